@@ -1,0 +1,65 @@
+// The shape of a controller, and what a planner may look at.
+import type { ContainerEntry } from '../state/desired.ts';
+import type { ObservedAttempt, ObservedCgroup, ObservedMount, ObservedPackage } from '../state/observed.ts';
+
+/** One effect that is still missing. `waits` says, for a person, what must be observed first; null = it can be done now. */
+export interface Step {
+  readonly op: string;
+  /** The container's name: the key of the queue, so that a container is never worked on twice at once. */
+  readonly name: string;
+  readonly waits: string | null;
+}
+
+export interface Controller<S extends Step> {
+  /** The steps that this controller's part of the container still needs, in order; [] when converged. Pure. */
+  plan(view: View): S[];
+  /** Performs one idempotent effect, then has what it touched observed again. */
+  act(step: S, signal: AbortSignal): Promise<void>;
+}
+
+/** A resource that a container mounts: the image (name:version) that its requirement stands for now, null = none installed. */
+export interface Resource {
+  readonly target: string;
+  readonly name: string;
+  readonly requirement: string;
+  readonly id: string | null;
+}
+
+/** What the document (or autostart) asks of one package, its version requirement resolved. */
+export interface Target {
+  readonly key: string;
+  readonly entry: ContainerEntry;
+  /** Exact version, null when nothing that is installed fits. */
+  readonly version: string | null;
+  readonly package: ObservedPackage | null;
+  readonly resources: readonly Resource[];
+  /** replacingHash of the entry and the resolved version: another one than an attempt's record has replaces the container. */
+  readonly replacing: string;
+}
+
+/** Everything that the planners may look at for one container name. */
+export interface View {
+  readonly name: string;
+  /** The runtime is going down: nothing is wanted any more. */
+  readonly stopping: boolean;
+  /** At most one of them wants `running`. */
+  readonly targets: readonly Target[];
+  readonly packages: readonly ObservedPackage[];
+  readonly mounts: readonly ObservedMount[];
+  readonly cgroup: ObservedCgroup | null;
+  readonly attempts: readonly ObservedAttempt[];
+  /** Versions of this name that other containers need mounted, and by whom. */
+  readonly mountsWanted: ReadonlyMap<string, readonly string[]>;
+  /** Versions of this name that live attempts of other containers use. */
+  readonly usedBy: ReadonlyMap<string, readonly string[]>;
+  /** Mounts of the resources that this name's targets need, by name:version. */
+  readonly resourceMounts: ReadonlyMap<string, ObservedMount>;
+  /** Names of dependsOn that do not run yet. */
+  readonly dependenciesDown: readonly string[];
+  /** Names that still run, depend on this one and are going down too: they stop first. */
+  readonly dependentsUp: readonly string[];
+  /** Packages that the generation in force names and that are not installed: nothing is stopped for a replacement. */
+  readonly missingPackages: readonly string[];
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: number;
+}

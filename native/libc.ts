@@ -1,0 +1,85 @@
+// The only file that imports koffi: every foreign call of the reconciler goes through here.
+import { constants } from 'node:os';
+import koffi from 'koffi';
+
+const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+
+/** The symbolic name of an errno value (errno(3)), `E<number>` for one that this system has no name for. */
+export function errnoName(errno: number): string {
+  return errnoNames.get(errno) ?? `E${errno}`;
+}
+
+/** A system call that failed: which call, on what, and errno(3) as number and as name (`code`). */
+export class SyscallError extends Error {
+  readonly call: string;
+  readonly errno: number;
+  readonly code: string;
+  readonly subject: string;
+
+  constructor(call: string, errno: number, subject: string) {
+    const code = errnoName(errno);
+    super(`${call} ${subject}: ${code}`);
+    this.name = 'SyscallError';
+    this.call = call;
+    this.errno = errno;
+    this.code = code;
+    this.subject = subject;
+  }
+}
+
+/** A value that koffi passes: a number, a string, a buffer of bytes (in or out), null. */
+export type Argument = number | bigint | string | Uint8Array | object | null;
+type Call = (subject: string, ...args: Argument[]) => number;
+type AsyncCall = (subject: string, ...args: Argument[]) => Promise<number>;
+
+/** Opens a shared library of the host (dlopen(3)); `null` is the C library itself. Throws when it is missing. */
+export function loadLibrary(name: string | null): ReturnType<typeof koffi.load> {
+  return koffi.load(name);
+}
+
+const libc = loadLibrary(null);
+
+/** What a C function returns: `int`, or `long` for the likes of ssize_t. The wrong one hides errors. */
+type Result = 'int' | 'long';
+
+/**
+ * Declares a C library function that answers -1 and sets errno when it fails. `args` are koffi type names. The function
+ * it gives takes the subject for the error, then the arguments; it runs on the calling thread, so the call must be quick.
+ */
+export function declare(call: string, result: Result, args: string[], symbol: string = call): Call {
+  const native = libc.func(symbol, result, args);
+  return (subject, ...values) => {
+    const value = native(...values) as number;
+    if (value >= 0) return value;
+    throw new SyscallError(call, koffi.errno(), subject);
+  };
+}
+
+/** The same for a call that may block: it runs on a thread of koffi's pool. */
+export function declareAsync(call: string, result: Result, args: string[], symbol: string = call): AsyncCall {
+  const native = libc.func(symbol, result, args);
+  return (subject, ...values) =>
+    new Promise((resolve, reject) => {
+      native.async(...values, (error: Error | null, value: number) => {
+        const errno = koffi.errno();
+        if (error) reject(error);
+        else if (value >= 0) resolve(value);
+        else reject(new SyscallError(call, errno, subject));
+      });
+    });
+}
+
+/**
+ * Declares a raw system call by its number, for those without a wrapper in every C library (syscall(2)). Numbers from
+ * 424 on are the same on every architecture.
+ */
+export function declareSyscall(call: string, number: number, args: string[]): Call {
+  const native = declare(call, 'long', ['long', ...args], 'syscall');
+  return (subject, ...values) => native(subject, number, ...values);
+}
+
+/** The same on a thread of koffi's pool. */
+export function declareSyscallAsync(call: string, number: number, args: string[]): AsyncCall {
+  const native = declareAsync(call, 'long', ['long', ...args], 'syscall');
+  return (subject, ...values) => native(subject, number, ...values);
+}

@@ -1,0 +1,60 @@
+// What the console and the command line may ask of the runtime. daemon.ts implements it.
+import type { Readable } from 'node:stream';
+import type { Operation } from 'fast-json-patch';
+import type { Command } from '../state/commands.ts';
+import type { State } from '../state/store.ts';
+
+/** How long a patch lasts: in the document, or until the boot ends. */
+export type Lifetime = 'document' | 'boot';
+
+/** A start, an end, an installation: what subscribers of a console are told. */
+export type RuntimeEvent =
+  | { readonly type: 'started'; readonly container: string }
+  | { readonly type: 'exit'; readonly container: string; readonly exit: { readonly code: number } | { readonly signal: number } }
+  | { readonly type: 'install' | 'uninstall'; readonly container: string }
+  | { readonly type: 'shutdown' };
+
+/** One line of a container's output. `time` is ms since the epoch. */
+export interface LogLine {
+  readonly time: number;
+  readonly stream: 'stdout' | 'stderr';
+  readonly line: string;
+}
+
+/** Failures that a console answers with; `reason` is the snake_case name of the protocol's error. */
+export class RuntimeError extends Error {
+  readonly reason: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+
+  constructor(reason: string, message: string, detail: Readonly<Record<string, unknown>> = {}) {
+    super(message);
+    this.name = 'RuntimeError';
+    this.reason = reason;
+    this.detail = detail;
+  }
+}
+
+export interface Runtime {
+  /** The present state; immutable. */
+  state(): State;
+  /** Calls the listener with the RFC 6902 operations of every change of the status; gives the function that ends it. */
+  subscribe(listener: (operations: readonly Operation[], state: State) => void): () => void;
+  /** Calls the listener with every event; gives the function that ends it. */
+  events(listener: (event: RuntimeEvent) => void): () => void;
+  /** Turns an imperative command into a patch and waits until its effect is observed or has failed (RuntimeError). */
+  command(command: Command, options: { lifetime: Lifetime; origin: string; timeout: number }): Promise<void>;
+  /** A whole new document. With `wait`, resolves when converged, failed for good, or after `timeout` ms. */
+  apply(text: string, options: { expected: number | null; origin: string }): Promise<{ generation: number }>;
+  /** The ordered steps that a document (null: the one in force) would take, without doing them. */
+  plan(text: string | null): Promise<readonly { op: string; name: string; text: string; waits: string | null }[]>;
+  /** Resolves when `generation` (or a later one) has converged or failed for good, or after `timeout` ms. */
+  wait(options: { generation: number; timeout: number }): Promise<'converged' | 'failed' | 'timeout'>;
+  /** Streams a package of `size` bytes into a repository; gives name:version. */
+  install(repository: string, size: number, bytes: Readable, options: { lifetime: Lifetime; origin: string }): Promise<string>;
+  /** The kept output of a container, then, with `follow`, what comes, until the signal. */
+  logs(name: string, options: { since: number | null; follow: boolean; signal: AbortSignal }): AsyncIterable<LogLine>;
+  /** Statistics of a running container's groups, in the console's shape. */
+  statistics(name: string): Promise<Readonly<Record<string, unknown>>>;
+  /** Stops every container in order and ends the runtime. */
+  shutdown(): void;
+}

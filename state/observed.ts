@@ -1,0 +1,111 @@
+// What the kernel, the repositories and the launcher show. Controllers write it, planners read it; nothing in it is an intention.
+import type { Manifest } from './manifest.ts';
+
+/** How a container ended: its exit code, or the signal that ended it. */
+export type Exit = { readonly code: number } | { readonly signal: number };
+
+/** Which bytes a file holds, as far as the file system tells without reading them (stat(2)). */
+export interface FileIdentity {
+  readonly dev: number;
+  readonly ino: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+}
+
+/** One package in a repository. `id` is name:version. */
+export interface ObservedPackage {
+  readonly id: string;
+  readonly name: string;
+  readonly version: string;
+  readonly repository: string;
+  readonly path: string;
+  readonly manifest: Manifest;
+  readonly image: { readonly offset: number; readonly size: number; readonly type: 'squashfs' | 'erofs' };
+  readonly identity: FileIdentity;
+  /** `sha256:<hex>` of the whole file where it is known (installed from a `source`), else null. */
+  readonly digest: string | null;
+}
+
+export interface ObservedRepository {
+  readonly id: string;
+  readonly type: 'fs' | 'mem';
+  readonly dir: string | null;
+  readonly packages: number;
+  /** Bytes of all packages. */
+  readonly size: number;
+  /** Files that could not be read as packages, and why. */
+  readonly broken: readonly { readonly path: string; readonly message: string }[];
+  /** Why the repository as a whole cannot be read, null when it can. */
+  readonly error: string | null;
+}
+
+/** A mounted image, in the reconciler's mount namespace. `id` is name:version. */
+export interface ObservedMount {
+  readonly id: string;
+  readonly name: string;
+  readonly version: string;
+  /** mnt_id of statx(2) and /proc/self/mountinfo. */
+  readonly mountId: number;
+  readonly target: string;
+  /** The backing file as LOOP_GET_STATUS64 shows it. */
+  readonly backing: { readonly dev: number; readonly ino: number } | null;
+}
+
+/** The control groups of one container name. */
+export interface ObservedCgroup {
+  readonly name: string;
+  /** Controller -> directory of the name's group, for each hierarchy it is in. */
+  readonly groups: ReadonlyMap<string, string>;
+  /** Attempt ids that have a leaf below it. */
+  readonly leaves: readonly number[];
+  /** Hash of the limits that were last written, as the group's files show them; null when they are not all as asked. */
+  readonly limits: string | null;
+}
+
+/** What the reconciler has the launcher remember with an attempt (JSON, at most 4 KiB). */
+export interface AttemptRecord {
+  readonly version: string;
+  /** replacingHash() of the entry that it was made for; another one replaces the container. */
+  readonly entry: string;
+  readonly run: number | null;
+  /** How often the restart policy has started it again since it was last counted as healthy. */
+  readonly restarts: number;
+  readonly generation: number;
+  /** Images (name:version) that it uses besides its own. */
+  readonly uses: readonly string[];
+  readonly lastExit: Exit | null;
+  /** A stop under way: CLOCK_BOOTTIME ms at which SIGKILL follows, and what ends up afterwards. */
+  readonly stop: { readonly deadline: number; readonly killed: boolean } | null;
+}
+
+/** One start of a container, as the launcher shows it. Times are CLOCK_BOOTTIME in ms, 0 = not yet. */
+export interface ObservedAttempt {
+  readonly id: number;
+  readonly name: string;
+  readonly version: string;
+  readonly state: 'preparing' | 'prepared' | 'running' | 'exited' | 'failed';
+  readonly pid: number;
+  /** Hash of everything that the sandbox was made from, hex. */
+  readonly hash: string;
+  readonly record: AttemptRecord;
+  readonly preparedAt: number;
+  readonly startedAt: number;
+  readonly exitedAt: number;
+  readonly exit: Exit | null;
+  readonly oomKills: number;
+  readonly failure: { readonly step: string; readonly code: string; readonly subject: string } | null;
+  /** The attempt whose end it waits for (`go after`), 0 = none. */
+  readonly after: number;
+}
+
+export interface Observed {
+  readonly repositories: ReadonlyMap<string, ObservedRepository>;
+  /** By container name: its versions, highest first. */
+  readonly packages: ReadonlyMap<string, readonly ObservedPackage[]>;
+  /** By container name. */
+  readonly mounts: ReadonlyMap<string, readonly ObservedMount[]>;
+  readonly cgroups: ReadonlyMap<string, ObservedCgroup>;
+  /** By container name, oldest first. */
+  readonly attempts: ReadonlyMap<string, readonly ObservedAttempt[]>;
+}

@@ -1,0 +1,60 @@
+// The status object that `get` prints (scripts rely on it: fields are added, none is renamed).
+import type { Exit } from './observed.ts';
+
+export const phases = ['Absent', 'Installed', 'Mounted', 'Starting', 'Running', 'Stopping', 'Backoff', 'Exited', 'Failed'] as const;
+export type Phase = (typeof phases)[number];
+
+export const conditionTypes = ['Installed', 'Verified', 'Mounted', 'Ready', 'UpdateAvailable', 'PackageMissing', 'Degraded'] as const;
+export type ConditionType = (typeof conditionTypes)[number];
+
+/** A condition in the sense that Kubernetes gives the word. `generation` is the one that last changed the entry. */
+export interface Condition {
+  readonly type: ConditionType;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+  readonly generation: number;
+  /** RFC 3339, UTC. */
+  readonly lastTransition: string;
+}
+
+export interface ContainerStatus {
+  readonly version: string | null;
+  readonly repository: string | null;
+  readonly desired: 'absent' | 'installed' | 'mounted' | 'running';
+  readonly phase: Phase;
+  readonly mounted: boolean;
+  /** The container's init as the host sees it. */
+  readonly pid: number | null;
+  readonly since: string;
+  readonly restarts: number;
+  readonly nextRestart: string | null;
+  readonly lastExit: Exit | null;
+  readonly conditions: readonly Condition[];
+}
+
+export interface RepositoryStatus {
+  readonly type: 'fs' | 'mem';
+  readonly verified: boolean;
+  readonly integrity: 'none' | 'dm-verity' | 'full-check';
+  readonly packages: number;
+  readonly size: number;
+  /** Files that are no package, and why; and why the repository itself cannot be read. */
+  readonly problems: readonly string[];
+}
+
+export interface DocumentStatus {
+  readonly status: 'ok' | 'invalid' | 'notWritable';
+  readonly generation: number;
+  readonly error: { readonly line: number; readonly column: number; readonly message: string } | null;
+}
+
+export interface Status {
+  readonly generation: number;
+  readonly observedGeneration: number;
+  readonly converged: boolean;
+  readonly document: DocumentStatus;
+  readonly repositories: Readonly<Record<string, RepositoryStatus>>;
+  /** By entry key: a name, or name:version. */
+  readonly containers: Readonly<Record<string, ContainerStatus>>;
+}
