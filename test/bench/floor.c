@@ -1,0 +1,128 @@
+/* The floor of bench/start and bench/replace: what the kernel alone takes from a decision to the first instruction of an
+ * application in a container, with none of the project's code in between. It does what a start must do: clone3 with the
+ * namespaces, a detached tree of the image moved in place, proc, pivot_root, a second process, ids, exec.
+ *
+ *   floor IMAGE_DIR ROUNDS REST_MS [CGROUP_PROCS...]
+ *
+ * IMAGE_DIR is a mounted image with /app, which writes CLOCK_MONOTONIC (ns, decimal) to stdout when called as
+ * `/app stamp` and ends. With paths of cgroup.procs files (v1), init joins them. Prints one line per round: the
+ * nanoseconds from before clone3 to the application's first instruction.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void die(const char *step)
+{
+    fprintf(stderr, "floor: %s: %s\n", step, strerror(errno));
+    _exit(1);
+}
+
+static void check(long result, const char *step)
+{
+    if (result < 0)
+        die(step);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void application(void)
+{
+    char *argv[] = { "/app", "stamp", NULL }, *env[] = { NULL };
+    check(syscall(SYS_setgroups, 0, NULL), "setgroups");
+    check(syscall(SYS_setresgid, 1000, 1000, 1000), "setresgid");
+    check(syscall(SYS_setresuid, 1000, 1000, 1000), "setresuid");
+    check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+    execve("/app", argv, env);
+    die("execve");
+}
+
+static void init(int tree, int out, int count, char **procs)
+{
+    check(prctl(PR_SET_PDEATHSIG, SIGKILL), "pdeathsig");
+    for (int i = 0; i < count; i++) {
+        int fd = open(procs[i], O_WRONLY | O_CLOEXEC);
+        check(fd, procs[i]);
+        check(write(fd, "0", 1), procs[i]);
+        close(fd);
+    }
+    check(setsid(), "setsid");
+    check(dup2(out, 1), "dup2");
+    check(syscall(SYS_move_mount, tree, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH), "move_mount");
+    check(chdir("/tmp"), "chdir");
+    int fs = (int)syscall(SYS_fsopen, "proc", 0);
+    check(fs, "fsopen");
+    check(syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0), "fsconfig");
+    int proc = (int)syscall(SYS_fsmount, fs, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    check(proc, "fsmount");
+    check(syscall(SYS_move_mount, proc, "", AT_FDCWD, "proc", MOVE_MOUNT_F_EMPTY_PATH), "move_mount proc");
+    check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
+    check(syscall(SYS_umount2, ".", 2), "umount");
+    check(chdir("/"), "chdir /");
+    pid_t child = fork();
+    check(child, "fork");
+    if (child == 0)
+        application();
+    int status;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+static int64_t round_ns(const char *image, int count, char **procs)
+{
+    int out[2];
+    check(pipe2(out, O_CLOEXEC), "pipe2");
+    int64_t begin = now_ns();
+    int tree = (int)syscall(SYS_open_tree, AT_FDCWD, image, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    check(tree, "open_tree");
+    struct clone_args args = {
+        .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP,
+        .exit_signal = SIGCHLD,
+    };
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    check(pid, "clone3");
+    if (pid == 0)
+        init(tree, out[1], count, procs);
+    close(tree);
+    close(out[1]);
+    char text[32] = { 0 };
+    check(read(out[0], text, sizeof text - 1), "read");
+    close(out[0]);
+    int status;
+    check(waitpid((pid_t)pid, &status, 0), "waitpid");
+    return strtoll(text, NULL, 10) - begin;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4) {
+        fprintf(stderr, "usage: floor IMAGE_DIR ROUNDS REST_MS [CGROUP_PROCS...]\n");
+        return 2;
+    }
+    check(unshare(CLONE_NEWNS), "unshare");
+    check(syscall(SYS_mount, NULL, "/", NULL, 0x44000, NULL), "private"); /* MS_REC | MS_PRIVATE */
+    for (int round = 0; round < atoi(argv[2]); round++) {
+        usleep((useconds_t)atoi(argv[3]) * 1000);
+        printf("%lld\n", (long long)round_ns(argv[1], argc - 4, argv + 4));
+    }
+    return 0;
+}
