@@ -1,0 +1,78 @@
+// The linter: strict type-checked rules, and which folder may import which.
+import boundaries from 'eslint-plugin-boundaries';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+const imports = (from, ...to) => ({
+  from: { element: { type: from } },
+  allow: { to: { element: { types: { anyOf: [from, ...to] } } } },
+});
+
+export default defineConfig(
+  { ignores: ['.build/', 'node_modules/'] },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    linterOptions: { reportUnusedDisableDirectives: 'error', noInlineConfig: true },
+    languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
+    plugins: { boundaries },
+    settings: {
+      'boundaries/elements': [
+        { type: 'npk', pattern: 'src/npk' },
+        ...['state', 'controllers', 'native', 'src', 'examples', 'test'].map((folder) => ({
+          type: folder,
+          pattern: folder,
+        })),
+      ],
+    },
+    rules: {
+      eqeqeq: 'error',
+      'no-restricted-imports': [
+        'error',
+        { paths: [{ name: 'koffi', message: 'Only native/libc.ts speaks to koffi.' }] },
+      ],
+      'boundaries/no-unknown-files': 'error',
+      'boundaries/dependencies': [
+        'error',
+        {
+          default: 'disallow',
+          policies: [
+            { allow: { to: { module: { origin: ['external', 'core'] } } } },
+            imports('state'),
+            imports('native'),
+            imports('npk', 'state', 'native'),
+            imports('controllers', 'state', 'native', 'npk'),
+            imports('src', 'npk', 'controllers', 'state', 'native'),
+            imports('examples', 'src', 'npk', 'controllers', 'state', 'native'),
+            imports('test', 'examples', 'src', 'npk', 'controllers', 'state', 'native'),
+          ],
+        },
+      ],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: 'only-allowed-literals' },
+      ],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      // A function that promises may throw at once: `async` makes that a rejection, with or without an await.
+      '@typescript-eslint/require-await': 'off',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+    },
+  },
+  { files: ['native/libc.ts'], rules: { 'no-restricted-imports': 'off' } },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      // The runner itself waits for what these give.
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            { from: 'package', name: ['test', 'describe', 'it', 'suite'], package: 'node:test' },
+          ],
+        },
+      ],
+    },
+  },
+);

@@ -1,0 +1,74 @@
+#!/bin/sh
+# Makes a checkout ready to run: Debian packages, npm packages, the launcher, the bundles, the example packages.
+# `setup.sh --test` also installs what only the tests compare with. What is there already is left alone, so that a
+# second run is quick and needs no network. Only a missing Debian package needs root.
+set -eu
+cd "$(dirname "$0")/.."
+
+fail() {
+	echo "set-up: $*" >&2
+	exit 1
+}
+
+# install_debian PACKAGE...: installs those that dpkg does not know as installed.
+install_debian() {
+	command -v dpkg-query >/dev/null || fail "this is no Debian: install the counterparts of $* and put a dpkg-query in the path"
+	missing=
+	for package in "$@"; do
+		case "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" in
+		*' installed') ;;
+		*) missing="$missing $package" ;;
+		esac
+	done
+	[ -n "$missing" ] || return 0
+	[ "$(id -u)" = 0 ] || fail "run as root once, or: apt-get install --no-install-recommends$missing"
+	echo "set-up: installing$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	# shellcheck disable=SC2086 # a list of words
+	apt-get install -qq -y --no-install-recommends $missing >/dev/null 2>&1 || {
+		apt-get update -qq
+		apt-get install -qq -y --no-install-recommends $missing >/dev/null
+	}
+}
+
+# build NAME OUTPUT SOURCES COMMAND...: runs the command when a source has changed since it last succeeded, or its
+# output is gone. SOURCES is one word: files, and folders with all that is in them.
+build() {
+	name=$1 output=$2 sources=$3
+	shift 3
+	# shellcheck disable=SC2086 # a list of words
+	hash=$(find $sources -type f | LC_ALL=C sort | xargs sha256sum | sha256sum)
+	stamp=.build/stamps/$name
+	if [ -e "$output" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ]; then return 0; fi
+	echo "set-up: $name"
+	rm -f "$stamp"
+	"$@" || fail "$name failed: $*"
+	echo "$hash" >"$stamp"
+}
+
+debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev busybox-static'
+[ "${1-}" != --test ] || debian="$debian bubblewrap crun strace python3-minimal"
+# shellcheck disable=SC2086 # a list of words
+install_debian $debian
+
+# The node that runs this check is whichever the machine has; the pinned one comes with the packages.
+node native/installed.mjs || {
+	echo 'set-up: npm ci'
+	npm ci --no-audit --no-fund --loglevel=error
+}
+bin=node_modules/.bin
+[ -x $bin/node ] || fail "node_modules has no node for $(uname -m); supported are x86_64 and aarch64"
+# So that npx finds the checkout's own command.
+ln -sfn ../../src/cli/northstate $bin/northstate
+
+# One file for each program: the daemon starts several times faster than from its sources.
+bundle() {
+	$bin/esbuild src/daemon.ts src/cli/main.ts --bundle --platform=node --target=node24 --format=esm --external:koffi \
+		--banner:js='import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' \
+		--outbase=src --outdir=.build --out-extension:.js=.mjs --log-level=warning
+}
+
+mkdir -p .build/stamps
+build launcher .build/northstate-launcher native/launcher native/launcher/build.sh
+build bundles .build/daemon.mjs 'src controllers native state package-lock.json' bundle
+build examples .build/examples/packed 'examples src/npk' $bin/node examples/build.ts
