@@ -1,0 +1,350 @@
+// The manifest of a package, in the form that everything else works with: fields as in Northstar's manifest, absent
+// ones undefined, empty collections absent, maps of names as Map (`__proto__` is a name), today's dialect.
+import { z } from 'zod';
+import { parseRequirement, parseVersion } from './version.ts';
+
+export const permissions = [
+  'ident',
+  'inspect',
+  'install',
+  'kill',
+  'list',
+  'notifications',
+  'mount',
+  'repositories',
+  'shutdown',
+  'start',
+  'start_command',
+  'token_create',
+  'token_verification',
+  'umount',
+  'uninstall',
+] as const;
+export const mountOptions = ['rw', 'noexec', 'nosuid', 'nodev', 'rec'] as const;
+export const rlimitNames = [
+  'as',
+  'core',
+  'cpu',
+  'data',
+  'fsize',
+  'locks',
+  'memlock',
+  'msgqueue',
+  'nice',
+  'nofile',
+  'nproc',
+  'rss',
+  'rtprio',
+  'rttime',
+  'sigpending',
+  'stack',
+] as const;
+/** capabilities(7) in the order of their numbers. */
+export const capabilityNames = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_DAC_READ_SEARCH',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_KILL',
+  'CAP_SETGID',
+  'CAP_SETUID',
+  'CAP_SETPCAP',
+  'CAP_LINUX_IMMUTABLE',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_NET_BROADCAST',
+  'CAP_NET_ADMIN',
+  'CAP_NET_RAW',
+  'CAP_IPC_LOCK',
+  'CAP_IPC_OWNER',
+  'CAP_SYS_MODULE',
+  'CAP_SYS_RAWIO',
+  'CAP_SYS_CHROOT',
+  'CAP_SYS_PTRACE',
+  'CAP_SYS_PACCT',
+  'CAP_SYS_ADMIN',
+  'CAP_SYS_BOOT',
+  'CAP_SYS_NICE',
+  'CAP_SYS_RESOURCE',
+  'CAP_SYS_TIME',
+  'CAP_SYS_TTY_CONFIG',
+  'CAP_MKNOD',
+  'CAP_LEASE',
+  'CAP_AUDIT_WRITE',
+  'CAP_AUDIT_CONTROL',
+  'CAP_SETFCAP',
+  'CAP_MAC_OVERRIDE',
+  'CAP_MAC_ADMIN',
+  'CAP_SYSLOG',
+  'CAP_WAKE_ALARM',
+  'CAP_BLOCK_SUSPEND',
+  'CAP_AUDIT_READ',
+  'CAP_PERFMON',
+  'CAP_BPF',
+  'CAP_CHECKPOINT_RESTORE',
+] as const;
+const reserved = ['NORTHSTAR_NAME', 'NORTHSTAR_VERSION', 'NORTHSTAR_CONTAINER', 'NORTHSTAR_CONSOLE'];
+
+const bytes = (text: string): number => Buffer.byteLength(text);
+const noNul = z.string().refine((text) => !text.includes('\0'), 'must not contain a NUL');
+const path = noNul.refine((text) => text.length > 0 && bytes(text) <= 4096, 'must be 1 to 4096 bytes long');
+const absolutePath = path.refine((text) => text.startsWith('/'), 'must be absolute');
+const fileName = z.string().regex(/^(?!\.{1,2}$)[^/\0]{1,255}$/, 'must be a plain file name');
+const container = z
+  .string()
+  .regex(/^[0-9A-Za-z._-]{1,1024}$/, 'must be 1 to 1024 characters of 0-9 A-Z a-z . _ -')
+  .refine((text) => text !== '.' && text !== '..', 'must not be "." or ".."');
+const id = z.int().min(1).max(65535);
+const unsigned = z.int().min(0);
+const unsigned64 = z
+  .bigint()
+  .min(0n)
+  .max(2n ** 64n - 1n);
+const version = z.string().transform(checked(parseVersion));
+const requirement = z.string().transform(checked((text) => parseRequirement(text).text));
+
+type StrictOrNot<C extends z.core.$ZodObjectConfig> = <T extends z.core.$ZodLooseShape>(shape: T) => z.ZodObject<T, C>;
+
+function cgroupsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrNot<C>) {
+  const device = { major: unsigned, minor: unsigned };
+  const rates = z.array(object({ ...device, rate: unsigned }));
+  const attrs = z.record(fileName, z.string()).optional();
+  return object({
+    parent: path.refine((text) => !text.split('/').includes('..'), 'must not contain ".."').optional(),
+    blkio: object({
+      weight: unsigned.optional(),
+      leaf_weight: unsigned.optional(),
+      weight_device: z.array(object({ ...device, weight: unsigned.optional(), leaf_weight: unsigned.optional() })),
+      throttle_read_bps_device: rates,
+      throttle_read_iops_device: rates,
+      throttle_write_bps_device: rates,
+      throttle_write_iops_device: rates,
+      attrs,
+    }).optional(),
+    cpu: object({
+      cpus: z.string().optional(),
+      mems: z.string().optional(),
+      shares: unsigned.optional(),
+      quota: z.int().optional(),
+      period: unsigned.optional(),
+      realtime_runtime: z.int().optional(),
+      realtime_period: unsigned.optional(),
+      attrs,
+    }).optional(),
+    memory: object({
+      oom_monitor: z.boolean().default(false),
+      kernel_memory_limit: z.int().optional(),
+      memory_hard_limit: z.int().optional(),
+      memory_soft_limit: z.int().optional(),
+      kernel_tcp_memory_limit: z.int().optional(),
+      memory_swap_limit: z.int().optional(),
+      swappiness: unsigned.optional(),
+      attrs,
+    }).optional(),
+  });
+}
+
+function rlimitsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrNot<C>) {
+  const limit = object({ soft: unsigned.nullable().default(null), hard: unsigned.nullable().default(null) }).optional();
+  return z.strictObject(
+    Object.fromEntries(rlimitNames.map((name) => [name, limit])) as Record<(typeof rlimitNames)[number], typeof limit>,
+  );
+}
+
+/** `cgroups` as a document may give them: unknown fields are errors. Limits in bytes, -1 = none; quota and periods in µs. */
+export const cgroupsSchema = cgroupsWith(z.strictObject);
+/** `rlimits` as a document may give them: unknown fields are errors; null = unlimited (RLIM_INFINITY). */
+export const rlimitsSchema = rlimitsWith(z.strictObject);
+
+/** One alternative of a seccomp rule: a 64-bit argument that is one of `values`, or has no bit outside `mask`. */
+const condition = z
+  .strictObject({
+    index: z.int().min(0).max(5),
+    values: z.array(unsigned64).max(50).optional(),
+    mask: unsigned64.optional(),
+  })
+  .refine(({ values, mask }) => values !== undefined || mask !== undefined, 'needs values or mask');
+
+const options = z
+  .string()
+  .transform((text) => (text === '' ? [] : text.split(',').map((option) => option.trim())))
+  .pipe(z.array(z.enum(mountOptions)))
+  .transform(unique)
+  .optional();
+
+const mount = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('bind'), host: path, options }),
+  z.object({ type: z.literal('dev') }),
+  z.object({ type: z.literal('persist') }),
+  z.object({ type: z.literal('proc') }),
+  z.object({ type: z.literal('sysfs') }),
+  z.object({ type: z.literal('sockets') }),
+  z.strictObject({
+    type: z.literal('resource'),
+    name: container,
+    version: requirement,
+    dir: absolutePath,
+    options: options.refine((given) => given?.includes('rec') !== true, 'a resource takes no "rec"'),
+  }),
+  z.strictObject({ type: z.literal('tmpfs'), size: z.string().transform(checked(parseSize)) }),
+]);
+
+const target = path
+  .refine((text) => !text.split('/').includes('..'), 'must not contain ".."')
+  .transform((text) => (text.startsWith('/') ? text : `/${text}`));
+
+const nice = z.strictObject({ nice: z.int().min(-20).max(19).default(0) });
+const priority = z.strictObject({ priority: z.int().min(1).max(99) });
+const label = z.string().regex(/^[A-Za-z0-9:_]+$/, 'must be letters, digits, ":" and "_"');
+const output = z.enum(['discard', 'pipe', 'inherit']);
+
+/** What a manifest may hold, after variants, scalars and the older dialect were brought into one form. */
+export const manifestSchema = z
+  .strictObject({
+    name: container,
+    version,
+    console: z
+      .strictObject({ permissions: z.union([z.literal('full'), z.array(z.enum(permissions)).transform(unique)]) })
+      .optional(),
+    init: path.optional(),
+    args: z.array(noNul).optional(),
+    env: z
+      .map(
+        noNul.refine((name) => bytes(name) <= 64 && !name.includes('='), 'must be at most 64 bytes without "="'),
+        noNul.refine((value) => bytes(value) <= 1024, 'must be at most 1024 bytes long'),
+      )
+      .refine((env) => env.size <= 64, 'must be at most 64 variables')
+      .refine((env) => !reserved.some((name) => env.has(name)), `must not set ${reserved.join(', ')}`)
+      .optional(),
+    uid: id,
+    gid: id,
+    sched: z
+      .strictObject({
+        policy: z.union([
+          z.enum(['idle', 'deadline']),
+          z.strictObject({ other: nice }),
+          z.strictObject({ batch: nice }),
+          z.strictObject({ fifo: priority }),
+          z.strictObject({ round_robin: priority }),
+        ]),
+      })
+      .optional(),
+    mounts: z.map(target, mount).refine(noBindInAnother, 'a bind must not lie in another').optional(),
+    autostart: z.enum(['relaxed', 'critical']).optional(),
+    cgroups: cgroupsWith(z.object).optional(),
+    network: z
+      .union([z.literal('host'), z.strictObject({ namespace: fileName.refine((name) => bytes(name) <= 256) })])
+      .optional(),
+    seccomp: z
+      .strictObject({
+        profile: z.literal('default').optional(),
+        allow: z
+          .map(
+            z.string().min(1).max(64),
+            z.union([
+              z.literal('any'),
+              z.strictObject({ args: z.union([condition, z.array(condition).min(1).max(16)]) }),
+            ]),
+          )
+          .optional(),
+      })
+      .optional(),
+    selinux: z.strictObject({ mount_context: label.optional(), exec: label.optional() }).optional(),
+    capabilities: z.array(z.enum(capabilityNames)).refine(allDifferent, 'must not repeat one').optional(),
+    suppl_groups: z
+      .array(noNul.refine((name) => name !== '' && bytes(name) <= 64, 'must be 1 to 64 bytes long'))
+      .max(64)
+      .refine(allDifferent, 'must not repeat one')
+      .optional(),
+    rlimits: rlimitsWith(z.object).optional(),
+    sockets: z
+      .map(
+        fileName,
+        z.strictObject({
+          type: z.enum(['stream', 'datagram', 'seq_packet']),
+          mode: z.int().min(0).max(0o7777),
+          uid: z.int().min(0).max(65535).optional(),
+          gid: z.int().min(0).max(65535).optional(),
+          passcred: z.boolean().optional(),
+        }),
+      )
+      .optional(),
+    io: z.strictObject({ stdout: output, stderr: output }).optional(),
+    custom: z.unknown().optional(),
+  })
+  .transform(withoutEmpty)
+  .superRefine(resourceSetsNothing);
+
+export type Manifest = Readonly<z.output<typeof manifestSchema>>;
+export type Mount = z.output<typeof mount>;
+export type MountOption = (typeof mountOptions)[number];
+export type Permission = (typeof permissions)[number];
+export type Cgroups = z.output<typeof cgroupsSchema>;
+export type Rlimits = z.output<typeof rlimitsSchema>;
+export type RlimitName = (typeof rlimitNames)[number];
+export type Capability = (typeof capabilityNames)[number];
+export type SchedulingPolicy = NonNullable<Manifest['sched']>['policy'];
+export type Socket = NonNullable<Manifest['sockets']> extends Map<string, infer S> ? S : never;
+export type SeccompCondition = z.output<typeof condition>;
+/** A list holds alternatives, any of which lets the call in; only the older dialect can say more than one. */
+export type SeccompRule = 'any' | { readonly args: SeccompCondition | readonly SeccompCondition[] };
+
+/** Bytes: a whole number with k M G T (decimal) or Ki Mi Gi Ti, "B" optional, in any case. Throws on anything else. */
+export function parseSize(text: string): number {
+  const found = /^(\d{1,16})\s*(?:([kmgt])(i?))?b?$/i.exec(text.trim());
+  const power = found?.[2] === undefined ? 0 : 'kmgt'.indexOf(found[2].toLowerCase()) + 1;
+  const size = Number(found?.[1] ?? Number.NaN) * (found?.[3] === '' ? 1000 : 1024) ** power;
+  if (!Number.isSafeInteger(size))
+    throw new Error(`"${text.slice(0, 64)}" is not a size: expected for example 20M or 64KiB`);
+  return size;
+}
+
+/** Turns a function that throws on bad input into a zod transform that reports it. */
+function checked<In, Out>(parse: (value: In) => Out) {
+  return (value: In, context: z.RefinementCtx<In>): Out => {
+    try {
+      return parse(value);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+      return z.NEVER;
+    }
+  };
+}
+
+function unique<T>(items: readonly T[]): T[] {
+  return [...new Set(items)];
+}
+
+function allDifferent(items: readonly unknown[]): boolean {
+  return new Set(items).size === items.length;
+}
+
+function noBindInAnother(mounts: ReadonlyMap<string, { readonly type: string }>): boolean {
+  const binds = [...mounts].filter(([, { type }]) => type === 'bind').map(([at]) => `${at.replace(/\/+$/, '')}/`);
+  return !binds.some((one) => binds.some((other) => one !== other && one.startsWith(other)));
+}
+
+type Content = z.output<z.ZodObject> & Record<string, unknown>;
+
+/** An empty list or map says the same as none; all permissions are "full". */
+function withoutEmpty<T extends object>(manifest: T): T {
+  const entries = Object.entries(manifest as Content).filter(([field, value]) => {
+    if (value === undefined) return false;
+    if (Array.isArray(value)) return value.length > 0 || field === 'custom';
+    if (value instanceof Map) return value.size > 0;
+    return field !== 'rlimits' || Object.keys(value as object).length > 0;
+  });
+  return Object.fromEntries(entries) as T;
+}
+
+const onlyWithInit = ['args', 'env', 'autostart', 'cgroups', 'seccomp', 'capabilities', 'suppl_groups', 'io'];
+
+/** A resource container (no init) has nothing that could be run with these. */
+function resourceSetsNothing(manifest: object, context: z.RefinementCtx): void {
+  if ('init' in manifest) return;
+  for (const field of onlyWithInit) {
+    if (field in manifest) {
+      context.addIssue({ code: 'custom', path: [field], message: 'needs an init: this is a resource container' });
+    }
+  }
+}
