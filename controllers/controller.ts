@@ -1,6 +1,6 @@
 // The shape of a controller, and what a planner may look at.
 import type { ContainerEntry } from '../state/desired.ts';
-import type { ObservedAttempt, ObservedCgroup, ObservedMount, ObservedPackage } from '../state/observed.ts';
+import type { ObservedAttempt, ObservedCgroup, ObservedMount, ObservedPackage, Ran } from '../state/observed.ts';
 
 /** One effect that is still missing. `waits` says, for a person, what must be observed first; null = it can be done now. */
 export interface Step {
@@ -33,6 +33,10 @@ export interface Target {
   readonly version: string | null;
   readonly package: ObservedPackage | null;
   readonly resources: readonly Resource[];
+  /** Set when no entry asks for it but the package itself (`autostart`): such a target is never started a second time. */
+  readonly autostart: 'relaxed' | 'critical' | null;
+  /** A higher version that the requirement admits and that is not taken by itself. */
+  readonly newer: string | null;
   /** replacingHash of the entry and the resolved version: another one than an attempt's record has replaces the container. */
   readonly replacing: string;
 }
@@ -48,6 +52,7 @@ export interface View {
   readonly mounts: readonly ObservedMount[];
   readonly cgroup: ObservedCgroup | null;
   readonly attempts: readonly ObservedAttempt[];
+  readonly ran: Ran | null;
   /** Versions of this name that other containers need mounted, and by whom. */
   readonly mountsWanted: ReadonlyMap<string, readonly string[]>;
   /** Versions of this name that live attempts of other containers use. */

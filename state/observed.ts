@@ -75,8 +75,25 @@ export interface AttemptRecord {
   /** Images (name:version) that it uses besides its own. */
   readonly uses: readonly string[];
   readonly lastExit: Exit | null;
-  /** A stop under way: CLOCK_BOOTTIME ms at which SIGKILL follows, and what ends up afterwards. */
-  readonly stop: { readonly deadline: number; readonly killed: boolean } | null;
+  /** Hash of what the sandbox was made from, as far as planners see it: entry, package, mounts. Another one discards it. */
+  readonly made: string;
+  /** CLOCK_BOOTTIME in ms at which it was asked for. */
+  readonly at: number;
+  /** Started by its package's autostart and by no entry. */
+  readonly autostart: boolean;
+  /** How it is stopped when its entry is gone. `grace` in ms. */
+  readonly onStop: { readonly signal: number; readonly grace: number };
+  /** Names that it depended on: it stops before them, also when its entry is gone. */
+  readonly dependsOn: readonly string[];
+  /** A stop under way: CLOCK_BOOTTIME ms at which SIGKILL follows, null = never (exactly one signal was asked for). */
+  readonly stop: { readonly deadline: number | null; readonly killed: boolean } | null;
+}
+
+/** That a name has run in this boot, as runDir keeps it: what the launcher's death must not repeat. */
+export interface Ran {
+  readonly run: number | null;
+  /** An end that the restart policy did not answer, null as long as there was none. */
+  readonly exit: Exit | null;
 }
 
 /** One start of a container, as the launcher shows it. Times are CLOCK_BOOTTIME in ms, 0 = not yet. */
@@ -108,4 +125,6 @@ export interface Observed {
   readonly cgroups: ReadonlyMap<string, ObservedCgroup>;
   /** By container name, oldest first. */
   readonly attempts: ReadonlyMap<string, readonly ObservedAttempt[]>;
+  /** By container name. */
+  readonly ran: ReadonlyMap<string, Ran>;
 }
