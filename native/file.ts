@@ -1,0 +1,78 @@
+// What the document, the repositories and the mounts need of files beyond node:fs.
+import type { BigIntStats } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { declareSyscall, SyscallError } from './libc.ts';
+import { syscallNumber } from './numbers.ts';
+
+const AT_FDCWD = -100;
+const RENAME_EXCHANGE = 2;
+const RENAME_NOREPLACE = 1;
+// By number: musl has a wrapper for renameat2 only since 1.2.6.
+const renameat2 = declareSyscall('renameat2', syscallNumber('renameat2', { x64: 316, arm64: 276 }), [
+  'int',
+  'str',
+  'int',
+  'str',
+  'unsigned int',
+]);
+
+/**
+ * Swaps two files in one step, so that neither name is ever missing (renameat2(2), RENAME_EXCHANGE). Throws SyscallError;
+ * on a file system that cannot exchange, an Error that says so.
+ */
+export function exchange(from: string, to: string): void {
+  try {
+    renameat2(`${from} <-> ${to}`, AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE);
+  } catch (error) {
+    if (error instanceof SyscallError && error.code === 'EINVAL') {
+      throw new Error(`the file system of ${to} cannot exchange two files (renameat2 RENAME_EXCHANGE)`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** Renames a file unless the new name exists: then it throws a SyscallError with EEXIST (renameat2(2), RENAME_NOREPLACE). */
+export function renameNew(from: string, to: string): void {
+  renameat2(`${from} -> ${to}`, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+}
+
+/** Makes the names in a directory survive a power cut: fsync(2) of the directory itself. */
+export async function fsyncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Which bytes a file holds, as far as stat(2) tells. Times in ms; made from nanoseconds here and nowhere else, so that they compare. */
+export interface Identity {
+  readonly dev: number;
+  readonly ino: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+}
+
+/** The identity in the result of a `stat` with `bigint: true`. */
+export function identityOf(stats: BigIntStats): Identity {
+  return {
+    dev: Number(stats.dev),
+    ino: Number(stats.ino),
+    size: Number(stats.size),
+    mtimeMs: Number(stats.mtimeNs) / 1e6,
+    ctimeMs: Number(stats.ctimeNs) / 1e6,
+  };
+}
+
+/** Whether both are the same file with, as far as stat(2) tells, the same bytes. */
+export function sameIdentity(one: Identity, other: Identity): boolean {
+  return (
+    one.dev === other.dev &&
+    one.ino === other.ino &&
+    one.size === other.size &&
+    one.mtimeMs === other.mtimeMs &&
+    one.ctimeMs === other.ctimeMs
+  );
+}

@@ -1,0 +1,104 @@
+// Loop devices: block devices onto a range of a file (loop(4), linux/loop.h).
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { declareAsync, SyscallError } from './libc.ts';
+import { openBlockDevice } from './device.ts';
+
+const LOOP_CTL_GET_FREE = 0x4c82;
+const LOOP_CONFIGURE = 0x4c0a;
+const LOOP_GET_STATUS64 = 0x4c05;
+const LO_FLAGS_READ_ONLY = 1;
+const LO_FLAGS_AUTOCLEAR = 4;
+export const loopMajor = 7;
+
+// struct loop_config: u32 fd, u32 block_size, struct loop_info64, u64 reserved[8]. Offsets of loop_info64 below.
+const loopConfigSize = 304;
+const infoOffset = 8;
+const infoSize = 232;
+const info = { device: 0, inode: 8, offset: 24, sizeLimit: 32, flags: 52, fileName: 56 } as const;
+const fileNameSize = 64;
+
+// Declared with three arguments though variadic: on x86-64 and AArch64 Linux both pass them in the same registers.
+const ioctl = declareAsync('ioctl', 'int', ['int', 'unsigned long', 'void *']);
+
+/** An attached loop device. It detaches by itself once it is closed and no mount is left on it. */
+export interface LoopDevice {
+  /** A path that opens the device, valid until it is closed. */
+  readonly path: string;
+  readonly minor: number;
+  close(): Promise<void>;
+}
+
+/**
+ * Attaches a read-only loop device to `size` bytes at `offset` of an open file; `name` is for people (losetup shows it).
+ * Looking for a free device and taking it are two steps, between which any other process may take it: then the next one is
+ * tried, until `timeout` ms have passed. Rejects with SyscallError, or with an Error when the time is up.
+ */
+export async function attachLoop(
+  file: number,
+  range: { readonly offset: number; readonly size: number },
+  name: string,
+  timeout: number,
+): Promise<LoopDevice> {
+  const config = Buffer.alloc(loopConfigSize);
+  config.writeUInt32LE(file, 0);
+  config.writeBigUInt64LE(BigInt(range.offset), infoOffset + info.offset);
+  config.writeBigUInt64LE(BigInt(range.size), infoOffset + info.sizeLimit);
+  config.writeUInt32LE(LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR, infoOffset + info.flags);
+  config.write(name.slice(-(fileNameSize - 1)), infoOffset + info.fileName, 'latin1');
+  return inTurn(() => takeFree(config, name, timeout));
+}
+
+/** One at a time within this process: attaching takes a fraction of a millisecond, racing against ourselves takes longer. */
+let turn: Promise<unknown> = Promise.resolve();
+function inTurn<T>(task: () => Promise<T>): Promise<T> {
+  const result = turn.then(task, task);
+  turn = result.catch(() => undefined);
+  return result;
+}
+
+async function takeFree(config: Buffer, name: string, timeout: number): Promise<LoopDevice> {
+  const deadline = performance.now() + timeout;
+  const control = await open('/dev/loop-control', constants.O_RDWR);
+  try {
+    for (;;) {
+      // The kernel makes another device when all are taken, so there is always a free one to name.
+      const minor = await ioctl('/dev/loop-control LOOP_CTL_GET_FREE', control.fd, LOOP_CTL_GET_FREE, null);
+      const device = await tryConfigure(minor, config, name);
+      if (device !== null) return device;
+      // Each failure means that somebody else got a device: the loop makes progress and needs no pause.
+      if (performance.now() > deadline) throw new Error(`${name}: no free loop device within ${String(timeout)} ms`);
+    }
+  } finally {
+    await control.close();
+  }
+}
+
+/** Null when another process was faster. */
+async function tryConfigure(minor: number, config: Buffer, name: string): Promise<LoopDevice | null> {
+  const device = await openBlockDevice(`loop${String(minor)}`, loopMajor, minor);
+  try {
+    await ioctl(`${device.path} LOOP_CONFIGURE ${name}`, device.fd, LOOP_CONFIGURE, config);
+    return { path: device.path, minor, close: device.close };
+  } catch (error) {
+    await device.close();
+    if (error instanceof SyscallError && error.code === 'EBUSY') return null;
+    throw error;
+  }
+}
+
+/** The file behind an attached loop device, as stat(2) would show it; null when the device is not attached. */
+export async function loopBacking(minor: number): Promise<{ dev: number; ino: number } | null> {
+  const status = Buffer.alloc(infoSize);
+  const device = await openBlockDevice(`loop${String(minor)}`, loopMajor, minor);
+  try {
+    await ioctl(`${device.path} LOOP_GET_STATUS64`, device.fd, LOOP_GET_STATUS64, status);
+  } catch (error) {
+    if (error instanceof SyscallError && error.code === 'ENXIO') return null;
+    throw error;
+  } finally {
+    await device.close();
+  }
+  return { dev: Number(status.readBigUInt64LE(info.device)), ino: Number(status.readBigUInt64LE(info.inode)) };
+}
+

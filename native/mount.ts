@@ -1,0 +1,25 @@
+// mount(2) and umount2(2), on koffi's threads: either may wait for a disk.
+import { declareAsync } from './libc.ts';
+
+const MS_RDONLY = 1;
+const MS_NOSUID = 2;
+const MS_NODEV = 4;
+const UMOUNT_NOFOLLOW = 8;
+
+const mount = declareAsync('mount', 'int', ['str', 'str', 'str', 'unsigned long', 'str']);
+const umount2 = declareAsync('umount2', 'int', ['str', 'int']);
+
+/** Mounts the file system on a block device read-only and nosuid; device nodes in it work only with `devices`. Rejects with SyscallError. */
+export async function mountImage(
+  device: string,
+  target: string,
+  type: 'squashfs' | 'erofs',
+  devices: boolean,
+): Promise<void> {
+  await mount(`${type} of ${device} on ${target}`, device, target, type, MS_RDONLY | MS_NOSUID | (devices ? 0 : MS_NODEV), null);
+}
+
+/** Takes the topmost mount off a path. Rejects with SyscallError: EBUSY in use, EINVAL nothing is mounted there, ENOENT no such path. */
+export async function umount(target: string): Promise<void> {
+  await umount2(target, target, UMOUNT_NOFOLLOW);
+}
