@@ -1,0 +1,278 @@
+/* The process of the tests' containers: static, without a C library, so that its first instruction is ours.
+ * Its arguments are a little program, done from left to right; at the end it exits with 0.
+ *
+ *   print FD TEXT    writes TEXT and a newline           args             writes its arguments, one per line
+ *   cat PATH         copies a file to stdout             env              writes its environment, one per line
+ *   write PATH TEXT  makes or replaces a file            ids              writes uid, gid, pid, ppid, sid, pgid
+ *   stamp PATH       appends the CLOCK_MONOTONIC ns of   fds              writes the numbers of its open descriptors
+ *                    its first instruction to PATH       syscall N        makes system call N, writes what it gives
+ *   eat MIB          takes that much memory              orphans N        leaves N zombies for PID 1 to reap
+ *   wait MS          sleeps for MS milliseconds          ignore N         ignores signal N
+ *   sleep            sleeps until a signal ends it       signals          writes each signal that comes; TERM ends it
+ *   spin             computes without end                flood            writes lines without end
+ *   raise N          sends itself signal N               exit N           exits with N
+ *
+ * A call that fails ends it with the errno as exit code. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include "syscalls.h"
+
+/* struct sigaction as the kernel has it (rt_sigaction(2)). */
+struct kernel_sigaction {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    unsigned long mask;
+};
+
+__attribute__((noreturn)) static void leave(long code)
+{
+    for (;;)
+        CALL(SYS_exit_group, code);
+}
+
+static long must(long result)
+{
+    if (result < 0)
+        leave(-result);
+    return result;
+}
+
+static size_t length(const char *text)
+{
+    size_t count = 0;
+    while (text[count])
+        count++;
+    return count;
+}
+
+static int same(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+static char **program;
+
+static void print(long fd, const char *text)
+{
+    must(CALL(SYS_write, fd, (long)text, (long)length(text)));
+}
+
+static void print_line(const char *text)
+{
+    print(1, text);
+    print(1, "\n");
+}
+
+static void print_number(const char *label, long number)
+{
+    char digits[24];
+    char *first = digits + sizeof digits;
+    unsigned long left = number < 0 ? -(unsigned long)number : (unsigned long)number;
+    *--first = '\0';
+    *--first = '\n';
+    do {
+        *--first = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (number < 0)
+        *--first = '-';
+    print(1, label);
+    print(1, first);
+}
+
+static const char *word(void)
+{
+    if (!*program)
+        leave(EINVAL);
+    return *program++;
+}
+
+static long number(void)
+{
+    long value = 0;
+    for (const char *digit = word(); *digit; digit++) {
+        if (*digit < '0' || *digit > '9')
+            leave(EINVAL);
+        value = value * 10 + (*digit - '0');
+    }
+    return value;
+}
+
+static void print_all(char **lines)
+{
+    while (*lines)
+        print_line(*lines++);
+}
+
+static void cat(const char *path)
+{
+    static char buffer[4096];
+    long fd = must(CALL(SYS_openat, AT_FDCWD, (long)path, O_RDONLY));
+    long count;
+    while ((count = must(CALL(SYS_read, fd, (long)buffer, sizeof buffer))) > 0)
+        must(CALL(SYS_write, 1, (long)buffer, count));
+    must(CALL(SYS_close, fd));
+}
+
+static void write_file(const char *path, const char *text, long flags)
+{
+    long fd = must(CALL(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | flags, 0644));
+    must(CALL(SYS_write, fd, (long)text, (long)length(text)));
+    must(CALL(SYS_close, fd));
+}
+
+static void print_ids(void)
+{
+    print_number("uid ", CALL(SYS_getuid));
+    print_number("gid ", CALL(SYS_getgid));
+    print_number("pid ", CALL(SYS_getpid));
+    print_number("ppid ", CALL(SYS_getppid));
+    print_number("sid ", CALL(SYS_getsid, 0));
+    print_number("pgid ", CALL(SYS_getpgid, 0));
+}
+
+static void print_descriptors(void)
+{
+    for (long fd = 0; fd < 1024; fd++)
+        if (CALL(SYS_fcntl, fd, F_GETFD, 0) >= 0)
+            print_number("", fd);
+}
+
+static void sleep_for(long milliseconds)
+{
+    struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+    while (CALL(SYS_nanosleep, (long)&left, (long)&left) == -EINTR)
+        ;
+}
+
+static void sleep_forever(void)
+{
+    for (;;)
+        sleep_for(1000000000);
+}
+
+static void eat(long mebibytes)
+{
+    enum { MEBIBYTE = 1 << 20, PAGE = 4096 };
+    long size = mebibytes * MEBIBYTE;
+    char *memory = (char *)must(CALL(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    for (long at = 0; at < size; at += PAGE)
+        ((volatile char *)memory)[at] = 1;
+}
+
+static long fork_process(void)
+{
+    return must(CALL(SYS_clone, SIGCHLD));
+}
+
+/* Each is the child of a child that ends first. */
+static void make_orphans(long count)
+{
+    for (; count > 0; count--) {
+        long child = fork_process();
+        if (child == 0) {
+            if (fork_process() == 0)
+                sleep_for(10);
+            leave(0);
+        }
+        must(CALL(SYS_wait4, child));
+    }
+}
+
+static void ignore(long caught)
+{
+    struct kernel_sigaction action = {.handler = SIG_IGN};
+    must(CALL(SYS_rt_sigaction, caught, (long)&action, 0, sizeof action.mask));
+}
+
+static void print_signals(void)
+{
+    unsigned long all = ~0ul;
+    must(CALL(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, 0, sizeof all));
+    print_line("ready");
+    for (;;) {
+        long caught = must(CALL(SYS_rt_sigtimedwait, (long)&all, 0, 0, sizeof all));
+        print_number("signal ", caught);
+        if (caught == SIGTERM)
+            return;
+    }
+}
+
+static void run(char **arguments, char **environment, const char *start)
+{
+    program = arguments + 1;
+    while (*program) {
+        const char *verb = word();
+        if (same(verb, "print")) {
+            long fd = number();
+            print(fd, word());
+            print(fd, "\n");
+        } else if (same(verb, "args"))
+            print_all(arguments);
+        else if (same(verb, "env"))
+            print_all(environment);
+        else if (same(verb, "cat"))
+            cat(word());
+        else if (same(verb, "write")) {
+            const char *path = word();
+            write_file(path, word(), O_TRUNC);
+        } else if (same(verb, "stamp"))
+            write_file(word(), start, O_APPEND);
+        else if (same(verb, "ids"))
+            print_ids();
+        else if (same(verb, "fds"))
+            print_descriptors();
+        else if (same(verb, "syscall"))
+            print_number("", CALL(number()));
+        else if (same(verb, "eat"))
+            eat(number());
+        else if (same(verb, "orphans"))
+            make_orphans(number());
+        else if (same(verb, "wait"))
+            sleep_for(number());
+        else if (same(verb, "ignore"))
+            ignore(number());
+        else if (same(verb, "sleep"))
+            sleep_forever();
+        else if (same(verb, "signals"))
+            print_signals();
+        else if (same(verb, "spin"))
+            for (;;)
+                __asm__ volatile("");
+        else if (same(verb, "flood"))
+            for (;;)
+                print_line("a line of a container that writes without end");
+        else if (same(verb, "raise"))
+            must(CALL(SYS_kill, CALL(SYS_getpid), number()));
+        else if (same(verb, "exit"))
+            leave(number());
+        else
+            leave(EINVAL);
+    }
+}
+
+/* The kernel puts argc, argv and the environment on the stack. */
+__attribute__((noreturn)) void enter(long *stack)
+{
+    struct timespec now;
+    static char start[24];
+    CALL(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now);
+    char *first = start + sizeof start;
+    unsigned long left = (unsigned long)now.tv_sec * 1000000000ul + (unsigned long)now.tv_nsec;
+    *--first = '\0';
+    *--first = '\n';
+    for (; left; left /= 10)
+        *--first = (char)('0' + left % 10);
+    char **arguments = (char **)(stack + 1);
+    run(arguments, arguments + stack[0] + 1, first);
+    leave(0);
+}
