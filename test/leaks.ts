@@ -1,0 +1,117 @@
+// What a test left behind: objects of the kernel that carry the test's mark. The mark is one unusual text that a test
+// puts into the name of its directory and of its control group; so everything made on its behalf can be told from what
+// belongs to others, also to tests that run at the same time.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Each object as one readable line: its kind, and what tells it from others. */
+export type Snapshot = ReadonlySet<string>;
+
+/** Everything with the mark in its name that this process can see, and this process's own descriptors. */
+export function snapshot(mark: string): Snapshot {
+  const devices = loopDevices().filter(({ backing }) => backing.includes(mark));
+  const marks = [mark, ...devices.map(({ device }) => ` ${device} `)];
+  return new Set([
+    ...devices.map(({ device, backing }) => `loop device ${device} of ${backing}`),
+    ...mounts(marks),
+    ...groups(mark),
+    ...processes(marks),
+    ...sockets(mark),
+    ...descriptors(),
+  ]);
+}
+
+/**
+ * What is there now and was not before, waiting up to `milliseconds` for it to go: the kernel takes the mounts of a dead
+ * namespace and their loop devices down in a work queue (cleanup_mnt), and says nothing when it is done.
+ */
+export async function leftovers(before: Snapshot, mark: string, milliseconds = 3000): Promise<string[]> {
+  const deadline = performance.now() + milliseconds;
+  for (;;) {
+    const left = [...snapshot(mark)].filter((line) => !before.has(line));
+    if (left.length === 0 || performance.now() > deadline) return left.sort();
+    await delay(20);
+  }
+}
+
+/** Gives null for what has gone since it was listed, or is not ours to read. */
+function attempt<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== undefined && ['ENOENT', 'ESRCH', 'EACCES', 'EINVAL', 'ENOTDIR', 'ENXIO'].includes(code)) return null;
+    throw error;
+  }
+}
+
+const text = (path: string): string => attempt(() => readFileSync(path, 'utf8')) ?? '';
+const link = (path: string): string => attempt(() => readlinkSync(path)) ?? '';
+const list = (path: string): string[] => attempt(() => readdirSync(path)) ?? [];
+const lines = (path: string): string[] =>
+  text(path)
+    .split('\n')
+    .filter((line) => line !== '');
+
+function loopDevices(): { device: string; backing: string }[] {
+  return list('/sys/block')
+    .filter((name) => name.startsWith('loop'))
+    .map((name) => ({ device: `/dev/${name}`, backing: text(`/sys/block/${name}/loop/backing_file`).trim() }))
+    .filter(({ backing }) => backing !== '');
+}
+
+/** One process for each mount namespace that there is. */
+function namespaces(): Map<string, string> {
+  return new Map(list('/proc').flatMap((pid) => (/^\d+$/.test(pid) ? [[link(`/proc/${pid}/ns/mnt`), pid]] : [])));
+}
+
+function mounts(marks: string[]): string[] {
+  return [...namespaces()].flatMap(([namespace, pid]) =>
+    lines(`/proc/${pid}/mountinfo`)
+      .filter((line) => marks.some((mark) => line.includes(mark)))
+      .map((line) => `mount in ${namespace}: ${line.split(' ').slice(3).join(' ')}`),
+  );
+}
+
+function groups(mark: string): string[] {
+  const hierarchies = lines('/proc/self/mountinfo')
+    .filter((line) => / - cgroup2? /.test(line))
+    .map((line) => line.split(' ')[4] ?? '');
+  const below = (directory: string): string[] => [
+    directory,
+    ...(attempt(() => readdirSync(directory, { withFileTypes: true })) ?? [])
+      .filter((entry) => entry.isDirectory())
+      .flatMap((entry) => below(join(directory, entry.name))),
+  ];
+  return hierarchies
+    .flatMap(below)
+    .filter((directory) => directory.includes(mark))
+    .map((directory) => `control group ${directory}`);
+}
+
+/** A process carries the mark in its command line, its environment, its control group or the mounts of its namespace. */
+function processes(marks: string[]): string[] {
+  const here = link('/proc/self/ns/mnt');
+  return list('/proc')
+    .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
+    .filter((pid) => {
+      const files = ['cmdline', 'environ', 'cgroup', ...(link(`/proc/${pid}/ns/mnt`) === here ? [] : ['mountinfo'])];
+      const content = files.map((file) => text(`/proc/${pid}/${file}`)).join('\n');
+      return marks.some((mark) => content.includes(mark));
+    })
+    .map((pid) => `process ${pid}: ${text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ') || text(`/proc/${pid}/comm`)}`);
+}
+
+function sockets(mark: string): string[] {
+  return lines('/proc/net/unix')
+    .filter((line) => line.includes(mark))
+    .map((line) => `socket ${line.slice(line.lastIndexOf(' ') + 1)}`);
+}
+
+function descriptors(): string[] {
+  return list('/proc/self/fd')
+    .map((fd) => [fd, link(`/proc/self/fd/${fd}`)] as const)
+    .filter(([, target]) => target !== '')
+    .map(([fd, target]) => `descriptor ${fd} of this process: ${target}`);
+}
