@@ -1,0 +1,94 @@
+// Which images of a container name must be mounted and which must go. Pure.
+import type { FileIdentity, ObservedMount, ObservedPackage } from '../state/observed.ts';
+import type { Step, View } from './controller.ts';
+
+/** Mounts a package's image. `image` is null as long as the step waits for the package. */
+export interface MountStep extends Step {
+  readonly op: 'mount';
+  /** name:version */
+  readonly id: string;
+  readonly image: Image | null;
+}
+
+export interface UmountStep extends Step {
+  readonly op: 'umount';
+  /** name:version */
+  readonly id: string;
+}
+
+export type MountsStep = MountStep | UmountStep;
+
+/** The range of a package file that holds its image, and which bytes the file must still have. */
+export interface Image {
+  readonly path: string;
+  readonly offset: number;
+  readonly size: number;
+  readonly type: 'squashfs' | 'erofs';
+  readonly identity: FileIdentity;
+  /** The image's own device nodes are used: a `dev` mount in the manifest. */
+  readonly devices: boolean;
+}
+
+/**
+ * Mounts come first, so that a replacement's image is there before the old one goes. An image stays mounted as long as
+ * anything uses it; one whose package file is another one now is mounted anew, but only when nothing uses it.
+ */
+export function planMounts(view: View): MountsStep[] {
+  const wanted = wantedVersions(view);
+  const mounts = [...wanted].flatMap((version) => mountOf(view, version));
+  const gone = view.mounts
+    .filter((mount) => !wanted.has(mount.version))
+    .map((mount) => umountStep(view, mount.id, usersOf(view, mount)));
+  return [...mounts, ...gone];
+}
+
+function wantedVersions(view: View): Set<string> {
+  const needed = [...view.mountsWanted.keys()];
+  if (view.stopping) return new Set(needed);
+  const own = view.targets
+    .filter(({ entry }) => entry.state === 'mounted' || entry.state === 'running')
+    .map(({ version, entry }) => version ?? entry.version ?? '*');
+  return new Set([...own, ...needed]);
+}
+
+function mountOf(view: View, version: string): MountsStep[] {
+  const id = `${view.name}:${version}`;
+  const found = view.packages.find((candidate) => candidate.id === id) ?? null;
+  const mount = view.mounts.find((candidate) => candidate.id === id);
+  if (mount !== undefined) {
+    const stale = found !== null && !isBackedBy(mount, found) && usersOf(view, mount).length === 0;
+    return stale ? [umountStep(view, id, []), mountStep(view, id, found, 'an older file is still mounted')] : [];
+  }
+  return [mountStep(view, id, found, found === null ? `${id} is not installed` : null)];
+}
+
+function mountStep(view: View, id: string, found: ObservedPackage | null, waits: string | null): MountStep {
+  return { op: 'mount', name: view.name, id, image: found && imageOf(found), waits };
+}
+
+function umountStep(view: View, id: string, users: readonly string[]): UmountStep {
+  return { op: 'umount', name: view.name, id, waits: users.length === 0 ? null : `in use by ${users.join(', ')}` };
+}
+
+function imageOf(found: ObservedPackage): Image {
+  const mounts = [...(found.manifest.mounts?.values() ?? [])];
+  return {
+    path: found.path,
+    ...found.image,
+    identity: found.identity,
+    devices: mounts.some(({ type }) => type === 'dev'),
+  };
+}
+
+function isBackedBy({ backing }: ObservedMount, { identity }: ObservedPackage): boolean {
+  return backing !== null && backing.dev === identity.dev && backing.ino === identity.ino;
+}
+
+/** Who uses a mounted image: other containers by name, attempts of this one. A prepared attempt uses it as a running one does. */
+function usersOf(view: View, { id, version }: ObservedMount): string[] {
+  const own = view.attempts
+    .filter(({ state }) => state !== 'exited' && state !== 'failed')
+    .filter((attempt) => attempt.version === version || attempt.record.uses.includes(id))
+    .map((attempt) => `attempt ${String(attempt.id)}`);
+  return [...(view.usedBy.get(version) ?? []), ...own];
+}

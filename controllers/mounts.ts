@@ -1,0 +1,189 @@
+// The mounts controller: package images on loop devices below runDir/mounts, in the mount namespace of this process.
+//
+//   createMounts({ runDir, log, loopTimeout? }): Mounts
+//     plan(view)       pure, see mounts-plan.ts
+//     act(step)        mount: TerminalError (reasons PackageChanged, BadImage, UnsupportedImage) or SyscallError; umount: SyscallError
+//     observe()        every mounted image, by container name: the whole mount table, for the start and after its events
+//     observeOne(id)   one image by statx(2), for events of our own making
+//     pathOf(id)       where an image is mounted
+import { mkdirSync, realpathSync } from 'node:fs';
+import { mkdir, open, rmdir, type FileHandle } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import type { Logger } from 'pino';
+import { identityOf, sameIdentity } from '../native/file.ts';
+import { SyscallError } from '../native/libc.ts';
+import { attachLoop, loopBacking, loopMajor } from '../native/loop.ts';
+import { mountImage, umount } from '../native/mount.ts';
+import { readMountTable } from '../native/mounts-table.ts';
+import { mountAt, type MountAt } from '../native/statx.ts';
+import type { ObservedMount } from '../state/observed.ts';
+import type { Controller } from './controller.ts';
+import { TerminalError } from './failure.ts';
+import { planMounts, type Image, type MountsStep, type MountStep, type UmountStep } from './mounts-plan.ts';
+
+export interface Mounts extends Controller<MountsStep> {
+  observe(): Promise<Map<string, ObservedMount[]>>;
+  observeOne(id: string): Promise<ObservedMount | null>;
+  pathOf(id: string): string;
+}
+
+/** Images are mounted on `runDir`/mounts/NAME:VERSION. `loopTimeout` in ms: how long a free loop device is looked for. */
+export function createMounts(options: {
+  readonly runDir: string;
+  readonly log: Pick<Logger, 'debug'>;
+  readonly loopTimeout?: number;
+}): Mounts {
+  const directory = makeDirectory(options.runDir);
+  const pathOf = (id: string) => join(directory, id);
+  const timeout = options.loopTimeout ?? 10_000;
+
+  async function act(step: MountsStep, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (step.op === 'mount') await mountPackage(step, pathOf(step.id), timeout);
+    else await unmount(step, pathOf(step.id));
+    options.log.debug({ container: step.id }, step.op === 'mount' ? 'image mounted' : 'image unmounted');
+  }
+
+  async function observe(): Promise<Map<string, ObservedMount[]>> {
+    // Of two mounts on one target only the later one can be seen.
+    const seen = new Map<string, MountAt>();
+    for (const entry of await readMountTable()) {
+      if (posix.dirname(entry.target) === directory) seen.set(posix.basename(entry.target), entry);
+    }
+    const found = await Promise.all([...seen].map(([id, mount]) => describe(id, pathOf(id), mount)));
+    return Map.groupBy(
+      found.filter((mount) => mount !== null),
+      ({ name }) => name,
+    );
+  }
+
+  async function observeOne(id: string): Promise<ObservedMount | null> {
+    const mount = mountAt(pathOf(id));
+    return mount === null ? null : describe(id, pathOf(id), mount);
+  }
+
+  return { plan: planMounts, act, observe, observeOne, pathOf };
+}
+
+/** The mount table shows paths without links in them, so ours has none either. */
+function makeDirectory(runDir: string): string {
+  const directory = join(runDir, 'mounts');
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return realpathSync(directory);
+}
+
+/** Null when `id` is no name:version: somebody else's mount. */
+async function describe(id: string, target: string, mount: MountAt): Promise<ObservedMount | null> {
+  const [name, version, ...rest] = id.split(':');
+  if (name === undefined || version === undefined || rest.length > 0) return null;
+  const backing = mount.major === loopMajor ? await loopBacking(mount.minor) : null;
+  return { id, name, version, mountId: mount.mountId, target, backing };
+}
+
+async function mountPackage(step: MountStep, target: string, timeout: number): Promise<void> {
+  const { id, image } = step;
+  if (image === null) throw new TerminalError('PackageMissing', `mount ${id}: the package is not installed`);
+  if (await isMounted(target, image)) return;
+  const file = await openUnchanged(id, image);
+  try {
+    await makeMountPoint(id, target);
+    await attachAndMount(id, file, image, target, timeout);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The step may have been done already, by a reconciler that died before it could say so. */
+async function isMounted(target: string, { identity }: Image): Promise<boolean> {
+  const mount = mountAt(target);
+  if (mount === null) return false;
+  const backing = mount.major === loopMajor ? await loopBacking(mount.minor) : null;
+  if (backing?.dev === identity.dev && backing.ino === identity.ino) return true;
+  throw new Error(`mount ${target}: another file is mounted there`);
+}
+
+/** Opens the package and makes sure, on the very descriptor that is attached later, that it is the file that was read. */
+async function openUnchanged(id: string, image: Image): Promise<FileHandle> {
+  const changed = (how: string, cause?: unknown) =>
+    new TerminalError('PackageChanged', `mount ${id}: ${image.path} ${how} since it was read`, { cause });
+  const file = await open(image.path, 'r').catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) throw changed('has been deleted', error);
+    throw error;
+  });
+  try {
+    const identity = identityOf(await file.stat({ bigint: true }));
+    if (!sameIdentity(identity, image.identity)) throw changed('has changed');
+    if (image.offset + image.size > identity.size) {
+      throw new TerminalError('BadImage', `mount ${id}: ${image.path} ends before its image does`);
+    }
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function makeMountPoint(id: string, target: string): Promise<void> {
+  try {
+    await mkdir(target, { mode: 0o700 });
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return;
+    if (hasCode(error, 'ENAMETOOLONG')) {
+      throw new TerminalError('BadName', `mount ${id}: name:version may have 255 characters at most`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** Once it is mounted, the mount alone keeps the loop device; if anything fails, closing it detaches it. */
+async function attachAndMount(id: string, file: FileHandle, image: Image, target: string, timeout: number) {
+  try {
+    const device = await attachLoop(file.fd, image, image.path, timeout);
+    try {
+      await mountImage(device.path, target, image.type, image.devices);
+    } finally {
+      await device.close();
+    }
+  } catch (error) {
+    await removeMountPoint(target);
+    throw explain(id, image, error);
+  }
+}
+
+/** What the kernel answers to bytes that are no image, or none that it can read. */
+const badImage = new Set(['EINVAL', 'EIO', 'EUCLEAN', 'EBADMSG']);
+
+function explain(id: string, image: Image, error: unknown): unknown {
+  if (!(error instanceof SyscallError) || error.call !== 'mount') return error;
+  if (error.code === 'ENODEV') {
+    const message = `mount ${id}: this kernel has no ${image.type} (CONFIG_${image.type.toUpperCase()})`;
+    return new TerminalError('UnsupportedImage', message, { cause: error });
+  }
+  if (!badImage.has(error.code)) return error;
+  const message = `mount ${id}: ${error.code}: ${image.path} holds no ${image.type} image that this kernel can read`;
+  return new TerminalError('BadImage', message, { cause: error });
+}
+
+async function unmount(step: UmountStep, target: string): Promise<void> {
+  try {
+    await umount(target);
+  } catch (error) {
+    // Nothing is mounted there: the step has been done already.
+    if (!hasCode(error, 'EINVAL') && !hasCode(error, 'ENOENT')) throw error;
+  }
+  // A mount below this one is seen now and has its own step.
+  if (mountAt(target) === null) await removeMountPoint(target);
+}
+
+/** A directory that is not empty, or on which something else is mounted, is not ours to remove. */
+async function removeMountPoint(target: string): Promise<void> {
+  try {
+    await rmdir(target);
+  } catch (error) {
+    if (!['ENOENT', 'EBUSY', 'ENOTEMPTY'].some((code) => hasCode(error, code))) throw error;
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
