@@ -1,0 +1,101 @@
+// What the document asks for, as the rest of the runtime sees it: defaults filled in, durations in ms, names in Maps.
+import { createHash } from 'node:crypto';
+import type { Cgroups, Rlimits } from './manifest.ts';
+
+export type DesiredState = 'absent' | 'installed' | 'mounted' | 'running';
+
+/** What follows an exit. Times are in ms; `limit` is the number of restarts in a row, 0 = without end. */
+export interface RestartPolicy {
+  readonly policy: 'always' | 'on-failure' | 'never';
+  readonly backoff: number;
+  readonly maxBackoff: number;
+  /** A container that ran this long starts again with the first backoff. */
+  readonly resetAfter: number;
+  readonly limit: number;
+}
+
+/** How a container is stopped: `signal` (a number, signal(7)), then SIGKILL after `grace` ms. */
+export interface StopPolicy {
+  readonly signal: number;
+  readonly grace: number;
+}
+
+/** One imperative start: another `id` than before asks for one more; the rest replaces the entry's for that run. */
+export interface Run {
+  readonly id: number;
+  readonly init: string | null;
+  readonly args: readonly string[] | null;
+  readonly env: ReadonlyMap<string, string> | null;
+}
+
+/** One entry of `containers`. `null` is a field that the document leaves to the manifest or to the resolution. */
+export interface ContainerEntry {
+  /** As in the document: a name, or name:version. */
+  readonly key: string;
+  readonly name: string;
+  /** Exact, or a requirement in Cargo's grammar; of a name:version key that version. */
+  readonly version: string | null;
+  readonly state: DesiredState;
+  readonly source: string | null;
+  /** `sha256:<hex>` of the package file. */
+  readonly digest: string | null;
+  readonly repository: string | null;
+  readonly restart: RestartPolicy;
+  readonly stop: StopPolicy;
+  readonly dependsOn: ReadonlyMap<string, 'running'>;
+  /** Merged over the manifest's; null removes a variable. */
+  readonly env: ReadonlyMap<string, string | null>;
+  readonly args: readonly string[] | null;
+  readonly init: string | null;
+  readonly cgroups: Cgroups | null;
+  readonly rlimits: Rlimits | null;
+  readonly run: Run | null;
+  readonly prepare: boolean;
+  readonly update: 'manual' | 'automatic';
+  /** The generation that last changed this entry. */
+  readonly generation: number;
+  /** Who made the entry: one that a console command made leaves with its package. */
+  readonly writtenBy: 'person' | 'console';
+}
+
+export interface RepositoryEntry {
+  readonly id: string;
+  readonly type: 'fs' | 'mem';
+  readonly dir: string | null;
+  readonly key: string | null;
+  readonly mountOnStart: boolean;
+  /** Number of packages, and bytes of all of them; null = no limit. */
+  readonly capacity: { readonly containers: number | null; readonly size: number | null };
+  readonly integrity: 'dm-verity' | 'full-check';
+}
+
+export interface Desired {
+  readonly repositories: ReadonlyMap<string, RepositoryEntry>;
+  readonly containers: ReadonlyMap<string, ContainerEntry>;
+  readonly autostart: 'run' | 'ignore';
+}
+
+/** What an empty document asks for: nothing, and autostart as the packages say. */
+export const emptyDesired: Desired = { repositories: new Map(), containers: new Map(), autostart: 'run' };
+
+const hashes = new WeakMap<ContainerEntry, string>();
+
+/**
+ * SHA-256 (hex) of the fields of an entry whose change replaces a running container: init, args, env and rlimits. Which
+ * package runs is not among them: that is the resolved version, which the caller compares beside it.
+ */
+export function replacingHash(entry: ContainerEntry): string {
+  const known = hashes.get(entry);
+  if (known !== undefined) return known;
+  const env = [...entry.env].sort(([a], [b]) => (a < b ? -1 : 1));
+  const text = JSON.stringify([entry.init, entry.args, env, entry.rlimits], sortedKeys);
+  const hash = createHash('sha256').update(text).digest('hex');
+  hashes.set(entry, hash);
+  return hash;
+}
+
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (value instanceof Map) return sortedKeys('', Object.fromEntries(value));
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,126 @@
+// The one store of the reconciler: desired, observed and status in an immutable tree; every change gives RFC 6902 operations.
+import type { Operation } from 'fast-json-patch';
+import { enableMapSet, enablePatches, produceWithPatches, type Draft, type Patch } from 'immer';
+import { emptyDesired, type Desired } from './desired.ts';
+import type { Observed } from './observed.ts';
+import { formatPointer } from './pointer.ts';
+import type { DocumentStatus, Status } from './status.ts';
+
+enableMapSet();
+enablePatches();
+
+/** What a version requirement was resolved to, kept until its entry changes. */
+export interface Locked {
+  readonly version: string;
+  readonly repository: string;
+  /** `sha256:<hex>` of the package file where it is known. */
+  readonly digest: string | null;
+}
+
+/** A field that does not come from the document but from a patch that lasts until the boot ends. */
+export interface FieldOrigin {
+  readonly pointer: string;
+  readonly origin: string;
+  readonly generation: number;
+}
+
+export interface State {
+  /** The effective state: the document in force with the boot's patches over it. */
+  readonly desired: Desired;
+  /** The generation in force, of `desired` as a whole; 0 = there never was a document. */
+  readonly generation: number;
+  readonly document: DocumentStatus;
+  /** Fields of `desired` that the overlay sets; all others come from the document. */
+  readonly overlay: readonly FieldOrigin[];
+  /** By entry key. */
+  readonly lock: ReadonlyMap<string, Locked>;
+  readonly observed: Observed;
+  readonly status: Status;
+}
+
+export type StateListener = (operations: readonly Operation[], state: State) => void;
+
+export interface Store {
+  /** The present state; immutable. */
+  get(): State;
+  /** Changes the state and tells the listeners; gives the operations, [] when nothing changed. */
+  update(recipe: (draft: Draft<State>) => void): readonly Operation[];
+  /** Calls the listener after every change, in order, also when one changes the state again; gives the function that ends it. */
+  subscribe(listener: StateListener): () => void;
+}
+
+/** The state before anything is known. */
+export function emptyState(): State {
+  const document: DocumentStatus = { status: 'ok', generation: 0, error: null };
+  return {
+    desired: emptyDesired,
+    generation: 0,
+    document,
+    overlay: [],
+    lock: new Map(),
+    observed: {
+      repositories: new Map(),
+      packages: new Map(),
+      mounts: new Map(),
+      cgroups: new Map(),
+      attempts: new Map(),
+      ran: new Map(),
+    },
+    status: { generation: 0, observedGeneration: 0, converged: false, document, repositories: {}, containers: {} },
+  };
+}
+
+/** Makes a store. */
+export function createStore(initial: State = emptyState()): Store {
+  let state = initial;
+  const listeners = new Set<StateListener>();
+  const untold: { operations: readonly Operation[]; state: State }[] = [];
+  let telling = false;
+
+  const tell = (): void => {
+    if (telling) return;
+    telling = true;
+    try {
+      for (let change = untold.shift(); change; change = untold.shift()) {
+        for (const listener of listeners) listener(change.operations, change.state);
+      }
+    } finally {
+      telling = false;
+    }
+  };
+
+  return {
+    get: () => state,
+    update(recipe) {
+      const [next, patches] = produceWithPatches(state, (draft) => {
+        recipe(draft);
+      });
+      if (next === state) return [];
+      state = next;
+      const operations = patches.map(toOperation);
+      untold.push({ operations, state });
+      tell();
+      return operations;
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/** An immer patch (its path is a list) as an operation of RFC 6902; Maps in its value become objects. */
+export function toOperation(patch: Patch): Operation {
+  const path = formatPointer(patch.path);
+  return patch.op === 'remove' ? { op: 'remove', path } : { op: patch.op, path, value: toJson(patch.value) };
+}
+
+/** A value as JSON knows it: every Map is an object (without a prototype, so that `__proto__` is a name like others). */
+export function toJson(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(toJson);
+  const object = Object.create(null) as Record<string, unknown>;
+  const entries = value instanceof Map ? (value as ReadonlyMap<string, unknown>) : Object.entries(value);
+  for (const [key, member] of entries) object[key] = toJson(member);
+  return object;
+}
