@@ -1,0 +1,161 @@
+// A northstate in directories of its own, for the tests and the demo: started from the command line as anybody would,
+// watched through `get --watch`, and whatever happens, nothing of it stays.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ContainerStatus, Status } from '../state/status.ts';
+import { northstate, run, type Output } from './command.ts';
+import { watchStatus } from './feed.ts';
+import { removeGroups } from './groups.ts';
+
+export interface Daemon {
+  /** Unusual text in the names of its directory and control groups: what leaks.ts looks for. */
+  readonly mark: string;
+  readonly directory: string;
+  /** The desired-state document. */
+  readonly document: string;
+  /** The directory of its one repository, `packages`. */
+  readonly repository: string;
+  /** Where images are mounted, in the reconciler's mount namespace. */
+  readonly runDir: string;
+  /** What NORTHSTATE_CONSOLE must be to reach it. */
+  readonly console: string;
+  /** The launcher's. */
+  readonly pid: number;
+  /** Its exit code, or the name of the signal that ended it. */
+  readonly exited: Promise<number | NodeJS.Signals>;
+  /** What it has logged so far. */
+  log(): string;
+  /** Runs `northstate ARGS` against it. */
+  run(...args: readonly string[]): Promise<Output>;
+  /** Replaces the document as an updater does: a new file, renamed over the old one. */
+  write(document: string): Promise<void>;
+  /** Calls the listener with every status that `get --watch` shows; gives the function that ends it. */
+  watch(listener: (status: Status) => void): () => void;
+  /** The first status that fits, from the present one on. Rejects after `milliseconds`, naming `what` and the last status. */
+  until(what: string, fits: (status: Status) => boolean, milliseconds?: number): Promise<Status>;
+  /** The same for one container. */
+  untilContainer(name: string, what: string, fits: (container: ContainerStatus) => boolean): Promise<ContainerStatus>;
+  /** The process that decides; the launcher starts another one when it dies. */
+  reconciler(): number | null;
+  /** Leaves it running when this process ends. */
+  release(): void;
+  /** Ends it with SIGTERM, within 15 seconds; gives how it ended. */
+  stop(): Promise<number | NodeJS.Signals>;
+  /** Kills it unless it has ended, and with it all that it started; removes its control groups and its directory. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface DaemonOptions {
+  /** Package files to put into its repository. */
+  readonly packages: readonly string[];
+  /** The first document; none when left out. `repositories` need not be in it. */
+  readonly document?: string;
+}
+
+/** Starts a daemon that has one repository, `packages`, and waits until its console answers. */
+export async function startDaemon({ packages, document }: DaemonOptions): Promise<Daemon> {
+  const directory = await mkdtemp(join(tmpdir(), 'northstate-'));
+  const mark = basename(directory);
+  const path = (name: string): string => join(directory, name);
+  const url = `unix://${path('run/console')}`;
+  for (const name of ['packages', 'state', 'data', 'run']) await mkdir(path(name), { mode: 0o755 });
+  for (const file of packages) await copyFile(file, join(path('packages'), basename(file)));
+  if (document !== undefined) await writeFile(path('desired.yaml'), document);
+  await writeFile(path('config.yaml'), configuration(path, mark, url));
+
+  const log = openSync(path('log'), 'a');
+  const child = spawn(northstate, ['run', '--config', path('config.yaml')], {
+    stdio: ['ignore', log, log],
+    detached: true,
+  });
+  closeSync(log);
+  const exited = ending(child);
+  const pid = child.pid;
+  if (pid === undefined) throw new Error(`${northstate} cannot be run: ${String(await exited)}`);
+
+  const feed = watchStatus(url, exited);
+  const remove = async (): Promise<void> => {
+    feed.close();
+    child.kill('SIGKILL');
+    await exited;
+    await removeGroups(mark);
+    await rm(directory, { recursive: true, force: true });
+  };
+  const daemon: Daemon = {
+    ...{ mark, directory, document: path('desired.yaml'), repository: path('packages'), runDir: path('run') },
+    ...{ console: url, pid, exited },
+    log: () => readFileSync(path('log'), 'utf8'),
+    run: (...args) => run(northstate, args, { NORTHSTATE_CONSOLE: url }),
+    async write(text) {
+      await writeFile(path('desired.yaml.new'), text);
+      await rename(path('desired.yaml.new'), path('desired.yaml'));
+    },
+    watch: feed.listen,
+    until: (what, fits, milliseconds = 15_000) => feed.until(what, fits, milliseconds),
+    async untilContainer(name, what, fits) {
+      const found = (status: Status): ContainerStatus | undefined => status.containers[name];
+      const fitting = (container: ContainerStatus | undefined): container is ContainerStatus =>
+        container !== undefined && fits(container);
+      const status = await feed.until(`${name}: ${what}`, (each) => fitting(found(each)), 15_000);
+      return found(status) as ContainerStatus;
+    },
+    reconciler: () => reconcilerOf(pid),
+    release() {
+      feed.close();
+      child.unref();
+    },
+    async stop() {
+      child.kill('SIGTERM');
+      const timer = new AbortController();
+      const late = delay(15_000, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
+      const how = await Promise.race([exited, late]);
+      timer.abort();
+      if (how === 'late') throw new Error(`northstate did not end within 15 s of SIGTERM:\n${daemon.log()}`);
+      return how;
+    },
+    [Symbol.asyncDispose]: remove,
+  };
+  try {
+    await feed.until('the first status', () => true, 15_000);
+  } catch (error) {
+    const logged = daemon.log();
+    await remove();
+    throw new Error(`northstate did not come up:\n${logged}`, { cause: error });
+  }
+  return daemon;
+}
+
+function configuration(path: (name: string) => string, mark: string, url: string): string {
+  return `desired: ${path('desired.yaml')}
+seed: ${path('seed.yaml')}
+stateDir: ${path('state')}
+dataDir: ${path('data')}
+runDir: ${path('run')}
+socketDir: ${path('run/sockets')}
+cgroup: ${mark}
+repositories:
+  packages: { type: fs, dir: ${path('packages')} }
+console: [{ listen: "${url}", permissions: full, patches: document }]
+log: { level: debug }
+`;
+}
+
+async function ending(child: ChildProcess): Promise<number | NodeJS.Signals> {
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  return code ?? signal ?? 1;
+}
+
+/** The launcher's child that runs Node: the inits of containers are copies of the launcher itself. */
+function reconcilerOf(launcher: number): number | null {
+  const children = readFileSync(`/proc/${launcher}/task/${launcher}/children`, 'utf8').trim().split(' ');
+  const found = children.find((pid) => {
+    const cmdline = `/proc/${pid}/cmdline`;
+    return existsSync(cmdline) && /(^|\/)node\0/.test(readFileSync(cmdline, 'utf8'));
+  });
+  return found === undefined ? null : Number(found);
+}
