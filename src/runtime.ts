@@ -10,7 +10,11 @@ export type Lifetime = 'document' | 'boot';
 /** A start, an end, an installation: what subscribers of a console are told. */
 export type RuntimeEvent =
   | { readonly type: 'started'; readonly container: string }
-  | { readonly type: 'exit'; readonly container: string; readonly exit: { readonly code: number } | { readonly signal: number } }
+  | {
+      readonly type: 'exit';
+      readonly container: string;
+      readonly exit: { readonly code: number } | { readonly signal: number };
+    }
   | { readonly type: 'install' | 'uninstall'; readonly container: string }
   | { readonly type: 'shutdown' };
 
@@ -19,6 +23,15 @@ export interface LogLine {
   readonly time: number;
   readonly stream: 'stdout' | 'stderr';
   readonly line: string;
+}
+
+/** A stored generation of the document. `time` is RFC 3339, UTC. */
+export interface GenerationSummary {
+  readonly generation: number;
+  readonly time: string;
+  readonly origin: string;
+  readonly runtime: string;
+  readonly inForce: boolean;
 }
 
 /** Failures that a console answers with; `reason` is the snake_case name of the protocol's error. */
@@ -49,8 +62,15 @@ export interface Runtime {
   plan(text: string | null): Promise<readonly { op: string; name: string; text: string; waits: string | null }[]>;
   /** Resolves when `generation` (or a later one) has converged or failed for good, or after `timeout` ms. */
   wait(options: { generation: number; timeout: number }): Promise<'converged' | 'failed' | 'timeout'>;
+  /** The stored generations, newest first. */
+  history(): Promise<readonly GenerationSummary[]>;
   /** Streams a package of `size` bytes into a repository; gives name:version. */
-  install(repository: string, size: number, bytes: Readable, options: { lifetime: Lifetime; origin: string }): Promise<string>;
+  install(
+    repository: string,
+    size: number,
+    bytes: Readable,
+    options: { lifetime: Lifetime; origin: string },
+  ): Promise<string>;
   /** The kept output of a container, then, with `follow`, what comes, until the signal. */
   logs(name: string, options: { since: number | null; follow: boolean; signal: AbortSignal }): AsyncIterable<LogLine>;
   /** Statistics of a running container's groups, in the console's shape. */

@@ -1,0 +1,50 @@
+// What is sent on one connection. A response waits for a slow reader; a notification cannot, so it is counted, and a
+// reader that leaves too much of it unread is disconnected.
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+
+export interface Outbox {
+  /** Sends a message and waits until the reader has caught up or is gone. */
+  send(message: unknown): Promise<void>;
+  /** Sends a line (JSON with its newline) beside the responses, after the response under way when held. */
+  notify(line: string): void;
+  /** Keeps notifications back until `release`: what a request causes is told after its response. */
+  hold(): void;
+  release(): void;
+}
+
+/** `limit`: bytes of notifications that may wait for the reader. */
+export function createOutbox(socket: Socket, limit: number): Outbox {
+  let held: string[] | null = null;
+  let unread = 0;
+
+  function write(line: string, bytes: number): void {
+    socket.write(line, () => {
+      unread -= bytes;
+    });
+  }
+
+  return {
+    async send(message) {
+      if (socket.writable && !socket.write(`${JSON.stringify(message)}\n`)) {
+        await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => undefined);
+      }
+    },
+    notify(line) {
+      if (!socket.writable) return;
+      const bytes = Buffer.byteLength(line);
+      unread += bytes;
+      if (unread > limit) socket.destroy(new Error('the client reads its notifications too slowly'));
+      else if (held !== null) held.push(line);
+      else write(line, bytes);
+    },
+    hold() {
+      held ??= [];
+    },
+    release() {
+      const lines = held ?? [];
+      held = null;
+      for (const line of lines) write(line, Buffer.byteLength(line));
+    },
+  };
+}

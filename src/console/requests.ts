@@ -1,0 +1,195 @@
+// What each request does: one table, so that a request without an answer does not compile.
+import type { Command } from '../../state/commands.ts';
+import { RuntimeError, type Lifetime, type LogLine, type Runtime } from '../runtime.ts';
+import { northstarError, ourError } from './errors.ts';
+import type { Feeds } from './feeds.ts';
+import { checkKill, checkMount, checkStart, checkUmount, checkUninstall } from './preconditions.ts';
+import { externalIdentity, type Bodies, type Request, type RequestName } from './protocol.ts';
+import { describeContainer, inspectContainer, keyOf, listContainers, listRepositories } from './queries.ts';
+import type { Stretch } from './reader.ts';
+
+/** How long a command may take until it is answered with an error, in ms. */
+const commandTimeout = 10_000;
+
+/** One connection, as requests see it. */
+export interface Session {
+  readonly runtime: Runtime;
+  readonly feeds: Feeds;
+  /** How long patches of this listener last when the request does not say. */
+  readonly lifetime: Lifetime;
+  /** Aborted when the connection ends. */
+  readonly signal: AbortSignal;
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: () => number;
+  /** Containers whose output is being sent. */
+  readonly logs: Set<string>;
+  /** Runs when the response is on its way. */
+  after(task: () => void): void;
+  /** Sends a notification beside the responses; waits for a slow reader. */
+  send(notification: unknown): Promise<void>;
+  /** Sends a line beside the responses; a reader that lags too far behind is disconnected. */
+  notify(line: string): void;
+  /** The raw bytes that follow the request. */
+  stretch(size: number): Stretch;
+}
+
+type Handlers = { readonly [K in RequestName]: (body: Bodies[K], session: Session) => unknown };
+
+/** The value of `response` for a request that is allowed. */
+export async function answer(request: Request, session: Session): Promise<unknown> {
+  const handle = handlers[request.name] as (body: Request['body'], session: Session) => unknown;
+  return await handle(request.body, session);
+}
+
+const handlers: Handlers = {
+  ident: () => ({ ident: externalIdentity }),
+  list: (_, { runtime }) => ({ list: listContainers(runtime.state()) }),
+  repositories: (_, { runtime }) => ({ repositories: listRepositories(runtime.state()) }),
+  shutdown: (_, { runtime, after }) => {
+    after(() => runtime.shutdown());
+    return 'shutdown';
+  },
+  inspect: async ({ container }, { runtime, now }) => ({
+    inspect: await ofContainer(container, async () => ({ data: await inspectContainer(runtime, container, now) })),
+  }),
+  install: async ({ repository, size, lifetime }, session) => {
+    const stretch = session.stretch(size);
+    const options = { lifetime: lifetime ?? session.lifetime, origin: externalIdentity };
+    const outcome = await session.runtime.install(repository, size, stretch.readable, options).then(
+      (container) => ({ ok: { container } }),
+      (error: unknown) => ({ error: { error: northstarError(error) } }),
+    );
+    await stretch.skip();
+    return { install: outcome };
+  },
+  uninstall: async (body, session) => ({
+    uninstall: await ofContainer(body.container, async () => {
+      checkUninstall(session.runtime.state(), body);
+      await run(session, { type: 'uninstall', container: body.container, wipe: body.wipe }, body);
+    }),
+  }),
+  mount: async (body, session) => ({
+    mount: await Promise.all(
+      body.containers.map((container) =>
+        ofContainer(container, async () => {
+          checkMount(session.runtime.state(), container);
+          await run(session, { type: 'mount', container }, body);
+        }),
+      ),
+    ),
+  }),
+  umount: async (body, session) => ({
+    umount: await Promise.all(
+      body.containers.map((container) =>
+        ofContainer(container, async () => {
+          checkUmount(session.runtime.state(), container);
+          await run(session, { type: 'umount', container }, body);
+        }),
+      ),
+    ),
+  }),
+  start: async (body, session) => ({
+    start: await ofContainer(body.container, async () => {
+      checkStart(session.runtime.state(), body);
+      const { container, init, arguments: args, environment: env } = body;
+      await run(session, { type: 'start', container, init, args, env }, body);
+    }),
+  }),
+  kill: async (body, session) => ({
+    kill: await ofContainer(body.container, async () => {
+      checkKill(session.runtime.state(), body);
+      await run(session, { type: 'kill', container: body.container, signal: body.signal }, body);
+    }),
+  }),
+  token_create: (body) => ({ permission_denied: { token_create: body } }),
+  token_verify: (body) => ({ permission_denied: { token_verify: body } }),
+
+  apply: async ({ document, expected }, { runtime }) => ({
+    apply: await ours(() => runtime.apply(document, { expected, origin: externalIdentity })),
+  }),
+  get: (_, session) => ({ get: { ok: snapshot(session) } }),
+  watch: (_, session) => {
+    session.feeds.joinStatus(session.notify);
+    return { watch: { ok: snapshot(session) } };
+  },
+  plan: async ({ document }, { runtime }) => ({
+    plan: await ours(async () => ({ steps: await runtime.plan(document) })),
+  }),
+  describe: async ({ name }, { runtime }) => ({ describe: await ours(() => describeContainer(runtime, name)) }),
+  logs: async ({ name, since, follow }, session) => ({
+    logs: await ours(() => {
+      const key = keyOf(session.runtime.state(), name);
+      if (session.logs.has(key))
+        throw new RuntimeError('busy', `${key} is read on this connection already`, { name: key });
+      session.logs.add(key);
+      const lines = session.runtime.logs(key, { since, follow, signal: session.signal });
+      session.after(() => void sendLog(key, lines, session));
+      return { name: key };
+    }),
+  }),
+  wait: async ({ generation, timeout }, { runtime }) => ({
+    wait: await ours(async () => ({ result: await runtime.wait({ generation, timeout }) })),
+  }),
+  history: async (_, { runtime }) => ({
+    history: await ours(async () => ({ generations: await runtime.history() })),
+  }),
+  stop: async (body, session) => ({ stop: await ofName(body, session, 'stop') }),
+  restart: async (body, session) => ({ restart: await ofName(body, session, 'restart') }),
+  update: async (body, session) => ({ update: await ofName(body, session, 'update') }),
+};
+
+/** Northstar's outcome of a request for one container. */
+async function ofContainer(container: string, act: () => Promise<object | void>): Promise<unknown> {
+  try {
+    const more = await act();
+    return { ok: { container, ...more } };
+  } catch (error) {
+    return { error: { container, error: northstarError(error) } };
+  }
+}
+
+async function ours(act: () => Promise<unknown> | object): Promise<unknown> {
+  try {
+    return { ok: await act() };
+  } catch (error) {
+    return { error: { error: ourError(error) } };
+  }
+}
+
+async function ofName(body: Bodies['stop'], session: Session, type: 'stop' | 'restart' | 'update'): Promise<unknown> {
+  return await ours(async () => {
+    const name = keyOf(session.runtime.state(), body.name);
+    await run(session, { type, name }, body);
+    return { name };
+  });
+}
+
+async function run(
+  session: Session,
+  command: Command,
+  body: { readonly lifetime?: Lifetime | undefined; readonly timeout?: number | undefined },
+): Promise<void> {
+  const lifetime = body.lifetime ?? session.lifetime;
+  const timeout = body.timeout ?? commandTimeout;
+  await session.runtime.command(command, { lifetime, origin: externalIdentity, timeout });
+}
+
+function snapshot({ runtime, feeds }: Session): unknown {
+  return { status: runtime.state().status, sequence: feeds.sequence() };
+}
+
+/** Sends a container's output line by line, as fast as the client reads, then says that it is over. */
+async function sendLog(name: string, lines: AsyncIterable<LogLine>, session: Session): Promise<void> {
+  let error: unknown = null;
+  try {
+    for await (const line of lines) {
+      if (session.signal.aborted) return;
+      await session.send({ log: { name, ...line } });
+    }
+  } catch (cause) {
+    if (session.signal.aborted) return;
+    error = ourError(cause);
+  }
+  session.logs.delete(name);
+  await session.send({ log_end: { name, error } });
+}
