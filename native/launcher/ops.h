@@ -1,17 +1,21 @@
-/* The flat launch specification: a list of operations, checked wholly before the first one is done, then executed in
- * list order by stage. Everything an operation needs stands in it: no path of the host, no policy, no default. */
-#pragma once
+// The flat launch specification: a list of operations, checked wholly before the first is done, executed in list order.
+#ifndef NORTHSTATE_OPS_H
+#define NORTHSTATE_OPS_H
+
 #include <linux/filter.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "launch.h"
+
+/** Numbers on the wire, grouped by who executes them; native/ops.ts has the same table. */
 enum op_kind {
-    OP_NAMESPACES = 1,
-    OP_CGROUP_INTO = 2,
-    OP_CGROUP_JOIN = 3,
-    OP_OUTPUT = 4,
-    OP_OOM = 5,
-    OP_SETNS = 6,
+    OP_NAMESPACES = 1,  // launcher: CLONE_NEW* of the init
+    OP_CGROUP_INTO = 2, // launcher: cgroup v2 directory that the init is born in
+    OP_CGROUP_JOIN = 3, // init: a cgroup.procs of v1
+    OP_OUTPUT = 4,      // launcher: where a stream of the application goes
+    OP_OOM = 5,         // launcher: file that counts out-of-memory kills
+    OP_SETNS = 6,       // init, as all up to PIVOT
     OP_HOSTNAME = 7,
     OP_ROOT = 8,
     OP_TREE = 9,
@@ -20,39 +24,23 @@ enum op_kind {
     OP_NODE = 12,
     OP_SYMLINK = 13,
     OP_PIVOT = 14,
-    OP_RLIMIT = 20,
+    OP_RLIMIT = 20, // application, as all up to SCHEDULE
     OP_IDS = 21,
     OP_CAPABILITIES = 22,
     OP_SECCOMP = 23,
     OP_UMASK = 24,
     OP_CWD = 25,
     OP_SCHEDULE = 26,
-    OP_EXEC = 40,
-    OP_DESCRIPTOR = 41,
-    OP_OWNER = 42,
-    OP_WRITE = 43,
+    OP_EXEC = 40,       // application; this one and the following stand in a go list
+    OP_DESCRIPTOR = 41, // application
+    OP_OWNER = 42,      // init
+    OP_WRITE = 43,      // launcher
 };
 
-/* Where a start failed: the number of an operation, or one of these, which no operation stands for. The same table is
- * in native/ops.ts. */
-enum step {
-    STEP_NONE = 0,
-    STEP_CLONE = 0x101,     /* clone3 of the init */
-    STEP_SETUP = 0x102,     /* the init's own first calls */
-    STEP_FORK = 0x103,      /* the fork of the application */
-    STEP_STDIO = 0x104,     /* the application's descriptors 0, 1, 2 */
-    STEP_PRIVILEGES = 0x105, /* no_new_privs, securebits, dropping the init's own rights */
-    STEP_INIT = 0x106,      /* the init ended, or spoke nonsense, before it was ready */
-    STEP_REQUEST = 0x107,   /* the request itself: a bad list, an unknown attempt, a wrong state */
-    STEP_WAIT = 0x108,      /* the attempt that this one waits for */
-};
-
-/* Which list an operation stands in. */
-enum ops_list { OPS_PREPARE, OPS_GO };
-
+/** A list of terminated texts. `items` ends with a null pointer, as execve(2) wants it. */
 struct strings {
     uint32_t count;
-    char **items; /* ends with a null pointer, as execve wants it */
+    char **items;
 };
 
 struct op {
@@ -78,21 +66,24 @@ struct op {
         struct { const char *path; struct strings arguments, environment; } exec;
         struct { int fd; uint32_t number; } descriptor;
         struct { int fd; uint32_t uid, gid, mode; } owner;
-        struct { int fd; const uint8_t *bytes; uint32_t size; } write;
+        struct { int fd; struct span bytes; } write;
     };
 };
 
+/** Lies in one piece of memory of its own (spec_alloc), with the texts and lists that the ops point to. */
 struct ops {
+    size_t memory;
+    struct span raw; // the list as it came, and its descriptors: what launch_go passes on
+    const int *fds;
+    size_t nfds;
     uint32_t count;
     struct op *items;
-    char *arena; /* every text, list and filter of the items */
 };
 
-/* Reads an op list as it stands on the wire. `fds` are the frame's descriptors; they stay the caller's. Gives 0, or -1
- * when the list is not exactly well formed and allowed in `list` (errno EINVAL), or memory is short (ENOMEM). */
-int ops_parse(const uint8_t *bytes, size_t size, const int *fds, size_t fd_count, enum ops_list list, struct ops *ops);
+/** The first op of this kind, NULL when there is none. */
+const struct op *ops_find(const struct ops *ops, enum op_kind kind);
 
-void ops_free(struct ops *ops);
+/** The descriptor that an op holds, -1 when it has none. */
+int op_descriptor(const struct op *op);
 
-/* What a failure of this operation is about: a path, a name, or "". Never null. */
-const char *op_subject(const struct op *op);
+#endif

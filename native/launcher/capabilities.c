@@ -1,0 +1,48 @@
+// Capability sets of the calling thread (capabilities(7)), through the raw calls.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sandbox.h"
+
+enum { CAPABILITIES = 64 };
+
+static int set_sets(uint64_t permitted, uint64_t effective, uint64_t inheritable) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    for (int word = 0; word < 2; word++) {
+        data[word].permitted = (uint32_t)(permitted >> 32 * word);
+        data[word].effective = (uint32_t)(effective >> 32 * word);
+        data[word].inheritable = (uint32_t)(inheritable >> 32 * word);
+    }
+    return (int)syscall(SYS_capset, &header, data);
+}
+
+int drop_capabilities(void) { return set_sets(0, 0, 0); }
+
+int drop_bounding(uint64_t keep, struct failure *why) {
+    for (unsigned capability = 0; capability < CAPABILITIES; capability++) {
+        if (keep & 1ull << capability) continue;
+        if (prctl(PR_CAPBSET_DROP, capability) == 0) continue;
+        if (errno == EINVAL) return 0; // past the last one that the kernel knows
+        // Without CAP_SETPCAP nothing can be dropped; what the host had taken away already is no loss.
+        if (prctl(PR_CAPBSET_READ, capability) != 0)
+            return fail(why, OP_CAPABILITIES, EPERM, "bounding set, capability %u", capability);
+    }
+    return 0;
+}
+
+int set_capabilities(const struct op *op, struct failure *why) {
+    if (set_sets(op->capabilities.permitted, op->capabilities.effective, op->capabilities.inheritable) < 0)
+        return fail(why, OP_CAPABILITIES, errno, "capset");
+    for (unsigned capability = 0; capability < CAPABILITIES; capability++) {
+        if (!(op->capabilities.ambient & 1ull << capability)) continue;
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
+            return fail(why, OP_CAPABILITIES, errno, "ambient set, capability %u", capability);
+    }
+    return 0;
+}

@@ -1,0 +1,214 @@
+// PID 1 of a container: makes the sandbox, waits for go, starts the application, then reaps, passes signals and reports.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "sandbox.h"
+#include "syscalls.h"
+
+enum { APPLICATION_STACK = 64 << 10 };
+
+static void send_message(int control, struct control_message message) {
+    // Nobody to tell: the launcher is gone, and the parent-death signal is on its way.
+    if (send(control, &message, sizeof message, MSG_NOSIGNAL) < 0) _exit(1);
+}
+
+static _Noreturn void give_up(int control, const struct failure *why) {
+    struct control_message message = {.kind = CONTROL_FAILURE, .step = why->step, .error = why->error};
+    memcpy(message.subject, why->subject, sizeof message.subject);
+    send_message(control, message);
+    _exit(1);
+}
+
+static int compare_descriptors(const void *a, const void *b) {
+    int left = *(const int *)a, right = *(const int *)b;
+    return (left > right) - (left < right);
+}
+
+int close_others(int *keep, size_t count) {
+    qsort(keep, count, sizeof *keep, compare_descriptors);
+    unsigned next = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (keep[i] < 0) continue;
+        unsigned fd = (unsigned)keep[i];
+        if (fd > next && sys_close_range(next, fd - 1, 0) < 0) return -1;
+        if (fd >= next) next = fd + 1;
+    }
+    return sys_close_range(next, ~0u, 0);
+}
+
+/** Nothing that was open in the launcher stays open here, other containers' pipes least of all (CVE-2024-21626). */
+static int close_inherited(const struct birth *birth) {
+    int keep[FRAME_FDS + 4];
+    size_t count = 0;
+    keep[count++] = birth->control;
+    keep[count++] = birth->output[0];
+    keep[count++] = birth->output[1];
+    keep[count++] = birth->devices;
+    for (size_t i = 0; i < birth->prepare->nfds; i++) keep[count++] = birth->prepare->fds[i];
+    return close_others(keep, count);
+}
+
+/** Puts /dev/null on 0, 1 and 2, so that nothing that is opened later takes these numbers. */
+static int open_null(int devices) {
+    for (int number = 0; number < 3; number++)
+        if (openat(devices, "null", number == 0 ? O_RDONLY : O_WRONLY) != number) return -1;
+    return 0;
+}
+
+static int settle(const struct birth *birth, struct failure *why) {
+    sigset_t all;
+    sigfillset(&all);
+    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0) return fail(why, STEP_INIT, errno, "blocking signals");
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return fail(why, STEP_INIT, errno, "parent-death signal");
+    // The launcher may have died before that call: then its end of the control socket is closed.
+    struct pollfd control = {.fd = birth->control};
+    if (poll(&control, 1, 0) > 0) _exit(1);
+    if (close_inherited(birth) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
+    if (open_null(birth->devices) < 0) return fail(why, STEP_INIT, errno, "opening /dev/null");
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
+    prctl(PR_SET_NAME, "init");
+    if (setsid() < 0) return fail(why, STEP_INIT, errno, "setsid");
+    return 0;
+}
+
+/** From here on only what the application needs is open, and no way back to the launcher but the control socket. */
+static int keep_for_application(const struct birth *birth, struct failure *why) {
+    int keep[] = {0, 1, 2, birth->control, birth->output[0], birth->output[1]};
+    if (close_others(keep, sizeof keep / sizeof *keep) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
+    return 0;
+}
+
+/** The go list and its descriptors, as one message. Ends the init when the launcher closes its end instead. */
+static struct ops *receive_go(int control, uint8_t *frame, int *fds, struct failure *why) {
+    alignas(struct cmsghdr) char space[CMSG_SPACE(FRAME_FDS * sizeof(int))];
+    struct iovec part = {.iov_base = frame, .iov_len = FRAME_LIMIT};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    ssize_t size = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
+    if (size == 0) _exit(0);
+    if (size < 0 || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+        fail(why, STEP_CONTROL, size < 0 ? errno : EMSGSIZE, "receiving the go list");
+        return NULL;
+    }
+    size_t nfds = 0;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_type == SCM_RIGHTS) {
+        nfds = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(header), nfds * sizeof(int));
+    }
+    struct cursor c = cursor_over(frame, (size_t)size);
+    return ops_parse(&c, fds, nfds, true, why);
+}
+
+static int set_owners(const struct ops *go, struct failure *why) {
+    for (uint32_t i = 0; i < go->count; i++) {
+        const struct op *op = &go->items[i];
+        if (op->kind != OP_OWNER) continue;
+        // The mode first: a change of the owner never opens the directory to more than the new one allows.
+        if (fchmod(op->owner.fd, op->owner.mode) < 0) return fail(why, OP_OWNER, errno, "mode %o", op->owner.mode);
+        if (fchown(op->owner.fd, op->owner.uid, op->owner.gid) < 0)
+            return fail(why, OP_OWNER, errno, "%u:%u", op->owner.uid, op->owner.gid);
+    }
+    return 0;
+}
+
+static int run_application(void *argument) {
+    become_application(argument);
+    _exit(1);
+}
+
+/**
+ * Forks the application and gives its pid when its exec is reached, else -1 and the failure. As with vfork(2) it runs in
+ * this process's memory until then: nothing is copied, and what it reports cannot be lost or half written.
+ */
+static pid_t start_application(const struct birth *birth, const struct ops *go, struct failure *why) {
+    char *stack = spec_alloc(APPLICATION_STACK);
+    if (!stack) return fail(why, STEP_MEMORY, errno, "stack");
+    // Stays until the moment before exec: a child that dies on its way has not reached it.
+    struct application application = {.birth = birth, .go = go, .why = {.step = STEP_INIT, .error = ECHILD}};
+    pid_t pid = clone(run_application, stack + APPLICATION_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &application);
+    int error = errno;
+    spec_free(stack, APPLICATION_STACK);
+    if (pid < 0) return fail(why, STEP_FORK, error, "application");
+    if (application.why.step == 0) return pid;
+    *why = application.why;
+    return -1;
+}
+
+/** The init has nothing left to do that needs a right, a file or the specification. */
+static int retire(int control, struct failure *why) {
+    int keep[] = {control};
+    if (close_others(keep, 1) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
+    if (drop_capabilities() < 0) return fail(why, STEP_INIT, errno, "dropping capabilities");
+    // Set again: the application's changes of ids, made in this very memory, have reset it.
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
+    return 0;
+}
+
+/** Waits for everything that has ended. When the application is among it, tells how and ends, and the namespace with it. */
+static void reap(int control, pid_t application) {
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid != application) continue;
+        bool signaled = WIFSIGNALED(status);
+        send_message(control, (struct control_message){
+                                  .kind = CONTROL_EXIT,
+                                  .exit_kind = signaled ? EXIT_SIGNAL : EXIT_CODE,
+                                  .exit_value = (uint32_t)(signaled ? WTERMSIG(status) : WEXITSTATUS(status)),
+                              });
+        _exit(0);
+    }
+}
+
+/**
+ * Signals from outside of the PID namespace (their sender has no pid here) go to the whole process group. What comes from
+ * inside was sent to a group that init is in, or to the init itself, and is not passed on a second time.
+ */
+static _Noreturn void serve(int control, pid_t application) {
+    sigset_t all;
+    sigfillset(&all);
+    for (;;) {
+        siginfo_t info;
+        reap(control, application);
+        if (sigwaitinfo(&all, &info) < 0) continue;
+        if (info.si_code <= 0 && info.si_pid == 0) kill(0, info.si_signo);
+    }
+}
+
+_Noreturn void init_main(struct birth *birth) {
+    struct failure why = {0};
+    int fds[FRAME_FDS];
+    if (settle(birth, &why) < 0) give_up(birth->control, &why);
+    if (enter_sandbox(birth, &why) < 0) give_up(birth->control, &why);
+    if (keep_for_application(birth, &why) < 0) give_up(birth->control, &why);
+    send_message(birth->control, (struct control_message){.kind = CONTROL_PREPARED});
+
+    uint8_t *frame = spec_alloc(FRAME_LIMIT);
+    if (!frame) {
+        fail(&why, STEP_MEMORY, errno, "go list");
+        give_up(birth->control, &why);
+    }
+    struct ops *go = receive_go(birth->control, frame, fds, &why);
+    if (!go || set_owners(go, &why) < 0) give_up(birth->control, &why);
+    pid_t application = start_application(birth, go, &why);
+    if (application < 0) give_up(birth->control, &why);
+    if (retire(birth->control, &why) < 0) give_up(birth->control, &why);
+    send_message(birth->control, (struct control_message){.kind = CONTROL_RUNNING});
+    spec_free(frame, FRAME_LIMIT);
+    ops_free(go);
+    serve(birth->control, application);
+}

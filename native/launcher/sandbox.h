@@ -1,0 +1,47 @@
+// What the init and the application do, in their own processes: nothing here runs in the launcher.
+#ifndef NORTHSTATE_SANDBOX_H
+#define NORTHSTATE_SANDBOX_H
+
+#include "launch.h"
+#include "ops.h"
+
+/** What a new init starts with. All else that it inherited is closed first. */
+struct birth {
+    const struct ops *prepare;
+    int control;   // its end of the control socket
+    int output[2]; // write ends of the application's stdout and stderr, -1: /dev/null
+    int devices;   // a private tmpfs that holds the node `null`
+};
+
+/** The life of an init, from clone3 to its exit. */
+_Noreturn void init_main(struct birth *birth);
+
+/** Closes every descriptor but these `count`, which it sorts; -1 and repeated ones are allowed. */
+int close_others(int *keep, size_t count);
+
+/** The init's ops of the prepare list, in order: cgroups, host name, mounts, new root. */
+int enter_sandbox(const struct birth *birth, struct failure *why);
+
+/** What the application needs of both lists. */
+struct application {
+    const struct birth *birth;
+    const struct ops *go;
+    struct failure why; // set when exec was not reached
+};
+
+/**
+* The application's side of the fork: everything that it is, up to exec. Comes back only in failure (`why`). It shares
+* its parent's memory (vfork(2)), so it writes to nothing but its stack and `why`.
+*/
+void become_application(struct application *application);
+
+/** Empties the permitted, effective and inheritable sets. 0, or -1 and errno. */
+int drop_capabilities(void);
+
+/** Takes every capability but those in `keep` out of the bounding set; one that is gone already is no failure. */
+int drop_bounding(uint64_t keep, struct failure *why);
+
+/** Sets what CAPABILITIES asks for, the bounding set excepted. A right that the launcher lacks itself is a failure. */
+int set_capabilities(const struct op *op, struct failure *why);
+
+#endif
