@@ -43,7 +43,8 @@ export default defineConfig(
             imports('npk', 'state', 'native'),
             imports('controllers', 'state', 'native', 'npk'),
             imports('src', 'npk', 'controllers', 'state', 'native'),
-            imports('examples', 'src', 'npk', 'controllers', 'state', 'native'),
+            // The demo is a test that people watch.
+            imports('examples', 'test', 'src', 'npk', 'controllers', 'state', 'native'),
             imports('test', 'examples', 'src', 'npk', 'controllers', 'state', 'native'),
           ],
         },

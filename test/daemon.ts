@@ -42,7 +42,7 @@ export interface Daemon {
   untilContainer(name: string, what: string, fits: (container: ContainerStatus) => boolean): Promise<ContainerStatus>;
   /** The process that decides; the launcher starts another one when it dies. */
   reconciler(): number | null;
-  /** Leaves it running when this process ends. */
+  /** Leaves it running when this process ends, and when it is disposed of. */
   release(): void;
   /** Ends it with SIGTERM, within 15 seconds; gives how it ended. */
   stop(): Promise<number | NodeJS.Signals>;
@@ -79,7 +79,9 @@ export async function startDaemon({ packages, document }: DaemonOptions): Promis
   if (pid === undefined) throw new Error(`${northstate} cannot be run: ${String(await exited)}`);
 
   const feed = watchStatus(url, exited);
+  let released = false;
   const remove = async (): Promise<void> => {
+    if (released) return;
     feed.close();
     child.kill('SIGKILL');
     await exited;
@@ -108,6 +110,7 @@ export async function startDaemon({ packages, document }: DaemonOptions): Promis
     release() {
       feed.close();
       child.unref();
+      released = true;
     },
     async stop() {
       child.kill('SIGTERM');

@@ -1,0 +1,43 @@
+// Compiles the examples' programs and packs them into .build/examples. Run by the set-up.
+import { execFile } from 'node:child_process';
+import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { pack } from '../src/npk/pack.ts';
+
+const run = promisify(execFile);
+const out = join(import.meta.dirname, '../.build/examples');
+
+/** Versions besides the one in the manifest, for updates. */
+const furtherVersions = new Map([['hello-world', ['1.1.0', '2.0.0']]]);
+
+await rm(out, { recursive: true, force: true });
+await mkdir(out, { recursive: true });
+const manifests = await Array.fromAsync(glob(join(import.meta.dirname, '*/manifest.yaml')));
+await Promise.all(manifests.map((manifest) => build(dirname(manifest))));
+await writeFile(join(out, 'packed'), '');
+
+/** An example is a folder: a manifest, and NAME.c or files below root/ or both. */
+async function build(folder: string): Promise<void> {
+  const name = basename(folder);
+  const work = await mkdtemp(join(tmpdir(), `northstate-${name}-`));
+  const root = join(work, 'root');
+  await mkdir(root);
+  for await (const files of glob(join(folder, 'root'))) await cp(files, root, { recursive: true });
+  for await (const source of glob(join(folder, '*.c')))
+    await run('gcc', [
+      ...'-std=gnu17 -Os -s -static -Wall -Wextra -Wshadow -Werror -o'.split(' '),
+      join(root, name),
+      source,
+    ]);
+
+  const manifest = await readFile(join(folder, 'manifest.yaml'), 'utf8');
+  const [version = ''] = /(?<=^version: ).*/m.exec(manifest) ?? [];
+  for (const each of [version, ...(furtherVersions.get(name) ?? [])]) {
+    const file = join(work, 'manifest.yaml');
+    await writeFile(file, manifest.replace(`version: ${version}`, `version: ${each}`));
+    await pack({ manifest: file, root, out });
+  }
+  await rm(work, { recursive: true });
+}

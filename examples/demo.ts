@@ -1,0 +1,207 @@
+// `npm run demo`: what northstate does, on real containers in directories of their own, in under a minute. It ends with
+// exit code 1 when anything that it announces does not happen. `npm run demo -- --keep` leaves the runtime running.
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { glob, readFile } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs, promisify, styleText } from 'node:util';
+import { startDaemon, type Daemon } from '../test/daemon.ts';
+import { leftovers, snapshot } from '../test/leaks.ts';
+import type { Status } from '../state/status.ts';
+import { liveTable } from './table.ts';
+
+const steady = ['hello-world', 'persistence', 'greeter', 'daytime', 'cpueater'];
+const { keep } = parseArgs({ options: { keep: { type: 'boolean', default: false } } }).values;
+const table = liveTable(process.stdout);
+
+const port = await freePort();
+const template = await readFile(join(import.meta.dirname, 'desired.yaml'), 'utf8');
+const starting = startDaemon({
+  packages: await Array.fromAsync(glob(join(import.meta.dirname, '../.build/examples/*.npk'))),
+  document: template.replace("'1313'", `'${port}'`),
+});
+
+// Whatever ends the demo early takes the runtime with it.
+const giveUp = (why: string, code: number): void => {
+  table.end();
+  console.error(styleText('red', why));
+  void starting.then((daemon) => daemon[Symbol.asyncDispose]()).finally(() => process.exit(code));
+};
+process.once('SIGINT', () => giveUp('interrupted', 130));
+process.once('SIGTERM', () => giveUp('terminated', 143));
+const limit = setTimeout(() => giveUp('the demo took more than 60 seconds', 1), 60_000);
+
+try {
+  await using daemon = await starting;
+  await tour(daemon);
+  if (keep) leave(daemon);
+  else await announce('SIGTERM stops everything in order', () => end(daemon));
+} catch (error) {
+  table.end();
+  console.error(styleText('red', error instanceof Error ? error.message : String(error)));
+  process.exitCode = 1;
+}
+clearTimeout(limit);
+
+async function tour(daemon: Daemon): Promise<void> {
+  daemon.watch((status) => table.update(status));
+  await announce('One document, and everything in it comes up', () => comesUp(daemon));
+  await announce('Another version in the document replaces the container', () => bump(daemon));
+  await announce('A killed process comes back, after a delay', () => killed(daemon));
+  await announce('An image unmounted behind the back of the runtime is mounted again', () => unmounted(daemon));
+  await announce('The reconciler is killed: its successor adopts what runs', () => adopted(daemon));
+  await announce('A command is an edit of the document, comments included', () => commanded(daemon));
+}
+
+/** Shows the line, does the thing, then shows what was seen. */
+async function announce(title: string, act: () => Promise<string>): Promise<void> {
+  table.line(styleText('bold', title));
+  const started = performance.now();
+  const seen = await act();
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  table.line(`  ${styleText('green', '✓')} ${seen} ${styleText('dim', `(${seconds} s)`)}`);
+}
+
+async function comesUp(daemon: Daemon): Promise<string> {
+  await daemon.until('all are running', (status) =>
+    steady.every((name) => status.containers[name]?.phase === 'Running'),
+  );
+  const answer = await text(connect(port, '127.0.0.1'));
+  return `${steady.length} containers run, and daytime answers: ${answer.trim()}`;
+}
+
+async function bump(daemon: Daemon): Promise<string> {
+  const before = await daemon.untilContainer('hello-world', 'runs', ({ phase }) => phase === 'Running');
+  const document = await readFile(daemon.document, 'utf8');
+  await daemon.write(document.replace('version: 1.0.0', 'version: 1.1.0'));
+  const after = await daemon.untilContainer(
+    'hello-world',
+    'runs as 1.1.0',
+    ({ phase, version, pid }) => phase === 'Running' && version === '1.1.0' && pid !== before.pid,
+  );
+  return `hello-world ${before.version ?? ''} (pid ${before.pid ?? ''}) gave way to ${after.version ?? ''} (pid ${after.pid ?? ''})`;
+}
+
+async function killed(daemon: Daemon): Promise<string> {
+  const before = await daemon.untilContainer('hello-world', 'runs', ({ phase }) => phase === 'Running');
+  if (before.pid === null) throw new Error('hello-world runs but shows no pid');
+  process.kill(before.pid, 'SIGKILL');
+  const down = await daemon.untilContainer('hello-world', 'waits for its restart', ({ phase }) => phase === 'Backoff');
+  const after = await daemon.untilContainer(
+    'hello-world',
+    'runs again',
+    ({ phase, pid }) => phase === 'Running' && pid !== before.pid,
+  );
+  if (after.restarts !== before.restarts + 1) throw new Error(`${after.restarts} restarts of hello-world were counted`);
+  return `pid ${before.pid} was killed, the restart was due at ${down.nextRestart ?? ''}, pid ${after.pid ?? ''} runs now`;
+}
+
+async function unmounted(daemon: Daemon): Promise<string> {
+  const target = join(daemon.runDir, 'greeting:1.0.0');
+  const reconciler = reconcilerOf(daemon);
+  const before = await mountId(reconciler, target);
+  if (before === null) throw new Error(`${target} is not mounted in the namespace of ${reconciler}`);
+  await promisify(execFile)('nsenter', [`--mount=/proc/${reconciler}/ns/mnt`, 'umount', '--lazy', target]);
+  const after = await eventually(`${target} is mounted again`, async () => {
+    const id = await mountId(reconciler, target);
+    return id === before ? null : id;
+  });
+  return `greeting:1.0.0 was mount ${before}, is mount ${after}`;
+}
+
+async function adopted(daemon: Daemon): Promise<string> {
+  const before = await present(daemon);
+  const reconciler = reconcilerOf(daemon);
+  process.kill(reconciler, 'SIGKILL');
+  const successor = await eventually('another reconciler', async () => {
+    const pid = daemon.reconciler();
+    return pid === reconciler ? null : pid;
+  });
+  const after = await eventually('its status', async () => {
+    const output = await daemon.run('get', '-o', 'json');
+    return output.code === 0 ? (JSON.parse(output.stdout) as Status) : null;
+  });
+  for (const name of steady) {
+    const [old, now] = [before.containers[name]?.pid, after.containers[name]?.pid];
+    if (old !== now) throw new Error(`${name} had pid ${String(old)}, now ${String(now)}`);
+  }
+  return `reconciler ${reconciler} was killed, ${successor} took over; all pids are as before`;
+}
+
+async function commanded(daemon: Daemon): Promise<string> {
+  const before = (await readFile(daemon.document, 'utf8')).split('\n');
+  const { code, stderr } = await daemon.run('kill', 'daytime');
+  if (code !== 0) throw new Error(`northstate kill daytime: exit code ${String(code)}: ${stderr}`);
+  await daemon.untilContainer('daytime', 'is down', ({ phase }) => phase === 'Mounted' || phase === 'Exited');
+  const after = (await readFile(daemon.document, 'utf8')).split('\n');
+  const changed = after.filter((line, index) => line !== before[index]);
+  if (after.length !== before.length || changed.length !== 1 || changed[0]?.trim() !== 'state: mounted')
+    throw new Error(`kill daytime made this of the document:\n${after.join('\n')}`);
+  const comments = after.filter((line) => line.includes('#')).length;
+  return `northstate kill daytime: one line says "${changed[0].trim()}" now, all ${comments} comments stand`;
+}
+
+async function end(daemon: Daemon): Promise<string> {
+  const before = new Set([...snapshot(daemon.mark)].filter((line) => line.startsWith('descriptor')));
+  const how = await daemon.stop();
+  if (how !== 0) throw new Error(`northstate ended with ${how}:\n${daemon.log()}`);
+  const left = await leftovers(before, daemon.mark);
+  if (left.length > 0) throw new Error(`left behind:\n${left.join('\n')}`);
+  return 'exit code 0; no process, mount, loop device, control group or socket is left';
+}
+
+function leave(daemon: Daemon): void {
+  daemon.release();
+  table.end();
+  console.log(`
+It goes on running. Try:
+  export NORTHSTATE_CONSOLE=${daemon.console}
+  npx northstate get --watch
+  npx northstate describe crashing
+  npx northstate logs -f cpueater
+  npx northstate start daytime
+  $EDITOR ${daemon.document}
+  kill -9 ${reconcilerOf(daemon)}     # the reconciler
+  npx northstate shutdown; rm -r ${daemon.directory}`);
+}
+
+function reconcilerOf(daemon: Daemon): number {
+  const pid = daemon.reconciler();
+  if (pid === null) throw new Error(`the launcher ${daemon.pid} has no reconciler`);
+  return pid;
+}
+
+function present(daemon: Daemon): Promise<Status> {
+  return daemon.until('all but daytime are running', (status) =>
+    steady.every((name) => status.containers[name]?.phase === 'Running'),
+  );
+}
+
+/** The id of what is mounted on `target` in the namespace of a process (proc_pid_mountinfo(5)). */
+async function mountId(pid: number, target: string): Promise<number | null> {
+  const mounts = await readFile(`/proc/${pid}/mountinfo`, 'utf8');
+  const found = mounts.split('\n').find((line) => line.split(' ')[4] === target);
+  return found === undefined ? null : Number.parseInt(found, 10);
+}
+
+/** The first answer that is not null, within ten seconds. For what no event tells to an outsider. */
+async function eventually<T>(what: string, look: () => Promise<T | null>): Promise<T> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const found = await look();
+    if (found !== null) return found;
+    if (performance.now() > deadline) throw new Error(`${what}: not within 10 s`);
+    await delay(50);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port: free } = server.address() as AddressInfo;
+  server.close();
+  return free;
+}
