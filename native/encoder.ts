@@ -1,0 +1,55 @@
+// Little-endian fields one after the other, as the launcher's wire has them.
+
+export interface Encoder {
+  u8(value: number): void;
+  u16(value: number): void;
+  u32(value: number): void;
+  u64(value: bigint): void;
+  /** A u32 length and the bytes. */
+  bytes(value: Uint8Array): void;
+  /** The same for a text, as UTF-8. Throws on a NUL, which C would take for the end. */
+  text(value: string): void;
+  /** A u32 count and the texts. */
+  texts(values: readonly string[]): void;
+  /** Everything written so far. */
+  end(): Uint8Array;
+}
+
+/** An encoder that grows as it is written. */
+export function createEncoder(): Encoder {
+  let buffer = Buffer.alloc(1024);
+  let size = 0;
+
+  function take(length: number): number {
+    const at = size;
+    size += length;
+    if (size > buffer.length) {
+      const grown = Buffer.alloc(Math.max(2 * buffer.length, size));
+      buffer.copy(grown, 0, 0, at);
+      buffer = grown;
+    }
+    return at;
+  }
+
+  const encoder: Encoder = {
+    u8: (value) => void buffer.writeUInt8(value, take(1)),
+    u16: (value) => void buffer.writeUInt16LE(value, take(2)),
+    u32: (value) => void buffer.writeUInt32LE(value, take(4)),
+    u64: (value) => void buffer.writeBigUInt64LE(value, take(8)),
+    bytes(value) {
+      encoder.u32(value.length);
+      const at = take(value.length);
+      buffer.set(value, at);
+    },
+    text(value) {
+      if (value.includes('\0')) throw new Error(`${JSON.stringify(value.slice(0, 64))} contains a NUL`);
+      encoder.bytes(Buffer.from(value));
+    },
+    texts(values) {
+      encoder.u32(values.length);
+      for (const value of values) encoder.text(value);
+    },
+    end: () => buffer.subarray(0, size),
+  };
+  return encoder;
+}
