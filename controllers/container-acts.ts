@@ -1,0 +1,181 @@
+// The acts of the containers controller: each has the launcher do one thing, and notes what it answered as observed.
+import type { Op } from '../native/ops.ts';
+import type { AttemptRecord, ObservedAttempt, Ran } from '../state/observed.ts';
+import { encodeRecord } from './attempts.ts';
+import type { ContainerStep } from './containers.ts';
+import type { Target, View } from './controller.ts';
+
+/** What the acts need of native/launcher.ts. */
+export interface Launcher {
+  prepare(sandbox: { id: number; name: string; hash: string; record: Uint8Array; ops: readonly Op[] }): Promise<void>;
+  go(start: { id: number; after: number; record: Uint8Array; ops: readonly Op[] }): Promise<void>;
+  kill(id: number, signal: number): Promise<void>;
+  forget(id: number): Promise<void>;
+  record(id: number, bytes: Uint8Array): Promise<void>;
+}
+
+/** Operations and the descriptors in them, which `close` closes once they are sent. */
+export interface Operations {
+  readonly ops: readonly Op[];
+  close(): void;
+}
+
+/** Turns a target into what the launcher executes: both halves of a start. */
+export interface Sandboxes {
+  /** Hash of everything that the sandbox would be made from now, host paths and namespaces looked at. */
+  hash(view: View, target: Target): Promise<string> | string;
+  prepare(view: View, target: Target, id: number): Promise<Operations & { readonly hash: string }>;
+  go(view: View, target: Target, attempt: ObservedAttempt): Promise<Operations>;
+}
+
+export interface ContainerPorts {
+  readonly launcher: Launcher;
+  readonly sandboxes: Sandboxes;
+  /** CLOCK_BOOTTIME in ms. */
+  now(): number;
+  view(name: string): View;
+  /** An attempt id that was never used: higher than every one that the launcher remembers. */
+  nextId(): number;
+  /** Takes an attempt into the observed state (attempts.ts: withAttempt). */
+  observe(attempt: ObservedAttempt): void;
+  /** Takes an attempt out of the observed state. */
+  forgotten(name: string, id: number): void;
+  /** Keeps in runDir, and in the observed state, that a name has run in this boot; null takes it away. */
+  note(name: string, ran: Ran | null): Promise<void> | void;
+}
+
+type Acts = {
+  [O in ContainerStep['op']]: (step: Extract<ContainerStep, { op: O }>, ports: ContainerPorts) => Promise<void>;
+};
+
+/** Performs a step. Rejects with a LaunchError when the launcher could not, which it remembers with the attempt as well. */
+export function act(step: ContainerStep, ports: ContainerPorts): Promise<void> {
+  // The table is complete by its type; TypeScript does not see that the key and the argument belong together.
+  return (acts[step.op] as (step: ContainerStep, ports: ContainerPorts) => Promise<void>)(step, ports);
+}
+
+const acts: Acts = { prepare, go, signal, kill, discard: forget, forget, note };
+
+async function prepare(step: Extract<ContainerStep, { op: 'prepare' }>, ports: ContainerPorts): Promise<void> {
+  const view = ports.view(step.name);
+  const target = targetOf(view, step.key);
+  const id = ports.nextId();
+  const { ops, hash, close } = await ports.sandboxes.prepare(view, target, id);
+  const record: AttemptRecord = {
+    ...startOf(step, target),
+    version: step.version,
+    entry: target.replacing,
+    made: step.made,
+    uses: target.resources.flatMap((resource) => resource.id ?? []),
+    at: ports.now(),
+    stop: null,
+  };
+  try {
+    await ports.launcher.prepare({ id, name: step.name, hash, record: encodeRecord(record), ops });
+  } finally {
+    close();
+  }
+  ports.observe({ ...unseen, id, name: step.name, version: step.version, hash, record, preparedAt: ports.now() });
+}
+
+async function go(step: Extract<ContainerStep, { op: 'go' }>, ports: ContainerPorts): Promise<void> {
+  const view = ports.view(step.name);
+  const target = targetOf(view, step.key);
+  const attempt = attemptOf(view, step.id);
+  // What a host path or namespace leads to may have changed since it was prepared; planners do not see that.
+  if ((await ports.sandboxes.hash(view, target)) !== attempt.hash) return forget(step, ports);
+  const { ops, close } = await ports.sandboxes.go(view, target, attempt);
+  const record: AttemptRecord = { ...attempt.record, ...startOf(step, target) };
+  try {
+    const started = ports.launcher.go({ id: step.id, after: step.after, record: encodeRecord(record), ops });
+    // Written beside the start, not after it: even the death of the launcher at this instant repeats no run.
+    if (step.after === 0 && !record.autostart) await ports.note(step.name, { run: record.run, exit: null });
+    await started;
+  } finally {
+    close();
+  }
+  const state = step.after === 0 ? { state: 'running' as const, startedAt: ports.now() } : { after: step.after };
+  ports.observe({ ...attempt, record, ...state });
+}
+
+/** The deadline is remembered with the signal, so that a reconciler started anew goes on where this one was. */
+async function signal(step: Extract<ContainerStep, { op: 'signal' }>, ports: ContainerPorts): Promise<void> {
+  const attempt = attemptOf(ports.view(step.name), step.id);
+  await write(attempt, { deadline: ports.now() + step.grace, killed: false }, ports, step.signal);
+}
+
+async function kill(step: Extract<ContainerStep, { op: 'kill' }>, ports: ContainerPorts): Promise<void> {
+  const attempt = attemptOf(ports.view(step.name), step.id);
+  await write(attempt, { deadline: ports.now(), killed: true }, ports, SIGKILL);
+}
+
+async function forget({ id, name }: { id: number; name: string }, ports: ContainerPorts): Promise<void> {
+  await ports.launcher.forget(id);
+  ports.forgotten(name, id);
+}
+
+async function note(step: Extract<ContainerStep, { op: 'note' }>, ports: ContainerPorts): Promise<void> {
+  await ports.note(step.name, step.ran);
+}
+
+/**
+ * Sends exactly one signal, with no escalation, and marks the attempt as stopped by command first: its end is then not
+ * judged by `restart`. Resolves at delivery. For console requests that are answered by the signal alone.
+ */
+export async function signalExactly(attempt: ObservedAttempt, number: number, ports: ContainerPorts): Promise<void> {
+  await write(attempt, { deadline: null, killed: false }, ports, number);
+}
+
+const SIGKILL = 9;
+
+/** Record and signal leave together: nothing can come between them but the end of this process in the middle of a write. */
+async function write(
+  attempt: ObservedAttempt,
+  stop: AttemptRecord['stop'],
+  { launcher, observe, view }: ContainerPorts,
+  number: number,
+): Promise<void> {
+  const record = { ...attempt.record, stop };
+  const written = launcher.record(attempt.id, encodeRecord(record));
+  const sent = launcher.kill(attempt.id, number);
+  const results = await Promise.allSettled([written, sent]);
+  const seen = view(attempt.name).attempts.find(({ id }) => id === attempt.id);
+  if (results[0].status === 'fulfilled' && seen !== undefined) observe({ ...seen, record });
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+function targetOf({ targets, name }: View, key: string): Target {
+  const target = targets.find((each) => each.key === key);
+  if (target === undefined) throw new Error(`${key} is no longer asked of ${name}`);
+  return target;
+}
+
+function attemptOf({ attempts, name }: View, id: number): ObservedAttempt {
+  const attempt = attempts.find((each) => each.id === id);
+  if (attempt === undefined) throw new Error(`attempt ${id} of ${name} is gone`);
+  return attempt;
+}
+
+function startOf({ run, restarts, lastExit }: Pick<AttemptRecord, 'run' | 'restarts' | 'lastExit'>, target: Target) {
+  const { entry, autostart } = target;
+  return {
+    run,
+    restarts,
+    lastExit,
+    generation: entry.generation,
+    autostart: autostart !== null,
+    onStop: { signal: entry.stop.signal, grace: entry.stop.grace },
+    dependsOn: [...entry.dependsOn.keys()],
+  };
+}
+
+const unseen = {
+  state: 'prepared',
+  pid: 0,
+  startedAt: 0,
+  exitedAt: 0,
+  exit: null,
+  oomKills: 0,
+  failure: null,
+  after: 0,
+} as const;
