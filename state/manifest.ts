@@ -1,5 +1,6 @@
 // The manifest of a package, in the form that everything else works with: fields as in Northstar's manifest, absent
 // ones undefined, empty collections absent, maps of names as Map (`__proto__` is a name), today's dialect.
+import { posix } from 'node:path';
 import { z } from 'zod';
 import { parseRequirement, parseVersion } from './version.ts';
 
@@ -169,7 +170,7 @@ const options = z
   .string()
   .transform((text) => (text === '' ? [] : text.split(',').map((option) => option.trim())))
   .pipe(z.array(z.enum(mountOptions)))
-  .transform(unique)
+  .transform((given) => (given.length === 0 ? undefined : unique(given)))
   .optional();
 
 const mount = z.discriminatedUnion('type', [
@@ -189,9 +190,7 @@ const mount = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('tmpfs'), size: z.string().transform(checked(parseSize)) }),
 ]);
 
-const target = path
-  .refine((text) => !text.split('/').includes('..'), 'must not contain ".."')
-  .transform((text) => (text.startsWith('/') ? text : `/${text}`));
+const target = path.refine((text) => !text.split('/').includes('..'), 'must not contain ".."');
 
 const nice = z.strictObject({ nice: z.int().min(-20).max(19).default(0) });
 const priority = z.strictObject({ priority: z.int().min(1).max(99) });
@@ -204,7 +203,12 @@ export const manifestSchema = z
     name: container,
     version,
     console: z
-      .strictObject({ permissions: z.union([z.literal('full'), z.array(z.enum(permissions)).transform(unique)]) })
+      .strictObject({
+        permissions: z.union(
+          [z.literal('full'), z.array(z.enum(permissions)).transform(fullOrSome)],
+          'must be full or a list',
+        ),
+      })
       .optional(),
     init: path.optional(),
     args: z.array(noNul).optional(),
@@ -220,20 +224,28 @@ export const manifestSchema = z
     gid: id,
     sched: z
       .strictObject({
-        policy: z.union([
-          z.enum(['idle', 'deadline']),
-          z.strictObject({ other: nice }),
-          z.strictObject({ batch: nice }),
-          z.strictObject({ fifo: priority }),
-          z.strictObject({ round_robin: priority }),
-        ]),
+        policy: z.union(
+          [
+            z.enum(['idle', 'deadline']),
+            z.strictObject({ other: nice }),
+            z.strictObject({ batch: nice }),
+            z.strictObject({ fifo: priority }),
+            z.strictObject({ round_robin: priority }),
+          ],
+          'must be idle, deadline, or one of other, batch, fifo and round_robin with its content',
+        ),
       })
       .optional(),
-    mounts: z.map(target, mount).refine(noBindInAnother, 'a bind must not lie in another').optional(),
+    mounts: z
+      .map(target, mount)
+      .refine(bindsAreAbsolute, 'the target of a bind must be absolute')
+      .transform(checked(absoluteTargets))
+      .refine(noBindInAnother, 'a bind must not lie in another')
+      .optional(),
     autostart: z.enum(['relaxed', 'critical']).optional(),
     cgroups: cgroupsWith(z.object).optional(),
     network: z
-      .union([z.literal('host'), z.strictObject({ namespace: fileName.refine((name) => bytes(name) <= 256) })])
+      .union([z.literal('host'), z.strictObject({ namespace: fileName })], 'must be host, or namespace with a name')
       .optional(),
     seccomp: z
       .strictObject({
@@ -241,10 +253,10 @@ export const manifestSchema = z
         allow: z
           .map(
             z.string().min(1).max(64),
-            z.union([
-              z.literal('any'),
-              z.strictObject({ args: z.union([condition, z.array(condition).min(1).max(16)]) }),
-            ]),
+            z.union(
+              [z.literal('any'), z.strictObject({ args: z.union([condition, z.array(condition).min(1).max(16)]) })],
+              'must be any, or args with a condition',
+            ),
           )
           .optional(),
       })
@@ -315,12 +327,30 @@ function unique<T>(items: readonly T[]): T[] {
   return [...new Set(items)];
 }
 
+function fullOrSome(given: readonly Permission[]): 'full' | Permission[] {
+  const some = unique(given);
+  return some.length === permissions.length ? 'full' : some;
+}
+
 function allDifferent(items: readonly unknown[]): boolean {
   return new Set(items).size === items.length;
 }
 
-function noBindInAnother(mounts: ReadonlyMap<string, { readonly type: string }>): boolean {
-  const binds = [...mounts].filter(([, { type }]) => type === 'bind').map(([at]) => `${at.replace(/\/+$/, '')}/`);
+type Mounts = Map<string, z.output<typeof mount>>;
+
+function bindsAreAbsolute(mounts: Mounts): boolean {
+  return [...mounts].every(([at, { type }]) => type !== 'bind' || at.startsWith('/'));
+}
+
+/** Targets in one spelling, so that they can be compared and sorted. */
+function absoluteTargets(mounts: Mounts): Mounts {
+  const absolute = new Map([...mounts].map(([at, each]) => [posix.resolve('/', at), each]));
+  if (absolute.size !== mounts.size) throw new Error('two mounts have the same target');
+  return absolute;
+}
+
+function noBindInAnother(mounts: Mounts): boolean {
+  const binds = [...mounts].filter(([, { type }]) => type === 'bind').map(([at]) => (at === '/' ? at : `${at}/`));
   return !binds.some((one) => binds.some((other) => one !== other && one.startsWith(other)));
 }
 
