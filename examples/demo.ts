@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs, promisify, styleText } from 'node:util';
 import { startDaemon, type Daemon } from '../test/daemon.ts';
-import { leftovers, snapshot } from '../test/leaks.ts';
+import { leftovers, openDescriptors } from '../test/leaks.ts';
 import type { Status } from '../state/status.ts';
 import { liveTable } from './table.ts';
 
@@ -145,10 +145,9 @@ async function commanded(daemon: Daemon): Promise<string> {
 }
 
 async function end(daemon: Daemon): Promise<string> {
-  const before = new Set([...snapshot(daemon.mark)].filter((line) => line.startsWith('descriptor')));
   const how = await daemon.stop();
   if (how !== 0) throw new Error(`northstate ended with ${how}:\n${daemon.log()}`);
-  const left = await leftovers(before, daemon.mark);
+  const left = await leftovers(daemon.mark, openDescriptors());
   if (left.length > 0) throw new Error(`left behind:\n${left.join('\n')}`);
   return 'exit code 0; no process, mount, loop device, control group or socket is left';
 }

@@ -5,34 +5,38 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Each object as one readable line: its kind, and what tells it from others. */
-export type Snapshot = ReadonlySet<string>;
+/**
+ * The objects with the mark in their names, and the descriptors of this process that were not among `before`; each as a
+ * readable line. Waits up to `milliseconds` for them to go: the kernel takes the mounts of a dead namespace and their loop
+ * devices down in a work queue (cleanup_mnt), and says nothing when it is done.
+ */
+export async function leftovers(mark: string, before: ReadonlySet<string>, milliseconds = 3000): Promise<string[]> {
+  const deadline = performance.now() + milliseconds;
+  for (;;) {
+    const opened = [...openDescriptors()].filter((line) => !before.has(line));
+    const left = [...marked(mark), ...opened];
+    if (left.length === 0 || performance.now() > deadline) return left.sort();
+    await delay(20);
+  }
+}
 
-/** Everything with the mark in its name that this process can see, and this process's own descriptors. */
-export function snapshot(mark: string): Snapshot {
+/** The descriptors of this process. */
+export function openDescriptors(): Set<string> {
+  const open = list('/proc/self/fd').map((fd) => [fd, link(`/proc/self/fd/${fd}`)] as const);
+  // That of the listing itself is closed by now.
+  return new Set(open.filter(([, target]) => target !== '').map(([fd, target]) => `descriptor ${fd}: ${target}`));
+}
+
+function marked(mark: string): string[] {
   const devices = loopDevices().filter(({ backing }) => backing.includes(mark));
   const marks = [mark, ...devices.map(({ device }) => ` ${device} `)];
-  return new Set([
+  return [
     ...devices.map(({ device, backing }) => `loop device ${device} of ${backing}`),
     ...mounts(marks),
     ...groups(mark),
     ...processes(marks),
     ...sockets(mark),
-    ...descriptors(),
-  ]);
-}
-
-/**
- * What is there now and was not before, waiting up to `milliseconds` for it to go: the kernel takes the mounts of a dead
- * namespace and their loop devices down in a work queue (cleanup_mnt), and says nothing when it is done.
- */
-export async function leftovers(before: Snapshot, mark: string, milliseconds = 3000): Promise<string[]> {
-  const deadline = performance.now() + milliseconds;
-  for (;;) {
-    const left = [...snapshot(mark)].filter((line) => !before.has(line));
-    if (left.length === 0 || performance.now() > deadline) return left.sort();
-    await delay(20);
-  }
+  ];
 }
 
 /** Gives null for what has gone since it was listed, or is not ours to read. */
@@ -107,11 +111,4 @@ function sockets(mark: string): string[] {
   return lines('/proc/net/unix')
     .filter((line) => line.includes(mark))
     .map((line) => `socket ${line.slice(line.lastIndexOf(' ') + 1)}`);
-}
-
-function descriptors(): string[] {
-  return list('/proc/self/fd')
-    .map((fd) => [fd, link(`/proc/self/fd/${fd}`)] as const)
-    .filter(([, target]) => target !== '')
-    .map(([fd, target]) => `descriptor ${fd} of this process: ${target}`);
 }
