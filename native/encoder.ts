@@ -20,6 +20,7 @@ export function createEncoder(): Encoder {
   let buffer = Buffer.alloc(1024);
   let size = 0;
 
+  /** Makes room; gives where it begins. */
   function take(length: number): number {
     const at = size;
     size += length;
@@ -32,10 +33,22 @@ export function createEncoder(): Encoder {
   }
 
   const encoder: Encoder = {
-    u8: (value) => void buffer.writeUInt8(value, take(1)),
-    u16: (value) => void buffer.writeUInt16LE(value, take(2)),
-    u32: (value) => void buffer.writeUInt32LE(value, take(4)),
-    u64: (value) => void buffer.writeBigUInt64LE(value, take(8)),
+    u8(value) {
+      const at = take(1);
+      buffer.writeUInt8(value, at);
+    },
+    u16(value) {
+      const at = take(2);
+      buffer.writeUInt16LE(value, at);
+    },
+    u32(value) {
+      const at = take(4);
+      buffer.writeUInt32LE(value, at);
+    },
+    u64(value) {
+      const at = take(8);
+      buffer.writeBigUInt64LE(value, at);
+    },
     bytes(value) {
       encoder.u32(value.length);
       const at = take(value.length);

@@ -81,6 +81,7 @@ static int settle(const struct birth *birth, struct failure *why) {
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
     prctl(PR_SET_NAME, "init");
     if (setsid() < 0) return fail(why, STEP_INIT, errno, "setsid");
+    restore_file_limit();
     return 0;
 }
 
