@@ -20,6 +20,7 @@ enum step {
     STEP_CONTROL = 0x111, /* the control socket: making it, sending go, a bad message */
     STEP_INIT = 0x112,    /* the init itself: session, descriptors, signals, or it died on its way */
     STEP_FORK = 0x113,    /* the application's fork */
+    STEP_STDIO = 0x114,   /* the descriptors that the application starts with */
 };
 
 enum { FAILURE_SUBJECT = 256 };
@@ -76,8 +77,8 @@ int launch_prepare(struct init *init, const struct ops *prepare, struct failure 
 int launch_go(struct init *init, const struct ops *go, struct failure *why);
 
 /*
- * What an init finds: descriptor 0 is /dev/null (read-write), 1 and 2 are the host's; SIGTERM, SIGINT, SIGHUP and SIGCHLD
- * are blocked, every disposition is the default one; the soft limit of open files is raised, which this undoes (1024, or
+ * What an init finds: descriptor 0 is /dev/null (read-write), 1 and 2 are the host's; SIGTERM, SIGINT, SIGHUP, SIGCHLD
+ * and SIGPIPE are blocked, every disposition is the default one; the soft limit of open files is raised, which this undoes (1024, or
  * the hard limit where that is lower): the init calls it before it does anything for the application.
  */
 void restore_file_limit(void);

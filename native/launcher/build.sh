@@ -1,0 +1,21 @@
+#!/bin/sh
+# Builds the launcher: .build/northstate-launcher, static. With `asan`: .build/northstate-launcher-asan, with the address
+# and undefined-behaviour sanitizers. Nothing is done when no source is newer than the program. CC names the compiler.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+out="$here/../../.build"
+warnings='-Wall -Wextra -Wshadow -Wformat=2 -Wconversion -Werror'
+case "${1-}" in
+'') program=northstate-launcher flags='-static -s' ;;
+asan) program=northstate-launcher-asan flags='-g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover' ;;
+*) echo "usage: $0 [asan]" >&2 && exit 2 ;;
+esac
+
+if [ -x "$out/$program" ] && [ -z "$(find "$here" \( -name '*.[ch]' -o -name build.sh \) -newer "$out/$program")" ]; then
+  exit 0
+fi
+mkdir -p "$out"
+# Written beside its place and moved: a program that runs cannot be overwritten, and two builds do not meet.
+# shellcheck disable=SC2086
+"${CC:-cc}" -std=c17 -O2 $warnings $flags -o "$out/$program.$$" "$here"/*.c
+mv -f "$out/$program.$$" "$out/$program"

@@ -1,0 +1,161 @@
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "launcher.h"
+
+enum { CONTROL_TURN = 8 }; /* messages of one init in one turn of the loop */
+
+static void close_watched(struct launcher *l, int *fd) {
+    if (*fd < 0) return;
+    /* A child that is being made may hold a copy, so closing alone would not end the watch. */
+    epoll_ctl(l->epoll, EPOLL_CTL_DEL, *fd, NULL);
+    close(*fd);
+    *fd = -1;
+}
+
+static void become_prepared(struct launcher *l, struct attempt *a) {
+    a->state = ATTEMPT_PREPARED;
+    a->prepared_ns = boottime_now();
+    send_result(l, a->prepare_serial, NULL);
+    a->prepare_serial = 0;
+    if (a->go_state == GO_WAITS && a->after == 0) attempt_fire(l, a);
+    attempt_changed(l, a);
+}
+
+static void become_running(struct launcher *l, struct attempt *a) {
+    a->state = ATTEMPT_RUNNING;
+    a->started_ns = boottime_now();
+    send_result(l, a->go_serial, NULL);
+    a->go_serial = 0;
+    attempt_changed(l, a);
+}
+
+/* The state that a message moves on; false when it has no place there. */
+static bool take_message(struct launcher *l, struct attempt *a, struct control_message *message) {
+    bool starting = a->state == ATTEMPT_PREPARED && a->go_state == GO_SENT;
+    switch ((enum control_kind)message->kind) {
+    case CONTROL_PREPARED:
+        if (a->state != ATTEMPT_PREPARING) return false;
+        become_prepared(l, a);
+        return true;
+    case CONTROL_RUNNING:
+        if (!starting) return false;
+        become_running(l, a);
+        return true;
+    case CONTROL_FAILURE:
+        if (a->state != ATTEMPT_PREPARING && !starting) return false;
+        message->subject[FAILURE_SUBJECT - 1] = '\0';
+        /* The first failure counts: a go that could not be sent has one already. */
+        if (a->failure.step == 0) fail(&a->failure, message->step, message->error, "%s", message->subject);
+        return true;
+    case CONTROL_EXIT:
+        if (a->state != ATTEMPT_RUNNING || a->exit_kind != EXIT_NONE) return false;
+        if (message->exit_kind != EXIT_CODE && message->exit_kind != EXIT_SIGNAL) return false;
+        if (message->exit_value > (message->exit_kind == EXIT_CODE ? 255 : NSIG - 1)) return false;
+        a->exit_kind = message->exit_kind;
+        a->exit_value = message->exit_value;
+        return true;
+    }
+    return false;
+}
+
+/* Says whether the socket is still worth watching. */
+static bool take_messages(struct launcher *l, struct attempt *a) {
+    for (int i = 0; i < CONTROL_TURN; i++) {
+        struct control_message message;
+        ssize_t size = recv(a->init.control, &message, sizeof message, MSG_DONTWAIT | MSG_TRUNC);
+        if (size < 0) return errno == EAGAIN || errno == EINTR;
+        if (size != sizeof message || !take_message(l, a, &message)) return false;
+        if (message.kind == CONTROL_FAILURE) return false;
+    }
+    return true;
+}
+
+/* An init that has failed, hung up or speaks out of turn goes, with all that is in it. */
+void handle_control(struct launcher *l, struct attempt *a) {
+    if (a->init.control < 0 || take_messages(l, a)) return;
+    close_watched(l, &a->init.control);
+    /* After its last word it exits by itself, with the application's status; this is for one that does not. */
+    if (a->exit_kind == EXIT_NONE) init_kill(&a->init, SIGKILL);
+}
+
+/* `oom_kill N` of memory.events (v2) or memory.oom_control (v1). */
+static uint32_t read_oom_kills(int fd) {
+    char text[512];
+    ssize_t size = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+    if (size <= 0) return 0;
+    text[size] = '\0';
+    static const char KEY[] = "oom_kill ";
+    for (char *line = text; line != NULL; line = strchr(line, '\n')) {
+        if (*line == '\n') line++;
+        if (strncmp(line, KEY, sizeof KEY - 1) == 0) return (uint32_t)strtoul(line + sizeof KEY - 1, NULL, 10);
+    }
+    return 0;
+}
+
+static void judge_exit(struct attempt *a, const siginfo_t *info) {
+    bool exited = info->si_code == CLD_EXITED;
+    if (a->state == ATTEMPT_RUNNING) {
+        a->state = ATTEMPT_EXITED;
+        if (a->exit_kind != EXIT_NONE) return;
+        a->exit_kind = exited ? EXIT_CODE : EXIT_SIGNAL;
+        a->exit_value = (uint32_t)info->si_status;
+        return;
+    }
+    a->state = ATTEMPT_FAILED;
+    if (a->failure.step != 0) return;
+    fail(&a->failure, STEP_INIT, ECHILD, "the init ended with %s %d", exited ? "exit code" : "signal", info->si_status);
+}
+
+/*
+ * Whoever waits for this exit goes first, before anything else is looked at or sent. Then what the container had still
+ * written: its PID namespace is dead, so nobody else holds the pipes and their end is near.
+ */
+void handle_init_exit(struct launcher *l, struct attempt *a) {
+    siginfo_t info = {0};
+    if (attempt_is_over(a) || waitid(P_PID, (id_t)a->init.pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+    attempts_fire_after(l, a->id);
+    a->exited_ns = boottime_now();
+    while (a->init.control >= 0 && !take_messages(l, a)) close_watched(l, &a->init.control);
+    for (int stream = 0; stream < 2; stream++) {
+        handle_output(l, a, stream, DRAIN_END);
+        output_close(l, a, stream);
+    }
+    a->oom_kills = read_oom_kills(a->init.oom);
+    if (a->init.oom >= 0) close(a->init.oom);
+    close_watched(l, &a->init.control);
+    close_watched(l, &a->init.pidfd);
+    judge_exit(a, &info);
+    attempt_cancel_go(l, a);
+    l->attempts.live--;
+
+    send_result(l, a->prepare_serial, &a->failure);
+    send_result(l, a->go_serial, &a->failure);
+    send_result(l, a->forget_serial, NULL);
+    a->prepare_serial = a->go_serial = a->forget_serial = 0;
+    attempt_changed(l, a);
+    if (a->forgotten) attempt_remove(l, a);
+    if (l->phase == PHASE_ENDING && l->attempts.live == 0) l->over = true;
+}
+
+void reap_orphans(struct launcher *l) {
+    for (;;) {
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
+        struct attempt *a = attempt_find_process(&l->attempts, info.si_pid);
+        if (a != NULL) {
+            handle_init_exit(l, a);
+        } else if (info.si_pid == l->reconciler.pid) {
+            handle_reconciler_exit(l);
+        } else {
+            waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "launcher.h"
+
+enum { APPLICATION_FILES = 1024, STACK = 8 << 20 };
+
+void say(const char *format, ...) {
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (size < 0) return;
+    dprintf(STDERR_FILENO, "northstate: %s\n", line);
+}
+
+uint64_t boottime_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int check_kernel(void) {
+    struct utsname host;
+    if (uname(&host) != 0) return -1;
+    char *rest = NULL;
+    long major = strtol(host.release, &rest, 10);
+    long minor = *rest == '.' ? strtol(rest + 1, NULL, 10) : 0;
+    if (major > 5 || (major == 5 && minor >= 10)) return 0;
+    say("Linux 5.10 or newer is needed, this is %s", host.release);
+    return -1;
+}
+
+/* A soft limit that the starter's shell happened to have must not end the runtime: up to the hard one it may go. */
+static void raise_limits(void) {
+    static const int RAISED[] = {RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_AS, RLIMIT_NOFILE};
+    struct rlimit limit;
+    for (size_t i = 0; i < sizeof RAISED / sizeof RAISED[0]; i++) {
+        if (getrlimit((__rlimit_resource_t)RAISED[i], &limit) != 0) continue;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit((__rlimit_resource_t)RAISED[i], &limit);
+    }
+    if (getrlimit(RLIMIT_STACK, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max < STACK ? limit.rlim_max : STACK;
+        setrlimit(RLIMIT_STACK, &limit);
+    }
+}
+
+void restore_file_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max < APPLICATION_FILES ? limit.rlim_max : APPLICATION_FILES;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Descriptor 0 is /dev/null, 1 and 2 are there, nothing else is. */
+static int reset_descriptors(void) {
+    int null = open("/dev/null", O_RDWR);
+    while (null >= 0 && null <= STDERR_FILENO) null = dup(null);
+    if (null < 0) {
+        say("/dev/null cannot be opened: %s", strerror(errno));
+        return -1;
+    }
+    if (dup2(null, STDIN_FILENO) < 0) return -1;
+    return close_range(STDERR_FILENO + 1, ~0u, 0);
+}
+
+int reset_process(struct launcher *l) {
+    if (reset_descriptors() != 0) return -1;
+    /* Dispositions before the mask, so that nothing pending meets a handler's remains. */
+    for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+    sigemptyset(&l->handled_signals);
+    sigaddset(&l->handled_signals, SIGTERM);
+    sigaddset(&l->handled_signals, SIGINT);
+    sigaddset(&l->handled_signals, SIGHUP);
+    sigaddset(&l->handled_signals, SIGCHLD);
+    /* Blocked, not ignored (an init would inherit that): a closed stderr must not end us. */
+    sigset_t blocked = l->handled_signals;
+    sigaddset(&blocked, SIGPIPE);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
+    raise_limits();
+    umask(022);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0) return 0;
+    say("prctl PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
+    return -1;
+}
+
+static int make_directories(const char *directory) {
+    char path[4096];
+    size_t size = strlen(directory);
+    if (size == 0 || size >= sizeof path) {
+        errno = size == 0 ? ENOENT : ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(path, directory, size + 1);
+    for (char *at = path + 1; at <= path + size; at++) {
+        if (*at != '/' && *at != '\0') continue;
+        char kept = *at;
+        *at = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST) return -1;
+        *at = kept;
+    }
+    return 0;
+}
+
+/* Who holds the lock, as it wrote in the file; 0 when it has not written yet. */
+static long read_holder(int fd) {
+    char text[32] = "";
+    ssize_t size = pread(fd, text, sizeof text - 1, 0);
+    return size > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+int lock_directory(const char *directory) {
+    int parent = make_directories(directory) == 0 ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int lock = parent < 0 ? -1 : openat(parent, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (lock < 0) {
+        say("%s cannot be locked: %s", directory, strerror(errno));
+    } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) {
+            say("%s is in use by process %ld", directory, read_holder(lock));
+        } else {
+            say("flock %s/.lock: %s", directory, strerror(errno));
+        }
+    } else if (ftruncate(lock, 0) != 0 || dprintf(lock, "%d\n", getpid()) < 0) {
+        say("write %s/.lock: %s", directory, strerror(errno));
+    } else {
+        close(parent);
+        return 0; /* the lock lives as long as its descriptor, which stays open */
+    }
+    if (parent >= 0) close(parent);
+    if (lock >= 0) close(lock);
+    return -1;
+}

@@ -1,0 +1,32 @@
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "launcher.h"
+
+static struct keep *find_keep(struct launcher *l, const char *name) {
+    for (size_t i = 0; i < KEEP_LIMIT; i++) {
+        if (l->keeps[i].taken && strcmp(l->keeps[i].name, name) == 0) return &l->keeps[i];
+    }
+    return NULL;
+}
+
+int keep_set(struct launcher *l, const char *name, int fd, struct failure *why) {
+    keep_drop(l, name);
+    size_t place = 0;
+    while (place < KEEP_LIMIT && l->keeps[place].taken) place++;
+    if (place == KEEP_LIMIT) return fail(why, STEP_KEEP, ENOSPC, "%s", name);
+    struct keep *keep = &l->keeps[place];
+    memcpy(keep->name, name, strlen(name) + 1);
+    keep->fd = fd;
+    keep->taken = true;
+    return 0;
+}
+
+void keep_drop(struct launcher *l, const char *name) {
+    struct keep *keep = find_keep(l, name);
+    if (keep == NULL) return;
+    close(keep->fd);
+    keep->taken = false;
+}

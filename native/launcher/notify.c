@@ -1,0 +1,33 @@
+#define _GNU_SOURCE
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "launcher.h"
+
+/* Connected while the host's paths can still be seen; -1: nobody asked. */
+static int notify_socket = -1;
+
+void notify_open(void) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (path == NULL || (path[0] != '/' && path[0] != '@')) return;
+    size_t size = strlen(path);
+    if (size >= sizeof address.sun_path) return;
+    memcpy(address.sun_path, path, size);
+    if (path[0] == '@') address.sun_path[0] = '\0'; /* the abstract name space, unix(7) */
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+    notify_socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (notify_socket >= 0 && connect(notify_socket, (struct sockaddr *)&address, length) != 0) {
+        say("NOTIFY_SOCKET %s cannot be reached", path);
+        close(notify_socket);
+        notify_socket = -1;
+    }
+}
+
+void notify_init_system(const char *state) {
+    if (notify_socket >= 0) send(notify_socket, state, strlen(state), MSG_DONTWAIT | MSG_NOSIGNAL);
+}

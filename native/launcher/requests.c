@@ -1,0 +1,186 @@
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+
+#include "launcher.h"
+
+/* A `fd` field: the descriptor, which stays the frame's; the cursor fails on an index beyond the frame's. */
+static int *take_fd(struct cursor *c, struct frame *frame) {
+    uint16_t index = take_u16(c);
+    if (c->failed || index >= frame->nfds || frame->fds[index] < 0) {
+        c->failed = true;
+        return NULL;
+    }
+    return &frame->fds[index];
+}
+
+/* A name into `name` (NAME_LIMIT + 1 bytes); the cursor fails on one that is empty or too long. */
+static void take_name(struct cursor *c, char *name) {
+    struct span text = take_text(c);
+    if (text.size == 0 || text.size > NAME_LIMIT) {
+        c->failed = true;
+        return;
+    }
+    memcpy(name, text.data, text.size);
+    name[text.size] = '\0';
+}
+
+static enum reply keep_record(struct launcher *l, struct cursor *c, struct failure *why) {
+    uint64_t id = take_u64(c);
+    struct span record = take_bytes(c);
+    if (!cursor_finished(c) || record.size > RECORD_LIMIT) return REPLY_MALFORMED;
+    struct attempt *a = attempt_find(&l->attempts, id);
+    if (id != 0 && a == NULL) {
+        fail(why, STEP_ATTEMPT, ENOENT, "attempt %llu", (unsigned long long)id);
+        return REPLY_FAILED;
+    }
+    uint8_t *place = id == 0 ? l->global : a->record;
+    if (record.size > 0) memcpy(place, record.data, record.size);
+    *(id == 0 ? &l->global_size : &a->record_size) = record.size;
+    return REPLY_DONE;
+}
+
+static enum reply set_watch(struct launcher *l, struct cursor *c, struct frame *frame, struct failure *why) {
+    uint64_t key = take_u64(c);
+    uint8_t kind = take_u8(c);
+    int *fd = take_fd(c, frame);
+    if (!cursor_finished(c) || kind < WATCH_PRIORITY || kind > WATCH_READABLE) return REPLY_MALFORMED;
+    if (watch_set(l, key, kind, *fd, why) != 0) return REPLY_FAILED;
+    *fd = -1;
+    return REPLY_DONE;
+}
+
+static enum reply set_keep(struct launcher *l, struct cursor *c, struct frame *frame, struct failure *why) {
+    char name[NAME_LIMIT + 1];
+    take_name(c, name);
+    int *fd = take_fd(c, frame);
+    if (!cursor_finished(c)) return REPLY_MALFORMED;
+    if (keep_set(l, name, *fd, why) != 0) return REPLY_FAILED;
+    *fd = -1;
+    return REPLY_DONE;
+}
+
+static enum reply drop_keep(struct launcher *l, struct cursor *c) {
+    char name[NAME_LIMIT + 1];
+    take_name(c, name);
+    if (!cursor_finished(c)) return REPLY_MALFORMED;
+    keep_drop(l, name);
+    return REPLY_DONE;
+}
+
+static enum reply read_output(struct launcher *l, struct cursor *c, uint32_t serial, struct failure *why) {
+    uint64_t id = take_u64(c);
+    uint64_t offset = take_u64(c);
+    uint32_t max = take_u32(c);
+    if (!cursor_finished(c)) return REPLY_MALFORMED;
+    struct attempt *a = attempt_find(&l->attempts, id);
+    if (a == NULL) {
+        fail(why, STEP_ATTEMPT, ENOENT, "attempt %llu", (unsigned long long)id);
+        return REPLY_FAILED;
+    }
+    if (offset < a->ring.begin) offset = a->ring.begin;
+    if (offset > a->ring.end) offset = a->ring.end;
+    if (max > FRAME_LIMIT / 2) max = FRAME_LIMIT / 2;
+    struct writer w = out_begin(&l->reconciler.out, E_DATA, serial);
+    put_u64(&w, id);
+    put_u64(&w, offset);
+    put_u64(&w, a->ring.end);
+    ring_put(&a->ring, offset, max, &w);
+    out_end(&l->reconciler.out, &w);
+    a->output_told = false;
+    return REPLY_LATER;
+}
+
+static enum reply set_deadline(struct launcher *l, struct cursor *c, struct failure *why) {
+    uint64_t boottime_ns = take_u64(c);
+    if (!cursor_finished(c)) return REPLY_MALFORMED;
+    if (deadline_set(l, boottime_ns) == 0) return REPLY_DONE;
+    fail(why, STEP_REQUEST, errno, "deadline %llu", (unsigned long long)boottime_ns);
+    return REPLY_FAILED;
+}
+
+static enum reply note_ready(struct launcher *l, struct cursor *c) {
+    take_u64(c);
+    if (!cursor_finished(c)) return REPLY_MALFORMED;
+    if (!l->ready_told) notify_init_system("READY=1");
+    l->ready_told = true;
+    return REPLY_DONE;
+}
+
+/* Deaths count for one generation, until another one is tried. */
+static enum reply note_trying(struct launcher *l, struct cursor *c) {
+    uint64_t generation = take_u64(c);
+    if (!cursor_finished(c)) return REPLY_MALFORMED;
+    if (generation != l->reconciler.generation) l->reconciler.deaths = 0;
+    l->reconciler.generation = generation;
+    return REPLY_DONE;
+}
+
+static enum reply dispatch(struct launcher *l, struct frame *frame, struct failure *why) {
+    struct cursor *c = &frame->body;
+    uint64_t id;
+    uint32_t number;
+    switch ((enum request_type)frame->type) {
+    case R_PREPARE:
+        return attempt_prepare(l, frame, why);
+    case R_GO:
+        return attempt_go(l, frame, why);
+    case R_KILL:
+        id = take_u64(c);
+        number = take_u32(c);
+        return cursor_finished(c) ? attempt_kill(l, id, number, why) : REPLY_MALFORMED;
+    case R_FORGET:
+        id = take_u64(c);
+        return cursor_finished(c) ? attempt_forget(l, id, frame->serial, why) : REPLY_MALFORMED;
+    case R_RECORD:
+        return keep_record(l, c, why);
+    case R_WATCH:
+        return set_watch(l, c, frame, why);
+    case R_REARM:
+        id = take_u64(c);
+        if (!cursor_finished(c)) return REPLY_MALFORMED;
+        return watch_rearm(l, id, why) == 0 ? REPLY_DONE : REPLY_FAILED;
+    case R_UNWATCH:
+        id = take_u64(c);
+        if (!cursor_finished(c)) return REPLY_MALFORMED;
+        watch_drop(l, id);
+        return REPLY_DONE;
+    case R_DEADLINE:
+        return set_deadline(l, c, why);
+    case R_READ:
+        return read_output(l, c, frame->serial, why);
+    case R_KEEP:
+        return set_keep(l, c, frame, why);
+    case R_DROP:
+        return drop_keep(l, c);
+    case R_READY:
+        return note_ready(l, c);
+    case R_TRYING:
+        return note_trying(l, c);
+    case R_STOP:
+        number = take_u8(c);
+        if (!cursor_finished(c)) return REPLY_MALFORMED;
+        handle_stop(l, (uint8_t)number);
+        return REPLY_DONE;
+    case R_NOP:
+        return cursor_finished(c) ? REPLY_DONE : REPLY_MALFORMED;
+    }
+    return REPLY_MALFORMED;
+}
+
+bool handle_request(struct launcher *l, struct frame *frame) {
+    struct failure why = {0};
+    switch (dispatch(l, frame, &why)) {
+    case REPLY_DONE:
+        send_result(l, frame->serial, NULL);
+        return true;
+    case REPLY_FAILED:
+        send_result(l, frame->serial, &why);
+        return true;
+    case REPLY_LATER:
+        return true;
+    case REPLY_MALFORMED:
+        break;
+    }
+    return false;
+}

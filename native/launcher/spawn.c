@@ -1,0 +1,93 @@
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "launcher.h"
+
+enum { SOCKET_NUMBER = 3, SPAWN_FAILED = 127 };
+
+/* What the child needs: it has no copy of the launcher's own memory. */
+struct spawn {
+    pid_t launcher;
+    int mount_namespace;
+    int socket;
+    const char *directory;
+    char **command;
+    int kept[KEEP_LIMIT];
+};
+
+/* Moves a descriptor above all numbers that are given out, so that dup2 overwrites none that is still needed. */
+static int lift(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, KEEP_FIRST_NUMBER + KEEP_LIMIT); }
+
+static int place_descriptors(struct spawn *s) {
+    for (int i = 0; i < KEEP_LIMIT; i++) {
+        if (s->kept[i] >= 0 && (s->kept[i] = lift(s->kept[i])) < 0) return -1;
+    }
+    for (int i = 0; i < KEEP_LIMIT; i++) {
+        if (s->kept[i] >= 0 && dup2(s->kept[i], KEEP_FIRST_NUMBER + i) < 0) return -1;
+    }
+    return dup2(s->socket, SOCKET_NUMBER);
+}
+
+static _Noreturn void become_reconciler(struct spawn *s) {
+    sigset_t none;
+    sigemptyset(&none);
+    const char *step = "mount namespace";
+    if ((s->socket = lift(s->socket)) >= 0 && setns(s->mount_namespace, CLONE_NEWNS) == 0) {
+        if (s->directory == NULL || chdir(s->directory) != 0) (void)!chdir("/");
+        step = "descriptors";
+        if (place_descriptors(s) >= 0) {
+            step = s->command[0];
+            sigprocmask(SIG_SETMASK, &none, NULL);
+            setenv("UV_THREADPOOL_SIZE", "32", 1);
+            setenv("NORTHSTATE_LAUNCHER_FD", "3", 1);
+            unsetenv("NOTIFY_SOCKET");
+            /* The launcher may have died before the death signal was asked for. */
+            prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+            if (getppid() == s->launcher) execvp(s->command[0], s->command);
+        }
+    }
+    say("the reconciler cannot be started: %s: %s", step, strerror(errno));
+    _exit(SPAWN_FAILED);
+}
+
+int spawn_reconciler(struct launcher *l) {
+    struct reconciler *r = &l->reconciler;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) return -1;
+    struct spawn s = {.launcher = l->pid,
+                      .mount_namespace = l->namespace_of_reconciler,
+                      .socket = pair[1],
+                      .directory = r->directory,
+                      .command = r->command};
+    for (int i = 0; i < KEEP_LIMIT; i++) s.kept[i] = l->keeps[i].taken ? l->keeps[i].fd : -1;
+    pid_t pid = fork();
+    if (pid == 0) become_reconciler(&s);
+    int error = errno;
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        errno = error;
+        return -1;
+    }
+    r->pid = pid;
+    r->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    r->socket = pair[0];
+    r->interest = EPOLLIN;
+    if (r->pidfd >= 0 && loop_add(l->epoll, r->pidfd, EPOLLIN, SOURCE_RECONCILER, 0, 0) == 0 &&
+        loop_add(l->epoll, r->socket, r->interest, SOURCE_SOCKET, 0, 0) == 0) {
+        return 0;
+    }
+    /* SIGCHLD tells of its end, with or without a pidfd. */
+    end_reconciler(l, "it cannot be watched");
+    return 0;
+}
