@@ -31,6 +31,7 @@ export function watchStatus(url: string, exited: Promise<unknown>): Feed {
         last = JSON.parse(line) as Status;
         for (const listener of listeners) listener(last);
       }
+      last = null; // that of a daemon that is gone
       await delay(50, undefined, { signal: ended.signal }).catch(() => undefined);
     }
   };
