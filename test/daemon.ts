@@ -53,17 +53,19 @@ export interface Daemon {
 export interface DaemonOptions {
   /** Package files to put into its repository. */
   readonly packages: readonly string[];
+  /** That of an earlier daemon, which has ended: this one finds what that one left. A new one when left out. */
+  readonly directory?: string;
   /** The first document; none when left out. `repositories` need not be in it. */
   readonly document?: string;
 }
 
 /** Starts a daemon that has one repository, `packages`, and waits until its console answers. */
-export async function startDaemon({ packages, document }: DaemonOptions): Promise<Daemon> {
-  const directory = await mkdtemp(join(tmpdir(), 'northstate-'));
+export async function startDaemon({ packages, document, directory: earlier }: DaemonOptions): Promise<Daemon> {
+  const directory = earlier ?? (await mkdtemp(join(tmpdir(), 'northstate-')));
   const mark = basename(directory);
   const path = (name: string): string => join(directory, name);
   const url = `unix://${path('run/console')}`;
-  for (const name of ['packages', 'state', 'data', 'run']) await mkdir(path(name), { mode: 0o755 });
+  for (const name of ['packages', 'state', 'data', 'run']) await mkdir(path(name), { recursive: true });
   for (const file of packages) await copyFile(file, join(path('packages'), basename(file)));
   if (document !== undefined) await writeFile(path('desired.yaml'), document);
   await writeFile(path('config.yaml'), configuration(path, mark, url));

@@ -1,0 +1,85 @@
+// Packages for tests, made once for each content and kept in .build: the probe (test/payload/probe.c) as the application.
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pack } from '../src/npk/pack.ts';
+import { run } from './command.ts';
+
+const build = join(import.meta.dirname, '../.build');
+const payload = join(import.meta.dirname, 'payload');
+
+export interface ProbePackage {
+  readonly name: string;
+  /** 1.0.0 when left out. */
+  readonly version?: string;
+  /** The probe's program; see probe.c. */
+  readonly args?: readonly string[];
+  /** Further fields of the manifest, as YAML; one that stands here replaces that of the same name. */
+  readonly fields?: string;
+  /** Further files of the image: path -> content. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/** Gives the path of a package with the probe as `/probe`, which is its init unless `fields` says otherwise. */
+export async function probePackage({
+  name,
+  version = '1.0.0',
+  args,
+  fields = '',
+  files = {},
+}: ProbePackage): Promise<string> {
+  const manifest = merge(
+    { name, version, init: '/probe', args: JSON.stringify(args ?? ['sleep']), uid: '1000', gid: '1000' },
+    `io: { stdout: pipe, stderr: pipe }\n${fields}`,
+  );
+  const program = await probe();
+  return kept('packages', JSON.stringify([manifest, files, program]), '.npk', async (path) => {
+    const work = await mkdtemp(`${path}-`);
+    await mkdir(join(work, 'root'));
+    await mkdir(join(work, 'out'));
+    await copyFile(program, join(work, 'root/probe'));
+    for (const [file, content] of Object.entries(files)) {
+      await mkdir(dirname(join(work, 'root', file)), { recursive: true });
+      await writeFile(join(work, 'root', file), content);
+    }
+    await writeFile(join(work, 'manifest.yaml'), manifest);
+    await pack({ manifest: join(work, 'manifest.yaml'), root: join(work, 'root'), out: join(work, 'out') });
+    const [made = ''] = await readdir(join(work, 'out'));
+    await rename(join(work, 'out', made), path);
+    await rm(work, { recursive: true });
+  });
+}
+
+/** Gives the path of the compiled probe: static, without a C library. */
+export async function probe(): Promise<string> {
+  const sources = await Promise.all(['probe.c', 'syscalls.h'].map((file) => readFile(join(payload, file), 'utf8')));
+  return kept('payload', sources.join(''), '', async (path) => {
+    const options = '-std=gnu17 -Os -s -static -nostdlib -ffreestanding -fno-stack-protector -Wall -Wextra -Werror';
+    const { code, stderr } = await run('gcc', [...options.split(' '), '-o', path, join(payload, 'probe.c')]);
+    if (code !== 0) throw new Error(`gcc probe.c: ${stderr}`);
+  });
+}
+
+/** Makes what `content` describes unless it is there. Tests in other processes may do the same: a rename decides. */
+async function kept(
+  kind: string,
+  content: string,
+  suffix: string,
+  make: (path: string) => Promise<void>,
+): Promise<string> {
+  const hash = createHash('sha256').update(content).digest('hex').slice(0, 20);
+  const path = join(build, 'test', kind, `${hash}${suffix}`);
+  if (existsSync(path)) return path;
+  await mkdir(dirname(path), { recursive: true });
+  const draft = `${path}.${process.pid}`;
+  await make(draft);
+  await rename(draft, path);
+  return path;
+}
+
+function merge(defaults: Readonly<Record<string, string>>, fields: string): string {
+  const given = new Set([...fields.matchAll(/^\w+(?=:)/gm)].map(([field]) => field));
+  const kept = Object.entries(defaults).filter(([field]) => !given.has(field));
+  return `${kept.map(([field, value]) => `${field}: ${value}\n`).join('')}${fields}`;
+}
