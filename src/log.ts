@@ -1,10 +1,9 @@
 // The log: one JSON object a line on stderr, or lines for people when stderr is a terminal. Messages are constant,
 // what differs is in fields.
 import pino from 'pino';
+import type { LogLevel } from './config.ts';
 
 export type Log = pino.Logger;
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
 
 /** Fields that may hold something confidential: the variables of a start, tokens and keys. */
 const confidential = ['env', 'environment', 'token', 'shared', 'key'];

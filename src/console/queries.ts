@@ -1,7 +1,7 @@
 // Answers that only read the state.
 import { toJson, type State } from '../../state/store.ts';
 import { RuntimeError, type Runtime } from '../runtime.ts';
-import { manifestMessage } from './manifest.ts';
+import { manifestForInspect } from '../npk/manifest-json.ts';
 import { installed, isMounted, runningAttempt } from './preconditions.ts';
 
 /** `name:version` of every installed package. */
@@ -20,7 +20,7 @@ export async function inspectContainer(runtime: Runtime, container: string, now:
   const found = installed(state, container);
   const attempt = runningAttempt(state, found.name);
   const data = {
-    manifest: manifestMessage(found.manifest),
+    manifest: manifestForInspect(found.manifest),
     repository: found.repository,
     mounted: isMounted(state, container),
   };

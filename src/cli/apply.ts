@@ -1,0 +1,70 @@
+// northstate apply and plan: a whole document.
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { withConsole, type ConsoleOptions } from './console.ts';
+import { exitCodes, Failure } from './exit.ts';
+import { printable, render, table, type Format } from './output.ts';
+
+export interface ApplyOptions extends ConsoleOptions {
+  readonly file: string;
+  readonly wait?: boolean;
+  /** ms */
+  readonly timeout: number;
+  readonly expect?: number;
+}
+
+/** Makes a document the one in force; with `wait` ends when it is reached, has failed for good, or the time is over. */
+export async function apply({ file, wait, timeout, expect, ...options }: ApplyOptions): Promise<void> {
+  const document = await readDocument(file);
+  await withConsole(options, async (client) => {
+    const { generation } = await client.call('apply', { document, expected: expect ?? null });
+    process.stdout.write(`generation ${generation}\n`);
+    if (wait !== true) return;
+    const { result } = await client.call('wait', { generation, timeout });
+    if (result === 'failed') {
+      const hint = 'northstate get shows what failed';
+      throw new Failure(`generation ${generation} failed for good`, { code: exitCodes.failed, hint });
+    }
+    if (result === 'timeout') {
+      const hint = 'northstate get shows what is missing';
+      throw new Failure(`generation ${generation} is not reached after ${timeout / 1000} s`, {
+        code: exitCodes.timeout,
+        hint,
+      });
+    }
+    process.stdout.write('converged\n');
+  });
+}
+
+export interface PlanOptions extends ConsoleOptions {
+  readonly file?: string;
+  readonly output: Format;
+}
+
+/** Prints the ordered steps that a document would take; without a file, those that the one in force still takes. */
+export async function plan({ file, output, ...options }: PlanOptions): Promise<void> {
+  const document = file === undefined ? null : await readDocument(file);
+  const { steps } = await withConsole(options, (client) => client.call('plan', { document }));
+  if (output !== 'table') process.stdout.write(await render(steps, output));
+  else if (steps.length === 0) process.stdout.write('nothing to do\n');
+  else {
+    const rows = steps.map((step) => [
+      step.op,
+      printable(step.name),
+      printable(step.text) + (step.waits === null ? '' : `, after ${printable(step.waits)}`),
+    ]);
+    process.stdout.write(table(rows));
+  }
+}
+
+async function readDocument(file: string): Promise<string> {
+  if (file === '-') return await text(process.stdin);
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Failure(`read ${file}: ${code ?? String(error)}`, {
+      hint: 'name a readable file, or - for standard input',
+    });
+  }
+}

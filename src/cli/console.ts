@@ -1,0 +1,79 @@
+// What every command needs that talks to a running daemon.
+import { defaultConsole } from '../console/address.ts';
+import { connectConsole, ConsoleError, NoConsole, type Client } from '../console/client.ts';
+import type { Lifetime } from '../runtime.ts';
+import { exitCodes, Failure } from './exit.ts';
+
+/** Options of every command that talks to a daemon. */
+export interface ConsoleOptions {
+  readonly console?: string;
+}
+
+/** Options of every command that changes the document. */
+export interface PatchOptions extends ConsoleOptions {
+  readonly boot?: boolean;
+  readonly document?: boolean;
+}
+
+/** Connects, has `use` do its work, and hangs up. Errors of the console come as a Failure with a hint. */
+export async function withConsole<T>(
+  { console: given }: ConsoleOptions,
+  use: (client: Client) => Promise<T>,
+): Promise<T> {
+  const url = given ?? process.env['NORTHSTATE_CONSOLE'] ?? defaultConsole;
+  let client: Client | null = null;
+  try {
+    client = await connectConsole(url);
+    return await use(client);
+  } catch (error) {
+    if (error instanceof NoConsole) {
+      const hint = 'start the daemon with: northstate run, or name its console with --console';
+      throw new Failure(error.message, { code: exitCodes.noDaemon, hint });
+    }
+    if (error instanceof ConsoleError) {
+      throw new Failure(error.message, { hint: hints[error.reason] ?? null });
+    }
+    throw error;
+  } finally {
+    client?.close();
+  }
+}
+
+const hints: Readonly<Record<string, string>> = {
+  invalid_container: 'northstate get shows what is there',
+  unknown_name: 'northstate get shows what is there',
+  umount_busy: 'stop it first with: northstate stop NAME',
+  start_container_started: 'northstate restart NAME starts it again',
+  stop_container_not_started: 'northstate get shows what runs',
+  start_container_failed: 'northstate describe NAME and northstate logs NAME say more',
+  conflict: 'get the document in force and apply again',
+  invalid_document: 'nothing was changed',
+  permission_denied: 'the configuration of the console says what is permitted',
+};
+
+/** The member of a request that says how long its patch lasts; undefined leaves it to the listener. */
+export function lifetimeOf({ boot, document }: PatchOptions): { lifetime: Lifetime | undefined } {
+  if (boot === true && document === true) {
+    throw new Failure('--boot and --document exclude each other', { code: exitCodes.usage });
+  }
+  if (boot === true) return { lifetime: 'boot' };
+  return { lifetime: document === true ? 'document' : undefined };
+}
+
+/** The `name:version` that a person means by `name` or `name:version`: what its entry stands for, else the only one installed. */
+export async function containerOf(client: Client, asked: string): Promise<string> {
+  if (asked.includes(':')) return asked;
+  const { status } = await client.call('get', null);
+  const version = Object.hasOwn(status.containers, asked) ? status.containers[asked]?.version : null;
+  if (typeof version === 'string') return `${asked}:${version}`;
+  const [first, ...others] = (await client.call('list', null)).filter((id) => id.startsWith(`${asked}:`)).toSorted();
+  if (first === undefined)
+    throw new Failure(`there is no container ${asked}`, { hint: 'northstate get shows what is there' });
+  if (others.length > 0) {
+    throw new Failure(`${asked} is there in several versions: ${[first, ...others].join(', ')}`, {
+      code: exitCodes.usage,
+      hint: 'name one of them',
+    });
+  }
+  return first;
+}

@@ -1,0 +1,118 @@
+// Commands that order something of one container, or of a few.
+import { open } from 'node:fs/promises';
+import { signals } from '../../state/units.ts';
+import { consoleError } from '../console/client.ts';
+import { containerOf, lifetimeOf, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
+import { exitCodes, Failure } from './exit.ts';
+import { printable } from './output.ts';
+
+/** start NAME [KEY=VALUE...] [INIT [ARG...]]: what stands after the name replaces the manifest's for this run. */
+export async function start(asked: string, words: readonly string[], options: PatchOptions): Promise<void> {
+  const lifetime = lifetimeOf(options);
+  const variables = words.findIndex((word) => !/^[^=/]+=/.test(word));
+  const first = variables < 0 ? words.length : variables;
+  const [init = null, ...args] = words.slice(first);
+  const environment = Object.fromEntries(words.slice(0, first).map(variable));
+  await withConsole(options, async (client) => {
+    const container = await containerOf(client, asked);
+    await client.call('start', { container, init, arguments: args, environment, ...lifetime });
+    say(`${container} started`);
+  });
+}
+
+/** kill NAME [SIGNAL]: exactly this signal, no escalation; done when it is delivered. */
+export async function kill(asked: string, signal: string, options: PatchOptions): Promise<void> {
+  const number = /^\d+$/.test(signal) ? Number(signal) : signals.get(signal.toUpperCase().replace(/^SIG/, ''));
+  if (number === undefined || number < 1 || number > 31) {
+    throw new Failure(`there is no signal ${signal}`, {
+      code: exitCodes.usage,
+      hint: 'name one of 1 to 31, or TERM, KILL, HUP, ...',
+    });
+  }
+  const lifetime = lifetimeOf(options);
+  await withConsole(options, async (client) => {
+    const container = await containerOf(client, asked);
+    await client.call('kill', { container, signal: number, ...lifetime });
+    say(`${container} got signal ${number}`);
+  });
+}
+
+/** stop, restart, update NAME. `timeout`: ms until it is an error. */
+export async function order(
+  what: 'stop' | 'restart' | 'update',
+  name: string,
+  { timeout, ...options }: PatchOptions & { readonly timeout: number },
+): Promise<void> {
+  const lifetime = lifetimeOf(options);
+  await withConsole(options, async (client) => {
+    const { name: key } = await client.call(what, { name, timeout, ...lifetime });
+    say(`${key} ${{ stop: 'stopped', restart: 'restarted', update: 'updated' }[what]}`);
+  });
+}
+
+/** mount, umount NAME...: each answered by itself; one that failed makes it an error. */
+export async function mountOrUmount(
+  what: 'mount' | 'umount',
+  asked: readonly string[],
+  options: PatchOptions,
+): Promise<void> {
+  const lifetime = lifetimeOf(options);
+  await withConsole(options, async (client) => {
+    const containers = await Promise.all(asked.map((each) => containerOf(client, each)));
+    const outcomes = await client.call(what, { containers, ...lifetime });
+    const failures: string[] = [];
+    for (const [index, outcome] of outcomes.entries()) {
+      if ('ok' in outcome) say(`${outcome.ok.container} ${what}ed`);
+      else failures.push(`${containers[index]}: ${consoleError(outcome.error.error).message}`);
+    }
+    if (failures.length > 0) throw new Failure(failures.join('; '), { hint: 'northstate get shows what is there' });
+  });
+}
+
+/** install FILE REPOSITORY. */
+export async function install(file: string, repository: string, options: PatchOptions): Promise<void> {
+  const lifetime = lifetimeOf(options);
+  await withConsole(options, async (client) => {
+    const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
+      throw new Failure(`open ${file}: ${error.code ?? error.message}`, { hint: 'name a readable package' });
+    });
+    const { size } = await handle.stat();
+    if (size === 0) throw new Failure(`${file} is empty`, { hint: 'name a package' });
+    // The stream closes the file. A file that grows meanwhile is sent as long as it was announced.
+    const bytes = handle.createReadStream({ end: size - 1, highWaterMark: 256 * 1024 });
+    const container = await client.install({ repository, size, ...lifetime }, bytes);
+    say(`${container} installed`);
+  });
+}
+
+/** uninstall NAME [--wipe]. */
+export async function uninstall(
+  asked: string,
+  { wipe, ...options }: PatchOptions & { readonly wipe?: boolean },
+): Promise<void> {
+  const lifetime = lifetimeOf(options);
+  await withConsole(options, async (client) => {
+    const container = await containerOf(client, asked);
+    await client.call('uninstall', { container, wipe: wipe ?? false, ...lifetime });
+    say(`${container} uninstalled`);
+  });
+}
+
+/** shutdown: done when the daemon has hung up. */
+export async function shutdown(options: ConsoleOptions): Promise<void> {
+  await withConsole(options, async (client) => {
+    await client.call('shutdown', null);
+    for await (const notification of client.notifications()) {
+      if (notification === 'shutdown') break;
+    }
+  });
+}
+
+function variable(word: string): [string, string] {
+  const at = word.indexOf('=');
+  return [word.slice(0, at), word.slice(at + 1)];
+}
+
+function say(line: string): void {
+  process.stdout.write(`${printable(line)}\n`);
+}

@@ -1,0 +1,56 @@
+// northstate describe: everything that explains one container.
+import { styleText } from 'node:util';
+import type { Description } from '../console/client.ts';
+import { withConsole, type ConsoleOptions } from './console.ts';
+import { printable, render, table, type Format } from './output.ts';
+import { exitText } from './status-table.ts';
+
+/** Prints the status, conditions, last exit, entry and the steps that a container waits for. */
+export async function describe(
+  name: string,
+  { output, ...options }: ConsoleOptions & { readonly output: Format },
+): Promise<void> {
+  const description = await withConsole(options, (client) => client.call('describe', { name }));
+  process.stdout.write(output === 'table' ? await forPeople(description) : await render(description, output));
+}
+
+async function forPeople({ name, status, entry, lock, package: file, steps }: Description): Promise<string> {
+  const sections = [
+    table(facts(name, status, lock, file).map(([title, value]) => [styleText('bold', title), printable(value)])),
+  ];
+  if (status !== null && status.conditions.length > 0) {
+    const rows = status.conditions.map((each) =>
+      [each.type, each.status, each.reason, `generation ${each.generation}`, each.lastTransition, each.message].map(
+        printable,
+      ),
+    );
+    sections.push(`${styleText('bold', 'CONDITIONS')}\n${table(rows)}`);
+  }
+  const waiting = steps.map((step) =>
+    [step.op, step.text, step.waits === null ? '' : `waits: ${step.waits}`].map(printable),
+  );
+  sections.push(`${styleText('bold', 'STILL TO DO')}\n${waiting.length === 0 ? 'nothing\n' : table(waiting)}`);
+  sections.push(
+    `${styleText('bold', 'ENTRY')}\n${entry === null ? 'none: it is not in the document\n' : await render(entry, 'yaml')}`,
+  );
+  return sections.join('\n');
+}
+
+function facts(
+  name: string,
+  status: Description['status'],
+  lock: Description['lock'],
+  file: Description['package'],
+): [string, string][] {
+  const rows: [string, string][] = [['NAME', name]];
+  if (status !== null) {
+    rows.push(['VERSION', status.version ?? 'none'], ['REPOSITORY', status.repository ?? 'none']);
+    rows.push(['DESIRED', status.desired], ['PHASE', `${status.phase} since ${status.since}`]);
+    rows.push(['PID', String(status.pid ?? 'none')], ['RESTARTS', String(status.restarts)]);
+    if (status.nextRestart !== null) rows.push(['NEXT RESTART', status.nextRestart]);
+    rows.push(['LAST EXIT', status.lastExit === null ? 'none' : exitText(status.lastExit)]);
+  }
+  if (file !== null) rows.push(['PACKAGE', String(file['path'])]);
+  if (lock !== null) rows.push(['RESOLVED', String(lock['version'])], ['DIGEST', String(lock['digest'] ?? 'unknown')]);
+  return rows;
+}

@@ -1,0 +1,74 @@
+// northstate get: the status, once or with every change.
+import type { Operation } from 'fast-json-patch';
+import type { Status } from '../../state/status.ts';
+import type { Client } from '../console/client.ts';
+import { withConsole, type ConsoleOptions } from './console.ts';
+import { Failure } from './exit.ts';
+import { render, type Format } from './output.ts';
+import { changeLine, statusTable, summary } from './status-table.ts';
+
+export interface GetOptions extends ConsoleOptions {
+  readonly output: Format;
+  readonly watch?: boolean;
+}
+
+/** Prints the status; with `watch` again at every change, until the daemon ends. */
+export async function get(options: GetOptions): Promise<void> {
+  await withConsole(options, async (client) => {
+    if (options.watch === true) {
+      await watch(client, options.output);
+      return;
+    }
+    const { status } = await client.call('get', null);
+    process.stdout.write(options.output === 'table' ? statusTable(status) : await render(status, options.output));
+  });
+}
+
+async function watch(client: Client, format: Format): Promise<void> {
+  const [{ default: jsonPatch }, show] = await Promise.all([import('fast-json-patch'), view(format)]);
+  let { status } = await client.call('watch', null);
+  await show(status, null);
+  for await (const notification of client.notifications()) {
+    if (typeof notification !== 'object' || !('status' in notification)) continue;
+    const { operations } = notification.status;
+    status = jsonPatch.applyPatch(status, operations, false, false).newDocument;
+    await show(status, operations);
+  }
+  throw new Failure('the daemon ended the connection');
+}
+
+/** Shows a status; `operations` lead to it from the one before, null = it is the first. */
+type View = (status: Status, operations: readonly Operation[] | null) => Promise<void>;
+
+async function view(format: Format): Promise<View> {
+  if (format === 'json') return (status) => print(`${JSON.stringify(status)}\n`);
+  if (format === 'yaml') return async (status) => print(`---\n${await render(status, format)}`);
+  if (!process.stdout.isTTY) return printChanges;
+  const { default: logUpdate } = await import('log-update');
+  return (status) => {
+    logUpdate(statusTable(status));
+    return Promise.resolve();
+  };
+}
+
+/** Not a terminal: the table once, then a line for each container that changed. */
+async function printChanges(status: Status, operations: readonly Operation[] | null): Promise<void> {
+  if (operations === null) return await print(statusTable(status));
+  const names = new Set<string>();
+  for (const { path } of operations) {
+    const [, member, name] = path.split('/');
+    if (member === 'containers' && name !== undefined) names.add(unescape(name));
+  }
+  const lines = [...names].map((name) => changeLine(name, status.containers[name]));
+  if (lines.length === 0) lines.push(summary(status));
+  await print(lines.map((line) => `${new Date().toISOString()} ${line}\n`).join(''));
+}
+
+/** A name in a JSON pointer (RFC 6901). */
+function unescape(name: string): string {
+  return name.replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
+async function print(text: string): Promise<void> {
+  await new Promise<void>((resolve) => process.stdout.write(text, () => resolve()));
+}

@@ -1,0 +1,44 @@
+// northstate logs: a container's output.
+import { parseDuration } from '../../state/units.ts';
+import { consoleError } from '../console/client.ts';
+import { withConsole, type ConsoleOptions } from './console.ts';
+import { exitCodes, Failure } from './exit.ts';
+import { printable } from './output.ts';
+
+export interface LogsOptions extends ConsoleOptions {
+  readonly follow?: boolean;
+  readonly since?: string;
+  readonly timestamps?: boolean;
+}
+
+/** Prints the output that is kept, each line to the stream that it was written to; with `follow` also what comes. */
+export async function logs(name: string, { follow, since, timestamps, ...options }: LogsOptions): Promise<void> {
+  const from = since === undefined ? null : pointInTime(since);
+  await withConsole(options, async (client) => {
+    await client.call('logs', { name, since: from, follow: follow ?? false });
+    for await (const notification of client.notifications()) {
+      if (typeof notification !== 'object') continue;
+      if ('log' in notification) {
+        const { time, stream, line } = notification.log;
+        const target = stream === 'stderr' ? process.stderr : process.stdout;
+        const shown = target.isTTY ? printable(line) : line;
+        target.write(timestamps === true ? `${new Date(time).toISOString()} ${shown}\n` : `${shown}\n`);
+      }
+      if ('log_end' in notification) {
+        if (notification.log_end.error !== null) throw consoleError(notification.log_end.error);
+        return;
+      }
+    }
+    throw new Failure('the daemon ended the connection');
+  });
+}
+
+/** `10m` before now, or a time that Date understands (RFC 3339), in ms since the epoch. */
+function pointInTime(text: string): number {
+  const duration = parseDuration(text);
+  const time = duration === null ? Date.parse(text) : Date.now() - duration;
+  if (!Number.isFinite(time)) {
+    throw new Failure(`"${text}" is no time`, { code: exitCodes.usage, hint: 'write 10m, 2h or 2026-01-31T12:00:00Z' });
+  }
+  return Math.max(0, time);
+}

@@ -1,0 +1,201 @@
+// Every command of northstate: its words, options, help and example. What a command does is loaded when it is called.
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from '../../state/units.ts';
+import { defaultConsole } from '../console/address.ts';
+import type { ConsoleOptions, PatchOptions } from './console.ts';
+
+const outcome = `
+Exit codes:
+  0  done; with --wait: converged
+  1  error
+  2  wrong usage
+  3  the document failed for good
+  4  time is over
+  5  no daemon listens at the console
+
+The console is --console URL, else NORTHSTATE_CONSOLE, else ${defaultConsole}.`;
+
+/** The program with all its commands; a usage error throws a CommanderError. */
+export function createProgram(): Command {
+  const program = new Command('northstate')
+    .description('Runs containers on embedded Linux from a declared state.')
+    .version('0.1.0')
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) =>
+        write(
+          `northstate: ${text
+            .replace(/^error: /, '')
+            .trim()
+            .replaceAll('\n', ' ')}\n`,
+        ),
+    })
+    .showHelpAfterError(false)
+    .addHelpText('after', outcome);
+  addDaemon(program);
+  addDocument(program);
+  addStatus(program);
+  addContainers(program);
+  addPackages(program);
+  return program;
+}
+
+function addDaemon(program: Command): void {
+  example(program.command('run'), 'northstate run --config /etc/northstate/config.yaml')
+    .description('run the daemon in the foreground')
+    .option('--config <file>', 'configuration (default: /etc/northstate/config.yaml)')
+    .option('--desired <file>', 'the document, instead of the one that the configuration names')
+    .option('--state-dir <dir>', 'where generations are kept, instead of the one that the configuration names')
+    .action(async (options: { config?: string; desired?: string; stateDir?: string }) => {
+      const { run } = await import('./run.ts');
+      await run(options);
+    });
+  talks(example(program.command('shutdown'), 'northstate shutdown'))
+    .description('stop every container in order, then the daemon')
+    .action(async (options: ConsoleOptions) => (await import('./control.ts')).shutdown(options));
+}
+
+function addDocument(program: Command): void {
+  talks(example(program.command('apply'), 'northstate apply -f desired.yaml --wait --timeout 30s'))
+    .description('make a document the one in force')
+    .requiredOption('-f, --file <file>', 'the document, - is standard input')
+    .option('--wait', 'until it is reached, has failed for good, or the time is over')
+    .addOption(timeout('5m', 'how long --wait waits'))
+    .option('--expect <generation>', 'refuse unless this generation is in force', wholeNumber)
+    .action(async (options: import('./apply.ts').ApplyOptions) => (await import('./apply.ts')).apply(options));
+  talks(example(program.command('plan'), 'northstate plan -f desired.yaml'))
+    .description('show the ordered steps that a document would take, without doing them')
+    .option('-f, --file <file>', 'the document, - is standard input (default: the one in force)')
+    .addOption(format())
+    .action(async (options: import('./apply.ts').PlanOptions) => (await import('./apply.ts')).plan(options));
+  talks(example(program.command('history'), 'northstate history'))
+    .description('show the stored generations of the document')
+    .addOption(format())
+    .action(async (options: Parameters<typeof import('./history.ts').history>[0]) =>
+      (await import('./history.ts')).history(options),
+    );
+  example(program.command('schema'), 'northstate schema > northstate.schema.json')
+    .description('print the JSON Schema of the document, for editors')
+    .action(async () => (await import('./schema.ts')).schema());
+}
+
+function addStatus(program: Command): void {
+  talks(example(program.command('get'), 'northstate get --watch'))
+    .description('show what runs and whether it is what the document says')
+    .addOption(format())
+    .option('-w, --watch', 'again at every change')
+    .action(async (options: import('./get.ts').GetOptions) => (await import('./get.ts')).get(options));
+  talks(example(program.command('describe'), 'northstate describe broker'))
+    .description('show what explains one container: conditions, last exit, what it waits for')
+    .argument('<name>', 'a container')
+    .addOption(format())
+    .action(async (name: string, options: Parameters<typeof import('./describe.ts').describe>[1]) =>
+      (await import('./describe.ts')).describe(name, options),
+    );
+  talks(example(program.command('logs'), 'northstate logs broker -f --since 10m'))
+    .description("show a container's output")
+    .argument('<name>', 'a container')
+    .option('-f, --follow', 'go on with what comes')
+    .option('--since <time>', 'a duration such as 10m, or a time such as 2026-01-31T12:00:00Z')
+    .option('-t, --timestamps', 'begin each line with its time')
+    .action(async (name: string, options: import('./logs.ts').LogsOptions) =>
+      (await import('./logs.ts')).logs(name, options),
+    );
+}
+
+function addContainers(program: Command): void {
+  patches(example(program.command('start'), 'northstate start hello-world LEVEL=debug'))
+    .description('start a container')
+    .argument('<name>', 'name or name:version')
+    .argument('[words...]', '[KEY=VALUE...] [init [argument...]] for this run, instead of what the manifest says')
+    .passThroughOptions()
+    .action(async (name: string, words: string[], options: PatchOptions) =>
+      (await import('./control.ts')).start(name, words, options),
+    );
+  patches(example(program.command('kill'), 'northstate kill hello-world TERM'))
+    .description('send a signal; TERM and KILL also keep it from starting again')
+    .argument('<name>', 'name or name:version')
+    .argument('[signal]', 'a number from 1 to 31, or a name', 'TERM')
+    .action(async (name: string, signal: string, options: PatchOptions) =>
+      (await import('./control.ts')).kill(name, signal, options),
+    );
+  for (const [what, text] of [
+    ['stop', 'stop a container as its entry says: signal, grace period, KILL'],
+    ['restart', 'stop a container and start it again'],
+    ['update', 'take the highest installed version that the document allows'],
+  ] as const) {
+    patches(example(program.command(what), `northstate ${what} broker`))
+      .description(text)
+      .argument('<name>', 'a container')
+      .addOption(timeout('1m', 'how long to wait until it is done'))
+      .action(async (name: string, options: PatchOptions & { timeout: number }) =>
+        (await import('./control.ts')).order(what, name, options),
+      );
+  }
+  for (const what of ['mount', 'umount'] as const) {
+    patches(example(program.command(what), `northstate ${what} shared-data:1.0.0`))
+      .description(`${what} the images of containers`)
+      .argument('<names...>', 'name or name:version')
+      .action(async (names: string[], options: PatchOptions) =>
+        (await import('./control.ts')).mountOrUmount(what, names, options),
+      );
+  }
+}
+
+function addPackages(program: Command): void {
+  patches(example(program.command('install'), 'northstate install hello-world-1.0.0.npk system'))
+    .description('install a package')
+    .argument('<file>', 'an NPK')
+    .argument('<repository>', 'a repository of the daemon')
+    .action(async (file: string, repository: string, options: PatchOptions) =>
+      (await import('./control.ts')).install(file, repository, options),
+    );
+  patches(example(program.command('uninstall'), 'northstate uninstall hello-world:1.0.0 --wipe'))
+    .description('delete a package')
+    .argument('<name>', 'name or name:version')
+    .option('--wipe', 'delete its persistent data, too')
+    .action(async (name: string, options: PatchOptions & { wipe?: boolean }) =>
+      (await import('./control.ts')).uninstall(name, options),
+    );
+  example(program.command('inspect'), 'northstate inspect hello-world-1.0.0.npk')
+    .description('show what a package file is')
+    .argument('<file>', 'an NPK')
+    .addOption(format())
+    .action(async (file: string, options: import('./package.ts').InspectOptions) =>
+      (await import('./package.ts')).inspect(file, options),
+    );
+}
+
+function talks(command: Command): Command {
+  return command.option('--console <url>', 'where the daemon listens, as unix:///path');
+}
+
+function patches(command: Command): Command {
+  return talks(command)
+    .option('--boot', 'the change lasts until the boot ends')
+    .option('--document', 'the change lasts in the document');
+}
+
+function example(command: Command, line: string): Command {
+  return command.addHelpText('after', `\nExample:\n  ${line}`);
+}
+
+function format(): Option {
+  return new Option('-o, --output <format>', 'what to print').choices(['table', 'json', 'yaml']).default('table');
+}
+
+function timeout(text: string, description: string): Option {
+  return new Option('--timeout <duration>', description).argParser(duration).default(parseDuration(text), text);
+}
+
+function duration(text: string): number {
+  const value = parseDuration(text);
+  if (value === null) throw new InvalidArgumentError('Expected a duration such as 30s or 5m.');
+  return value;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
+  return Number(text);
+}

@@ -1,0 +1,83 @@
+// northstate run: checks the host and the configuration, then becomes the launcher.
+import { accessSync, constants, globSync, statSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
+import { release } from 'node:os';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { configurationArgument, ConfigurationError, defaultConfigPath, readConfiguration } from '../config.ts';
+import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../trust.ts';
+import { Failure } from './exit.ts';
+
+export interface RunOptions {
+  readonly config?: string;
+  readonly desired?: string;
+  readonly stateDir?: string;
+}
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Becomes the launcher, in the same process; gives nothing back. Throws a Failure that says what the host lacks. */
+export async function run({ config, ...overrides }: RunOptions): Promise<never> {
+  checkHost();
+  const launcher = `${root}.build/northstate-launcher`;
+  checkLauncher(launcher);
+  try {
+    await checkTrusted(config ?? defaultConfigPath);
+    const configuration = await readConfiguration(config, overrides);
+    const { desired, stateDir, runDir, dataDir, socketDir } = configuration;
+    for (const directory of [stateDir, runDir, dataDir, socketDir]) await makeTrustedDirectory(directory);
+    await checkTrusted(dirname(desired));
+    const reconciler = [
+      process.execPath,
+      ...nodeOptions,
+      daemon(),
+      '--configuration',
+      configurationArgument(configuration),
+    ];
+    const argv = [launcher, '--state-dir', stateDir, '--run-dir', runDir, '--', ...reconciler];
+    flushCompileCache(); // execve(2) skips what Node does at its end
+    process.execve?.(launcher, argv, process.env);
+    throw new Failure('this Node has no execve', { hint: 'use the one that comes with northstate' });
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw new Failure(error.message, { hint: excerptHint(error) });
+    if (error instanceof UntrustedPath) throw new Failure(error.message);
+    throw error;
+  }
+}
+
+const nodeOptions = ['--disable-warning=ExperimentalWarning'];
+
+function checkHost(): void {
+  if (process.getuid?.() !== 0) throw new Failure('run needs root', { hint: 'use sudo northstate run' });
+  const [major = 0, minor = 0] = release()
+    .split('.')
+    .map((part) => Number.parseInt(part, 10));
+  if (major < 5 || (major === 5 && minor < 10)) {
+    throw new Failure(`Linux ${release()} is too old`, { hint: 'the oldest kernel that northstate runs on is 5.10' });
+  }
+}
+
+function checkLauncher(path: string): void {
+  try {
+    accessSync(path, constants.X_OK);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    throw new Failure(`launcher ${path}: ${code}`, { hint: 'build it with: npm run setup' });
+  }
+}
+
+/** The bundled daemon when it was made from the sources that are there, else the sources. */
+function daemon(): string {
+  const source = `${root}src/daemon.ts`;
+  const bundle = `${root}.build/northstate-daemon.mjs`;
+  const made = statSync(bundle, { throwIfNoEntry: false })?.mtimeMs;
+  if (made === undefined) return source;
+  const sources = globSync('{src,state,controllers,native}/**/*.ts', { cwd: root });
+  const changed = sources.some((file) => (statSync(root + file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > made);
+  return changed ? source : bundle;
+}
+
+function excerptHint({ excerpt }: ConfigurationError): string | null {
+  const [line = ''] = excerpt.split('\n');
+  return line.trim() === '' ? null : `at: ${line.trim()}`;
+}

@@ -1,0 +1,87 @@
+// The status as a table, and a change of it as a line.
+import { styleText } from 'node:util';
+import type { Exit } from '../../state/observed.ts';
+import type { ContainerStatus, Phase, Status } from '../../state/status.ts';
+import { printable, table } from './output.ts';
+
+type Style = Parameters<typeof styleText>[0];
+
+const styles: Readonly<Record<Phase, Style>> = {
+  Absent: 'dim',
+  Installed: 'dim',
+  Mounted: 'dim',
+  Starting: 'yellow',
+  Running: 'green',
+  Stopping: 'yellow',
+  Backoff: 'red',
+  Exited: 'dim',
+  Failed: ['red', 'bold'],
+};
+
+/** The whole status: what the document is, then one row for each container. */
+export function statusTable(status: Status): string {
+  const rows = Object.entries(status.containers)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, container]) => containerRow(name, container));
+  const header = ['NAME', 'VERSION', 'DESIRED', 'PHASE', 'PID', 'RESTARTS', 'LAST EXIT', 'SINCE', 'WHY'];
+  return `${summary(status)}\n${table([header.map((title) => styleText('bold', title)), ...rows])}`;
+}
+
+/** One line about the document and whether it is reached. */
+export function summary(status: Status): string {
+  const { document, generation, observedGeneration, converged } = status;
+  const reached =
+    converged && observedGeneration === generation ? styleText('green', 'converged') : styleText('yellow', 'in work');
+  const parts = [`generation ${generation}`, reached];
+  if (document.status !== 'ok') parts.push(styleText('red', `document ${document.status}`));
+  if (document.error !== null) {
+    parts.push(`line ${document.error.line}, column ${document.error.column}: ${printable(document.error.message)}`);
+  }
+  return parts.join(', ');
+}
+
+/** A container's change as a line for a log: time, name and what it is now. */
+export function changeLine(name: string, container: ContainerStatus | undefined): string {
+  if (container === undefined) return `${printable(name)} gone`;
+  const [, ...cells] = containerRow(name, container);
+  return [printable(name), ...cells.filter((cell) => cell !== '-' && cell !== '')].join(' ');
+}
+
+function containerRow(name: string, container: ContainerStatus): string[] {
+  return [
+    printable(name),
+    container.version ?? '-',
+    container.desired,
+    styleText(styles[container.phase], container.phase),
+    container.pid === null ? '-' : String(container.pid),
+    String(container.restarts),
+    container.lastExit === null ? '-' : exitText(container.lastExit),
+    container.since.replace(/\.\d+Z$/, 'Z'),
+    printable(reasonOf(container)),
+  ];
+}
+
+/** An exit in words: `code 1`, or `signal 9`. */
+export function exitText(exit: Exit): string {
+  return 'code' in exit ? `code ${exit.code}` : `signal ${exit.signal}`;
+}
+
+/** Why a container is not what it should be: the first condition that says so. */
+function reasonOf(container: ContainerStatus): string {
+  const trouble = container.conditions.find(({ type, status }) => {
+    const isGood = status === (['UpdateAvailable', 'PackageMissing', 'Degraded'].includes(type) ? 'False' : 'True');
+    return !isGood && status !== 'Unknown';
+  });
+  const isAsked = trouble?.type === 'Ready' && container.desired !== 'running';
+  return trouble === undefined || isAsked || isOnTheWay(trouble.type, container)
+    ? ''
+    : `${trouble.reason}: ${trouble.message}`;
+}
+
+/** A container that shall only be installed is not mounted, and that is no trouble. */
+function isOnTheWay(type: string, { desired }: ContainerStatus): boolean {
+  return (
+    (type === 'Mounted' && desired !== 'mounted' && desired !== 'running') ||
+    (type === 'Installed' && desired === 'absent')
+  );
+}
