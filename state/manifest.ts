@@ -2,88 +2,10 @@
 // ones undefined, empty collections absent, maps of names as Map (`__proto__` is a name), today's dialect.
 import { posix } from 'node:path';
 import { z } from 'zod';
+import { cgroupsWith, rlimitsWith } from './limits.ts';
+import { capabilityNames, mountOptions, permissions, type Permission } from './names.ts';
 import { parseRequirement, parseVersion } from './version.ts';
 
-export const permissions = [
-  'ident',
-  'inspect',
-  'install',
-  'kill',
-  'list',
-  'notifications',
-  'mount',
-  'repositories',
-  'shutdown',
-  'start',
-  'start_command',
-  'token_create',
-  'token_verification',
-  'umount',
-  'uninstall',
-] as const;
-export const mountOptions = ['rw', 'noexec', 'nosuid', 'nodev', 'rec'] as const;
-export const rlimitNames = [
-  'as',
-  'core',
-  'cpu',
-  'data',
-  'fsize',
-  'locks',
-  'memlock',
-  'msgqueue',
-  'nice',
-  'nofile',
-  'nproc',
-  'rss',
-  'rtprio',
-  'rttime',
-  'sigpending',
-  'stack',
-] as const;
-/** capabilities(7) in the order of their numbers. */
-export const capabilityNames = [
-  'CAP_CHOWN',
-  'CAP_DAC_OVERRIDE',
-  'CAP_DAC_READ_SEARCH',
-  'CAP_FOWNER',
-  'CAP_FSETID',
-  'CAP_KILL',
-  'CAP_SETGID',
-  'CAP_SETUID',
-  'CAP_SETPCAP',
-  'CAP_LINUX_IMMUTABLE',
-  'CAP_NET_BIND_SERVICE',
-  'CAP_NET_BROADCAST',
-  'CAP_NET_ADMIN',
-  'CAP_NET_RAW',
-  'CAP_IPC_LOCK',
-  'CAP_IPC_OWNER',
-  'CAP_SYS_MODULE',
-  'CAP_SYS_RAWIO',
-  'CAP_SYS_CHROOT',
-  'CAP_SYS_PTRACE',
-  'CAP_SYS_PACCT',
-  'CAP_SYS_ADMIN',
-  'CAP_SYS_BOOT',
-  'CAP_SYS_NICE',
-  'CAP_SYS_RESOURCE',
-  'CAP_SYS_TIME',
-  'CAP_SYS_TTY_CONFIG',
-  'CAP_MKNOD',
-  'CAP_LEASE',
-  'CAP_AUDIT_WRITE',
-  'CAP_AUDIT_CONTROL',
-  'CAP_SETFCAP',
-  'CAP_MAC_OVERRIDE',
-  'CAP_MAC_ADMIN',
-  'CAP_SYSLOG',
-  'CAP_WAKE_ALARM',
-  'CAP_BLOCK_SUSPEND',
-  'CAP_AUDIT_READ',
-  'CAP_PERFMON',
-  'CAP_BPF',
-  'CAP_CHECKPOINT_RESTORE',
-] as const;
 const reserved = ['NORTHSTAR_NAME', 'NORTHSTAR_VERSION', 'NORTHSTAR_CONTAINER', 'NORTHSTAR_CONSOLE'];
 
 const bytes = (text: string): number => Buffer.byteLength(text);
@@ -96,66 +18,12 @@ const container = z
   .regex(/^[0-9A-Za-z._-]{1,1024}$/, 'must be 1 to 1024 characters of 0-9 A-Z a-z . _ -')
   .refine((text) => text !== '.' && text !== '..', 'must not be "." or ".."');
 const id = z.int().min(1).max(65535);
-const unsigned = z.int().min(0);
 const unsigned64 = z
   .bigint()
   .min(0n)
   .max(2n ** 64n - 1n);
 const version = z.string().transform(checked(parseVersion));
 const requirement = z.string().transform(checked((text) => parseRequirement(text).text));
-
-type StrictOrNot<C extends z.core.$ZodObjectConfig> = <T extends z.core.$ZodLooseShape>(shape: T) => z.ZodObject<T, C>;
-
-function cgroupsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrNot<C>) {
-  const device = { major: unsigned, minor: unsigned };
-  const rates = z.array(object({ ...device, rate: unsigned }));
-  const attrs = z.record(fileName, z.string()).optional();
-  return object({
-    parent: path.refine((text) => !text.split('/').includes('..'), 'must not contain ".."').optional(),
-    blkio: object({
-      weight: unsigned.optional(),
-      leaf_weight: unsigned.optional(),
-      weight_device: z.array(object({ ...device, weight: unsigned.optional(), leaf_weight: unsigned.optional() })),
-      throttle_read_bps_device: rates,
-      throttle_read_iops_device: rates,
-      throttle_write_bps_device: rates,
-      throttle_write_iops_device: rates,
-      attrs,
-    }).optional(),
-    cpu: object({
-      cpus: z.string().optional(),
-      mems: z.string().optional(),
-      shares: unsigned.optional(),
-      quota: z.int().optional(),
-      period: unsigned.optional(),
-      realtime_runtime: z.int().optional(),
-      realtime_period: unsigned.optional(),
-      attrs,
-    }).optional(),
-    memory: object({
-      oom_monitor: z.boolean().default(false),
-      kernel_memory_limit: z.int().optional(),
-      memory_hard_limit: z.int().optional(),
-      memory_soft_limit: z.int().optional(),
-      kernel_tcp_memory_limit: z.int().optional(),
-      memory_swap_limit: z.int().optional(),
-      swappiness: unsigned.optional(),
-      attrs,
-    }).optional(),
-  });
-}
-
-function rlimitsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrNot<C>) {
-  const limit = object({ soft: unsigned.nullable().default(null), hard: unsigned.nullable().default(null) }).optional();
-  return z.strictObject(
-    Object.fromEntries(rlimitNames.map((name) => [name, limit])) as Record<(typeof rlimitNames)[number], typeof limit>,
-  );
-}
-
-/** `cgroups` as a document may give them: unknown fields are errors. Limits in bytes, -1 = none; quota and periods in µs. */
-export const cgroupsSchema = cgroupsWith(z.strictObject);
-/** `rlimits` as a document may give them: unknown fields are errors; null = unlimited (RLIM_INFINITY). */
-export const rlimitsSchema = rlimitsWith(z.strictObject);
 
 /** One alternative of a seccomp rule: a 64-bit argument that is one of `values`, or has no bit outside `mask`. */
 const condition = z
@@ -287,14 +155,19 @@ export const manifestSchema = z
   .transform(withoutEmpty)
   .superRefine(resourceSetsNothing);
 
+export { cgroupsSchema, rlimitsSchema, type Cgroups, type Rlimits } from './limits.ts';
+export {
+  capabilityNames,
+  mountOptions,
+  permissions,
+  rlimitNames,
+  type Capability,
+  type MountOption,
+  type Permission,
+  type RlimitName,
+} from './names.ts';
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type Mount = z.output<typeof mount>;
-export type MountOption = (typeof mountOptions)[number];
-export type Permission = (typeof permissions)[number];
-export type Cgroups = z.output<typeof cgroupsSchema>;
-export type Rlimits = z.output<typeof rlimitsSchema>;
-export type RlimitName = (typeof rlimitNames)[number];
-export type Capability = (typeof capabilityNames)[number];
 export type SchedulingPolicy = NonNullable<Manifest['sched']>['policy'];
 export type Socket = NonNullable<Manifest['sockets']> extends Map<string, infer S> ? S : never;
 export type SeccompCondition = z.output<typeof condition>;
@@ -354,15 +227,13 @@ function noBindInAnother(mounts: Mounts): boolean {
   return !binds.some((one) => binds.some((other) => one !== other && one.startsWith(other)));
 }
 
-type Content = z.output<z.ZodObject> & Record<string, unknown>;
-
 /** An empty list or map says the same as none; all permissions are "full". */
-function withoutEmpty<T extends object>(manifest: T): T {
-  const entries = Object.entries(manifest as Content).filter(([field, value]) => {
+function withoutEmpty<T extends Readonly<Record<string, unknown>>>(manifest: T): T {
+  const entries = Object.entries(manifest).filter(([field, value]) => {
     if (value === undefined) return false;
     if (Array.isArray(value)) return value.length > 0 || field === 'custom';
     if (value instanceof Map) return value.size > 0;
-    return field !== 'rlimits' || Object.keys(value as object).length > 0;
+    return field !== 'rlimits' || Object.keys(value ?? {}).length > 0;
   });
   return Object.fromEntries(entries) as T;
 }

@@ -70,7 +70,7 @@ function find(root: Node, path: readonly PropertyKey[]): { at: number | null; mi
     if (node.tag === step) continue;
     const entry = node.kind === 'map' ? node.entries.get(String(step)) : undefined;
     const next = node.kind === 'list' ? node.items[Number(step)] : entry?.value;
-    if (next === undefined) return { at, missing: true };
+    if (next === undefined) return { at, missing: node.kind === 'map' };
     node = next;
     at = entry?.at ?? next.at ?? at;
   }

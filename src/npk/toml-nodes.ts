@@ -19,7 +19,8 @@ function node(value: TomlValue): Node {
   if (typeof value === 'string') return scalar(value);
   if (typeof value !== 'object') return scalar(String(value), null, true);
   if (value instanceof TomlDate) return scalar(value.toISOString());
-  if (Array.isArray(value)) return { kind: 'list', at: null, tag: null, items: value.map(node) };
+  if (Array.isArray(value))
+    return { kind: 'list', at: null, tag: null, items: value.map((item: TomlValue) => node(item)) };
   const entries = new Map(Object.entries(value).map(([key, each]) => [key, { at: null, value: node(each) }]));
   return { kind: 'map', at: null, tag: null, entries };
 }

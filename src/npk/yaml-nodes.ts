@@ -8,6 +8,7 @@ export function yamlNodes(text: string): Node {
   const document = parse(text);
   const [error] = document.errors;
   if (error?.code === 'RESOURCE_EXHAUSTION') throw manifestError(text, error.pos[0], [], 'it is nested too deep');
+  if (error?.code === 'MULTIPLE_DOCS') throw manifestError(text, error.pos[0], [], 'there is more than one document');
   if (error !== undefined) throw manifestError(text, error.pos[0], [], firstLine(error.message));
   if (document.contents === null) throw manifestError(text, null, [], 'it is empty');
   return converter(text)(document.contents, 0).node;
