@@ -17,7 +17,7 @@ export interface Launcher {
 /** Operations and the descriptors in them, which `close` closes once they are sent. */
 export interface Operations {
   readonly ops: readonly Op[];
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Turns a target into what the launcher executes: both halves of a start. */
@@ -33,11 +33,11 @@ export interface ContainerPorts {
   readonly sandboxes: Sandboxes;
   /** CLOCK_BOOTTIME in ms. */
   now(): number;
-  view(name: string): View;
+  readonly view: (name: string) => View;
   /** An attempt id that was never used: higher than every one that the launcher remembers. */
   nextId(): number;
   /** Takes an attempt into the observed state (attempts.ts: withAttempt). */
-  observe(attempt: ObservedAttempt): void;
+  readonly observe: (attempt: ObservedAttempt) => void;
   /** Takes an attempt out of the observed state. */
   forgotten(name: string, id: number): void;
   /** Keeps in runDir, and in the observed state, that a name has run in this boot; null takes it away. */
@@ -61,15 +61,7 @@ async function prepare(step: Extract<ContainerStep, { op: 'prepare' }>, ports: C
   const target = targetOf(view, step.key);
   const id = ports.nextId();
   const { ops, hash, close } = await ports.sandboxes.prepare(view, target, id);
-  const record: AttemptRecord = {
-    ...startOf(step, target),
-    version: step.version,
-    entry: target.replacing,
-    made: step.made,
-    uses: target.resources.flatMap((resource) => resource.id ?? []),
-    at: ports.now(),
-    stop: null,
-  };
+  const record = recordOf(step, target, ports.now());
   try {
     await ports.launcher.prepare({ id, name: step.name, hash, record: encodeRecord(record), ops });
   } finally {
@@ -156,6 +148,19 @@ function attemptOf({ attempts, name }: View, id: number): ObservedAttempt {
   return attempt;
 }
 
+/** The record of a sandbox that is asked for at `now` (CLOCK_BOOTTIME in ms). */
+export function recordOf(step: Extract<ContainerStep, { op: 'prepare' }>, target: Target, now: number): AttemptRecord {
+  return {
+    ...startOf(step, target),
+    version: step.version,
+    entry: target.replacing,
+    made: step.made,
+    uses: target.resources.flatMap((resource) => resource.id ?? []),
+    at: now,
+    stop: null,
+  };
+}
+
 function startOf({ run, restarts, lastExit }: Pick<AttemptRecord, 'run' | 'restarts' | 'lastExit'>, target: Target) {
   const { entry, autostart } = target;
   return {
@@ -169,7 +174,8 @@ function startOf({ run, restarts, lastExit }: Pick<AttemptRecord, 'run' | 'resta
   };
 }
 
-const unseen = {
+/** An attempt that has just been prepared and of which the launcher has told nothing else yet. */
+export const unseen = {
   state: 'prepared',
   pid: 0,
   startedAt: 0,

@@ -102,7 +102,7 @@ export function prepareWaits(view: View, target: Target): string | null {
     if (id === null) return `no installed version of the resource ${name} matches ${requirement}`;
     if (!view.resourceMounts.has(id)) return `the resource ${id} is not mounted`;
   }
-  return view.cgroup === null ? 'its control group is not there' : null;
+  return null;
 }
 
 function ownMount(view: View, { version }: Target) {
@@ -180,7 +180,7 @@ function notes(
     return ran === null || ran.exit === null ? note({ run: last.record.run, exit: verdict.exit }) : [];
   }
   // A stop that was asked for ends the run: wanted again, it starts again.
-  const ended = view.targets.length === 0 || last?.record.stop != null;
+  const ended = view.targets.length === 0 || (last !== null && last.record.stop !== null);
   return ran !== null && target === null && current === null && !view.stopping && ended ? note(null) : [];
 }
 

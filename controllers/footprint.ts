@@ -75,7 +75,8 @@ function missingOf({ key, entry, version, package: found, autostart }: Target): 
 
 /** A replacement whose image is not mounted yet: nothing is stopped before it is. */
 function unmountedOf(target: Target | undefined, mounts: readonly ObservedMount[]): string[] {
-  if (target?.package == null || mounts.some(({ version }) => version === target.version)) return [];
+  if (target === undefined || target.package === null) return [];
+  if (mounts.some(({ version }) => version === target.version)) return [];
   return [`the mount of ${target.package.id}`];
 }
 

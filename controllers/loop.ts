@@ -54,6 +54,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   const busy = new Set<string>();
   const wakes = new Map<string, number>();
   const failures = new Map<string, Map<string, Failure>>();
+  const unplannable = new Map<string, Failure>();
   const abort = new AbortController();
   let scheduled = false;
   let deadline: number | null = null;
@@ -82,7 +83,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
     busy.add(name);
     let last: S | null = null;
     for (;;) {
-      const { steps, wake } = ports.plan(name);
+      const { steps, wake } = planned(name);
       const failed = standing(name, steps);
       if (last !== null) noEffect(last, steps, failed);
       const step = steps.find((each) => each.waits === null && mayRun(failed?.get(keyOf(each))));
@@ -92,6 +93,18 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
         return;
       }
       last = await attempt(step);
+    }
+  }
+
+  /** A name that cannot even be planned has nothing done to it until something about it changes. */
+  function planned(name: string): ReturnType<typeof ports.plan> {
+    try {
+      return ports.plan(name);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const reason = error instanceof TerminalError ? error.reason : 'StepFailed';
+      unplannable.set(name, { op: 'plan', reason, message, count: 1, retryAt: null });
+      return { steps: [], wake: null };
     }
   }
 
@@ -151,6 +164,9 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
 
   function settle(name: string, steps: readonly S[], wake: number | null): void {
     const known = [...(failures.get(name)?.values() ?? [])];
+    const unplanned = unplannable.get(name);
+    if (unplanned !== undefined) known.push(unplanned);
+    unplannable.delete(name);
     const times = [wake, ...known.map(({ retryAt }) => retryAt)].filter((time) => time !== null);
     if (times.length === 0) wakes.delete(name);
     else wakes.set(name, Math.min(...times));

@@ -1,17 +1,83 @@
 // The status object that `get` prints (scripts rely on it: fields are added, none is renamed).
 import type { Exit } from './observed.ts';
 
-export const phases = ['Absent', 'Installed', 'Mounted', 'Starting', 'Running', 'Stopping', 'Backoff', 'Exited', 'Failed'] as const;
+export const phases = [
+  'Absent',
+  'Installed',
+  'Mounted',
+  'Starting',
+  'Running',
+  'Stopping',
+  'Backoff',
+  'Exited',
+  'Failed',
+] as const;
 export type Phase = (typeof phases)[number];
 
-export const conditionTypes = ['Installed', 'Verified', 'Mounted', 'Ready', 'UpdateAvailable', 'PackageMissing', 'Degraded'] as const;
+export const conditionTypes = [
+  'Installed',
+  'Verified',
+  'Mounted',
+  'Ready',
+  'UpdateAvailable',
+  'PackageMissing',
+  'Degraded',
+] as const;
 export type ConditionType = (typeof conditionTypes)[number];
+
+/** Why a condition has its status. Steps that no retry mends add the reasons of their own kind of failure. */
+export const conditionReasons = [
+  // Installed, PackageMissing
+  'PackageInstalled',
+  'NotInstalled',
+  'PackageVanished',
+  'AsResolved',
+  // Verified
+  'DigestMatches',
+  'DigestUnknown',
+  'DigestMismatch',
+  'NothingToVerify',
+  // Mounted
+  'ImageMounted',
+  'NotMounted',
+  // Ready
+  'Running',
+  'NotWanted',
+  'Starting',
+  'Stopping',
+  'Backoff',
+  'Exited',
+  'StartFailed',
+  'RestartLimit',
+  'WaitingForPackage',
+  'WaitingForDependency',
+  'WaitingForResource',
+  // UpdateAvailable
+  'HigherVersionInstalled',
+  'UpToDate',
+  // Degraded
+  'AsExpected',
+  'ReplacementWaits',
+  'StepFailed',
+  'PackageChanged',
+  'BadImage',
+  'UnsupportedImage',
+  'BadName',
+  'UnknownRepository',
+  'RepositoryFull',
+  'Duplicate',
+  'BadPackage',
+  'WrongPackage',
+  'SourceMissing',
+  'SizeMismatch',
+] as const;
+export type ConditionReason = (typeof conditionReasons)[number];
 
 /** A condition in the sense that Kubernetes gives the word. `generation` is the one that last changed the entry. */
 export interface Condition {
   readonly type: ConditionType;
   readonly status: 'True' | 'False' | 'Unknown';
-  readonly reason: string;
+  readonly reason: ConditionReason;
   readonly message: string;
   readonly generation: number;
   /** RFC 3339, UTC. */

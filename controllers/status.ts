@@ -1,0 +1,98 @@
+// The status of containers, made from what is observed and from what the loop could not do. Pure.
+import type { Observed } from '../state/observed.ts';
+import type { ContainerStatus, Phase, RepositoryStatus } from '../state/status.ts';
+import { conditionsOf } from './conditions.ts';
+import type { View } from './controller.ts';
+import { factsOf, isMounted, type Facts, type Left } from './phase.ts';
+import { exitText } from './restart.ts';
+
+/** Times of CLOCK_BOOTTIME (ms) in RFC 3339, UTC. */
+export type WallClock = (boot: number) => string;
+
+/** The status of every target of a name, by entry key. Times that say what they said before keep their text. */
+export function statusOf(
+  view: View,
+  left: Left,
+  before: Readonly<Record<string, ContainerStatus>>,
+  wallClock: WallClock,
+): ReadonlyMap<string, ContainerStatus> {
+  return new Map(
+    factsOf(view, left).map((facts) => [facts.target.key, one(facts, before[facts.target.key], wallClock)]),
+  );
+}
+
+function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallClock): ContainerStatus {
+  const { view, target, phase, running, done, decision } = facts;
+  const verdict = phase === 'Backoff' && decision.verdict?.kind === 'backoff' ? decision.verdict : null;
+  const pid = running?.pid ?? null;
+  const kept = before?.phase === phase && before.pid === pid;
+  return {
+    version: target.version,
+    repository: target.package?.repository ?? target.entry.repository,
+    desired: target.entry.state,
+    phase,
+    mounted: isMounted(view, target),
+    pid,
+    since: kept ? before.since : wallClock(beganAt(facts)),
+    restarts: (running ?? done)?.record.restarts ?? 0,
+    nextRestart: verdict === null ? null : close(before?.nextRestart ?? null, wallClock(verdict.at)),
+    lastExit: done?.exit ?? (running ?? done)?.record.lastExit ?? view.ran?.exit ?? null,
+    conditions: conditionsOf(facts, before?.conditions ?? [], wallClock(view.now)),
+  };
+}
+
+function beganAt({ view, phase, running, done }: Facts): number {
+  if (phase === 'Running' && running !== null && running.startedAt > 0) return running.startedAt;
+  const ended = phase === 'Exited' || phase === 'Backoff' ? (done?.exitedAt ?? 0) : 0;
+  return ended > 0 ? ended : view.now;
+}
+
+/** Two readings of the wall clock differ a little: the same time keeps its first text. */
+function close(before: string | null, next: string): string {
+  return before !== null && Math.abs(Date.parse(before) - Date.parse(next)) < 100 ? before : next;
+}
+
+/** The status of every repository. */
+export function repositoryStatuses({ repositories }: Observed): Record<string, RepositoryStatus> {
+  return Object.fromEntries(
+    [...repositories].map(([id, { type, packages, size, broken, error }]) => {
+      const problems = [
+        ...(error === null ? [] : [error]),
+        ...broken.map(({ path, message }) => `${path}: ${message}`),
+      ];
+      return [id, { type, verified: false, integrity: 'none' as const, packages, size, problems }];
+    }),
+  );
+}
+
+const moving: ReadonlySet<Phase> = new Set<Phase>(['Starting', 'Stopping', 'Backoff', 'Failed']);
+
+/** Whether a phase keeps the whole from having converged. */
+export function isUnsettled(phase: Phase): boolean {
+  return moving.has(phase);
+}
+
+/** The failure of a container that its package calls critical; null when it did not fail. A stop is no failure. */
+export function criticalEnd(view: View): string | null {
+  const target = view.targets.find(({ entry }) => entry.state === 'running');
+  if (view.stopping || target?.package?.manifest.autostart !== 'critical') return null;
+  const last = view.attempts.findLast(({ state }) => state !== 'prepared' && state !== 'preparing');
+  if (last === undefined || last.state === 'running' || last.record.stop !== null) return null;
+  if (last.failure !== null) return `${last.name} could not start: ${last.failure.step} ${last.failure.code}`;
+  const failed = last.exit !== null && ('signal' in last.exit || last.exit.code !== 0);
+  return failed ? `${last.name} ended with ${exitText(last.exit)}` : null;
+}
+
+/** Why a name is not as the document has it, for a person, in the order in which it is worked off. */
+export function explainName(view: View, left: Left, of: (name: string) => readonly string[]): string[] {
+  const lines = left.steps.map(({ op, waits }) => (waits === null ? `${op} is under way` : `${op} waits: ${waits}`));
+  const failures = left.failures.map(({ op, message, retryAt }) => {
+    const next = retryAt === null ? 'until something it depends on changes' : 'it is tried again';
+    return `${op} failed: ${message} (${next})`;
+  });
+  const verdicts = factsOf(view, left).flatMap(({ decision: { verdict } }) =>
+    verdict?.kind === 'failed' ? [verdict.message] : [],
+  );
+  const dependencies = view.dependenciesDown.flatMap((name) => of(name).map((line) => `  ${name}: ${line}`));
+  return [...lines, ...failures, ...new Set(verdicts), ...dependencies];
+}
