@@ -41,7 +41,7 @@ build() {
 	stamp=.build/stamps/$name
 	if [ -e "$output" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ]; then return 0; fi
 	echo "set-up: $name"
-	rm -f "$stamp"
+	rm -f "$stamp" "$output"
 	"$@" || fail "$name failed: $*"
 	echo "$hash" >"$stamp"
 }
@@ -54,7 +54,7 @@ install_debian $debian
 # The node that runs this check is whichever the machine has; the pinned one comes with the packages.
 node native/installed.mjs || {
 	echo 'set-up: npm ci'
-	npm ci --no-audit --no-fund --loglevel=error
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 bin=node_modules/.bin
 [ -x $bin/node ] || fail "node_modules has no node for $(uname -m); supported are x86_64 and aarch64"
