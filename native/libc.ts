@@ -39,6 +39,11 @@ export function loadLibrary(name: string | null): ReturnType<typeof koffi.load> 
 
 const libc = loadLibrary(null);
 
+/** Where a buffer's bytes lie, for a structure that points to them. They stay there as long as the buffer is referenced. */
+export function addressOf(buffer: Uint8Array): bigint {
+  return koffi.address(buffer);
+}
+
 /** What a C function returns: `int`, or `long` for the likes of ssize_t. The wrong one hides errors. */
 type Result = 'int' | 'long';
 
