@@ -1,0 +1,154 @@
+// Finding, making and removing control groups: ROOT/container-NAME/ATTEMPT in every hierarchy that a container needs.
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { codeOf, readControl, writeControl } from './cgroup-files.ts';
+import { controllerNames, unifiedName, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
+import { TerminalError } from './failure.ts';
+
+/** No control file begins with it, so that no name (`memory.max`, `tasks`) can clash with one. */
+const namePrefix = 'container-';
+
+/** Our part of every hierarchy: what lies below the directory `root` of each. */
+export interface Tree {
+  readonly hierarchies: Hierarchies;
+  readonly root: string;
+  /** Roots that are being made: no group may be made in one that is not ready. */
+  readonly making: Map<string, Promise<void>>;
+}
+
+/** One hierarchy: the v2 tree, or the v1 hierarchy of some controllers. */
+export interface Branch {
+  readonly version: 1 | 2;
+  readonly controllers: readonly ControllerName[];
+  /** Our root directory in it. */
+  readonly root: string;
+  /** The directory above, which is not ours. */
+  readonly mount: string;
+}
+
+/** The v2 tree, when there is one, and the v1 hierarchies of the given controllers. */
+export function branchesOf({ hierarchies, root }: Tree, controllers: Iterable<ControllerName>): Branch[] {
+  const { legacy, unified, unifiedControllers } = hierarchies;
+  const branch = (version: 1 | 2, mount: string, names: readonly ControllerName[]): Branch[] => [
+    { version, controllers: names, mount, root: join(mount, root) },
+  ];
+  const used = [...controllers].filter((name) => legacy.has(name));
+  const mounts = Map.groupBy(used, (name) => legacy.get(name) ?? '');
+  const first = unified === null ? [] : branch(2, unified, [...unifiedControllers]);
+  return [...first, ...[...mounts].flatMap(([mount, names]) => branch(1, mount, names))];
+}
+
+/** Every hierarchy that a group of ours can be in. */
+export function allBranches(tree: Tree): Branch[] {
+  return branchesOf(tree, controllerNames);
+}
+
+export function groupIn(branch: Branch, name: string): string {
+  return join(branch.root, namePrefix + name);
+}
+
+/** The hierarchies in which a name has a group. */
+export function branchesWith(tree: Tree, name: string): Branch[] {
+  return allBranches(tree).filter((branch) => existsSync(groupIn(branch, name)));
+}
+
+/** Controller -> directory of the name's group; `unified` for the v2 tree itself. */
+export function groupsOf(tree: Tree, name: string): Map<string, string> {
+  const groups = new Map<string, string>();
+  for (const branch of branchesWith(tree, name)) {
+    const group = groupIn(branch, name);
+    if (branch.version === 2) groups.set('unified', group);
+    for (const controller of branch.controllers) groups.set(controller, group);
+  }
+  return groups;
+}
+
+/** Names of containers that have a group anywhere. */
+export function namesIn(tree: Tree): Set<string> {
+  const entries = allBranches(tree).flatMap(({ root }) => directoriesIn(root));
+  return new Set(
+    entries.filter((entry) => entry.startsWith(namePrefix)).map((entry) => entry.slice(namePrefix.length)),
+  );
+}
+
+/** Attempts of a name that have a leaf anywhere. */
+export function leavesOf(tree: Tree, name: string): number[] {
+  const entries = branchesWith(tree, name).flatMap((branch) => directoriesIn(groupIn(branch, name)));
+  return [...new Set(entries.filter((entry) => /^\d+$/.test(entry)).map(Number))].sort((a, b) => a - b);
+}
+
+/** [] for a directory that is missing. */
+function directoriesIn(path: string): string[] {
+  try {
+    const entries = readdirSync(path, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Makes the group of a name in one hierarchy, and the root above it; both may exist. Gives its directory. */
+export async function makeGroup(tree: Tree, branch: Branch, name: string): Promise<string> {
+  const group = groupIn(branch, name);
+  const { root, mount, controllers, version } = branch;
+  await makeRoot(tree, branch);
+  if (version === 2) for (const above of [mount, root]) await enable(above, controllers);
+  await makeDirectory(group);
+  if (version === 1) return group;
+  // In the leaf too, memory is counted by itself: its events tell whether this very attempt ran out of it.
+  await enable(
+    group,
+    controllers.filter((controller) => controller === 'memory'),
+  );
+  return group;
+}
+
+function makeRoot({ making }: Tree, branch: Branch): Promise<void> {
+  const { root } = branch;
+  const pending = making.get(root);
+  if (pending !== undefined) return pending;
+  if (existsSync(root)) return Promise.resolve();
+  const made = makeDirectory(root)
+    .then(() => (branch.version === 1 ? prepareLegacyRoot(branch) : undefined))
+    .finally(() => making.delete(root));
+  making.set(root, made);
+  return made;
+}
+
+/** What every group below inherits, and what can be set only as long as there is none. */
+async function prepareLegacyRoot({ root, controllers }: Branch): Promise<void> {
+  if (controllers.includes('cpuset')) await writeControl(join(root, 'cgroup.clone_children'), '1');
+  // Before Linux 5.11 the limits of a group held for the groups in it only where this was set.
+  const hierarchical = join(root, 'memory.use_hierarchy');
+  if (controllers.includes('memory') && readControl(hierarchical) === '0') await writeControl(hierarchical, '1');
+}
+
+/** Hands controllers of the v2 tree down to the groups in a directory, one by one: the error names the one refused. */
+async function enable(directory: string, controllers: readonly ControllerName[]): Promise<void> {
+  const file = join(directory, 'cgroup.subtree_control');
+  const enabled = new Set(readControl(file)?.split(' '));
+  const missing = controllers.map(unifiedName).filter((name) => !enabled.has(name));
+  for (const name of missing) await writeControl(file, `+${name}`);
+}
+
+/** Makes a group; one that exists is no error. Rejects with TerminalError (CgroupRefused). */
+export async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o755 });
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return;
+    throw new TerminalError('CgroupRefused', `cgroups: cannot make ${path}: ${codeOf(error)}`, { cause: error });
+  }
+}
+
+/** Removes a group; one that is gone is no error. Rejects as long as there are processes or groups in it. */
+export async function removeGroup(path: string): Promise<void> {
+  try {
+    await rmdir(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw new Error(`cgroups: cannot remove ${path}: ${codeOf(error)}`, { cause: error });
+  }
+}

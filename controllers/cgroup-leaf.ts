@@ -1,0 +1,108 @@
+// The leaf of an attempt: a group below the name's group, which holds the processes and nothing else.
+import { constants, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { codeOf, openDescriptors, readControl, writeControl } from './cgroup-files.ts';
+import {
+  allBranches,
+  groupIn,
+  makeDirectory,
+  makeGroup,
+  removeGroup,
+  type Branch,
+  type Tree,
+} from './cgroup-groups.ts';
+import { TerminalError } from './failure.ts';
+
+/** What a sandbox needs of its leaf. */
+export interface Leaf {
+  /** The v2 directory, for CLONE_INTO_CGROUP; null without a v2 tree. */
+  readonly directory: number | null;
+  /** cgroup.procs of the v1 leaves, open for writing. */
+  readonly procs: readonly number[];
+  /** memory.events (v2) or memory.oom_control (v1): its `oom_kill N` counts this attempt's; null without the memory controller. */
+  readonly oom: number | null;
+  /** Closes the descriptors; the leaf stays. */
+  close(): void;
+}
+
+/** Makes the leaf in the given hierarchies; it may exist. Rejects with TerminalError (CgroupRefused). */
+export async function makeLeaf(tree: Tree, branches: readonly Branch[], name: string, attempt: number): Promise<Leaf> {
+  const leaves = await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt)));
+  const unified = leaves.find(({ branch }) => branch.version === 2);
+  const legacy = leaves.filter(({ branch }) => branch.version === 1);
+  const memory = leaves.find(({ branch }) => branch.controllers.includes('memory'));
+  const events = memory?.branch.version === 2 ? 'memory.events' : 'memory.oom_control';
+  const { open, close } = openDescriptors();
+  return {
+    directory: unified === undefined ? null : open(unified.path, constants.O_RDONLY | constants.O_DIRECTORY),
+    procs: legacy.map(({ path }) => open(join(path, 'cgroup.procs'), constants.O_WRONLY)),
+    oom: memory === undefined ? null : open(join(memory.path, events), constants.O_RDONLY),
+    close,
+  };
+}
+
+async function leafIn(
+  tree: Tree,
+  branch: Branch,
+  name: string,
+  attempt: number,
+): Promise<{ branch: Branch; path: string }> {
+  const path = join(await makeGroup(tree, branch, name), String(attempt));
+  await makeDirectory(path);
+  return { branch, path };
+}
+
+/** Brings the processes of an attempt into another hierarchy, until no new one has been forked meanwhile. */
+export async function moveInto(tree: Tree, branch: Branch, name: string, attempt: number): Promise<void> {
+  const sources = leavesOfAttempt(tree, name, attempt);
+  const { path } = await leafIn(tree, branch, name, attempt);
+  const procs = join(path, 'cgroup.procs');
+  for (;;) {
+    const moved = new Set(pidsIn(path));
+    const missing = sources.flatMap(pidsIn).filter((pid) => !moved.has(pid));
+    if (missing.length === 0) return;
+    for (const pid of missing) await move(procs, pid);
+  }
+}
+
+async function move(procs: string, pid: number): Promise<void> {
+  try {
+    await writeControl(procs, String(pid));
+  } catch (error) {
+    // ESRCH: it has ended.
+    if (!(error instanceof TerminalError) || codeOf(error.cause) !== 'ESRCH') throw error;
+  }
+}
+
+/**
+ * Removes the leaf of an attempt that has ended. Processes in it that outlived their init are killed: nobody else owns
+ * them. Rejects as long as they are dying.
+ */
+export async function removeLeaf(tree: Tree, name: string, attempt: number): Promise<void> {
+  const leaves = leavesOfAttempt(tree, name, attempt);
+  for (const pid of new Set(leaves.flatMap(pidsIn))) kill(pid);
+  await Promise.all(leaves.map(removeGroup));
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw error;
+  }
+}
+
+function leavesOfAttempt(tree: Tree, name: string, attempt: number): string[] {
+  return allBranches(tree)
+    .map((branch) => join(groupIn(branch, name), String(attempt)))
+    .filter((path) => existsSync(path));
+}
+
+/** A pid of 0 is a process of another PID namespace, which cannot be named here. */
+function pidsIn(leaf: string): number[] {
+  const text = readControl(join(leaf, 'cgroup.procs')) ?? '';
+  return text
+    .split('\n')
+    .map(Number)
+    .filter((pid) => pid > 0);
+}

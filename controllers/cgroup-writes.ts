@@ -1,0 +1,63 @@
+// Bringing the files of a group to the limits that a section asks for: what differs, in the order that the kernel accepts.
+import { constants } from 'node:fs';
+import { join } from 'node:path';
+import type { Cgroups as Section } from '../state/manifest.ts';
+import { openDescriptors, readControl } from './cgroup-files.ts';
+import { groupsOf, type Tree } from './cgroup-groups.ts';
+import { limitsOf, summaryOf, type Limit } from './cgroup-limits.ts';
+
+/** Values that are written when the application starts, in this order, into files opened before. */
+export interface LimitFiles {
+  readonly files: readonly { readonly fd: number; readonly bytes: Uint8Array; readonly path: string }[];
+  close(): void;
+}
+
+interface Change extends Limit {
+  readonly path: string;
+  readonly now: string | null;
+}
+
+/** What has to be written so that a group is as the section asks. Throws TerminalError (NoController, BadLimit). */
+export function changesFor(tree: Tree, name: string, section: Section | null): Change[] {
+  const groups = groupsOf(tree, name);
+  const changes = limitsOf(section, tree.hierarchies).limits.flatMap((limit): Change[] => {
+    const group = groups.get(limit.controller);
+    if (group === undefined) return [];
+    const path = join(group, limit.file);
+    if (limit.shown === null) return [{ ...limit, path, now: null }];
+    const now = readControl(path);
+    // A host may lack a file (memory.memsw without swap accounting): that matters only to whom it was asked for.
+    const isMissedByNobody = now === null && limit.shown === limit.initial;
+    return now === limit.shown || isMissedByNobody ? [] : [{ ...limit, path, now }];
+  });
+  return inAcceptedOrder(changes);
+}
+
+/** The same as open files. Throws also TerminalError (CgroupRefused). */
+export function openLimits(tree: Tree, name: string, section: Section | null): LimitFiles {
+  const { open, close } = openDescriptors();
+  const files = changesFor(tree, name, section).map(({ path, value }) => ({
+    fd: open(path, constants.O_WRONLY),
+    bytes: Buffer.from(value),
+    path,
+  }));
+  return { files, close };
+}
+
+/** Which limits the files of a group show; the same text as summaryOf gives for the section that asked for them. */
+export function shownLimits(tree: Tree, groups: ReadonlyMap<string, string>): string {
+  const shown = limitsOf(null, tree.hierarchies).limits.flatMap(({ controller, file, initial }) => {
+    const group = groups.get(controller);
+    return group === undefined ? [] : [{ file, shown: readControl(join(group, file)), initial }];
+  });
+  return summaryOf(shown);
+}
+
+/** v1 wants the limit of memory never above that of memory and swap: the latter goes first when it makes room. */
+function inAcceptedOrder(changes: readonly Change[]): Change[] {
+  const limit = changes.find(({ file }) => file === 'memory.limit_in_bytes');
+  const both = changes.find(({ file }) => file === 'memory.memsw.limit_in_bytes');
+  if (limit === undefined || both === undefined) return [...changes];
+  if (BigInt(limit.shown ?? 0) <= BigInt(both.now ?? 0)) return [...changes];
+  return [both, ...changes.filter((change) => change !== both)];
+}

@@ -1,0 +1,97 @@
+// The cgroups controller: a group per container name with its limits, a leaf per attempt with its processes.
+//
+//   createCgroups({ hierarchies, root, log }): Cgroups          hierarchies: from detectHierarchies()
+//     plan(view)                pure, see cgroups-plan.ts
+//     act(step)                 limit: TerminalError (CgroupRefused, NoController, BadLimit); remove-*: Error while still in use
+//     observe(), observeOne(n)  the groups below root, and which limits their files show
+//     leaf(name, id, section)   makes the leaf of an attempt and opens what a sandbox needs of it; close() when sent
+//     limits(name, section)     opens the files of the group that are to change, in the order that the kernel accepts; close() when sent
+//     usage(name)               statistics in the console's shape
+//     removeRoot()              at the end: the empty roots
+import type { Logger } from 'pino';
+import type { Cgroups as Section } from '../state/manifest.ts';
+import type { ObservedCgroup } from '../state/observed.ts';
+import { writeControl } from './cgroup-files.ts';
+import {
+  allBranches,
+  branchesOf,
+  groupIn,
+  groupsOf,
+  leavesOf,
+  namesIn,
+  removeGroup,
+  type Tree,
+} from './cgroup-groups.ts';
+import type { Hierarchies } from './cgroup-hierarchies.ts';
+import { makeLeaf, moveInto, removeLeaf, type Leaf } from './cgroup-leaf.ts';
+import { controllersOf, limitsOf } from './cgroup-limits.ts';
+import { usageOf, type Usage } from './cgroup-usage.ts';
+import { changesFor, openLimits, shownLimits, type LimitFiles } from './cgroup-writes.ts';
+import { planCgroups, type CgroupStep } from './cgroups-plan.ts';
+import type { Controller } from './controller.ts';
+
+export interface Cgroups extends Controller<CgroupStep> {
+  observe(): Map<string, ObservedCgroup>;
+  observeOne(name: string): ObservedCgroup | null;
+  leaf(name: string, attempt: number, section: Section | null): Promise<Leaf>;
+  limits(name: string, section: Section | null): LimitFiles;
+  usage(name: string): Usage;
+  removeRoot(): Promise<void>;
+}
+
+/** Groups lie below the directory `root` of every hierarchy that is used. */
+export function createCgroups(options: {
+  readonly hierarchies: Hierarchies;
+  readonly root: string;
+  readonly log: Pick<Logger, 'warn'>;
+}): Cgroups {
+  const { hierarchies, log } = options;
+  const tree: Tree = { hierarchies, root: options.root, making: new Map() };
+
+  async function leaf(name: string, attempt: number, section: Section | null): Promise<Leaf> {
+    // What the host cannot do is refused before anything is made.
+    for (const leftOut of limitsOf(section, hierarchies).leftOut)
+      log.warn({ container: name, leftOut }, 'limit left out');
+    return makeLeaf(tree, branchesOf(tree, controllersOf(section)), name, attempt);
+  }
+
+  /** Limits of what runs. A hierarchy that the name was not in yet gets its processes first. */
+  async function limit(name: string, section: Section | null): Promise<void> {
+    const present = groupsOf(tree, name);
+    const missing = branchesOf(tree, controllersOf(section)).filter(({ controllers }) =>
+      controllers.some((controller) => !present.has(controller)),
+    );
+    for (const branch of missing) {
+      for (const attempt of leavesOf(tree, name)) await moveInto(tree, branch, name, attempt);
+    }
+    for (const { path, value } of changesFor(tree, name, section)) await writeControl(path, value);
+  }
+
+  function observeOne(name: string): ObservedCgroup | null {
+    const groups = groupsOf(tree, name);
+    if (groups.size === 0) return null;
+    return { name, groups, leaves: leavesOf(tree, name), limits: shownLimits(tree, groups) };
+  }
+
+  return {
+    plan: (view) => planCgroups(view, hierarchies),
+    async act(step, signal) {
+      signal.throwIfAborted();
+      if (step.op === 'limit') await limit(step.name, step.section);
+      else if (step.op === 'remove-leaf') await removeLeaf(tree, step.name, step.attempt);
+      else await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
+    },
+    observe: () =>
+      new Map(
+        [...namesIn(tree)].flatMap((name) => {
+          const observed = observeOne(name);
+          return observed === null ? [] : [[name, observed]];
+        }),
+      ),
+    observeOne,
+    leaf,
+    limits: (name, section) => openLimits(tree, name, section),
+    usage: (name) => usageOf(groupsOf(tree, name), hierarchies),
+    removeRoot: async () => void (await Promise.all(allBranches(tree).map(({ root }) => removeGroup(root)))),
+  };
+}
