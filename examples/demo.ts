@@ -21,7 +21,7 @@ const port = await freePort();
 const template = await readFile(join(import.meta.dirname, 'desired.yaml'), 'utf8');
 const starting = startDaemon({
   packages: await Array.fromAsync(glob(join(import.meta.dirname, '../.build/examples/*.npk'))),
-  document: template.replace("'1313'", `'${port}'`),
+  document: (packages) => template.replace('/var/lib/northstate/packages', packages).replace("'1313'", `'${port}'`),
 });
 
 // Whatever ends the demo early takes the runtime with it.

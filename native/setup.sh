@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes a checkout ready to run: Debian packages, npm packages, the launcher, the bundles, the example packages.
-# `setup.sh --test` also installs what only the tests compare with. What is there already is left alone, so that a
-# second run is quick and needs no network. Only a missing Debian package needs root.
+# Makes a checkout ready to run: Debian packages, npm packages, the launcher, the bundled reconciler, the packages of the
+# examples. `setup.sh --test` also installs what only the tests compare with. What is there already is left alone, so
+# that a second run is quick and needs no network. Only a missing Debian package needs root.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -61,14 +61,14 @@ bin=node_modules/.bin
 # So that npx finds the checkout's own command.
 ln -sfn ../../src/cli/northstate $bin/northstate
 
-# One file for each program: the daemon starts several times faster than from its sources.
+# The reconciler as one file starts several times faster than from its sources.
 bundle() {
-	$bin/esbuild src/daemon.ts src/cli/main.ts --bundle --platform=node --target=node24 --format=esm --external:koffi \
+	$bin/esbuild src/daemon.ts --bundle --platform=node --target=node24 --format=esm --external:koffi --log-level=warning \
 		--banner:js='import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' \
-		--outbase=src --outdir=.build --out-extension:.js=.mjs --log-level=warning
+		--outfile=.build/northstate-daemon.mjs
 }
 
 mkdir -p .build/stamps
 build launcher .build/northstate-launcher native/launcher native/launcher/build.sh
-build bundles .build/daemon.mjs 'src controllers native state package-lock.json' bundle
+build reconciler .build/northstate-daemon.mjs 'src controllers native state package-lock.json' bundle
 build examples .build/examples/packed 'examples src/npk' $bin/node examples/build.ts

@@ -18,7 +18,7 @@ export interface Daemon {
   readonly directory: string;
   /** The desired-state document. */
   readonly document: string;
-  /** The directory of its one repository, `packages`. */
+  /** The directory of its packages: the repository `packages` of documentOf. */
   readonly repository: string;
   /** Where images are mounted, in the reconciler's mount namespace. */
   readonly runDir: string;
@@ -51,15 +51,26 @@ export interface Daemon {
 }
 
 export interface DaemonOptions {
-  /** Package files to put into its repository. */
+  /** Package files to put into the directory of its packages. */
   readonly packages: readonly string[];
   /** That of an earlier daemon, which has ended: this one finds what that one left. A new one when left out. */
   readonly directory?: string;
-  /** The first document; none when left out. `repositories` need not be in it. */
-  readonly document?: string;
+  /** Gives the first document, told the directory of the packages. There is none when it is left out. */
+  readonly document?: (packages: string) => string;
 }
 
-/** Starts a daemon that has one repository, `packages`, and waits until its console answers. */
+/** A document with the repository `packages` and these entries of containers, YAML that is not indented. */
+export function documentOf(packages: string, ...containers: readonly string[]): string {
+  const entries = containers.flatMap((entry) => entry.trimEnd().split('\n'));
+  return `apiVersion: northstate/v1
+repositories:
+  packages: { type: fs, dir: ${packages} }
+containers:
+${entries.map((line) => `  ${line}\n`).join('')}...
+`;
+}
+
+/** Starts a daemon and waits until its console answers. */
 export async function startDaemon({ packages, document, directory: earlier }: DaemonOptions): Promise<Daemon> {
   const directory = earlier ?? (await mkdtemp(join(tmpdir(), 'northstate-')));
   const mark = basename(directory);
@@ -67,7 +78,7 @@ export async function startDaemon({ packages, document, directory: earlier }: Da
   const url = `unix://${path('run/console')}`;
   for (const name of ['packages', 'state', 'data', 'run']) await mkdir(path(name), { recursive: true });
   for (const file of packages) await copyFile(file, join(path('packages'), basename(file)));
-  if (document !== undefined) await writeFile(path('desired.yaml'), document);
+  if (document !== undefined) await writeFile(path('desired.yaml'), document(path('packages')));
   await writeFile(path('config.yaml'), configuration(path, mark, url));
 
   const log = openSync(path('log'), 'a');
@@ -143,8 +154,6 @@ dataDir: ${path('data')}
 runDir: ${path('run')}
 socketDir: ${path('run/sockets')}
 cgroup: ${mark}
-repositories:
-  packages: { type: fs, dir: ${path('packages')} }
 console: [{ listen: "${url}", permissions: full, patches: document }]
 log: { level: debug }
 `;

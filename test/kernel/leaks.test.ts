@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { appendFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { startDaemon, type Daemon } from '../daemon.ts';
+import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
 import { leftovers, openDescriptors } from '../leaks.ts';
 import { probePackage } from '../packages.ts';
 
@@ -109,9 +109,11 @@ const faults: Record<string, Fault> = {
 for (const [name, { packages, entry, happens }] of Object.entries(faults))
   test(`leaves nothing behind after ${name}`, async () => {
     const containers = ['fine: { version: ^1, state: running }', ...(entry === undefined ? [] : [entry])];
-    const document = `apiVersion: northstate/v1\ncontainers:\n${containers.map((each) => `  ${each}\n`).join('')}...\n`;
     const before = openDescriptors();
-    await using daemon = await startDaemon({ packages, document });
+    await using daemon = await startDaemon({
+      packages,
+      document: (repository) => documentOf(repository, ...containers),
+    });
     await happens(daemon);
     assert.equal(await daemon.stop(), 0, daemon.log());
     assert.deepEqual(await leftovers(daemon.mark, before), []);
@@ -121,7 +123,7 @@ test('leaves only files and control groups when the launcher is killed, and noth
   const before = openDescriptors();
   await using killed = await startDaemon({
     packages: [fine],
-    document: 'apiVersion: northstate/v1\ncontainers:\n  fine: { version: ^1, state: running }\n...\n',
+    document: (repository) => documentOf(repository, 'fine: { version: ^1, state: running }'),
   });
   await runs(killed);
   process.kill(killed.pid, 'SIGKILL');
