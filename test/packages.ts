@@ -1,7 +1,7 @@
 // Packages for tests, made once for each content and kept in .build: the probe (test/payload/probe.c) as the application.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pack } from '../src/npk/pack.ts';
 import { run } from './command.ts';
@@ -34,19 +34,16 @@ export async function probePackage({
     `io: { stdout: pipe, stderr: pipe }\n${fields}`,
   );
   const program = await probe();
-  return kept('packages', JSON.stringify([manifest, files, program]), '.npk', async (path) => {
+  return kept('packages', JSON.stringify([manifest, files, program]), `${name}-${version}.npk`, async (path) => {
     const work = await mkdtemp(`${path}-`);
     await mkdir(join(work, 'root'));
-    await mkdir(join(work, 'out'));
     await copyFile(program, join(work, 'root/probe'));
     for (const [file, content] of Object.entries(files)) {
       await mkdir(dirname(join(work, 'root', file)), { recursive: true });
       await writeFile(join(work, 'root', file), content);
     }
     await writeFile(join(work, 'manifest.yaml'), manifest);
-    await pack({ manifest: join(work, 'manifest.yaml'), root: join(work, 'root'), out: join(work, 'out') });
-    const [made = ''] = await readdir(join(work, 'out'));
-    await rename(join(work, 'out', made), path);
+    await pack({ manifest: join(work, 'manifest.yaml'), root: join(work, 'root'), out: path });
     await rm(work, { recursive: true });
   });
 }
@@ -54,7 +51,7 @@ export async function probePackage({
 /** Gives the path of the compiled probe: static, without a C library. */
 export async function probe(): Promise<string> {
   const sources = await Promise.all(['probe.c', 'syscalls.h'].map((file) => readFile(join(payload, file), 'utf8')));
-  return kept('payload', sources.join(''), '', async (path) => {
+  return kept('payload', sources.join(''), 'probe', async (path) => {
     const options = '-std=gnu17 -Os -s -static -nostdlib -ffreestanding -fno-stack-protector -Wall -Wextra -Werror';
     const { code, stderr } = await run('gcc', [...options.split(' '), '-o', path, join(payload, 'probe.c')]);
     if (code !== 0) throw new Error(`gcc probe.c: ${stderr}`);
@@ -69,7 +66,7 @@ async function kept(
   make: (path: string) => Promise<void>,
 ): Promise<string> {
   const hash = createHash('sha256').update(content).digest('hex').slice(0, 20);
-  const path = join(build, 'test', kind, `${hash}${suffix}`);
+  const path = join(build, 'test', kind, hash, file);
   if (existsSync(path)) return path;
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${process.pid}`;
