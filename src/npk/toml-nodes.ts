@@ -1,5 +1,5 @@
 // TOML by smol-toml, which tells positions for errors of syntax only.
-import { parse, TomlDate, TomlError, type TomlValue } from 'smol-toml';
+import { parse, TomlDate, TomlError } from 'smol-toml';
 import { DEEPEST, manifestError, scalar, type Node } from './nodes.ts';
 
 /** Reads a TOML text. Throws a PackageError, with line and column where the syntax is wrong. */
@@ -15,12 +15,13 @@ export function tomlNodes(text: string): Node {
   }
 }
 
-function node(value: TomlValue): Node {
+function node(value: unknown): Node {
   if (typeof value === 'string') return scalar(value);
-  if (typeof value !== 'object') return scalar(String(value), null, true);
   if (value instanceof TomlDate) return scalar(value.toISOString());
   if (Array.isArray(value))
-    return { kind: 'list', at: null, tag: null, items: value.map((item: TomlValue) => node(item)) };
-  const entries = new Map(Object.entries(value).map(([key, each]) => [key, { at: null, value: node(each) }]));
+    return { kind: 'list', at: null, tag: null, items: value.map((item: unknown) => node(item)) };
+  if (typeof value !== 'object' || value === null) return scalar(String(value), null, true);
+  const members = Object.entries(value as Readonly<Record<string, unknown>>);
+  const entries = new Map(members.map(([key, member]) => [key, { at: null, value: node(member) }]));
   return { kind: 'map', at: null, tag: null, entries };
 }
