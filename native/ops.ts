@@ -35,7 +35,7 @@ export type Op =
       readonly clear: number;
       readonly recursive: boolean;
     }
-  /** A character device; `mode` includes S_IFCHR. */
+  /** A character device or a directory: `mode` includes S_IFCHR or S_IFDIR. */
   | {
       readonly op: 'node';
       readonly path: string;

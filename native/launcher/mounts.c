@@ -117,7 +117,11 @@ static int make_node(const struct op *op, struct failure *why) {
     const char *name;
     cleanup_close int parent = open_parent(op->node.path, &name);
     mode_t mask = umask(0);
-    int made = parent < 0 ? -1 : mknodat(parent, name, op->node.mode, makedev(op->node.major, op->node.minor));
+    int made = -1;
+    if (parent >= 0 && S_ISDIR(op->node.mode))
+        made = mkdirat(parent, name, op->node.mode & 07777);
+    else if (parent >= 0)
+        made = mknodat(parent, name, op->node.mode, makedev(op->node.major, op->node.minor));
     umask(mask);
     return made < 0 ? fail(why, OP_NODE, errno, "%s", op->node.path) : 0;
 }

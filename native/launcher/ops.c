@@ -156,7 +156,7 @@ static void parse_init_op(struct parser *p, struct op *op) {
             op->node.mode = take_u32(&p->c);
             op->node.major = take_u32(&p->c);
             op->node.minor = take_u32(&p->c);
-            require(p, S_ISCHR(op->node.mode));
+            require(p, S_ISCHR(op->node.mode) || S_ISDIR(op->node.mode));
             break;
         case OP_SYMLINK:
             op->symlink.target = read_path(p);

@@ -1,0 +1,208 @@
+// Both halves of a start as the launcher takes them: the operations of sandbox.ts with everything opened that they name.
+import { createHash } from 'node:crypto';
+import { closeSync, constants, openSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Op } from '../native/ops.ts';
+import { compileFilter } from '../native/seccomp.ts';
+import type { Cgroups as Section } from '../state/manifest.ts';
+import type { Leaf, LimitFiles } from './cgroups.ts';
+import { sectionOf } from './cgroups-plan.ts';
+import type { Operations, Sandboxes } from './container-acts.ts';
+import type { Target, View } from './controller.ts';
+import { deviceOps } from './devices.ts';
+import { TerminalError } from './failure.ts';
+import { groupNumbers } from './group-file.ts';
+import { openPersist, openSource } from './sandbox-trees.ts';
+import { sandboxOps, type SandboxInput, type SandboxOp } from './sandbox.ts';
+import { seccompRules } from './seccomp-profile.ts';
+import { startOf } from './start-command.ts';
+
+const CLONE_NEWNET = 0x40000000;
+const persistMode = 0o700;
+const namespaceDir = '/run/netns';
+
+export interface SandboxPorts {
+  readonly dataDir: string;
+  readonly socketDir: string;
+  /** Bytes that are kept of each stream that goes to the log. */
+  readonly outputSize: number;
+  /** The control groups (cgroups.ts). */
+  readonly leaf: (name: string, attempt: number, section: Section | null) => Promise<Leaf>;
+  readonly limits: (name: string, section: Section | null) => LimitFiles;
+  readonly log: Pick<Logger, 'warn'>;
+}
+
+/** Everything it throws for a package that cannot be started is a TerminalError; a failed call is a SyscallError. */
+export function createSandboxes(ports: SandboxPorts): Sandboxes {
+  return {
+    hash: (view, target) => hashOf(sandboxOps(inputOf(view, target, ports))),
+    prepare: (view, target, id) => prepare(view, target, id, ports),
+    go: (_view, target) => Promise.resolve(go(target, ports)),
+  };
+}
+
+function inputOf(view: View, target: Target, { dataDir, socketDir, outputSize }: SandboxPorts): SandboxInput {
+  const { manifest } = packageOf(target);
+  const image = view.mounts.find(({ version }) => version === target.version);
+  if (image === undefined) throw new Error(`${target.key}: its image is not mounted`);
+  const resources = target.resources.flatMap(({ target: at, id }) => {
+    const mount = id === null ? undefined : view.resourceMounts.get(id);
+    return mount === undefined ? [] : ([[at, { id: mount.id, path: mount.target, mountId: mount.mountId }]] as const);
+  });
+  return {
+    manifest,
+    entry: target.entry,
+    image: { path: image.target, mountId: image.mountId },
+    resources: new Map(resources),
+    dataDir,
+    socketDir,
+    outputSize,
+  };
+}
+
+function packageOf(target: Target): NonNullable<Target['package']> {
+  if (target.package === null) throw new Error(`${target.key}: no package is installed`);
+  return target.package;
+}
+
+async function prepare(
+  view: View,
+  target: Target,
+  id: number,
+  ports: SandboxPorts,
+): Promise<Operations & { readonly hash: string }> {
+  const specification = sandboxOps(inputOf(view, target, ports));
+  const leaf = await ports.leaf(view.name, id, sectionOf(target));
+  const opened: number[] = [];
+  const close = (): void => {
+    opened.forEach((fd) => closeSync(fd));
+    leaf.close();
+  };
+  try {
+    const ops = openOps(specification, opened, { ...ports, container: view.name });
+    return { ops: [...groupOps(leaf), ...ops], hash: hashOf(specification), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function groupOps({ directory, procs, oom }: Leaf): Op[] {
+  return [
+    ...(directory === null ? [] : [{ op: 'cgroup-into', fd: directory } as const]),
+    ...procs.map((fd) => ({ op: 'cgroup-join', fd }) as const),
+    ...(oom === null ? [] : [{ op: 'oom', fd: oom } as const]),
+  ];
+}
+
+/** Puts descriptors and numbers in the place of names. What is opened is added to `opened`, also when it throws. */
+function openOps(
+  specification: readonly SandboxOp[],
+  opened: number[],
+  { log, container }: { log: Pick<Logger, 'warn'>; container: string },
+): Op[] {
+  const late: Op[] = [];
+  const open = (op: SandboxOp): readonly Op[] => {
+    switch (op.op) {
+      case 'root':
+      case 'tree': {
+        const target = op.op === 'root' ? '/' : op.target;
+        const tree = openSource(op.source, op.flags, target);
+        if (tree === null) return [];
+        opened.push(tree.fd);
+        late.push(...tree.late);
+        return [op.op === 'root' ? { op: 'root', fd: tree.fd } : { op: 'tree', fd: tree.fd, target }];
+      }
+      case 'devices':
+        return deviceOps(op.image, op.target, op.links);
+      case 'network': {
+        const fd = openNamespace(op.namespace);
+        opened.push(fd);
+        return [{ op: 'setns', fd, flags: CLONE_NEWNET }];
+      }
+      case 'identity': {
+        const { known, unknown } = groupNumbers(op.groups);
+        if (unknown.length > 0) log.warn({ container, groups: unknown }, 'unknown group skipped');
+        return [{ op: 'ids', uid: op.uid, gid: op.gid, groups: known }];
+      }
+      case 'filter': {
+        const { seccomp, capabilities } = op;
+        const filter = compileFilter(textOf([seccomp, capabilities]), () => seccompRules(seccomp, capabilities));
+        return [{ op: 'seccomp', filter }];
+      }
+      case 'pivot':
+        return [op, ...late];
+      default:
+        return [op];
+    }
+  };
+  return specification.flatMap(open);
+}
+
+function openNamespace(name: string): number {
+  const path = join(namespaceDir, name);
+  try {
+    return openSync(path, constants.O_RDONLY);
+  } catch (error) {
+    throw new TerminalError('StartFailed', `network namespace ${name}: ${path} cannot be opened`, { cause: error });
+  }
+}
+
+/** SHA-256 (hex) over a specification and over what its names lead to now. */
+function hashOf(specification: readonly SandboxOp[]): string {
+  const identities = specification.map(identityOf);
+  return createHash('sha256')
+    .update(textOf([specification, identities]))
+    .digest('hex');
+}
+
+function identityOf(op: SandboxOp): unknown {
+  switch (op.op) {
+    case 'tree':
+      return op.source.kind === 'resource' || op.source.kind === 'image' ? null : fileIdentity(op.source.path);
+    case 'network':
+      return fileIdentity(join(namespaceDir, op.namespace));
+    case 'identity':
+      return groupNumbers(op.groups).known;
+    default:
+      return null;
+  }
+}
+
+function fileIdentity(path: string): string {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? 'missing' : `${stats.dev}:${stats.ino}`;
+}
+
+/** JSON with sorted entries of maps, and whole numbers of any size. */
+function textOf(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) => {
+    if (typeof part === 'bigint') return String(part);
+    return part instanceof Map ? [...part].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)) : part;
+  });
+}
+
+function go(target: Target, ports: SandboxPorts): Operations {
+  const { manifest } = packageOf(target);
+  const start = startOf({ manifest, entry: target.entry, dataDir: ports.dataDir });
+  const limits = ports.limits(target.entry.name, sectionOf(target));
+  try {
+    const persist = start.persist === null ? null : openPersist(start.persist);
+    const close = (): void => {
+      if (persist !== null) closeSync(persist);
+      limits.close();
+    };
+    const { uid, gid } = manifest;
+    const ops: Op[] = [
+      ...limits.files.map(({ fd, bytes }) => ({ op: 'write', fd, bytes }) as const),
+      ...(persist === null ? [] : [{ op: 'owner', fd: persist, uid, gid, mode: persistMode } as const]),
+      ...start.inherited.map((stream) => ({ op: 'descriptor', fd: stream, number: stream }) as const),
+      { op: 'exec', path: start.path, arguments: start.arguments, environment: start.environment },
+    ];
+    return { ops, close };
+  } catch (error) {
+    limits.close();
+    throw error;
+  }
+}
