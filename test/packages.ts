@@ -62,7 +62,7 @@ export async function probe(): Promise<string> {
 async function kept(
   kind: string,
   content: string,
-  suffix: string,
+  file: string,
   make: (path: string) => Promise<void>,
 ): Promise<string> {
   const hash = createHash('sha256').update(content).digest('hex').slice(0, 20);
