@@ -110,9 +110,7 @@ function ranges(list: string): string {
   const sorted = [...new Set(numbers)].sort((a, b) => a - b);
   const starts = sorted.filter((number) => !sorted.includes(number - 1));
   const ends = sorted.filter((number) => !sorted.includes(number + 1));
-  return starts
-    .map((start, index) => (start === ends[index] ? String(start) : `${String(start)}-${String(ends[index])}`))
-    .join(',');
+  return starts.map((start, index) => (start === ends[index] ? String(start) : `${start}-${ends[index]}`)).join(',');
 }
 
 function memory(section: Cgroups | null, hierarchies: Hierarchies): Translation {
@@ -162,7 +160,7 @@ function blkio(section: Cgroups | null, hierarchies: Hierarchies): Translation {
   const asked = section?.blkio;
   if (asked === undefined) return { limits: [] };
   const legacy = versionOf(hierarchies, 'blkio') === 1;
-  const device = ({ major, minor }: { major: number; minor: number }) => `${String(major)}:${String(minor)}`;
+  const device = ({ major, minor }: { major: number; minor: number }) => `${major}:${minor}`;
   const rates = (['read_bps', 'read_iops', 'write_bps', 'write_iops'] as const).flatMap((kind) =>
     asked[`throttle_${kind}_device`].map((each) => {
       const [direction = '', unit = ''] = kind.split('_');

@@ -33,7 +33,7 @@ export function planCgroups(view: View, hierarchies: Hierarchies): CgroupStep[] 
     ...dead.map((attempt) => ({ op: 'remove-leaf' as const, name: view.name, attempt, waits: null })),
   ];
   if (isNeeded(view) || live.size > 0) return steps;
-  const waits = dead.length > 0 ? `its leaf ${String(dead[0])} is still there` : null;
+  const waits = dead.length > 0 ? `its leaf ${dead[0]} is still there` : null;
   return [...steps, { op: 'remove-group', name: view.name, waits }];
 }
 

@@ -30,6 +30,8 @@ import { changesFor, openLimits, shownLimits, type LimitFiles } from './cgroup-w
 import { planCgroups, type CgroupStep } from './cgroups-plan.ts';
 import type { Controller } from './controller.ts';
 
+export type { Leaf, LimitFiles };
+
 export interface Cgroups extends Controller<CgroupStep> {
   observe(): Map<string, ObservedCgroup>;
   observeOne(name: string): ObservedCgroup | null;
@@ -92,6 +94,8 @@ export function createCgroups(options: {
     leaf,
     limits: (name, section) => openLimits(tree, name, section),
     usage: (name) => usageOf(groupsOf(tree, name), hierarchies),
-    removeRoot: async () => void (await Promise.all(allBranches(tree).map(({ root }) => removeGroup(root)))),
+    async removeRoot() {
+      await Promise.all(allBranches(tree).map(({ root }) => removeGroup(root)));
+    },
   };
 }

@@ -59,7 +59,14 @@ function mountOf(view: View, version: string): MountsStep[] {
     const stale = found !== null && !isBackedBy(mount, found) && usersOf(view, mount).length === 0;
     return stale ? [umountStep(view, id, []), mountStep(view, id, found, 'an older file is still mounted')] : [];
   }
-  return [mountStep(view, id, found, found === null ? `${id} is not installed` : null)];
+  const waits = found === null ? `${id} is not installed` : otherBytes(view, version, found);
+  return [mountStep(view, id, found, waits)];
+}
+
+/** Other bytes than the entry's digest are never mounted, and so never run. */
+function otherBytes(view: View, version: string, found: ObservedPackage): string | null {
+  const asked = view.targets.find((target) => target.version === version)?.entry.digest ?? null;
+  return asked === null || found.digest === asked ? null : `${found.id} is not known to have ${asked}`;
 }
 
 function mountStep(view: View, id: string, found: ObservedPackage | null, waits: string | null): MountStep {
@@ -89,6 +96,6 @@ function usersOf(view: View, { id, version }: ObservedMount): string[] {
   const own = view.attempts
     .filter(({ state }) => state !== 'exited' && state !== 'failed')
     .filter((attempt) => attempt.version === version || attempt.record.uses.includes(id))
-    .map((attempt) => `attempt ${String(attempt.id)}`);
+    .map((attempt) => `attempt ${attempt.id}`);
   return [...(view.usedBy.get(version) ?? []), ...own];
 }

@@ -50,7 +50,9 @@ export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn
       unwritten = true;
       writing ??= write();
     },
-    written: async () => void (await writing),
+    async written() {
+      await writing;
+    },
   };
 }
 
@@ -59,7 +61,7 @@ function load(file: string, log: Pick<Logger, 'debug'>): Map<string, ObservedPac
     const kept = deserialize(readFileSync(file)) as { format?: unknown; packages: readonly ObservedPackage[] };
     if (kept.format === format) return byPath(kept.packages);
   } catch (error) {
-    log.debug({ file, err: error }, 'no package cache');
+    log.debug({ file, reason: error instanceof Error ? error.message : String(error) }, 'no package cache');
   }
   return new Map();
 }

@@ -68,7 +68,7 @@ function uninstall(view: View, { id, path, version }: ObservedPackage): Uninstal
   const users = [
     ...view.attempts
       .filter((attempt) => attempt.version === version && attempt.state !== 'exited' && attempt.state !== 'failed')
-      .map((attempt) => `attempt ${String(attempt.id)}`),
+      .map((attempt) => `attempt ${attempt.id}`),
     ...(view.usedBy.get(version) ?? []),
   ];
   const mounted = view.mounts.some((mount) => mount.id === id);

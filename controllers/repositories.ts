@@ -119,16 +119,16 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     }
     const added = [...entries.values()].filter(({ id }) => !open.has(id));
     added.forEach(openOne);
-    const found = await Promise.all(added.map(({ id }) => open.get(id)?.directory.scan() ?? []));
+    const found = await Promise.all(added.map(({ id }) => open.get(id)?.directory.scan()));
     changed();
-    return [...new Set([...names, ...found.flat()])];
+    return [...new Set([...names, ...found.flatMap((each) => each ?? [])])];
   }
 
   function repositoryOf(id: string): Repository {
     const repository = open.get(id);
     if (repository?.entry.dir) return repository;
     const reason = repository === undefined ? 'there is no such repository' : repository.directory.observed().error;
-    throw new TerminalError('UnknownRepository', `repository ${id}: ${String(reason)}`);
+    throw new TerminalError('UnknownRepository', `repository ${id}: ${reason}`);
   }
 
   /** Capacity and duplicates; `id` is null before the package's own name is known. */
@@ -138,13 +138,13 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     const bytes = coming.reduce((sum, install) => sum + install.size, used + size);
     const { containers: most, size: largest } = entry.capacity;
     const full = (limit: string) => new TerminalError('RepositoryFull', `repository ${entry.id} is full: ${limit}`);
-    if (most !== null && packages + coming.length >= most) throw full(`it may hold ${String(most)} packages`);
-    if (largest !== null && bytes > largest) throw full(`it may hold ${String(largest)} bytes`);
+    if (most !== null && packages + coming.length >= most) throw full(`it may hold ${most} packages`);
+    if (largest !== null && bytes > largest) throw full(`it may hold ${largest} bytes`);
     const [holder] = [...open.values()].filter((one) => one.directory.packages().some((found) => found.id === id));
     const twice = holder?.entry.id ?? [...admitted].find((install) => install.id === id)?.repository;
     if (twice === undefined) return;
     const reason = twice === entry.id ? 'AlreadyInstalled' : 'Duplicate';
-    throw new TerminalError(reason, `${String(id)} is installed already, in repository ${twice}`);
+    throw new TerminalError(reason, `${id} is installed already, in repository ${twice}`);
   }
 
   async function install(
@@ -208,7 +208,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
   }
 
   async function findDigest(id: string, path: string, signal: AbortSignal): Promise<void> {
-    const found = [...(current().packages.values() ?? [])].flat().find((one) => one.path === path && one.id === id);
+    const found = [...current().packages.values()].flat().find((one) => one.path === path && one.id === id);
     if (found === undefined) return;
     cache.add({ ...found, digest: await digestOf(path, signal) });
     await repositoryOf(found.repository).directory.look(path);

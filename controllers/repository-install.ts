@@ -58,7 +58,7 @@ async function checkSpace({ directory, size }: CopyIn): Promise<void> {
   const { bavail, bsize } = await statfs(directory);
   if (bavail * bsize >= size) return;
   const free = String(bavail * bsize);
-  throw new Error(`${directory}: no space for a package of ${String(size)} bytes: ${free} are free (ENOSPC)`);
+  throw new Error(`${directory}: no space for a package of ${size} bytes: ${free} are free (ENOSPC)`);
 }
 
 /** Gives the digest of what was copied. */
@@ -74,7 +74,7 @@ async function copyBytes({ bytes, size, digest: asked, signal }: CopyIn, file: F
   }
   if (copied !== size) {
     const got = copied > size ? 'more' : String(copied);
-    throw new TerminalError('SizeMismatch', `expected a package of ${String(size)} bytes, got ${got}`);
+    throw new TerminalError('SizeMismatch', `expected a package of ${size} bytes, got ${got}`);
   }
   const digest = `sha256:${hash.digest('hex')}`;
   if (asked === null || asked === digest) return digest;

@@ -36,8 +36,8 @@ export async function openBlockDevice(name: string, major: number, minor: number
   }
   const directory = privateDirectory();
   try {
-    mknodat(`${name} ${String(major)}:${String(minor)}`, directory, name, S_IFBLK | 0o600, deviceNumber(major, minor));
-    const device = await openNode(`/proc/self/fd/${String(directory)}/${name}`);
+    mknodat(`${name} ${major}:${minor}`, directory, name, S_IFBLK | 0o600, deviceNumber(major, minor));
+    const device = await openNode(`/proc/self/fd/${directory}/${name}`);
     const close = async () => {
       await device.close();
       closeSync(directory);

@@ -25,7 +25,9 @@ export function exchange(from: string, to: string): void {
     renameat2(`${from} <-> ${to}`, AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE);
   } catch (error) {
     if (error instanceof SyscallError && error.code === 'EINVAL') {
-      throw new Error(`the file system of ${to} cannot exchange two files (renameat2 RENAME_EXCHANGE)`, { cause: error });
+      throw new Error(`the file system of ${to} cannot exchange two files (renameat2 RENAME_EXCHANGE)`, {
+        cause: error,
+      });
     }
     throw error;
   }

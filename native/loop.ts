@@ -67,7 +67,7 @@ async function takeFree(config: Buffer, name: string, timeout: number): Promise<
       const device = await tryConfigure(minor, config, name);
       if (device !== null) return device;
       // Each failure means that somebody else got a device: the loop makes progress and needs no pause.
-      if (performance.now() > deadline) throw new Error(`${name}: no free loop device within ${String(timeout)} ms`);
+      if (performance.now() > deadline) throw new Error(`${name}: no free loop device within ${timeout} ms`);
     }
   } finally {
     await control.close();
@@ -76,7 +76,7 @@ async function takeFree(config: Buffer, name: string, timeout: number): Promise<
 
 /** Null when another process was faster. */
 async function tryConfigure(minor: number, config: Buffer, name: string): Promise<LoopDevice | null> {
-  const device = await openBlockDevice(`loop${String(minor)}`, loopMajor, minor);
+  const device = await openBlockDevice(`loop${minor}`, loopMajor, minor);
   try {
     await ioctl(`${device.path} LOOP_CONFIGURE ${name}`, device.fd, LOOP_CONFIGURE, config);
     return { path: device.path, minor, close: device.close };
@@ -90,7 +90,7 @@ async function tryConfigure(minor: number, config: Buffer, name: string): Promis
 /** The file behind an attached loop device, as stat(2) would show it; null when the device is not attached. */
 export async function loopBacking(minor: number): Promise<{ dev: number; ino: number } | null> {
   const status = Buffer.alloc(infoSize);
-  const device = await openBlockDevice(`loop${String(minor)}`, loopMajor, minor);
+  const device = await openBlockDevice(`loop${minor}`, loopMajor, minor);
   try {
     await ioctl(`${device.path} LOOP_GET_STATUS64`, device.fd, LOOP_GET_STATUS64, status);
   } catch (error) {
@@ -101,4 +101,3 @@ export async function loopBacking(minor: number): Promise<{ dev: number; ino: nu
   }
   return { dev: Number(status.readBigUInt64LE(info.device)), ino: Number(status.readBigUInt64LE(info.inode)) };
 }
-

@@ -16,7 +16,14 @@ export async function mountImage(
   type: 'squashfs' | 'erofs',
   devices: boolean,
 ): Promise<void> {
-  await mount(`${type} of ${device} on ${target}`, device, target, type, MS_RDONLY | MS_NOSUID | (devices ? 0 : MS_NODEV), null);
+  await mount(
+    `${type} of ${device} on ${target}`,
+    device,
+    target,
+    type,
+    MS_RDONLY | MS_NOSUID | (devices ? 0 : MS_NODEV),
+    null,
+  );
 }
 
 /** Takes the topmost mount off a path. Rejects with SyscallError: EBUSY in use, EINVAL nothing is mounted there, ENOENT no such path. */
