@@ -71,10 +71,10 @@ function blockReader(lines: Line[]): { block(indent: number, depth: number): Nod
     for (let line = lines[next]; line?.indent === indent && isItem(line.text); line = lines[next]) {
       const rest = line.text.slice(2);
       const inner = { indent: indent + 2, at: line.at + 2, text: rest };
-      const startsMap = PLAIN_KEY.test(rest) || QUOTED_KEY.test(rest);
-      if (startsMap) lines[next] = inner;
+      const startsBlock = isItem(rest) || PLAIN_KEY.test(rest) || QUOTED_KEY.test(rest);
+      if (startsBlock) lines[next] = inner;
       else next += 1;
-      const item = startsMap ? block(indent + 2, depth + 1) : one(rest, inner.at, indent);
+      const item = startsBlock ? block(indent + 2, depth + 1) : one(rest, inner.at, indent);
       if (item === null) return null;
       items.push(item);
     }

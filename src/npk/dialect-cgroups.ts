@@ -1,6 +1,6 @@
 // Limits of control groups in the older dialect: controller -> file of cgroup v1 -> value.
 import type { Context } from './dialect.ts';
-import { dictionary, manifestError, scalar, type Dictionary, type Node } from './nodes.ts';
+import { dictionary, manifestError, type Dictionary, type Node } from './nodes.ts';
 
 /** Files that have a field of their own today. */
 const counterparts: Readonly<Record<string, Readonly<Record<string, string>>>> = {
