@@ -7,7 +7,7 @@ const columns = ['container', 'version', 'phase', 'pid', 'restarts', 'last exit'
 type Row = Record<(typeof columns)[number], string>;
 
 export interface LiveTable {
-  /** Shows this status below the lines; on anything but a terminal, only when `line` comes. */
+  /** Shows this status below the lines; on anything but a terminal, only the last one is shown. */
   update(status: Status): void;
   /** A line that stays, above the table. */
   line(text: string): void;
@@ -18,20 +18,22 @@ export interface LiveTable {
 /** A table of the containers at the bottom of the terminal, lines of text above it. */
 export function liveTable(stream: NodeJS.WriteStream): LiveTable {
   const live = createLogUpdate(stream);
+  // A terminal may not know its size (ioctl_tty(2), TIOCGWINSZ); nothing could be drawn over there.
+  const redraws = stream.isTTY && stream.rows > 0 && stream.columns > 0;
   let text = '';
   return {
     update(status) {
       text = render(status);
-      if (stream.isTTY) live(`\n${text}`);
+      if (redraws) live(`\n${text}`);
     },
     line(line) {
-      if (stream.isTTY) {
+      if (redraws) {
         live.persist(line);
         live(`\n${text}`);
       } else stream.write(`${line}\n`);
     },
     end() {
-      if (stream.isTTY) live.done();
+      if (redraws) live.done();
       else stream.write(`\n${text}\n`);
     },
   };
