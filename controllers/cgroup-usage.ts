@@ -137,16 +137,18 @@ function blkio(read: Read): Usage {
   ]);
   const throttle = ['io_service_bytes', 'io_serviced'].flatMap((file) => {
     const services = ioServices(read(`blkio.throttle.${file}`));
-    const total = services.reduce((sum, service) => sum + (service['total'] ?? 0), 0);
+    const below = ioServices(read(`blkio.throttle.${file}_recursive`));
     return [
       [file, services],
-      [`${file}_total`, total],
-      [`${file}_recursive`, ioServices(read(`blkio.throttle.${file}_recursive`))],
+      [`${file}_total`, totalOf(services)],
+      [`${file}_recursive`, below],
+      [`${file}_recursive_total`, totalOf(below)],
     ];
   });
   const rates = throttleRates.map((file) => [file, deviceRates(read(`blkio.throttle.${file}`))]);
   return {
     ...(Object.fromEntries(empty) as Usage),
+    io_stat: [],
     leaf_weight: 0,
     leaf_weight_device: [],
     sectors: [],
@@ -168,6 +170,10 @@ function ioServices(text: string): Record<string, number>[] {
     minor: Number(lines[0]?.[2]),
     ...Object.fromEntries(lines.map(([, , , kind = '', value]) => [kind.toLowerCase(), Number(value)])),
   }));
+}
+
+function totalOf(services: readonly Record<string, number>[]): number {
+  return services.reduce((sum, service) => sum + (service['total'] ?? 0), 0);
 }
 
 function deviceRates(text: string): Record<string, number>[] {

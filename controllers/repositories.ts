@@ -85,18 +85,16 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     cache.keep([...open.values()].flatMap(({ directory }) => directory.packages()));
   }
 
-  function openOne(entry: RepositoryEntry): void {
+  function openOne(entry: RepositoryEntry): Repository {
     const { id, dir } = entry;
-    if (dir === null) {
-      open.set(id, { entry, directory: unreadable(entry) });
-      return;
-    }
     const told = (names: readonly string[]) => {
       changed();
       onChange(names);
     };
-    const directory = openRepositoryDirectory({ id, directory: dir, cache, readPackage, onChange: told, log });
-    open.set(id, { entry, directory });
+    const from = (directory: string) => ({ id, directory, cache, readPackage, onChange: told, log });
+    const repository = { entry, directory: dir === null ? unreadable(entry) : openRepositoryDirectory(from(dir)) };
+    open.set(id, repository);
+    return repository;
   }
 
   async function observe(): Promise<ObservedPackages> {
@@ -117,11 +115,10 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       directory.close();
       open.delete(id);
     }
-    const added = [...entries.values()].filter(({ id }) => !open.has(id));
-    added.forEach(openOne);
-    const found = await Promise.all(added.map(({ id }) => open.get(id)?.directory.scan()));
+    const added = [...entries.values()].filter(({ id }) => !open.has(id)).map(openOne);
+    const found = await Promise.all(added.map(({ directory }) => directory.scan()));
     changed();
-    return [...new Set([...names, ...found.flatMap((each) => each ?? [])])];
+    return [...new Set([...names, ...found.flat()])];
   }
 
   function repositoryOf(id: string): Repository {

@@ -6,7 +6,6 @@ import { syscallNumber } from './numbers.ts';
 
 const AT_FDCWD = -100;
 const RENAME_EXCHANGE = 2;
-const RENAME_NOREPLACE = 1;
 // By number: musl has a wrapper for renameat2 only since 1.2.6.
 const renameat2 = declareSyscall('renameat2', syscallNumber('renameat2', { x64: 316, arm64: 276 }), [
   'int',
@@ -31,11 +30,6 @@ export function exchange(from: string, to: string): void {
     }
     throw error;
   }
-}
-
-/** Renames a file unless the new name exists: then it throws a SyscallError with EEXIST (renameat2(2), RENAME_NOREPLACE). */
-export function renameNew(from: string, to: string): void {
-  renameat2(`${from} -> ${to}`, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }
 
 /** Makes the names in a directory survive a power cut: fsync(2) of the directory itself. */
