@@ -41,8 +41,8 @@ export async function checkTrusted(path: string, owner = 0): Promise<void> {
 }
 
 async function checkOne(path: string, owner: number) {
-  const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
+  const found = await lstat(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   });
   if (found === null) return null;

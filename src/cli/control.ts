@@ -73,8 +73,9 @@ export async function mountOrUmount(
 export async function install(file: string, repository: string, options: PatchOptions): Promise<void> {
   const lifetime = lifetimeOf(options);
   await withConsole(options, async (client) => {
-    const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
-      throw new Failure(`open ${file}: ${error.code ?? error.message}`, { hint: 'name a readable package' });
+    const handle = await open(file).catch((error: unknown) => {
+      const { code, message } = error as NodeJS.ErrnoException;
+      throw new Failure(`open ${file}: ${code ?? message}`, { hint: 'name a readable package' });
     });
     const { size } = await handle.stat();
     if (size === 0) throw new Failure(`${file} is empty`, { hint: 'name a package' });

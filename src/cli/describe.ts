@@ -50,7 +50,7 @@ function facts(
     if (status.nextRestart !== null) rows.push(['NEXT RESTART', status.nextRestart]);
     rows.push(['LAST EXIT', status.lastExit === null ? 'none' : exitText(status.lastExit)]);
   }
-  if (file !== null) rows.push(['PACKAGE', String(file['path'])]);
-  if (lock !== null) rows.push(['RESOLVED', String(lock['version'])], ['DIGEST', String(lock['digest'] ?? 'unknown')]);
+  if (file !== null) rows.push(['PACKAGE', file.path]);
+  if (lock !== null) rows.push(['RESOLVED', lock.version], ['DIGEST', lock.digest ?? 'unknown']);
   return rows;
 }

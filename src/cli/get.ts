@@ -26,12 +26,14 @@ export async function get(options: GetOptions): Promise<void> {
 
 async function watch(client: Client, format: Format): Promise<void> {
   const [{ default: jsonPatch }, show] = await Promise.all([import('fast-json-patch'), view(format)]);
-  let { status } = await client.call('watch', null);
+  const { status: first } = await client.call('watch', null);
+  // Without a prototype `__proto__` is a name like others.
+  const status = { ...first, containers: Object.assign(Object.create(null) as Status['containers'], first.containers) };
   await show(status, null);
   for await (const notification of client.notifications()) {
     if (typeof notification !== 'object' || !('status' in notification)) continue;
     const { operations } = notification.status;
-    status = jsonPatch.applyPatch(status, operations, false, false).newDocument;
+    jsonPatch.applyPatch(status, operations, false, true, false);
     await show(status, operations);
   }
   throw new Failure('the daemon ended the connection');
@@ -45,15 +47,26 @@ async function view(format: Format): Promise<View> {
   if (format === 'yaml') return async (status) => print(`---\n${await render(status, format)}`);
   if (!process.stdout.isTTY) return printChanges;
   const { default: logUpdate } = await import('log-update');
+  let isDue = false;
   return (status) => {
-    logUpdate(statusTable(status));
+    // Many changes that came at once are drawn once.
+    if (!isDue) {
+      setImmediate(() => {
+        isDue = false;
+        logUpdate(statusTable(status));
+      });
+    }
+    isDue = true;
     return Promise.resolve();
   };
 }
 
 /** Not a terminal: the table once, then a line for each container that changed. */
 async function printChanges(status: Status, operations: readonly Operation[] | null): Promise<void> {
-  if (operations === null) return await print(statusTable(status));
+  if (operations === null) {
+    await print(statusTable(status));
+    return;
+  }
   const names = new Set<string>();
   for (const { path } of operations) {
     const [, member, name] = path.split('/');

@@ -5,6 +5,7 @@ import type { Operation } from 'fast-json-patch';
 import type { Status } from '../../state/status.ts';
 import type { GenerationSummary, LogLine } from '../runtime.ts';
 import { protocolVersion, socketPath } from './address.ts';
+import { drained } from './outbox.ts';
 import type { Bodies } from './protocol.ts';
 
 /** Nobody listens at the address. */
@@ -40,8 +41,8 @@ export interface Description {
   readonly name: string;
   readonly status: Status['containers'][string] | null;
   readonly entry: Readonly<Record<string, unknown>> | null;
-  readonly lock: Readonly<Record<string, unknown>> | null;
-  readonly package: Readonly<Record<string, unknown>> | null;
+  readonly lock: { readonly version: string; readonly repository: string; readonly digest: string | null } | null;
+  readonly package: { readonly path: string; readonly repository: string; readonly digest: string | null } | null;
   readonly steps: readonly PlannedStep[];
 }
 
@@ -193,9 +194,7 @@ async function open(url: string): Promise<Socket> {
 async function send(socket: Socket, bytes: Readable): Promise<void> {
   for await (const chunk of bytes) {
     if (socket.closed) return;
-    if (!socket.write(chunk as Buffer)) {
-      await new Promise<void>((resolve) => socket.once('drain', resolve).once('close', resolve));
-    }
+    if (!socket.write(chunk as Buffer)) await drained(socket);
   }
 }
 
@@ -214,7 +213,8 @@ function result(name: string, message: unknown): unknown {
 function sentence(reason: string, detail: Readonly<Record<string, unknown>>): string {
   const text = detail['message'] ?? detail['error'] ?? detail['cause'] ?? detail['context'];
   if (typeof text === 'string') return text;
-  const subject = String(detail['container'] ?? detail['repository'] ?? detail['name'] ?? '');
+  const named = detail['container'] ?? detail['repository'] ?? detail['name'];
+  const subject = typeof named === 'string' ? named : '';
   const words: Readonly<Record<string, string>> = {
     invalid_container: `${subject} is not installed, or mounted already`,
     umount_busy: `${subject} is in use or not mounted`,

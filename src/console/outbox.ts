@@ -1,6 +1,5 @@
 // What is sent on one connection. A response waits for a slow reader; a notification cannot, so it is counted, and a
 // reader that leaves too much of it unread is disconnected.
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 
 export interface Outbox {
@@ -26,9 +25,7 @@ export function createOutbox(socket: Socket, limit: number): Outbox {
 
   return {
     async send(message) {
-      if (socket.writable && !socket.write(`${JSON.stringify(message)}\n`)) {
-        await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => undefined);
-      }
+      if (socket.writable && !socket.write(`${JSON.stringify(message)}\n`)) await drained(socket);
     },
     notify(line) {
       if (!socket.writable) return;
@@ -47,4 +44,15 @@ export function createOutbox(socket: Socket, limit: number): Outbox {
       for (const line of lines) write(line, Buffer.byteLength(line));
     },
   };
+}
+
+/** Resolves when the reader has caught up, or is gone. */
+export async function drained(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
 }

@@ -117,7 +117,7 @@ export function createReader(socket: Socket, limit: number): Reader {
         }
         pulling = piece().then(
           (part) => void this.push(part),
-          (error: Error) => void this.destroy(error),
+          (error: unknown) => void this.destroy(error as Error),
         );
       },
     });

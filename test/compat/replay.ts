@@ -75,7 +75,7 @@ const placeholder = /<(?!INIT>)[A-Z_]+>/;
 function matches(expected: unknown, actual: unknown): boolean {
   if (typeof expected === 'string' && placeholder.test(expected)) return true;
   if (Array.isArray(expected) && Array.isArray(actual)) {
-    const texts = [...expected, ...(actual as unknown[])].every((item) => typeof item === 'string');
+    const texts = [...(expected as unknown[]), ...(actual as unknown[])].every((item) => typeof item === 'string');
     const [left, right] = texts ? [expected.toSorted(), actual.toSorted()] : [expected, actual];
     return left.length === right.length && left.every((item, index) => matches(item, right[index]));
   }

@@ -56,7 +56,7 @@ export function rawClient(context: TestContext, url: string): RawClient {
     send: (message) => void socket.write(`${JSON.stringify(message)}\n`),
     async next() {
       const { done, value } = await lines.next();
-      return done === true ? null : JSON.parse(value);
+      return done === true ? null : (JSON.parse(value) as unknown);
     },
   };
 }
