@@ -1,6 +1,6 @@
 // What commands root must be root's: the configuration, the document, our directories and every directory above them.
 import { lstat, mkdir, readlink } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** Symbolic links that are followed at most, as in the kernel (path_resolution(7)). */
 const mostLinks = 40;
@@ -21,7 +21,7 @@ export async function makeTrustedDirectory(path: string, owner = 0): Promise<voi
  */
 export async function checkTrusted(path: string, owner = 0): Promise<void> {
   let links = 0;
-  let pending = resolve(path).split('/').slice(1);
+  let pending = namesOf(path.startsWith('/') ? path : `${process.cwd()}/${path}`);
   let reached = '/';
   await checkOne(reached, owner);
   for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
@@ -36,8 +36,13 @@ export async function checkTrusted(path: string, owner = 0): Promise<void> {
     if (links > mostLinks) throw new UntrustedPath(`${path}: too many symbolic links`);
     const target = await readlink(next);
     if (target.startsWith('/')) reached = '/';
-    pending = [...target.split('/').filter((part) => part !== '' && part !== '.'), ...pending];
+    pending = [...namesOf(target), ...pending];
   }
+}
+
+/** The names that the kernel walks through, one after the other; `..` after a link leads to where the link leads. */
+function namesOf(path: string): string[] {
+  return path.split('/').filter((name) => name !== '' && name !== '.');
 }
 
 async function checkOne(path: string, owner: number) {

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  configurationArgument,
+  ConfigurationError,
+  configurationFromArgument,
+  parseConfiguration,
+  readConfiguration,
+} from '../../../src/config.ts';
+
+const defaults = {
+  desired: '/var/lib/northstate/desired.yaml',
+  seed: '/etc/northstate/desired.yaml',
+  stateDir: '/var/lib/northstate/state',
+  dataDir: '/var/lib/northstate/data',
+  runDir: '/run/northstate',
+  socketDir: '/run/northstate/sockets',
+  cgroup: 'northstate',
+  console: [{ listen: 'unix:///run/northstate/console', permissions: 'full', patches: 'document', limits: {} }],
+  log: { level: 'info' },
+};
+
+test('every field has a default', async () => {
+  for (const text of ['', '# nothing\n', '---\n...\n', '{}']) {
+    assert.deepEqual(await parseConfiguration(text, 'f'), defaults, JSON.stringify(text));
+  }
+});
+
+test('limits are written with units and kept in bytes and milliseconds', async () => {
+  const text = `
+console:
+  - listen: unix:///tmp/console
+    permissions: [ident, list, start_command, token_verification, watch]
+    patches: boot
+    limits: { requestSize: 2MiB, installStall: 1500ms, requestsPerSecond: 10 }
+`;
+  assert.deepEqual((await parseConfiguration(text, 'f')).console, [
+    {
+      listen: 'unix:///tmp/console',
+      permissions: ['ident', 'list', 'start_command', 'token_verification', 'watch'],
+      patches: 'boot',
+      limits: { requestSize: 2 * 1024 * 1024, installStall: 1500, requestsPerSecond: 10 },
+    },
+  ]);
+});
+
+const wrong: readonly [title: string, text: string, line: number, column: number, message: RegExp][] = [
+  ['an unknown field', 'cgroup: x\nrunDri: /run\n', 2, 1, /there is no field runDri/],
+  ['an unknown field deep inside', 'log:\n  levle: info\n', 2, 3, /there is no field log\.levle/],
+  ['a wrong type', 'log: { level: 3 }\n', 1, 15, /log\.level/],
+  ['a relative path', 'stateDir: state\n', 1, 11, /must be an absolute path/],
+  ['a group outside of ours', 'cgroup: ../x\n', 1, 9, /cgroup/],
+  [
+    'an unknown permission',
+    'console:\n  - { listen: "unix:///c", permissions: [dance] }\n',
+    2,
+    41,
+    /must be full or a list of/,
+  ],
+  ['a listener without permissions', 'console:\n  - { listen: "unix:///c" }\n', 2, 5, /permissions/],
+  ['a listener that is no unix socket', 'console: [ { listen: "tcp://x", permissions: full } ]\n', 1, 22, /unix:/],
+  ['a field that stands there twice', 'cgroup: a\ncgroup: b\n', 2, 1, /twice/],
+  ['broken YAML', 'log: { level\n', 2, 1, /./],
+];
+
+for (const [title, text, line, column, message] of wrong) {
+  test(`${title} is an error with its place`, async () => {
+    await assert.rejects(parseConfiguration(text, '/etc/x.yaml'), (error) => {
+      assert.ok(error instanceof ConfigurationError);
+      assert.match(error.message, message);
+      assert.deepEqual([error.line, error.column], [line, column], error.message);
+      assert.match(error.message, /^configuration \/etc\/x\.yaml, line \d+, column \d+: /);
+      return true;
+    });
+  });
+}
+
+test("Northstar's own configuration is refused by name", async () => {
+  for (const text of ['run_dir = "x"\n', '# c\n\n[repositories.a]\ntype = "mem"\n']) {
+    await assert.rejects(parseConfiguration(text, 'f'), /northstar\.toml, which is not read yet/);
+  }
+});
+
+test('what the command line says beats the file', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'northstate-'));
+  try {
+    const file = join(directory, 'config.yaml');
+    await writeFile(file, 'desired: /a.yaml\nstateDir: /a\ncgroup: mine\n');
+    const { desired, stateDir, cgroup } = await readConfiguration(file, { desired: '/b.yaml' });
+    assert.deepEqual({ desired, stateDir, cgroup }, { desired: '/b.yaml', stateDir: '/a', cgroup: 'mine' });
+    await assert.rejects(readConfiguration(join(directory, 'none')), /none: ENOENT/);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+test('the reconciler gets the configuration as it was read', async () => {
+  const configuration = await parseConfiguration('cgroup: mine', 'f');
+  assert.deepEqual(configurationFromArgument(configurationArgument(configuration)), configuration);
+});
