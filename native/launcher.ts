@@ -88,7 +88,10 @@ export interface Launcher {
   forget(id: number): Promise<void>;
   /** id 0: the global record. */
   record(id: number, record: Uint8Array): Promise<void>;
-  /** Has the `watch` event sent once when the descriptor is ready. The same key replaces. */
+  /**
+   * Has the `watch` event sent once when the descriptor is ready. The same key replaces. Of POLLPRI it tells what happens
+   * after it resolves: look once then.
+   */
   watch(key: number, kind: WatchKind, fd: number): Promise<void>;
   rearm(key: number): Promise<void>;
   unwatch(key: number): Promise<void>;

@@ -63,6 +63,8 @@ enum watch_kind { WATCH_PRIORITY = 1, WATCH_EVENTFD = 2, WATCH_READABLE = 3 };
 
 struct watch {
     bool taken;
+    bool armed;
+    bool rang; /* while it was not armed; WATCH_PRIORITY only */
     uint8_t kind;
     int fd;
     uint64_t key;

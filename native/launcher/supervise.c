@@ -124,6 +124,9 @@ void handle_termination(struct launcher *l, uint32_t signal) {
     l->terminating = signal;
     tell_stopping(l);
     send_event(l, E_TERMINATE, signal, sizeof signal);
+    /* Whoever asks for the end does not wait out the pause of a reconciler that kept dying. */
+    l->reconciler.quick_deaths = 0;
+    if (l->phase == PHASE_RUNNING && l->reconciler.pid == 0) start_reconciler(l);
 }
 
 void handle_stop(struct launcher *l, uint8_t status) {
