@@ -39,7 +39,9 @@ export const IMAGE_ALIGNMENT = 4096;
 const LONGEST_SIGNATURE = 16 * 1024;
 // A FIFO or a device that somebody put in a repository must not block or act when it is opened.
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+// Where the small entries and the superblock nearly always are; below the other size one read does for everything.
 const HEAD = 8192;
+const SMALL = 32 * 1024;
 
 /** Reads a package and closes the file. Throws a PackageError that names the file. */
 export async function readPackage(path: string): Promise<Package> {
@@ -50,38 +52,52 @@ export async function readPackage(path: string): Promise<Package> {
 
 /** Reads a package; the handle it was read through is the caller's to close. Throws a PackageError that names the file. */
 export async function openPackage(path: string): Promise<{ package: Package; handle: FileHandle }> {
-  return withOpen(path, async (handle, bytes, identity) => {
+  const { handle, bytes, identity } = await openFile(path);
+  try {
     const { format, manifest, image, signature } = await readContent(bytes);
     const { read, deprecations } = manifest;
     const { name, version } = read;
     const signed = signature !== null;
     return { package: { path, name, version, format, manifest: read, deprecations, image, signed, identity }, handle };
-  });
+  } catch (error) {
+    await handle.close();
+    throw named(path, error);
+  }
 }
 
-/** Opens a file and reads from it; the handle stays open when `read` succeeds. Errors name the file. */
-export async function withOpen<T>(
-  path: string,
-  read: (handle: FileHandle, bytes: Bytes, identity: FileIdentity) => Promise<T>,
-): Promise<T> {
-  let handle: FileHandle | null = null;
+export interface OpenFile {
+  readonly handle: FileHandle;
+  readonly bytes: Bytes;
+  readonly identity: FileIdentity;
+}
+
+/** Opens a regular file for reading. Throws a PackageError that names it. */
+export async function openFile(path: string): Promise<OpenFile> {
+  const handle = await open(path, OPEN_FLAGS).catch((error: unknown) => {
+    throw named(path, error);
+  });
   try {
-    handle = await open(path, OPEN_FLAGS);
     const stat = await handle.stat();
     if (!stat.isFile()) throw new PackageError('file', 'it is no regular file');
     const { dev, ino, size, mtimeMs, ctimeMs } = stat;
-    return await read(handle, fileBytes(handle, size), { dev, ino, size, mtimeMs, ctimeMs });
+    return { handle, bytes: fileBytes(handle, size), identity: { dev, ino, size, mtimeMs, ctimeMs } };
   } catch (error) {
-    await handle?.close();
-    const reason = error instanceof PackageError ? error.reason : 'file';
-    throw new PackageError(reason, `${path}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    await handle.close();
+    throw named(path, error);
   }
+}
+
+/** The error with the file's name in front. */
+export function named(path: string, error: unknown): PackageError {
+  const reason = error instanceof PackageError ? error.reason : 'file';
+  return new PackageError(reason, `${path}: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  });
 }
 
 /** Reads everything but the image's blocks. Throws a PackageError. */
 export async function readContent(bytes: Bytes): Promise<Content> {
+  if (bytes.size <= SMALL) await bytes.fetch(0, SMALL);
   const archive = await readArchive(bytes);
   await bytes.fetch(0, HEAD);
   const format = await formatOf(archive.comment);
