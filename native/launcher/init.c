@@ -51,13 +51,14 @@ int close_others(int *keep, size_t count) {
 
 /** Nothing that was open in the launcher stays open here, other containers' pipes least of all (CVE-2024-21626). */
 static int close_inherited(const struct birth *birth) {
-    int keep[FRAME_FDS + 4];
+    int keep[OPS_LIMIT + 4];
     size_t count = 0;
     keep[count++] = birth->control;
     keep[count++] = birth->output[0];
     keep[count++] = birth->output[1];
     keep[count++] = birth->devices;
-    for (size_t i = 0; i < birth->prepare->nfds; i++) keep[count++] = birth->prepare->fds[i];
+    // The list of descriptors itself lies in memory that is the launcher's alone (memory.h). An op holds one at most.
+    for (uint32_t i = 0; i < birth->prepare->count; i++) keep[count++] = op_descriptor(&birth->prepare->items[i]);
     return close_others(keep, count);
 }
 

@@ -11,7 +11,6 @@
 #include "memory.h"
 
 enum {
-    OPS_LIMIT = 1024,
     LIST_LIMIT = 4096,
     GROUPS_LIMIT = 1024,
     HOSTNAME_LIMIT = 64,

@@ -70,6 +70,9 @@ struct op {
     };
 };
 
+/** Ops in a list, at most. */
+enum { OPS_LIMIT = 1024 };
+
 /** Lies in one piece of memory of its own (spec_alloc), with the texts and lists that the ops point to. */
 struct ops {
     size_t memory;
