@@ -1,0 +1,106 @@
+// Imperative commands: each becomes a patch, and is answered when its effect is observed and the patch is durable.
+import type { ObservedAttempt } from '../state/observed.ts';
+import { commandPatch, type Command } from '../state/commands.ts';
+import type { Documents } from '../state/documents.ts';
+import type { State, Store } from '../state/store.ts';
+import { effectOf, partsOf } from './effects.ts';
+import { RuntimeError, type Lifetime } from './runtime.ts';
+
+export interface CommandPorts {
+  readonly store: Store;
+  readonly documents: Documents;
+  /** Sends exactly one signal; the attempt's end is then not judged by its restart policy. */
+  readonly signalExactly: (attempt: ObservedAttempt, signal: number) => Promise<void>;
+  /** Takes an attempt into the observed state. */
+  readonly observe: (attempt: ObservedAttempt) => void;
+  /** Sends a signal and nothing else. */
+  readonly deliver: (attempt: ObservedAttempt, signal: number) => Promise<void>;
+  /** Why a container is not as the document has it. */
+  readonly explain: (name: string) => readonly string[];
+  /** Removes the persistent data of a container name. */
+  readonly wipe: (name: string) => Promise<void>;
+}
+
+interface Options {
+  readonly lifetime: Lifetime;
+  readonly origin: string;
+  readonly timeout: number;
+}
+
+const SIGKILL = 9;
+const SIGTERM = 15;
+
+/** Performs a command; rejects with RuntimeError. */
+export async function execute(command: Command, options: Options, ports: CommandPorts): Promise<void> {
+  if (command.type === 'kill') return await kill(command, options, ports);
+  const { durable } = await patch(command, options, ports);
+  const effect = effectOf(command, ports.store.get());
+  await Promise.all([durable, until(effect, command, options.timeout, ports)]);
+  if (command.type === 'uninstall' && command.wipe) await ports.wipe(partsOf(command.container).name);
+}
+
+/** Answered at delivery. A signal that ends a container is a wish as well: it is to stay down. */
+async function kill(
+  command: Extract<Command, { type: 'kill' }>,
+  options: Options,
+  ports: CommandPorts,
+): Promise<void> {
+  const { name, version } = partsOf(command.container);
+  const running = (ports.store.get().observed.attempts.get(name) ?? []).findLast(
+    (attempt) => attempt.state === 'running' && (version === null || attempt.version === version),
+  );
+  if (running === undefined) {
+    const detail = { container: command.container };
+    throw new RuntimeError('stop_container_not_started', `${command.container} is not running`, detail);
+  }
+  if (command.signal !== SIGKILL && command.signal !== SIGTERM) return await ports.deliver(running, command.signal);
+  // Seen before the wish is: the loop would stop the container in its own way.
+  ports.observe({ ...running, record: { ...running.record, stop: { deadline: null, killed: false } } });
+  const { durable } = await patch(command, options, ports).catch((error: unknown) => {
+    ports.observe(running);
+    throw error;
+  });
+  await Promise.all([ports.signalExactly(running, command.signal), durable]);
+}
+
+async function patch(
+  command: Command,
+  { lifetime, origin }: Options,
+  { documents, store }: CommandPorts,
+): Promise<{ readonly durable: Promise<unknown> }> {
+  const operations = commandPatch(command, store.get());
+  if (operations.length === 0) return { durable: Promise.resolve() };
+  return await documents.patch(operations, { lifetime, origin });
+}
+
+function until(
+  effect: ReturnType<typeof effectOf>,
+  command: Command,
+  timeout: number,
+  { store, explain }: CommandPorts,
+): Promise<void> {
+  const container = 'container' in command ? command.container : command.name;
+  return new Promise((resolve, reject) => {
+    const look = (state: State): boolean => {
+      const seen = effect(state);
+      if (seen === null) return false;
+      if (seen === 'done') resolve();
+      else reject(seen);
+      return true;
+    };
+    if (look(store.get())) return;
+    const finish = (): void => {
+      unsubscribe();
+      clearTimeout(timer);
+    };
+    const unsubscribe = store.subscribe((_, state) => {
+      if (look(state)) finish();
+    });
+    const timer = setTimeout(() => {
+      finish();
+      const why = explain(partsOf(container).name).join('; ');
+      const error = `not done within ${timeout / 1000} s${why === '' ? '' : `: ${why}`}`;
+      reject(new RuntimeError('start_container_failed', `${container}: ${error}`, { container, error }));
+    }, timeout);
+  });
+}

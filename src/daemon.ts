@@ -1,0 +1,251 @@
+// The reconciler: everything is wired here, in the order in which it begins.
+//
+//   daemon.ts --configuration JSON      as `northstate run` has the launcher start it; NORTHSTATE_LAUNCHER_FD is its socket
+import { parseArgs } from 'node:util';
+import { act as actOnContainer, signalExactly, type ContainerPorts } from '../controllers/container-acts.ts';
+import { detectHierarchies } from '../controllers/cgroup-hierarchies.ts';
+import { createCgroups } from '../controllers/cgroups.ts';
+import { plan as planContainers } from '../controllers/containers.ts';
+import { createMounts } from '../controllers/mounts.ts';
+import { createReconciler, type Reconciler } from '../controllers/reconciler.ts';
+import { createRepositories } from '../controllers/repositories.ts';
+import { createSandboxes } from '../controllers/sandboxes.ts';
+import { bootId, bootTime } from '../native/clock.ts';
+import { exchange } from '../native/file.ts';
+import { connectLauncher, type LauncherEvents } from '../native/launcher.ts';
+import { openDocuments } from '../state/documents.ts';
+import { createStore } from '../state/store.ts';
+import { createAttempts } from './attempts.ts';
+import { configurationFromArgument } from './config.ts';
+import { createContainerLog } from './container-log.ts';
+import { openConsole } from './console/server.ts';
+import { decodeGlobal, encodeGlobal } from './global-record.ts';
+import { createEvents, createRuntime } from './live-runtime.ts';
+import { openLog } from './log.ts';
+import { createLogs } from './logs.ts';
+import { createMountWatch, mountTableKey, watchMountTable } from './mount-watch.ts';
+import { openNotes } from './notes.ts';
+import { readPackage } from './npk/package.ts';
+import { createObserving } from './observing.ts';
+import { createParts } from './parts.ts';
+import { createPlan } from './plan.ts';
+import { runtimeVersion } from './version.ts';
+
+/** Deaths of the reconciler on one generation after which the one before is taken. */
+const deathsUntilFallback = 5;
+/** Bytes that the launcher keeps of each container's output. */
+const outputSize = 64 * 1024;
+
+const { values } = parseArgs({ options: { configuration: { type: 'string' } } });
+const config = configurationFromArgument(values.configuration ?? '{}');
+const { runDir, stateDir, dataDir, socketDir } = config;
+const log = openLog(config.log);
+const store = createStore();
+const observing = createObserving(store);
+const events = createEvents();
+
+// What cannot be gone on from: the launcher starts this program anew, and nothing but it knew is lost.
+function die(error: unknown): never {
+  log.fatal({ err: error }, 'the reconciler cannot go on');
+  process.exit(1);
+}
+process.on('unhandledRejection', die);
+process.on('uncaughtException', die);
+
+// The launcher, and everything that it remembers.
+const handlers: Partial<LauncherEvents> = {};
+const { launcher, remembered } = await connectLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?? 3), {
+  attempt: (attempt) => handlers.attempt?.(attempt),
+  output: (id, begin, end) => handlers.output?.(id, begin, end),
+  watch: (key) => handlers.watch?.(key),
+  deadline: () => handlers.deadline?.(),
+  terminate: (signal) => handlers.terminate?.(signal),
+  closed: (error) => {
+    if (error !== null) die(error);
+  },
+});
+const { hello } = remembered;
+const global = decodeGlobal(remembered.global);
+log.info({ starts: hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
+
+// The document in force.
+const boot = bootId();
+const documents = await openDocuments({
+  desired: config.desired,
+  seed: config.seed,
+  stateDir,
+  runDir,
+  store,
+  log,
+  bootId: boot,
+  runtime: runtimeVersion,
+  exchange: (from, to) => Promise.resolve(exchange(from, to)),
+});
+if (hello.deaths >= deathsUntilFallback && store.get().generation === hello.generation) {
+  log.error({ generation: hello.generation, deaths: hello.deaths }, 'generation given up: the reconciler died on it again and again');
+  await documents.fallback(hello.generation);
+}
+await launcher.trying(store.get().generation);
+
+// What the kernel, the repositories and the launcher show.
+const repositories = createRepositories({
+  entries: store.get().desired.repositories,
+  cacheFile: `${runDir}/packages.json`,
+  readPackage,
+  onChange: (names) => observing.packages(repositories.current(), names),
+  log,
+});
+const mounts = createMounts({ runDir, log });
+const cgroups = createCgroups({ hierarchies: await detectHierarchies(), root: config.cgroup, log });
+const mountWatch = createMountWatch({ mounts, observing, launcher, failed: die });
+await watchMountTable(launcher);
+const [packages, mounted, groups] = await Promise.all([repositories.observe(), mounts.observe(), cgroups.observe()]);
+observing.packages(packages, null);
+observing.mounts(mounted);
+for (const [name, group] of groups) observing.cgroup(name, group);
+
+const attempts = createAttempts(remembered.attempts, { store, observing, tell: (event) => events.tell(event) });
+const notes = openNotes(runDir, boot);
+store.update((draft) => {
+  for (const [name, ran] of notes.ran) draft.observed.ran.set(name, ran);
+});
+
+// What is done about the difference.
+const sandboxes = createSandboxes({
+  dataDir,
+  socketDir,
+  outputSize,
+  leaf: (name, attempt, section) => cgroups.leaf(name, attempt, section),
+  limits: (name, section) => cgroups.limits(name, section),
+  log,
+});
+const containerPorts: ContainerPorts = {
+  launcher,
+  sandboxes,
+  now: bootTime,
+  view: (name) => reconciler.view(name),
+  nextId: () => attempts.nextId(),
+  observe: (attempt) => attempts.observe(attempt),
+  forgotten: (name, id) => attempts.forgotten(name, id),
+  note(name, ran) {
+    notes.set(name, ran);
+    store.update((draft) => {
+      if (ran === null) draft.observed.ran.delete(name);
+      else draft.observed.ran.set(name, ran);
+    });
+  },
+};
+const wallClock = (at: number): string => new Date(Date.now() - bootTime() + at).toISOString();
+const reconciler: Reconciler = createReconciler({
+  store,
+  clock: { now: bootTime, setDeadline: (at) => void launcher.deadline(at).catch(die) },
+  random: Math.random,
+  defer: setImmediate,
+  parts: createParts({
+    repositories,
+    mounts,
+    cgroups,
+    mountWatch,
+    observing,
+    containers: { plan: planContainers, act: (step) => actOnContainer(step, containerPorts) },
+  }),
+  setLock: (key, locked) => documents.setLock(key, locked),
+  autostart: !global.autostartDone,
+  autostartDone: () => void launcher.record(0, encodeGlobal({ ...global, autostartDone: true })).catch(die),
+  wallClock,
+  critical(name, message) {
+    log.error({ container: name, reason: message }, 'critical container failed');
+    shutdown(1);
+  },
+  acted(step, failure) {
+    const { op, name } = step;
+    if (failure === null) log.debug({ op, container: name }, 'step performed');
+    else log.warn({ op, container: name, reason: failure.reason, error: failure.message, count: failure.count }, 'step failed');
+  },
+  stopped: (left) => void end(left).catch(die),
+});
+
+const containerLog = createContainerLog(log, bootTime);
+const logs = createLogs({
+  launcher,
+  containerLog,
+  earlier: new Map(remembered.attempts.map(({ id, output }) => [id, output.end])),
+  outputs: (name) => attempts.outputs(name),
+  nameOf: (id) => attempts.nameOf(id),
+  failed: (error) => log.warn({ err: error }, 'output could not be read'),
+});
+
+// From here on changes are followed.
+handlers.attempt = (attempt) => {
+  attempts.seen(attempt);
+  logs.changed(attempt.name);
+};
+handlers.output = (id, begin, end) => {
+  attempts.grown(id, begin, end);
+  logs.arrived(id);
+};
+handlers.watch = (key) => {
+  if (key === mountTableKey) mountWatch.fired();
+};
+handlers.deadline = () => reconciler.due();
+handlers.terminate = (signal) => {
+  log.info({ signal }, 'asked to end');
+  shutdown(0);
+};
+store.subscribe((operations, { desired }) => {
+  if (!operations.some(({ path }) => path.startsWith('/desired/repositories'))) return;
+  repositories
+    .setRepositories(desired.repositories)
+    .then((names) => observing.packages(repositories.current(), names))
+    .catch(die);
+});
+reconciler.start();
+
+// Whoever wants to see or change something.
+const runtime = createRuntime({
+  store,
+  documents,
+  reconciler,
+  repositories,
+  observing,
+  logs,
+  dataDir,
+  events,
+  signals: {
+    signalExactly: (attempt, signal) => signalExactly(attempt, signal, containerPorts),
+    deliver: (attempt, signal) => launcher.kill(attempt.id, signal),
+    observe: (attempt) => attempts.observe(attempt),
+  },
+  plan: createPlan({ store, reconciler }),
+  usage: (name) => cgroups.usage(name),
+  shutdown: () => shutdown(0),
+});
+const consoles = await Promise.all(
+  config.console.map(({ listen, permissions, patches, limits }) =>
+    openConsole({ listen, permissions, patches, limits, runtime, log, now: bootTime }),
+  ),
+);
+await launcher.ready(store.get().generation);
+log.info({ generation: store.get().generation, containers: store.get().desired.containers.size }, 'ready');
+
+let status: number | null = null;
+
+/** Stops every container in order, then ends the runtime with an exit status. */
+function shutdown(code: number): void {
+  if (status !== null) return;
+  status = code;
+  events.tell({ type: 'shutdown' });
+  reconciler.stop();
+}
+
+async function end(left: readonly string[]): Promise<void> {
+  if (left.length > 0) log.error({ containers: left }, 'could not be taken down');
+  reconciler.close();
+  await Promise.all(consoles.map((each) => each.close()));
+  await repositories.close();
+  await documents.close();
+  await cgroups.removeRoot();
+  await launcher.stop(status ?? 0);
+  log.info({ status: status ?? 0 }, 'ended');
+  process.exit(0);
+}

@@ -1,0 +1,94 @@
+// When an imperative command has had its effect: what has to be observed, and what says that it never will be. Pure.
+import type { Command } from '../state/commands.ts';
+import type { ObservedAttempt } from '../state/observed.ts';
+import type { State } from '../state/store.ts';
+import { RuntimeError } from './runtime.ts';
+
+/** Null: not yet. An error: it failed. */
+export type Effect = 'done' | RuntimeError | null;
+
+/** Gives the test for a command's effect; `patched` is the state right after its patch. */
+export function effectOf(command: Command, patched: State): (state: State) => Effect {
+  switch (command.type) {
+    case 'start': {
+      const { name, version } = partsOf(command.container);
+      const run = entryOf(patched, name, version)?.run?.id ?? null;
+      return (state) => started(state, name, version, run);
+    }
+    case 'restart': {
+      const run = entryOf(patched, command.name, null)?.run?.id ?? null;
+      return (state) => started(state, command.name, null, run);
+    }
+    case 'update':
+      return (state) => settled(state, command.name);
+    case 'stop':
+      return (state) => (attemptsOf(state, command.name).some(isAlive) ? null : 'done');
+    case 'kill':
+    case 'install-entry':
+      return () => 'done';
+    case 'mount':
+      return (state) => (isMounted(state, command.container) ? 'done' : failureOf(state, command.container));
+    case 'umount':
+      return (state) => (isMounted(state, command.container) ? null : 'done');
+    case 'uninstall': {
+      const { name } = partsOf(command.container);
+      return (state) => {
+        const there = state.observed.packages.get(name)?.some(({ id }) => id === command.container) ?? false;
+        return there ? failureOf(state, command.container) : 'done';
+      };
+    }
+  }
+}
+
+/** A container's name and, of name:version, the version. */
+export function partsOf(container: string): { readonly name: string; readonly version: string | null } {
+  const [name = '', version = null] = container.split(':');
+  return { name, version };
+}
+
+function attemptsOf({ observed }: State, name: string): readonly ObservedAttempt[] {
+  return observed.attempts.get(name) ?? [];
+}
+
+function isAlive({ state }: ObservedAttempt): boolean {
+  return state === 'running';
+}
+
+function isMounted({ observed }: State, container: string): boolean {
+  return observed.mounts.get(partsOf(container).name)?.some(({ id }) => id === container) ?? false;
+}
+
+/** The entry of the name that wants to run, else of name:version. */
+function entryOf({ desired }: State, name: string, version: string | null) {
+  const entries = [desired.containers.get(name), desired.containers.get(`${name}:${version}`)];
+  return entries.find((entry) => entry?.state === 'running');
+}
+
+function started(state: State, name: string, version: string | null, run: number | null): Effect {
+  const attempt = attemptsOf(state, name).findLast((each) => each.record.run === run && each.state !== 'prepared');
+  const id = version === null ? name : `${name}:${version}`;
+  if (attempt === undefined || attempt.state === 'preparing') return failureOf(state, id);
+  if (attempt.failure === null) return 'done';
+  const { step, code, subject } = attempt.failure;
+  return failed(id, `${step} ${subject}: ${code}`);
+}
+
+/** What the status says has failed for good since the command. */
+function failureOf(state: State, container: string): RuntimeError | null {
+  const { name } = partsOf(container);
+  const status = state.status.containers[container] ?? state.status.containers[name];
+  if (status?.phase !== 'Failed' || state.status.observedGeneration < state.generation) return null;
+  const condition = status.conditions.find(({ status: is, type }) => (type === 'Degraded' ? is === 'True' : is === 'False'));
+  return failed(container, condition?.message ?? 'it has failed');
+}
+
+function failed(container: string, error: string): RuntimeError {
+  return new RuntimeError('start_container_failed', `${container}: ${error}`, { container, error });
+}
+
+function settled({ status, generation }: State, name: string): Effect {
+  if (status.observedGeneration < generation) return null;
+  const own = Object.entries(status.containers).filter(([key]) => partsOf(key).name === name);
+  const moving = own.some(([, { phase }]) => phase === 'Starting' || phase === 'Stopping');
+  return moving ? null : 'done';
+}

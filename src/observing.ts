@@ -1,0 +1,72 @@
+// Takes what the controllers see into the store, name by name: what did not change makes no patch, and so no work.
+import { isDeepStrictEqual } from 'node:util';
+import type { Draft } from 'immer';
+import type { ObservedPackages } from '../controllers/repositories.ts';
+import type { ObservedAttempt, ObservedCgroup, ObservedMount } from '../state/observed.ts';
+import type { State, Store } from '../state/store.ts';
+
+type Names = Iterable<string> | null;
+
+export interface Observing {
+  /** Packages of these names (null: of all) as the repositories show them now, and the repositories themselves. */
+  packages(seen: ObservedPackages, names: Names): void;
+  /** The whole mount table. */
+  mounts(seen: ReadonlyMap<string, readonly ObservedMount[]>): void;
+  /** One image; null = it is not mounted. */
+  mount(id: string, seen: ObservedMount | null): void;
+  /** The groups of one name; null = there are none. */
+  cgroup(name: string, seen: ObservedCgroup | null): void;
+  attempts(name: string, seen: readonly ObservedAttempt[]): void;
+}
+
+export function createObserving(store: Store): Observing {
+  function replace<K extends 'packages' | 'mounts' | 'attempts'>(
+    draft: Draft<State>,
+    kind: K,
+    name: string,
+    seen: readonly unknown[] | undefined,
+  ): void {
+    const before = store.get().observed[kind].get(name);
+    if (isDeepStrictEqual(before ?? [], seen ?? [])) return;
+    const map = draft.observed[kind] as Map<string, unknown>;
+    if (seen === undefined || seen.length === 0) map.delete(name);
+    else map.set(name, seen);
+  }
+
+  return {
+    packages({ repositories, packages }, names) {
+      const { observed } = store.get();
+      const concerned = new Set(names ?? [...packages.keys(), ...observed.packages.keys()]);
+      store.update((draft) => {
+        for (const name of concerned) replace(draft, 'packages', name, packages.get(name));
+        for (const [id, repository] of repositories) {
+          if (!isDeepStrictEqual(observed.repositories.get(id), repository)) {
+            draft.observed.repositories.set(id, repository as Draft<typeof repository>);
+          }
+        }
+        for (const id of observed.repositories.keys()) if (!repositories.has(id)) draft.observed.repositories.delete(id);
+      });
+    },
+    mounts(seen) {
+      const names = new Set([...seen.keys(), ...store.get().observed.mounts.keys()]);
+      store.update((draft) => {
+        for (const name of names) replace(draft, 'mounts', name, seen.get(name));
+      });
+    },
+    mount(id, seen) {
+      const [name = ''] = id.split(':');
+      const others = (store.get().observed.mounts.get(name) ?? []).filter((mount) => mount.id !== id);
+      store.update((draft) => replace(draft, 'mounts', name, seen === null ? others : [...others, seen]));
+    },
+    cgroup(name, seen) {
+      if (isDeepStrictEqual(store.get().observed.cgroups.get(name) ?? null, seen)) return;
+      store.update((draft) => {
+        if (seen === null) draft.observed.cgroups.delete(name);
+        else draft.observed.cgroups.set(name, seen as Draft<ObservedCgroup>);
+      });
+    },
+    attempts(name, seen) {
+      store.update((draft) => replace(draft, 'attempts', name, seen));
+    },
+  };
+}
