@@ -136,7 +136,7 @@ function forget(attempts: Observed['attempts'], name: string, id: number): Parti
 }
 
 function group(cgroups: Observed['cgroups'], name: string, change: Partial<ObservedCgroup>): Partial<Observed> {
-  const known = cgroups.get(name) ?? { name, groups: new Map<string, string>(), leaves: [], limits: null };
+  const known = cgroups.get(name) ?? { name, groups: new Map<string, string>(), leaves: [], limits: '' };
   return { cgroups: withValue(cgroups, name, { ...known, ...change }) };
 }
 

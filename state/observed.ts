@@ -55,12 +55,12 @@ export interface ObservedMount {
 /** The control groups of one container name. */
 export interface ObservedCgroup {
   readonly name: string;
-  /** Controller -> directory of the name's group, for each hierarchy it is in. */
+  /** Controller -> directory of the name's group, for each hierarchy it is in; `unified` -> that in the v2 tree. */
   readonly groups: ReadonlyMap<string, string>;
   /** Attempt ids that have a leaf below it. */
   readonly leaves: readonly number[];
-  /** Hash of the limits that were last written, as the group's files show them; null when they are not all as asked. */
-  readonly limits: string | null;
+  /** What its files show that is not as in a new group: lines `file value`, sorted. */
+  readonly limits: string;
 }
 
 /** What the reconciler has the launcher remember with an attempt (JSON, at most 4 KiB). */
