@@ -154,7 +154,9 @@ async function steer(socket: Socket): Promise<RemoteReconciler> {
   const queueOf = (name: EventName) => events.get(name) ?? events.set(name, createQueue()).get(name)!;
   const answers = new Map<number, PromiseWithResolvers<unknown>>();
   const greeting = Promise.withResolvers<Pick<RemoteReconciler, 'pid' | 'remembered'>>();
-  const gone = once(socket, 'close');
+  const gone = once(socket, 'close').then(() => {
+    for (const { reject } of answers.values()) reject(new Error('the reconciler has gone'));
+  });
   socket.on('error', () => socket.destroy());
   let calls = 0;
 

@@ -39,13 +39,20 @@ async function furtherCalls(module: string | undefined): Promise<[string, (...va
   return Object.entries(createCalls(launcher)) as [string, (...values: never[]) => unknown][];
 }
 
+/** The fields of a LaunchError beside its message. */
+function refusal(error: unknown): object {
+  if (!(error instanceof LaunchError)) return {};
+  const { step, errno, code, subject } = error;
+  return { step, errno, code, subject };
+}
+
 async function answer(line: string): Promise<void> {
   const { id, call, values } = read(line) as { id: number; call: string; values: never[] };
   try {
     say({ id, result: (await calls.get(call)?.(...values)) ?? null });
   } catch (error) {
     const { message } = error as Error;
-    say({ id, error: error instanceof LaunchError ? { ...error, message } : { message } });
+    say({ id, error: { ...refusal(error), message } });
   }
 }
 
