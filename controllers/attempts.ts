@@ -40,14 +40,7 @@ const unknown: AttemptRecord = {
   stop: null,
 };
 
-const progress = { preparing: 0, prepared: 1, running: 2, exited: 3, failed: 3 } as const;
-
-/**
- * A name's attempts with one more, or with a newer sight of one, oldest first. What was learned earlier never replaces what
- * the launcher said later; of the record the last writer's is right, which is this process.
- */
+/** A name's attempts, oldest first, with one more or with a newer sight of one. */
 export function withAttempt(attempts: readonly ObservedAttempt[], seen: ObservedAttempt): readonly ObservedAttempt[] {
-  const known = attempts.find(({ id }) => id === seen.id);
-  if (known !== undefined && progress[known.state] > progress[seen.state]) return attempts;
   return [...attempts.filter(({ id }) => id !== seen.id), seen].sort((a, b) => a.id - b.id);
 }

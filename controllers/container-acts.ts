@@ -17,7 +17,7 @@ export interface Launcher {
 /** Operations and the descriptors in them, which `close` closes once they are sent. */
 export interface Operations {
   readonly ops: readonly Op[];
-  readonly close: () => void;
+  close(): void;
 }
 
 /** Turns a target into what the launcher executes: both halves of a start. */
@@ -33,11 +33,11 @@ export interface ContainerPorts {
   readonly sandboxes: Sandboxes;
   /** CLOCK_BOOTTIME in ms. */
   now(): number;
-  readonly view: (name: string) => View;
+  view(name: string): View;
   /** An attempt id that was never used: higher than every one that the launcher remembers. */
   nextId(): number;
   /** Takes an attempt into the observed state (attempts.ts: withAttempt). */
-  readonly observe: (attempt: ObservedAttempt) => void;
+  observe(attempt: ObservedAttempt): void;
   /** Takes an attempt out of the observed state. */
   forgotten(name: string, id: number): void;
   /** Keeps in runDir, and in the observed state, that a name has run in this boot; null takes it away. */
@@ -67,6 +67,7 @@ async function prepare(step: Extract<ContainerStep, { op: 'prepare' }>, ports: C
   } finally {
     close();
   }
+  if (seen(ports, step.name, id) !== undefined) return;
   ports.observe({ ...unseen, id, name: step.name, version: step.version, hash, record, preparedAt: ports.now() });
 }
 
@@ -79,15 +80,31 @@ async function go(step: Extract<ContainerStep, { op: 'go' }>, ports: ContainerPo
   const { ops, close } = await ports.sandboxes.go(view, target, attempt);
   const record: AttemptRecord = { ...attempt.record, ...startOf(step, target) };
   try {
-    const started = ports.launcher.go({ id: step.id, after: step.after, record: encodeRecord(record), ops });
-    // Written beside the start, not after it: even the death of the launcher at this instant repeats no run.
-    if (step.after === 0 && !record.autostart) await ports.note(step.name, { run: record.run, exit: null });
-    await started;
+    await started(step, record, ops, ports);
   } finally {
     close();
   }
+  const known = seen(ports, step.name, step.id);
+  if (known?.state !== 'prepared') return;
   const state = step.after === 0 ? { state: 'running' as const, startedAt: ports.now() } : { after: step.after };
-  ports.observe({ ...attempt, record, ...state });
+  ports.observe({ ...known, record, ...state });
+}
+
+async function started(
+  { name, id, after }: Extract<ContainerStep, { op: 'go' }>,
+  record: AttemptRecord,
+  ops: readonly Op[],
+  ports: ContainerPorts,
+): Promise<void> {
+  const { ran } = ports.view(name);
+  const notes = after === 0 && !record.autostart;
+  const start = ports.launcher.go({ id, after, record: encodeRecord(record), ops });
+  // Written beside the start, not after it: even the death of the launcher at this instant repeats no run.
+  const noted = notes ? ports.note(name, { run: record.run, exit: null }) : undefined;
+  const [result] = await Promise.allSettled([start, noted]);
+  if (result.status === 'fulfilled') return;
+  if (notes) await ports.note(name, ran);
+  throw result.reason;
 }
 
 /** The deadline is remembered with the signal, so that a reconciler started anew goes on where this one was. */
@@ -124,16 +141,22 @@ const SIGKILL = 9;
 async function write(
   attempt: ObservedAttempt,
   stop: AttemptRecord['stop'],
-  { launcher, observe, view }: ContainerPorts,
+  ports: ContainerPorts,
   number: number,
 ): Promise<void> {
+  const { launcher } = ports;
   const record = { ...attempt.record, stop };
   const written = launcher.record(attempt.id, encodeRecord(record));
   const sent = launcher.kill(attempt.id, number);
   const results = await Promise.allSettled([written, sent]);
-  const seen = view(attempt.name).attempts.find(({ id }) => id === attempt.id);
-  if (results[0].status === 'fulfilled' && seen !== undefined) observe({ ...seen, record });
+  const known = seen(ports, attempt.name, attempt.id);
+  if (results[0].status === 'fulfilled' && known !== undefined) ports.observe({ ...known, record });
   for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+/** The attempt as it is known by now: while a request was under way, the launcher may have told more about it. */
+function seen(ports: ContainerPorts, name: string, id: number): ObservedAttempt | undefined {
+  return ports.view(name).attempts.find((attempt) => attempt.id === id);
 }
 
 function targetOf({ targets, name }: View, key: string): Target {

@@ -4,7 +4,8 @@
 // A start has two halves: `prepare` makes the sandbox, `go` starts the application in it. A replacement is prepared while
 // the old instance runs; `go` then waits in the launcher for the old one's end, which `signal` asks for last.
 import { createHash } from 'node:crypto';
-import type { Exit, ObservedAttempt, Ran } from '../state/observed.ts';
+import type { ContainerEntry } from '../state/desired.ts';
+import type { Exit, ObservedAttempt, ObservedPackage, Ran } from '../state/observed.ts';
 import type { Step, Target, View } from './controller.ts';
 import { asksForRun, judge, newestDone, type Verdict } from './restart.ts';
 
@@ -116,7 +117,7 @@ function isReplaced({ record }: ObservedAttempt, { entry, replacing }: Target): 
 }
 
 function startVerdict(view: View, target: Target, current: ObservedAttempt | null): Verdict {
-  if (target.package !== null && target.package.manifest.init === undefined && target.entry.init === null) {
+  if (target.package !== null && !hasInit(target.entry, target.package)) {
     return { kind: 'failed', reason: 'StartFailed', message: `${target.package.id} has no init: it is a resource` };
   }
   const last = newestDone(view.attempts);
@@ -126,12 +127,21 @@ function startVerdict(view: View, target: Target, current: ObservedAttempt | nul
   return judge(view, target, madeOf(view, target));
 }
 
+/** A package without one is a resource: there is nothing to run in it, unless the entry names something. */
+function hasInit({ init, run }: ContainerEntry, found: ObservedPackage | null): boolean {
+  return (run?.init ?? init ?? found?.manifest.init ?? null) !== null;
+}
+
 /** Whose sandbox is to be there now: that of a start that is due, or one that `prepare: true` keeps ready. */
 function nextTarget(view: View, target: Target | null, verdict: Verdict | null): Target | null {
   if (target !== null)
     return isDue(view, verdict) || (verdict?.kind === 'backoff' && target.entry.prepare) ? target : null;
   if (view.stopping) return null;
-  return view.targets.find(({ entry }) => entry.state === 'mounted' && entry.prepare) ?? null;
+  return (
+    view.targets.find(
+      ({ entry, package: found }) => entry.state === 'mounted' && entry.prepare && hasInit(entry, found),
+    ) ?? null
+  );
 }
 
 function isDue(view: View, verdict: Verdict | null): verdict is Verdict & { kind: 'start' | 'backoff' } {

@@ -32,6 +32,8 @@ export interface Target {
   /** Exact version, null when nothing that is installed fits. */
   readonly version: string | null;
   readonly package: ObservedPackage | null;
+  /** `sha256:<hex>` that a file must have to be installed for it: the entry's, or that of the file it was resolved to. */
+  readonly digest: string | null;
   readonly resources: readonly Resource[];
   /** Set when no entry asks for it but the package itself (`autostart`): such a target is never started a second time. */
   readonly autostart: 'relaxed' | 'critical' | null;

@@ -154,7 +154,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       }
     });
     repositories = observed.repositories;
-    if (judging && idle && model.autostartPending().length === 0) endJudging();
+    if (judging && model.autostartPending().length === 0) endJudging();
     if (stopping && idle) tellStopped();
   }
 

@@ -9,7 +9,7 @@ export interface InstallStep extends Step {
   readonly repository: string;
   /** `sha256:<hex>` that the file must have, null = any. */
   readonly digest: string | null;
-  /** The version as the entry has it: exact or a requirement, null = any. */
+  /** Exact or a requirement, null = any. */
   readonly version: string | null;
 }
 
@@ -43,7 +43,10 @@ function install(view: View, target: Target, defaultRepository: string | null): 
   if (entry.state === 'absent' || entry.source === null || found !== null) return [];
   const repository = entry.repository ?? defaultRepository;
   const waits = repository === null ? 'there is no repository to install into' : null;
-  const { source, digest, version } = entry;
+  // What the entry was resolved to and has vanished is installed again, and no other version in its place.
+  const { source } = entry;
+  const { digest } = target;
+  const version = target.version ?? entry.version;
   return [{ op: 'install', name: view.name, source, repository: repository ?? '', digest, version, waits }];
 }
 

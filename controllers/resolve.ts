@@ -35,7 +35,11 @@ export function resolve(known: Known): Resolved {
   const named = known.entries.map((entry) => {
     const choice = choose(entry, known);
     if (choice.lock !== null) locks.set(entry.key, choice.lock);
-    return targetOf(known, entry, choice.version, choice.package, { newer: choice.newer, autostart: null });
+    return targetOf(known, entry, choice.version, choice.package, {
+      digest: choice.digest,
+      newer: choice.newer,
+      autostart: null,
+    });
   });
   return { targets: [...named, ...implied(known, named)], locks };
 }
@@ -43,6 +47,7 @@ export function resolve(known: Known): Resolved {
 interface Choice {
   readonly version: string | null;
   readonly package: ObservedPackage | null;
+  readonly digest: string | null;
   readonly newer: string | null;
   /** What is to be locked, null when that is locked already or when there is nothing to lock. */
   readonly lock: Locked | null;
@@ -64,11 +69,12 @@ function choose(entry: ContainerEntry, { packages, lock }: Known): Choice {
   const higher = best !== null && kept !== null && compareVersions(best.version, kept.version) > 0;
   if (kept === null || (higher && entry.update === 'automatic')) {
     const version = best?.version ?? (typeof requirement === 'string' ? requirement : null);
-    return { version, package: best, newer: null, lock: best === null ? null : lockOf(best) };
+    return { version, package: best, digest: entry.digest, newer: null, lock: best === null ? null : lockOf(best) };
   }
   const same = fitting.filter(({ version }) => version === kept.version);
   const found = same.find(({ repository }) => repository === kept.repository) ?? same[0] ?? null;
-  return { version: kept.version, package: found, newer: higher ? best.version : null, lock: null };
+  const digest = entry.digest ?? kept.digest;
+  return { version: kept.version, package: found, digest, newer: higher ? best.version : null, lock: null };
 }
 
 function lockOf({ version, repository, digest }: ObservedPackage): Locked {
@@ -104,7 +110,7 @@ function targetOf(
   entry: ContainerEntry,
   version: string | null,
   found: ObservedPackage | null,
-  rest: Pick<Target, 'newer' | 'autostart'>,
+  rest: Pick<Target, 'digest' | 'newer' | 'autostart'>,
 ): Target {
   const replacing = createHash('sha256')
     .update(`${replacingHash(entry)} ${version ?? ''}`)
@@ -147,6 +153,7 @@ function implied(known: Known, named: readonly Target[]): Target[] {
   );
   const one = (found: ObservedPackage, state: 'running' | 'mounted'): Target =>
     targetOf(known, implicitEntry(found, state), found.version, found, {
+      digest: null,
       newer: null,
       autostart: state === 'running' ? (found.manifest.autostart ?? null) : null,
     });

@@ -1,0 +1,119 @@
+// What must be true when nothing is left to do: an independent reading of the document, beside the planners' own.
+import type { ContainerEntry } from '../../state/desired.ts';
+import { replacingHash } from '../../state/desired.ts';
+import { matches, parseRequirement } from '../../state/version.ts';
+import type { Host } from './host.ts';
+import { isLive, type World } from './world.ts';
+
+/** Looks at a device on which nothing has failed for a while. */
+export function checkConverged(world: World, host: Host): void {
+  const outcome = host.reconciler.outcome();
+  if (outcome === 'moving') return world.breach(`it is still moving: ${reasons(world, host)}`);
+  const names = new Set([...world.desired.containers.values()].map(({ name }) => name));
+  for (const name of names) checkName(world, host, name);
+  const { attempts, mounts, cgroups, packages } = world.observed;
+  for (const [name, all] of attempts) {
+    if (outcome === 'converged' && all.filter(isLive).length > 1)
+      world.breach(`${name} has more than one live attempt at rest`);
+    if (all.length > 2) world.breach(`${name} has ${all.length} attempts at rest`);
+  }
+  for (const [name, { leaves }] of cgroups) {
+    const live = new Set(
+      attempts
+        .get(name)
+        ?.filter(isLive)
+        .map(({ id }) => id),
+    );
+    for (const id of leaves) if (!live.has(id)) world.breach(`the leaf of attempt ${id} of ${name} is left`);
+  }
+  for (const [name, all] of mounts) {
+    for (const { id, version } of all) if (!isWanted(world, name, version)) world.breach(`${id} is left mounted`);
+  }
+  for (const entry of world.desired.containers.values()) {
+    if (entry.state !== 'absent' || entry.version === null || !/^\d/.test(entry.version)) continue;
+    const kept = [...world.desired.containers.values()].some(
+      ({ name, state, key }) =>
+        name === entry.name && state !== 'absent' && (world.lock.get(key)?.version ?? '') === entry.version,
+    );
+    const found = packages.get(entry.name)?.some(({ version }) => version === entry.version);
+    if (found === true && !kept) world.breach(`${entry.key} ${entry.version} should be absent and is installed`);
+  }
+  const status = host.store.get().status;
+  if (outcome === 'converged' && status.observedGeneration !== world.generation)
+    world.breach('the status is of an older generation');
+}
+
+function checkName(world: World, host: Host, name: string): void {
+  const entry = [...world.desired.containers.values()].find((each) => each.name === name && each.state === 'running');
+  const running = world.observed.attempts.get(name)?.find(({ state }) => state === 'running');
+  if (entry === undefined) {
+    if (running !== undefined && !running.record.autostart) world.breach(`${name} runs and nothing asks for it`);
+    return;
+  }
+  const version = world.lock.get(entry.key)?.version;
+  const right = running !== undefined && running.version === version && running.record.stop === null;
+  if (right && fits(entry, version)) return checkEntry(world, host, entry);
+  if (isExcused(world, host, entry, running !== undefined)) return;
+  const what = running === undefined ? 'nothing runs' : `${running.version} runs`;
+  world.breach(
+    `${name} should run (${String(entry.version)}, locked ${String(version)}) and ${what}: ${reasons(world, host)}`,
+  );
+}
+
+/** What runs was made for the entry as it is now. */
+function checkEntry(world: World, host: Host, entry: ContainerEntry): void {
+  const running = world.observed.attempts.get(entry.name)?.find(({ state }) => state === 'running');
+  const target = host.reconciler.view(entry.name).targets.find(({ key }) => key === entry.key);
+  const same = running?.record.entry === target?.replacing;
+  if (same || isExcused(world, host, entry, true)) return;
+  world.breach(`${entry.name} runs with an older entry than ${replacingHash(entry).slice(0, 8)}`);
+}
+
+function fits({ version }: ContainerEntry, running: string | undefined): boolean {
+  if (version === null || running === undefined) return true;
+  return /^\d+\.\d+\.\d+$/.test(version) ? version === running : matches(parseRequirement(version), running);
+}
+
+/** What keeps a container from running, or from being replaced, and is no fault of the runtime. */
+function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolean): boolean {
+  const { packages, attempts, ran } = world.observed;
+  const version = world.lock.get(entry.key)?.version ?? entry.version;
+  const own = packages.get(entry.name)?.find((found) => found.version === version);
+  if (own === undefined) return true;
+  if (
+    own.manifest.mounts !== undefined &&
+    packages.get('data')?.some((found) => found.version.startsWith('1.')) !== true
+  )
+    return true;
+  const down = [...entry.dependsOn.keys()].some(
+    (name) => attempts.get(name)?.some(({ state }) => state === 'running') !== true,
+  );
+  if (down) return true;
+  if (runs) return host.reconciler.view(entry.name).missingPackages.length > 0;
+  const last = attempts.get(entry.name)?.findLast(({ state }) => state === 'exited' || state === 'failed');
+  if (last?.failure?.code === 'ENOENT') return true;
+  const exit = last?.exit ?? ran.get(entry.name)?.exit ?? null;
+  const { policy, limit } = entry.restart;
+  if (limit > 0 && (last?.record.restarts ?? 0) >= limit) return true;
+  if (policy === 'never') return last !== undefined || ran.has(entry.name);
+  return policy === 'on-failure' && exit !== null && 'code' in exit && exit.code === 0;
+}
+
+function isWanted(world: World, name: string, version: string): boolean {
+  const { desired } = world;
+  const { attempts } = world.observed;
+  if (name === 'data') return true;
+  const live =
+    attempts.get(name)?.some((all) => all.version === version && (isLive(all) || all.record.autostart)) === true;
+  const asked = [...desired.containers.values()].some(
+    (entry) => entry.name === name && (entry.state === 'running' || entry.state === 'mounted') && fits(entry, version),
+  );
+  return live || asked || [...desired.repositories.values()].some(({ mountOnStart }) => mountOnStart);
+}
+
+function reasons({ desired }: World, host: Host): string {
+  const lines = [...desired.containers.values()].flatMap(({ name }) =>
+    host.reconciler.explain(name).map((line) => `${name}: ${line}`),
+  );
+  return lines.join('; ');
+}

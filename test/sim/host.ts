@@ -1,0 +1,228 @@
+// One life of the reconciler on the simulated device: its store, the real loop, model and planners, and acts on the device.
+import { withAttempt } from '../../controllers/attempts.ts';
+import { planCgroups } from '../../controllers/cgroups-plan.ts';
+import { act, type ContainerPorts, type Sandboxes } from '../../controllers/container-acts.ts';
+import { madeOf, plan as planContainers, type ContainerStep } from '../../controllers/containers.ts';
+import type { Step, View } from '../../controllers/controller.ts';
+import type { AnyStep } from '../../controllers/effect.ts';
+import { TerminalError } from '../../controllers/failure.ts';
+import { planMounts } from '../../controllers/mounts-plan.ts';
+import { createReconciler, type Part, type Reconciler } from '../../controllers/reconciler.ts';
+import { planRepositories, type InstallStep } from '../../controllers/repositories-plan.ts';
+import type { Observed, ObservedAttempt } from '../../state/observed.ts';
+import { createStore, emptyState, type State, type Store } from '../../state/store.ts';
+import { matches, parseRequirement } from '../../state/version.ts';
+import { packageAt } from './catalog.ts';
+import type { SimulatedLauncher } from './launcher.ts';
+import { hierarchies, type World } from './world.ts';
+
+export interface Host {
+  readonly store: Store;
+  readonly reconciler: Reconciler;
+  /** Has what is true of a name noticed, as an event would. */
+  notice(name: string): void;
+  /** Takes over the document, the lock and the generation. */
+  reload(): void;
+  /** Names that could not be taken down, once the runtime has gone down. */
+  stopped: readonly string[] | null;
+  /** Ends this life in an instant: nothing that is under way is heard of again. */
+  crash(): void;
+}
+
+/** Starts a reconciler: it is told what the launcher remembers, observes everything, and begins. */
+export function startHost(world: World, simulated: SimulatedLauncher): Host {
+  const { time, random } = world;
+  const store = createStore(initialState(world));
+  let alive = true;
+  let nextId = 0;
+
+  const { launcher, disconnect } = simulated.connect((attempt) => {
+    nextId = Math.max(nextId, attempt.id);
+    observeAttempt(attempt);
+  });
+
+  function observeAttempt(attempt: ObservedAttempt): void {
+    if (!alive) return;
+    store.update(({ observed }) => {
+      const attempts = observed.attempts as Map<string, readonly ObservedAttempt[]>;
+      attempts.set(attempt.name, withAttempt(attempts.get(attempt.name) ?? [], attempt));
+    });
+  }
+
+  function copy(name: string, kinds: readonly (keyof Observed)[]): void {
+    if (!alive) return;
+    store.update(({ observed }) => {
+      for (const kind of kinds) {
+        const map = observed[kind] as Map<string, unknown>;
+        const truth = world.observed[kind].get(name);
+        if (truth === undefined) map.delete(name);
+        else if (map.get(name) !== truth) map.set(name, truth);
+      }
+    });
+  }
+
+  /** An effect on the device, and the observation of it: in between anything may happen. */
+  async function perform(step: AnyStep, kind: keyof Observed): Promise<void> {
+    await pause();
+    if (random.chance(world.faults.error)) throw failure(step);
+    if (step.op === 'install' && !holdsAsked(step))
+      throw new TerminalError('WrongPackage', `${step.source} is another version`);
+    world.perform(step, reconciler.view(step.name));
+    await pause();
+    if (random.chance(world.faults.error)) {
+      copy(step.name, [kind]);
+      throw failure(step);
+    }
+    copy(step.name, [kind]);
+  }
+
+  async function pause(): Promise<void> {
+    await time.sleep(random.chance(world.faults.delay) ? 3000 : random.pick([0, 0.2, 1]));
+    if (!alive) await new Promise(() => undefined);
+  }
+
+  function failure(step: Step): Error {
+    const message = `${step.op} of ${step.name} fails`;
+    return random.chance(0.1) ? new TerminalError('BadImage', message) : new Error(message);
+  }
+
+  const sandboxes: Sandboxes = {
+    hash: (view, target) => `${madeOf(view, target) ?? ''} ${world.host}`,
+    async prepare(view, target, id) {
+      const hash = `${madeOf(view, target) ?? ''} ${world.host}`;
+      const known = world.observed.cgroups.get(view.name);
+      const groups = known ?? {
+        name: view.name,
+        groups: new Map([['memory', `/${view.name}`]]),
+        leaves: [],
+        limits: '',
+      };
+      const next = { ...groups, leaves: [...groups.leaves, id] };
+      world.observed = { ...world.observed, cgroups: new Map(world.observed.cgroups).set(view.name, next) };
+      copy(view.name, ['cgroups']);
+      await pause();
+      if (random.chance(world.faults.error)) throw new Error(`the sandbox of ${target.key} cannot be described`);
+      return { hash, ops: [], close: () => undefined };
+    },
+    async go() {
+      await pause();
+      return { ops: [], close: () => undefined };
+    },
+  };
+
+  const ports: ContainerPorts = {
+    launcher,
+    sandboxes,
+    now: () => time.now(),
+    view: (name) => reconciler.view(name),
+    nextId: () => (nextId = world.fresh()),
+    observe: observeAttempt,
+    forgotten(name, id) {
+      if (!alive) return;
+      store.update(({ observed }) => {
+        const attempts = observed.attempts as Map<string, readonly ObservedAttempt[]>;
+        const rest = (attempts.get(name) ?? []).filter((attempt) => attempt.id !== id);
+        if (rest.length === 0) attempts.delete(name);
+        else attempts.set(name, rest);
+      });
+    },
+    note(name, ran) {
+      const next = new Map(world.observed.ran);
+      if (ran === null) next.delete(name);
+      else next.set(name, ran);
+      world.observed = { ...world.observed, ran: next };
+      copy(name, ['ran']);
+    },
+  };
+
+  const parts: Part[] = [
+    part(
+      (view) => planRepositories(view, 'system'),
+      (step) => perform(step, 'packages'),
+    ),
+    part(planMounts, (step) => perform(step, 'mounts')),
+    part(
+      (view) => planCgroups(view, hierarchies),
+      (step) => perform(step, 'cgroups'),
+    ),
+    part(planContainers, async (step: ContainerStep) => {
+      await pause();
+      if (random.chance(world.faults.error)) throw failure(step);
+      await act(step, ports);
+    }),
+  ];
+
+  const reconciler = createReconciler({
+    store,
+    clock: {
+      now: () => time.now(),
+      setDeadline(at) {
+        const set = ++deadlines;
+        if (at !== null) time.after(Math.max(0, at - time.now()), () => alive && set === deadlines && reconciler.due());
+      },
+    },
+    random,
+    defer: (task) => time.after(0, () => alive && task()),
+    parts: parts.map((each) => ({
+      plan: each.plan,
+      async act(step, signal) {
+        world.acts += 1;
+        world.acted.add(step.name);
+        world.log(`${step.op} ${describe(step)}`);
+        await each.act(step, signal);
+      },
+    })),
+    setLock(key, locked) {
+      world.lock.set(key, locked);
+      store.update(({ lock }) => void (lock as Map<string, unknown>).set(key, locked));
+    },
+    autostart: !world.judged,
+    autostartDone: () => void (world.judged = true),
+    wallClock: (boot) => new Date(boot).toISOString(),
+    critical: () => undefined,
+    acted: (step, failed) => failed !== null && world.log(`  ${step.op} of ${step.name} failed: ${failed.message}`),
+    stopped: (left) => void (host.stopped = left),
+  });
+  let deadlines = 0;
+
+  const host: Host = {
+    store,
+    reconciler,
+    stopped: null,
+    notice: (name) => copy(name, ['packages', 'mounts', 'cgroups', 'ran']),
+    reload() {
+      store.update((draft) => {
+        Object.assign(draft, { desired: world.desired, generation: world.generation, lock: new Map(world.lock) });
+      });
+    },
+    crash() {
+      alive = false;
+      disconnect();
+      reconciler.close();
+    },
+  };
+  reconciler.start();
+  if (world.stopping) reconciler.stop();
+  return host;
+}
+
+function initialState(world: World): State {
+  const { desired, generation, observed } = world;
+  return { ...emptyState(), desired, generation, lock: new Map(world.lock), observed };
+}
+
+function holdsAsked({ source, version }: InstallStep): boolean {
+  return (
+    version === null ||
+    matches(parseRequirement(/^\d/.test(version) ? `=${version}` : version), packageAt(source, 0).version)
+  );
+}
+
+function part<S extends Step>(plan: (view: View) => S[], perform: (step: S) => Promise<void>): Part {
+  return { plan, act: (step) => perform(step as S) };
+}
+
+function describe(step: Step): string {
+  const { id, key, after, version, waits: _, ...rest } = { id: '', key: '', after: 0, version: '', ...step };
+  return [rest.name, id, key, version, after === 0 ? '' : `after ${after}`].filter((text) => text !== '').join(' ');
+}

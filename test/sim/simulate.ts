@@ -1,0 +1,150 @@
+// One run of the simulation: a seed decides the document, everything that happens, and every failure.
+import { names, randomDocument, versions } from './catalog.ts';
+import { checkConverged } from './convergence.ts';
+import { drift, edit } from './events.ts';
+import { startHost, type Host } from './host.ts';
+import { checkDevice } from './invariants.ts';
+import { createLauncher, type SimulatedLauncher } from './launcher.ts';
+import { createRandom } from './random.ts';
+import { createTime } from './time.ts';
+import { createWorld, drop, type World } from './world.ts';
+
+export interface Outcome {
+  readonly seed: number;
+  /** Which invariant broke, null when all held. */
+  readonly broken: string | null;
+  readonly trace: readonly string[];
+  readonly acts: number;
+}
+
+/** What may happen between the first fault and the last. */
+const CALM = { error: 0, delay: 0, lost: 0 };
+const MINUTES = 60_000;
+
+interface Run {
+  readonly world: World;
+  readonly launcher: SimulatedLauncher;
+  host: Host;
+}
+
+/** Runs one seed. The same seed gives the same trace, to the last line. */
+export async function simulate(seed: number): Promise<Outcome> {
+  const random = createRandom(seed);
+  const time = createTime();
+  const world = createWorld(random, time);
+  const launcher = createLauncher(world);
+  for (const name of names) for (const version of versions) if (random.chance(0.5)) drop(world, name, version);
+  world.desired = randomDocument(random);
+  world.log(
+    `document: ${JSON.stringify(world.desired, (_key, value: unknown) => (value instanceof Map ? [...value] : value))}`,
+  );
+  const run: Run = { world, launcher, host: startHost(world, launcher) };
+  try {
+    await trouble(run);
+    await calm(run);
+    await oneMoreEdit(run);
+    if (random.chance(0.5)) await goDown(run);
+  } catch (error) {
+    world.breach(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  } finally {
+    run.host.crash();
+  }
+  return { seed, broken: world.broken, trace: world.trace, acts: world.acts };
+}
+
+/** Edits, drift, failures and deaths, some of them while the one before is still being worked on. */
+async function trouble(run: Run): Promise<void> {
+  const { world } = run;
+  const { random, time, faults } = world;
+  Object.assign(faults, random.chance(0.3) ? CALM : { error: 0.1, delay: 0.05, lost: 0.2 });
+  for (let left = random.between(3, 10); left > 0; left -= 1) {
+    await until(run, time.now() + random.pick([0, 1, 3, 10, 100, 1000]));
+    await happen(run);
+  }
+}
+
+async function happen(run: Run): Promise<void> {
+  const { world, launcher } = run;
+  const { random } = world;
+  const what = random();
+  if (what < 0.45) {
+    edit(world);
+    run.host.reload();
+  } else if (what < 0.8) {
+    const name = drift(world, launcher);
+    if (name !== null && !random.chance(world.faults.lost)) run.host.notice(name);
+  } else if (what < 0.95) {
+    world.log('the reconciler is killed');
+    await revive(run);
+  } else {
+    world.log('the launcher is killed');
+    launcher.die();
+    world.judged = false;
+    await revive(run);
+  }
+}
+
+/** What was on its way to the launcher arrives before the next reconciler is told anything. */
+async function revive(run: Run): Promise<void> {
+  run.host.crash();
+  await until(run, run.world.time.now() + run.world.random.pick([1, 30]));
+  run.host = startHost(run.world, run.launcher);
+}
+
+/** Nothing fails any more, and what went unnoticed is looked for: it converges within a bounded number of steps. */
+async function calm(run: Run): Promise<void> {
+  const { world } = run;
+  Object.assign(world.faults, CALM);
+  world.sick = false;
+  world.log('calm');
+  for (const name of names) run.host.notice(name);
+  run.host.reconciler.look(names);
+  await settle(run, 300);
+}
+
+async function settle(run: Run, most: number): Promise<void> {
+  const { world } = run;
+  const before = world.acts;
+  const end = world.time.now() + 10 * MINUTES;
+  while (world.broken === null && (await step(run, end)));
+  if (world.acts - before > most) world.breach(`it took ${world.acts - before} steps to converge`);
+  if (world.broken === null) checkConverged(world, run.host);
+}
+
+/** An edit of one entry makes steps for that name and for what it needs, and for no other. */
+async function oneMoreEdit(run: Run): Promise<void> {
+  const { world, host } = run;
+  if (world.broken !== null || host.reconciler.outcome() !== 'converged') return;
+  world.acted.clear();
+  const concerned = new Set([...edit(world), 'data']);
+  host.reload();
+  await settle(run, 60);
+  const others = [...world.acted].filter((name) => !concerned.has(name));
+  if (others.length > 0) world.breach(`an edit of ${[...concerned].join(' or ')} made steps for ${others.join(', ')}`);
+}
+
+/** Everything is stopped, and nothing but files is left. */
+async function goDown(run: Run): Promise<void> {
+  const { world } = run;
+  if (world.broken !== null) return;
+  world.log('the runtime is told to go down');
+  world.stopping = true;
+  run.host.reconciler.stop();
+  const end = world.time.now() + MINUTES;
+  while (world.broken === null && run.host.stopped === null && (await step(run, end)));
+  const { mounts, cgroups, attempts } = world.observed;
+  const running = [...attempts.values()].flat().filter(({ state }) => state !== 'exited' && state !== 'failed');
+  const left = [...mounts.keys(), ...cgroups.keys(), ...running.map(({ name }) => name)];
+  if (run.host.stopped === null || left.length > 0) world.breach(`going down leaves ${left.join(', ')}`);
+}
+
+async function until(run: Run, end: number): Promise<void> {
+  while (run.world.broken === null && (await step(run, end)));
+}
+
+async function step({ world }: Run, end: number): Promise<boolean> {
+  const before = world.observed;
+  const more = await world.time.step(end);
+  if (world.observed !== before) checkDevice(world);
+  return more;
+}

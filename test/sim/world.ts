@@ -1,0 +1,158 @@
+// The simulated device: what is true about packages, mounts, groups and runDir, whatever the reconciler has observed of it.
+import type { AnyStep, Circumstances } from '../../controllers/effect.ts';
+import { effect } from '../../controllers/effect.ts';
+import type { Hierarchies } from '../../controllers/cgroup-hierarchies.ts';
+import { limitsOf, summaryOf } from '../../controllers/cgroup-limits.ts';
+import type { View } from '../../controllers/controller.ts';
+import { emptyDesired, type ContainerEntry, type Desired } from '../../state/desired.ts';
+import type { Observed, ObservedAttempt, ObservedPackage } from '../../state/observed.ts';
+import { emptyState, type Locked } from '../../state/store.ts';
+import { names, packageAt, packageOf } from './catalog.ts';
+import type { Random } from './random.ts';
+import type { Time } from './time.ts';
+
+export const hierarchies: Hierarchies = {
+  legacy: new Map([['memory', '/sys/fs/cgroup/memory']]),
+  unified: null,
+  unifiedControllers: new Set(),
+  pageSize: 4096,
+};
+
+export interface Faults {
+  /** Probability that an act fails, takes long, and that what the outside does goes unnoticed. */
+  error: number;
+  delay: number;
+  lost: number;
+}
+
+export interface World {
+  readonly random: Random;
+  readonly time: Time;
+  readonly trace: string[];
+  readonly faults: Faults;
+  /** The truth. */
+  observed: Observed;
+  desired: Desired;
+  generation: number;
+  lock: Map<string, Locked>;
+  /** The launcher's global record: autostart has been judged. */
+  judged: boolean;
+  /** What a host path leads to: a sandbox made before it changed is not to be used. */
+  host: number;
+  /** Containers whose application ends by itself. */
+  sick: boolean;
+  /** How often something has happened that allows a name's instance to be replaced or repeated. */
+  readonly demands: Map<string, number>;
+  /** The runtime was told to go down. */
+  stopping: boolean;
+  acts: number;
+  readonly acted: Set<string>;
+  /** The first invariant that was found broken, null as long as all hold. */
+  broken: string | null;
+  /** `NAME RUN` of everything that was asked to run. */
+  readonly noted: Set<string>;
+  breach(text: string): void;
+  fresh(): number;
+  log(text: string): void;
+  /** Makes a step's effect true, after checking that it may be done. */
+  perform(step: AnyStep, view: View): void;
+  demand(name: string): void;
+  entry(name: string): ContainerEntry | undefined;
+}
+
+/** A device with no document and nothing installed. */
+export function createWorld(random: Random, time: Time): World {
+  let last = 0;
+  const world: World = {
+    random,
+    time,
+    trace: [],
+    faults: { error: 0, delay: 0, lost: 0 },
+    observed: emptyState().observed,
+    desired: emptyDesired,
+    generation: 1,
+    lock: new Map(),
+    judged: false,
+    host: 1,
+    sick: true,
+    demands: new Map(),
+    stopping: false,
+    acts: 0,
+    acted: new Set(),
+    broken: null,
+    noted: new Set(),
+    breach(text) {
+      world.log(`BROKEN: ${text}`);
+      world.broken ??= text;
+    },
+    fresh: () => ++last,
+    log: (text) => void world.trace.push(`${time.now().toFixed(1).padStart(9)} ${text}`),
+    perform(step, view) {
+      checkUse(world, step);
+      world.observed = effect(world.observed, step, circumstances(world, view));
+    },
+    demand: (name) => void world.demands.set(name, (world.demands.get(name) ?? 0) + 1),
+    entry: (name) =>
+      [...world.desired.containers.values()].find((each) => each.name === name && each.state === 'running') ??
+      world.desired.containers.get(name),
+  };
+  return world;
+}
+
+function circumstances(world: World, view: View): Circumstances {
+  return {
+    view,
+    fresh: world.fresh,
+    packageAt: (source) => packageAt(source, world.fresh()),
+    digestOf: () => 'sha256:00',
+    limits: (section) => summaryOf(limitsOf(section, hierarchies).limits),
+  };
+}
+
+/** Nothing is torn down that is in use, and nothing that was not asked for is deleted. */
+function checkUse({ observed, desired, breach }: World, step: AnyStep): void {
+  const live = [...observed.attempts.values()].flat().filter(isLive);
+  if (step.op === 'umount') {
+    const user = live.find(
+      ({ name, version, record }) => `${name}:${version}` === step.id || record.uses.includes(step.id),
+    );
+    if (user !== undefined) breach(`${step.id} is unmounted while attempt ${user.id} of ${user.name} uses it`);
+  }
+  if (step.op === 'uninstall') {
+    const asked = [...desired.containers.values()].some(({ name, state }) => name === step.name && state === 'absent');
+    if (!asked) breach(`${step.id} is deleted and no entry says absent`);
+    const mounted = observed.mounts.get(step.name)?.some(({ id }) => id === step.id);
+    if (mounted === true) breach(`${step.id} is deleted while its image is mounted`);
+  }
+  if (step.op === 'remove-leaf' && live.some(({ id }) => id === step.attempt)) {
+    breach(`the leaf of attempt ${step.attempt} is removed while it lives`);
+  }
+  const leaves = step.op === 'remove-group' ? (observed.cgroups.get(step.name)?.leaves ?? []) : [];
+  if (leaves.length > 0) breach(`the group of ${step.name} is removed with leaf ${leaves.join(', ')} in it`);
+}
+
+/** Whether an attempt still has a process. */
+export function isLive({ state }: ObservedAttempt): boolean {
+  return state === 'preparing' || state === 'prepared' || state === 'running';
+}
+
+/** Puts a package file into the repository, from outside; an older file of the same version is replaced. */
+export function drop(world: World, name: string, version: string): void {
+  const others = (world.observed.packages.get(name) ?? []).filter((each) => each.version !== version);
+  setPackages(world, name, [...others, packageOf(name, version, world.fresh())]);
+}
+
+/** Sets the files of a name, highest version first. */
+export function setPackages(world: World, name: string, packages: readonly ObservedPackage[]): void {
+  const next = new Map(world.observed.packages);
+  if (packages.length === 0) next.delete(name);
+  else
+    next.set(
+      name,
+      [...packages].sort((a, b) => (a.version < b.version ? 1 : -1)),
+    );
+  world.observed = { ...world.observed, packages: next };
+  const entry = world.entry(name);
+  if (entry === undefined || entry.update === 'automatic') world.demand(name);
+  for (const each of names) if (!world.desired.containers.has(each)) world.demand(each);
+}
