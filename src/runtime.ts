@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Command } from '../state/commands.ts';
+import type { Summary } from '../state/generations.ts';
 import type { State } from '../state/store.ts';
 
 /** How long a patch lasts: in the document, or until the boot ends. */
@@ -23,15 +24,6 @@ export interface LogLine {
   readonly time: number;
   readonly stream: 'stdout' | 'stderr';
   readonly line: string;
-}
-
-/** A stored generation of the document. `time` is RFC 3339, UTC. */
-export interface GenerationSummary {
-  readonly generation: number;
-  readonly time: string;
-  readonly origin: string;
-  readonly runtime: string;
-  readonly inForce: boolean;
 }
 
 /** Failures that a console answers with; `reason` is the snake_case name of the protocol's error. */
@@ -62,8 +54,8 @@ export interface Runtime {
   plan(text: string | null): Promise<readonly { op: string; name: string; text: string; waits: string | null }[]>;
   /** Resolves when `generation` (or a later one) has converged or failed for good, or after `timeout` ms. */
   wait(options: { generation: number; timeout: number }): Promise<'converged' | 'failed' | 'timeout'>;
-  /** The stored generations, newest first. */
-  history(): Promise<readonly GenerationSummary[]>;
+  /** The stored generations of the document, oldest first. */
+  history(): Promise<readonly Summary[]>;
   /** Streams a package of `size` bytes into a repository; gives name:version. */
   install(
     repository: string,

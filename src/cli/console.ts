@@ -31,12 +31,17 @@ export async function withConsole<T>(
       throw new Failure(error.message, { code: exitCodes.noDaemon, hint });
     }
     if (error instanceof ConsoleError) {
-      throw new Failure(error.message, { hint: hints[error.reason] ?? null });
+      throw new Failure(place(error) + error.message, { hint: hints[error.reason] ?? null });
     }
     throw error;
   } finally {
     client?.close();
   }
+}
+
+/** Where in the document an error is. */
+function place({ detail: { line, column } }: ConsoleError): string {
+  return typeof line === 'number' && typeof column === 'number' && line > 0 ? `line ${line}, column ${column}: ` : '';
 }
 
 const hints: Readonly<Record<string, string>> = {

@@ -9,8 +9,8 @@ export async function history({ output, ...options }: ConsoleOptions & { readonl
     process.stdout.write(await render(generations, output));
     return;
   }
-  const rows = generations.map(({ generation, time, origin, runtime, inForce }) =>
-    [`${generation}${inForce ? ' *' : ''}`, time, origin, runtime].map(printable),
+  const rows = generations.map(({ generation, time, kind, origin, runtime, inForce }) =>
+    [`${generation}${inForce ? ' *' : ''}`, time, kind, origin, runtime].map(printable),
   );
-  process.stdout.write(table([['GENERATION', 'TIME', 'ORIGIN', 'RUNTIME'], ...rows]));
+  process.stdout.write(table([['GENERATION', 'TIME', 'KIND', 'ORIGIN', 'RUNTIME'], ...rows]));
 }

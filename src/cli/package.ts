@@ -1,40 +1,25 @@
-// northstate inspect: a package file, without a daemon.
-import { manifestForInspect } from '../npk/manifest-json.ts';
-import { readPackage, type Package } from '../npk/package.ts';
-import { printable, render, table, type Format } from './output.ts';
+// northstate pack and inspect: package files, without a daemon.
+import { inspect as inspectPackage, inspectJson, inspectShort, inspectText } from '../npk/inspect.ts';
+import { pack as packPackage, type PackOptions } from '../npk/pack.ts';
+import { printable, render, type Format } from './output.ts';
+
+/** Makes a package and prints its path; says on stderr what of the older dialect its manifest uses. */
+export async function pack(options: PackOptions): Promise<void> {
+  const { path, deprecations } = await packPackage(options);
+  for (const deprecation of deprecations) process.stderr.write(`northstate: ${printable(deprecation)}\n`);
+  process.stdout.write(`${path}\n`);
+}
 
 export interface InspectOptions {
   readonly output: Format;
+  readonly short?: boolean;
 }
 
-/** Prints what a package is: its format, image and manifest. */
-export async function inspect(file: string, { output }: InspectOptions): Promise<void> {
-  const found = await readPackage(file);
-  process.stdout.write(output === 'table' ? await forPeople(found) : await render(asObject(found), output));
-}
-
-async function forPeople({
-  path,
-  name,
-  version,
-  format,
-  image,
-  signed,
-  deprecations,
-  manifest,
-}: Package): Promise<string> {
-  const rows = [
-    ['FILE', path],
-    ['CONTAINER', `${name}:${version}`],
-    ['FORMAT', format],
-    ['SIGNED', signed ? 'yes' : 'no'],
-    ['IMAGE', `${image.type}, ${image.compression}, ${image.size} bytes at ${image.offset}`],
-    ...deprecations.map((deprecation) => ['DEPRECATED', deprecation]),
-  ];
-  const facts = table(rows.map((row) => row.map(printable)));
-  return `${facts}\n${await render(JSON.parse(JSON.stringify(manifestForInspect(manifest))), 'yaml')}`;
-}
-
-function asObject({ manifest, ...others }: Package): unknown {
-  return JSON.parse(JSON.stringify({ ...others, manifest: manifestForInspect(manifest) }));
+/** Prints what a package is: its format, manifest, signature and image. */
+export async function inspect(file: string, { output, short }: InspectOptions): Promise<void> {
+  const found = await inspectPackage(file);
+  if (short === true) process.stdout.write(`${inspectShort(found)}\n`);
+  else if (output === 'table') process.stdout.write(inspectText(found));
+  // Through JSON, so that YAML gets the 64-bit numbers that JSON.stringify writes as they are.
+  else process.stdout.write(await render(inspectJson(found), output));
 }

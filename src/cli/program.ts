@@ -158,9 +158,30 @@ function addPackages(program: Command): void {
     .action(async (name: string, options: PatchOptions & { wipe?: boolean }) =>
       (await import('./control.ts')).uninstall(name, options),
     );
+  example(program.command('pack'), 'northstate pack --manifest manifest.yaml --root rootfs --out .')
+    .description('make a package')
+    .requiredOption('--manifest <file>', 'the manifest: YAML, JSON or TOML')
+    .option('--root <dir>', 'what the image holds (default: mount points only)')
+    .requiredOption('--out <path>', 'the file to write, or a directory for NAME-VERSION.npk')
+    .addOption(new Option('--fs <type>', 'file system of the image').choices(['squashfs', 'erofs']).default('squashfs'))
+    .addOption(
+      new Option('--compression <name>', 'of the image (default: gzip for squashfs, none for erofs)').choices([
+        'none',
+        'gzip',
+        'lzo',
+        'xz',
+        'zstd',
+        'lz4',
+      ]),
+    )
+    .option('--block-size <bytes>', 'of a squashfs image', wholeNumber)
+    .action(async (options: Parameters<typeof import('./package.ts').pack>[0]) =>
+      (await import('./package.ts')).pack(options),
+    );
   example(program.command('inspect'), 'northstate inspect hello-world-1.0.0.npk')
     .description('show what a package file is')
     .argument('<file>', 'an NPK')
+    .option('-s, --short', 'one line')
     .addOption(format())
     .action(async (file: string, options: import('./package.ts').InspectOptions) =>
       (await import('./package.ts')).inspect(file, options),

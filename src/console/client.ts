@@ -3,7 +3,7 @@ import { createConnection, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Status } from '../../state/status.ts';
-import type { GenerationSummary, LogLine } from '../runtime.ts';
+import type { LogLine } from '../runtime.ts';
 import { protocolVersion, socketPath } from './address.ts';
 import { drained } from './outbox.ts';
 import type { Bodies } from './protocol.ts';
@@ -46,6 +46,17 @@ export interface Description {
   readonly steps: readonly PlannedStep[];
 }
 
+/** A stored generation of the document. `time` is RFC 3339, UTC. */
+export interface StoredGeneration {
+  readonly generation: number;
+  readonly kind: string;
+  readonly origin: string;
+  readonly time: string;
+  readonly schema: string;
+  readonly runtime: string;
+  readonly inForce: boolean;
+}
+
 interface ForContainer {
   readonly container: string;
 }
@@ -73,7 +84,7 @@ export interface Answers {
   readonly describe: Description;
   readonly logs: ForName;
   readonly wait: { readonly result: 'converged' | 'failed' | 'timeout' };
-  readonly history: { readonly generations: readonly GenerationSummary[] };
+  readonly history: { readonly generations: readonly StoredGeneration[] };
   readonly stop: ForName;
   readonly restart: ForName;
   readonly update: ForName;

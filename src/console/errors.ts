@@ -1,4 +1,5 @@
 // Errors as the console answers with them: an object under the error's name.
+import { DocumentConflict, DocumentRefused } from '../../state/documents.ts';
 import { RuntimeError } from '../runtime.ts';
 
 /** Northstar's errors. Its clients know no others, so anything else is `unexpected` to them. */
@@ -24,8 +25,12 @@ export function northstarError(error: unknown): Readonly<Record<string, unknown>
   return error instanceof RuntimeError && northstars.has(error.reason) ? namedError(error) : unexpected(error);
 }
 
-/** The error of a request that is ours: Northstar's detail, and always a `message` for people. */
+/** The error of a request that is ours: always with a `message` for people. */
 export function ourError(error: unknown): Readonly<Record<string, unknown>> {
+  if (error instanceof DocumentRefused) return { invalid_document: error.error };
+  if (error instanceof DocumentConflict) {
+    return { conflict: { generation: error.generation, message: error.message } };
+  }
   if (!(error instanceof RuntimeError)) return unexpected(error);
   return { [error.reason]: { ...error.detail, message: error.message } };
 }

@@ -49,6 +49,18 @@ export async function describeContainer(runtime: Runtime, asked: string): Promis
   };
 }
 
+/** The stored generations, newest first. */
+export async function listGenerations(runtime: Runtime): Promise<unknown> {
+  const stored = await runtime.history();
+  const inForce = runtime.state().document.generation;
+  const generations = stored.map((each) => ({
+    ...each,
+    time: new Date(each.time).toISOString(),
+    inForce: each.generation === inForce,
+  }));
+  return { generations: generations.toReversed() };
+}
+
 /** The key of the status that a person means by `name` or `name:version`; throws unknown_name. */
 export function keyOf(state: State, asked: string): string {
   const { containers } = state.status;

@@ -5,7 +5,14 @@ import { northstarError, ourError } from './errors.ts';
 import type { Feeds } from './feeds.ts';
 import { checkKill, checkMount, checkStart, checkUmount, checkUninstall } from './preconditions.ts';
 import { externalIdentity, type Bodies, type Request, type RequestName } from './protocol.ts';
-import { describeContainer, inspectContainer, keyOf, listContainers, listRepositories } from './queries.ts';
+import {
+  describeContainer,
+  inspectContainer,
+  keyOf,
+  listContainers,
+  listGenerations,
+  listRepositories,
+} from './queries.ts';
 import type { Stretch } from './reader.ts';
 
 /** How long a command may take until it is answered with an error, in ms. */
@@ -131,7 +138,7 @@ const handlers: Handlers = {
     wait: await ours(async () => ({ result: await runtime.wait({ generation, timeout }) })),
   }),
   history: async (_, { runtime }) => ({
-    history: await ours(async () => ({ generations: await runtime.history() })),
+    history: await ours(() => listGenerations(runtime)),
   }),
   stop: async (body, session) => ({ stop: await ofName(body, session, 'stop') }),
   restart: async (body, session) => ({ restart: await ofName(body, session, 'restart') }),

@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Command } from '../../../state/commands.ts';
+import type { Summary } from '../../../state/generations.ts';
 import type { Manifest, Mount } from '../../../state/manifest.ts';
 import type { Exit, ObservedAttempt, ObservedMount, ObservedPackage } from '../../../state/observed.ts';
 import type { ContainerStatus, Status } from '../../../state/status.ts';
@@ -211,10 +212,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       fake.calls.push({ wait: given });
       return Promise.resolve(fake.outcome);
     },
-    history: () =>
-      Promise.resolve([
-        { generation: 1, time: '2026-01-01T00:00:00.000Z', origin: 'file', runtime: '0.1.0', inForce: true },
-      ]),
+    history: () => Promise.resolve([generation(1, 'file'), generation(2, 'console')]),
     install,
     async *logs(_, { follow, signal }) {
       yield* fake.lines;
@@ -263,6 +261,10 @@ const observedAttempt = {
   failure: null,
   after: 0,
 } as const;
+
+function generation(number: number, kind: Summary['kind']): Summary {
+  return { generation: number, kind, origin: kind, time: 0, schema: 'northstate/v1', runtime: '0.1.0' };
+}
 
 function manifestOf(shown: Readonly<Record<string, unknown>>): Manifest {
   const mounts = new Map(Object.entries((shown['mounts'] ?? {}) as Record<string, Mount>));
