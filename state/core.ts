@@ -1,0 +1,96 @@
+// The document at work: what is in force, what the file holds, and the patches that are on their way into it.
+import type { Operation } from 'fast-json-patch';
+import type { BootFile } from './boot-state.ts';
+import type { Built } from './build.ts';
+import { SCHEMA, type Generations, type Kind } from './generations.ts';
+import type { InForce } from './in-force.ts';
+import type { OverlayField } from './overlay.ts';
+import type { Parser } from './parser.ts';
+import { publish, sameStatus } from './publish.ts';
+import type { DocumentStatus } from './status.ts';
+import type { Store } from './store.ts';
+import type { Change } from './tree.ts';
+
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** A patch that is in force but not in the file yet. */
+export interface Pending {
+  readonly operations: readonly Operation[];
+  readonly origin: string;
+  readonly generation: number;
+  readonly changes: readonly Change[];
+  readonly fields: readonly OverlayField[];
+  /** The document with it. */
+  readonly built: Built;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+export interface Core {
+  readonly store: Store;
+  readonly log: Log;
+  readonly parser: Parser;
+  readonly generations: Generations;
+  readonly boot: BootFile;
+  readonly runtime: string;
+  readonly now: () => number;
+  inForce: InForce;
+  /** The highest generation that was ever given out. */
+  highest: number;
+  /** Generations that ended the runtime again and again in this boot. */
+  refused: readonly number[];
+  /** The document in force without what is pending: its text ('' = there never was one) and what it says. */
+  text: string;
+  endMark: boolean;
+  written: Built;
+  /** The stored generation that it is; 0 = none. */
+  stored: number;
+  /** What the file held when it was last read or written; null = there was none. */
+  onDisk: string | null;
+  pending: readonly Pending[];
+}
+
+/** Puts what is in force into the store, as the generation given. */
+export function show(core: Core, inForce: InForce, generation: number, document: DocumentStatus): void {
+  core.inForce = inForce;
+  publish(core.store, inForce, generation, document);
+}
+
+/** Changes the document's status alone. */
+export function showStatus(core: Core, status: DocumentStatus): void {
+  const { document } = core.store.get();
+  if (sameStatus(document, status)) return;
+  core.store.update((draft) => {
+    draft.document = status;
+  });
+  if (document.status === status.status && document.error?.message === status.error?.message) return;
+  if (status.status === 'ok') core.log.info({ generation: status.generation }, 'the document is in force');
+  else core.log.warn({ ...status.error, generation: status.generation }, `the document is ${status.status}`);
+}
+
+/** Stores the document in force for good. When it cannot be stored it is in force all the same, and the log says so. */
+export async function storeGeneration(core: Core, kind: Kind, origin: string, generation: number): Promise<void> {
+  const { written, text, endMark, runtime } = core;
+  const time = core.now();
+  const { lock } = core.store.get();
+  const plain = { generation, kind, origin, time, since: time, schema: SCHEMA, runtime, text, endMark };
+  core.stored = generation;
+  try {
+    await core.generations.add({ ...plain, lock, tree: written.tree, desired: written.desired });
+  } catch (error) {
+    core.log.error({ err: error, generation }, 'a generation cannot be stored');
+  }
+}
+
+/** Keeps the overlay for the rest of the boot. */
+export async function saveBoot(core: Core): Promise<void> {
+  const { overlay } = core.inForce;
+  try {
+    await core.boot.save({ generation: core.highest, refused: core.refused, overlay });
+  } catch (error) {
+    core.log.error({ err: error }, 'the overlay cannot be kept');
+  }
+}

@@ -1,0 +1,171 @@
+// The document, its patches and its generations: whatever changes the desired state goes through here.
+import { join } from 'node:path';
+import type { Operation } from 'fast-json-patch';
+import { applyText, type ApplyOptions, DocumentConflict } from './apply.ts';
+import { openBootState } from './boot-state.ts';
+import { saveBoot, show, type Log } from './core.ts';
+import { openGenerations, type Summary } from './generations.ts';
+import { copySeed, giveUp, openCore } from './open.ts';
+import type { Locked, Store } from './store.ts';
+import { synchronise, type FileOptions } from './synchronise.ts';
+import { watchFile } from './watch.ts';
+import type { Exchange } from './write.ts';
+
+export { DocumentConflict, DocumentRefused } from './apply.ts';
+
+export interface DocumentsOptions {
+  /** Path of the document; it need not exist. */
+  readonly desired: string;
+  /** Copied to `desired` when there never was a document; null = none. */
+  readonly seed: string | null;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly store: Store;
+  readonly log: Log;
+  /** Another one than before ends the life of the overlay (/proc/sys/kernel/random/boot_id). */
+  readonly bootId: string;
+  /** Version of the runtime, stored with each generation. */
+  readonly runtime: string;
+  readonly exchange: Exchange;
+  /** Copies extended attributes (xattr(7)); without it they are not kept when the document is written. */
+  readonly copyAttributes?: (from: string, to: string) => Promise<void> | void;
+  /** ms since the epoch; the generations' times. */
+  readonly now?: () => number;
+}
+
+export interface Documents {
+  /**
+   * Puts RFC 6902 operations into force: `desired` in the store has them when this resolves; maps that are missing above an
+   * added field are made. `durable` resolves when they are on the disk (of a `boot` patch: in runDir). Rejects with
+   * PatchError or PatchRefused, and nothing is changed then.
+   */
+  patch(
+    operations: readonly Operation[],
+    options: { readonly lifetime: 'document' | 'boot'; readonly origin: string },
+  ): Promise<{ generation: number; durable: Promise<void> }>;
+  /**
+   * A whole new document, in force and on the disk when this resolves. Rejects with DocumentRefused, or with
+   * DocumentConflict when the generation in force is not `expected` or the file was edited meanwhile.
+   */
+  apply(text: string, options: ApplyOptions): Promise<{ generation: number }>;
+  /** The stored generations, oldest first. */
+  history(): Promise<readonly Summary[]>;
+  /** Applies a stored generation's text again, with the versions that it had been resolved to. */
+  rollback(generation: number, options: { readonly origin: string }): Promise<{ generation: number }>;
+  /** Remembers what an entry's requirement was resolved to; null forgets it. */
+  setLock(key: string, resolved: Locked | null): void;
+  /** Gives up a generation that ended the runtime again and again: the one before is in force until the boot ends. */
+  fallback(generation: number): Promise<void>;
+  /** Loads what patches and documents need (the schema), ahead of the first one. */
+  warm(): Promise<void>;
+  /** Waits for what is on its way to the disk, and ends watching. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the document: puts what is in force into the store and keeps following the file. When the file's text is that of the
+ * newest stored generation no YAML is parsed. A bad document does not reject: an earlier generation is in force then, and
+ * `document` in the store says why. Rejects when stateDir cannot be used.
+ */
+export async function openDocuments(options: DocumentsOptions): Promise<Documents> {
+  const { store, log, desired: path } = options;
+  const warn = (fields: object, message: string): void => log.warn(fields, message);
+  const generations = await openGenerations(join(options.stateDir, 'generations'), warn);
+  const boot = await openBootState(options.runDir, options.bootId, warn);
+  const file: FileOptions = {
+    path,
+    exchange: options.exchange,
+    copyAttributes: async (from, to) => await options.copyAttributes?.(from, to),
+  };
+  const core = await openCore(options, generations, boot);
+  if (core.stored === 0) await copySeed(core, options);
+  await synchronise(core, file, true);
+
+  // One thing at a time: whatever touches the file or the generations waits for what came before.
+  let last: Promise<unknown> = Promise.resolve();
+  const enqueue = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  };
+  const settle = (rested: boolean): void => {
+    enqueue(() => synchronise(core, file, rested)).catch((error: unknown) => {
+      log.error({ err: error, path }, 'the document cannot be brought together with its file');
+    });
+  };
+  const watch = await watchFile(
+    path,
+    () => settle(true),
+    (error) => log.error({ err: error, path }, 'the document cannot be watched'),
+  );
+  settle(true);
+
+  let lockWritten = true;
+  return {
+    async patch(operations, { lifetime, origin }) {
+      const { patchBoot, patchDocument } = await import('./in-force.ts');
+      const mark = { generation: core.highest + 1, origin };
+      const { document } = store.get();
+      if (lifetime === 'boot') {
+        const inForce = patchBoot(core.inForce, operations, mark);
+        core.highest = mark.generation;
+        show(core, inForce, mark.generation, document);
+        return { generation: mark.generation, durable: enqueue(() => saveBoot(core)) };
+      }
+      const overlay = core.inForce.overlay;
+      const { inForce, changes, fields } = patchDocument(core.inForce, operations, mark);
+      core.highest = mark.generation;
+      const done = Promise.withResolvers<void>();
+      core.pending = [
+        ...core.pending,
+        { operations, origin, generation: mark.generation, changes, fields, built: inForce.document, done },
+      ];
+      show(core, inForce, mark.generation, document);
+      settle(false);
+      if (inForce.overlay !== overlay) void enqueue(() => saveBoot(core));
+      return { generation: mark.generation, durable: done.promise };
+    },
+    apply: (text, given) => enqueue(() => applyText(core, file, text, given)),
+    async history() {
+      const all = await Promise.all(generations.list().map(({ generation }) => generations.read(generation)));
+      return all.flatMap((one) => (one === null ? [] : [summaryOf(one)]));
+    },
+    rollback: (generation, { origin }) =>
+      enqueue(async () => {
+        const earlier = await generations.read(generation);
+        if (earlier === null) throw new DocumentConflict(core.highest, `generation ${generation} is not stored`);
+        const made = await applyText(core, file, earlier.text, { origin });
+        store.update((draft) => {
+          for (const [key, resolved] of earlier.lock)
+            if (draft.desired.containers.has(key)) draft.lock.set(key, resolved);
+        });
+        await generations.writeLock(core.stored, store.get().lock);
+        return made;
+      }),
+    setLock(key, resolved) {
+      store.update((draft) => {
+        if (resolved === null) draft.lock.delete(key);
+        else draft.lock.set(key, resolved);
+      });
+      if (!lockWritten) return;
+      lockWritten = false;
+      enqueue(async () => {
+        lockWritten = true;
+        if (core.stored > 0) await generations.writeLock(core.stored, store.get().lock);
+      }).catch((error: unknown) => log.error({ err: error }, 'what versions were resolved to cannot be stored'));
+    },
+    fallback: (generation) => enqueue(() => giveUp(core, generation)),
+    warm: async () => {
+      await import('./in-force.ts');
+    },
+    async close() {
+      await watch.close();
+      await last;
+      await core.parser.close();
+    },
+  };
+}
+
+function summaryOf({ generation, kind, origin, time, schema, runtime }: Summary): Summary {
+  return { generation, kind, origin, time, schema, runtime };
+}

@@ -1,0 +1,154 @@
+// The stored generations: one file each, never rewritten, the newest with all that a start needs instead of its YAML.
+import { mkdir, readFile, readdir, unlink } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { decodeDesired, encodeDesired } from './encoding.ts';
+import type { Locked } from './store.ts';
+import { toJson } from './store.ts';
+import { toTree, type Tree } from './tree.ts';
+import type { Desired } from './desired.ts';
+import { writeDurably } from './write.ts';
+
+/** Who made a generation: an edit of the file, `apply` (and rollback), or a console command. */
+export type Kind = 'file' | 'apply' | 'console';
+
+/** What `history` shows of a generation. */
+export interface Summary {
+  readonly generation: number;
+  readonly kind: Kind;
+  readonly origin: string;
+  /** ms since the epoch. */
+  readonly time: number;
+  readonly schema: string;
+  /** Version of the runtime that stored it. */
+  readonly runtime: string;
+}
+
+export interface Generation extends Summary {
+  readonly text: string;
+  readonly endMark: boolean;
+  /** The first of the console's patches that were folded into this one; ms since the epoch. */
+  readonly since: number;
+  readonly lock: ReadonlyMap<string, Locked>;
+  readonly tree: Tree;
+  readonly desired: Desired;
+}
+
+export interface Generations {
+  /** Numbers and kinds of what is stored, oldest first. */
+  list(): readonly { readonly generation: number; readonly kind: Kind }[];
+  /** Reads one, with the last lock that was stored for it; null when it is not stored or cannot be understood. */
+  read(generation: number): Promise<Generation | null>;
+  /** Stores one for good (fsync) and removes what is no longer kept. */
+  add(generation: Generation): Promise<void>;
+  /** Stores what the requirements of a generation were resolved to. */
+  writeLock(generation: number, lock: ReadonlyMap<string, Locked>): Promise<void>;
+}
+
+const KEPT = 20;
+const FOLD = 1000;
+const FILE = /^(\d{10})-(file|apply|console)\.json$/;
+
+export const SCHEMA = 'northstate/v1';
+
+/** SHA-256 (hex) of a text. */
+export function hashText(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** Opens the generations stored in a directory, which is made when it is missing. `warn` is told about unreadable ones. */
+export async function openGenerations(
+  directory: string,
+  warn: (fields: object, message: string) => void,
+): Promise<Generations> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const names = await readdir(directory);
+  let index = names
+    .map((name) => FILE.exec(name))
+    .flatMap((found) => (found === null ? [] : [{ generation: Number(found[1]), kind: found[2] as Kind }]))
+    .sort((a, b) => a.generation - b.generation);
+  let newest: Generation | null = null;
+
+  const pathOf = (generation: number, kind: Kind): string => join(directory, `${padded(generation)}-${kind}.json`);
+  const lockPath = (generation: number): string => join(directory, `${padded(generation)}-lock.json`);
+
+  const read = async (generation: number): Promise<Generation | null> => {
+    const found = index.find((one) => one.generation === generation);
+    if (found === undefined) return null;
+    const path = pathOf(found.generation, found.kind);
+    try {
+      const stored = decodeGeneration(await readFile(path, 'utf8'));
+      const lock = await readFile(lockPath(generation), 'utf8').then(decodeLock, ifMissing);
+      const whole = { ...stored, lock: lock ?? stored.lock };
+      if (found === index.at(-1)) newest = whole;
+      return whole;
+    } catch (error) {
+      warn({ err: error, path }, 'a stored generation cannot be read');
+      return null;
+    }
+  };
+
+  const remove = async (gone: (typeof index)[number]): Promise<void> => {
+    index = index.filter((one) => one !== gone);
+    await unlink(pathOf(gone.generation, gone.kind)).catch(ifMissing);
+    await unlink(lockPath(gone.generation)).catch(ifMissing);
+  };
+
+  return {
+    list: () => index,
+    read,
+    async add(generation) {
+      const last = index.at(-1);
+      const folds = folded(newest, generation) && last?.generation === newest?.generation;
+      const stored = folds && newest !== null ? { ...generation, since: newest.since } : generation;
+      await writeDurably(pathOf(stored.generation, stored.kind), encodeGeneration(stored));
+      newest = stored;
+      index = [...index, { generation: stored.generation, kind: stored.kind }];
+      if (folds && last !== undefined) await remove(last);
+      const console = index.filter(({ kind }) => kind === 'console');
+      const others = index.filter(({ kind }) => kind !== 'console');
+      const current = stored.generation;
+      for (const old of [...console.slice(0, -KEPT), ...others.slice(0, -KEPT)])
+        if (old.generation !== current) await remove(old);
+    },
+    async writeLock(generation, lock) {
+      await writeDurably(lockPath(generation), JSON.stringify(toJson(lock)));
+    },
+  };
+}
+
+/** A console patch that follows another within a second replaces it in the history. */
+function folded(before: Generation | null, next: Generation): boolean {
+  const gap = before === null ? FOLD : next.time - before.since;
+  return before?.kind === 'console' && next.kind === 'console' && gap >= 0 && gap < FOLD;
+}
+
+function padded(generation: number): string {
+  return String(generation).padStart(10, '0');
+}
+
+function ifMissing(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT') return null;
+  throw error;
+}
+
+function encodeGeneration(generation: Generation): string {
+  const { tree, desired, lock, ...plain } = generation;
+  const hash = hashText(generation.text);
+  return JSON.stringify({ ...plain, hash, lock: toJson(lock), tree: toJson(tree), desired: encodeDesired(desired) });
+}
+
+function decodeGeneration(json: string): Generation {
+  const { hash, lock, tree, desired, ...plain } = JSON.parse(json) as Omit<Generation, 'lock' | 'tree' | 'desired'> & {
+    readonly hash: string;
+    readonly lock: Readonly<Record<string, Locked>>;
+    readonly tree: unknown;
+    readonly desired: unknown;
+  };
+  if (hash !== hashText(plain.text)) throw new Error('its text has another hash than was stored');
+  return { ...plain, lock: new Map(Object.entries(lock)), tree: toTree(tree), desired: decodeDesired(desired) };
+}
+
+function decodeLock(json: string): ReadonlyMap<string, Locked> {
+  return new Map(Object.entries(JSON.parse(json) as Readonly<Record<string, Locked>>));
+}

@@ -1,0 +1,128 @@
+// What is in force when the runtime starts, before the file is looked at; and going back to an earlier generation.
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { BootFile, BootState } from './boot-state.ts';
+import type { Built } from './build.ts';
+import { saveBoot, show, type Core, type Log } from './core.ts';
+import { emptyDesired } from './desired.ts';
+import { readDocumentFile } from './file.ts';
+import { SCHEMA, type Generation, type Generations } from './generations.ts';
+import { createParser, LARGEST_DOCUMENT } from './parser.ts';
+import { badDocument, goodDocument } from './publish.ts';
+import type { Store } from './store.ts';
+import { createFile } from './write.ts';
+
+/** A document that says nothing. */
+const empty: Built = { tree: new Map([['apiVersion', SCHEMA]]), desired: emptyDesired };
+
+export interface CoreOptions {
+  readonly store: Store;
+  readonly log: Log;
+  readonly runtime: string;
+  readonly now?: () => number;
+}
+
+/** Puts the newest stored generation that is understood and was not given up into force, the boot's overlay over it. */
+export async function openCore(
+  options: CoreOptions,
+  generations: Generations,
+  boot: { readonly state: BootState; readonly file: BootFile },
+): Promise<Core> {
+  const { store, log, runtime, now = Date.now } = options;
+  const { refused } = boot.state;
+  const parser = createParser();
+  const newest = generations.list().at(-1)?.generation ?? 0;
+  const core: Core = {
+    ...{ store, log, parser, generations, boot: boot.file, runtime, now, refused },
+    inForce: { document: empty, overlay: [], effective: empty },
+    highest: Math.max(newest, boot.state.generation),
+    ...{ text: '', endMark: false, written: empty, stored: 0, onDisk: null, pending: [] },
+  };
+  const found = await newestUnderstood(core, newest);
+  if (found !== null) await putInForce(core, found);
+  if (boot.state.overlay.length > 0) {
+    const { lay } = await import('./in-force.ts');
+    core.inForce = lay(core.written, boot.state.overlay, null, boot.state.generation);
+  }
+  const generation = core.inForce.overlay.length > 0 ? core.highest : core.stored;
+  show(core, core.inForce, generation, goodDocument(core.stored));
+  store.update((draft) => {
+    for (const [key, resolved] of found?.lock ?? [])
+      if (draft.desired.containers.has(key)) draft.lock.set(key, resolved);
+  });
+  core.onDisk = found?.text ?? null;
+  if (newest > core.stored) await explainOlder(core, newest);
+  return core;
+}
+
+/** A file that still holds the generation that was left aside is not taken for a new document. */
+async function explainOlder(core: Core, newest: number): Promise<void> {
+  const given = core.refused.includes(newest);
+  const message = given
+    ? `generation ${newest} ended the runtime again and again; generation ${core.stored} is in force`
+    : `generation ${newest} is not understood by this version of the runtime; generation ${core.stored} is in force`;
+  core.onDisk = (await core.generations.read(newest))?.text ?? core.onDisk;
+  show(core, core.inForce, core.store.get().generation, badDocument(core.store.get(), { line: 0, column: 0, message }));
+  core.log.warn({ generation: core.stored, newest }, 'an earlier generation is in force');
+}
+
+async function newestUnderstood(core: Core, highest: number): Promise<Generation | null> {
+  const candidates = core.generations
+    .list()
+    .filter(({ generation }) => generation <= highest && !core.refused.includes(generation));
+  for (const { generation } of candidates.toReversed()) {
+    const stored = await core.generations.read(generation);
+    if (stored === null) continue;
+    if (stored.runtime === core.runtime && stored.schema === SCHEMA) return stored;
+    // Stored by another version: only its text counts.
+    const parsed = await core.parser.parse(stored.text);
+    if (parsed.ok) return { ...stored, tree: parsed.tree, desired: parsed.desired };
+    core.log.warn({ generation, ...parsed.error }, 'a stored generation is not understood');
+  }
+  return null;
+}
+
+function putInForce(core: Core, { text, endMark, generation, tree, desired }: Generation): void {
+  const written = { tree, desired };
+  Object.assign(core, { text, endMark, stored: generation, written });
+  core.inForce = { ...core.inForce, document: written, effective: written };
+}
+
+/** Where there never was a document, the seed becomes it. A seed that cannot be used or copied is logged. */
+export async function copySeed(
+  core: Core,
+  paths: { readonly seed: string | null; readonly desired: string },
+): Promise<void> {
+  const { seed, desired } = paths;
+  if (seed === null || (await readDocumentFile(desired, LARGEST_DOCUMENT)).kind !== 'missing') return;
+  const file = await readDocumentFile(seed, LARGEST_DOCUMENT);
+  if (file.kind === 'missing') return;
+  try {
+    if (file.kind !== 'text') throw new Error(file.kind === 'refused' ? file.message : 'it is being written');
+    await mkdir(dirname(desired), { recursive: true });
+    await createFile(desired, file.text);
+    core.log.info({ seed, desired }, 'the seed was copied');
+  } catch (error) {
+    core.log.error({ err: error, seed, desired }, 'the seed cannot be copied');
+  }
+}
+
+/** Leaves a generation that ended the runtime again and again for the one before it, until the boot ends. */
+export async function giveUp(core: Core, generation: number): Promise<void> {
+  const { adoptDocument, lay } = await import('./in-force.ts');
+  core.refused = [...new Set([...core.refused, generation])];
+  const kept = core.inForce.overlay.filter((field) => field.generation !== generation);
+  if (generation !== core.stored) {
+    const inForce = lay(core.inForce.document, kept, core.inForce.effective, core.highest);
+    show(core, inForce, kept.length > 0 ? core.highest : core.stored, core.store.get().document);
+  } else {
+    const previous = await newestUnderstood(core, generation - 1);
+    const { text, endMark } = previous ?? { text: '', endMark: false };
+    const written = previous ?? empty;
+    const inForce = adoptDocument({ ...core.inForce, overlay: kept }, written, core.highest);
+    Object.assign(core, { text, endMark, written, stored: previous?.generation ?? 0 });
+    show(core, inForce, core.stored, goodDocument(core.stored));
+    await explainOlder(core, generation);
+  }
+  await saveBoot(core);
+}

@@ -1,0 +1,172 @@
+// The file and the document in force brought together: an edit is taken over, pending patches are written.
+import { setTimeout as wait } from 'node:timers/promises';
+import { type Core, type Pending, saveBoot, show, showStatus, storeGeneration } from './core.ts';
+import { readDocumentFile, type FileResult, type FileText } from './file.ts';
+import { LARGEST_DOCUMENT, type Parsed } from './parser.ts';
+import { badDocument, goodDocument } from './publish.ts';
+import { createFile, replaceFile, type ReplaceOptions } from './write.ts';
+import type { Kind } from './generations.ts';
+import type { DocumentStatus } from './status.ts';
+
+/** ms without a change after which a file that is written in place is taken to be at rest. */
+export const REST = 50;
+
+export interface FileOptions extends ReplaceOptions {
+  /** The document's path. */
+  readonly path: string;
+}
+
+/** What the document of an empty file says. */
+export const EMPTY_TEXT = 'apiVersion: northstate/v1\n';
+
+/**
+ * Reads the file; takes over what is new in it, or says why it cannot be used; then writes the pending patches, or lays
+ * them over the document when they cannot be written. `rested`: nothing has touched the file for a while.
+ */
+export async function synchronise(core: Core, options: FileOptions, rested: boolean): Promise<void> {
+  for (;;) {
+    const file = await readAtRest(core, options.path, rested);
+    if (file.kind === 'moving') return; // its writer's next event brings us back
+    if (isNew(core, file)) await takeOver(core, file);
+    if (core.pending.length === 0) return;
+    const { status, error } = core.store.get().document;
+    const unusable = status === 'invalid' || file.kind === 'refused';
+    if (unusable) return await divertPending(core, core.store.get().document, error?.message ?? 'refused');
+    await writePending(core, options, file.kind === 'text' ? file : null);
+  }
+}
+
+/** A file that is not as it was must stay the same for a while before it is believed: somebody may be writing it in place. */
+async function readAtRest(core: Core, path: string, rested: boolean): Promise<FileResult> {
+  const file = await readDocumentFile(path, LARGEST_DOCUMENT);
+  if (rested || !isNew(core, file)) return file;
+  await wait(REST);
+  const again = await readDocumentFile(path, LARGEST_DOCUMENT);
+  return textOf(again) === textOf(file) ? again : { kind: 'moving' };
+}
+
+function textOf(file: FileResult): string | null {
+  return file.kind === 'text' ? file.text : null;
+}
+
+function isNew(core: Core, file: FileResult): boolean {
+  if (file.kind === 'refused' || (file.kind === 'missing' && core.stored > 0)) return true;
+  return textOf(file) !== core.onDisk || core.store.get().document.status === 'invalid';
+}
+
+async function takeOver(core: Core, file: FileResult): Promise<void> {
+  const state = core.store.get();
+  const refuse = (message: string): void => showStatus(core, badDocument(state, { line: 0, column: 0, message }));
+  if (file.kind === 'refused') return refuse(file.message);
+  if (file.kind !== 'text') return core.stored > 0 ? refuse('the file is missing') : undefined;
+  const unchanged = file.text === core.onDisk;
+  core.onDisk = file.text;
+  if (file.text === core.text) return showStatus(core, goodDocument(state.document.generation));
+  if (file.text.trim() === '' && core.stored === 0) return;
+  if (unchanged) return; // still what was refused before
+  const parsed = await core.parser.parse(file.text);
+  if (!parsed.ok) return showStatus(core, badDocument(state, parsed.error));
+  if (core.endMark && !parsed.endMark) {
+    return refuse('the end mark "..." is missing, which the generation in force has: the file was not written whole');
+  }
+  await adopt(core, file.text, parsed, 'file', 'file');
+}
+
+/** A new text becomes the document in force; patches that are pending are made anew on it. */
+export async function adopt(
+  core: Core,
+  text: string,
+  parsed: Extract<Parsed, { ok: true }>,
+  kind: Kind,
+  origin: string,
+): Promise<void> {
+  const { adoptDocument, divert, patchDocument, rebuild } = await import('./in-force.ts');
+  const generation = ++core.highest;
+  const written = rebuild(core.inForce.document, parsed.tree, generation);
+  let inForce = adoptDocument(core.inForce, written, generation);
+  const rebased: Pending[] = [];
+  const diverted: Pending[] = [];
+  for (const patch of core.pending) {
+    const mark = { generation: ++core.highest, origin: patch.origin };
+    try {
+      const patched = patchDocument(inForce, patch.operations, mark);
+      inForce = patched.inForce;
+      rebased.push({ ...patch, ...patched, generation: mark.generation, built: inForce.document });
+    } catch (error) {
+      core.log.warn(
+        { err: error, origin: patch.origin },
+        'a patch does not fit the edited document; it lasts until the boot ends',
+      );
+      inForce = divert(inForce, inForce.document, patch.fields, mark.generation);
+      diverted.push(patch);
+    }
+  }
+  const overlaid = core.inForce.overlay !== inForce.overlay;
+  Object.assign(core, { text, endMark: parsed.endMark, written, pending: rebased });
+  show(core, inForce, core.highest, goodDocument(generation));
+  core.log.info({ generation, origin }, 'a new document is in force');
+  await storeGeneration(core, kind, origin, generation);
+  if (overlaid) await saveBoot(core);
+  for (const patch of diverted) patch.done.resolve();
+}
+
+async function writePending(core: Core, options: FileOptions, file: FileText | null): Promise<void> {
+  const batch = core.pending;
+  const last = batch.at(-1);
+  if (last === undefined) return;
+  let saved: string | null;
+  let text: string;
+  try {
+    text = await core.parser.splice(
+      core.text === '' ? EMPTY_TEXT : core.text,
+      batch.flatMap(({ changes }) => changes),
+    );
+    if (file === null) saved = (await createFile(options.path, text)) ? null : '';
+    else saved = await replaceFile(file, text, options);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const status = {
+      status: 'notWritable',
+      generation: core.store.get().document.generation,
+      error: { line: 0, column: 0, message },
+    } as const;
+    return await divertPending(core, status, message);
+  }
+  if (file === null && saved !== null) return; // a file has appeared: the next turn reads it
+  core.onDisk = text;
+  if (saved !== null) return await keepSave(core, options, saved, text);
+  const endMark = core.endMark;
+  Object.assign(core, { text, endMark, written: last.built, pending: core.pending.slice(batch.length) });
+  showStatus(core, goodDocument(last.generation));
+  for (const patch of batch) patch.done.resolve();
+  await storeGeneration(core, 'console', last.origin, last.generation);
+}
+
+/** Somebody saved the file between our reading and our writing: the patches are made anew on what was saved. */
+async function keepSave(core: Core, options: FileOptions, saved: string, ours: string): Promise<void> {
+  const parsed = await core.parser.parse(saved);
+  if (parsed.ok && (!core.endMark || parsed.endMark)) return await adopt(core, saved, parsed, 'file', 'file');
+  const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
+  if (file.kind === 'text' && file.text === ours) await replaceFile(file, saved, options);
+  // The next turn finds it, says what is wrong with it, and lays the patches over the document.
+}
+
+/** The pending patches last until the boot ends instead. */
+async function divertPending(core: Core, status: DocumentStatus, reason: string): Promise<void> {
+  const { divert } = await import('./in-force.ts');
+  const batch = core.pending;
+  core.pending = [];
+  const fields = batch.flatMap((patch) => patch.fields);
+  core.log.warn(
+    { reason, patches: batch.length },
+    'patches cannot be written to the document; they last until the boot ends',
+  );
+  show(
+    core,
+    divert(core.inForce, core.written, fields, core.store.get().generation),
+    core.store.get().generation,
+    status,
+  );
+  await saveBoot(core);
+  for (const patch of batch) patch.done.resolve();
+}
