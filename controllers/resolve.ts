@@ -143,35 +143,59 @@ function isOf(id: string, name: string, asked: Requirement): boolean {
 
 /** `autostart` and `mountOnStart` of packages that no entry names. */
 function implied(known: Known, named: readonly Target[]): Target[] {
-  const { name, packages } = known;
+  const { packages } = known;
   const own = new Set(named.map(({ version }) => version));
-  const whole = known.entries.some(({ key }) => key === name);
-  const starts = !whole && !named.some(({ entry }) => entry.state === 'running');
-  const started = starts ? packages.find((found) => !own.has(found.version) && startsItself(known, found)) : undefined;
-  const mounted = packages.filter(
-    (found) => found !== started && !own.has(found.version) && known.mountOnStart.has(found.repository),
+  const free = packages.filter(({ version }) => !own.has(version));
+  const started = named.some(({ entry }) => entry.state === 'running') ? null : startedByItself(known, own, free);
+  const mounted = free.filter(
+    (found) => found.version !== started?.version && known.mountOnStart.has(found.repository),
   );
-  const one = (found: ObservedPackage, state: 'running' | 'mounted'): Target =>
-    targetOf(known, implicitEntry(found, state), found.version, found, {
-      digest: null,
-      newer: null,
-      autostart: state === 'running' ? (found.manifest.autostart ?? null) : null,
-    });
-  return [...(started ? [one(started, 'running')] : []), ...mounted.map((found) => one(found, 'mounted'))];
+  return [
+    ...(started === null ? [] : [started]),
+    ...mounted.map((found) => impliedTarget(known, found, 'mounted', null)),
+  ];
 }
 
-/** What autostart has started stays wanted as long as an attempt of it is remembered; then nothing starts it again. */
-function startsItself({ attempts, autostart }: Known, { manifest, version }: ObservedPackage): boolean {
-  if (manifest.autostart === undefined || autostart === 'none') return false;
-  return autostart === 'all' || attempts.some((attempt) => attempt.version === version && attempt.record.autostart);
+/**
+ * What autostart has started stays wanted as long as an attempt of it is remembered, and while it runs even without its
+ * package file; then nothing starts it again. An entry of the name, or of that version, beats it.
+ */
+function startedByItself(
+  known: Known,
+  own: ReadonlySet<string | null>,
+  free: readonly ObservedPackage[],
+): Target | null {
+  const { name, attempts, autostart, entries } = known;
+  if (autostart === 'none' || entries.some(({ key }) => key === name)) return null;
+  const remembered = attempts.findLast(({ record, version }) => record.autostart && !own.has(version));
+  const found = free.find(({ version, manifest }) => {
+    if (remembered !== undefined) return version === remembered.version;
+    return autostart === 'all' && manifest.autostart !== undefined;
+  });
+  if (found !== undefined) return impliedTarget(known, found, 'running', found.manifest.autostart ?? 'relaxed');
+  if (remembered?.state !== 'running') return null;
+  return impliedTarget(known, { name, version: remembered.version, repository: null }, 'running', 'relaxed');
 }
 
-function implicitEntry(
-  { id, name, version, repository }: ObservedPackage,
+function impliedTarget(
+  known: Known,
+  found: ObservedPackage | (Pick<ContainerEntry, 'name' | 'repository'> & { readonly version: string }),
+  state: 'running' | 'mounted',
+  autostart: Target['autostart'],
+): Target {
+  const entry = impliedEntry(found.name, found.version, found.repository, state);
+  const rest = { digest: null, newer: null, autostart };
+  return targetOf(known, entry, found.version, 'manifest' in found ? found : null, rest);
+}
+
+function impliedEntry(
+  name: string,
+  version: string,
+  repository: string | null,
   state: 'running' | 'mounted',
 ): ContainerEntry {
   return {
-    key: id,
+    key: `${name}:${version}`,
     name,
     version,
     state,

@@ -63,11 +63,12 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
 
   /** An effect on the device, and the observation of it: in between anything may happen. */
   async function perform(step: AnyStep, kind: keyof Observed): Promise<void> {
+    const { observed, desired } = world;
     await pause();
     if (random.chance(world.faults.error)) throw failure(step);
     if (step.op === 'install' && !holdsAsked(step))
       throw new TerminalError('WrongPackage', `${step.source} is another version`);
-    world.perform(step, reconciler.view(step.name));
+    world.perform(step, reconciler.view(step.name), { observed, desired });
     await pause();
     if (random.chance(world.faults.error)) {
       copy(step.name, [kind]);

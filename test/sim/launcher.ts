@@ -97,7 +97,7 @@ export function createLauncher(world: World): SimulatedLauncher {
   function end(attempt: ObservedAttempt, exit: NonNullable<ObservedAttempt['exit']>): void {
     world.log(`launcher: attempt ${attempt.id} of ${attempt.name} ended: ${JSON.stringify(exit)}`);
     const how = attempt.record.stop === null ? 'itself' : 'stopped';
-    ends.set(attempt.name, { demand: world.demands.get(attempt.name) ?? 0, how });
+    ends.set(attempt.name, { demand: demandOf.get(attempt.id) ?? 0, how });
     change({ ...attempt, state: 'exited', exitedAt: time.now(), exit });
     for (const next of world.observed.attempts.get(attempt.name) ?? []) if (next.after === attempt.id) start(next.id);
   }
@@ -205,7 +205,7 @@ export function createLauncher(world: World): SimulatedLauncher {
       for (const [name, attempts] of world.observed.attempts) {
         const running = attempts.find(({ state }) => state === 'running');
         const noted = running !== undefined && world.observed.ran.get(name)?.run === running.record.run;
-        if (noted) ends.set(name, { demand: world.demands.get(name) ?? 0, how: 'launcher' });
+        if (noted) ends.set(name, { demand: demandOf.get(running.id) ?? 0, how: 'launcher' });
       }
       world.observed = { ...world.observed, attempts: new Map(), mounts: new Map() };
     },

@@ -25,6 +25,9 @@ export interface Faults {
   lost: number;
 }
 
+/** What a step was begun on: a device that changes while it is under way makes it no fault. */
+export type Begun = Pick<World, 'observed' | 'desired'>;
+
 export interface World {
   readonly random: Random;
   readonly time: Time;
@@ -54,8 +57,8 @@ export interface World {
   breach(text: string): void;
   fresh(): number;
   log(text: string): void;
-  /** Makes a step's effect true, after checking that it may be done. */
-  perform(step: AnyStep, view: View): void;
+  /** Makes a step's effect true, after checking that it might be done, by what was true when it was begun as well. */
+  perform(step: AnyStep, view: View, begun: Begun): void;
   demand(name: string): void;
   entry(name: string): ContainerEntry | undefined;
 }
@@ -87,8 +90,8 @@ export function createWorld(random: Random, time: Time): World {
     },
     fresh: () => ++last,
     log: (text) => void world.trace.push(`${time.now().toFixed(1).padStart(9)} ${text}`),
-    perform(step, view) {
-      checkUse(world, step);
+    perform(step, view, begun) {
+      checkUse(world, step, begun);
       world.observed = effect(world.observed, step, circumstances(world, view));
     },
     demand: (name) => void world.demands.set(name, (world.demands.get(name) ?? 0) + 1),
@@ -110,8 +113,9 @@ function circumstances(world: World, view: View): Circumstances {
 }
 
 /** Nothing is torn down that is in use, and nothing that was not asked for is deleted. */
-function checkUse({ observed, desired, breach }: World, step: AnyStep): void {
-  const live = [...observed.attempts.values()].flat().filter(isLive);
+function checkUse({ observed, desired, breach }: World, step: AnyStep, begun: Begun): void {
+  const before = new Set(liveOf(begun.observed).map(({ id }) => id));
+  const live = liveOf(observed).filter(({ id }) => before.has(id));
   if (step.op === 'umount') {
     const user = live.find(
       ({ name, version, record }) => `${name}:${version}` === step.id || record.uses.includes(step.id),
@@ -119,7 +123,9 @@ function checkUse({ observed, desired, breach }: World, step: AnyStep): void {
     if (user !== undefined) breach(`${step.id} is unmounted while attempt ${user.id} of ${user.name} uses it`);
   }
   if (step.op === 'uninstall') {
-    const asked = [...desired.containers.values()].some(({ name, state }) => name === step.name && state === 'absent');
+    const asked = [desired, begun.desired].some(({ containers }) =>
+      [...containers.values()].some(({ name, state }) => name === step.name && state === 'absent'),
+    );
     if (!asked) breach(`${step.id} is deleted and no entry says absent`);
     const mounted = observed.mounts.get(step.name)?.some(({ id }) => id === step.id);
     if (mounted === true) breach(`${step.id} is deleted while its image is mounted`);
@@ -129,6 +135,10 @@ function checkUse({ observed, desired, breach }: World, step: AnyStep): void {
   }
   const leaves = step.op === 'remove-group' ? (observed.cgroups.get(step.name)?.leaves ?? []) : [];
   if (leaves.length > 0) breach(`the group of ${step.name} is removed with leaf ${leaves.join(', ')} in it`);
+}
+
+function liveOf({ attempts }: Observed): ObservedAttempt[] {
+  return [...attempts.values()].flat().filter(isLive);
 }
 
 /** Whether an attempt still has a process. */
