@@ -58,6 +58,16 @@ export async function probe(): Promise<string> {
   });
 }
 
+/** Gives the command line that runs a program on a kernel without a system call (enosys.c). */
+export async function withoutSyscall(number: number): Promise<string[]> {
+  const source = await readFile(join(payload, 'enosys.c'), 'utf8');
+  const program = await kept('payload', source, 'enosys', async (path) => {
+    const { code, stderr } = await run('gcc', ['-Wall', '-Wextra', '-Werror', '-o', path, join(payload, 'enosys.c')]);
+    if (code !== 0) throw new Error(`gcc enosys.c: ${stderr}`);
+  });
+  return [program, String(number)];
+}
+
 /** Makes what `content` describes unless it is there. Tests in other processes may do the same: a rename decides. */
 async function kept(
   kind: string,

@@ -10,7 +10,7 @@ import type { Launcher, LauncherEvents, Remembered } from '../../native/launcher
 import { read, write } from './values.ts';
 
 const build = join(import.meta.dirname, '../../native/launcher/build.sh');
-const program = join(import.meta.dirname, '../../.build/northstate-launcher');
+const programs = join(import.meta.dirname, '../../.build');
 const script = join(import.meta.dirname, 'reconciler.ts');
 const PATIENCE = 10_000;
 
@@ -59,10 +59,11 @@ export async function within<T>(what: string, promise: Promise<T>): Promise<T> {
   }
 }
 
-/** The launcher's program, built when a source is newer. */
+/** The launcher's program, built when a source is newer; with LAUNCHER_BUILD=asan the one with sanitizers. */
 export function launcherProgram(): string {
-  execFileSync('/bin/sh', [build]);
-  return program;
+  const kind = process.env['LAUNCHER_BUILD'];
+  execFileSync('/bin/sh', [build, ...(kind === undefined ? [] : [kind])]);
+  return join(programs, kind === undefined ? 'northstate-launcher' : `northstate-launcher-${kind}`);
 }
 
 /** A queue whose reader waits for what is not there yet. */
@@ -89,10 +90,13 @@ function createQueue<T>(): { push(value: T): void; take(fits: (value: T) => bool
   };
 }
 
-/** `calls` names a module that gives the reconcilers further methods to call (`createCalls`). */
+/**
+ * `calls` names a module that gives the reconcilers further methods to call (`createCalls`), `wrapper` the command line of
+ * a program that starts the launcher.
+ */
 export async function startLauncher(
   environment: Record<string, string> = {},
-  calls: string | null = null,
+  { calls, wrapper = [] }: { readonly calls?: string; readonly wrapper?: readonly string[] } = {},
 ): Promise<TestLauncher> {
   const directory = await mkdtemp(join(tmpdir(), 'northstate-launcher-'));
   const path = join(directory, 'test');
@@ -100,15 +104,13 @@ export async function startLauncher(
   const server = createServer((socket) => void steer(socket).then((remote) => reconcilers.push(remote)));
   await new Promise<void>((resolve) => server.listen(path, resolve));
 
-  const command = ['--state-dir', join(directory, 'state'), '--run-dir', join(directory, 'run')];
-  const child = spawn(
-    launcherProgram(),
-    [...command, '--', process.execPath, script, path, ...(calls === null ? [] : [calls])],
-    {
-      stdio: ['ignore', 'inherit', 'pipe'],
-      env: { ...process.env, ...environment },
-    },
-  );
+  const options = ['--state-dir', join(directory, 'state'), '--run-dir', join(directory, 'run')];
+  const reconciler = [process.execPath, script, path, ...(calls === undefined ? [] : [calls])];
+  const [command = '', ...args] = [...wrapper, launcherProgram(), ...options, '--', ...reconciler];
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'inherit', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
   const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals);
   let log = '';
   let heard = (): void => undefined;

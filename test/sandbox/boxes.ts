@@ -1,6 +1,5 @@
 // Containers for tests: a launcher of their own, packages, and what became of them.
-import { mkdir } from 'node:fs/promises';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,11 +44,12 @@ export interface Boxes {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export async function openBoxes(environment: Record<string, string> = {}): Promise<Boxes> {
+/** `wrapper` is the command line of a program that starts the launcher. */
+export async function openBoxes({ wrapper = [] }: { readonly wrapper?: readonly string[] } = {}): Promise<Boxes> {
   const directory = await mkdtemp(join(tmpdir(), 'northstate-sandbox-'));
   const dataDir = join(directory, 'data');
   await Promise.all(['data', 'sockets', 'images'].map((name) => mkdir(join(directory, name))));
-  const launcher = await startLauncher({ ...environment, NORTHSTATE_TEST_DIR: directory }, calls);
+  const launcher = await startLauncher({ NORTHSTATE_TEST_DIR: directory }, { calls, wrapper });
   const reconciler = await launcher.reconciler();
   // The reconciler has these beside those of the launcher.
   const call = reconciler.call as unknown as <K extends keyof SandboxCalls>(
