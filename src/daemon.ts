@@ -18,7 +18,7 @@ import { createStore } from '../state/store.ts';
 import { createAttempts } from './attempts.ts';
 import { configurationFromArgument } from './config.ts';
 import { createContainerLog } from './container-log.ts';
-import { openConsole } from './console/server.ts';
+import { openConsole, type Console } from './console/server.ts';
 import { decodeGlobal, encodeGlobal } from './global-record.ts';
 import { createEvents, createRuntime } from './live-runtime.ts';
 import { openLog } from './log.ts';
@@ -52,17 +52,20 @@ function die(error: unknown): never {
 process.on('unhandledRejection', die);
 process.on('uncaughtException', die);
 
-// The launcher, and everything that it remembers.
-const handlers: Partial<LauncherEvents> = {};
+function closed(error: Error | null): void {
+  if (error !== null) die(error);
+}
+
+// The launcher, and everything that it remembers. What it tells before there is somebody to act on it is kept until then.
+const early: ((events: LauncherEvents) => void)[] = [];
+let deliver = (event: (events: LauncherEvents) => void): void => void early.push(event);
 const { launcher, remembered } = await connectLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?? 3), {
-  attempt: (attempt) => handlers.attempt?.(attempt),
-  output: (id, begin, end) => handlers.output?.(id, begin, end),
-  watch: (key) => handlers.watch?.(key),
-  deadline: () => handlers.deadline?.(),
-  terminate: (signal) => handlers.terminate?.(signal),
-  closed: (error) => {
-    if (error !== null) die(error);
-  },
+  attempt: (attempt) => deliver((to) => to.attempt(attempt)),
+  output: (id, begin, end) => deliver((to) => to.output(id, begin, end)),
+  watch: (key) => deliver((to) => to.watch(key)),
+  deadline: () => deliver((to) => to.deadline()),
+  terminate: (signal) => deliver((to) => to.terminate(signal)),
+  closed,
 });
 const { hello } = remembered;
 const global = decodeGlobal(remembered.global);
@@ -175,22 +178,29 @@ const logs = createLogs({
   failed: (error) => log.warn({ err: error }, 'output could not be read'),
 });
 
+/** The exit status, once the runtime is to end. */
+let status: number | null = null;
+let consoles: Console[] = [];
+
 // From here on changes are followed.
-handlers.attempt = (attempt) => {
-  attempts.seen(attempt);
-  logs.changed(attempt.name);
-};
-handlers.output = (id, begin, end) => {
-  attempts.grown(id, begin, end);
-  logs.arrived(id);
-};
-handlers.watch = (key) => {
-  if (key === mountTableKey) mountWatch.fired();
-};
-handlers.deadline = () => reconciler.due();
-handlers.terminate = (signal) => {
-  log.info({ signal }, 'asked to end');
-  shutdown(0);
+const following: LauncherEvents = {
+  attempt(attempt) {
+    attempts.seen(attempt);
+    logs.changed(attempt.name);
+  },
+  output(id, begin, end) {
+    attempts.grown(id, begin, end);
+    logs.arrived(id);
+  },
+  watch(key) {
+    if (key === mountTableKey) mountWatch.fired();
+  },
+  deadline: () => reconciler.due(),
+  terminate(signal) {
+    log.info({ signal }, 'asked to end');
+    shutdown(0);
+  },
+  closed,
 };
 store.subscribe((operations, { desired }) => {
   if (!operations.some(({ path }) => path.startsWith('/desired/repositories'))) return;
@@ -200,6 +210,8 @@ store.subscribe((operations, { desired }) => {
     .catch(die);
 });
 reconciler.start();
+deliver = (event) => event(following);
+early.forEach(deliver);
 
 // Whoever wants to see or change something.
 const runtime = createRuntime({
@@ -220,15 +232,13 @@ const runtime = createRuntime({
   usage: (name) => cgroups.usage(name),
   shutdown: () => shutdown(0),
 });
-const consoles = await Promise.all(
+consoles = await Promise.all(
   config.console.map(({ listen, permissions, patches, limits }) =>
     openConsole({ listen, permissions, patches, limits, runtime, log, now: bootTime }),
   ),
 );
 await launcher.ready(store.get().generation);
 log.info({ generation: store.get().generation, containers: store.get().desired.containers.size }, 'ready');
-
-let status: number | null = null;
 
 /** Stops every container in order, then ends the runtime with an exit status. */
 function shutdown(code: number): void {

@@ -51,6 +51,8 @@ static _Noreturn void become_reconciler(struct spawn *s) {
             setenv("UV_THREADPOOL_SIZE", "32", 1);
             setenv("NORTHSTATE_LAUNCHER_FD", "3", 1);
             unsetenv("NOTIFY_SOCKET");
+            /* A signal to the launcher's process group (Ctrl-C) is the launcher's to answer, and no terminal is in reach. */
+            setsid();
             /* The launcher may have died before the death signal was asked for. */
             prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
             if (getppid() == s->launcher) execvp(s->command[0], s->command);
