@@ -1,6 +1,6 @@
 // The part of YAML that packers write: block maps and lists, plain and single-quoted scalars on one line, local tags,
 // printable ASCII. Whatever is outside of it is left to the full reader, so this one never has to report an error.
-import { DEEPEST, type Node } from './nodes.ts';
+import { DEEPEST, type Entry, type Node } from './nodes.ts';
 
 interface Line {
   readonly indent: number;
@@ -52,7 +52,7 @@ function blockReader(lines: Line[]): { block(indent: number, depth: number): Nod
   }
 
   function map(indent: number, at: number, depth: number): Node | null {
-    const entries = new Map<string, { at: number; value: Node }>();
+    const entries = new Map<string, Entry>();
     for (let line = lines[next]; line?.indent === indent && !isItem(line.text); line = lines[next]) {
       const found = PLAIN_KEY.exec(line.text) ?? QUOTED_KEY.exec(line.text);
       const key = found?.[1]?.replaceAll("''", "'");

@@ -1,6 +1,6 @@
 // Limits of control groups in the older dialect: controller -> file of cgroup v1 -> value.
 import type { Context } from './dialect.ts';
-import { dictionary, manifestError, type Dictionary, type Node } from './nodes.ts';
+import { dictionary, manifestError, type Dictionary, type Entry, type Node } from './nodes.ts';
 
 /** Files that have a field of their own today. */
 const counterparts: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -36,12 +36,12 @@ const blkioLists = [
  */
 export function modernCgroups(node: Node, context: Context): Node {
   if (node.kind !== 'map') return node;
-  const controllers = new Map([...node.entries].map(([name, { value }]) => [name, value]));
+  const controllers = new Map(node.entries);
   if (context.old) mergeCpuset(node, controllers, context);
-  return dictionary(
-    node,
-    [...controllers].map(([name, value]) => [name, controller(name, value, context)]),
+  const entries = [...controllers].map(
+    ([name, { at, value }]) => [name, { at, value: controller(name, value, context) }] as const,
   );
+  return { ...node, entries: new Map(entries) };
 }
 
 function controller(name: string, node: Node, { tree, old, note }: Context): Node {
@@ -55,24 +55,30 @@ function controller(name: string, node: Node, { tree, old, note }: Context): Nod
     );
   }
   if (known === undefined || node.kind !== 'map') return node;
-  const fields: [string, Node][] = [];
+  const fields = new Map<string, Entry>();
   const attributes: [string, Node][] = [];
-  for (const [file, { value }] of node.entries) {
+  for (const [file, entry] of node.entries) {
+    const { value } = entry;
     const field = Object.hasOwn(known, file) ? known[file] : undefined;
     if (field !== undefined && field !== file) note(`cgroups: ${name}.${file} is ${name}.${field}`);
     if (field === undefined && old && value.kind === 'scalar') attributes.push([`${name}.${file}`, value]);
-    else fields.push([field ?? file, value]);
+    else fields.set(field ?? file, entry);
   }
   if (attributes.length > 0) {
     note(`cgroups: other files of ${name} stand in its attrs`);
-    fields.push(['attrs', dictionary(node, attributes)]);
+    fields.set('attrs', { at: node.at, value: dictionary(node, attributes) });
   }
-  return dictionary(node, [...fields, ...(old && name === 'blkio' ? emptyLists(node) : [])]);
+  for (const list of old && name === 'blkio' ? blkioLists : []) {
+    // Today's blkio wants all of its lists.
+    if (!fields.has(list))
+      fields.set(list, { at: node.at, value: { kind: 'list', at: node.at, tag: null, items: [] } });
+  }
+  return { ...node, entries: fields };
 }
 
 /** cpuset's two files are fields of cpu. */
-function mergeCpuset(node: Dictionary, controllers: Map<string, Node>, { tree, note }: Context): void {
-  const cpuset = controllers.get('cpuset');
+function mergeCpuset(node: Dictionary, controllers: Map<string, Entry>, { tree, note }: Context): void {
+  const cpuset = controllers.get('cpuset')?.value;
   if (cpuset === undefined) return;
   const files = cpuset.kind === 'map' ? [...cpuset.entries] : [];
   const unknown = files.find(([file]) => file !== 'cpus' && file !== 'mems');
@@ -81,15 +87,8 @@ function mergeCpuset(node: Dictionary, controllers: Map<string, Node>, { tree, n
     throw manifestError(tree.text, cpuset.at, path, 'has no counterpart in the present format');
   }
   note('cgroups: cpuset.cpus and cpuset.mems are cpu.cpus and cpu.mems');
-  const cpu = controllers.get('cpu');
+  const cpu = controllers.get('cpu')?.value;
   const others = cpu?.kind === 'map' ? [...cpu.entries] : [];
   controllers.delete('cpuset');
-  controllers.set('cpu', { ...dictionary(node, []), entries: new Map([...others, ...files]) });
-}
-
-/** Today's blkio wants all of its lists. */
-function emptyLists(node: Dictionary): [string, Node][] {
-  return blkioLists
-    .filter((list) => !node.entries.has(list))
-    .map((list) => [list, { kind: 'list', at: node.at, tag: null, items: [] }]);
+  controllers.set('cpu', { at: cpuset.at, value: { ...cpuset, entries: new Map([...others, ...files]) } });
 }

@@ -60,14 +60,17 @@ function capabilities(node: Node, { note }: Context): Node {
 function io(node: Node, { old, note }: Context): Node {
   if (node.kind !== 'map') return node;
   let changed = old;
-  const entries = [...node.entries].map(([stream, { value }]): [string, Node] => {
-    if (value.kind !== 'map' || !value.entries.has('log')) return [stream, value];
+  const entries = new Map(node.entries);
+  for (const [stream, { at, value }] of node.entries) {
+    if (value.kind !== 'map' || !value.entries.has('log')) continue;
     changed = true;
     note('io: log is pipe; level and tag are no longer given');
-    return [stream, scalar('pipe', value)];
-  });
-  const missing = ['stdout', 'stderr'].filter((stream) => changed && !node.entries.has(stream));
-  return dictionary(node, [...entries, ...missing.map((stream): [string, Node] => [stream, scalar('discard', node)])]);
+    entries.set(stream, { at, value: scalar('pipe', value) });
+  }
+  for (const stream of changed ? ['stdout', 'stderr'] : []) {
+    if (!entries.has(stream)) entries.set(stream, { at: node.at, value: scalar('discard', node) });
+  }
+  return { ...node, entries };
 }
 
 function mounts(node: Node, context: Context): Node {

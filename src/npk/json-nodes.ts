@@ -1,6 +1,6 @@
 // JSON, which JSON.parse has already accepted: what is left is to keep positions, the digits of numbers, and to see
 // a key that is there twice.
-import { addEntry, DEEPEST, manifestError, type Node } from './nodes.ts';
+import { addEntry, DEEPEST, manifestError, type Entry, type Node } from './nodes.ts';
 
 const TOKEN = /[\s]*(?:("(?:[^"\\]|\\.)*")|([-\w.+]+)|([{}[\],:]))/y;
 
@@ -25,7 +25,7 @@ export function jsonNodes(text: string): Node | null {
     if (start.text === '[')
       return { kind: 'list', at, tag: null, items: [...members(']', depth)].map(([, item]) => item) };
     if (start.text === '{') {
-      const entries = new Map<string, { at: number | null; value: Node }>();
+      const entries = new Map<string, Entry>();
       for (const [key, item] of members('}', depth))
         addEntry(entries, String(JSON.parse(key.text)), key.at, item, text);
       return { kind: 'map', at, tag: null, entries };

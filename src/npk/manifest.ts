@@ -51,14 +51,13 @@ function explained(tree: Tree, issues: readonly z.core.$ZodIssue[]): PackageErro
   return manifestError(tree.text, at, path, message);
 }
 
-/** Of a union's issues those of the form that was meant, which are the ones that lie deepest. */
-function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue | undefined {
-  const [issue] = issues;
+/** What is behind an issue: in a union that of the form that was meant, which is the one that knows all names in it. */
+function deepest([issue]: readonly z.core.$ZodIssue[]): z.core.$ZodIssue | undefined {
+  if (issue?.code === 'invalid_key') return { ...issue, message: issue.issues[0]?.message ?? issue.message };
   if (issue?.code !== 'invalid_union') return issue;
-  const inner = issue.errors.map(deepest).filter((each) => each !== undefined);
-  const [longest] = inner.sort((a, b) => b.path.length - a.path.length);
-  if (longest === undefined || longest.path.length === 0) return issue;
-  return { ...longest, path: [...issue.path, ...longest.path] };
+  const meant = issue.errors.find((issues) => issues.every(({ path }) => path.length > 0));
+  const inner = deepest(meant ?? []);
+  return inner === undefined ? issue : { ...inner, path: [...issue.path, ...inner.path] };
 }
 
 /** Where a path leads, or as far as it does. */

@@ -23,7 +23,13 @@ export interface List extends Placed {
 
 export interface Dictionary extends Placed {
   readonly kind: 'map';
-  readonly entries: ReadonlyMap<string, { readonly at: number | null; readonly value: Node }>;
+  readonly entries: ReadonlyMap<string, Entry>;
+}
+
+/** A member of a map; `at` is where its key stands. */
+export interface Entry {
+  readonly at: number | null;
+  readonly value: Node;
 }
 
 export type Node = Scalar | List | Dictionary;
@@ -52,13 +58,7 @@ export function isNull(node: Node): boolean {
 }
 
 /** Adds an entry. Throws when the key is there already. */
-export function addEntry(
-  entries: Map<string, { at: number | null; value: Node }>,
-  key: string,
-  at: number | null,
-  value: Node,
-  text: string,
-): void {
+export function addEntry(entries: Map<string, Entry>, key: string, at: number | null, value: Node, text: string): void {
   if (entries.has(key)) throw manifestError(text, at, [], `the key "${key.slice(0, 100)}" is there twice`);
   entries.set(key, { at, value });
 }

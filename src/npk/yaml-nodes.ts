@@ -1,6 +1,6 @@
 // Any YAML 1.2, by the yaml package. Manifests as packers write them are read by block-nodes.ts, at a fiftieth of the cost.
 import { isAlias, isMap, isScalar, isSeq, parseDocument, type Alias, type YAMLMap, type Node as YamlNode } from 'yaml';
-import { addEntry, DEEPEST, manifestError, MOST_NODES, type Node } from './nodes.ts';
+import { addEntry, DEEPEST, manifestError, MOST_NODES, type Entry, type Node } from './nodes.ts';
 
 /** Reads one YAML document. Throws a PackageError with line and column. */
 export function yamlNodes(text: string): Node {
@@ -65,7 +65,7 @@ function converter(text: string): (node: YamlNode, depth: number) => Weighed {
   }
 
   function map(node: YAMLMap, at: number | null, tag: string | null, depth: number): Weighed {
-    const entries = new Map<string, { at: number | null; value: Node }>();
+    const entries = new Map<string, Entry>();
     const values: Weighed[] = [];
     for (const pair of node.items) {
       const key = convert(pair.key as YamlNode, depth + 1).node;
