@@ -111,7 +111,7 @@ async function openUnchanged(id: string, image: Image): Promise<FileHandle> {
     throw error;
   });
   try {
-    const identity = identityOf(await file.stat({ bigint: true }));
+    const identity = identityOf(await file.stat());
     if (!sameIdentity(identity, image.identity)) throw changed('has changed');
     if (image.offset + image.size > identity.size) {
       throw new TerminalError('BadImage', `mount ${id}: ${image.path} ends before its image does`);

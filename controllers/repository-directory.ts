@@ -99,7 +99,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
 
   /** The file as it is now: the very same object when nothing has changed, null when there is none. */
   async function fileAt(path: string, before: File | null): Promise<File | null> {
-    const stats = await stat(path, { bigint: true }).catch(() => null);
+    const stats = await stat(path).catch(() => null);
     if (stats === null || stats.isDirectory()) return null;
     const identity = identityOf(stats);
     if (before !== null && sameIdentity(before.identity, identity)) return before;
@@ -110,7 +110,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   async function read(path: string, identity: FileIdentity): Promise<File['content']> {
     try {
       const { name, version, manifest, image } = await readPackage(path);
-      const now = identityOf(await stat(path, { bigint: true }));
+      const now = identityOf(await stat(path));
       if (!sameIdentity(now, identity)) return { broken: 'changed while it was being read' };
       return { id: `${name}:${version}`, name, version, repository: id, path, manifest, image, identity, digest: null };
     } catch (reason) {

@@ -45,7 +45,7 @@ export async function copyIn(options: CopyIn): Promise<Copied> {
     options.signal.throwIfAborted();
     await rename(partial, path);
     await fsyncDirectory(options.directory);
-    return { path, identity: identityOf(await file.stat({ bigint: true })), content, digest };
+    return { path, identity: identityOf(await file.stat()), content, digest };
   } catch (error) {
     await rm(partial, { force: true });
     throw error;

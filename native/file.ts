@@ -1,5 +1,5 @@
 // What the document, the repositories and the mounts need of files beyond node:fs.
-import type { BigIntStats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { declareSyscall, SyscallError } from './libc.ts';
 import { syscallNumber } from './numbers.ts';
@@ -42,7 +42,7 @@ export async function fsyncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Which bytes a file holds, as far as stat(2) tells. Times in ms; made from nanoseconds here and nowhere else, so that they compare. */
+/** Which bytes a file holds, as far as stat(2) tells. Times in ms, with the fraction that node:fs gives. */
 export interface Identity {
   readonly dev: number;
   readonly ino: number;
@@ -51,15 +51,9 @@ export interface Identity {
   readonly ctimeMs: number;
 }
 
-/** The identity in the result of a `stat` with `bigint: true`. */
-export function identityOf(stats: BigIntStats): Identity {
-  return {
-    dev: Number(stats.dev),
-    ino: Number(stats.ino),
-    size: Number(stats.size),
-    mtimeMs: Number(stats.mtimeNs) / 1e6,
-    ctimeMs: Number(stats.ctimeNs) / 1e6,
-  };
+/** The identity in what `stat` gives. */
+export function identityOf({ dev, ino, size, mtimeMs, ctimeMs }: Stats): Identity {
+  return { dev, ino, size, mtimeMs, ctimeMs };
 }
 
 /** Whether both are the same file with, as far as stat(2) tells, the same bytes. */

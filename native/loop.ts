@@ -1,6 +1,6 @@
 // Loop devices: block devices onto a range of a file (loop(4), linux/loop.h).
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { declareAsync, SyscallError } from './libc.ts';
 import { openBlockDevice } from './device.ts';
 
@@ -59,7 +59,7 @@ function inTurn<T>(task: () => Promise<T>): Promise<T> {
 
 async function takeFree(config: Buffer, name: string, timeout: number): Promise<LoopDevice> {
   const deadline = performance.now() + timeout;
-  const control = await open('/dev/loop-control', constants.O_RDWR);
+  const control = await openControl();
   try {
     for (;;) {
       // The kernel makes another device when all are taken, so there is always a free one to name.
@@ -71,6 +71,15 @@ async function takeFree(config: Buffer, name: string, timeout: number): Promise<
     }
   } finally {
     await control.close();
+  }
+}
+
+async function openControl(): Promise<FileHandle> {
+  try {
+    return await open('/dev/loop-control', constants.O_RDWR);
+  } catch (error) {
+    const hint = 'loop devices are needed for images: modprobe loop, or CONFIG_BLK_DEV_LOOP and a node in /dev';
+    throw new Error(`/dev/loop-control cannot be opened: ${hint}`, { cause: error });
   }
 }
 

@@ -20,6 +20,8 @@ const statx = declareSyscall('statx', syscallNumber('statx', { x64: 332, arm64: 
   'void *',
 ]);
 
+const noSuchPath = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG']);
+
 /** The mount that stands on a path: its id as in /proc/self/mountinfo, and the device of its file system. */
 export interface MountAt {
   readonly mountId: number;
@@ -27,13 +29,13 @@ export interface MountAt {
   readonly minor: number;
 }
 
-/** The topmost mount on exactly this path; null where nothing is mounted or the path is missing. Throws SyscallError. */
+/** The topmost mount on exactly this path; null where nothing is mounted or there is no such path. Throws SyscallError. */
 export function mountAt(path: string): MountAt | null {
   const buffer = Buffer.alloc(statxSize);
   try {
     statx(path, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_MNT_ID, buffer);
   } catch (error) {
-    if (error instanceof SyscallError && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return null;
+    if (error instanceof SyscallError && noSuchPath.has(error.code)) return null;
     throw error;
   }
   const attributes = buffer.readBigUInt64LE(offsetOf.attributes);
