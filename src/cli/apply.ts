@@ -53,7 +53,7 @@ export async function plan({ file, output, ...options }: PlanOptions): Promise<v
       printable(step.name),
       printable(step.text) + (step.waits === null ? '' : `, after ${printable(step.waits)}`),
     ]);
-    process.stdout.write(table(rows));
+    process.stdout.write(await table(rows));
   }
 }
 

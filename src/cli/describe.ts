@@ -16,7 +16,7 @@ export async function describe(
 
 async function forPeople({ name, status, entry, lock, package: file, steps }: Description): Promise<string> {
   const sections = [
-    table(facts(name, status, lock, file).map(([title, value]) => [styleText('bold', title), printable(value)])),
+    await table(facts(name, status, lock, file).map(([title, value]) => [styleText('bold', title), printable(value)])),
   ];
   if (status !== null && status.conditions.length > 0) {
     const rows = status.conditions.map((each) =>
@@ -24,12 +24,12 @@ async function forPeople({ name, status, entry, lock, package: file, steps }: De
         printable,
       ),
     );
-    sections.push(`${styleText('bold', 'CONDITIONS')}\n${table(rows)}`);
+    sections.push(`${styleText('bold', 'CONDITIONS')}\n${await table(rows)}`);
   }
   const waiting = steps.map((step) =>
     [step.op, step.text, step.waits === null ? '' : `waits: ${step.waits}`].map(printable),
   );
-  sections.push(`${styleText('bold', 'STILL TO DO')}\n${waiting.length === 0 ? 'nothing\n' : table(waiting)}`);
+  sections.push(`${styleText('bold', 'STILL TO DO')}\n${waiting.length === 0 ? 'nothing\n' : await table(waiting)}`);
   sections.push(
     `${styleText('bold', 'ENTRY')}\n${entry === null ? 'none: it is not in the document\n' : await render(entry, 'yaml')}`,
   );

@@ -1,4 +1,5 @@
 // northstate get: the status, once or with every change.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Operation } from 'fast-json-patch';
 import type { Status } from '../../state/status.ts';
 import type { Client } from '../console/client.ts';
@@ -20,7 +21,7 @@ export async function get(options: GetOptions): Promise<void> {
       return;
     }
     const { status } = await client.call('get', null);
-    process.stdout.write(options.output === 'table' ? statusTable(status) : await render(status, options.output));
+    process.stdout.write(await (options.output === 'table' ? statusTable(status) : render(status, options.output)));
   });
 }
 
@@ -47,24 +48,21 @@ async function view(format: Format): Promise<View> {
   if (format === 'yaml') return async (status) => print(`---\n${await render(status, format)}`);
   if (!process.stdout.isTTY) return printChanges;
   const { default: logUpdate } = await import('log-update');
-  let isDue = false;
-  return (status) => {
+  let drawing: Promise<void> | null = null;
+  return async (status) => {
     // Many changes that came at once are drawn once.
-    if (!isDue) {
-      setImmediate(() => {
-        isDue = false;
-        logUpdate(statusTable(status));
-      });
-    }
-    isDue = true;
-    return Promise.resolve();
+    drawing ??= nextTurn().then(async () => {
+      drawing = null;
+      logUpdate(await statusTable(status));
+    });
+    await Promise.resolve();
   };
 }
 
 /** Not a terminal: the table once, then a line for each container that changed. */
 async function printChanges(status: Status, operations: readonly Operation[] | null): Promise<void> {
   if (operations === null) {
-    await print(statusTable(status));
+    await print(await statusTable(status));
     return;
   }
   const names = new Set<string>();

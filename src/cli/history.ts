@@ -12,5 +12,5 @@ export async function history({ output, ...options }: ConsoleOptions & { readonl
   const rows = generations.map(({ generation, time, kind, origin, runtime, inForce }) =>
     [`${generation}${inForce ? ' *' : ''}`, time, kind, origin, runtime].map(printable),
   );
-  process.stdout.write(table([['GENERATION', 'TIME', 'KIND', 'ORIGIN', 'RUNTIME'], ...rows]));
+  process.stdout.write(await table([['GENERATION', 'TIME', 'KIND', 'ORIGIN', 'RUNTIME'], ...rows]));
 }

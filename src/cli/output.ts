@@ -1,19 +1,26 @@
 // What commands print: tables by hand, JSON, YAML; colour on a terminal only (util.styleText looks itself).
-import stringWidth from 'string-width';
+import { stripVTControlCharacters } from 'node:util';
 
 export const formats = ['table', 'json', 'yaml'] as const;
 export type Format = (typeof formats)[number];
 
 /** Rows in columns as wide as their widest cell on the screen; colours count for nothing. No row is padded at its end. */
-export function table(rows: readonly (readonly string[])[]): string {
+export async function table(rows: readonly (readonly string[])[]): Promise<string> {
+  const width = await ruler(rows);
   const widths: number[] = [];
   for (const row of rows) {
-    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, stringWidth(cell));
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, width(cell));
   }
   const lines = rows.map((row) =>
-    row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - stringWidth(cell))).join('  '),
+    row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - width(cell))).join('  '),
   );
   return lines.map((line) => `${line.trimEnd()}\n`).join('');
+}
+
+/** How wide a text is on the screen. The library that knows all scripts takes longer to load than a command to run. */
+async function ruler(rows: readonly (readonly string[])[]): Promise<(text: string) => number> {
+  const isPlain = rows.every((row) => row.every((cell) => /^[\0-\x7f]*$/.test(cell)));
+  return isPlain ? (text) => stripVTControlCharacters(text).length : (await import('string-width')).default;
 }
 
 /** A value as JSON for people, or as YAML. */

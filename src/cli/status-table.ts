@@ -19,12 +19,12 @@ const styles: Readonly<Record<Phase, Style>> = {
 };
 
 /** The whole status: what the document is, then one row for each container. */
-export function statusTable(status: Status): string {
+export async function statusTable(status: Status): Promise<string> {
   const rows = Object.entries(status.containers)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, container]) => containerRow(name, container));
   const header = ['NAME', 'VERSION', 'DESIRED', 'PHASE', 'PID', 'RESTARTS', 'LAST EXIT', 'SINCE', 'WHY'];
-  return `${summary(status)}\n${table([header.map((title) => styleText('bold', title)), ...rows])}`;
+  return `${summary(status)}\n${await table([header.map((title) => styleText('bold', title)), ...rows])}`;
 }
 
 /** One line about the document and whether it is reached. */

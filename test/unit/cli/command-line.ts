@@ -5,7 +5,8 @@ import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const entry = fileURLToPath(new URL('../../../src/cli/northstate', import.meta.url));
+/** The command. */
+export const entry = fileURLToPath(new URL('../../../src/cli/northstate', import.meta.url));
 
 export interface Outcome {
   readonly code: number | null;

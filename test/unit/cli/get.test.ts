@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
+import { openConsole } from '../../../src/console/server.ts';
 import { fakeRuntime, containerStatus, type FakeRuntime } from '../console/fake-runtime.ts';
-import { openTestConsole } from '../console/scratch.ts';
-import { northstate, startCommand } from './command-line.ts';
+import { openTestConsole, scratchDirectory, silentLog } from '../console/scratch.ts';
+import { entry, northstate, startCommand } from './command-line.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
 
@@ -31,7 +33,7 @@ test('get -o yaml prints the status object as YAML', async (context) => {
   assert.match(stdout, /^generation: 1\nobservedGeneration: 1\nconverged: true\n/);
 });
 
-test('get --watch prints a line for each container that changes, and ends with the daemon', async (context) => {
+test('get --watch prints a line for each container that changes', async (context) => {
   const runtime = fakeRuntime({ packages: [broker] });
   const url = await openTestConsole(context, runtime);
   const child = startCommand(context, url, ['get', '--watch']);
@@ -45,6 +47,59 @@ test('get --watch prints a line for each container that changes, and ends with t
     /\d{4}-\d\d-\d\dT[\d:.]+Z broker 1\.2\.3 running Running 4711 0 2026-01-01T00:00:00Z\n$/,
   );
 });
+
+test('get --watch ends with an error when the daemon ends', async (context) => {
+  const runtime = fakeRuntime({ packages: [broker] });
+  const listen = `unix://${await scratchDirectory(context)}/console`;
+  const console = await openConsole({ ...consoleOptions, listen, runtime });
+  const child = startCommand(context, listen, ['get', '--watch', '-o', 'json']);
+  await once(child.stdout ?? child, 'data');
+  await console.close();
+  const [code] = (await once(child, 'exit')) as [number];
+  assert.equal(code, 1);
+});
+
+test('get --watch draws the table anew on a terminal', async (context) => {
+  const runtime = fakeRuntime({ packages: [broker] });
+  const url = await openTestConsole(context, runtime);
+  const { screen, child } = terminal(context, url, 'get --watch');
+  await screen.until(/broker .*Installed/);
+  run(runtime);
+  await screen.until(/\u001b\[\d*A[\s\S]*broker .*\u001b\[32mRunning/);
+  child.kill('SIGKILL');
+});
+
+const consoleOptions = { permissions: 'full', patches: 'document', log: silentLog, now: () => 0 } as const;
+
+/** A command on a terminal of its own: script(1) gives it one, and we see what is written there. */
+function terminal(context: TestContext, url: string, command: string) {
+  const args = ['-qefc', `stty columns 200 rows 50; exec ${entry} ${command}`, '/dev/null'];
+  const env = { ...process.env, NORTHSTATE_CONSOLE: url, TERM: 'xterm', NO_COLOR: undefined };
+  const child = spawn('script', args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  context.after(() => void child.kill('SIGKILL'));
+  let text = '';
+  let look = (): void => undefined;
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+    look();
+  });
+  return {
+    child,
+    screen: {
+      /** Resolves when what is on the terminal matches; it is then forgotten. */
+      async until(pattern: RegExp): Promise<void> {
+        await new Promise<void>((resolve) => {
+          look = () => {
+            if (!pattern.test(text)) return;
+            text = '';
+            resolve();
+          };
+          look();
+        });
+      },
+    },
+  };
+}
 
 function run(runtime: FakeRuntime): void {
   const { status } = runtime.state();

@@ -84,9 +84,9 @@ test('the command is found through relative and absolute symbolic links', async 
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
 });
 
-test('columns are as wide as their cells look', () => {
+test('columns are as wide as their cells look', async () => {
   assert.equal(
-    table([
+    await table([
       ['a', '\u001b[31mred\u001b[39m', 'x'],
       ['日本', 'b', ''],
     ]),
