@@ -236,8 +236,11 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     observe,
     current,
     setRepositories,
-    installStream: (id, size, bytes, signal = new AbortController().signal) =>
-      install(repositoryOf(id), { size, bytes, digest: null }, () => undefined, signal),
+    async installStream(id, size, bytes, signal = new AbortController().signal) {
+      // It may break before it is read: the error is kept, and whoever reads gets it.
+      bytes.on('error', () => undefined);
+      return install(repositoryOf(id), { size, bytes, digest: null }, () => undefined, signal);
+    },
     async close() {
       for (const { directory } of open.values()) directory.close();
       await cache.written();

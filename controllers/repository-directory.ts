@@ -104,7 +104,8 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     const identity = identityOf(stats);
     if (before !== null && sameIdentity(before.identity, identity)) return before;
     if (!stats.isFile()) return { identity, content: { broken: 'not a regular file' } };
-    return { identity, content: cache.find(path, identity) ?? (await read(path, identity)) };
+    const known = cache.find(path, identity);
+    return { identity, content: known === null ? await read(path, identity) : { ...known, repository: id } };
   }
 
   async function read(path: string, identity: FileIdentity): Promise<File['content']> {
