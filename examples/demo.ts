@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { glob, readFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs, promisify, styleText } from 'node:util';
@@ -19,6 +19,7 @@ const table = liveTable(process.stdout);
 
 const port = await freePort();
 const template = await readFile(join(import.meta.dirname, 'desired.yaml'), 'utf8');
+const begun = performance.now();
 const starting = startDaemon({
   packages: await Array.fromAsync(glob(join(import.meta.dirname, '../.build/examples/*.npk'))),
   document: (packages) => template.replace('/var/lib/northstate/packages', packages).replace("'1313'", `'${port}'`),
@@ -48,7 +49,7 @@ clearTimeout(limit);
 
 async function tour(daemon: Daemon): Promise<void> {
   daemon.watch((status) => table.update(status));
-  await announce('One document, and everything in it comes up', () => comesUp(daemon));
+  await announce('One document, and everything in it comes up', () => comesUp(daemon), begun);
   await announce('Another version in the document replaces the container', () => bump(daemon));
   await announce('A killed process comes back, after a delay', () => killed(daemon));
   await announce('An image unmounted behind the back of the runtime is mounted again', () => unmounted(daemon));
@@ -57,9 +58,8 @@ async function tour(daemon: Daemon): Promise<void> {
 }
 
 /** Shows the line, does the thing, then shows what was seen. */
-async function announce(title: string, act: () => Promise<string>): Promise<void> {
+async function announce(title: string, act: () => Promise<string>, started = performance.now()): Promise<void> {
   table.line(styleText('bold', title));
-  const started = performance.now();
   const seen = await act();
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   table.line(`  ${styleText('green', '✓')} ${seen} ${styleText('dim', `(${seconds} s)`)}`);
@@ -100,16 +100,16 @@ async function killed(daemon: Daemon): Promise<string> {
 }
 
 async function unmounted(daemon: Daemon): Promise<string> {
-  const target = join(daemon.runDir, 'greeting:1.0.0');
   const reconciler = reconcilerOf(daemon);
-  const before = await mountId(reconciler, target);
-  if (before === null) throw new Error(`${target} is not mounted in the namespace of ${reconciler}`);
-  await promisify(execFile)('nsenter', [`--mount=/proc/${reconciler}/ns/mnt`, 'umount', '--lazy', target]);
-  const after = await eventually(`${target} is mounted again`, async () => {
-    const id = await mountId(reconciler, target);
-    return id === before ? null : id;
+  const before = await mountOf(reconciler, 'greeting:1.0.0');
+  if (before === null) throw new Error(`greeting:1.0.0 is not mounted in the namespace of ${reconciler}`);
+  const namespace = `--mount=/proc/${reconciler}/ns/mnt`;
+  await promisify(execFile)('nsenter', [namespace, 'umount', '--lazy', before.target]);
+  const after = await eventually('greeting:1.0.0 is mounted again', async () => {
+    const mount = await mountOf(reconciler, 'greeting:1.0.0');
+    return mount?.id === before.id ? null : mount;
   });
-  return `greeting:1.0.0 was mount ${before}, is mount ${after}`;
+  return `greeting:1.0.0 was mount ${before.id}, is mount ${after.id}`;
 }
 
 async function adopted(daemon: Daemon): Promise<string> {
@@ -179,11 +179,12 @@ function present(daemon: Daemon): Promise<Status> {
   );
 }
 
-/** The id of what is mounted on `target` in the namespace of a process (proc_pid_mountinfo(5)). */
-async function mountId(pid: number, target: string): Promise<number | null> {
+/** Where a package is mounted in the namespace of a process, and as which mount (proc_pid_mountinfo(5)). */
+async function mountOf(pid: number, container: string): Promise<{ id: string; target: string } | null> {
   const mounts = await readFile(`/proc/${pid}/mountinfo`, 'utf8');
-  const found = mounts.split('\n').find((line) => line.split(' ')[4] === target);
-  return found === undefined ? null : Number.parseInt(found, 10);
+  const fields = mounts.split('\n').map((line) => line.split(' '));
+  const [id, , , , target] = fields.find(([, , , , point = '']) => basename(point) === container) ?? [];
+  return id === undefined || target === undefined ? null : { id, target };
 }
 
 /** The first answer that is not null, within ten seconds. For what no event tells to an outsider. */

@@ -28,7 +28,7 @@ export interface Daemon {
   readonly pid: number;
   /** Its exit code, or the name of the signal that ended it. */
   readonly exited: Promise<number | NodeJS.Signals>;
-  /** What it has logged so far. */
+  /** The last 40 lines that it logged. */
   log(): string;
   /** Runs `northstate ARGS` against it. */
   run(...args: readonly string[]): Promise<Output>;
@@ -104,7 +104,7 @@ export async function startDaemon({ packages, document, directory: earlier }: Da
   const daemon: Daemon = {
     ...{ mark, directory, document: path('desired.yaml'), repository: path('packages'), runDir: path('run') },
     ...{ console: url, pid, exited },
-    log: () => readFileSync(path('log'), 'utf8'),
+    log: () => readFileSync(path('log'), 'utf8').split('\n').slice(-40).join('\n'),
     run: (...args) => run(northstate, args, { NORTHSTATE_CONSOLE: url }),
     async write(text) {
       await writeFile(path('desired.yaml.new'), text);

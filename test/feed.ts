@@ -57,7 +57,7 @@ export function watchStatus(url: string, exited: Promise<unknown>): Feed {
           if (fits(status)) finish(() => resolve(status));
         };
         const refuse = (why: string): void =>
-          finish(() => reject(new Error(`${what}: ${why}; last status: ${JSON.stringify(last, null, 1)}`)));
+          finish(() => reject(new Error(`${what}: ${why}; last status:\n${summary(last)}`)));
         const gone = (): void => refuse('northstate has ended');
         const timer = setTimeout(() => refuse(`not within ${milliseconds} ms`), milliseconds);
         ended.signal.addEventListener('abort', gone);
@@ -66,4 +66,14 @@ export function watchStatus(url: string, exited: Promise<unknown>): Feed {
         else if (last !== null) check(last);
       }),
   };
+}
+
+function summary(status: Status | null): string {
+  if (status === null) return 'none';
+  const { containers, document, generation } = status;
+  const lines = Object.entries(containers).map(([name, { conditions, ...container }]) => {
+    const reasons = conditions.map(({ type, status: holds, reason }) => `${type}=${holds} ${reason}`);
+    return `  ${name}: ${JSON.stringify(container)} ${reasons.join(', ')}`;
+  });
+  return [`  generation ${generation}, document ${JSON.stringify(document)}`, ...lines].join('\n');
 }
