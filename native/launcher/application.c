@@ -86,7 +86,7 @@ static int apply_limits(const struct ops *prepare, struct failure *why) {
     return 0;
 }
 
-static int change_ids(const struct op *op, struct failure *why) {
+int change_ids(const struct op *op, struct failure *why) {
     uint32_t uid = op->ids.uid, gid = op->ids.gid;
     if (setgroups(op->ids.count, op->ids.groups) < 0) return fail(why, OP_IDS, errno, "setgroups");
     if (setresgid(gid, gid, gid) < 0) return fail(why, OP_IDS, errno, "gid %u", gid);

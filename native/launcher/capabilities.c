@@ -22,7 +22,7 @@ static int set_sets(uint64_t permitted, uint64_t effective, uint64_t inheritable
     return (int)syscall(SYS_capset, &header, data);
 }
 
-int drop_capabilities(void) { return set_sets(0, 0, 0); }
+int keep_capability(unsigned capability) { return set_sets(1ull << capability, 1ull << capability, 0); }
 
 int drop_bounding(uint64_t keep, struct failure *why) {
     for (unsigned capability = 0; capability < CAPABILITIES; capability++) {

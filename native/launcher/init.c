@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -150,13 +151,20 @@ static pid_t start_application(const struct birth *birth, const struct ops *go, 
     return -1;
 }
 
-/** The init has nothing left to do that needs a right, a file or the specification. */
-static int retire(int control, struct failure *why) {
-    int keep[] = {control};
+/**
+ * The init has nothing left to do that needs a file or the specification, and no right but CAP_KILL: an application that
+ * changes its ids gets its signals still. That right reaches no further than the PID namespace does.
+ */
+static int retire(const struct birth *birth, struct failure *why) {
+    int keep[] = {birth->control};
     if (close_others(keep, 1) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
-    if (drop_capabilities() < 0) return fail(why, STEP_INIT, errno, "dropping capabilities");
-    // Set again: the application's changes of ids, made in this very memory, have reset it.
+    const struct op *ids = ops_find(birth->prepare, OP_IDS);
+    if (prctl(PR_SET_KEEPCAPS, 1) < 0) return fail(why, STEP_INIT, errno, "keeping capabilities");
+    if (ids && change_ids(ids, why) < 0) return -1;
+    if (keep_capability(CAP_KILL) < 0) return fail(why, STEP_INIT, errno, "dropping capabilities");
+    // Set again: changes of ids, the application's in this very memory among them, have reset both.
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return fail(why, STEP_INIT, errno, "parent-death signal");
     return 0;
 }
 
@@ -208,7 +216,7 @@ _Noreturn void init_main(struct birth *birth) {
     if (!go || set_owners(go, &why) < 0) give_up(birth->control, &why);
     pid_t application = start_application(birth, go, &why);
     if (application < 0) give_up(birth->control, &why);
-    if (retire(birth->control, &why) < 0) give_up(birth->control, &why);
+    if (retire(birth, &why) < 0) give_up(birth->control, &why);
     send_message(birth->control, (struct control_message){.kind = CONTROL_RUNNING});
     spec_free(frame, FRAME_LIMIT);
     ops_free(go);

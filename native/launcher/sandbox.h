@@ -35,8 +35,11 @@ struct application {
 */
 void become_application(struct application *application);
 
-/** Empties the permitted, effective and inheritable sets. 0, or -1 and errno. */
-int drop_capabilities(void);
+/** Leaves one capability in the permitted and effective sets, none in the inheritable one. 0, or -1 and errno. */
+int keep_capability(unsigned capability);
+
+/** Becomes the user, group and groups of IDS. The capabilities go with uid 0 unless PR_SET_KEEPCAPS is set. */
+int change_ids(const struct op *op, struct failure *why);
 
 /** Takes every capability but those in `keep` out of the bounding set; one that is gone already is no failure. */
 int drop_bounding(uint64_t keep, struct failure *why);

@@ -113,10 +113,12 @@ test('gives the application /dev/null for its input', async () => {
   await boxes.reconciler.call('kill', running.id, 9);
 });
 
-test('leaves the init no right and no descriptor but its control socket', async () => {
+test('leaves the init no right but to signal, and no descriptor but its control socket', async () => {
   const running = await boxes.launch({ package: app, args: ['sleep'] });
   const status = readFileSync(`/proc/${running.pid}/status`, 'utf8');
-  for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb']) assert.equal(field(status, set), '0000000000000000', set);
+  for (const set of ['CapInh', 'CapAmb']) assert.equal(field(status, set), '0000000000000000', set);
+  for (const set of ['CapPrm', 'CapEff']) assert.equal(field(status, set), '0000000000000020', set);
+  assert.match(status, /^Uid:\t1000\t1000\t1000\t1000$/m);
   assert.equal(readdirSync(`/proc/${running.pid}/fd`).length, 1);
   await boxes.reconciler.call('kill', running.id, 9);
 });
