@@ -5,6 +5,8 @@ import { dictionary, manifestError, type Dictionary, type Entry, type Node } fro
 /** Files that have a field of their own today. */
 const counterparts: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   cpu: {
+    cpus: 'cpus',
+    mems: 'mems',
     shares: 'shares',
     cfs_quota_us: 'quota',
     cfs_period_us: 'period',

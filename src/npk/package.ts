@@ -102,7 +102,10 @@ export async function readContent(bytes: Bytes): Promise<Content> {
   await bytes.fetch(0, HEAD);
   const format = await formatOf(archive.comment);
   const signature = await readSignature(bytes, archive, format);
-  const manifestBytes = await readEntry(bytes, archive, required(archive, 'manifest.yaml'), LONGEST_MANIFEST);
+  const manifestBytes = await readEntry(bytes, archive, required(archive, 'manifest.yaml'), {
+    most: LONGEST_MANIFEST,
+    fault: 'manifest',
+  });
   const { manifest, deprecations } = await readManifest(manifestBytes, { old: format === 'old' });
   const image = await readImage(bytes, archive);
   return { archive, format, manifest: { bytes: manifestBytes, read: manifest, deprecations }, image, signature };
@@ -111,7 +114,7 @@ export async function readContent(bytes: Bytes): Promise<Content> {
 async function readSignature(bytes: Bytes, archive: Archive, format: string): Promise<Buffer | null> {
   const entry = archive.entries.get('signature.yaml');
   if (entry === undefined) return null;
-  const signature = await readEntry(bytes, archive, entry, LONGEST_SIGNATURE);
+  const signature = await readEntry(bytes, archive, entry, { most: LONGEST_SIGNATURE, fault: 'signature' });
   // A signature that covers the comment belongs to a package that has one: somebody took it away.
   if (format === 'old' && /^meta:/m.test(signature.toString('latin1'))) {
     throw new PackageError('format-version', 'the archive comment is missing, though the signature covers it');

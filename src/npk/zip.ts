@@ -3,7 +3,7 @@
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT (section numbers below are its own)
 import { crc32 } from 'node:zlib';
 import type { Bytes } from './bytes.ts';
-import { PackageError } from './error.ts';
+import { PackageError, type PackageFault } from './error.ts';
 
 /** An entry of the central directory. `header` is the position of its local header in the file. */
 export interface Entry {
@@ -88,12 +88,17 @@ export async function locate(file: Bytes, archive: Archive, entry: Entry): Promi
   return { offset, size: entry.size };
 }
 
-/** The content of a small entry, its checksum compared. */
-export async function readEntry(file: Bytes, archive: Archive, entry: Entry, limit: number): Promise<Buffer> {
-  if (entry.size > limit) {
+/** The content of a small entry, its checksum compared. One of more than `most` bytes is refused, as the fault that is given. */
+export async function readEntry(
+  file: Bytes,
+  archive: Archive,
+  entry: Entry,
+  { most, fault }: { most: number; fault: PackageFault },
+): Promise<Buffer> {
+  if (entry.size > most) {
     throw new PackageError(
-      'entry',
-      `${printable(entry.name)} is too large: ${entry.size} bytes, at most ${limit} are read`,
+      fault,
+      `${printable(entry.name)} is too large: ${entry.size} bytes, at most ${most} are read`,
     );
   }
   const { offset, size } = await locate(file, archive, entry);

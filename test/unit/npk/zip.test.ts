@@ -5,6 +5,7 @@ import yauzl from 'yauzl';
 import { locate, readArchive, readEntry } from '../../../src/npk/zip.ts';
 import { archive, extraField, memory, withEnd64, type Part } from './archives.ts';
 
+const small = { most: 100, fault: 'manifest' } as const;
 const two: readonly Part[] = [
   { name: 'manifest.yaml', data: 'name: a\n' },
   { name: 'fs.img', data: Buffer.alloc(1000, 7) },
@@ -50,13 +51,16 @@ test('entries are found by name, with the position of their data', async () => {
 test('the content of an entry is given when its checksum is right', async () => {
   const file = memory(archive(two));
   const found = await readArchive(file);
-  assert.equal((await readEntry(file, found, found.entries.get('manifest.yaml')!, 100)).toString(), 'name: a\n');
-  await assert.rejects(readEntry(file, found, found.entries.get('fs.img')!, 999), /fs\.img is too large/);
+  assert.equal((await readEntry(file, found, found.entries.get('manifest.yaml')!, small)).toString(), 'name: a\n');
+  await assert.rejects(readEntry(file, found, found.entries.get('fs.img')!, { most: 999, fault: 'image' }), {
+    reason: 'image',
+    message: 'fs.img is too large: 1000 bytes, at most 999 are read',
+  });
 
   const spoiled = memory(archive([{ name: 'manifest.yaml', data: 'name: a\n', crc: 1 }]));
   const entry = (await readArchive(spoiled)).entries.get('manifest.yaml')!;
   await assert.rejects(
-    readEntry(spoiled, await readArchive(spoiled), entry, 100),
+    readEntry(spoiled, await readArchive(spoiled), entry, small),
     /checksum of manifest\.yaml is wrong/,
   );
 });

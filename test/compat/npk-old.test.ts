@@ -1,0 +1,61 @@
+// Packages from before 0.9, which Northstar refuses today.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Manifest, SeccompRule } from '../../state/manifest.ts';
+import { inspect } from '../../src/npk/inspect.ts';
+import { readPackage } from '../../src/npk/package.ts';
+import { assertManifest, expected, fixture, packagesIn } from './npk-fixtures.ts';
+
+interface Expected {
+  readonly seccomp?: { readonly allow: Readonly<Record<string, string>> };
+}
+
+const answers = expected('old-dialect.json') as Readonly<Record<string, Expected>>;
+// `~PROT_EXEC || ~PROT_WRITE`: the one bit or the other must not be set.
+const alternatives: SeccompRule = {
+  args: [
+    { index: 2, mask: 2n ** 64n - 1n - 4n },
+    { index: 2, mask: 2n ** 64n - 1n - 2n },
+  ],
+};
+
+/** The manifest without the rules whose present form the fixtures leave open. */
+function withoutOpen(manifest: Manifest, { seccomp }: Expected): Manifest {
+  if (manifest.seccomp === undefined) return manifest;
+  const allow = new Map(manifest.seccomp.allow);
+  for (const [call, rule] of Object.entries(seccomp?.allow ?? {})) {
+    if (rule !== '<OPEN>') continue;
+    assert.deepEqual(allow.get(call), alternatives);
+    allow.delete(call);
+  }
+  return { ...manifest, seccomp: { ...manifest.seccomp, allow } };
+}
+
+function closed(wanted: Expected): Expected {
+  if (wanted.seccomp === undefined) return wanted;
+  const rules = Object.entries(wanted.seccomp.allow).filter(([, rule]) => rule !== '<OPEN>');
+  return { ...wanted, seccomp: { allow: Object.fromEntries(rules) } };
+}
+
+for (const name of packagesIn('npk-old')) {
+  test(`${name} is read in today's dialect`, async () => {
+    const found = await readPackage(fixture(name));
+    const wanted = answers[found.name];
+    assert.ok(wanted !== undefined, `there is no answer for ${found.name}`);
+    assert.equal(found.format, 'old');
+    assertManifest(withoutOpen(found.manifest, wanted), closed(wanted));
+    assert.equal(found.deprecations.length > 0, found.manifest.init !== undefined);
+  });
+}
+
+test('the older signature is read', async () => {
+  const { signature, verity, archive } = await inspect(fixture('npk-old/old-signed-0.1.0.npk'));
+  assert.ok(signature !== null && 'hashes' in signature);
+  assert.ok(verity !== null && 'uuid' in verity);
+  assert.deepEqual(archive.entries, ['signature.yaml', 'manifest.yaml', 'fs.img']);
+  assert.deepEqual(
+    [signature.key, signature.hashes.comment, signature.verity.offset],
+    ['northstar', null, verity.offset],
+  );
+  assert.match(signature.hashes.image ?? '', /^[0-9a-f]{64}$/);
+});
