@@ -46,7 +46,10 @@ export function commandPatch(command: Command, state: State): Operation[] {
     case 'kill':
       return command.signal === SIGTERM || command.signal === SIGKILL ? down(command.container, state) : [];
     case 'stop':
-      return runningContainers(command.name, state).flatMap((container) => down(container, state));
+      return ofRunning(command.name, state, {
+        entry: ({ key }) => [{ op: 'add', path: pointerTo(key, 'state'), value: 'mounted' }],
+        container: (container) => [create(container, { state: 'mounted' })],
+      });
     case 'mount':
       return setState(command.container, 'mounted', state, ['mounted', 'running']);
     case 'umount':
@@ -56,7 +59,10 @@ export function commandPatch(command: Command, state: State): Operation[] {
     case 'uninstall':
       return setState(command.container, 'absent', state, ['absent']);
     case 'restart':
-      return runningContainers(command.name, state).flatMap((container) => restart(container, state));
+      return ofRunning(command.name, state, {
+        entry: (entry) => [{ op: 'add', path: pointerTo(entry.key, 'run'), value: again(entry, state) }],
+        container: (container) => start(container, nextRun(state, nameOf(container)), state),
+      });
     case 'update':
       return []; // what the requirement was resolved to is forgotten; the document stays as it is
   }
@@ -79,11 +85,10 @@ function start(container: string, run: unknown, state: State): Operation[] {
   ];
 }
 
-function restart(container: string, state: State): Operation[] {
-  const id = nextRun(state, nameOf(container));
-  const before = entryFor(container, state)?.run;
-  const { init, args, env } = before ?? { init: null, args: null, env: null };
-  return start(container, runOf({ init, args: args ?? [], env: Object.fromEntries(env ?? []) }, id), state);
+/** One more start with the arguments of the one before. */
+function again({ name, run }: ContainerEntry, state: State): unknown {
+  const { init, args, env } = run ?? { init: null, args: null, env: null };
+  return runOf({ init, args: args ?? [], env: Object.fromEntries(env ?? []) }, nextRun(state, name));
 }
 
 function down(container: string, state: State): Operation[] {
@@ -129,15 +134,18 @@ function isExact(version: string): boolean {
   return /^\d+\.\d+\.\d+$/.test(version);
 }
 
-/** name:version of each entry of a name that is to run, else of what runs without an entry. Throws when there is none. */
-function runningContainers(name: string, state: State): string[] {
-  const entries = [...state.desired.containers.values()].filter((entry) => entry.name === name || entry.key === name);
+/** What is to be done with each entry of a name that is to run, else with what runs without one. Throws when nothing does. */
+function ofRunning(
+  name: string,
+  { desired, observed }: State,
+  act: { entry: (entry: ContainerEntry) => Operation[]; container: (container: string) => Operation[] },
+): Operation[] {
+  const entries = [...desired.containers.values()].filter((entry) => entry.name === name || entry.key === name);
   const running = entries.filter((entry) => entry.state === 'running');
-  const versions = running.map((entry) => resolvedVersion(entry, state) ?? entry.version ?? '');
-  const attempts = (state.observed.attempts.get(nameOf(name)) ?? []).filter((attempt) => attempt.state === 'running');
-  if (versions.length === 0) versions.push(...attempts.slice(-1).map(({ version }) => version));
-  if (versions.length === 0) throw new CommandError(name, entries.length === 0 ? 'is not known' : 'is not to run');
-  return versions.map((version) => `${nameOf(name)}:${version}`);
+  if (running.length > 0) return running.flatMap(act.entry);
+  const attempt = observed.attempts.get(name)?.findLast(({ state }) => state === 'running');
+  if (attempt !== undefined && entries.length === 0) return act.container(`${name}:${attempt.version}`);
+  throw new CommandError(name, entries.length === 0 ? 'is not known' : 'is not to run');
 }
 
 /** A number that no start of this name has had in this boot. */

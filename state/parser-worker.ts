@@ -1,0 +1,19 @@
+// The thread that reads and splices big documents.
+import { parentPort } from 'node:worker_threads';
+import { createDocumentWork } from './document-work.ts';
+import type { WorkerReply, WorkerRequest } from './parser.ts';
+
+const work = createDocumentWork();
+
+parentPort?.on('message', (request: WorkerRequest) => {
+  parentPort?.postMessage(replyTo(request));
+});
+
+function replyTo(request: WorkerRequest): WorkerReply {
+  try {
+    if (request.kind === 'parse') return { id: request.id, result: work.parse(request.text) };
+    return { id: request.id, result: work.splice(request.text, request.changes) };
+  } catch (error) {
+    return { id: request.id, error: error instanceof Error ? error.message : String(error) };
+  }
+}
