@@ -2,9 +2,16 @@
 import { accessSync, constants, globSync, statSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { release } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { configurationArgument, ConfigurationError, defaultConfigPath, readConfiguration } from '../config.ts';
+import {
+  configurationArgument,
+  ConfigurationError,
+  defaultConfigPath,
+  readConfiguration,
+  type Configuration,
+  type Overrides,
+} from '../config.ts';
 import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../trust.ts';
 import { Failure } from './exit.ts';
 
@@ -17,35 +24,37 @@ export interface RunOptions {
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Becomes the launcher, in the same process; gives nothing back. Throws a Failure that says what the host lacks. */
-export async function run({ config, ...overrides }: RunOptions): Promise<never> {
+export async function run({ config, desired, stateDir }: RunOptions): Promise<never> {
   checkHost();
+  const configuration = await prepare(config, {
+    ...(desired !== undefined && { desired: resolve(desired) }),
+    ...(stateDir !== undefined && { stateDir: resolve(stateDir) }),
+  });
   const launcher = `${root}.build/northstate-launcher`;
   checkLauncher(launcher);
+  const directories = ['--state-dir', configuration.stateDir, '--run-dir', configuration.runDir];
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning'];
+  const reconciler = [...node, daemon(), '--configuration', configurationArgument(configuration)];
+  flushCompileCache(); // execve(2) skips what Node does at its end
+  process.execve?.(launcher, [launcher, ...directories, '--', ...reconciler], process.env);
+  throw new Failure('this Node has no execve', { hint: 'use the one that comes with northstate' });
+}
+
+/** Reads the configuration, makes our directories and checks that all of it is root's. */
+async function prepare(config: string | undefined, overrides: Overrides): Promise<Configuration> {
   try {
     await checkTrusted(config ?? defaultConfigPath);
     const configuration = await readConfiguration(config, overrides);
     const { desired, stateDir, runDir, dataDir, socketDir } = configuration;
     for (const directory of [stateDir, runDir, dataDir, socketDir]) await makeTrustedDirectory(directory);
     await checkTrusted(dirname(desired));
-    const reconciler = [
-      process.execPath,
-      ...nodeOptions,
-      daemon(),
-      '--configuration',
-      configurationArgument(configuration),
-    ];
-    const argv = [launcher, '--state-dir', stateDir, '--run-dir', runDir, '--', ...reconciler];
-    flushCompileCache(); // execve(2) skips what Node does at its end
-    process.execve?.(launcher, argv, process.env);
-    throw new Failure('this Node has no execve', { hint: 'use the one that comes with northstate' });
+    return configuration;
   } catch (error) {
     if (error instanceof ConfigurationError) throw new Failure(error.message, { hint: excerptHint(error) });
     if (error instanceof UntrustedPath) throw new Failure(error.message);
     throw error;
   }
 }
-
-const nodeOptions = ['--disable-warning=ExperimentalWarning'];
 
 function checkHost(): void {
   if (process.getuid?.() !== 0) throw new Failure('run needs root', { hint: 'use sudo northstate run' });

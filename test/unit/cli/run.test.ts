@@ -1,0 +1,41 @@
+// What `run` refuses before it becomes the launcher.
+import assert from 'node:assert/strict';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { scratchDirectory } from '../console/scratch.ts';
+import { northstate } from './command-line.ts';
+
+const needsRoot = process.getuid?.() === 0 ? null : /^northstate: run needs root/;
+
+test('run refuses a bad configuration with its place', async (context) => {
+  const file = join(await scratchDirectory(context), 'config.yaml');
+  await writeFile(file, 'cgroup: northstate\nrunDri: /run/x\n');
+  const { code, stderr } = await northstate(context, '', ['run', '--config', file]);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    needsRoot ?? /config\.yaml, line 2, column 1: there is no field runDri \(at: runDri: \/run\/x\)\n$/,
+  );
+});
+
+test('run refuses a configuration that is not there', async (context) => {
+  const file = join(await scratchDirectory(context), 'config.yaml');
+  const { code, stderr } = await northstate(context, '', ['run', '--config', file]);
+  assert.equal(code, 1);
+  assert.match(stderr, needsRoot ?? /config\.yaml: ENOENT\n$/);
+});
+
+test('run refuses a configuration that others may write, and directories of others, and names them', async (context) => {
+  const directory = await scratchDirectory(context);
+  const file = join(directory, 'config.yaml');
+  const open = join(directory, 'open');
+  await mkdir(open);
+  await chmod(open, 0o777);
+  await writeFile(file, `stateDir: ${open}/state\n`);
+  const state = await northstate(context, '', ['run', '--config', file]);
+  assert.match(state.stderr, needsRoot ?? /open is writable by others than its owner: chmod go-w/);
+  await chmod(file, 0o666);
+  const config = await northstate(context, '', ['run', '--config', file]);
+  assert.match(config.stderr, needsRoot ?? /config\.yaml is writable by others/);
+});
