@@ -2,7 +2,10 @@
 import { constants } from 'node:os';
 import koffi from 'koffi';
 
-const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+// EWOULDBLOCK is another name of EAGAIN: the latter is meant by everybody.
+const errnoNames = new Map(
+  Object.entries({ ...constants.errno, EWOULDBLOCK: -1 }).map(([name, number]) => [number, name]),
+);
 
 /** The symbolic name of an errno value (errno(3)), `E<number>` for one that this system has no name for. */
 export function errnoName(errno: number): string {

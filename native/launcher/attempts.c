@@ -124,9 +124,12 @@ void send_attempt(struct launcher *l, const struct attempt *a) {
 void send_changed_attempts(struct launcher *l) {
     struct attempts *all = &l->attempts;
     struct outbox *out = &l->reconciler.out;
-    while (all->changed > 0 && out->end - out->begin < OUTBOX_FULL) {
-        struct attempt *a = attempt_at(all, all->changed_places[--all->changed]);
+    uint32_t told = 0;
+    while (told < all->changed && out->end - out->begin < OUTBOX_FULL) {
+        struct attempt *a = attempt_at(all, all->changed_places[told++]);
         a->changed = false;
         send_attempt(l, a);
     }
+    all->changed -= told;
+    memmove(all->changed_places, all->changed_places + told, all->changed * sizeof all->changed_places[0]);
 }

@@ -123,7 +123,7 @@ void handle_init_exit(struct launcher *l, struct attempt *a) {
     if (attempt_is_over(a) || waitid(P_PID, (id_t)a->init.pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
     attempts_fire_after(l, a->id);
     a->exited_ns = boottime_now();
-    while (a->init.control >= 0 && !take_messages(l, a)) close_watched(l, &a->init.control);
+    if (a->init.control >= 0) take_messages(l, a);
     for (int stream = 0; stream < 2; stream++) {
         handle_output(l, a, stream, DRAIN_END);
         output_close(l, a, stream);

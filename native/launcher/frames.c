@@ -29,7 +29,7 @@ static void drop_fds(struct inbox *in, size_t count) {
 
 void inbox_clear(struct inbox *in) {
     drop_fds(in, in->nfds);
-    in->used = 0;
+    in->begin = in->end = 0;
     madvise(in->data, INBOX_SIZE, MADV_DONTNEED);
 }
 
@@ -41,7 +41,10 @@ void outbox_clear(struct outbox *out) {
 
 enum received inbox_receive(struct inbox *in, int socket) {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(FRAME_FDS * sizeof(int))];
-    struct iovec room = {.iov_base = in->data + in->used, .iov_len = INBOX_SIZE - in->used};
+    memmove(in->data, in->data + in->begin, in->end - in->begin);
+    in->end -= in->begin;
+    in->begin = 0;
+    struct iovec room = {.iov_base = in->data + in->end, .iov_len = INBOX_SIZE - in->end};
     struct msghdr message = {
         .msg_iov = &room, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -63,30 +66,30 @@ enum received inbox_receive(struct inbox *in, int socket) {
     }
     if (!fits) return RECEIVED_BAD;
     if (size == 0) return RECEIVED_END;
-    in->used += (size_t)size;
+    in->end += (size_t)size;
     return RECEIVED_SOME;
 }
 
 enum framed inbox_frame(struct inbox *in, struct frame *frame) {
-    if (in->used < FRAME_HEADER) return FRAMED_NONE;
-    struct cursor header = cursor_over(in->data, FRAME_HEADER);
+    size_t there = in->end - in->begin;
+    if (there < FRAME_HEADER) return FRAMED_NONE;
+    struct cursor header = cursor_over(in->data + in->begin, FRAME_HEADER);
     uint32_t size = take_u32(&header);
     frame->type = take_u16(&header);
     frame->nfds = take_u16(&header);
     frame->serial = take_u32(&header);
     if (size < FRAME_HEADER - 4 || size > FRAME_LIMIT || frame->nfds > FRAME_FDS || frame->serial == 0) return FRAMED_BAD;
     frame->size = (size_t)size + 4;
-    if (in->used < frame->size) return FRAMED_NONE;
+    if (there < frame->size) return FRAMED_NONE;
     if (frame->nfds > in->nfds) return FRAMED_BAD;
-    frame->body = cursor_over(in->data + FRAME_HEADER, frame->size - FRAME_HEADER);
+    frame->body = cursor_over(in->data + in->begin + FRAME_HEADER, frame->size - FRAME_HEADER);
     frame->fds = in->fds;
     return FRAMED_ONE;
 }
 
 void inbox_drop(struct inbox *in, const struct frame *frame) {
     drop_fds(in, frame->nfds);
-    in->used -= frame->size;
-    memmove(in->data, in->data + frame->size, in->used);
+    in->begin += frame->size;
 }
 
 struct writer out_begin(struct outbox *out, uint16_t type, uint32_t serial) {

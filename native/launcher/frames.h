@@ -17,7 +17,8 @@ enum {
 /* What was received and not yet handled. Descriptors come with the first byte of their frame, so they queue in order. */
 struct inbox {
     uint8_t *data;
-    size_t used;
+    size_t begin;
+    size_t end;
     int fds[INBOX_FDS];
     size_t nfds;
 };

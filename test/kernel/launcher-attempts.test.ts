@@ -74,7 +74,7 @@ test('reports a start from prepare to the exit code', async () => {
   assert.ok(running.startedAt >= prepared.preparedAt);
   const exited = await until(reconciler, 1, 'exited');
   assert.deepEqual(exited.exit, { code: 7 });
-  assert.ok(exited.exitedAt - exited.startedAt >= 20);
+  assert.ok(exited.exitedAt > exited.startedAt);
   assert.equal(Buffer.from(exited.record).toString(), 'a record');
 });
 

@@ -175,6 +175,28 @@ test('kills and replaces a reconciler that sends a malformed frame', async () =>
   }
 });
 
+test('gets every request and descriptor in order after it could not read for a while', async () => {
+  await using launcher = await startLauncher();
+  const first = await launcher.reconciler();
+  launcher.signal('SIGSTOP');
+  const names = Array.from({ length: 40 }, (_, index) => join(launcher.directory, `kept-${index}`));
+  // Several times what the socket has room for.
+  const requests = names.flatMap((file) => [
+    ...Array.from({ length: 10 }, () => first.call('record', 0, Buffer.alloc(4096, file.at(-1)))),
+    first.call('keep', file, opened({ file, flags: 'w' })),
+  ]);
+  const answers = Promise.all(requests);
+  await first.call('garbage', Buffer.of()); // answered when all the calls before it were made
+  launcher.signal('SIGCONT');
+  await answers;
+  process.kill(first.pid, 'SIGKILL');
+  const second = await launcher.reconciler();
+  assert.deepEqual(second.remembered.global, Buffer.alloc(4096, '9'));
+  assert.equal(second.remembered.descriptors.length, names.length);
+  for (const [name, fd] of second.remembered.descriptors)
+    assert.equal(readlinkSync(`/proc/${second.pid}/fd/${fd}`), name);
+});
+
 test('keeps the host out of its own mount namespace and its program out of reach', async () => {
   await using launcher = await startLauncher();
   await launcher.reconciler();
