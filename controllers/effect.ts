@@ -1,9 +1,12 @@
 // What a step leads to when it succeeds, as observed state: the model that `northstate plan` runs the planners on, and the
 // kernel of the simulation. Pure.
+import type { Cgroups } from '../state/manifest.ts';
 import type { ObservedAttempt, ObservedCgroup, Observed, ObservedPackage } from '../state/observed.ts';
 import { compareVersions } from '../state/version.ts';
 import { withAttempt } from './attempts.ts';
-import type { CgroupStep } from './cgroups-plan.ts';
+import type { Hierarchies } from './cgroup-hierarchies.ts';
+import { controllersOf, limitsOf, summaryOf } from './cgroup-limits.ts';
+import { sectionOf, type CgroupStep } from './cgroups-plan.ts';
 import { recordOf, unseen } from './container-acts.ts';
 import type { ContainerStep } from './containers.ts';
 import type { View } from './controller.ts';
@@ -22,8 +25,7 @@ export interface Circumstances {
   readonly packageAt: (source: string) => ObservedPackage | null;
   /** `sha256:<hex>` of a package file. */
   readonly digestOf: (path: string) => string | null;
-  /** What a group's files show after these limits were written. */
-  readonly limits: (section: (CgroupStep & { op: 'limit' })['section']) => string;
+  readonly hierarchies: Hierarchies;
 }
 
 type Effects = {
@@ -74,11 +76,11 @@ const effects: Effects = {
       (mounts.get(name) ?? []).filter((mount) => mount.id !== id),
     ),
   }),
-  limit: ({ cgroups }, { name, section }, { limits }) => group(cgroups, name, { limits: limits(section) }),
+  limit: ({ cgroups }, { name, section }, { hierarchies }) => group(cgroups, name, limited(name, section, hierarchies)),
   'remove-leaf': ({ cgroups }, { name, attempt }) =>
     group(cgroups, name, { leaves: (cgroups.get(name)?.leaves ?? []).filter((id) => id !== attempt) }),
   'remove-group': ({ cgroups }, { name }) => ({ cgroups: without(cgroups, name) }),
-  prepare({ attempts, cgroups }, step, { view, fresh, limits }) {
+  prepare({ attempts, cgroups }, step, { view, fresh, hierarchies }) {
     const target = view.targets.find(({ key }) => key === step.key);
     if (target === undefined) return {};
     const id = fresh();
@@ -92,9 +94,9 @@ const effects: Effects = {
       record,
       preparedAt: view.now,
     };
-    const section = target.entry.cgroups ?? target.package?.manifest.cgroups ?? null;
     const leaves = [...(cgroups.get(step.name)?.leaves ?? []), id];
-    return { attempts: seen(attempts, attempt), ...group(cgroups, step.name, { leaves, limits: limits(section) }) };
+    const limits = limited(step.name, sectionOf(target), hierarchies);
+    return { attempts: seen(attempts, attempt), ...group(cgroups, step.name, { leaves, ...limits }) };
   },
   go({ attempts }, { name, id, after, run }, { view }) {
     const attempt = attempts.get(name)?.find((each) => each.id === id);
@@ -138,6 +140,17 @@ function forget(attempts: Observed['attempts'], name: string, id: number): Parti
 function group(cgroups: Observed['cgroups'], name: string, change: Partial<ObservedCgroup>): Partial<Observed> {
   const known = cgroups.get(name) ?? { name, groups: new Map<string, string>(), leaves: [], limits: '' };
   return { cgroups: withValue(cgroups, name, { ...known, ...change }) };
+}
+
+/** What a group shows once the limits of a section were written to it. */
+export function limited(
+  name: string,
+  section: Cgroups | null,
+  hierarchies: Hierarchies,
+): Pick<ObservedCgroup, 'groups' | 'limits'> {
+  const controllers = [...controllersOf(section)].filter((controller) => hierarchies.legacy.has(controller));
+  const groups = new Map(controllers.map((controller) => [controller as string, `${controller}/${name}`]));
+  return { groups, limits: summaryOf(limitsOf(section, hierarchies).limits) };
 }
 
 function highestFirst(a: ObservedPackage, b: ObservedPackage): number {

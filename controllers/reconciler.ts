@@ -3,7 +3,7 @@ import type { Operation } from 'fast-json-patch';
 import type { Draft } from 'immer';
 import { isDeepStrictEqual } from 'node:util';
 import type { Observed } from '../state/observed.ts';
-import type { ContainerStatus, RepositoryStatus } from '../state/status.ts';
+import type { ContainerStatus, Status } from '../state/status.ts';
 import type { Locked, State, Store } from '../state/store.ts';
 import { decide } from './containers.ts';
 import type { Step, View } from './controller.ts';
@@ -140,19 +140,23 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     stale.clear();
     const changes = names.flatMap((name) => changesOf(name, status.containers));
     const idle = loop.idle();
-    store.update((draft) => {
-      for (const [key, next] of changes) {
-        if (next === null) Reflect.deleteProperty(draft.status.containers, key);
-        else draft.status.containers[key] = next as Draft<ContainerStatus>;
-      }
-      draft.status.generation = generation;
-      draft.status.document = document;
-      if (idle) draft.status.observedGeneration = generation;
-      draft.status.converged = idle && left.size === 0 && unsettled.size === 0;
-      if (observed.repositories !== repositories) {
-        draft.status.repositories = repositoryStatuses(observed) as Draft<Record<string, RepositoryStatus>>;
-      }
-    });
+    const whole = {
+      generation,
+      observedGeneration: idle ? generation : status.observedGeneration,
+      converged: idle && left.size === 0 && unsettled.size === 0,
+      document,
+    };
+    const again = repositories !== observed.repositories;
+    if (changes.length > 0 || again || !isDeepStrictEqual({ ...status, ...whole }, status)) {
+      store.update((draft) => {
+        Object.assign(draft.status, whole);
+        for (const [key, next] of changes) {
+          if (next === null) Reflect.deleteProperty(draft.status.containers, key);
+          else draft.status.containers[key] = next as Draft<ContainerStatus>;
+        }
+        if (again) draft.status.repositories = repositoryStatuses(observed) as Draft<Status['repositories']>;
+      });
+    }
     repositories = observed.repositories;
     if (judging && model.autostartPending().length === 0) endJudging();
     if (stopping && idle) tellStopped();

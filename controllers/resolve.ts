@@ -1,5 +1,4 @@
 // Which package each entry means. Pure: entries, packages and the lock of one name in, its targets and a new lock out.
-import { createHash } from 'node:crypto';
 import { replacingHash, type ContainerEntry } from '../state/desired.ts';
 import type { ObservedAttempt, ObservedPackage } from '../state/observed.ts';
 import type { Locked } from '../state/store.ts';
@@ -112,10 +111,7 @@ function targetOf(
   found: ObservedPackage | null,
   rest: Pick<Target, 'digest' | 'newer' | 'autostart'>,
 ): Target {
-  const replacing = createHash('sha256')
-    .update(`${replacingHash(entry)} ${version ?? ''}`)
-    .digest('hex')
-    .slice(0, 32);
+  const replacing = `${replacingHash(entry).slice(0, 32)} ${version ?? 'none'}`;
   const uses = entry.state === 'running' || (entry.state === 'mounted' && entry.prepare);
   const resources = uses && found !== null ? resourcesOf(found, replacing, known) : [];
   return { key: entry.key, entry, version, package: found, resources, replacing, ...rest };

@@ -26,7 +26,8 @@ function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallC
   const verdict = phase === 'Backoff' && decision.verdict?.kind === 'backoff' ? decision.verdict : null;
   const pid = running?.pid ?? null;
   const kept = before?.phase === phase && before.pid === pid;
-  return {
+  // Frozen here, it is not walked through again when the store takes it over.
+  return Object.freeze({
     version: target.version,
     repository: target.package?.repository ?? target.entry.repository,
     desired: target.entry.state,
@@ -38,7 +39,7 @@ function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallC
     nextRestart: verdict === null ? null : close(before?.nextRestart ?? null, wallClock(verdict.at)),
     lastExit: done?.exit ?? (running ?? done)?.record.lastExit ?? view.ran?.exit ?? null,
     conditions: conditionsOf(facts, before?.conditions ?? [], wallClock(view.now)),
-  };
+  });
 }
 
 function beganAt({ view, phase, running, done }: Facts): number {

@@ -36,7 +36,11 @@ export function checkConverged(world: World, host: Host): void {
         name === entry.name && state !== 'absent' && (world.lock.get(key)?.version ?? '') === entry.version,
     );
     const found = packages.get(entry.name)?.some(({ version }) => version === entry.version);
-    if (found === true && !kept) world.breach(`${entry.key} ${entry.version} should be absent and is installed`);
+    const used = [...attempts.values()]
+      .flat()
+      .some((attempt) => isLive(attempt) && attempt.record.uses.includes(`${entry.name}:${String(entry.version)}`));
+    if (found === true && !kept && !used)
+      world.breach(`${entry.key} ${entry.version} should be absent and is installed`);
   }
   const status = host.store.get().status;
   if (outcome === 'converged' && status.observedGeneration !== world.generation)

@@ -1,10 +1,10 @@
 // One life of the reconciler on the simulated device: its store, the real loop, model and planners, and acts on the device.
 import { withAttempt } from '../../controllers/attempts.ts';
-import { planCgroups } from '../../controllers/cgroups-plan.ts';
+import { planCgroups, sectionOf } from '../../controllers/cgroups-plan.ts';
 import { act, type ContainerPorts, type Sandboxes } from '../../controllers/container-acts.ts';
 import { madeOf, plan as planContainers, type ContainerStep } from '../../controllers/containers.ts';
 import type { Step, View } from '../../controllers/controller.ts';
-import type { AnyStep } from '../../controllers/effect.ts';
+import { limited, type AnyStep } from '../../controllers/effect.ts';
 import { TerminalError } from '../../controllers/failure.ts';
 import { planMounts } from '../../controllers/mounts-plan.ts';
 import { createReconciler, type Part, type Reconciler } from '../../controllers/reconciler.ts';
@@ -91,14 +91,8 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     hash: (view, target) => `${madeOf(view, target) ?? ''} ${world.host}`,
     async prepare(view, target, id) {
       const hash = `${madeOf(view, target) ?? ''} ${world.host}`;
-      const known = world.observed.cgroups.get(view.name);
-      const groups = known ?? {
-        name: view.name,
-        groups: new Map([['memory', `/${view.name}`]]),
-        leaves: [],
-        limits: '',
-      };
-      const next = { ...groups, leaves: [...groups.leaves, id] };
+      const leaves = [...(world.observed.cgroups.get(view.name)?.leaves ?? []), id];
+      const next = { name: view.name, leaves, ...limited(view.name, sectionOf(target), hierarchies) };
       world.observed = { ...world.observed, cgroups: new Map(world.observed.cgroups).set(view.name, next) };
       copy(view.name, ['cgroups']);
       await pause();

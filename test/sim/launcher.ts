@@ -143,8 +143,8 @@ export function createLauncher(world: World): SimulatedLauncher {
       if (attempt.state !== 'prepared') return;
       const asked = decodeRecord(record);
       put({ ...attempt, record: asked, after });
-      if (after !== 0 && find(after)?.state === 'running') return change({ ...attempt, record: asked, after });
-      start(id);
+      if (after !== 0 && find(after)?.state === 'running') change({ ...attempt, record: asked, after });
+      else start(id);
       if (find(id)?.state === 'failed') throw new LaunchError('exec', 'EAGAIN', '/app');
     },
     async kill(id, signal) {
@@ -173,7 +173,7 @@ export function createLauncher(world: World): SimulatedLauncher {
       if (born !== life) return never();
       const result = await request(...args).then(
         () => null,
-        (error: unknown) => error,
+        (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
       );
       await time.sleep(0.1);
       if (told !== listener || born !== life) return never();

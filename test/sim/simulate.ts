@@ -131,11 +131,13 @@ async function goDown(run: Run): Promise<void> {
   world.stopping = true;
   run.host.reconciler.stop();
   const end = world.time.now() + MINUTES;
-  while (world.broken === null && run.host.stopped === null && (await step(run, end)));
+  const down = () => run.host.stopped !== null;
+  const holds = () => world.broken === null;
+  while (holds() && !down() && (await step(run, end)));
   const { mounts, cgroups, attempts } = world.observed;
   const running = [...attempts.values()].flat().filter(({ state }) => state !== 'exited' && state !== 'failed');
   const left = [...mounts.keys(), ...cgroups.keys(), ...running.map(({ name }) => name)];
-  if (run.host.stopped === null || left.length > 0) world.breach(`going down leaves ${left.join(', ')}`);
+  if (!down() || left.length > 0) world.breach(`going down leaves ${left.join(', ')}`);
 }
 
 async function until(run: Run, end: number): Promise<void> {

@@ -2,7 +2,6 @@
 import type { AnyStep, Circumstances } from '../../controllers/effect.ts';
 import { effect } from '../../controllers/effect.ts';
 import type { Hierarchies } from '../../controllers/cgroup-hierarchies.ts';
-import { limitsOf, summaryOf } from '../../controllers/cgroup-limits.ts';
 import type { View } from '../../controllers/controller.ts';
 import { emptyDesired, type ContainerEntry, type Desired } from '../../state/desired.ts';
 import type { Observed, ObservedAttempt, ObservedPackage } from '../../state/observed.ts';
@@ -108,7 +107,7 @@ function circumstances(world: World, view: View): Circumstances {
     fresh: world.fresh,
     packageAt: (source) => packageAt(source, world.fresh()),
     digestOf: () => 'sha256:00',
-    limits: (section) => summaryOf(limitsOf(section, hierarchies).limits),
+    hierarchies,
   };
 }
 
