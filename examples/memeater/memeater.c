@@ -1,21 +1,23 @@
-/* Takes a mebibyte ten times a second until its control group stops it. */
+/* Takes memory, each time twice as much as before, until its control group stops it. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
-enum { MEBIBYTE = 1 << 20 };
+/* The kernel fills the memory in one go. Were it touched from here, page by page, the kernel would near the limit throw
+ * out this program's code for each page and read it again, rather than find that memory has run out. */
+static void *take(size_t size)
+{
+    return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+}
 
 int main(void)
 {
-    const struct timespec pause = {.tv_nsec = 100000000};
-    for (int eaten = 1;; eaten++) {
-        char *memory = malloc(MEBIBYTE);
-        if (!memory)
-            return EXIT_FAILURE;
-        memset(memory, eaten, MEBIBYTE);
-        printf("%d MiB\n", eaten);
+    const struct timespec pause = {.tv_nsec = 200000000};
+    for (size_t mebibytes = 1; take(mebibytes << 20) != MAP_FAILED; mebibytes *= 2) {
+        printf("%zu MiB more\n", mebibytes);
         fflush(stdout);
         nanosleep(&pause, NULL);
     }
+    return EXIT_FAILURE;
 }
