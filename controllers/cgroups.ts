@@ -7,7 +7,7 @@
 //     leaf(name, id, section)   makes the leaf of an attempt and opens what a sandbox needs of it; close() when sent
 //     limits(name, section)     opens the files of the group that are to change, in the order that the kernel accepts; close() when sent
 //     usage(name)               statistics in the console's shape
-//     removeRoot()              at the end: the empty roots
+//     removeRoot()              at the end: the roots; one that something is left in stays, and is logged
 import type { Logger } from 'pino';
 import type { Cgroups as Section } from '../state/manifest.ts';
 import type { ObservedCgroup } from '../state/observed.ts';
@@ -95,7 +95,11 @@ export function createCgroups(options: {
     limits: (name, section) => openLimits(tree, name, section),
     usage: (name) => usageOf(groupsOf(tree, name), hierarchies),
     async removeRoot() {
-      await Promise.all(allBranches(tree).map(({ root }) => removeGroup(root)));
+      const roots = allBranches(tree).map(({ root }) => root);
+      const results = await Promise.allSettled(roots.map(removeGroup));
+      for (const { reason } of results.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[]) {
+        log.warn({ err: reason as unknown }, 'control group left behind');
+      }
     },
   };
 }
