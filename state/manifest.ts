@@ -156,20 +156,9 @@ export const manifestSchema = z
   .superRefine(resourceSetsNothing);
 
 export { cgroupsSchema, rlimitsSchema, type Cgroups, type Rlimits } from './limits.ts';
-export {
-  capabilityNames,
-  mountOptions,
-  permissions,
-  rlimitNames,
-  type Capability,
-  type MountOption,
-  type Permission,
-  type RlimitName,
-} from './names.ts';
+export { capabilityNames, type Capability, type MountOption, type Permission } from './names.ts';
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type Mount = z.output<typeof mount>;
-export type SchedulingPolicy = NonNullable<Manifest['sched']>['policy'];
-export type Socket = NonNullable<Manifest['sockets']> extends Map<string, infer S> ? S : never;
 export type SeccompCondition = z.output<typeof condition>;
 /** A list holds alternatives, any of which lets the call in; only the older dialect can say more than one. */
 export type SeccompRule = 'any' | { readonly args: SeccompCondition | readonly SeccompCondition[] };

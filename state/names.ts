@@ -82,5 +82,4 @@ export const capabilityNames = [
 
 export type Permission = (typeof permissions)[number];
 export type MountOption = (typeof mountOptions)[number];
-export type RlimitName = (typeof rlimitNames)[number];
 export type Capability = (typeof capabilityNames)[number];

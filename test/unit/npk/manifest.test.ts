@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import type { Manifest } from '../../../state/manifest.ts';
 import { readManifest } from '../../../src/npk/manifest.ts';
 
@@ -243,4 +244,46 @@ test('what would take too long or too much is refused', async () => {
   await assert.rejects(read(`x = ${'['.repeat(5000)}${']'.repeat(5000)}`), { reason: 'manifest' });
   await assert.rejects(read(`${base}#${'x'.repeat(200_000)}`), /too large/);
   await assert.rejects(readManifest(Buffer.from('name: \xff', 'latin1'), { old: false }), /not UTF-8/);
+});
+
+test('of any text it makes a manifest or an error with a reason', async () => {
+  const good = `${base}args: [a, 'b']\nenv: { A: b }\nmounts: { /a: { type: tmpfs, size: 1M }, /b: { type: bind, host: /b, options: rw } }\nsched: { policy: !fifo { priority: 1 } }\nseccomp: { allow: { read: !args { index: 0, mask: 1 } } }\ncgroups: { cpu: { shares: 1 } }\nautostart: true\n`;
+  const piece = fc.constantFrom(
+    '\n',
+    ' ',
+    ':',
+    '- ',
+    '{',
+    '}',
+    '[',
+    ']',
+    '!x ',
+    "'",
+    '"',
+    '&a ',
+    '*a',
+    '#',
+    '~',
+    '0',
+    ',',
+    '|',
+    '\t',
+    'type',
+    '__proto__',
+    '\u0000',
+    'ü',
+    '= ',
+  );
+  const edit = fc.tuple(fc.nat({ max: good.length }), fc.nat({ max: 10 }), piece);
+  await fc.assert(
+    fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 4 }), fc.boolean(), async (edits, old) => {
+      const text = edits.reduce((before, [at, cut, put]) => before.slice(0, at) + put + before.slice(at + cut), good);
+      try {
+        await readManifest(Buffer.from(text), { old });
+      } catch (error) {
+        assert.ok(error instanceof Error && error.name === 'PackageError', String(error));
+      }
+    }),
+    { numRuns: 1500 },
+  );
 });
