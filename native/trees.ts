@@ -1,14 +1,13 @@
 // Detached mount trees: copies of what is mounted, with flags of their own, that travel to the launcher as descriptors.
-import { closeSync, constants } from 'node:fs';
 import { declareSyscall, SyscallError } from './libc.ts';
 
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const AT_RECURSIVE = 0x8000;
 const OPEN_TREE_CLONE = 1;
-const OPEN_TREE_CLOEXEC = 0x80000;
 const O_PATH = 0x200000;
 const O_CLOEXEC = 0x80000;
+const OPEN_TREE_CLOEXEC = O_CLOEXEC;
 const RESOLVE_NO_MAGICLINKS = 2;
 const RESOLVE_IN_ROOT = 0x10;
 const MS_PRIVATE = 1n << 18n;
@@ -62,9 +61,4 @@ export function setTreeAttributes(fd: number, set: number, recursive: boolean, s
     if (error instanceof SyscallError && error.code === 'ENOSYS') return false;
     throw error;
   }
-}
-
-/** Closes what is open of a list. */
-export function closeAll(fds: readonly number[]): void {
-  for (const fd of fds) closeSync(fd);
 }
