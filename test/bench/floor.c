@@ -4,8 +4,8 @@
  *
  *   floor IMAGE_DIR ROUNDS REST_MS [CGROUP_PROCS...]
  *
- * IMAGE_DIR is a mounted image with /app, which writes CLOCK_MONOTONIC (ns, decimal) to stdout when called as
- * `/app stamp` and ends. With paths of cgroup.procs files (v1), init joins them. Prints one line per round: the
+ * IMAGE_DIR is a mounted image with /probe of test/payload, whose `stamp` writes the CLOCK_MONOTONIC (ns, decimal) of its
+ * first instruction, and with a directory /proc. With paths of cgroup.procs files (v1), init joins them. Prints one line per round: the
  * nanoseconds from before clone3 to the application's first instruction.
  */
 #define _GNU_SOURCE
@@ -46,12 +46,12 @@ static int64_t now_ns(void)
 
 static void application(void)
 {
-    char *argv[] = { "/app", "stamp", NULL }, *env[] = { NULL };
+    char *argv[] = { "/probe", "stamp", "-", NULL }, *env[] = { NULL };
     check(syscall(SYS_setgroups, 0, NULL), "setgroups");
     check(syscall(SYS_setresgid, 1000, 1000, 1000), "setresgid");
     check(syscall(SYS_setresuid, 1000, 1000, 1000), "setresuid");
     check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
-    execve("/app", argv, env);
+    execve("/probe", argv, env);
     die("execve");
 }
 

@@ -45,11 +45,22 @@ export function table(rows: readonly Row[]): string {
   const lines = rows.map((each) => {
     const floor = rows.find((other) => other.bench === each.bench && other.case === each.floor);
     const ratio = floor && floor.p50 > 0 ? (each.p50 / floor.p50).toFixed(2) : '';
-    return [each.bench, each.case, each.unit, String(each.n), digits(each.p50), digits(each.p90), digits(each.p99), ratio];
+    return [
+      each.bench,
+      each.case,
+      each.unit,
+      String(each.n),
+      digits(each.p50),
+      digits(each.p90),
+      digits(each.p99),
+      ratio,
+    ];
   });
   const all = [header, ...lines];
   const widths = header.map((_, column) => Math.max(...all.map((line) => line[column]?.length ?? 0)));
   return all
-    .map((line) => line.map((cell, i) => (i < 3 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '))
+    .map((line) =>
+      line.map((cell, i) => (i < 3 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
+    )
     .join('\n');
 }

@@ -11,7 +11,9 @@ interface Bench {
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true });
 const suffix = '.bench.ts';
-const known = (await readdir(import.meta.dirname)).filter((file) => file.endsWith(suffix)).map((file) => file.slice(0, -suffix.length));
+const known = (await readdir(import.meta.dirname))
+  .filter((file) => file.endsWith(suffix))
+  .map((file) => file.slice(0, -suffix.length));
 const unknown = positionals.filter((name) => !known.includes(name));
 if (unknown.length > 0) throw new Error(`no benchmark ${unknown.join(', ')}: there are ${known.join(', ')}`);
 

@@ -5,7 +5,7 @@
  *   cat PATH         copies a file to stdout             env              writes its environment, one per line
  *   write PATH TEXT  makes or replaces a file            ids              writes uid, gid, pid, ppid, sid, pgid
  *   stamp PATH       appends the CLOCK_MONOTONIC ns of   fds              writes the numbers of its open descriptors
- *                    its first instruction to PATH       syscall N        makes system call N, writes what it gives
+ *                    its first instruction; - is stdout  syscall N        makes system call N, writes what it gives
  *   eat MIB          takes that much memory              orphans N        leaves N zombies for PID 1 to reap
  *   wait MS          sleeps for MS milliseconds          ignore N         ignores signal N
  *   sleep            sleeps until a signal ends it       signals          writes each signal that comes; TERM ends it
@@ -130,6 +130,15 @@ static void write_file(const char *path, const char *text, long flags)
     must(CALL(SYS_close, fd));
 }
 
+static void write_stamp(const char *path, const char *stamp)
+{
+    if (same(path, "-")) {
+        print(1, stamp);
+        print(1, "\n");
+    } else
+        write_file(path, stamp, O_APPEND);
+}
+
 static void print_ids(void)
 {
     print_number("uid ", CALL(SYS_getuid));
@@ -224,7 +233,7 @@ static void run(char **arguments, char **environment, const char *start)
             const char *path = word();
             write_file(path, word(), O_TRUNC);
         } else if (same(verb, "stamp"))
-            write_file(word(), start, O_APPEND);
+            write_stamp(word(), start);
         else if (same(verb, "ids"))
             print_ids();
         else if (same(verb, "fds"))

@@ -1,0 +1,79 @@
+// The programs that a start is compared with: the floor (floor.c), and other container runtimes where they are installed.
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from '../command.ts';
+
+const build = join(import.meta.dirname, '../../.build/bench');
+
+/** Milliseconds from a decision to the application's first instruction, by the C program alone. `rest` in ms before each. */
+export async function floorRounds(
+  image: string,
+  rounds: number,
+  rest: number,
+  groups: readonly string[] = [],
+): Promise<number[]> {
+  const { stdout } = await succeed(await floor(), [image, String(rounds), String(rest), ...groups]);
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => Number(line) / 1e6);
+}
+
+async function floor(): Promise<string> {
+  await mkdir(build, { recursive: true });
+  const program = join(build, 'floor');
+  await succeed('gcc', ['-std=gnu17', '-O2', '-static', '-o', program, join(import.meta.dirname, 'floor.c')]);
+  return program;
+}
+
+/** Other runtimes, from exec of their command to the application's first instruction, in ms. One that cannot is named. */
+export async function* peers(image: string, rounds: number): AsyncGenerator<readonly [string, number[]]> {
+  const stamp = ['/probe', 'stamp', '-'];
+  const bwrap = ['--unshare-all', '--ro-bind', image, '/', '--proc', '/proc', '--uid', '1000', ...stamp];
+  yield* peer('bwrap --unshare-all', () => commandRounds('bwrap', () => bwrap, rounds));
+  for (const runtime of ['crun', 'runc']) {
+    const bundle = await mkdtemp(join(tmpdir(), 'northstate-bundle-'));
+    await writeFile(join(bundle, 'config.json'), JSON.stringify(specification(image, stamp)));
+    const root = join(bundle, 'state');
+    const args = (round: number) => ['--root', root, 'run', '--bundle', bundle, `northstate-${process.pid}-${round}`];
+    yield* peer(`${runtime} run`, () => commandRounds(runtime, args, rounds));
+    await rm(bundle, { recursive: true });
+  }
+}
+
+async function* peer(name: string, measure: () => Promise<number[]>): AsyncGenerator<readonly [string, number[]]> {
+  try {
+    yield [name, await measure()];
+  } catch (error) {
+    process.stderr.write(`${name} left out: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+}
+
+async function commandRounds(command: string, args: (round: number) => readonly string[], rounds: number) {
+  const samples: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const begin = process.hrtime.bigint();
+    const { stdout } = await succeed(command, args(round));
+    samples.push(Number(BigInt(stdout.trim()) - begin) / 1e6);
+  }
+  return samples;
+}
+
+async function succeed(command: string, args: readonly string[]) {
+  const output = await run(command, args);
+  if (output.code !== 0) throw new Error(`${command} ${args.join(' ')}: ${output.stderr}`);
+  return output;
+}
+
+/** The least that the OCI runtime specification lets a container be that does the same. */
+function specification(image: string, args: readonly string[]) {
+  const namespaces = ['pid', 'mount', 'ipc', 'uts', 'network'].map((type) => ({ type }));
+  return {
+    ociVersion: '1.0.2',
+    process: { user: { uid: 1000, gid: 1000 }, args, cwd: '/', noNewPrivileges: true },
+    root: { path: image, readonly: true },
+    mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+    linux: { namespaces },
+  };
+}

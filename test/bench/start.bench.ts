@@ -1,0 +1,91 @@
+// bench/start: from the request `start` on the console to the first instruction of the application, image mounted. The
+// floor is a C program that does the same system calls and nothing else; crun, runc and bwrap are measured where installed.
+import { connectConsole, type Client } from '../../src/console/client.ts';
+import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
+import { probePackage } from '../packages.ts';
+import { floorRounds, peers } from './floor.ts';
+import { row, type Row } from './measure.ts';
+import { mountedImage } from './mounted.ts';
+import { onceEnded, stampOf } from './rounds.ts';
+
+const rounds = 200;
+const rest = 50;
+const stamp = ['stamp', '-'];
+const proc = 'mounts: { /proc: { type: proc } }\n';
+const limits = 'cgroups: { cpu: { shares: 512 }, memory: { memory_hard_limit: 100000000 } }\n';
+
+interface Case {
+  readonly name: string;
+  readonly container: string;
+  readonly rest: number;
+  readonly floor: string;
+}
+
+const cases: readonly Case[] = [
+  { name: 'back to back', container: 'plain', rest: 0, floor: 'floor' },
+  { name: 'after 50 ms', container: 'plain', rest, floor: 'floor after 50 ms' },
+  { name: 'cgroups, back to back', container: 'limited', rest: 0, floor: 'floor, cgroups' },
+  { name: 'cgroups, after 50 ms', container: 'limited', rest, floor: 'floor, cgroups after 50 ms' },
+  { name: 'prepared, back to back', container: 'ready', rest: 0, floor: 'floor' },
+  { name: 'prepared, after 50 ms', container: 'ready', rest, floor: 'floor after 50 ms' },
+  { name: 'prepared, cgroups, after 50 ms', container: 'ready-limited', rest, floor: 'floor, cgroups after 50 ms' },
+];
+
+export async function* bench(): AsyncGenerator<Row> {
+  const plain = await probePackage({ name: 'plain', args: stamp, fields: proc });
+  const limited = await probePackage({ name: 'limited', args: stamp, fields: proc + limits });
+  const ready = await probePackage({ name: 'ready', args: stamp, fields: proc });
+  const readyLimited = await probePackage({ name: 'ready-limited', args: stamp, fields: proc + limits });
+  const flood = await probePackage({ name: 'flood', args: ['flood'] });
+  await using image = await mountedImage(plain);
+  yield row('start', 'floor', 'ms', await floorRounds(image.path, rounds, 0));
+  yield row('start', 'floor after 50 ms', 'ms', await floorRounds(image.path, rounds, rest));
+  yield row('start', 'floor, cgroups', 'ms', await floorRounds(image.path, rounds, 0, image.groups));
+  yield row('start', 'floor, cgroups after 50 ms', 'ms', await floorRounds(image.path, rounds, rest, image.groups));
+  for await (const [name, samples] of peers(image.path, 50)) yield row('start', name, 'ms', samples, 'floor');
+
+  const entry = '{ state: mounted, restart: { policy: never } }';
+  const keep = '{ state: mounted, prepare: true, restart: { policy: never } }';
+  const entries = [`plain: ${entry}`, `limited: ${entry}`, `ready: ${keep}`, `ready-limited: ${keep}`];
+  const packages = [plain, limited, ready, readyLimited];
+  await using daemon = await startDaemon({ packages, document: (dir) => documentOf(dir, ...entries) });
+  await daemon.until('everything mounted', ({ converged }) => converged);
+  for (const each of cases) yield row('start', each.name, 'ms', await measure(daemon, each), each.floor);
+  yield* underFlood(flood);
+}
+
+/** Ten containers that write without end beside the one that is started. */
+async function* underFlood(flood: string): AsyncGenerator<Row> {
+  const packages: string[] = [await probePackage({ name: 'plain', args: stamp, fields: proc })];
+  const entries = [`plain: { state: mounted, restart: { policy: never } }`];
+  for (let i = 0; i < 10; i++) {
+    packages.push(await probePackage({ name: `flood-${i}`, args: ['flood'] }));
+    entries.push(`flood-${i}: { state: running }`);
+  }
+  packages.push(flood);
+  await using daemon = await startDaemon({ packages, document: (dir) => documentOf(dir, ...entries) });
+  await daemon.until('the flood runs', ({ converged }) => converged);
+  const one = { name: 'beside ten floods', container: 'plain', rest: 0, floor: 'floor' };
+  yield row('start', one.name, 'ms', await measure(daemon, one), one.floor);
+}
+
+async function measure(daemon: Daemon, { container, rest: pause }: Case): Promise<number[]> {
+  const client = await connectConsole(daemon.console, { subscribe: true });
+  try {
+    const samples: number[] = [];
+    for (let round = 0; round < rounds; round++) samples.push(await startOnce(client, `${container}:1.0.0`, pause));
+    return samples;
+  } finally {
+    client.close();
+  }
+}
+
+async function startOnce(client: Client, container: string, pause: number): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, pause));
+  const begin = process.hrtime.bigint();
+  const ended = onceEnded(client, container);
+  await client.call('start', { container, init: null, arguments: [], environment: {} });
+  await ended;
+  const first = await stampOf(client, container);
+  return Number(first - begin) / 1e6;
+}
