@@ -63,7 +63,10 @@ export function createRuntime(ports: RuntimePorts): Runtime {
       });
     },
     events: (listener) => events.listen(listener),
-    command: (command, options) => execute(command, options, commandPorts),
+    async command(command, options) {
+      await execute(command, options, commandPorts);
+      if (command.type === 'uninstall') events.tell({ type: 'uninstall', container: command.container });
+    },
     apply: (text, options) => documents.apply(text, options),
     plan: ports.plan,
     wait: (options) => wait(options, ports),

@@ -43,7 +43,7 @@ export function checkKill(state: State, { container, signal }: Bodies['kill']): 
   if (!isRunning(state, container)) {
     throw new RuntimeError('stop_container_not_started', `${container} is not running`, { container });
   }
-  if (signal < 1 || signal > 31) throw new Error('EINVAL: Invalid argument: signals are 1 to 31');
+  if (signal < 1 || signal > 31) throw new Error('EINVAL: Invalid argument'); // Northstar's words
 }
 
 /** Throws the RuntimeError that forbids a mount: one of what is mounted is invalid_container, as in Northstar. */
