@@ -176,6 +176,8 @@ void parse_op(struct parser *p, struct op *op) {
             op->ids.uid = take_u32(&p->c);
             op->ids.gid = take_u32(&p->c);
             read_groups(p, op);
+            // -1 is "as it was" to setresuid(2): root.
+            require(p, op->ids.uid != UINT32_MAX && op->ids.gid != UINT32_MAX);
             break;
         case OP_CAPABILITIES:
             op->capabilities.bounding = take_u64(&p->c);

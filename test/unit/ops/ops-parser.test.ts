@@ -157,6 +157,7 @@ const misplaced: readonly (readonly [string, 'prepare' | 'go', readonly Op[]])[]
       { op: 'node', path: '/d', mode: 0o060666, major: 1, minor: 1 },
     ],
   ],
+  ['an id that would leave the application root', 'prepare', [{ op: 'ids', uid: 0xffffffff, gid: 1, groups: [] }]],
   ['an unknown resource limit', 'prepare', [{ op: 'rlimit', resource: 16, soft: 1, hard: 1 }]],
   ['a filter that is no whole number of instructions', 'prepare', [{ op: 'seccomp', filter: Buffer.alloc(12) }]],
   ['a host name that is too long', 'prepare', [{ op: 'hostname', name: 'n'.repeat(65) }]],
