@@ -79,7 +79,15 @@ function failureOf(state: State, container: string): RuntimeError | null {
   const status = state.status.containers[container] ?? state.status.containers[name];
   if (status?.phase !== 'Failed' || state.status.observedGeneration < state.generation) return null;
   const condition = status.conditions.find(({ status: is, type }) => (type === 'Degraded' ? is === 'True' : is === 'False'));
-  return failed(container, condition?.message ?? 'it has failed');
+  const message = condition?.message ?? 'it has failed';
+  return missingResource(container, message) ?? failed(container, message);
+}
+
+/** What the sandbox says when an image has no such directory; Northstar's clients know it as an error of its own. */
+function missingResource(container: string, message: string): RuntimeError | null {
+  const [, resource, version] = /^the resource (.+):(.+) has no directory /.exec(message) ?? [];
+  const detail = { container, resource, version };
+  return resource === undefined ? null : new RuntimeError('start_container_missing_resource', message, detail);
 }
 
 function failed(container: string, error: string): RuntimeError {
