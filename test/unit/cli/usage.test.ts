@@ -79,7 +79,7 @@ test('the command is found through relative and absolute symbolic links', async 
   const entry = fileURLToPath(new URL('../../../src/cli/northstate', import.meta.url));
   await symlink(entry, join(directory, 'absolute'));
   await symlink('absolute', join(directory, 'relative'));
-  const { stdout, stderr } = spawnSync('./relative', ['--version'], { cwd: directory, encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync(join(directory, 'relative'), ['--version'], { encoding: 'utf8' });
   assert.equal(stderr, '');
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
 });
