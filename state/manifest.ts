@@ -213,7 +213,8 @@ function absoluteTargets(mounts: Mounts): Mounts {
 
 function noBindInAnother(mounts: Mounts): boolean {
   const binds = [...mounts].filter(([, { type }]) => type === 'bind').map(([at]) => (at === '/' ? at : `${at}/`));
-  return !binds.some((one) => binds.some((other) => one !== other && one.startsWith(other)));
+  // In this order what lies in a directory comes right behind it.
+  return binds.sort().every((bind, index) => index === 0 || !bind.startsWith(binds[index - 1] ?? ''));
 }
 
 /** An empty list or map says the same as none; all permissions are "full". */

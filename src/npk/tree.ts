@@ -14,12 +14,23 @@ export interface Tree {
   readonly root: Node;
 }
 
+/** The readers of any YAML and TOML take up to 40 µs for a character of hostile text; a long one would hold up the runtime. */
+const LONGEST = 32 * 1024;
+
 /** Reads a text as YAML, else JSON, else TOML. Throws a PackageError that the reader of its own syntax gives. */
 export async function readTree(text: string): Promise<Tree> {
   const block = blockNodes(text);
   if (block !== null) return { syntax: 'YAML', text, root: block };
   const json = jsonNodes(text);
   if (json !== null) return { syntax: 'JSON', text, root: json };
+  if (text.length > LONGEST) {
+    throw manifestError(
+      text,
+      null,
+      [],
+      `it is too large: more than ${LONGEST} characters are read only of plain block YAML or JSON`,
+    );
+  }
   const [yaml, toml] = await Promise.all([import('./yaml-nodes.ts'), import('./toml-nodes.ts')]);
   const asYaml = attempt(() => yaml.yamlNodes(text));
   if ('root' in asYaml && asYaml.root.kind === 'map') return { syntax: 'YAML', text, root: asYaml.root };

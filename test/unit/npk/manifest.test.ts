@@ -287,3 +287,11 @@ test('of any text it makes a manifest or an error with a reason', async () => {
     { numRuns: 1500 },
   );
 });
+
+test('long manifests are read when they are as packers write them', async () => {
+  const value = 'x'.repeat(1000);
+  const env = Array.from({ length: 60 }, (_, index) => `  V${index}: ${value}\n`).join('');
+  assert.equal((await read(`${base}env:\n${env}`)).env?.size, 60);
+  await assert.rejects(read(`${base}env:\n${env}# a comment`), /too large: more than 32768 characters/);
+  await assert.rejects(read(`${'a.'.repeat(10_000)}a = 1`), /nested too deep/);
+});
