@@ -47,7 +47,7 @@ build() {
 }
 
 debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev busybox-static'
-[ "${1-}" != --test ] || debian="$debian bubblewrap crun strace python3-minimal"
+[ "${1-}" != --test ] || debian="$debian bubblewrap crun strace python3"
 # shellcheck disable=SC2086 # a list of words
 install_debian $debian
 
