@@ -127,11 +127,10 @@ static int reset_signals(struct failure *why) {
 }
 
 static int close_rest(const struct ops *go, struct failure *why) {
-    int keep[FRAME_FDS + 3] = {0, 1, 2};
-    size_t count = 3;
+    struct kept kept = {.fds = {0, 1, 2}, .count = 3};
     for (uint32_t i = 0; i < go->count; i++)
-        if (go->items[i].kind == OP_DESCRIPTOR) keep[count++] = (int)go->items[i].descriptor.number;
-    if (close_others(keep, count) < 0) return fail(why, STEP_STDIO, errno, "closing descriptors");
+        if (go->items[i].kind == OP_DESCRIPTOR) keep_descriptor(&kept, (int)go->items[i].descriptor.number);
+    if (close_others(&kept) < 0) return fail(why, STEP_STDIO, errno, "closing descriptors");
     return 0;
 }
 

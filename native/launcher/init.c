@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -33,34 +32,26 @@ static _Noreturn void give_up(int control, const struct failure *why) {
     _exit(1);
 }
 
-static int compare_descriptors(const void *a, const void *b) {
-    int left = *(const int *)a, right = *(const int *)b;
-    return (left > right) - (left < right);
-}
-
-int close_others(int *keep, size_t count) {
-    qsort(keep, count, sizeof *keep, compare_descriptors);
-    unsigned next = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (keep[i] < 0) continue;
-        unsigned fd = (unsigned)keep[i];
-        if (fd > next && sys_close_range(next, fd - 1, 0) < 0) return -1;
-        if (fd >= next) next = fd + 1;
-    }
-    return sys_close_range(next, ~0u, 0);
-}
-
 /** Nothing that was open in the launcher stays open here, other containers' pipes least of all (CVE-2024-21626). */
 static int close_inherited(const struct birth *birth) {
-    int keep[OPS_LIMIT + 4];
-    size_t count = 0;
-    keep[count++] = birth->control;
-    keep[count++] = birth->output[0];
-    keep[count++] = birth->output[1];
-    keep[count++] = birth->devices;
+    struct kept kept = {0};
+    keep_descriptor(&kept, birth->control);
+    keep_descriptor(&kept, birth->output[0]);
+    keep_descriptor(&kept, birth->output[1]);
+    keep_descriptor(&kept, birth->devices);
     // The list of descriptors itself lies in memory that is the launcher's alone (memory.h). An op holds one at most.
-    for (uint32_t i = 0; i < birth->prepare->count; i++) keep[count++] = op_descriptor(&birth->prepare->items[i]);
-    return close_others(keep, count);
+    for (uint32_t i = 0; i < birth->prepare->count; i++)
+        keep_descriptor(&kept, op_descriptor(&birth->prepare->items[i]));
+    return close_others(&kept);
+}
+
+/**
+ * Every process may read the command line of PID 1 (proc_pid_cmdline(5)): this copy of the launcher's goes. The arguments
+ * end where the environment begins.
+ */
+static void forget_command_line(void) {
+    char *begin = program_invocation_name, *end = environ[0];
+    if (end > begin) memset(begin, 0, (size_t)(end - begin));
 }
 
 /** Puts /dev/null on 0, 1 and 2, so that nothing that is opened later takes these numbers. */
@@ -82,6 +73,7 @@ static int settle(const struct birth *birth, struct failure *why) {
     if (open_null(birth->devices) < 0) return fail(why, STEP_INIT, errno, "opening /dev/null");
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
     prctl(PR_SET_NAME, "init");
+    forget_command_line();
     if (setsid() < 0) return fail(why, STEP_INIT, errno, "setsid");
     restore_file_limit();
     return 0;
@@ -89,8 +81,11 @@ static int settle(const struct birth *birth, struct failure *why) {
 
 /** From here on only what the application needs is open, and no way back to the launcher but the control socket. */
 static int keep_for_application(const struct birth *birth, struct failure *why) {
-    int keep[] = {0, 1, 2, birth->control, birth->output[0], birth->output[1]};
-    if (close_others(keep, sizeof keep / sizeof *keep) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
+    struct kept kept = {.fds = {0, 1, 2}, .count = 3};
+    keep_descriptor(&kept, birth->control);
+    keep_descriptor(&kept, birth->output[0]);
+    keep_descriptor(&kept, birth->output[1]);
+    if (close_others(&kept) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
     return 0;
 }
 
@@ -156,8 +151,8 @@ static pid_t start_application(const struct birth *birth, const struct ops *go, 
  * changes its ids gets its signals still. That right reaches no further than the PID namespace does.
  */
 static int retire(const struct birth *birth, struct failure *why) {
-    int keep[] = {birth->control};
-    if (close_others(keep, 1) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
+    struct kept kept = {.fds = {birth->control}, .count = 1};
+    if (close_others(&kept) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
     const struct op *ids = ops_find(birth->prepare, OP_IDS);
     if (prctl(PR_SET_KEEPCAPS, 1) < 0) return fail(why, STEP_INIT, errno, "keeping capabilities");
     if (ids && change_ids(ids, why) < 0) return -1;
@@ -220,5 +215,6 @@ _Noreturn void init_main(struct birth *birth) {
     send_message(birth->control, (struct control_message){.kind = CONTROL_RUNNING});
     spec_free(frame, FRAME_LIMIT);
     ops_free(go);
+    ops_free(birth->prepare);
     serve(birth->control, application);
 }

@@ -119,7 +119,7 @@ static void abandon(struct init *init) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
 }
 
-int launch_prepare(struct init *init, const struct ops *prepare, struct failure *why) {
+int launch_prepare(struct init *init, struct ops *prepare, struct failure *why) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
     struct birth birth = {.prepare = prepare, .control = -1, .output = {-1, -1}, .devices = devices(why)};
     int result = birth.devices < 0 ? -1 : 0;

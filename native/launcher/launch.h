@@ -68,7 +68,7 @@ struct init {
  * `prepare`, its bytes and `why` lie in memory that the init inherits, the rest of the launcher's data does not (memory.h):
  * after the clone the child touches only them and its own stack, not `init`. The descriptors stay the caller's.
  */
-int launch_prepare(struct init *init, const struct ops *prepare, struct failure *why);
+int launch_prepare(struct init *init, struct ops *prepare, struct failure *why);
 
 /*
  * Does what `go` asks of the launcher (WRITE) and sends the list and its descriptors to the prepared init. It does not

@@ -144,7 +144,7 @@ static int pivot(struct failure *why) {
     if (sys_pivot_root(".", ".") < 0) return fail(why, OP_PIVOT, errno, "pivot_root");
     if (umount2(".", MNT_DETACH) < 0) return fail(why, OP_PIVOT, errno, "detaching the old root");
     if (chdir("/") < 0) return fail(why, OP_PIVOT, errno, "/");
-    char cwd[PATH_MAX];
+    char cwd[sizeof "/"];
     if (syscall(SYS_getcwd, cwd, sizeof cwd) < 0) return fail(why, OP_PIVOT, errno, "working directory");
     if (strcmp(cwd, "/") != 0) return fail(why, OP_PIVOT, EXDEV, "working directory");
     return 0;

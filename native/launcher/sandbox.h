@@ -7,7 +7,7 @@
 
 /** What a new init starts with. All else that it inherited is closed first. */
 struct birth {
-    const struct ops *prepare;
+    struct ops *prepare;
     int control;   // its end of the control socket
     int output[2]; // write ends of the application's stdout and stderr, -1: /dev/null
     int devices;   // a private tmpfs that holds the node `null`
@@ -16,8 +16,20 @@ struct birth {
 /** The life of an init, from clone3 to its exit. */
 _Noreturn void init_main(struct birth *birth);
 
-/** Closes every descriptor but these `count`, which it sorts; -1 and repeated ones are allowed. */
-int close_others(int *keep, size_t count);
+/** More descriptors than any list brings, and those that the init and the application have besides. */
+enum { KEPT_LIMIT = FRAME_FDS + 8 };
+
+/** Descriptors that stay open, in order. */
+struct kept {
+    int fds[KEPT_LIMIT];
+    size_t count;
+};
+
+/** Adds one unless it is -1 or there already. */
+void keep_descriptor(struct kept *kept, int fd);
+
+/** Closes every other descriptor of this process. 0, or -1 and errno. */
+int close_others(const struct kept *kept);
 
 /** The init's ops of the prepare list, in order: cgroups, host name, mounts, new root. */
 int enter_sandbox(const struct birth *birth, struct failure *why);
@@ -30,9 +42,9 @@ struct application {
 };
 
 /**
-* The application's side of the fork: everything that it is, up to exec. Comes back only in failure (`why`). It shares
-* its parent's memory (vfork(2)), so it writes to nothing but its stack and `why`.
-*/
+ * The application's side of the fork: everything that it is, up to exec. Comes back only in failure (`why`). It shares
+ * its parent's memory (vfork(2)), so it writes to nothing but its stack and `why`.
+ */
 void become_application(struct application *application);
 
 /** Leaves one capability in the permitted and effective sets, none in the inheritable one. 0, or -1 and errno. */

@@ -128,6 +128,12 @@ test('keeps the program of the init from the application', async () => {
   assert.deepEqual(exit, { code: 13 });
 });
 
+test('tells the application nothing of the host in the command line of the init', async () => {
+  assert.equal((await boxes.run({ package: app, args: ['cat', '/proc/1/cmdline'] })).stdout.replaceAll('\0', ''), '');
+  assert.equal((await boxes.run({ package: app, args: ['cat', '/proc/1/comm'] })).stdout, 'init\n');
+  assert.deepEqual((await boxes.run({ package: app, args: ['cat', '/proc/1/environ'] })).exit, { code: 13 });
+});
+
 test('reaps what the application leaves behind', async () => {
   const { stdout } = await boxes.run({
     package: app,
