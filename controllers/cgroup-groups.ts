@@ -53,10 +53,10 @@ export function branchesWith(tree: Tree, name: string): Branch[] {
   return allBranches(tree).filter((branch) => existsSync(groupIn(branch, name)));
 }
 
-/** Controller -> directory of the name's group; `unified` for the v2 tree itself. */
-export function groupsOf(tree: Tree, name: string): Map<string, string> {
+/** Controller -> directory of the name's group in the given hierarchies; `unified` for the v2 tree itself. */
+export function groupsIn(branches: readonly Branch[], name: string): Map<string, string> {
   const groups = new Map<string, string>();
-  for (const branch of branchesWith(tree, name)) {
+  for (const branch of branches) {
     const group = groupIn(branch, name);
     if (branch.version === 2) groups.set('unified', group);
     for (const controller of branch.controllers) groups.set(controller, group);
@@ -64,25 +64,29 @@ export function groupsOf(tree: Tree, name: string): Map<string, string> {
   return groups;
 }
 
-/** Names of containers that have a group anywhere. */
-export function namesIn(tree: Tree): Set<string> {
-  const entries = allBranches(tree).flatMap(({ root }) => directoriesIn(root));
-  return new Set(
-    entries.filter((entry) => entry.startsWith(namePrefix)).map((entry) => entry.slice(namePrefix.length)),
-  );
+/** Every name that has a group, and the hierarchies in which it does. */
+export function namesIn(tree: Tree): Map<string, Branch[]> {
+  const names = new Map<string, Branch[]>();
+  for (const branch of allBranches(tree)) {
+    for (const entry of entriesOf(branch.root)) {
+      if (!entry.startsWith(namePrefix)) continue;
+      const name = entry.slice(namePrefix.length);
+      names.set(name, [...(names.get(name) ?? []), branch]);
+    }
+  }
+  return names;
 }
 
-/** Attempts of a name that have a leaf anywhere. */
-export function leavesOf(tree: Tree, name: string): number[] {
-  const entries = branchesWith(tree, name).flatMap((branch) => directoriesIn(groupIn(branch, name)));
+/** Attempts that have a leaf in any of the given hierarchies. */
+export function leavesIn(branches: readonly Branch[], name: string): number[] {
+  const entries = branches.flatMap((branch) => entriesOf(groupIn(branch, name)));
   return [...new Set(entries.filter((entry) => /^\d+$/.test(entry)).map(Number))].sort((a, b) => a - b);
 }
 
 /** [] for a directory that is missing. */
-function directoriesIn(path: string): string[] {
+function entriesOf(directory: string): string[] {
   try {
-    const entries = readdirSync(path, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    return readdirSync(directory);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
     throw error;

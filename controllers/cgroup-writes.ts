@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { join } from 'node:path';
 import type { Cgroups as Section } from '../state/manifest.ts';
 import { openDescriptors, readControl } from './cgroup-files.ts';
-import { groupsOf, type Tree } from './cgroup-groups.ts';
+import { branchesWith, groupsIn, type Tree } from './cgroup-groups.ts';
 import { limitsOf, summaryOf, type Limit } from './cgroup-limits.ts';
 
 /** Values that are written when the application starts, in this order, into files opened before. */
@@ -19,7 +19,7 @@ interface Change extends Limit {
 
 /** What has to be written so that a group is as the section asks. Throws TerminalError (NoController, BadLimit). */
 export function changesFor(tree: Tree, name: string, section: Section | null): Change[] {
-  const groups = groupsOf(tree, name);
+  const groups = groupsIn(branchesWith(tree, name), name);
   const changes = limitsOf(section, tree.hierarchies).limits.flatMap((limit): Change[] => {
     const group = groups.get(limit.controller);
     if (group === undefined) return [];
@@ -44,9 +44,9 @@ export function openLimits(tree: Tree, name: string, section: Section | null): L
   return { files, close };
 }
 
-/** Which limits the files of a group show; the same text as summaryOf gives for the section that asked for them. */
-export function shownLimits(tree: Tree, groups: ReadonlyMap<string, string>): string {
-  const shown = limitsOf(null, tree.hierarchies).limits.flatMap(({ controller, file, initial }) => {
+/** Which limits the files of a group show, of those that a new one has; the same text as summaryOf gives for the section that asked for them. */
+export function shownLimits(initially: readonly Limit[], groups: ReadonlyMap<string, string>): string {
+  const shown = initially.flatMap(({ controller, file, initial }) => {
     const group = groups.get(controller);
     return group === undefined ? [] : [{ file, shown: readControl(join(group, file)), initial }];
   });

@@ -15,11 +15,13 @@ import { writeControl } from './cgroup-files.ts';
 import {
   allBranches,
   branchesOf,
+  branchesWith,
   groupIn,
-  groupsOf,
-  leavesOf,
+  groupsIn,
+  leavesIn,
   namesIn,
   removeGroup,
+  type Branch,
   type Tree,
 } from './cgroup-groups.ts';
 import type { Hierarchies } from './cgroup-hierarchies.ts';
@@ -48,6 +50,7 @@ export function createCgroups(options: {
   readonly log: Pick<Logger, 'warn'>;
 }): Cgroups {
   const { hierarchies, log } = options;
+  const initially = limitsOf(null, hierarchies).limits;
   const tree: Tree = { hierarchies, root: options.root, making: new Map() };
 
   async function leaf(name: string, attempt: number, section: Section | null): Promise<Leaf> {
@@ -59,20 +62,21 @@ export function createCgroups(options: {
 
   /** Limits of what runs. A hierarchy that the name was not in yet gets its processes first. */
   async function limit(name: string, section: Section | null): Promise<void> {
-    const present = groupsOf(tree, name);
+    const branches = branchesWith(tree, name);
+    const present = groupsIn(branches, name);
     const missing = branchesOf(tree, controllersOf(section)).filter(({ controllers }) =>
       controllers.some((controller) => !present.has(controller)),
     );
     for (const branch of missing) {
-      for (const attempt of leavesOf(tree, name)) await moveInto(tree, branch, name, attempt);
+      for (const attempt of leavesIn(branches, name)) await moveInto(tree, branch, name, attempt);
     }
     for (const { path, value } of changesFor(tree, name, section)) await writeControl(path, value);
   }
 
-  function observeOne(name: string): ObservedCgroup | null {
-    const groups = groupsOf(tree, name);
-    if (groups.size === 0) return null;
-    return { name, groups, leaves: leavesOf(tree, name), limits: shownLimits(tree, groups) };
+  function describe(name: string, branches: readonly Branch[]): ObservedCgroup | null {
+    if (branches.length === 0) return null;
+    const groups = groupsIn(branches, name);
+    return { name, groups, leaves: leavesIn(branches, name), limits: shownLimits(initially, groups) };
   }
 
   return {
@@ -83,17 +87,14 @@ export function createCgroups(options: {
       else if (step.op === 'remove-leaf') await removeLeaf(tree, step.name, step.attempt);
       else await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
     },
-    observe: () =>
-      new Map(
-        [...namesIn(tree)].flatMap((name) => {
-          const observed = observeOne(name);
-          return observed === null ? [] : [[name, observed]];
-        }),
-      ),
-    observeOne,
+    observe() {
+      const observed = [...namesIn(tree)].map(([name, branches]) => describe(name, branches));
+      return new Map(observed.flatMap((group) => (group === null ? [] : [[group.name, group]])));
+    },
+    observeOne: (name) => describe(name, branchesWith(tree, name)),
     leaf,
     limits: (name, section) => openLimits(tree, name, section),
-    usage: (name) => usageOf(groupsOf(tree, name), hierarchies),
+    usage: (name) => usageOf(groupsIn(branchesWith(tree, name), name), hierarchies),
     async removeRoot() {
       const roots = allBranches(tree).map(({ root }) => root);
       const results = await Promise.allSettled(roots.map(removeGroup));

@@ -23,7 +23,7 @@ import { planMounts, type Image, type MountsStep, type MountStep, type UmountSte
 
 export interface Mounts extends Controller<MountsStep> {
   observe(): Promise<Map<string, ObservedMount[]>>;
-  observeOne(id: string): Promise<ObservedMount | null>;
+  observeOne(id: string): ObservedMount | null;
   pathOf(id: string): string;
 }
 
@@ -50,14 +50,14 @@ export function createMounts(options: {
     for (const entry of await readMountTable()) {
       if (posix.dirname(entry.target) === directory) seen.set(posix.basename(entry.target), entry);
     }
-    const found = await Promise.all([...seen].map(([id, mount]) => describe(id, pathOf(id), mount)));
+    const found = [...seen].map(([id, mount]) => describe(id, pathOf(id), mount));
     return Map.groupBy(
       found.filter((mount) => mount !== null),
       ({ name }) => name,
     );
   }
 
-  async function observeOne(id: string): Promise<ObservedMount | null> {
+  function observeOne(id: string): ObservedMount | null {
     const mount = mountAt(pathOf(id));
     return mount === null ? null : describe(id, pathOf(id), mount);
   }
@@ -73,17 +73,17 @@ function makeDirectory(runDir: string): string {
 }
 
 /** Null when `id` is no name:version: somebody else's mount. */
-async function describe(id: string, target: string, mount: MountAt): Promise<ObservedMount | null> {
+function describe(id: string, target: string, mount: MountAt): ObservedMount | null {
   const [name, version, ...rest] = id.split(':');
   if (name === undefined || version === undefined || rest.length > 0) return null;
-  const backing = mount.major === loopMajor ? await loopBacking(mount.minor) : null;
+  const backing = mount.major === loopMajor ? loopBacking(mount.minor) : null;
   return { id, name, version, mountId: mount.mountId, target, backing };
 }
 
 async function mountPackage(step: MountStep, target: string, timeout: number): Promise<void> {
   const { id, image } = step;
   if (image === null) throw new TerminalError('PackageMissing', `mount ${id}: the package is not installed`);
-  if (await isMounted(target, image)) return;
+  if (isMounted(target, image)) return;
   const file = await openUnchanged(id, image);
   try {
     await makeMountPoint(id, target);
@@ -94,10 +94,10 @@ async function mountPackage(step: MountStep, target: string, timeout: number): P
 }
 
 /** The step may have been done already, by a reconciler that died before it could say so. */
-async function isMounted(target: string, { identity }: Image): Promise<boolean> {
+function isMounted(target: string, { identity }: Image): boolean {
   const mount = mountAt(target);
   if (mount === null) return false;
-  const backing = mount.major === loopMajor ? await loopBacking(mount.minor) : null;
+  const backing = mount.major === loopMajor ? loopBacking(mount.minor) : null;
   if (backing?.dev === identity.dev && backing.ino === identity.ino) return true;
   throw new Error(`mount ${target}: another file is mounted there`);
 }
@@ -142,7 +142,7 @@ async function attachAndMount(id: string, file: FileHandle, image: Image, target
     try {
       await mountImage(device.path, target, image.type, image.devices);
     } finally {
-      await device.close();
+      device.close();
     }
   } catch (error) {
     await removeMountPoint(target);

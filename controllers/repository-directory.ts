@@ -1,5 +1,6 @@
 // One repository of type fs: the packages in a directory, kept up to date as files come, change and go.
-import { readdir, stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import { identityOf, sameIdentity } from '../native/file.ts';
@@ -99,8 +100,9 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
 
   /** The file as it is now: the very same object when nothing has changed, null when there is none. */
   async function fileAt(path: string, before: File | null): Promise<File | null> {
-    const stats = await stat(path).catch(() => null);
-    if (stats === null || stats.isDirectory()) return null;
+    // In place: on threads, five hundred of them take ten times as long.
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats === undefined || stats.isDirectory()) return null;
     const identity = identityOf(stats);
     if (before !== null && sameIdentity(before.identity, identity)) return before;
     if (!stats.isFile()) return { identity, content: { broken: 'not a regular file' } };
@@ -111,7 +113,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   async function read(path: string, identity: FileIdentity): Promise<File['content']> {
     try {
       const { name, version, manifest, image } = await readPackage(path);
-      const now = identityOf(await stat(path));
+      const now = identityOf(statSync(path));
       if (!sameIdentity(now, identity)) return { broken: 'changed while it was being read' };
       return { id: `${name}:${version}`, name, version, repository: id, path, manifest, image, identity, digest: null };
     } catch (reason) {

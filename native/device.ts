@@ -1,6 +1,5 @@
 // Opening a block device by its numbers, whether or not /dev has a node for it.
-import { closeSync, constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, openSync } from 'node:fs';
 import { declareSyscall } from './libc.ts';
 import { syscallNumber } from './numbers.ts';
 
@@ -24,22 +23,22 @@ const mknodat = declareSyscall('mknodat', syscallNumber('mknodat', { x64: 259, a
 export interface BlockDevice {
   readonly fd: number;
   readonly path: string;
-  close(): Promise<void>;
+  close(): void;
 }
 
-/** Opens a block device read-only: /dev/NAME, or a node of our own where /dev has none. Rejects with the error of open(2). */
-export async function openBlockDevice(name: string, major: number, minor: number): Promise<BlockDevice> {
+/** Opens a block device read-only: /dev/NAME, or a node of our own where /dev has none. Throws the error of open(2). */
+export function openBlockDevice(name: string, major: number, minor: number): BlockDevice {
   try {
-    return await openNode(`/dev/${name}`);
+    return openNode(`/dev/${name}`);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
   }
   const directory = privateDirectory();
   try {
     mknodat(`${name} ${major}:${minor}`, directory, name, S_IFBLK | 0o600, deviceNumber(major, minor));
-    const device = await openNode(`/proc/self/fd/${directory}/${name}`);
-    const close = async () => {
-      await device.close();
+    const device = openNode(`/proc/self/fd/${directory}/${name}`);
+    const close = () => {
+      device.close();
       closeSync(directory);
     };
     return { ...device, close };
@@ -49,9 +48,9 @@ export async function openBlockDevice(name: string, major: number, minor: number
   }
 }
 
-async function openNode(path: string): Promise<BlockDevice> {
-  const handle = await open(path, constants.O_RDONLY);
-  return { fd: handle.fd, path, close: () => handle.close() };
+function openNode(path: string): BlockDevice {
+  const fd = openSync(path, constants.O_RDONLY);
+  return { fd, path, close: () => closeSync(fd) };
 }
 
 /**

@@ -63,19 +63,32 @@ export function declare(call: string, result: Result, args: string[], symbol: st
   };
 }
 
-/** The same for a call that may block: it runs on a thread of koffi's pool. */
+/** The same for a call that may block: it runs on a thread of koffi's pool, with at most `asyncCalls` others. */
 export function declareAsync(call: string, result: Result, args: string[], symbol: string = call): AsyncCall {
   const native = libc.func(symbol, result, args);
-  return (subject, ...values) =>
-    new Promise((resolve, reject) => {
-      native.async(...values, (error: Error | null, value: number) => {
-        const errno = koffi.errno();
-        if (error) reject(error);
-        else if (value >= 0) resolve(value);
-        else reject(new SyscallError(call, errno, subject));
+  return async (subject, ...values) => {
+    if (running >= asyncCalls) await new Promise<void>((resolve) => waiting.push(resolve));
+    running += 1;
+    try {
+      return await new Promise((resolve, reject) => {
+        native.async(...values, (error: Error | null, value: number) => {
+          const errno = koffi.errno();
+          if (error) reject(error);
+          else if (value >= 0) resolve(value);
+          else reject(new SyscallError(call, errno, subject));
+        });
       });
-    });
+    } finally {
+      running -= 1;
+      waiting.shift()?.();
+    }
+  };
 }
+
+/** koffi throws at more than 256 calls at once, and takes a stack and a heap for each; there are 32 threads. */
+const asyncCalls = 64;
+const waiting: (() => void)[] = [];
+let running = 0;
 
 /**
  * Declares a raw system call by its number, for those without a wrapper in every C library (syscall(2)). Numbers from

@@ -1,7 +1,7 @@
 // Loop devices: block devices onto a range of a file (loop(4), linux/loop.h).
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { declareAsync, SyscallError } from './libc.ts';
+import { declare, declareAsync, SyscallError } from './libc.ts';
 import { openBlockDevice } from './device.ts';
 
 const LOOP_CTL_GET_FREE = 0x4c82;
@@ -20,13 +20,14 @@ const fileNameSize = 64;
 
 // Declared with three arguments though variadic: on x86-64 and AArch64 Linux both pass them in the same registers.
 const ioctl = declareAsync('ioctl', 'int', ['int', 'unsigned long', 'void *']);
+const getStatus = declare('ioctl', 'int', ['int', 'unsigned long', 'void *']);
 
 /** An attached loop device. It detaches by itself once it is closed and no mount is left on it. */
 export interface LoopDevice {
   /** A path that opens the device, valid until it is closed. */
   readonly path: string;
   readonly minor: number;
-  close(): Promise<void>;
+  close(): void;
 }
 
 /**
@@ -85,28 +86,28 @@ async function openControl(): Promise<FileHandle> {
 
 /** Null when another process was faster. */
 async function tryConfigure(minor: number, config: Buffer, name: string): Promise<LoopDevice | null> {
-  const device = await openBlockDevice(`loop${minor}`, loopMajor, minor);
+  const device = openBlockDevice(`loop${minor}`, loopMajor, minor);
   try {
     await ioctl(`${device.path} LOOP_CONFIGURE ${name}`, device.fd, LOOP_CONFIGURE, config);
     return { path: device.path, minor, close: device.close };
   } catch (error) {
-    await device.close();
+    device.close();
     if (error instanceof SyscallError && error.code === 'EBUSY') return null;
     throw error;
   }
 }
 
-/** The file behind an attached loop device, as stat(2) would show it; null when the device is not attached. */
-export async function loopBacking(minor: number): Promise<{ dev: number; ino: number } | null> {
+/** The file behind an attached loop device, as stat(2) would show it; null when the device is not attached. Throws SyscallError. */
+export function loopBacking(minor: number): { dev: number; ino: number } | null {
   const status = Buffer.alloc(infoSize);
-  const device = await openBlockDevice(`loop${minor}`, loopMajor, minor);
+  const device = openBlockDevice(`loop${minor}`, loopMajor, minor);
   try {
-    await ioctl(`${device.path} LOOP_GET_STATUS64`, device.fd, LOOP_GET_STATUS64, status);
+    getStatus(`${device.path} LOOP_GET_STATUS64`, device.fd, LOOP_GET_STATUS64, status);
   } catch (error) {
     if (error instanceof SyscallError && error.code === 'ENXIO') return null;
     throw error;
   } finally {
-    await device.close();
+    device.close();
   }
   return { dev: Number(status.readBigUInt64LE(info.device)), ino: Number(status.readBigUInt64LE(info.inode)) };
 }

@@ -75,6 +75,7 @@ export function target(
     },
     version,
     package: found,
+    digest: entry.digest ?? null,
     resources: [],
     autostart: null,
     newer: null,
