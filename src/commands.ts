@@ -40,11 +40,7 @@ export async function execute(command: Command, options: Options, ports: Command
 }
 
 /** Answered at delivery. A signal that ends a container is a wish as well: it is to stay down. */
-async function kill(
-  command: Extract<Command, { type: 'kill' }>,
-  options: Options,
-  ports: CommandPorts,
-): Promise<void> {
+async function kill(command: Extract<Command, { type: 'kill' }>, options: Options, ports: CommandPorts): Promise<void> {
   const { name, version } = partsOf(command.container);
   const running = (ports.store.get().observed.attempts.get(name) ?? []).findLast(
     (attempt) => attempt.state === 'running' && (version === null || attempt.version === version),

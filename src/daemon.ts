@@ -85,7 +85,10 @@ const documents = await openDocuments({
   exchange: (from, to) => Promise.resolve(exchange(from, to)),
 });
 if (hello.deaths >= deathsUntilFallback && store.get().generation === hello.generation) {
-  log.error({ generation: hello.generation, deaths: hello.deaths }, 'generation given up: the reconciler died on it again and again');
+  log.error(
+    { generation: hello.generation, deaths: hello.deaths },
+    'generation given up: the reconciler died on it again and again',
+  );
   await documents.fallback(hello.generation);
 }
 await launcher.trying(store.get().generation);
@@ -99,7 +102,8 @@ const repositories = createRepositories({
   log,
 });
 const mounts = createMounts({ runDir, log });
-const cgroups = createCgroups({ hierarchies: await detectHierarchies(), root: config.cgroup, log });
+const hierarchies = await detectHierarchies();
+const cgroups = createCgroups({ hierarchies, root: config.cgroup, log });
 const mountWatch = createMountWatch({ mounts, observing, launcher, failed: die });
 await watchMountTable(launcher);
 const [packages, mounted, groups] = await Promise.all([repositories.observe(), mounts.observe(), cgroups.observe()]);
@@ -163,7 +167,11 @@ const reconciler: Reconciler = createReconciler({
   acted(step, failure) {
     const { op, name } = step;
     if (failure === null) log.debug({ op, container: name }, 'step performed');
-    else log.warn({ op, container: name, reason: failure.reason, error: failure.message, count: failure.count }, 'step failed');
+    else
+      log.warn(
+        { op, container: name, reason: failure.reason, error: failure.message, count: failure.count },
+        'step failed',
+      );
   },
   stopped: (left) => void end(left).catch(die),
 });
@@ -228,7 +236,7 @@ const runtime = createRuntime({
     deliver: (attempt, signal) => launcher.kill(attempt.id, signal),
     observe: (attempt) => attempts.observe(attempt),
   },
-  plan: createPlan({ store, reconciler }),
+  plan: createPlan({ store, documents, hierarchies, now: bootTime }),
   usage: (name) => cgroups.usage(name),
   shutdown: () => shutdown(0),
 });

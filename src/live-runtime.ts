@@ -59,7 +59,11 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     subscribe(listener) {
       return store.subscribe((operations, state) => {
         const own = operations.filter(({ path }) => path.startsWith('/status/'));
-        if (own.length > 0) listener(own.map((each) => ({ ...each, path: each.path.slice('/status'.length) })), state);
+        if (own.length > 0)
+          listener(
+            own.map((each) => ({ ...each, path: each.path.slice('/status'.length) })),
+            state,
+          );
       });
     },
     events: (listener) => events.listen(listener),
@@ -75,7 +79,11 @@ export function createRuntime(ports: RuntimePorts): Runtime {
       const container = await ports.repositories.installStream(repository, size, bytes);
       const [name = ''] = container.split(':');
       ports.observing.packages(ports.repositories.current(), [name]);
-      await execute({ type: 'install-entry', container, repository, mem: false }, { ...options, timeout: 0 }, commandPorts);
+      await execute(
+        { type: 'install-entry', container, repository, mem: false },
+        { ...options, timeout: 0 },
+        commandPorts,
+      );
       events.tell({ type: 'install', container });
       return container;
     },

@@ -44,7 +44,8 @@ export function createObserving(store: Store): Observing {
             draft.observed.repositories.set(id, repository as Draft<typeof repository>);
           }
         }
-        for (const id of observed.repositories.keys()) if (!repositories.has(id)) draft.observed.repositories.delete(id);
+        for (const id of observed.repositories.keys())
+          if (!repositories.has(id)) draft.observed.repositories.delete(id);
       });
     },
     mounts(seen) {

@@ -4,6 +4,8 @@ import { saveBoot, show, type Core } from './core.ts';
 import { readDocumentFile } from './file.ts';
 import { differences } from './overlay.ts';
 import { LARGEST_DOCUMENT } from './parser.ts';
+import { goodDocument, publish } from './publish.ts';
+import { createStore, type State } from './store.ts';
 import { createFile, replaceFile } from './write.ts';
 import type { DocumentError } from './yaml.ts';
 
@@ -64,6 +66,18 @@ export async function applyText(
   core.onDisk = text;
   await adopt(core, text, parsed, 'apply', given.origin);
   return { generation: core.store.get().generation };
+}
+
+/** The state that a text would lead to; nothing is changed. Rejects with DocumentRefused. */
+export async function previewText(core: Core, text: string): Promise<State> {
+  const parsed = await core.parser.parse(text);
+  if (!parsed.ok) throw new DocumentRefused(parsed.error);
+  const { adoptDocument, rebuild } = await import('./in-force.ts');
+  const generation = core.highest + 1;
+  const written = rebuild(core.inForce.document, parsed.tree, generation);
+  const scratch = createStore(core.store.get());
+  publish(scratch, adoptDocument(core.inForce, written, generation), generation, goodDocument(generation));
+  return scratch.get();
 }
 
 async function replaceDocument(core: Core, options: FileOptions, text: string): Promise<void> {

@@ -1,12 +1,12 @@
 // The document, its patches and its generations: whatever changes the desired state goes through here.
 import { join } from 'node:path';
 import type { Operation } from 'fast-json-patch';
-import { applyText, type ApplyOptions, DocumentConflict } from './apply.ts';
+import { applyText, type ApplyOptions, DocumentConflict, previewText } from './apply.ts';
 import { openBootState } from './boot-state.ts';
 import { saveBoot, show, type Log } from './core.ts';
 import { openGenerations, type Summary } from './generations.ts';
 import { copySeed, giveUp, openCore } from './open.ts';
-import type { Locked, Store } from './store.ts';
+import type { Locked, State, Store } from './store.ts';
 import { synchronise, type FileOptions } from './synchronise.ts';
 import { watchFile } from './watch.ts';
 import type { Exchange } from './write.ts';
@@ -48,6 +48,8 @@ export interface Documents {
    * DocumentConflict when the generation in force is not `expected` or the file was edited meanwhile.
    */
   apply(text: string, options: ApplyOptions): Promise<{ generation: number }>;
+  /** The state that a document would lead to; nothing is changed. Rejects with DocumentRefused. */
+  preview(text: string): Promise<State>;
   /** The stored generations, oldest first. */
   history(): Promise<readonly Summary[]>;
   /** Applies a stored generation's text again, with the versions that it had been resolved to. */
@@ -126,6 +128,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       return { generation: mark.generation, durable: done.promise };
     },
     apply: (text, given) => enqueue(() => applyText(core, file, text, given)),
+    preview: (text) => previewText(core, text),
     async history() {
       const all = await Promise.all(generations.list().map(({ generation }) => generations.read(generation)));
       return all.flatMap((one) => (one === null ? [] : [summaryOf(one)]));

@@ -84,7 +84,7 @@ async function startOnce(client: Client, container: string, pause: number): Prom
   await new Promise((resolve) => setTimeout(resolve, pause));
   const begin = process.hrtime.bigint();
   const ended = onceEnded(client, container);
-  await client.call('start', { container, init: null, arguments: [], environment: {} });
+  await client.call('start', { container, init: null, arguments: [], environment: {}, lifetime: undefined });
   await ended;
   const first = await stampOf(client, container);
   return Number(first - begin) / 1e6;

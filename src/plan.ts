@@ -1,0 +1,55 @@
+// northstate plan: the steps that a document would take, by the planners that take them.
+import type { Hierarchies } from '../controllers/cgroup-hierarchies.ts';
+import { forecast } from '../controllers/forecast.ts';
+import type { Documents } from '../state/documents.ts';
+import type { ObservedPackage } from '../state/observed.ts';
+import type { State, Store } from '../state/store.ts';
+import { readPackage } from './npk/package.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface PlanPorts {
+  readonly store: Store;
+  readonly documents: Documents;
+  readonly hierarchies: Hierarchies;
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: () => number;
+}
+
+export function createPlan({ store, documents, hierarchies, now }: PlanPorts): Runtime['plan'] {
+  return async (text) => {
+    const state = text === null ? store.get() : await documents.preview(text);
+    const sources = await readSources(state);
+    const [defaultRepository = null] = state.desired.repositories.keys();
+    return forecast(state, {
+      hierarchies,
+      defaultRepository,
+      packageAt: (source) => sources.get(source) ?? null,
+      now: now(),
+    });
+  };
+}
+
+/** The packages behind `source`, where they can be read: the plan lists an install that cannot be done as one. */
+async function readSources({ desired }: State): Promise<ReadonlyMap<string, ObservedPackage>> {
+  const entries = [...desired.containers.values()].flatMap(({ source, repository }) =>
+    source === null ? [] : [{ source, repository: repository ?? '' }],
+  );
+  const read = entries.map(async ({ source, repository }) => {
+    const { name, version, manifest, image, identity } = await readPackage(source);
+    const id = `${name}:${version}`;
+    const found: ObservedPackage = {
+      id,
+      name,
+      version,
+      repository,
+      path: source,
+      manifest,
+      image,
+      identity,
+      digest: null,
+    };
+    return [source, found] as const;
+  });
+  const settled = await Promise.allSettled(read);
+  return new Map(settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])));
+}
