@@ -4,7 +4,7 @@ import { stepName } from './ops.ts';
 import { createDecoder, WireError } from './wire.ts';
 
 const states = ['preparing', 'prepared', 'running', 'exited', 'failed'] as const;
-export type AttemptState = (typeof states)[number];
+type AttemptState = (typeof states)[number];
 
 /** Where a start failed: the step (an op's name or one of the launcher's own), errno(3) as number and name, and on what. */
 export interface Failure {

@@ -6,7 +6,7 @@ import { createRequests, FILLER } from './requests.ts';
 import { createFrameSender } from './socket.ts';
 import { createDecoder, createFrameReader, event, WIRE_VERSION, WireError, type Frame } from './wire.ts';
 
-export { LaunchError, type Attempt, type AttemptState, type Failure } from './attempt.ts';
+export { LaunchError, type Attempt } from './attempt.ts';
 
 export interface Hello {
   /** The launcher's process id. */
@@ -89,8 +89,8 @@ export interface Launcher {
   /** id 0: the global record. */
   record(id: number, record: Uint8Array): Promise<void>;
   /**
-   * Has the `watch` event sent once when the descriptor is ready. The same key replaces. Of POLLPRI it tells what happens
-   * after it resolves: look once then.
+   * Has the `watch` event sent once when the descriptor is ready. The same key replaces. Of POLLPRI only what happens after
+   * this, or rearm, resolves is told for certain: look once then.
    */
   watch(key: number, kind: WatchKind, fd: number): Promise<void>;
   rearm(key: number): Promise<void>;

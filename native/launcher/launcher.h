@@ -63,8 +63,7 @@ enum watch_kind { WATCH_PRIORITY = 1, WATCH_EVENTFD = 2, WATCH_READABLE = 3 };
 
 struct watch {
     bool taken;
-    bool armed;
-    bool rang; /* while it was not armed; WATCH_PRIORITY only */
+    bool armed; /* WATCH_PRIORITY: what rings while it is not is not told */
     uint8_t kind;
     int fd;
     uint64_t key;

@@ -11,7 +11,8 @@
  * Of a readable descriptor a watch is one shot, and rearming it asks again whether there is something to read. With
  * POLLPRI that would lose events: a mount table is new only to the first poll(2) that asks, and epoll asks twice when a
  * watch is added or changed, once for itself (fs/proc_namespace.c). Edge-triggered, the change itself rings: so such a
- * watch always stays in the set, and what rings while it is not armed is remembered.
+ * watch always stays in the set. What rings while it is not armed is not told: whoever rearms it looks afterwards, and sees
+ * it then. So a burst of changes costs one look.
  */
 static uint32_t events_of(uint8_t kind) {
     return kind == WATCH_PRIORITY ? (uint32_t)EPOLLPRI | (uint32_t)EPOLLET : (uint32_t)EPOLLIN | (uint32_t)EPOLLONESHOT;
@@ -46,26 +47,17 @@ int watch_set(struct launcher *l, uint64_t key, uint8_t kind, int fd, struct fai
     }
     watch->taken = true;
     watch->armed = true;
-    watch->rang = false;
     watch->kind = kind;
     watch->fd = fd;
     watch->key = key;
     return 0;
 }
 
-static void ring(struct launcher *l, struct watch *watch) {
-    watch->armed = watch->rang = false;
-    send_event(l, E_WATCH, watch->key, sizeof watch->key);
-}
-
 int watch_rearm(struct launcher *l, uint64_t key, struct failure *why) {
     struct watch *watch = find_watch(l, key);
     if (watch == NULL) return fail(why, STEP_WATCH, ENOENT, "watch %llu", (unsigned long long)key);
     watch->armed = true;
-    if (watch->kind == WATCH_PRIORITY) {
-        if (watch->rang) ring(l, watch);
-        return 0;
-    }
+    if (watch->kind == WATCH_PRIORITY) return 0;
     uint32_t place = (uint32_t)(watch - l->watches);
     if (loop_change(l->epoll, watch->fd, events_of(watch->kind), SOURCE_WATCH, place, watch->life) == 0) return 0;
     return fail(why, STEP_WATCH, errno, "watch %llu", (unsigned long long)key);
@@ -86,14 +78,14 @@ void handle_watch(struct launcher *l, uint32_t place, uint32_t life) {
     struct watch *watch = &l->watches[place];
     if (!watch->taken || (watch->life & LIFE_MASK) != life) return;
     uint64_t count;
-    if (!watch->armed) {
-        watch->rang = true;
-    } else if (watch->kind == WATCH_EVENTFD && read(watch->fd, &count, sizeof count) < 0 && errno == EAGAIN) {
+    if (!watch->armed) return;
+    if (watch->kind == WATCH_EVENTFD && read(watch->fd, &count, sizeof count) < 0 && errno == EAGAIN) {
         struct failure why;
         watch_rearm(l, watch->key, &why); /* somebody else has read it */
-    } else {
-        ring(l, watch);
+        return;
     }
+    watch->armed = false;
+    send_event(l, E_WATCH, watch->key, sizeof watch->key);
 }
 
 int deadline_set(struct launcher *l, uint64_t boottime_ns) {

@@ -1,7 +1,7 @@
 // Attempts of real containers: what the launcher does with prepare, go, kill and forget, and what it remembers.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir } from 'node:fs/promises';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Attempt } from '../../native/launcher.ts';
@@ -90,12 +90,12 @@ test('keeps both streams of the output, to the last byte, until the attempt is f
 });
 
 test('says once that there is output, until it is read', async () => {
-  await using container = await started(1, 'print', '1', 'one', 'wait', '30', 'print', '1', 'two', 'wait', '30');
+  await using container = await started(1, 'print', '1', 'one', 'wait', '30', 'print', '1', 'two');
   const { reconciler } = container;
-  const [, , end] = await reconciler.next('output');
+  await reconciler.next('output');
   await until(reconciler, 1, 'exited');
   assert.deepEqual(reconciler.unseen('output'), []);
-  assert.deepEqual(texts((await reconciler.call('read', 1, end, 65536)).data), { 1: 'two\n' });
+  assert.deepEqual(texts((await reconciler.call('read', 1, 0, 65536)).data), { 1: 'one\ntwo\n' });
 });
 
 test('drops the oldest output of a flood, and answers as fast as ever', async () => {
@@ -225,6 +225,18 @@ test('names the step, the subject and the errno of a start that fails', async ()
   const ops: Op[] = [...(await sandbox(launcher)), { op: 'cwd', path: 'no/absolute/path' }, ...exec('sleep')];
   const wrong = reconciler.call('prepare', { id: 2, name: 'wrong', hash, record, ops });
   await assert.rejects(wrong, { code: 'EINVAL' });
+});
+
+test('counts the out-of-memory kills that the file of the control group shows at the exit', async () => {
+  await using launcher = await startLauncher();
+  const reconciler = await launcher.reconciler();
+  const file = join(launcher.directory, 'memory.events');
+  await writeFile(file, 'oom 4\noom_kill 0\n');
+  const ops: Op[] = [...(await sandbox(launcher)), { op: 'oom', fd: opened({ file, flags: 'r' }) }];
+  await reconciler.call('prepare', { id: 1, name: 'oom', hash, record, ops });
+  await writeFile(file, 'oom 4\noom_kill 3\noom_group_kill 1\n');
+  await go(reconciler, 1, ['exit', '0']);
+  assert.equal((await until(reconciler, 1, 'exited')).oomKills, 3);
 });
 
 test('takes every container down with it when it is killed', async () => {

@@ -1,7 +1,7 @@
 // The launcher as the root of the process tree: its reconcilers, what it remembers for them, its end.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
@@ -66,6 +66,16 @@ test('lets the next reconciler inherit the descriptors that were kept', async ()
   assert.ok(fd >= 10);
   assert.equal(readlinkSync(`/proc/${second.pid}/fd/${fd}`), file);
   assert.deepEqual(others, []);
+});
+
+test('passes no descriptor of its own on to the reconciler', async () => {
+  await using launcher = await startLauncher();
+  const { pid } = await launcher.reconciler();
+  const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  assert.deepEqual(
+    open.filter((target) => /\.lock$|^mnt:|memfd|signalfd|timerfd/.test(target)),
+    [],
+  );
 });
 
 test('refuses a second launcher on the same directories and names the process that has them', async () => {
@@ -141,6 +151,7 @@ test('rings a watch once until it is rearmed', async () => {
   await reconciler.call('record', 0, Buffer.of());
   assert.deepEqual(reconciler.unseen('watch'), []);
   await reconciler.call('rearm', 5);
+  namespaced('mount', '-t', 'tmpfs', 'none', target);
   assert.deepEqual(await reconciler.next('watch'), [5]);
   await reconciler.call('unwatch', 5);
   await assert.rejects(reconciler.call('rearm', 5), { step: 'watch', code: 'ENOENT' });
