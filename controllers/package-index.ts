@@ -31,10 +31,8 @@ export function indexPackages(
       observed.set(found.repository, { ...repository, broken: [...repository.broken, { path: found.path, message }] });
     }
   }
-  const packages = Map.groupBy(
-    [...first.values()].sort((a, b) => compareVersions(b.version, a.version)),
-    ({ name }) => name,
-  );
+  const packages = Map.groupBy(first.values(), ({ name }) => name);
+  for (const versions of packages.values()) versions.sort((a, b) => compareVersions(b.version, a.version));
   return { repositories: observed, packages, duplicates };
 }
 
