@@ -41,7 +41,7 @@ build() {
 	stamp=.build/stamps/$name
 	if [ -e "$output" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ]; then return 0; fi
 	echo "set-up: $name"
-	rm -f "$stamp" "$output"
+	rm -f "$stamp"
 	"$@" || fail "$name failed: $*"
 	echo "$hash" >"$stamp"
 }

@@ -97,16 +97,20 @@ function groups(mark: string): string[] {
 /** A process carries the mark in its command line, its environment, its control group or the mounts of its namespace. */
 function processes(marks: string[]): string[] {
   const here = link('/proc/self/ns/mnt');
-  return list('/proc')
-    .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
-    // A zombie whose parent is the host's PID 1 is dead, and in nobody's hands but the host's.
-    .filter((pid) => !/\) Z 1 /.test(text(`/proc/${pid}/stat`)))
-    .filter((pid) => {
-      const files = ['cmdline', 'environ', 'cgroup', ...(link(`/proc/${pid}/ns/mnt`) === here ? [] : ['mountinfo'])];
-      const content = files.map((file) => text(`/proc/${pid}/${file}`)).join('\n');
-      return marks.some((mark) => content.includes(mark));
-    })
-    .map((pid) => `process ${pid}: ${text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ') || text(`/proc/${pid}/comm`)}`);
+  return (
+    list('/proc')
+      .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
+      // A zombie whose parent is the host's PID 1 is dead, and in nobody's hands but the host's.
+      .filter((pid) => !/\) Z 1 /.test(text(`/proc/${pid}/stat`)))
+      .filter((pid) => {
+        const files = ['cmdline', 'environ', 'cgroup', ...(link(`/proc/${pid}/ns/mnt`) === here ? [] : ['mountinfo'])];
+        const content = files.map((file) => text(`/proc/${pid}/${file}`)).join('\n');
+        return marks.some((mark) => content.includes(mark));
+      })
+      .map(
+        (pid) => `process ${pid}: ${text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ') || text(`/proc/${pid}/comm`)}`,
+      )
+  );
 }
 
 function sockets(mark: string): string[] {
