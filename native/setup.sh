@@ -63,9 +63,9 @@ ln -sfn ../../src/cli/northstate $bin/northstate
 
 # The reconciler as one file starts several times faster than from its sources.
 bundle() {
-	bundle_one src/daemon.ts .build/northstate-daemon.mjs
-	# The thread that reads big documents; state/parser.ts looks for it beside the reconciler.
-	bundle_one state/parser-worker.ts .build/parser-worker.mjs
+	# The second is the thread that reads big documents; state/parser.ts looks for it beside the reconciler.
+	bundle_one src/daemon.ts .build/northstate-daemon.mjs &&
+		bundle_one state/parser-worker.ts .build/parser-worker.mjs
 }
 bundle_one() {
 	$bin/esbuild "$1" --bundle --platform=node --target=node24 --format=esm --external:koffi --log-level=warning \
