@@ -46,8 +46,8 @@ build() {
 	echo "$hash" >"$stamp"
 }
 
-debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev busybox-static'
-[ "${1-}" != --test ] || debian="$debian bubblewrap crun strace python3"
+debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev'
+[ "${1-}" != --test ] || debian="$debian bubblewrap busybox-static crun strace python3"
 # shellcheck disable=SC2086 # a list of words
 install_debian $debian
 
