@@ -43,20 +43,31 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
 
   function observeAttempt(attempt: ObservedAttempt): void {
     if (!alive) return;
+    put(attempt.name, withAttempt(attemptsOf(attempt.name), attempt));
+  }
+
+  function attemptsOf(name: string): readonly ObservedAttempt[] {
+    return store.get().observed.attempts.get(name) ?? [];
+  }
+
+  function put(name: string, attempts: readonly ObservedAttempt[]): void {
     store.update(({ observed }) => {
-      const attempts = observed.attempts as Map<string, readonly ObservedAttempt[]>;
-      attempts.set(attempt.name, withAttempt(attempts.get(attempt.name) ?? [], attempt));
+      const map = observed.attempts as Map<string, readonly ObservedAttempt[]>;
+      if (attempts.length === 0) map.delete(name);
+      else map.set(name, attempts);
     });
   }
 
   function copy(name: string, kinds: readonly (keyof Observed)[]): void {
-    if (!alive) return;
+    const { observed: seen } = store.get();
+    const changed = kinds.filter((kind) => seen[kind].get(name) !== world.observed[kind].get(name));
+    if (!alive || changed.length === 0) return;
     store.update(({ observed }) => {
-      for (const kind of kinds) {
+      for (const kind of changed) {
         const map = observed[kind] as Map<string, unknown>;
         const truth = world.observed[kind].get(name);
         if (truth === undefined) map.delete(name);
-        else if (map.get(name) !== truth) map.set(name, truth);
+        else map.set(name, truth);
       }
     });
   }
@@ -114,12 +125,8 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     observe: observeAttempt,
     forgotten(name, id) {
       if (!alive) return;
-      store.update(({ observed }) => {
-        const attempts = observed.attempts as Map<string, readonly ObservedAttempt[]>;
-        const rest = (attempts.get(name) ?? []).filter((attempt) => attempt.id !== id);
-        if (rest.length === 0) attempts.delete(name);
-        else attempts.set(name, rest);
-      });
+      const rest = attemptsOf(name).filter((attempt) => attempt.id !== id);
+      put(name, rest);
     },
     note(name, ran) {
       const next = new Map(world.observed.ran);
