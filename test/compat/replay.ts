@@ -7,7 +7,7 @@ import { rawClient, type RawClient } from '../unit/console/scratch.ts';
 
 export const fixtures = new URL('../../../shared/fixtures/', import.meta.url);
 
-interface Event {
+export interface TranscriptEvent {
   readonly on: string;
   readonly open?: true;
   readonly send?: unknown;
@@ -22,7 +22,7 @@ interface Event {
 
 export interface Transcript {
   readonly packages: readonly string[];
-  readonly events: readonly Event[];
+  readonly events: readonly TranscriptEvent[];
 }
 
 export async function readTranscript(name: string): Promise<Transcript> {
@@ -31,11 +31,11 @@ export async function readTranscript(name: string): Promise<Transcript> {
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
-  return { packages: (head as Transcript).packages, events: events as Event[] };
+  return { packages: (head as Transcript).packages, events: events as TranscriptEvent[] };
 }
 
 /** Plays it; throws at the first difference. What the console says between two of the client's events may come in any order. */
-export async function replay(context: TestContext, url: string, events: readonly Event[]): Promise<void> {
+export async function replay(context: TestContext, url: string, events: readonly TranscriptEvent[]): Promise<void> {
   const clients = new Map<string, RawClient>();
   const due = new Map<string, unknown[]>();
   for (const event of [...events, null]) {
@@ -50,7 +50,7 @@ export async function replay(context: TestContext, url: string, events: readonly
   }
 }
 
-async function act(event: Event, client: RawClient | undefined): Promise<void> {
+async function act(event: TranscriptEvent, client: RawClient | undefined): Promise<void> {
   if (event.send !== undefined) client?.send(event.send);
   else if (event.send_text !== undefined) client?.socket.write(event.send_text);
   else if (event.send_file !== undefined) {
