@@ -98,6 +98,7 @@ export async function startLauncher(
   environment: Record<string, string> = {},
   { calls, wrapper = [] }: { readonly calls?: string; readonly wrapper?: readonly string[] } = {},
 ): Promise<TestLauncher> {
+  const program = launcherProgram();
   const directory = await mkdtemp(join(tmpdir(), 'northstate-launcher-'));
   const path = join(directory, 'test');
   const reconcilers = createQueue<RemoteReconciler>();
@@ -106,7 +107,7 @@ export async function startLauncher(
 
   const options = ['--state-dir', join(directory, 'state'), '--run-dir', join(directory, 'run')];
   const reconciler = [process.execPath, script, path, ...(calls === undefined ? [] : [calls])];
-  const [command = '', ...args] = [...wrapper, launcherProgram(), ...options, '--', ...reconciler];
+  const [command = '', ...args] = [...wrapper, program, ...options, '--', ...reconciler];
   const child = spawn(command, args, {
     stdio: ['ignore', 'inherit', 'pipe'],
     env: { ...process.env, ...environment },
