@@ -15,9 +15,9 @@ export interface Encoder {
   end(): Uint8Array;
 }
 
-/** An encoder that grows as it is written. */
-export function createEncoder(): Encoder {
-  let buffer = Buffer.alloc(1024);
+/** An encoder that grows as it is written. `room` is what it has at first, in bytes. */
+export function createEncoder(room = 1024): Encoder {
+  let buffer = Buffer.alloc(room);
   let size = 0;
 
   /** Makes room; gives where it begins. */

@@ -141,7 +141,7 @@ export function encodeOps(ops: readonly Op[]): { bytes: Uint8Array; fds: number[
   const list = createEncoder();
   list.u16(ops.length);
   for (const op of ops) {
-    const payload = createEncoder();
+    const payload = createEncoder(128);
     if ('fd' in op) payload.u16(indexOf(op.fd, fds));
     writeRest(op, payload);
     list.u16(numbers[op.op]);

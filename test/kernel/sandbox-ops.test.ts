@@ -10,7 +10,7 @@ import type { Op } from '../../native/ops.ts';
 import { opened } from '../launcher/values.ts';
 import { probe, probePackage } from '../packages.ts';
 import { openBoxes } from '../sandbox/boxes.ts';
-import { field, hostPid } from '../sandbox/processes.ts';
+import { endOf, hostPid } from '../sandbox/processes.ts';
 
 const boxes = await openBoxes();
 after(() => boxes[Symbol.asyncDispose]());
@@ -201,26 +201,7 @@ test('ends inits and applications with the launcher', async () => {
   const app = await probePackage({ name: 'orphaned' });
   const prepared = await others.prepare({ package: app });
   const running = await others.launch({ package: app, args: ['ignore', '15', 'sleep'] });
-  const status = readFileSync(`/proc/${running.pid}/status`, 'utf8');
-  assert.equal(field(status, 'PPid'), String(others.launcher.pid));
+  const ends = [prepared, running].map(({ pid }) => endOf(pid));
   others.launcher.signal('SIGKILL');
-  await others.launcher.exited;
-  for (const { pid } of [prepared, running]) await gone(pid);
+  await Promise.all(ends);
 });
-
-/** Resolves when a process has ended; it is no child of this one. */
-async function gone(pid: number): Promise<void> {
-  const deadline = performance.now() + 5000;
-  while (alive(pid)) {
-    assert.ok(performance.now() < deadline, `process ${pid} is still there`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    return field(readFileSync(`/proc/${pid}/status`, 'utf8'), 'State')?.startsWith('Z') === false;
-  } catch {
-    return false;
-  }
-}

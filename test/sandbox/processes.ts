@@ -1,5 +1,11 @@
 // What the host's /proc tells about a container.
-import { readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
+import { declareAsync, declareSyscall } from '../../native/libc.ts';
+
+const POLLIN = 1;
+const patience = 5000;
+const pidfdOpen = declareSyscall('pidfd_open', 434, ['int', 'unsigned int']);
+const poll = declareAsync('poll', 'int', ['void *', 'unsigned long', 'int']);
 
 /** A field of /proc/PID/status (proc_pid_status(5)). */
 export function field(status: string, name: string): string | undefined {
@@ -11,4 +17,18 @@ export function field(status: string, name: string): string | undefined {
 export function hostPid({ pid }: { readonly pid: number }): number {
   const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
   return Number(first);
+}
+
+/** Resolves when a process that is there now has ended, and rejects when that takes longer than five seconds. */
+export async function endOf(pid: number): Promise<void> {
+  const pidfd = pidfdOpen(String(pid), pid, 0);
+  const polled = Buffer.alloc(8);
+  polled.writeInt32LE(pidfd, 0);
+  polled.writeInt16LE(POLLIN, 4);
+  try {
+    const ready = await poll(`process ${pid}`, polled, 1, patience);
+    if (ready === 0) throw new Error(`process ${pid} is still there`);
+  } finally {
+    closeSync(pidfd);
+  }
 }
