@@ -7,7 +7,8 @@ import type { Change } from './tree.ts';
 
 export interface DocumentWork {
   parse(text: string): Parsed;
-  splice(text: string, changes: readonly Change[]): string;
+  /** `text` null: the one that was parsed or made last. */
+  splice(text: string | null, changes: readonly Change[]): string;
 }
 
 /** Makes the functions; they keep the nodes of the last text, on which the next patch is most likely made. */
@@ -22,7 +23,9 @@ export function createDocumentWork(): DocumentWork {
       return { ok: true, tree, desired, endMark };
     },
     splice(text, changes) {
-      const before = last?.text === text ? last : readText(text, documentJsonSchema());
+      const known = last !== null && (text === null || text === last.text) ? last : null;
+      if (known === null && text === null) throw new Error('there is no text to patch');
+      const before = known ?? readText(text ?? '', documentJsonSchema());
       last = splice(before, changes, documentJsonSchema());
       const size = Buffer.byteLength(last.text);
       if (size > LARGEST_DOCUMENT)

@@ -2,7 +2,7 @@
 import { mkdir, readFile, readdir, unlink } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { decodeDesired, encodeDesired } from './encoding.ts';
+import { decodeDesired, encodeDesired, encodeTree } from './encoding.ts';
 import type { Locked } from './store.ts';
 import { toJson } from './store.ts';
 import { toTree, type Tree } from './tree.ts';
@@ -101,7 +101,7 @@ export async function openGenerations(
       const last = index.at(-1);
       const folds = folded(newest, generation) && last?.generation === newest?.generation;
       const stored = folds && newest !== null ? { ...generation, since: newest.since } : generation;
-      await writeDurably(pathOf(stored.generation, stored.kind), encodeGeneration(stored));
+      await writeDurably(pathOf(stored.generation, stored.kind), await encodeGeneration(stored));
       newest = stored;
       index = [...index, { generation: stored.generation, kind: stored.kind }];
       if (folds && last !== undefined) await remove(last);
@@ -132,10 +132,9 @@ function ifMissing(error: NodeJS.ErrnoException): null {
   throw error;
 }
 
-function encodeGeneration(generation: Generation): string {
-  const { tree, desired, lock, ...plain } = generation;
-  const hash = hashText(generation.text);
-  return JSON.stringify({ ...plain, hash, lock: toJson(lock), tree: toJson(tree), desired: encodeDesired(desired) });
+async function encodeGeneration({ tree, desired, lock, ...plain }: Generation): Promise<string> {
+  const head = JSON.stringify({ ...plain, hash: hashText(plain.text), lock: toJson(lock) });
+  return `${head.slice(0, -1)},"tree":${await encodeTree(tree)},"desired":${await encodeDesired(desired)}}`;
 }
 
 function decodeGeneration(json: string): Generation {

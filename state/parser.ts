@@ -26,7 +26,8 @@ export interface Parser {
 
 type Work =
   | { readonly kind: 'parse'; readonly text: string }
-  | { readonly kind: 'splice'; readonly text: string; readonly changes: readonly Change[] };
+  /** `text` null: the one that the worker gave or was given last. */
+  | { readonly kind: 'splice'; readonly text: string | null; readonly changes: readonly Change[] };
 export type WorkerRequest = Work & { readonly id: number };
 export type WorkerReply =
   { readonly id: number; readonly result: Parsed | string } | { readonly id: number; readonly error: string };
@@ -37,6 +38,8 @@ export function createParser(): Parser {
   let worker: Worker | null = null;
   let idle: NodeJS.Timeout | null = null;
   let id = 0;
+  // What the worker has read last: sending a big text costs more than everything else that the main loop does.
+  let known: { readonly text: string; readonly id: number } | null = null;
   const waiting = new Map<number, PromiseWithResolvers<Parsed | string>>();
 
   const inPlace = (): Promise<DocumentWork> => {
@@ -47,6 +50,7 @@ export function createParser(): Parser {
   const end = (running: Worker, reason: string): void => {
     if (worker !== running) return;
     worker = null;
+    known = null;
     for (const { reject } of waiting.values()) reject(new Error(`the worker that reads documents ${reason}`));
     waiting.clear();
   };
@@ -89,11 +93,19 @@ export function createParser(): Parser {
   return {
     async parse(text) {
       if (text.length <= SMALL) return (await inPlace()).parse(text);
-      return (await ask({ kind: 'parse', text })) as Parsed;
+      const asked = ask({ kind: 'parse', text });
+      const number = id;
+      const parsed = (await asked) as Parsed;
+      if (parsed.ok) known = { text, id: number };
+      return parsed;
     },
     async splice(text, changes) {
       if (text.length <= SMALL) return (await inPlace()).splice(text, changes);
-      return (await ask({ kind: 'splice', text, changes })) as string;
+      const asked = ask({ kind: 'splice', text: known?.text === text && known.id === id ? null : text, changes });
+      const number = id;
+      const made = (await asked) as string;
+      known = { text: made, id: number };
+      return made;
     },
     async close() {
       if (idle !== null) clearTimeout(idle);

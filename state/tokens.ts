@@ -53,8 +53,11 @@ export function placesOf(collection: CST.BlockMap | CST.BlockSequence | CST.Flow
 /** The offset of a token's first character, properties of a first key included. */
 export function startOf(token: Token): number {
   if (token.type !== 'block-map' && token.type !== 'block-seq') return token.offset;
-  const [first] = placesOf(token);
-  return first === undefined ? token.offset : first.start;
+  for (const item of token.items) {
+    const place = placeOf(item, token);
+    if (place !== null) return place.start;
+  }
+  return token.offset;
 }
 
 /** The offset behind a token's last character; `full`: with the line breaks that belong to a block scalar. */
@@ -62,8 +65,11 @@ export function endOf(token: Token, full: boolean): number {
   switch (token.type) {
     case 'block-map':
     case 'block-seq': {
-      const last = placesOf(token).at(-1);
-      return last === undefined ? token.offset : full ? last.fullEnd : last.end;
+      for (const item of token.items.toReversed()) {
+        const place = placeOf(item, token);
+        if (place !== null) return full ? place.fullEnd : place.end;
+      }
+      return token.offset;
     }
     case 'flow-collection': {
       const close = token.end.find(({ type }) => type === 'flow-map-end' || type === 'flow-seq-end');

@@ -1,0 +1,374 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import type { Operation } from 'fast-json-patch';
+import { applyPatch } from 'rfc6902';
+import { formatPointer } from '../../../state/pointer.ts';
+import { renderKey, renderValue } from '../../../state/render.ts';
+import { readText, splice } from '../../../state/splice.ts';
+import { toJson } from '../../../state/store.ts';
+import { applyOperations, isList, isMap, resolveOperations, sameTree, toTree, type Tree } from '../../../state/tree.ts';
+
+/** The text after a patch. */
+function patched(text: string, operations: Operation[]): string {
+  const before = readText(text, null);
+  return splice(before, resolveOperations(before.tree, operations, { makeParents: true }).changes, null).text;
+}
+const names = fc.constantFrom(
+  'a',
+  'b',
+  'c',
+  'state',
+  'x y',
+  '__proto__',
+  '1',
+  'null',
+  '~',
+  'a/b',
+  '#',
+  'k: v',
+  '- d',
+  '...',
+  '"q"',
+  "it's",
+  'é',
+  '',
+  '*',
+  '&',
+  '!t',
+  '{',
+  'a:1.0.0',
+  '\u2028',
+  'tab\there',
+);
+const scalars: fc.Arbitrary<Tree> = fc.oneof(
+  fc.constantFrom<Tree>(
+    null,
+    true,
+    false,
+    0,
+    1,
+    -1,
+    1.5,
+    1e21,
+    '',
+    'text',
+    '1.10',
+    'true',
+    'null',
+    '~',
+    ' lead',
+    'trail ',
+    '# no',
+    'a: b',
+    'a\nb',
+    'a\n\n b\n',
+    '*x',
+    '&x',
+    '\u0085',
+    '\u2028',
+    '-',
+    '?',
+    '0x1F',
+    '.inf',
+    '1e3',
+    'very '.repeat(30),
+  ),
+  fc.string(),
+  fc.integer(),
+);
+const trees: fc.Arbitrary<Tree> = fc.letrec<{ tree: Tree }>((tie) => ({
+  tree: fc.oneof(
+    { maxDepth: 5, depthSize: 'medium' },
+    scalars,
+    fc.array(fc.tuple(names, tie('tree')), { maxLength: 4 }).map((pairs) => new Map(pairs)),
+    fc.array(tie('tree'), { maxLength: 4 }),
+  ),
+})).tree;
+const roots: fc.Arbitrary<Tree> = fc
+  .array(fc.tuple(names, trees), { minLength: 1, maxLength: 5 })
+  .map((pairs) => new Map(pairs));
+
+/** How a value is written: every choice that YAML leaves, taken from a list of numbers. */
+function written(tree: Tree, choose: (count: number) => number, anchors: string[]): string {
+  const indent = (text: string, by: string): string => text.replace(/^(?=.)/gm, by);
+  const comment = (): string => ['', '', ' # note', '   # another: "note" [x'][choose(4)] ?? '';
+  const scalar = (value: Tree, flow: boolean): string => {
+    if (
+      typeof value === 'string' &&
+      !flow &&
+      /^[\x20-\x7e\n]+$/.test(value) &&
+      /^[^\s]/.test(value) &&
+      choose(3) === 0
+    ) {
+      const body = value.replace(/\n*$/, '');
+      const trailing = value.length - body.length;
+      if (body !== '' && !/\n\s|\n$/.test(body)) {
+        const header = trailing === 0 ? '|-' : trailing === 1 ? '|' : '|+';
+        return `${header}${choose(2) === 0 ? '' : ' # block'}\n${indent(body, '    ')}\n${'\n'.repeat(Math.max(0, trailing - 1))}`;
+      }
+    }
+    if (typeof value === 'string' && choose(3) === 0 && /^[\x20-\x7e]*$/.test(value))
+      return `'${value.replaceAll("'", "''")}'`;
+    return renderValue(value);
+  };
+  const block = (value: Tree, depth: number): string => {
+    // What follows a key or a dash, line break included.
+    const known = anchors[choose(Math.max(1, anchors.length))];
+    if (known !== undefined && choose(6) === 0) return ` *${known}${comment()}\n`;
+    const name = `a${choose(5)}`;
+    if (choose(6) !== 0) return anchored(value, depth, '');
+    const own = anchored(value, depth, ` &${name}`);
+    anchors.push(name);
+    return own;
+  };
+  const anchored = (value: Tree, depth: number, anchor: string): string => {
+    if (isMap(value) && value.size > 0 && choose(3) > 0) {
+      const step = [' ', '  ', '   '][choose(3)] ?? ' ';
+      return `${anchor}${comment()}\n${indent(map(value, depth + 1), step)}`;
+    }
+    if (isList(value) && value.length > 0 && choose(3) > 0) {
+      const step = [' ', '  '][choose(2)] ?? ' ';
+      return `${anchor}${comment()}\n${indent(list(value, depth + 1), step)}`;
+    }
+    const own = scalarOrFlow(value);
+    return `${anchor} ${own}${own.endsWith('\n') ? '' : `${comment()}\n`}`;
+  };
+  const scalarOrFlow = (value: Tree): string => (isMap(value) || isList(value) ? flow(value) : scalar(value, false));
+  const flow = (value: Tree): string => {
+    const gap = [' ', '', '\n     ', ' # in flow\n      '][choose(4)] ?? '';
+    const trailing = choose(4) === 0 ? ',' : '';
+    if (isMap(value))
+      return value.size === 0
+        ? '{}'
+        : `{${gap}${[...value].map(([key, member]) => `${renderKey(key, true)} ${flow(member)}`).join(`,${gap}`)}${trailing}${gap.includes('#') ? ' ' : gap}}`;
+    if (isList(value)) return value.length === 0 ? '[]' : `[${gap}${value.map(flow).join(`,${gap}`)}${trailing}]`;
+    return scalar(value, true);
+  };
+  const noise = (): string => ['', '', '', '\n', '# between\n', '   # indented\n'][choose(6)] ?? '';
+  const map = (value: ReadonlyMap<string, Tree>, depth: number): string =>
+    [...value]
+      .map(
+        ([key, member]) =>
+          `${noise()}${renderKey(key, false)}${member === null && choose(2) === 0 ? `${comment()}\n` : block(member, depth)}`,
+      )
+      .join('');
+  const list = (value: readonly Tree[], depth: number): string =>
+    value.map((item) => `${noise()}-${compact(item, depth)}`).join('');
+  const compact = (item: Tree, depth: number): string => {
+    if (isMap(item) && item.size > 0 && choose(3) === 0)
+      return ` ${indent(map(item, depth).replace(/^(\s*#[^\n]*\n|\n)+/, ''), '  ').trimStart()}`;
+    return block(item, depth);
+  };
+  const body =
+    isMap(tree) && tree.size > 0 ? map(tree, 0) : isList(tree) && tree.length > 0 ? list(tree, 0) : `${flow(tree)}\n`;
+  const text = `${['', '# head\n', '---\n', '\n'][choose(4)] ?? ''}${body}${['', '', '...\n', '# tail\n', '...\n# after\n'][choose(5)] ?? ''}`;
+  const ended = choose(5) === 0 ? text.replace(/\n$/, '') : text;
+  return choose(6) === 0 ? ended.replaceAll('\n', '\r\n') : ended;
+}
+
+function paths(tree: Tree, at: string[] = []): string[][] {
+  if (isMap(tree)) return [at, ...[...tree].flatMap(([key, member]) => paths(member, [...at, key]))];
+  return isList(tree) ? [at, ...tree.flatMap((item, index) => paths(item, [...at, String(index)]))] : [at];
+}
+
+const documents = fc
+  .tuple(fc.oneof({ weight: 1, arbitrary: trees }, { weight: 9, arbitrary: roots }), fc.infiniteStream(fc.nat(999)))
+  .map(([tree, numbers]) => {
+    const iterator = numbers[Symbol.iterator]();
+    const choose = (count: number): number => Number(iterator.next().value) % count;
+    return { tree, choose };
+  });
+
+test('for random documents and patches, reading what was written gives the same as patching what was read', () => {
+  let count = 0;
+  let skipped = 0;
+  const property = fc.property(
+    documents,
+    fc.array(fc.tuple(fc.nat(), fc.nat(5), names, trees), { minLength: 1, maxLength: 3 }),
+    ({ tree, choose }, edits) => {
+      const text = written(tree, choose, []);
+      let before;
+      try {
+        before = readText(text, null);
+        count++;
+      } catch {
+        skipped++; // an alias to itself, say
+        return;
+      }
+      const operations: Operation[] = [];
+      let now = before.tree;
+      for (const [where, kind, name, value] of edits) {
+        const all = paths(now).filter((path) => path.length > 0 || where % 7 === 0);
+        const path = all[where % all.length] ?? [];
+        const operation: Operation =
+          kind === 0 && path.length > 0
+            ? { op: 'remove', path: formatPointer(path) }
+            : kind <= 2
+              ? { op: 'replace', path: formatPointer(path), value: toJson(value) }
+              : { op: 'add', path: formatPointer([...path, name]), value: toJson(value) };
+        try {
+          now = applyOperations(now, [operation]);
+        } catch {
+          continue;
+        }
+        operations.push(operation);
+      }
+      const oracle = JSON.parse(JSON.stringify({ document: toJson(before.tree) })) as object;
+      const under = operations.map((operation) => ({ ...operation, path: `/document${operation.path}` }));
+      if (!JSON.stringify(operations).includes('__proto__') && !JSON.stringify(oracle).includes('__proto__')) {
+        const errors = applyPatch(oracle, under as Parameters<typeof applyPatch>[1]);
+        assert.deepEqual(
+          errors.filter((error) => error !== null),
+          [],
+        );
+        assert.ok(sameTree(toTree((oracle as { document: unknown }).document), now), 'the oracle disagrees');
+      }
+      const after = patched(text, operations);
+      assert.ok(sameTree(readText(after, null).tree, now), JSON.stringify({ text, operations, after }));
+    },
+  );
+  fc.assert(property, { numRuns: Number(process.env['NORTHSTATE_FUZZ'] ?? 400) });
+  assert.ok(count > 0 && skipped < count, 'too many of the documents were no YAML');
+});
+
+const examples: [what: string, before: string, operations: Operation[], after: string][] = [
+  [
+    'a value in a block map is replaced, its comment stays',
+    'a:\n  state: running # why\n  run: 1\n',
+    [{ op: 'replace', path: '/a/state', value: 'mounted' }],
+    'a:\n  state: mounted # why\n  run: 1\n',
+  ],
+  [
+    'a value in a flow map is replaced',
+    'a: { state: running, run: 1 }   # why\n',
+    [
+      { op: 'add', path: '/a/state', value: 'mounted' },
+      { op: 'add', path: '/a/run', value: 2 },
+    ],
+    'a: { state: mounted, run: 2 }   # why\n',
+  ],
+  [
+    'a field is added below the others of its map, before the comments that follow',
+    'a:\n    state: running # why\n# about b\nb: 1\n...\n',
+    [{ op: 'add', path: '/a/run', value: 1 }],
+    'a:\n    state: running # why\n    run: 1\n# about b\nb: 1\n...\n',
+  ],
+  [
+    'a field is added to a flow map',
+    'a: { state: running, }\n',
+    [{ op: 'add', path: '/a/run', value: 1 }],
+    'a: { state: running, run: 1, }\n',
+  ],
+  [
+    'an entry is added as one line',
+    'containers:\n  a: {}\n',
+    [
+      {
+        op: 'add',
+        path: '/containers/b:1.0.0',
+        value: { state: 'running', restart: { policy: 'never' }, args: ['-v', '1'] },
+      },
+    ],
+    'containers:\n  a: {}\n  "b:1.0.0": { state: running, restart: { policy: never }, args: ["-v", "1"] }\n',
+  ],
+  [
+    'a map that is missing is made',
+    'apiVersion: northstate/v1\n',
+    [{ op: 'add', path: '/containers/a/state', value: 'running' }],
+    'apiVersion: northstate/v1\ncontainers:\n  a:\n    state: running\n',
+  ],
+  [
+    'a map that is null is made below its comment',
+    'containers: # none yet\n...\n',
+    [{ op: 'add', path: '/containers/a', value: {} }],
+    'containers: # none yet\n  a: {}\n...\n',
+  ],
+  [
+    'an empty map grows downwards',
+    'containers: {} # none yet\nautostart: run\n',
+    [{ op: 'add', path: '/containers/a', value: { run: 1 } }],
+    'containers: # none yet\n  a: { run: 1 }\nautostart: run\n',
+  ],
+  [
+    'an entry is removed with its lines, the comments around it stay',
+    'containers:\n  # first\n  a:\n    x: 1\n  # second\n  b: 1\n',
+    [{ op: 'remove', path: '/containers/a' }],
+    'containers:\n  # first\n  # second\n  b: 1\n',
+  ],
+  [
+    'the last entry leaves an empty map',
+    'containers:\n  a:\n    x: 1\nautostart: run\n',
+    [{ op: 'remove', path: '/containers/a' }],
+    'containers: {}\nautostart: run\n',
+  ],
+  [
+    'line breaks stay as they are, and no last one is added',
+    'a:\r\n  x: 1\r\n  y: 2',
+    [{ op: 'add', path: '/a/z', value: 3 }],
+    'a:\r\n  x: 1\r\n  y: 2\r\n  z: 3',
+  ],
+  [
+    'a block scalar is replaced, and what follows one stays apart from it',
+    'a: |+ # text\n  one\n\nb: 1\n',
+    [
+      { op: 'replace', path: '/a', value: 'two' },
+      { op: 'add', path: '/c', value: 3 },
+    ],
+    'a: two\n\nb: 1\nc: 3\n',
+  ],
+  [
+    'a patch through an alias changes only the place that it names',
+    'a: &x { s: 1 } # a\nb: *x # b\nc: *x\n',
+    [{ op: 'replace', path: '/b/s', value: 2 }],
+    'a: &x { s: 1 } # a\nb: { s: 2 } # b\nc: *x\n',
+  ],
+  [
+    'a patch of what aliases stand for leaves them with what they said',
+    'a: &x { s: 1 }\nb: *x\n',
+    [{ op: 'replace', path: '/a/s', value: 2 }],
+    'a: &x { s: 2 }\nb: { s: 1 }\n',
+  ],
+  [
+    'an item of a list is added, replaced and removed',
+    'args:\n  - one # 1\n  - two\nother: [a, b]\n',
+    [
+      { op: 'add', path: '/args/-', value: 'three' },
+      { op: 'replace', path: '/args/0', value: 'ONE' },
+      { op: 'remove', path: '/other/0' },
+    ],
+    'args:\n  - ONE # 1\n  - two\n  - three\nother: [ b]\n',
+  ],
+  [
+    'text that would be something else in YAML is quoted',
+    'env: {}\n',
+    [
+      { op: 'add', path: '/env/A', value: '1.10' },
+      { op: 'add', path: '/env/B', value: 'null' },
+      { op: 'add', path: '/env/C', value: 'x: y # z' },
+    ],
+    'env:\n  A: "1.10"\n  B: "null"\n  C: "x: y # z"\n',
+  ],
+];
+
+for (const [what, before, operations, after] of examples) {
+  test(what, () => {
+    assert.equal(patched(before, operations), after);
+  });
+}
+
+test('a name that is too long for a key on one line is written all the same', () => {
+  const name = `${'n'.repeat(1024)}:1.0.0`;
+  const after = patched('containers: {}\n', [
+    { op: 'add', path: `/containers/${name}`, value: { state: 'installed' } },
+  ]);
+  assert.deepEqual(
+    toJson(readText(after, null).tree),
+    toJson(toTree({ containers: { [name]: { state: 'installed' } } })),
+  );
+});
+
+test('a byte order mark stays', () => {
+  const after = patched('\ufeffa: 1\nb: 2\n', [{ op: 'replace', path: '/a', value: 3 }]);
+  assert.equal(after, '\ufeffa: 3\nb: 2\n');
+});
