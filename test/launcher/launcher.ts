@@ -140,7 +140,8 @@ export async function startLauncher(
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await exited;
-      server.close();
+      // Its reconciler dies with it, a moment later: until then it may still make files.
+      await new Promise((resolve) => server.close(resolve));
       await rm(directory, { recursive: true });
     },
   };
