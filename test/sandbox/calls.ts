@@ -112,7 +112,7 @@ async function mountPackage(path: string, directory: string): Promise<Mounted> {
   const device = await attachLoop(handle.fd, image, id, loopTimeout);
   const devices = [...(manifest.mounts ?? []).values()].some(({ type }) => type === 'dev');
   await mountImage(device.path, target, image.type, devices);
-  await device.close();
+  device.close();
   await handle.close();
   const mountId = mountAt(target)?.mountId ?? 0;
   return {
