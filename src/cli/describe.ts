@@ -14,7 +14,7 @@ export async function describe(
   process.stdout.write(output === 'table' ? await forPeople(description) : await render(description, output));
 }
 
-async function forPeople({ name, status, entry, lock, package: file, steps }: Description): Promise<string> {
+async function forPeople({ name, status, entry, overlay, lock, package: file, steps }: Description): Promise<string> {
   const sections = [
     await table(facts(name, status, lock, file).map(([title, value]) => [styleText('bold', title), printable(value)])),
   ];
@@ -26,13 +26,18 @@ async function forPeople({ name, status, entry, lock, package: file, steps }: De
     );
     sections.push(`${styleText('bold', 'CONDITIONS')}\n${await table(rows)}`);
   }
-  const waiting = steps.map((step) =>
+  const todo = steps.map((step) =>
     [step.op, step.text, step.waits === null ? '' : `waits: ${step.waits}`].map(printable),
   );
-  sections.push(`${styleText('bold', 'STILL TO DO')}\n${waiting.length === 0 ? 'nothing\n' : await table(waiting)}`);
+  if (status !== null && status.nextRestart !== null) todo.push(['restart', `at ${status.nextRestart}`, '']);
+  sections.push(`${styleText('bold', 'STILL TO DO')}\n${todo.length === 0 ? 'nothing\n' : await table(todo)}`);
   sections.push(
-    `${styleText('bold', 'ENTRY')}\n${entry === null ? 'none: it is not in the document\n' : await render(entry, 'yaml')}`,
+    `${styleText('bold', 'ENTRY')}\n${entry === null ? 'none: it is not in the document\n' : await said(entry)}`,
   );
+  if (overlay.length > 0) {
+    const rows = overlay.map((each) => [each.pointer, `generation ${each.generation}`, each.origin].map(printable));
+    sections.push(`${styleText('bold', 'UNTIL THE BOOT ENDS')}\n${await table(rows)}`);
+  }
   return sections.join('\n');
 }
 
@@ -53,4 +58,15 @@ function facts(
   if (file !== null) rows.push(['PACKAGE', file.path]);
   if (lock !== null) rows.push(['RESOLVED', lock.version], ['DIGEST', lock.digest ?? 'unknown']);
   return rows;
+}
+
+const internal = ['key', 'name', 'generation', 'writtenBy'];
+
+/** What an entry says, without the fields that it leaves to the manifest. */
+async function said(entry: Readonly<Record<string, unknown>>): Promise<string> {
+  const fields = Object.entries(entry).filter(([field, value]) => {
+    const isEmpty = value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+    return !isEmpty && !internal.includes(field);
+  });
+  return await render(Object.fromEntries(fields), 'yaml');
 }

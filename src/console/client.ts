@@ -41,6 +41,8 @@ export interface Description {
   readonly name: string;
   readonly status: Status['containers'][string] | null;
   readonly entry: Readonly<Record<string, unknown>> | null;
+  /** Fields of the entry that last until the boot ends. */
+  readonly overlay: readonly { readonly pointer: string; readonly origin: string; readonly generation: number }[];
   readonly lock: { readonly version: string; readonly repository: string; readonly digest: string | null } | null;
   readonly package: { readonly path: string; readonly repository: string; readonly digest: string | null } | null;
   readonly steps: readonly PlannedStep[];

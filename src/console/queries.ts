@@ -1,4 +1,5 @@
 // Answers that only read the state.
+import { formatPointer } from '../../state/pointer.ts';
 import { toJson, type State } from '../../state/store.ts';
 import { RuntimeError, type Runtime } from '../runtime.ts';
 import { manifestForInspect } from '../npk/manifest-json.ts';
@@ -43,6 +44,8 @@ export async function describeContainer(runtime: Runtime, asked: string): Promis
     name,
     status: status ?? null,
     entry: entry === undefined ? null : toJson(entry),
+    // Fields that a patch holds until the boot ends; all others come from the document.
+    overlay: state.overlay.filter(({ pointer }) => `${pointer}/`.startsWith(`${formatPointer(['containers', name])}/`)),
     lock: state.lock.get(name) ?? null,
     package: found === undefined ? null : { path: found.path, repository: found.repository, digest: found.digest },
     steps,
