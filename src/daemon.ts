@@ -106,10 +106,10 @@ const hierarchies = await detectHierarchies();
 const cgroups = createCgroups({ hierarchies, root: config.cgroup, log });
 const mountWatch = createMountWatch({ mounts, observing, launcher, failed: die });
 await watchMountTable(launcher);
-const [packages, mounted, groups] = await Promise.all([repositories.observe(), mounts.observe(), cgroups.observe()]);
+const [packages, mounted] = await Promise.all([repositories.observe(), mounts.observe()]);
 observing.packages(packages, null);
 observing.mounts(mounted);
-for (const [name, group] of groups) observing.cgroup(name, group);
+for (const [name, group] of cgroups.observe()) observing.cgroup(name, group);
 
 const attempts = createAttempts(remembered.attempts, { store, observing, tell: (event) => events.tell(event) });
 const notes = openNotes(runDir, boot);

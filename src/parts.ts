@@ -31,20 +31,23 @@ export function createParts(ports: PartsPorts): Part[] {
     part(mounts, (step: MountsStep, signal) =>
       mountWatch.during(async () => {
         await mounts.act(step, signal);
-        observing.mount(step.id, await mounts.observeOne(step.id));
+        observing.mount(step.id, mounts.observeOne(step.id));
       }),
     ),
     part(cgroups, async (step: CgroupStep, signal) => {
       try {
         await cgroups.act(step, signal);
       } finally {
-        observing.cgroup(step.name, await cgroups.observeOne(step.name));
+        observing.cgroup(step.name, cgroups.observeOne(step.name));
       }
     }),
     part(containers, async (step: ContainerStep, signal) => {
-      await containers.act(step, signal);
-      // A sandbox is born in a leaf of its own.
-      if (step.op === 'prepare') observing.cgroup(step.name, await cgroups.observeOne(step.name));
+      try {
+        await containers.act(step, signal);
+      } finally {
+        // A sandbox is born in a leaf of its own, which stays when the rest fails; a start brings the limits.
+        if (step.op === 'prepare' || step.op === 'go') observing.cgroup(step.name, cgroups.observeOne(step.name));
+      }
     }),
   ];
 }

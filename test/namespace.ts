@@ -8,6 +8,6 @@ const mark = 'NORTHSTATE_TEST_NAMESPACE';
 export function enterMountNamespace(): void {
   if (env[mark] !== undefined || execve === undefined) return;
   const [, file = ''] = argv;
-  const command = ['unshare', '--mount', '--propagation', 'private', execPath, ...execArgv, file];
-  execve('/usr/bin/unshare', command, { ...env, [mark]: '1' });
+  const command = ['env', 'unshare', '--mount', '--propagation', 'private', execPath, ...execArgv, file];
+  execve('/bin/env', command, { ...env, [mark]: '1' });
 }
