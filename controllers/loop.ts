@@ -84,8 +84,9 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
     let last: S | null = null;
     for (;;) {
       const { steps, wake } = planned(name);
-      const failed = standing(name, steps);
-      if (last !== null) noEffect(last, steps, failed);
+      dropOld(name, steps);
+      if (last !== null) noEffect(last, steps);
+      const failed = failures.get(name);
       const step = steps.find((each) => each.waits === null && mayRun(failed?.get(keyOf(each))));
       if (step === undefined || abort.signal.aborted) {
         busy.delete(name);
@@ -120,10 +121,12 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   }
 
   /** A step that is planned again right after it was performed: its effect is not seen yet, or it has none. */
-  function noEffect(last: S, steps: readonly S[], failed: Map<string, Failure> | undefined): void {
+  function noEffect(last: S, steps: readonly S[]): void {
     const again = steps.find(({ op, waits }) => op === last.op && waits === null);
-    if (again === undefined || keyOf(again) !== keyOf(last) || !mayRun(failed?.get(keyOf(last)))) return;
-    fail(last, new Error(`${last.op} of ${last.name} has shown no effect yet`));
+    if (again === undefined || keyOf(again) !== keyOf(last)) return;
+    if (mayRun(failures.get(last.name)?.get(keyOf(last)))) {
+      fail(last, new Error(`${last.op} of ${last.name} has shown no effect yet`));
+    }
   }
 
   function fail(step: S, error: unknown): void {
@@ -144,14 +147,12 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   }
 
   /** Failures of steps that are no longer planned are over. */
-  function standing(name: string, steps: readonly S[]): Map<string, Failure> | undefined {
+  function dropOld(name: string, steps: readonly S[]): void {
     const known = failures.get(name);
-    if (known === undefined) return undefined;
+    if (known === undefined) return;
     const planned = new Set(steps.map(keyOf));
     for (const key of known.keys()) if (!planned.has(key)) known.delete(key);
-    if (known.size > 0) return known;
-    failures.delete(name);
-    return undefined;
+    if (known.size === 0) failures.delete(name);
   }
 
   function forgive(name: string): void {
