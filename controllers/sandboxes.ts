@@ -73,14 +73,16 @@ async function prepare(
   ports: SandboxPorts,
 ): Promise<Operations & { readonly hash: string }> {
   const specification = sandboxOps(inputOf(view, target, ports));
-  const leaf = await ports.leaf(view.name, id, sectionOf(target));
   const opened: number[] = [];
+  let leaf: Leaf | null = null;
   const close = (): void => {
     opened.forEach((fd) => closeSync(fd));
-    leaf.close();
+    leaf?.close();
   };
   try {
     const ops = openOps(specification, opened, { ...ports, container: view.name });
+    // Last, since a leaf without an attempt would stay.
+    leaf = await ports.leaf(view.name, id, sectionOf(target));
     return { ops: [...groupOps(leaf), ...ops], hash: hashOf(specification), close };
   } catch (error) {
     close();
