@@ -50,8 +50,6 @@ export function createAttempts(remembered: readonly Attempt[], { store, observin
 
   return {
     seen(attempt) {
-      // Forgotten meanwhile: the launcher sent this before it was told so.
-      if (attempt.id <= highest && !names.has(attempt.id)) return;
       const { before, now } = take(attempt);
       const container = `${now.name}:${now.version}`;
       const ran = before?.startedAt !== undefined && before.startedAt > 0;

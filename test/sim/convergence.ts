@@ -36,9 +36,10 @@ export function checkConverged(world: World, host: Host): void {
         name === entry.name && state !== 'absent' && (world.lock.get(key)?.version ?? '') === entry.version,
     );
     const found = packages.get(entry.name)?.some(({ version }) => version === entry.version);
+    const id = `${entry.name}:${entry.version}`;
     const used = [...attempts.values()]
       .flat()
-      .some((attempt) => isLive(attempt) && attempt.record.uses.includes(`${entry.name}:${String(entry.version)}`));
+      .some((all) => isLive(all) && [`${all.name}:${all.version}`, ...all.record.uses].includes(id));
     if (found === true && !kept && !used)
       world.breach(`${entry.key} ${entry.version} should be absent and is installed`);
   }
