@@ -122,8 +122,14 @@ function makeRoot({ making }: Tree, branch: Branch): Promise<void> {
 }
 
 /** What every group below inherits, and what can be set only as long as there is none. */
-async function prepareLegacyRoot({ root, controllers }: Branch): Promise<void> {
-  if (controllers.includes('cpuset')) await writeControl(join(root, 'cgroup.clone_children'), '1');
+async function prepareLegacyRoot({ root, mount, controllers }: Branch): Promise<void> {
+  if (controllers.includes('cpuset')) {
+    // A new group has no processor and no memory node, and nothing can run in it, unless the one above says otherwise.
+    await writeControl(join(root, 'cgroup.clone_children'), '1');
+    for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+      await writeControl(join(root, file), readControl(join(mount, file)) ?? '');
+    }
+  }
   // Before Linux 5.11 the limits of a group held for the groups in it only where this was set.
   const hierarchical = join(root, 'memory.use_hierarchy');
   if (controllers.includes('memory') && readControl(hierarchical) === '0') await writeControl(hierarchical, '1');

@@ -2,8 +2,10 @@
 import { constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, openDescriptors, readControl, writeControl } from './cgroup-files.ts';
+import type { Cgroups as Section } from '../state/manifest.ts';
 import {
   allBranches,
+  branchesOf,
   groupIn,
   makeDirectory,
   makeGroup,
@@ -50,6 +52,23 @@ async function leafIn(
   const path = join(await makeGroup(tree, branch, name), String(attempt));
   await makeDirectory(path);
   return { branch, path };
+}
+
+/**
+ * On cgroup v1, the processors and memory nodes of an attempt: those that the section asks for, else all of the group's.
+ * Rejects with TerminalError (CgroupRefused).
+ */
+export async function setProcessors(tree: Tree, name: string, attempt: number, section: Section | null): Promise<void> {
+  const branch = branchesOf(tree, ['cpuset']).find(({ version }) => version === 1);
+  if (branch === undefined) return;
+  const group = groupIn(branch, name);
+  const sets = { 'cpuset.cpus': section?.cpu?.cpus, 'cpuset.mems': section?.cpu?.mems };
+  for (const [file, asked] of Object.entries(sets)) {
+    const leaf = join(group, String(attempt), file);
+    const now = readControl(leaf);
+    const value = asked ?? readControl(join(group, file));
+    if (now !== null && value !== null && now !== value) await writeControl(leaf, value);
+  }
 }
 
 /** Brings the processes of an attempt into another hierarchy, until no new one has been forked meanwhile. */

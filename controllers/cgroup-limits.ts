@@ -91,14 +91,13 @@ function cpu(section: Cgroups | null, hierarchies: Hierarchies): Translation {
 }
 
 function cpuset(section: Cgroups | null, hierarchies: Hierarchies): Translation {
-  // On v1 an empty set lets nothing run, so a group inherits its parent's sets and shows them; they are not compared.
-  const legacy = versionOf(hierarchies, 'cpuset') === 1;
-  const set = (file: string, asked: string | undefined): Limit[] => {
-    if (!legacy)
-      return [{ ...plain('cpuset', file, asked ?? '', ''), shown: asked === undefined ? '' : ranges(asked) }];
-    return asked === undefined ? [] : [written('cpuset', file, asked)];
-  };
-  return { limits: [...set('cpuset.cpus', section?.cpu?.cpus), ...set('cpuset.mems', section?.cpu?.mems)] };
+  // On v1 no set may be smaller than one below it: there the leaf gets it (setProcessors in cgroup-leaf.ts).
+  if (versionOf(hierarchies, 'cpuset') === 1) return { limits: [] };
+  const set = (file: string, asked: string | undefined): Limit => ({
+    ...plain('cpuset', file, asked ?? '', ''),
+    shown: asked === undefined ? '' : ranges(asked),
+  });
+  return { limits: [set('cpuset.cpus', section?.cpu?.cpus), set('cpuset.mems', section?.cpu?.mems)] };
 }
 
 /** A list such as `0,1,3` as the kernel prints it: `0-1,3`. */

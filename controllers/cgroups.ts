@@ -25,7 +25,7 @@ import {
   type Tree,
 } from './cgroup-groups.ts';
 import type { Hierarchies } from './cgroup-hierarchies.ts';
-import { makeLeaf, moveInto, removeLeaf, type Leaf } from './cgroup-leaf.ts';
+import { makeLeaf, moveInto, removeLeaf, setProcessors, type Leaf } from './cgroup-leaf.ts';
 import { controllersOf, limitsOf } from './cgroup-limits.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
 import { changesFor, openLimits, shownLimits, type LimitFiles } from './cgroup-writes.ts';
@@ -57,7 +57,14 @@ export function createCgroups(options: {
     // What the host cannot do is refused before anything is made.
     for (const leftOut of limitsOf(section, hierarchies).leftOut)
       log.warn({ container: name, leftOut }, 'limit left out');
-    return makeLeaf(tree, branchesOf(tree, controllersOf(section)), name, attempt);
+    const made = await makeLeaf(tree, branchesOf(tree, controllersOf(section)), name, attempt);
+    try {
+      await setProcessors(tree, name, attempt, section);
+      return made;
+    } catch (error) {
+      made.close();
+      throw error;
+    }
   }
 
   /** Limits of what runs. A hierarchy that the name was not in yet gets its processes first. */
@@ -71,6 +78,7 @@ export function createCgroups(options: {
       for (const attempt of leavesIn(branches, name)) await moveInto(tree, branch, name, attempt);
     }
     for (const { path, value } of changesFor(tree, name, section)) await writeControl(path, value);
+    for (const attempt of leavesIn(branches, name)) await setProcessors(tree, name, attempt, section);
   }
 
   function describe(name: string, branches: readonly Branch[]): ObservedCgroup | null {

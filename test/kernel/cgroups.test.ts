@@ -174,6 +174,35 @@ test('a controller that was not used before takes over the processes that run', 
   assert.ok(line?.endsWith(`/${root}/container-app/1`), line);
 });
 
+test('a set of processors holds from the start, for the next attempt another, and is changed while it runs', async () => {
+  const on = (cpus: string): Section => ({ cpu: { cpus } });
+  const allowed = ({ pid = 0 }: ChildProcess) =>
+    /^Cpus_allowed_list:\t(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  const first = await cgroups.leaf('app', 1, on('0'));
+  applyLimits('app', on('0'));
+  const one = start(first, 'sleep');
+  first.close();
+  assert.equal(allowed(one), '0');
+  const second = await cgroups.leaf('app', 2, on('1'));
+  applyLimits('app', on('1'));
+  const two = start(second, 'sleep');
+  second.close();
+  assert.equal(allowed(two), '1');
+  await cgroups.act({ op: 'limit', name: 'app', section: on('0'), waits: null }, signal);
+  assert.equal(allowed(two), '0');
+});
+
+test('a processor that the host does not have is refused', async () => {
+  const section: Section = { cpu: { cpus: '4000' } };
+  await assert.rejects(
+    cgroups.leaf('app', 1, section).then((leaf) => {
+      leaf.close();
+      return cgroups.act({ op: 'limit', name: 'app', section, waits: null }, signal);
+    }),
+    /cpuset.cpus refuses "4000": (EINVAL|ERANGE|EACCES|ENOSPC)/,
+  );
+});
+
 test('a container that takes more memory than it may is killed, and its leaf counts that', async () => {
   const leaf = await cgroups.leaf('app', 1, limited(8_000_000, 8_000_000));
   applyLimits('app', limited(8_000_000, 8_000_000));

@@ -43,9 +43,9 @@ const cases: Record<string, { section: Cgroups | null; v1: string[]; v2: string[
     v2: ['cpu.max 20000 50000'],
   },
   'a negative quota is none': { section: { cpu: { quota: -1 } }, v1: [], v2: [] },
-  'sets of processors and nodes': {
+  'sets of processors and nodes, which on v1 belong to the leaf': {
     section: { cpu: { cpus: '1,0,3', mems: '0' } },
-    v1: ['cpuset.cpus = 1,0,3', 'cpuset.mems = 0'],
+    v1: [],
     v2: ['cpuset.cpus 1,0,3', 'cpuset.mems 0'],
   },
   'a real-time budget, which v2 does not have': {
