@@ -100,7 +100,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     () => settle(true),
     (error) => log.error({ err: error, path }, 'the document cannot be watched'),
   );
-  settle(true);
+  settle(false); // what came between the reading and the watching
 
   let lockWritten = true;
   return {

@@ -138,8 +138,8 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
   const endMark = core.endMark;
   Object.assign(core, { text, endMark, written: last.built, pending: core.pending.slice(batch.length) });
   showStatus(core, goodDocument(last.generation));
-  for (const patch of batch) patch.done.resolve();
   await storeGeneration(core, 'console', last.origin, last.generation);
+  for (const patch of batch) patch.done.resolve();
 }
 
 /** Somebody saved the file between our reading and our writing: the patches are made anew on what was saved. */

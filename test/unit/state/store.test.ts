@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Operation } from 'fast-json-patch';
+import { formatPointer, parsePointer } from '../../../state/pointer.ts';
+import { createStore, toJson, type State } from '../../../state/store.ts';
+import { applyOperations, sameTree, toTree } from '../../../state/tree.ts';
+
+const locked = { version: '1.0.0', repository: 'system', digest: null };
+
+test('every change gives RFC 6902 operations that lead from the state before to the one after', () => {
+  const store = createStore();
+  let replica = toTree(toJson(store.get()));
+  store.subscribe((operations) => {
+    replica = applyOperations(replica, operations);
+  });
+  store.update((draft) => {
+    draft.lock.set('a/b~c', locked).set('__proto__', locked);
+    draft.overlay = [{ pointer: '/x', origin: 'o', generation: 1 }];
+  });
+  store.update((draft) => {
+    draft.lock.set('a/b~c', { ...locked, version: '2.0.0' });
+    draft.lock.delete('__proto__');
+    draft.overlay.push({ pointer: '/y', origin: 'o', generation: 2 });
+  });
+  store.update((draft) => {
+    draft.overlay.splice(0, 1);
+    draft.status.containers['a'] = undefined as never;
+    delete draft.status.containers['a'];
+    draft.generation = 3;
+  });
+  assert.ok(sameTree(replica, toTree(toJson(store.get()))), JSON.stringify(toJson(replica)));
+});
+
+test('a key of a Map is one step of the pointer, escaped', () => {
+  const store = createStore();
+  const operations = store.update((draft) => {
+    draft.lock.set('a/b~c', locked);
+  });
+  assert.deepEqual(operations, [{ op: 'add', path: '/lock/a~1b~0c', value: toJson(locked) }]);
+});
+
+test('nothing is told when nothing has changed', () => {
+  const store = createStore();
+  let told = 0;
+  store.subscribe(() => told++);
+  assert.deepEqual(
+    store.update((draft) => {
+      draft.generation = 0;
+    }),
+    [],
+  );
+  assert.equal(told, 0);
+});
+
+test('listeners are told of changes in order, also of those that another listener makes', () => {
+  const store = createStore();
+  const seen: number[] = [];
+  const stop = store.subscribe((_: readonly Operation[], { generation }: State) => {
+    if (generation < 3) store.update((draft) => void draft.generation++);
+  });
+  store.subscribe((_, { generation }) => seen.push(generation));
+  store.update((draft) => void (draft.generation = 1));
+  stop();
+  store.update((draft) => void draft.generation++);
+  assert.deepEqual(seen, [1, 2, 3, 4]);
+});
+
+test('pointers escape ~ and / and nothing else', () => {
+  for (const path of [[], [''], ['a', 'b'], ['a/b', '~', '~1', '/'], ['0', '-']]) {
+    assert.deepEqual(parsePointer(formatPointer(path)), path);
+  }
+  assert.throws(() => parsePointer('a'), SyntaxError);
+  assert.throws(() => parsePointer('/~2'), SyntaxError);
+});
