@@ -92,6 +92,10 @@ if (hello.deaths >= deathsUntilFallback && store.get().generation === hello.gene
   await documents.fallback(hello.generation);
 }
 await launcher.trying(store.get().generation);
+store.subscribe((operations, { generation }) => {
+  // Told before anything is done about it: from now on deaths are this generation's.
+  if (operations.some(({ path }) => path === '/generation')) launcher.trying(generation).catch(die);
+});
 
 // What the kernel, the repositories and the launcher show.
 const repositories = createRepositories({

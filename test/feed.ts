@@ -1,9 +1,8 @@
-// The status as `northstate get --watch` shows it, for as long as the daemon lives.
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
+// The status as the console tells it, for as long as the daemon lives.
 import { setTimeout as delay } from 'node:timers/promises';
+import jsonPatch from 'fast-json-patch';
+import { connectConsole, NoConsole } from '../src/console/client.ts';
 import type { Status } from '../state/status.ts';
-import { northstate } from './command.ts';
 
 export interface Feed {
   /** Calls the listener with the present status and every further one; gives the function that ends it. */
@@ -20,19 +19,28 @@ export function watchStatus(url: string, exited: Promise<unknown>): Feed {
   let last: Status | null = null;
   void exited.then(() => ended.abort());
 
+  /** Until the console hangs up. */
+  const read = async (): Promise<void> => {
+    const client = await connectConsole(url);
+    const hangUp = (): void => client.close();
+    ended.signal.addEventListener('abort', hangUp);
+    last = (await client.call('watch', null)).status;
+    for (const listener of listeners) listener(last);
+    for await (const notification of client.notifications()) {
+      if (typeof notification !== 'object' || !('status' in notification)) continue;
+      const { operations } = notification.status;
+      last = jsonPatch.applyPatch(last, operations, false, false, false).newDocument;
+      for (const listener of listeners) listener(last);
+    }
+    ended.signal.removeEventListener('abort', hangUp);
+  };
   const follow = async (): Promise<void> => {
     while (!ended.signal.aborted) {
-      const child = spawn(northstate, ['get', '--watch', '-o', 'json', '--console', url], {
-        stdio: ['ignore', 'pipe', 'ignore'],
+      await read().catch((error: unknown) => {
+        if (!isHangUp(error)) throw error;
       });
-      ended.signal.addEventListener('abort', () => child.kill());
-      // What it says on stderr while no daemon listens is of no interest.
-      for await (const line of createInterface(child.stdout)) {
-        last = JSON.parse(line) as Status;
-        for (const listener of listeners) listener(last);
-      }
       last = null; // that of a daemon that is gone
-      await delay(50, undefined, { signal: ended.signal }).catch(() => undefined);
+      await delay(20, undefined, { signal: ended.signal }).catch(() => undefined);
     }
   };
   void follow();
@@ -66,6 +74,13 @@ export function watchStatus(url: string, exited: Promise<unknown>): Feed {
         else if (last !== null) check(last);
       }),
   };
+}
+
+/** Nobody listens, or whoever did has died. */
+function isHangUp(error: unknown): boolean {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const codes = ['ECONNRESET', 'EPIPE'];
+  return error instanceof NoConsole || codes.includes(code ?? '') || message === 'the console ended the connection';
 }
 
 function summary(status: Status | null): string {
