@@ -9,15 +9,21 @@ export async function onceEnded(client: Client, container: string): Promise<void
   throw new Error(`the console ended the connection before ${container} ended`);
 }
 
-/** The CLOCK_MONOTONIC ns that the newest start of a container has written (the probe's `stamp`). */
-export async function stampOf(client: Client, name: string): Promise<bigint> {
+/** The lines that are kept of a container's output. */
+export async function linesOf(client: Client, name: string): Promise<string[]> {
   await client.call('logs', { name, since: null, follow: false });
-  let last: string | null = null;
+  const lines: string[] = [];
   for await (const notification of client.notifications()) {
     if (typeof notification !== 'object') continue;
-    if ('log' in notification) last = notification.log.line;
+    if ('log' in notification) lines.push(notification.log.line);
     if ('log_end' in notification) break;
   }
-  if (last === null) throw new Error(`${name} has written no stamp`);
+  return lines;
+}
+
+/** The CLOCK_MONOTONIC ns that the newest start of a container has written (the probe's `stamp`). */
+export async function stampOf(client: Client, name: string): Promise<bigint> {
+  const last = (await linesOf(client, name)).at(-1);
+  if (last === undefined) throw new Error(`${name} has written no stamp`);
   return BigInt(last);
 }

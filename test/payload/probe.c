@@ -11,6 +11,7 @@
  *   sleep            sleeps until a signal ends it       signals          writes each signal that comes; TERM ends it
  *   spin             computes without end                flood            writes lines without end
  *   raise N          sends itself signal N               exit N           exits with N
+ *   now              writes the CLOCK_MONOTONIC ns
  *
  * A call that fails ends it with the errno as exit code. */
 #include <errno.h>
@@ -132,10 +133,9 @@ static void write_file(const char *path, const char *text, long flags)
 
 static void write_stamp(const char *path, const char *stamp)
 {
-    if (same(path, "-")) {
+    if (same(path, "-"))
         print(1, stamp);
-        print(1, "\n");
-    } else
+    else
         write_file(path, stamp, O_APPEND);
 }
 
@@ -201,6 +201,13 @@ static void ignore(long caught)
     must(CALL(SYS_rt_sigaction, caught, (long)&action, 0, sizeof action.mask));
 }
 
+static long monotonic(void)
+{
+    struct timespec now;
+    must(CALL(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now));
+    return now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static void print_signals(void)
 {
     unsigned long all = ~0ul;
@@ -234,6 +241,8 @@ static void run(char **arguments, char **environment, const char *start)
             write_file(path, word(), O_TRUNC);
         } else if (same(verb, "stamp"))
             write_stamp(word(), start);
+        else if (same(verb, "now"))
+            print_number("", monotonic());
         else if (same(verb, "ids"))
             print_ids();
         else if (same(verb, "fds"))

@@ -1,0 +1,46 @@
+// bench/replace: from the last act of the old application to the first instruction of the new one when the version changes.
+import { connectConsole } from '../../src/console/client.ts';
+import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
+import { probePackage } from '../packages.ts';
+import { row, type Row } from './measure.ts';
+import { linesOf } from './rounds.ts';
+
+const rounds = 100;
+/** Writes the time of its first instruction and, when TERM comes, of its last act. */
+const args = ['stamp', '-', 'signals', 'now'];
+const proc = 'mounts: { /proc: { type: proc } }\n';
+const limits = 'cgroups: { cpu: { shares: 512 }, memory: { memory_hard_limit: 100000000 } }\n';
+const versions = ['1.0.0', '1.1.0'] as const;
+
+export async function* bench(): AsyncGenerator<Row> {
+  yield row('replace', 'old exit to new first instruction', 'ms', await measure('app', proc));
+  yield row('replace', 'the same with cgroups', 'ms', await measure('limited', proc + limits));
+}
+
+async function measure(name: string, fields: string): Promise<number[]> {
+  const packages = await Promise.all(versions.map((version) => probePackage({ name, version, args, fields })));
+  const document = (dir: string, round: number) =>
+    documentOf(dir, `${name}: { version: =${versions[round % 2] ?? ''}, state: running }`);
+  await using daemon = await startDaemon({ packages, document: (dir) => document(dir, 0) });
+  const samples: number[] = [];
+  for (let round = 1; round <= rounds; round++)
+    samples.push(await replace(daemon, name, document(daemon.repository, round)));
+  return samples;
+}
+
+/** Changes the version and gives the gap in ms. */
+async function replace(daemon: Daemon, name: string, text: string): Promise<number> {
+  const before = (await daemon.untilContainer(name, 'runs', ({ phase }) => phase === 'Running')).pid;
+  await daemon.write(text);
+  await daemon.untilContainer(name, 'is replaced', ({ pid, phase }) => phase === 'Running' && pid !== before);
+  const client = await connectConsole(daemon.console);
+  try {
+    // The old one's first instruction and last act, and the new one's first instruction.
+    const times = (await linesOf(client, name)).filter((line) => /^\d{6,}$/.test(line)).map(BigInt);
+    const [last, first] = times.slice(-2);
+    if (last === undefined || first === undefined) throw new Error(`${name} was not replaced`);
+    return Number(first - last) / 1e6;
+  } finally {
+    client.close();
+  }
+}
