@@ -137,14 +137,19 @@ async function prepareLegacyRoot({ root, mount, controllers }: Branch): Promise<
 
 /** Hands controllers of the v2 tree down to the groups in a directory, one by one: the error names the one refused. */
 async function enable(directory: string, controllers: readonly ControllerName[]): Promise<void> {
+  if (controllers.length === 0) return;
   const file = join(directory, 'cgroup.subtree_control');
   const enabled = new Set(readControl(file)?.split(' '));
   const missing = controllers.map(unifiedName).filter((name) => !enabled.has(name));
   for (const name of missing) await writeControl(file, `+${name}`);
 }
 
-/** Makes a group; one that exists is no error. Rejects with TerminalError (CgroupRefused). */
+/**
+ * Makes a group; one that exists is no error. Not in place: the kernel makes it wait for processes that join another group.
+ * Rejects with TerminalError (CgroupRefused).
+ */
 export async function makeDirectory(path: string): Promise<void> {
+  if (existsSync(path)) return;
   try {
     await mkdir(path, { mode: 0o755 });
   } catch (error) {

@@ -76,11 +76,12 @@ export async function moveInto(tree: Tree, branch: Branch, name: string, attempt
   const sources = leavesOfAttempt(tree, name, attempt);
   const { path } = await leafIn(tree, branch, name, attempt);
   const procs = join(path, 'cgroup.procs');
+  const moved = new Set<number>();
   for (;;) {
-    const moved = new Set(pidsIn(path));
-    const missing = sources.flatMap(pidsIn).filter((pid) => !moved.has(pid));
-    if (missing.length === 0) return;
-    for (const pid of missing) await move(procs, pid);
+    const found = new Set(sources.flatMap(pidsIn)).difference(moved);
+    if (found.size === 0) return;
+    for (const pid of found) await move(procs, pid);
+    found.forEach((pid) => moved.add(pid));
   }
 }
 

@@ -6,7 +6,7 @@
 //     observe()        every mounted image, by container name: the whole mount table, for the start and after its events
 //     observeOne(id)   one image by statx(2), for events of our own making
 //     pathOf(id)       where an image is mounted
-import { mkdirSync, realpathSync } from 'node:fs';
+import { mkdirSync, readdirSync, realpathSync, rmdirSync } from 'node:fs';
 import { mkdir, open, rmdir, type FileHandle } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import type { Logger } from 'pino';
@@ -65,10 +65,20 @@ export function createMounts(options: {
   return { plan: planMounts, act, observe, observeOne, pathOf };
 }
 
-/** The mount table shows paths without links in them, so ours has none either. */
+/**
+ * Makes the directory, and takes out of it what a reconciler left that died between making a mount point and mounting on
+ * it. The mount table shows paths without links in them, so this one has none either.
+ */
 function makeDirectory(runDir: string): string {
   const directory = join(runDir, 'mounts');
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  for (const id of readdirSync(directory)) {
+    try {
+      rmdirSync(join(directory, id));
+    } catch (error) {
+      if (!isNotOurs(error)) throw error;
+    }
+  }
   return realpathSync(directory);
 }
 
@@ -175,13 +185,17 @@ async function unmount(step: UmountStep, target: string): Promise<void> {
   if (mountAt(target) === null) await removeMountPoint(target);
 }
 
-/** A directory that is not empty, or on which something else is mounted, is not ours to remove. */
 async function removeMountPoint(target: string): Promise<void> {
   try {
     await rmdir(target);
   } catch (error) {
-    if (!['ENOENT', 'EBUSY', 'ENOTEMPTY'].some((code) => hasCode(error, code))) throw error;
+    if (!isNotOurs(error)) throw error;
   }
+}
+
+/** What is gone, is no directory, is not empty or is mounted on is not ours to remove. */
+function isNotOurs(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'EBUSY', 'ENOTEMPTY'].some((code) => hasCode(error, code));
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -225,6 +225,14 @@ test('an unfinished start leaves a mount point, which the next one uses', async 
   assert.notEqual(mounts.observeOne('app:1.0.0'), null);
 });
 
+test('a mount point of an unfinished start is taken away by the next reconciler, a mounted image is not', async () => {
+  await mkdir(mounts.pathOf('other:1.0.0'));
+  await mount('app:1.0.0', await anImage());
+  const next = createMounts({ runDir: directory, log: { debug: () => undefined } });
+  assert.deepEqual(await readdir(join(directory, 'mounts')), ['app:1.0.0']);
+  assert.deepEqual([...(await next.observe()).keys()], ['app']);
+});
+
 test('a cancelled mount does nothing', async () => {
   await assert.rejects(mounts.act(mountStep('app:1.0.0', await anImage()), AbortSignal.abort()), /abort/i);
   assert.equal(mounts.observeOne('app:1.0.0'), null);
