@@ -24,8 +24,8 @@ export interface ReconcilerPorts {
   readonly clock: Clock;
   /** Between 0 and 1. */
   random(): number;
-  /** Runs a task soon, after what is already under way (setImmediate). */
-  defer(task: () => void): void;
+  /** Runs a task after `delay` ms; with 0 soon, after what is already under way. */
+  defer(task: () => void, delay: number): void;
   /** In the order of going up: repositories, mounts, cgroups, containers. */
   readonly parts: readonly Part[];
   /** Keeps what a requirement was resolved to (Documents.setLock); it is in the store when this returns. */
@@ -64,6 +64,9 @@ export interface Reconciler {
 
 const nothing: Left = { steps: [], failures: [] };
 
+/** ms between two writings of the status while steps are under way. */
+const BUSY_STATUS = 20;
+
 /** How often what is left is tried when the runtime ends. */
 const LAST_TRIES = 4;
 
@@ -78,7 +81,8 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   let repositories: Observed['repositories'] | null = null;
   const owners = new WeakMap<Step, Part>();
   let judging = ports.autostart;
-  let flushing = false;
+  /** When the status is written next (CLOCK_BOOTTIME in ms), null = nothing has changed. */
+  let flushAt: number | null = null;
   let stopping = false;
   let stopped = false;
   let unsubscribe: (() => void) | null = null;
@@ -86,7 +90,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   const loop = createLoop<Step>({
     clock,
     random: () => ports.random(),
-    defer: (task) => ports.defer(task),
+    defer: (task) => ports.defer(task, 0),
     plan(name) {
       const view = viewOf(name);
       const steps = ports.parts.flatMap((part) =>
@@ -124,16 +128,25 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     touch(affected);
   }
 
+  /** What is under way changes again at once: its status is written now and then only. */
   function touch(names: Iterable<string>): void {
     for (const name of names) stale.add(name);
-    if (flushing) return;
-    flushing = true;
-    ports.defer(flush);
+    if (!loop.idle()) flushIn(BUSY_STATUS);
+    else flushIn(0);
+  }
+
+  function flushIn(delay: number): void {
+    if (flushAt !== null && flushAt <= clock.now() + delay) return;
+    const at = clock.now() + delay;
+    flushAt = at;
+    ports.defer(() => {
+      if (flushAt === at) flush();
+    }, delay);
   }
 
   /** Writes the status of every name that changed, in one go. */
   function flush(): void {
-    flushing = false;
+    flushAt = null;
     if (unsubscribe === null) return;
     const { status, generation, document, observed } = store.get();
     const names = [...stale];
@@ -227,7 +240,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     view: viewOf,
     explain: (name) => explain(name, 0),
     outcome() {
-      if (!loop.idle() || flushing) return 'moving';
+      if (!loop.idle() || flushAt !== null) return 'moving';
       const { converged, containers } = store.get().status;
       if (converged) return 'converged';
       const retries = [...left.values()].some(({ failures }) => failures.some(({ retryAt }) => retryAt !== null));

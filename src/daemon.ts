@@ -151,7 +151,7 @@ const reconciler: Reconciler = createReconciler({
   store,
   clock: { now: bootTime, setDeadline: (at) => void launcher.deadline(at).catch(die) },
   random: Math.random,
-  defer: setImmediate,
+  defer: (task, delay) => void (delay === 0 ? setImmediate(task) : setTimeout(task, delay)),
   parts: createParts({
     repositories,
     mounts,

@@ -164,7 +164,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       },
     },
     random,
-    defer: (task) => time.after(0, () => alive && task()),
+    defer: (task, delay) => time.after(delay, () => alive && task()),
     parts: parts.map((each) => ({
       plan: each.plan,
       async act(step, signal) {
