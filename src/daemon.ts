@@ -151,7 +151,10 @@ const reconciler: Reconciler = createReconciler({
   store,
   clock: { now: bootTime, setDeadline: (at) => void launcher.deadline(at).catch(die) },
   random: Math.random,
-  defer: (task, delay) => void (delay === 0 ? setImmediate(task) : setTimeout(task, delay)),
+  defer(task, delay) {
+    if (delay === 0) setImmediate(task);
+    else setTimeout(task, delay);
+  },
   parts: createParts({
     repositories,
     mounts,
