@@ -18,7 +18,7 @@ export function aliasEdits(yaml: YamlText, path: readonly string[]): AliasPlace[
   const anchors = new Map<string, ParsedNode>();
   const aliases: (AliasPlace & { readonly target: ParsedNode | undefined })[] = [];
   const affected = new Set<ParsedNode>();
-  let through: AliasPlace | null = null;
+  const through: AliasPlace[] = [];
 
   const visit = (node: ParsedNode | null, at: readonly string[]): void => {
     if (node === null) return;
@@ -27,7 +27,7 @@ export function aliasEdits(yaml: YamlText, path: readonly string[]): AliasPlace[
     if (isAlias(node)) {
       const place = { from: node.range[0], to: node.range[1], at };
       aliases.push({ ...place, target: anchors.get(node.source) });
-      if (related && at.length < path.length) through = place;
+      if (related && at.length < path.length) through.push(place);
       return;
     }
     if (node.anchor !== undefined) anchors.set(node.anchor, node);
@@ -42,7 +42,7 @@ export function aliasEdits(yaml: YamlText, path: readonly string[]): AliasPlace[
   };
 
   visit(yaml.document.contents, []);
-  if (through !== null) return [through];
+  if (through.length > 0) return through;
   // One within what is changed goes or stays with it; only those outside would be changed along.
   return aliases.filter(({ target }) => target !== undefined && affected.has(target));
 }

@@ -65,7 +65,8 @@ function toInput(tree: Tree, schema: z.core.$ZodType | undefined): unknown {
   const object: Record<string, unknown> = {};
   for (const [key, member] of tree) {
     if (key === '__proto__') return forbiddenName;
-    const inner = kind instanceof z.ZodObject ? kind.shape[key] : kind?.valueType;
+    const inner =
+      kind instanceof z.ZodObject ? (kind.shape as Readonly<Record<string, z.core.$ZodType>>)[key] : kind?.valueType;
     object[key] = toInput(member, inner);
     if (object[key] === forbiddenName) return forbiddenName;
   }

@@ -128,7 +128,7 @@ function replaceValueAt(text: string, place: Place, rendered: string, inBlockMap
   }
   const below = indicatorEnd !== null && text.slice(indicatorEnd, valueStart).includes('\n');
   const isBlock = value?.type === 'block-map' || value?.type === 'block-seq';
-  if (below && isBlock && indicatorEnd !== null && inBlockMap) {
+  if (below && isBlock && inBlockMap) {
     const from = lineStart(text, valueStart);
     const to = Math.max(fullEnd, nextLine(text, end));
     return [
@@ -203,7 +203,7 @@ function canOpen({ text }: YamlText, { collection, places, place, inBlockMap }: 
 }
 
 function openBlock(text: string, place: Place | null, collection: Collection, line: string, eol: string): Edit[] {
-  if (place?.indicatorEnd == null) throw new SpliceError('there is no line to open a map below');
+  if (place === null || place.indicatorEnd === null) throw new SpliceError('there is no line to open a map below');
   const indent = ' '.repeat(place.start - lineStart(text, place.start) + 2);
   const from = nextLine(text, place.end);
   const whole = text[from - 1] === '\n';

@@ -39,7 +39,7 @@ export async function openCore(
     ...{ text: '', endMark: false, written: empty, stored: 0, onDisk: null, pending: [] },
   };
   const found = await newestUnderstood(core, newest);
-  if (found !== null) await putInForce(core, found);
+  if (found !== null) putInForce(core, found);
   if (boot.state.overlay.length > 0) {
     const { lay } = await import('./in-force.ts');
     core.inForce = lay(core.written, boot.state.overlay, null, boot.state.generation);

@@ -16,6 +16,9 @@ export interface FileOptions extends ReplaceOptions {
   readonly path: string;
 }
 
+const noPlace = { line: 0, column: 0 };
+const TORN = 'the end mark "..." is missing, which the generation in force has: the file was not written whole';
+
 /** What the document of an empty file says. */
 export const EMPTY_TEXT = 'apiVersion: northstate/v1\n';
 
@@ -31,8 +34,8 @@ export async function synchronise(core: Core, options: FileOptions, rested: bool
     if (core.pending.length === 0) return;
     const { status, error } = core.store.get().document;
     const unusable = status === 'invalid' || file.kind === 'refused';
-    if (unusable) return await divertPending(core, core.store.get().document, error?.message ?? 'refused');
-    await writePending(core, options, file.kind === 'text' ? file : null);
+    if (unusable) await divertPending(core, core.store.get().document, error?.message ?? 'refused');
+    else await writePending(core, options, file.kind === 'text' ? file : null);
   }
 }
 
@@ -56,20 +59,25 @@ function isNew(core: Core, file: FileResult): boolean {
 
 async function takeOver(core: Core, file: FileResult): Promise<void> {
   const state = core.store.get();
-  const refuse = (message: string): void => showStatus(core, badDocument(state, { line: 0, column: 0, message }));
-  if (file.kind === 'refused') return refuse(file.message);
-  if (file.kind !== 'text') return core.stored > 0 ? refuse('the file is missing') : undefined;
+  if (file.kind !== 'text') {
+    const message = file.kind === 'refused' ? file.message : 'the file is missing';
+    if (file.kind === 'refused' || core.stored > 0) showStatus(core, badDocument(state, { ...noPlace, message }));
+    return;
+  }
   const unchanged = file.text === core.onDisk;
   core.onDisk = file.text;
-  if (file.text === core.text) return showStatus(core, goodDocument(state.document.generation));
-  if (file.text.trim() === '' && core.stored === 0) return;
-  if (unchanged) return; // still what was refused before
-  const parsed = await core.parser.parse(file.text);
-  if (!parsed.ok) return showStatus(core, badDocument(state, parsed.error));
-  if (core.endMark && !parsed.endMark) {
-    return refuse('the end mark "..." is missing, which the generation in force has: the file was not written whole');
-  }
-  await adopt(core, file.text, parsed, 'file', 'file');
+  if (file.text === core.text) showStatus(core, goodDocument(state.document.generation));
+  else if (unchanged)
+    return; // still what was refused before
+  else if (file.text.trim() !== '' || core.stored > 0) await takeOverText(core, file.text);
+}
+
+async function takeOverText(core: Core, text: string): Promise<void> {
+  const parsed = await core.parser.parse(text);
+  const state = core.store.get();
+  if (!parsed.ok) showStatus(core, badDocument(state, parsed.error));
+  else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state, { ...noPlace, message: TORN }));
+  else await adopt(core, text, parsed, 'file', 'file');
 }
 
 /** A new text becomes the document in force; patches that are pending are made anew on it. */
@@ -130,11 +138,15 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
       generation: core.store.get().document.generation,
       error: { line: 0, column: 0, message },
     } as const;
-    return await divertPending(core, status, message);
+    await divertPending(core, status, message);
+    return;
   }
   if (file === null && saved !== null) return; // a file has appeared: the next turn reads it
   core.onDisk = text;
-  if (saved !== null) return await keepSave(core, options, saved, text);
+  if (saved !== null) {
+    await keepSave(core, options, saved, text);
+    return;
+  }
   const endMark = core.endMark;
   Object.assign(core, { text, endMark, written: last.built, pending: core.pending.slice(batch.length) });
   showStatus(core, goodDocument(last.generation));
@@ -145,7 +157,10 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
 /** Somebody saved the file between our reading and our writing: the patches are made anew on what was saved. */
 async function keepSave(core: Core, options: FileOptions, saved: string, ours: string): Promise<void> {
   const parsed = await core.parser.parse(saved);
-  if (parsed.ok && (!core.endMark || parsed.endMark)) return await adopt(core, saved, parsed, 'file', 'file');
+  if (parsed.ok && (!core.endMark || parsed.endMark)) {
+    await adopt(core, saved, parsed, 'file', 'file');
+    return;
+  }
   const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
   if (file.kind === 'text' && file.text === ours) await replaceFile(file, saved, options);
   // The next turn finds it, says what is wrong with it, and lays the patches over the document.

@@ -171,7 +171,7 @@ export function toTree(value: unknown): Tree {
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   if (Array.isArray(value)) return value.map(toTree);
   if (value instanceof Map) return new Map([...value].map(([key, member]) => [String(key), toTree(member)]));
-  if (typeof value !== 'object') throw new Error(`${String(value)} is no JSON value`);
+  if (typeof value !== 'object') throw new Error(`a ${typeof value} is no JSON value`);
   return new Map(Object.entries(value).map(([key, member]) => [key, toTree(member)]));
 }
 

@@ -25,7 +25,7 @@ export interface DocumentError {
 /** A document's nodes; `endMark`: the text ends with `...`. */
 export interface YamlText {
   readonly text: string;
-  readonly document: Document.Parsed<ParsedNode, true>;
+  readonly document: Document.Parsed;
   readonly endMark: boolean;
 }
 
@@ -138,7 +138,7 @@ function scalar(value: unknown, source: string | undefined, wanted: JsonSchema |
   if (source !== undefined && wanted !== null && takes(wanted, 'string') && !takes(wanted, type)) return source;
   if (value === null || typeof value === 'boolean') return value;
   if (typeof value === 'number' && Number.isFinite(value)) return Object.is(value, -0) ? 0 : value;
-  throw new YamlError(offset, `${source ?? String(value)} is no value of JSON`);
+  throw new YamlError(offset, `${source ?? `a ${typeof value}`} is no value of JSON`);
 }
 
 function alternatives(schema: JsonSchema | null): readonly JsonSchema[] {

@@ -56,12 +56,17 @@ test('listeners are told of changes in order, also of those that another listene
   const store = createStore();
   const seen: number[] = [];
   const stop = store.subscribe((_: readonly Operation[], { generation }: State) => {
-    if (generation < 3) store.update((draft) => void draft.generation++);
+    if (generation < 3)
+      store.update((draft) => {
+        draft.generation++;
+      });
   });
   store.subscribe((_, { generation }) => seen.push(generation));
   store.update((draft) => void (draft.generation = 1));
   stop();
-  store.update((draft) => void draft.generation++);
+  store.update((draft) => {
+    draft.generation++;
+  });
   assert.deepEqual(seen, [1, 2, 3, 4]);
 });
 
