@@ -1,6 +1,6 @@
 // Imperative commands: each becomes a patch, and is answered when its effect is observed and the patch is durable.
 import type { ObservedAttempt } from '../state/observed.ts';
-import { commandPatch, type Command } from '../state/commands.ts';
+import { closingPatch, commandPatch, type Command } from '../state/commands.ts';
 import type { Documents } from '../state/documents.ts';
 import type { State, Store } from '../state/store.ts';
 import { effectOf, partsOf } from './effects.ts';
@@ -34,9 +34,20 @@ const SIGTERM = 15;
 export async function execute(command: Command, options: Options, ports: CommandPorts): Promise<void> {
   if (command.type === 'kill') return await kill(command, options, ports);
   const { durable } = await patch(command, options, ports);
+  if (command.type === 'update') forgetVersions(command.name, ports);
   const effect = effectOf(command, ports.store.get());
   await Promise.all([durable, until(effect, command, options.timeout, ports)]);
   if (command.type === 'uninstall' && command.wipe) await ports.wipe(partsOf(command.container).name);
+  const closing = closingPatch(command, ports.store.get());
+  if (closing.length > 0) await (await ports.documents.patch(closing, options)).durable;
+}
+
+/** What the entries of a name were resolved to: without it they take the highest version that is installed. */
+function forgetVersions(name: string, { documents, store }: CommandPorts): void {
+  const { lock, desired } = store.get();
+  for (const key of lock.keys()) {
+    if (key === name || desired.containers.get(key)?.name === name) documents.setLock(key, null);
+  }
 }
 
 /** Answered at delivery. A signal that ends a container is a wish as well: it is to stay down. */
