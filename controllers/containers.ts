@@ -5,7 +5,7 @@
 // the old instance runs; `go` then waits in the launcher for the old one's end, which `signal` asks for last.
 import { createHash } from 'node:crypto';
 import type { ContainerEntry } from '../state/desired.ts';
-import type { Exit, ObservedAttempt, ObservedPackage, Ran } from '../state/observed.ts';
+import type { Exit, ObservedAttempt, ObservedMount, ObservedPackage, Ran } from '../state/observed.ts';
 import type { Step, Target, View } from './controller.ts';
 import { asksForRun, judge, newestDone, type Verdict } from './restart.ts';
 
@@ -97,13 +97,17 @@ export function prepareWaits(view: View, target: Target): string | null {
   if (digest !== null && target.package.digest !== digest) return `${target.package.id} is not known to be ${digest}`;
   const mount = ownMount(view, target);
   if (mount === undefined) return `${target.package.id} is not mounted`;
-  const { dev, ino } = target.package.identity;
-  if (mount.backing?.dev !== dev || mount.backing.ino !== ino) return `an older file of ${mount.id} is still mounted`;
+  if (isStale(mount, target.package)) return `an older file of ${mount.id} is still mounted`;
   for (const { id, name, requirement } of target.resources) {
     if (id === null) return `no installed version of the resource ${name} matches ${requirement}`;
     if (!view.resourceMounts.has(id)) return `the resource ${id} is not mounted`;
   }
   return null;
+}
+
+/** The package file has been replaced by another one of the same version since its image was mounted. */
+function isStale({ backing }: ObservedMount, { identity }: ObservedPackage): boolean {
+  return backing?.dev !== identity.dev || backing.ino !== identity.ino;
 }
 
 function ownMount(view: View, { version }: Target) {
@@ -254,7 +258,12 @@ function replacementWaits(
 ): string | null {
   if (verdict?.kind === 'failed') return verdict.message;
   if (candidate?.state === 'prepared' && candidate.after === current.id) return null;
-  return dependencyWaits(view) ?? packageWaits(view, target, current) ?? 'the next instance is not prepared';
+  const waits = dependencyWaits(view) ?? packageWaits(view, target, current);
+  const mount = ownMount(view, target);
+  // The present instance holds the older image itself: the newer one can only be mounted when it has ended.
+  const holds = current.version === target.version && (view.usedBy.get(current.version) ?? []).length === 0;
+  if (holds && mount !== undefined && target.package !== null && isStale(mount, target.package)) return waits;
+  return waits ?? 'the next instance is not prepared';
 }
 
 /** TERM (or what the entry says), then SIGKILL at the deadline in the record. A stop that has begun waits for nothing. */

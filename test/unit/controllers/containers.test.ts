@@ -172,6 +172,14 @@ test('a replacement that cannot start leaves the old instance alone', () => {
   assert.deepEqual(steps, ['signal 7, waits: could not start: exec /app: ENOENT']);
 });
 
+test('an instance that holds the image of an older file of its version ends before the newer is mounted', () => {
+  const run = { id: 4, init: null, args: null, env: null };
+  const older = mountOf('1.0.0', { backing: { dev: 1, ino: 99 } });
+  const of = running({ ran: noted, mounts: [older], attempts: [attempt(7, '1.0.0')] }, wants('1.0.0', { run }));
+  assert.ok(planned(of).includes('signal 7'));
+  assert.ok(!planned({ ...of, usedBy: new Map([['1.0.0', ['other']]]) }).includes('signal 7'));
+});
+
 test('only the newest end is remembered', () => {
   const of = running({ ran: noted, attempts: [ended(5, { code: 1 }), ended(6, { code: 2 }), attempt(7, '1.0.0')] });
   assert.deepEqual(planned(of), ['forget 5']);
