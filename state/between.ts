@@ -3,31 +3,31 @@ import type { Problem } from './check.ts';
 import type { ContainerEntry, Desired } from './desired.ts';
 
 /** The first problem between entries: two running versions of a name, a dependency that does not exist, a cycle. */
-export function problemBetween(desired: Desired): Problem | null {
-  const { containers } = desired;
-  const names = new Map<string, ContainerEntry[]>();
+export function problemBetween({ containers }: Desired): Problem | null {
+  const names = new Set<string>();
+  const running = new Map<string, string>();
+  const depending = new Map<string, ContainerEntry[]>();
   for (const entry of containers.values()) {
-    const versions = names.get(entry.name);
-    if (versions === undefined) names.set(entry.name, [entry]);
-    else versions.push(entry);
+    const { key, name, state, dependsOn } = entry;
+    names.add(name);
+    if (dependsOn.size > 0) depending.set(name, [...(depending.get(name) ?? []), entry]);
+    if (state !== 'running') continue;
+    const other = running.get(name);
+    if (other !== undefined)
+      return problem([key], `only one version of ${name} can run: ${other} and ${key} both ask for it`);
+    running.set(name, key);
   }
-  for (const [name, versions] of names) {
-    const running = versions.filter(({ state }) => state === 'running');
-    if (running.length < 2) continue;
-    const keys = running.map(({ key }) => key).join(' and ');
-    return problem([running[1]?.key ?? name], `only one version of ${name} can run: ${keys} both ask for it`);
-  }
-  for (const { key, dependsOn } of containers.values()) {
+  for (const { key, dependsOn } of [...depending.values()].flat()) {
     for (const dependency of dependsOn.keys()) {
-      if (!names.has(dependency)) {
-        return problem([key, 'dependsOn', dependency], `${key} depends on ${dependency}, which is not in the document`);
-      }
+      if (names.has(dependency)) continue;
+      return problem([key, 'dependsOn', dependency], `${key} depends on ${dependency}, which is not in the document`);
     }
   }
-  return cycle(names);
+  return cycle(depending);
 }
 
-function cycle(names: ReadonlyMap<string, readonly ContainerEntry[]>): Problem | null {
+/** `depending`: the entries of each name that depends on others. */
+function cycle(depending: ReadonlyMap<string, readonly ContainerEntry[]>): Problem | null {
   const done = new Set<string>();
   const path: string[] = [];
   const onPath = new Set<string>();
@@ -36,7 +36,7 @@ function cycle(names: ReadonlyMap<string, readonly ContainerEntry[]>): Problem |
     if (done.has(name)) return null;
     path.push(name);
     onPath.add(name);
-    for (const { key, dependsOn } of names.get(name) ?? []) {
+    for (const { key, dependsOn } of depending.get(name) ?? []) {
       for (const next of dependsOn.keys()) {
         if (onPath.has(next)) {
           const members = [...path.slice(path.indexOf(next)), next].join(' -> ');
@@ -52,7 +52,7 @@ function cycle(names: ReadonlyMap<string, readonly ContainerEntry[]>): Problem |
     return null;
   };
 
-  for (const name of names.keys()) {
+  for (const name of depending.keys()) {
     const found = visit(name);
     if (found !== null) return found;
   }

@@ -23,7 +23,7 @@ export interface Pending {
   readonly origin: string;
   readonly generation: number;
   readonly changes: readonly Change[];
-  readonly fields: readonly OverlayField[];
+  readonly fields: () => readonly OverlayField[];
   /** The document with it. */
   readonly built: Built;
   readonly done: PromiseWithResolvers<void>;

@@ -57,7 +57,7 @@ export interface Patched {
   /** The single changes of the document's text. */
   readonly changes: readonly Change[];
   /** The same as fields, for an overlay. */
-  readonly fields: readonly OverlayField[];
+  readonly fields: () => readonly OverlayField[];
 }
 
 /** A patch of the document. Throws PatchError or PatchRefused; fields of the overlay that it sets give way. */
@@ -71,7 +71,7 @@ export function patchDocument(now: InForce, operations: readonly Operation[], ma
     now.overlay,
     operations.map(({ path }) => path),
   );
-  const fields = differences(document.tree, tree).map((difference) => ({ ...difference, ...mark }));
+  const fields = () => differences(document.tree, tree).map((difference) => ({ ...difference, ...mark }));
   return { inForce: lay(built, overlay, now.effective, mark.generation), changes, fields };
 }
 

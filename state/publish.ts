@@ -8,18 +8,21 @@ import type { State, Store } from './store.ts';
 /** Puts a generation into the store. What a requirement was resolved to is forgotten when its entry asks for another package. */
 export function publish(store: Store, inForce: InForce, generation: number, document: DocumentStatus): void {
   const { desired } = inForce.effective;
+  const { desired: before, lock, overlay, document: documentBefore } = store.get();
+  const containers = changedKeys(before.containers, desired.containers);
+  const repositories = changedKeys(before.repositories, desired.repositories);
   store.update((draft) => {
-    const before = store.get().desired;
-    replaceMembers(draft.desired.containers, before.containers, desired.containers);
-    replaceMembers(draft.desired.repositories, before.repositories, desired.repositories);
+    setMembers(draft.desired.containers, desired.containers, containers);
+    setMembers(draft.desired.repositories, desired.repositories, repositories);
     draft.desired.autostart = desired.autostart;
     draft.generation = generation;
-    if (!sameStatus(store.get().document, document)) draft.document = document;
-    for (const key of store.get().lock.keys()) {
+    if (!sameStatus(documentBefore, document)) draft.document = document;
+    for (const key of containers) {
       const [was, is] = [before.containers.get(key), desired.containers.get(key)];
-      if (is === undefined || (was !== undefined && asksForAnother(was, is))) draft.lock.delete(key);
+      const other = is === undefined || (was !== undefined && asksForAnother(was, is));
+      if (other && lock.has(key)) draft.lock.delete(key);
     }
-    if (draft.overlay.length > 0 || inForce.overlay.length > 0) {
+    if (overlay.length > 0 || inForce.overlay.length > 0) {
       draft.overlay = inForce.overlay.map(({ pointer, origin, generation: since }) => ({
         pointer,
         origin,
@@ -29,13 +32,25 @@ export function publish(store: Store, inForce: InForce, generation: number, docu
   });
 }
 
-function replaceMembers<V>(
-  draft: Map<string, Draft<V>>,
-  before: ReadonlyMap<string, V>,
-  after: ReadonlyMap<string, V>,
-): void {
-  for (const [key, value] of after) if (before.get(key) !== value) draft.set(key, value as Draft<V>);
-  for (const key of before.keys()) if (!after.has(key)) draft.delete(key);
+function changedKeys<V>(before: ReadonlyMap<string, V>, after: ReadonlyMap<string, V>): string[] {
+  if (before === after) return [];
+  const changed: string[] = [];
+  let kept = 0;
+  for (const [key, value] of after) {
+    const earlier = before.get(key);
+    if (earlier !== undefined) kept++;
+    if (earlier !== value) changed.push(key);
+  }
+  if (kept < before.size) for (const key of before.keys()) if (!after.has(key)) changed.push(key);
+  return changed;
+}
+
+function setMembers<V>(draft: Map<string, Draft<V>>, after: ReadonlyMap<string, V>, keys: readonly string[]): void {
+  for (const key of keys) {
+    const value = after.get(key);
+    if (value === undefined) draft.delete(key);
+    else draft.set(key, value as Draft<V>);
+  }
 }
 
 function asksForAnother(was: ContainerEntry, is: ContainerEntry): boolean {

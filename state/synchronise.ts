@@ -105,7 +105,7 @@ export async function adopt(
         { err: error, origin: patch.origin },
         'a patch does not fit the edited document; it lasts until the boot ends',
       );
-      inForce = divert(inForce, inForce.document, patch.fields, mark.generation);
+      inForce = divert(inForce, inForce.document, patch.fields(), mark.generation);
       diverted.push(patch);
     }
   }
@@ -171,7 +171,7 @@ async function divertPending(core: Core, status: DocumentStatus, reason: string)
   const { divert } = await import('./in-force.ts');
   const batch = core.pending;
   core.pending = [];
-  const fields = batch.flatMap((patch) => patch.fields);
+  const fields = batch.flatMap((patch) => patch.fields());
   core.log.warn(
     { reason, patches: batch.length },
     'patches cannot be written to the document; they last until the boot ends',
