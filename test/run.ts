@@ -1,64 +1,83 @@
 // The test entry: `npm test`, or `npm test -- unit kernel` for some of the folders only. Runs every check, also after one
-// has failed, and ends with a summary and exit code 1 when any failed.
-import { spawnSync } from 'node:child_process';
+// has failed, shows what the failed ones said, and ends with exit code 1 when there are any.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { styleText } from 'node:util';
+import { basename, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { parseArgs, styleText } from 'node:util';
+import { leftovers, openDescriptors } from './leaks.ts';
+
+interface Result {
+  readonly passed: boolean;
+  readonly output: string;
+}
 
 interface Check {
   readonly name: string;
-  readonly command: string;
-  readonly args: readonly string[];
+  readonly run: () => Promise<Result>;
 }
 
-const statics: Check[] = [
-  { name: 'types', command: 'tsc', args: ['-p', '.'] },
-  { name: 'format', command: 'prettier', args: ['--check', '--log-level', 'warn', '.'] },
-  { name: 'lint', command: 'eslint', args: ['--config', '.eslint.config.mjs', '.'] },
-  { name: 'unused', command: 'knip', args: [] },
-];
-
-/** Folders of tests, in the order in which they run, and how many of their files run at a time. */
-const folders = new Map([
-  ['unit', 2],
-  ['sim', 2],
-  ['compat', 1],
-  ['kernel', 2],
-]);
-
-function tests(folder: string, concurrency: number): Check[] {
-  const files = globSync(`test/${folder}/**/*.test.ts`);
-  const options = ['--test', `--test-concurrency=${concurrency}`, '--test-timeout=300000', '--test-reporter=spec'];
-  return files.length === 0 ? [] : [{ name: folder, command: process.execPath, args: [...options, ...files.sort()] }];
-}
-
-const asked = process.argv.slice(2);
-const unknown = asked.filter((name) => !folders.has(name));
-if (unknown.length > 0)
-  throw new Error(`no such folder of tests: ${unknown.join(', ')}; there are ${[...folders.keys()].join(', ')}`);
-
-const checks = [
-  ...(asked.length === 0 ? statics : []),
-  ...[...folders].flatMap(([folder, concurrency]) =>
-    asked.length === 0 || asked.includes(folder) ? tests(folder, concurrency) : [],
-  ),
-];
-
-// One scratch directory for all, so that what a test forgets does not stay on the machine.
+// One scratch directory for all: what a test forgets does not stay on the machine, and is recognised by this name.
 const scratch = mkdtempSync(join(tmpdir(), 'northstate-test-'));
-const results = checks.map(({ name, command, args }) => {
-  console.log(styleText('bold', `── ${name}`));
-  const started = performance.now();
-  const { status, error } = spawnSync(command, args, { stdio: 'inherit', env: { ...process.env, TMPDIR: scratch } });
-  if (error) console.error(`${command}: ${error.message}`);
-  return { name, passed: status === 0, seconds: (performance.now() - started) / 1000 };
-});
-rmSync(scratch, { recursive: true, force: true });
 
-console.log(styleText('bold', '── summary'));
-for (const { name, passed, seconds } of results)
-  console.log(
-    `${passed ? styleText('green', 'passed') : styleText('red', 'failed')}  ${seconds.toFixed(1).padStart(6)} s  ${name}`,
-  );
-process.exitCode = results.every(({ passed }) => passed) ? 0 : 1;
+function program(name: string, command: string, ...args: readonly string[]): Check {
+  return {
+    name,
+    async run() {
+      const env = { ...process.env, TMPDIR: scratch };
+      const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
+      const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+      return { passed: child.exitCode === 0, output: stdout + stderr };
+    },
+  };
+}
+
+function tests(folder: string): Check {
+  const files = globSync(`test/${folder}/**/*.test.ts`);
+  if (files.length === 0) throw new Error(`there are no tests in test/${folder}`);
+  const options = ['--test', '--test-concurrency=1', '--test-timeout=300000', '--test-reporter=dot'];
+  return program(folder, process.execPath, ...options, ...files);
+}
+
+const nothingLeft: Check = {
+  name: 'nothing left',
+  async run() {
+    const left = await leftovers(basename(scratch), openDescriptors());
+    return { passed: left.length === 0, output: left.join('\n') };
+  },
+};
+
+// Two lanes, since two processors are what a small machine has: what computes, and what waits for the kernel.
+const { positionals: folders } = parseArgs({ allowPositionals: true });
+const lanes: Check[][] =
+  folders.length > 0
+    ? [[...folders.map(tests), nothingLeft]]
+    : [
+        [
+          program('types', 'tsc', '-p', '.'),
+          program('format', 'prettier', '--check', '--log-level', 'warn', '.'),
+          program('lint', 'eslint', '--config', '.eslint.config.mjs', '.'),
+          program('unused', 'knip'),
+          tests('sim'),
+        ],
+        [tests('unit'), tests('compat'), tests('kernel'), nothingLeft],
+      ];
+
+let failed = 0;
+async function runLane(checks: readonly Check[]): Promise<void> {
+  for (const { name, run } of checks) {
+    const started = performance.now();
+    const { passed, output } = await run();
+    const seconds = ((performance.now() - started) / 1000).toFixed(1).padStart(6);
+    if (!passed) failed += 1;
+    if (!passed) console.log(output);
+    console.log(`${passed ? styleText('green', 'passed') : styleText('red', 'failed')} ${seconds} s  ${name}`);
+  }
+}
+
+await Promise.all(lanes.map(runLane));
+rmSync(scratch, { recursive: true, force: true });
+console.log(failed === 0 ? 'all passed' : `${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
