@@ -13,13 +13,14 @@ import { createSandboxes } from '../controllers/sandboxes.ts';
 import { bootId, bootTime } from '../native/clock.ts';
 import { exchange } from '../native/file.ts';
 import { connectLauncher, type LauncherEvents } from '../native/launcher.ts';
+import { copyAttributes } from '../native/xattr.ts';
 import { openDocuments } from '../state/documents.ts';
 import { createStore } from '../state/store.ts';
 import { createAttempts } from './attempts.ts';
 import { configurationFromArgument } from './config.ts';
 import { createContainerLog } from './container-log.ts';
 import { openConsole, type Console } from './console/server.ts';
-import { decodeGlobal, encodeGlobal } from './global-record.ts';
+import { decodeGlobal, encodeGlobal, type GlobalRecord } from './global-record.ts';
 import { createEvents, createRuntime } from './live-runtime.ts';
 import { openLog } from './log.ts';
 import { createLogs } from './logs.ts';
@@ -68,7 +69,7 @@ const { launcher, remembered } = await connectLauncher(Number(process.env['NORTH
   closed,
 });
 const { hello } = remembered;
-const global = decodeGlobal(remembered.global);
+let global = decodeGlobal(remembered.global);
 log.info({ starts: hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
 
 // The document in force.
@@ -82,7 +83,8 @@ const documents = await openDocuments({
   log,
   bootId: boot,
   runtime: runtimeVersion,
-  exchange: (from, to) => Promise.resolve(exchange(from, to)),
+  exchange,
+  copyAttributes,
 });
 if (hello.deaths >= deathsUntilFallback && store.get().generation === hello.generation) {
   log.error(
@@ -165,7 +167,7 @@ const reconciler: Reconciler = createReconciler({
   }),
   setLock: (key, locked) => documents.setLock(key, locked),
   autostart: !global.autostartDone,
-  autostartDone: () => void launcher.record(0, encodeGlobal({ ...global, autostartDone: true })).catch(die),
+  autostartDone: () => remember({ autostartDone: true }),
   wallClock,
   critical(name, message) {
     log.error({ container: name, reason: message }, 'critical container failed');
@@ -225,6 +227,7 @@ store.subscribe((operations, { desired }) => {
     .catch(die);
 });
 reconciler.start();
+if (global.ending !== null) shutdown(global.ending);
 deliver = (event) => event(following);
 early.forEach(deliver);
 
@@ -259,8 +262,15 @@ log.info({ generation: store.get().generation, containers: store.get().desired.c
 function shutdown(code: number): void {
   if (status !== null) return;
   status = code;
+  remember({ ending: code });
   events.tell({ type: 'shutdown' });
   reconciler.stop();
+}
+
+/** Has the launcher keep it for whoever comes after this process. */
+function remember(change: Partial<GlobalRecord>): void {
+  global = { ...global, ...change };
+  launcher.record(0, encodeGlobal(global)).catch(die);
 }
 
 async function end(left: readonly string[]): Promise<void> {

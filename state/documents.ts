@@ -27,8 +27,8 @@ export interface DocumentsOptions {
   /** Version of the runtime, stored with each generation. */
   readonly runtime: string;
   readonly exchange: Exchange;
-  /** Copies extended attributes (xattr(7)); without it they are not kept when the document is written. */
-  readonly copyAttributes?: (from: string, to: string) => Promise<void> | void;
+  /** Gives a file the extended attributes (xattr(7)) of another. */
+  readonly copyAttributes: (from: string, to: string) => Promise<void> | void;
   /** ms since the epoch; the generations' times. */
   readonly now?: () => number;
 }
@@ -74,11 +74,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const warn = (fields: object, message: string): void => log.warn(fields, message);
   const generations = await openGenerations(join(options.stateDir, 'generations'), warn);
   const boot = await openBootState(options.runDir, options.bootId, warn);
-  const file: FileOptions = {
-    path,
-    exchange: options.exchange,
-    copyAttributes: async (from, to) => await options.copyAttributes?.(from, to),
-  };
+  const file: FileOptions = { path, exchange: options.exchange, copyAttributes: options.copyAttributes };
   const core = await openCore(options, generations, boot);
   if (core.stored === 0) await copySeed(core, options);
   await synchronise(core, file, true);

@@ -40,7 +40,7 @@ export async function syncDirectory(path: string): Promise<void> {
 export interface ReplaceOptions {
   readonly exchange: Exchange;
   /** Copies extended attributes (xattr(7)) from one file to another. */
-  readonly copyAttributes: (from: string, to: string) => Promise<void>;
+  readonly copyAttributes: (from: string, to: string) => Promise<void> | void;
 }
 
 /**

@@ -3,6 +3,7 @@ import { chmod, chown, mkdir, readdir, readFile, rename, stat, symlink, unlink, 
 import { join } from 'node:path';
 import test from 'node:test';
 import { exchange } from '../../../native/file.ts';
+import { readAttributes, writeAttribute } from '../../../native/xattr.ts';
 import { DocumentConflict, DocumentRefused } from '../../../state/documents.ts';
 import { has, head, makePlace, namesIn, until } from './fixture.ts';
 
@@ -58,6 +59,16 @@ test('owner, mode and the target of a link are kept when the file is written', a
   const { gid, mode } = await stat(target);
   assert.deepEqual([gid, mode & 0o7777], [12, 0o640]);
   assert.equal(await readFile(target, 'utf8'), `${head}containers: { a: { state: mounted } }\n`);
+});
+
+test('extended attributes are kept when the file is written', async (t) => {
+  const place = await makePlace(t, `${head}containers: { a: {} }\n`);
+  writeAttribute(place.path, 'user.origin', Buffer.from('factory'));
+  const { documents } = await place.open();
+  await (
+    await documents.patch([state('a', 'mounted')], console)
+  ).durable;
+  assert.deepEqual(readAttributes(place.path), new Map([['user.origin', Buffer.from('factory')]]));
 });
 
 test('many patches at once reach the file, the last one with all of them', async (t) => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { exchange } from '../../../native/file.ts';
+import { copyAttributes } from '../../../native/xattr.ts';
 import { openDocuments, type Documents, type DocumentsOptions } from '../../../state/documents.ts';
 import { createStore, type State, type Store } from '../../../state/store.ts';
 
@@ -51,6 +52,7 @@ export async function makePlace(t: TestContext, text: string | null): Promise<Pl
         bootId: 'this',
         runtime: '0.1.0',
         exchange,
+        copyAttributes,
         ...options,
       });
       opened.push(documents);
