@@ -61,10 +61,22 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
     }
   }
 
+  /** The next stretch; null when the attempt was forgotten meanwhile, and its output with it. */
+  async function next({ id, offset }: Reading) {
+    try {
+      return await launcher.read(id, offset, stretch);
+    } catch (error) {
+      if (nameOf(id) === null) return null;
+      throw error;
+    }
+  }
+
   /** Everything from the reading's offset to the present end. */
   async function* read(reading: Reading): AsyncGenerator<LogLine[]> {
     for (;;) {
-      const { offset, end, data } = await launcher.read(reading.id, reading.offset, stretch);
+      const output = await next(reading);
+      if (output === null) return;
+      const { offset, end, data } = output;
       const { lines, consumed } = reading.reader.read(data);
       reading.offset = offset + consumed;
       if (lines.length > 0) yield lines;

@@ -1,11 +1,10 @@
 // bench/converge: an empty runtime is given a document with many containers, until the last application's first
 // instruction; then one more is added. And the same from exec of the daemon, with the document already there.
 import { readFileSync } from 'node:fs';
-import { connectConsole } from '../../src/console/client.ts';
 import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
 import { probePackage } from '../packages.ts';
 import { row, type Row } from './measure.ts';
-import { stampOf } from './rounds.ts';
+import { linesOf } from './rounds.ts';
 
 const sizes = [1, 10, 50, 100, 200, 500];
 const most = 500;
@@ -74,18 +73,13 @@ async function running(daemon: Daemon, count: number): Promise<void> {
   );
 }
 
-async function lastStamp(daemon: Daemon, count: number): Promise<bigint> {
-  const client = await connectConsole(daemon.console);
-  try {
-    let last = 0n;
-    for (let i = 0; i < count; i++) {
-      const stamp = await stampOf(client, `c-${i}`);
-      if (stamp > last) last = stamp;
-    }
-    return last;
-  } finally {
-    client.close();
+async function lastStamp({ console: url }: Daemon, count: number): Promise<bigint> {
+  let last = 0n;
+  for (let i = 0; i < count; i++) {
+    const [stamp = '0'] = await linesOf(url, `c-${i}`, () => true);
+    if (BigInt(stamp) > last) last = BigInt(stamp);
   }
+  return last;
 }
 
 /** utime and stime of the reconciler in ms (proc_pid_stat(5)). */

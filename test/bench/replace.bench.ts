@@ -1,5 +1,4 @@
 // bench/replace: from the last act of the old application to the first instruction of the new one when the version changes.
-import { connectConsole } from '../../src/console/client.ts';
 import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
 import { probePackage } from '../packages.ts';
 import { row, type Row } from './measure.ts';
@@ -33,14 +32,12 @@ async function replace(daemon: Daemon, name: string, text: string): Promise<numb
   const before = (await daemon.untilContainer(name, 'runs', ({ phase }) => phase === 'Running')).pid;
   await daemon.write(text);
   await daemon.untilContainer(name, 'is replaced', ({ pid, phase }) => phase === 'Running' && pid !== before);
-  const client = await connectConsole(daemon.console);
-  try {
-    // The old one's first instruction and last act, and the new one's first instruction.
-    const times = (await linesOf(client, name)).filter((line) => /^\d{6,}$/.test(line)).map(BigInt);
-    const [last, first] = times.slice(-2);
-    if (last === undefined || first === undefined) throw new Error(`${name} was not replaced`);
-    return Number(first - last) / 1e6;
-  } finally {
-    client.close();
-  }
+  // The old one's first instruction, signal and last act, then the new one's first instruction.
+  const lines = await linesOf(daemon.console, name, (all) => all.filter(isTime).length === 3);
+  const [, last = 0n, first = 0n] = lines.filter(isTime).map(BigInt);
+  return Number(first - last) / 1e6;
+}
+
+function isTime(line: string): boolean {
+  return /^\d{6,}$/.test(line);
 }

@@ -1,5 +1,5 @@
-// One round of a measurement over the console: the end of a container, and what it wrote of its first instruction.
-import type { Client } from '../../src/console/client.ts';
+// What measurements wait for on the console: the end of a container, and what it wrote.
+import { connectConsole, type Client } from '../../src/console/client.ts';
 
 /** Resolves when a container (name:version) has ended. Call it before what makes it start. */
 export async function onceEnded(client: Client, container: string): Promise<void> {
@@ -9,21 +9,25 @@ export async function onceEnded(client: Client, container: string): Promise<void
   throw new Error(`the console ended the connection before ${container} ended`);
 }
 
-/** The lines that are kept of a container's output. */
-export async function linesOf(client: Client, name: string): Promise<string[]> {
-  await client.call('logs', { name, since: null, follow: false });
-  const lines: string[] = [];
-  for await (const notification of client.notifications()) {
-    if (typeof notification !== 'object') continue;
-    if ('log' in notification) lines.push(notification.log.line);
-    if ('log_end' in notification) break;
+/** The first lines of a container's kept output, and what follows, up to the one that makes it enough. */
+export async function linesOf(
+  url: string,
+  name: string,
+  enough: (lines: readonly string[]) => boolean,
+): Promise<string[]> {
+  const client = await connectConsole(url);
+  try {
+    await client.call('logs', { name, since: null, follow: true });
+    const lines: string[] = [];
+    for await (const notification of client.notifications()) {
+      if (typeof notification !== 'object') continue;
+      if ('log_end' in notification) throw new Error(`${name}: ${JSON.stringify(notification.log_end.error)}`);
+      if (!('log' in notification)) continue;
+      lines.push(notification.log.line);
+      if (enough(lines)) return lines;
+    }
+    throw new Error(`the console ended the connection: ${name} has written ${lines.join(', ')}`);
+  } finally {
+    client.close();
   }
-  return lines;
-}
-
-/** The CLOCK_MONOTONIC ns that the newest start of a container has written (the probe's `stamp`). */
-export async function stampOf(client: Client, name: string): Promise<bigint> {
-  const last = (await linesOf(client, name)).at(-1);
-  if (last === undefined) throw new Error(`${name} has written no stamp`);
-  return BigInt(last);
 }

@@ -6,7 +6,7 @@ import { probePackage } from '../packages.ts';
 import { floorRounds, peers } from './floor.ts';
 import { row, type Row } from './measure.ts';
 import { mountedImage } from './mounted.ts';
-import { onceEnded, stampOf } from './rounds.ts';
+import { onceEnded, linesOf } from './rounds.ts';
 
 const rounds = 200;
 const rest = 50;
@@ -73,19 +73,20 @@ async function measure(daemon: Daemon, { container, rest: pause }: Case): Promis
   const client = await connectConsole(daemon.console, { subscribe: true });
   try {
     const samples: number[] = [];
-    for (let round = 0; round < rounds; round++) samples.push(await startOnce(client, `${container}:1.0.0`, pause));
+    for (let round = 0; round < rounds; round++)
+      samples.push(await startOnce(client, daemon.console, `${container}:1.0.0`, pause));
     return samples;
   } finally {
     client.close();
   }
 }
 
-async function startOnce(client: Client, container: string, pause: number): Promise<number> {
+async function startOnce(client: Client, url: string, container: string, pause: number): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, pause));
   const begin = process.hrtime.bigint();
   const ended = onceEnded(client, container);
   await client.call('start', { container, init: null, arguments: [], environment: {}, lifetime: undefined });
   await ended;
-  const first = await stampOf(client, container);
-  return Number(first - begin) / 1e6;
+  const [first = '0'] = await linesOf(url, container, () => true);
+  return Number(BigInt(first) - begin) / 1e6;
 }
