@@ -1,43 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
-import { leftovers, openDescriptors } from '../leaks.ts';
+import { documentOf } from '../daemon.ts';
 import { probePackage } from '../packages.ts';
+import { inits, lines, running, runningAs, withDaemon } from '../scenario.ts';
 import { killReconciler, succeed, successor, timesReady, untilLogged } from '../successor.ts';
 
 const SIGKILL = 9;
-
-/** Runs a daemon for one test, ends it with SIGTERM, and looks at what is left. */
-async function withDaemon(
-  packages: readonly string[],
-  entries: readonly string[],
-  body: (daemon: Daemon) => Promise<void>,
-): Promise<void> {
-  const before = openDescriptors();
-  await using daemon = await startDaemon({ packages, document: (directory) => documentOf(directory, ...entries) });
-  await body(daemon);
-  assert.equal(await daemon.stop(), 0, daemon.log());
-  assert.deepEqual(await leftovers(daemon.mark, before), []);
-}
-
-const running = (daemon: Daemon, name: string, restarts = 0) =>
-  daemon.untilContainer(name, `runs with ${restarts} restarts`, (container) => {
-    return container.phase === 'Running' && container.restarts === restarts;
-  });
-
-/** The inits of the launcher's containers, prepared ones included. */
-function inits(daemon: Daemon): number[] {
-  const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8').trim().split(' ');
-  return children.map(Number).filter((pid) => pid !== daemon.reconciler());
-}
-
-/** The output that `northstate logs` shows. */
-async function lines(daemon: Daemon, name: string): Promise<string[]> {
-  const { code, stdout, stderr } = await daemon.run('logs', name);
-  assert.equal(code, 0, stderr);
-  return stdout.trimEnd().split('\n');
-}
 
 test('a killed reconciler leaves containers alone, and its successor knows all about them', async () => {
   const steady = await probePackage({ name: 'steady', args: ['print', '1', 'here I am', 'sleep'] });
@@ -187,9 +155,7 @@ test('five deaths on one generation put the one before it into force, until ther
   await withDaemon([old, next, better], [entry('1.0.0')], async (daemon) => {
     await running(daemon, 'app');
     await daemon.write(documentOf(daemon.repository, entry('1.1.0')));
-    await daemon.untilContainer('app', 'runs as 1.1.0', ({ version, phase }) => {
-      return version === '1.1.0' && phase === 'Running';
-    });
+    await runningAs(daemon, 'app', '1.1.0');
     for (let deaths = 1; deaths <= 5; deaths++) {
       const nth = await timesReady(daemon);
       await killReconciler(daemon);
@@ -197,9 +163,7 @@ test('five deaths on one generation put the one before it into force, until ther
       assert.equal(document.status, deaths < 5 ? 'ok' : 'invalid', `after ${deaths} deaths`);
     }
     await untilLogged(daemon, 'generation given up: the reconciler died on it again and again');
-    const back = await daemon.untilContainer('app', 'runs as 1.0.0', ({ version, phase }) => {
-      return version === '1.0.0' && phase === 'Running';
-    });
+    const back = await runningAs(daemon, 'app', '1.0.0');
     assert.notEqual(back.pid, null);
     const { document } = await daemon.until('the status', () => true);
     assert.equal(document.generation, 1);
