@@ -58,6 +58,8 @@ export interface Reconciler {
   explain(name: string): readonly string[];
   /** Whether the present generation has converged, cannot, or is still moving. */
   outcome(): 'converged' | 'failed' | 'moving';
+  /** Calls the listener whenever nothing more can be done now and the status says so; gives the function that ends it. */
+  onSettled(listener: () => void): () => void;
   /** Ends at once, and leaves everything as it is. */
   close(): void;
 }
@@ -80,6 +82,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   const ended = new Set<string>();
   let repositories: Observed['repositories'] | null = null;
   const owners = new WeakMap<Step, Part>();
+  const listeners = new Set<() => void>();
   let judging = ports.autostart;
   /** When the status is written next (CLOCK_BOOTTIME in ms), null = nothing has changed. */
   let flushAt: number | null = null;
@@ -173,6 +176,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     repositories = observed.repositories;
     if (judging && model.autostartPending().length === 0) endJudging();
     if (stopping && idle) tellStopped();
+    if (idle) for (const listener of listeners) listener();
   }
 
   /** What the status of a name's entries becomes; null = the entry is gone. */
@@ -249,6 +253,10 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
         (key) => containers[key]?.phase !== 'Failed' && !left.has(key.split(':', 1)[0] ?? key),
       );
       return retries || changing ? 'moving' : 'failed';
+    },
+    onSettled(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
     close() {
       unsubscribe?.();

@@ -118,7 +118,7 @@ function wait(
       unsubscribe();
       resolve('timeout');
     }, timeout);
-    const unsubscribe = store.subscribe(() => {
+    const unsubscribe = reconciler.onSettled(() => {
       if (!look()) return;
       unsubscribe();
       clearTimeout(timer);
