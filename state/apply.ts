@@ -4,6 +4,7 @@ import { saveBoot, show, type Core } from './core.ts';
 import { readDocumentFile } from './file.ts';
 import { differences } from './overlay.ts';
 import { LARGEST_DOCUMENT } from './parser.ts';
+import { notWritable } from './publish.ts';
 import { goodDocument, publish } from './publish.ts';
 import { createStore, type State } from './store.ts';
 import { createFile, replaceFile } from './write.ts';
@@ -102,7 +103,7 @@ async function layOver(core: Core, text: string, message: string, origin: string
   if (!parsed.ok) throw new DocumentRefused(parsed.error);
   const generation = ++core.highest;
   const fields = differences(core.written.tree, parsed.tree).map((field) => ({ ...field, origin, generation }));
-  const status = { status: 'notWritable', generation: core.stored, error: { line: 0, column: 0, message } } as const;
+  const status = notWritable(core.store.get(), message);
   show(core, divert(core.inForce, core.inForce.document, fields, generation), generation, status);
   core.log.warn(
     { reason: message, generation },

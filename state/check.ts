@@ -9,26 +9,40 @@ export interface Problem {
   readonly message: string;
 }
 
+/** A key that cannot stand where it stands. */
+class KeyRefused extends Error {
+  readonly path: readonly string[];
+
+  constructor(path: readonly string[], message: string) {
+    super(message);
+    this.path = path;
+  }
+}
+
 /** The value as the schema gives it, with defaults, or what is wrong with the value at `path`. */
 export function check<S extends z.ZodType>(
   schema: S,
   tree: Tree,
   path: readonly string[],
 ): { value: z.output<S> } | Problem {
-  const input = toInput(tree, schema);
-  if (input === forbiddenName) return { path, atKey: false, message: 'the key "__proto__" is not known here' };
-  const result = schema.safeParse(input);
-  if (result.success) return { value: result.data };
-  const issue = deepest(result.error.issues);
+  try {
+    const result = schema.safeParse(toInput(tree, schema, path));
+    return result.success ? { value: result.data } : problemOf(deepest(result.error.issues), path);
+  } catch (error) {
+    if (!(error instanceof KeyRefused)) throw error;
+    return { path: error.path, atKey: true, message: error.message };
+  }
+}
+
+function problemOf(issue: z.core.$ZodIssue, path: readonly string[]): Problem {
   const place = [...path, ...issue.path.map(String)];
-  if (issue.code === 'unrecognized_keys') {
-    const [key = ''] = issue.keys;
-    return { path: [...place, key], atKey: true, message: `the key ${JSON.stringify(key)} is not known here` };
-  }
-  if (issue.code === 'invalid_key') {
-    return { path: place, atKey: true, message: issue.issues[0]?.message ?? issue.message };
-  }
-  return { path: place, atKey: false, message: issue.message };
+  if (issue.code !== 'unrecognized_keys') return { path: place, atKey: false, message: issue.message };
+  const [key = ''] = issue.keys;
+  return { path: [...place, key], atKey: true, message: unknownKey(key) };
+}
+
+function unknownKey(key: string): string {
+  return `the key ${JSON.stringify(key)} is not known here`;
 }
 
 /** Of the alternatives of a union the issues of that which came furthest: it is what the author meant. */
@@ -45,30 +59,30 @@ function deepest(issues: readonly z.core.$ZodIssue[], base: readonly PropertyKey
   return others.reduce((best, one) => (one.path.length > best.path.length ? one : best), first);
 }
 
-const forbiddenName = Symbol('__proto__');
-
-/** The tree in the form that zod reads: objects where the schema has fixed keys, Maps where it has names. */
-function toInput(tree: Tree, schema: z.core.$ZodType | undefined): unknown {
+/** The tree in the form that zod reads: objects where the schema has fixed keys, Maps where it has names. Throws KeyRefused. */
+function toInput(tree: Tree, schema: z.core.$ZodType | undefined, path: readonly string[]): unknown {
   if (isList(tree)) {
     const array = alternatives(schema).find((one) => one instanceof z.ZodArray);
-    const items = tree.map((item) => toInput(item, array?.element));
-    return items.includes(forbiddenName) ? forbiddenName : items;
+    return tree.map((item, index) => toInput(item, array?.element, [...path, String(index)]));
   }
   if (!isMap(tree)) return tree;
   const kind = alternatives(schema).find(
     (one) => one instanceof z.ZodMap || one instanceof z.ZodObject || one instanceof z.ZodRecord,
   );
   if (kind instanceof z.ZodMap) {
-    const map = new Map([...tree].map(([key, member]) => [key, toInput(member, kind.valueType)]));
-    return [...map.values()].includes(forbiddenName) ? forbiddenName : map;
+    const members = [...tree].map(([key, member]) => {
+      const named = z.safeParse(kind.keyType, key);
+      if (!named.success) throw new KeyRefused([...path, key], named.error.issues[0]?.message ?? unknownKey(key));
+      return [key, toInput(member, kind.valueType, [...path, key])] as const;
+    });
+    return new Map(members);
   }
   const object: Record<string, unknown> = {};
   for (const [key, member] of tree) {
-    if (key === '__proto__') return forbiddenName;
+    if (key === '__proto__') throw new KeyRefused([...path, key], unknownKey(key));
     const inner =
       kind instanceof z.ZodObject ? (kind.shape as Readonly<Record<string, z.core.$ZodType>>)[key] : kind?.valueType;
-    object[key] = toInput(member, inner);
-    if (object[key] === forbiddenName) return forbiddenName;
+    object[key] = toInput(member, inner, [...path, key]);
   }
   return object;
 }

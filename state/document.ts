@@ -1,6 +1,7 @@
 // A document's text read and checked.
 import { build, type Built, type BuildOptions } from './build.ts';
 import { LARGEST_DOCUMENT } from './parser.ts';
+import { noPlace } from './publish.ts';
 import { documentJsonSchema } from './schema.ts';
 import {
   YamlError,
@@ -39,7 +40,6 @@ export function parseDocument(text: string, options: ReadOptions = {}): ReadResu
   }
 }
 
-/** A refusal that has no place in the text. */
-export function refusal(message: string): { ok: false; error: DocumentError } {
-  return { ok: false, error: { line: 0, column: 0, message, excerpt: '' } };
+function refusal(message: string): ReadResult {
+  return { ok: false, error: noPlace(message) };
 }

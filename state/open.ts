@@ -8,7 +8,7 @@ import { emptyDesired } from './desired.ts';
 import { readDocumentFile } from './file.ts';
 import { SCHEMA, type Generation, type Generations } from './generations.ts';
 import { createParser, LARGEST_DOCUMENT } from './parser.ts';
-import { badDocument, goodDocument } from './publish.ts';
+import { badDocument, goodDocument, noPlace } from './publish.ts';
 import type { Store } from './store.ts';
 import { createFile } from './write.ts';
 
@@ -62,7 +62,7 @@ async function explainOlder(core: Core, newest: number): Promise<void> {
     ? `generation ${newest} ended the runtime again and again; generation ${core.stored} is in force`
     : `generation ${newest} is not understood by this version of the runtime; generation ${core.stored} is in force`;
   core.onDisk = (await core.generations.read(newest))?.text ?? core.onDisk;
-  show(core, core.inForce, core.store.get().generation, badDocument(core.store.get(), { line: 0, column: 0, message }));
+  show(core, core.inForce, core.store.get().generation, badDocument(core.store.get(), noPlace(message)));
   core.log.warn({ generation: core.stored, newest }, 'an earlier generation is in force');
 }
 

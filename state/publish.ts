@@ -70,7 +70,16 @@ export function goodDocument(generation: number): DocumentStatus {
 }
 
 /** The status while the file cannot be used and an earlier generation stays in force. */
-export function badDocument(state: State, error: { line: number; column: number; message: string }): DocumentStatus {
-  const { line, column, message } = error;
-  return { status: 'invalid', generation: state.document.generation, error: { line, column, message } };
+export function badDocument(state: State, error: NonNullable<DocumentStatus['error']>): DocumentStatus {
+  return { status: 'invalid', generation: state.document.generation, error };
+}
+
+/** The status when patches cannot be written to the document. */
+export function notWritable(state: State, message: string): DocumentStatus {
+  return { status: 'notWritable', generation: state.document.generation, error: noPlace(message) };
+}
+
+/** An error that has no place in the text. */
+export function noPlace(message: string): NonNullable<DocumentStatus['error']> {
+  return { line: 0, column: 0, message, excerpt: '' };
 }

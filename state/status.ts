@@ -112,7 +112,13 @@ export interface RepositoryStatus {
 export interface DocumentStatus {
   readonly status: 'ok' | 'invalid' | 'notWritable';
   readonly generation: number;
-  readonly error: { readonly line: number; readonly column: number; readonly message: string } | null;
+  /** `line` and `column` count from 1, 0 = no place; `excerpt` is the line with a caret below the place, '' = no place. */
+  readonly error: {
+    readonly line: number;
+    readonly column: number;
+    readonly message: string;
+    readonly excerpt: string;
+  } | null;
 }
 
 export interface Status {

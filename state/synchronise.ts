@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type Core, type Pending, saveBoot, show, showStatus, storeGeneration } from './core.ts';
 import { readDocumentFile, type FileResult, type FileText } from './file.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parser.ts';
-import { badDocument, goodDocument } from './publish.ts';
+import { badDocument, goodDocument, noPlace, notWritable } from './publish.ts';
 import { createFile, replaceFile, type ReplaceOptions } from './write.ts';
 import type { Kind } from './generations.ts';
 import type { DocumentStatus } from './status.ts';
@@ -16,7 +16,6 @@ export interface FileOptions extends ReplaceOptions {
   readonly path: string;
 }
 
-const noPlace = { line: 0, column: 0 };
 const TORN = 'the end mark "..." is missing, which the generation in force has: the file was not written whole';
 
 /** What the document of an empty file says. */
@@ -61,7 +60,7 @@ async function takeOver(core: Core, file: FileResult): Promise<void> {
   const state = core.store.get();
   if (file.kind !== 'text') {
     const message = file.kind === 'refused' ? file.message : 'the file is missing';
-    if (file.kind === 'refused' || core.stored > 0) showStatus(core, badDocument(state, { ...noPlace, message }));
+    if (file.kind === 'refused' || core.stored > 0) showStatus(core, badDocument(state, noPlace(message)));
     return;
   }
   const unchanged = file.text === core.onDisk;
@@ -76,7 +75,7 @@ async function takeOverText(core: Core, text: string): Promise<void> {
   const parsed = await core.parser.parse(text);
   const state = core.store.get();
   if (!parsed.ok) showStatus(core, badDocument(state, parsed.error));
-  else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state, { ...noPlace, message: TORN }));
+  else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state, noPlace(TORN)));
   else await adopt(core, text, parsed, 'file', 'file');
 }
 
@@ -133,12 +132,7 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
     else saved = await replaceFile(file, text, options);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    const status = {
-      status: 'notWritable',
-      generation: core.store.get().document.generation,
-      error: { line: 0, column: 0, message },
-    } as const;
-    await divertPending(core, status, message);
+    await divertPending(core, notWritable(core.store.get(), message), message);
     return;
   }
   if (file === null && saved !== null) return; // a file has appeared: the next turn reads it

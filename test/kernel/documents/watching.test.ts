@@ -123,6 +123,7 @@ test('a broken document changes nothing and shows in the status with its place, 
   const broken = await until(store, ({ document }) => document.status === 'invalid');
   assert.equal(broken.desired, before);
   assert.deepEqual([broken.generation, broken.document.error?.line, broken.document.error?.column], [1, 3, 17]);
+  assert.equal(broken.document.error?.excerpt, '  one: { state: up }\n                ^');
   await place.write(one);
   assert.equal((await until(store, ({ document }) => document.status === 'ok')).generation, 1);
 });

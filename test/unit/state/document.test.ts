@@ -85,7 +85,7 @@ const refusals: [what: string, text: string, line: number, column: number, messa
   ['a version that is none', inEntry('version: latest'), 3, 17, /requirement/],
   ['a relative source', inEntry('source: a.npk'), 3, 16, /absolute/],
   ['a digest in capitals', inEntry(`digest: sha256:${'A'.repeat(64)}`), 3, 16, /digest/],
-  ['a reserved variable', inEntry('env: { NORTHSTAR_NAME: x }'), 3, 31, /NORTHSTAR_NAME/],
+  ['a reserved variable', inEntry('env: { NORTHSTAR_NAME: x }'), 3, 15, /NORTHSTAR_NAME/],
   [
     'two names for one version',
     'apiVersion: northstate/v1\ncontainers:\n  "a:1.0.0": { version: 2.0.0 }\n',
@@ -98,7 +98,7 @@ const refusals: [what: string, text: string, line: number, column: number, messa
   ['an entry without fields', 'apiVersion: northstate/v1\ncontainers:\n  a:\n', 3, 5, /expected object/],
   ['a key twice', 'apiVersion: northstate/v1\nautostart: run\nautostart: run\n', 3, 1, /twice/],
   ['a name twice', 'apiVersion: northstate/v1\ncontainers: { a: {}, "a": {} }\n', 2, 22, /twice/],
-  ['__proto__ where names are fixed', inEntry('restart: { __proto__: 1 }'), 3, 6, /__proto__/],
+  ['__proto__ where names are fixed', inEntry('restart: { __proto__: 1 }'), 3, 19, /__proto__/],
   [
     'two running versions',
     'apiVersion: northstate/v1\ncontainers:\n  a: {}\n  "a:1.0.0": {}\n',
