@@ -26,7 +26,9 @@ const starting = startDaemon({
 });
 
 // Whatever ends the demo early takes the runtime with it.
+const over = new AbortController();
 const giveUp = (why: string, code: number): void => {
+  over.abort();
   table.end();
   console.error(styleText('red', why));
   void starting.then((daemon) => daemon[Symbol.asyncDispose]()).finally(() => process.exit(code));
@@ -41,11 +43,15 @@ try {
   if (keep) leave(daemon);
   else await announce('SIGTERM stops everything in order', () => end(daemon));
 } catch (error) {
+  if (!over.signal.aborted) fail(error);
+}
+clearTimeout(limit);
+
+function fail(error: unknown): void {
   table.end();
   console.error(styleText('red', error instanceof Error ? error.message : String(error)));
   process.exitCode = 1;
 }
-clearTimeout(limit);
 
 async function tour(daemon: Daemon): Promise<void> {
   daemon.watch((status) => table.update(status));

@@ -11,6 +11,7 @@ import type { ContainerStatus, Status } from '../state/status.ts';
 import { northstate, run, type Output } from './command.ts';
 import { watchStatus } from './feed.ts';
 import { removeGroups } from './groups.ts';
+import { patience } from './patience.ts';
 
 export interface Daemon {
   /** Unusual text in the names of its directory and control groups: what leaks.ts looks for. */
@@ -93,13 +94,16 @@ export async function startDaemon({ packages, document, directory: earlier }: Da
 
   const feed = watchStatus(url, exited);
   let released = false;
-  const remove = async (): Promise<void> => {
-    if (released) return;
+  const end = async (): Promise<void> => {
     feed.close();
     child.kill('SIGKILL');
     await exited;
     await removeGroups(mark);
     await rm(directory, { recursive: true, force: true });
+  };
+  let ended: Promise<void> | null = null;
+  const remove = async (): Promise<void> => {
+    if (!released) await (ended ??= end());
   };
   const daemon: Daemon = {
     ...{ mark, directory, document: path('desired.yaml'), repository: path('packages'), runDir: path('run') },
@@ -111,12 +115,12 @@ export async function startDaemon({ packages, document, directory: earlier }: Da
       await rename(path('desired.yaml.new'), path('desired.yaml'));
     },
     watch: feed.listen,
-    until: (what, fits, milliseconds = 15_000) => feed.until(what, fits, milliseconds),
+    until: (what, fits, milliseconds = 15_000) => feed.until(what, fits, patience(milliseconds)),
     async untilContainer(name, what, fits) {
       const found = (status: Status): ContainerStatus | undefined => status.containers[name];
       const fitting = (container: ContainerStatus | undefined): container is ContainerStatus =>
         container !== undefined && fits(container);
-      const status = await feed.until(`${name}: ${what}`, (each) => fitting(found(each)), 15_000);
+      const status = await feed.until(`${name}: ${what}`, (each) => fitting(found(each)), patience(15_000));
       return found(status) as ContainerStatus;
     },
     reconciler: () => reconcilerOf(pid),
@@ -128,7 +132,7 @@ export async function startDaemon({ packages, document, directory: earlier }: Da
     async stop() {
       child.kill('SIGTERM');
       const timer = new AbortController();
-      const late = delay(15_000, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
+      const late = delay(patience(15_000), 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
       const how = await Promise.race([exited, late]);
       timer.abort();
       if (how === 'late') throw new Error(`northstate did not end within 15 s of SIGTERM:\n${daemon.log()}`);
@@ -137,7 +141,7 @@ export async function startDaemon({ packages, document, directory: earlier }: Da
     [Symbol.asyncDispose]: remove,
   };
   try {
-    await feed.until('the first status', () => true, 15_000);
+    await feed.until('the first status', () => true, patience(15_000));
   } catch (error) {
     const logged = daemon.log();
     await remove();
