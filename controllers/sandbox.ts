@@ -2,7 +2,8 @@
 // name, and sandboxes.ts puts descriptors and numbers in its place.
 import type { Op } from '../native/ops.ts';
 import type { ContainerEntry } from '../state/desired.ts';
-import { capabilityNames, type Capability, type Manifest, type Mount, type MountOption } from '../state/manifest.ts';
+import type { Capability, Manifest, Mount, MountOption } from '../state/manifest.ts';
+import { capabilityNames } from '../state/names.ts';
 import { TerminalError } from './failure.ts';
 
 /**

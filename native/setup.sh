@@ -61,19 +61,17 @@ bin=node_modules/.bin
 # So that npx finds the checkout's own command.
 ln -sfn ../../src/cli/northstate $bin/northstate
 
-# The reconciler as one file starts several times faster than from its sources.
+# Bundled, programs start several times faster than from their sources. What is needed now and then stays in files of its
+# own; state/parser.ts looks for the thread that reads big documents beside the reconciler.
 bundle() {
-	# The second is the thread that reads big documents; state/parser.ts looks for it beside the reconciler.
-	bundle_one src/daemon.ts .build/northstate-daemon.mjs &&
-		bundle_one state/parser-worker.ts .build/parser-worker.mjs
-}
-bundle_one() {
-	$bin/esbuild "$1" --bundle --platform=node --target=node24 --format=esm --external:koffi --log-level=warning \
-		--banner:js='import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' \
-		--outfile="$2"
+	rm -rf .build/bundle
+	$bin/esbuild src/daemon.ts src/cli/main.ts state/parser-worker.ts --bundle --splitting --platform=node --target=node24 \
+		--format=esm --external:koffi --minify-whitespace --minify-syntax --log-level=warning \
+		--banner:js='import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);' \
+		--entry-names='[name]' --out-extension:.js=.mjs --outdir=.build/bundle
 }
 
 mkdir -p .build/stamps
 build launcher .build/northstate-launcher native/launcher native/launcher/build.sh
-build reconciler .build/northstate-daemon.mjs 'src controllers native state package-lock.json' bundle
+build bundle .build/bundle/daemon.mjs 'src controllers native state package-lock.json' bundle
 build examples .build/examples/packed 'examples src/npk' $bin/node examples/build.ts

@@ -1,6 +1,7 @@
 // The reconciler: everything is wired here, in the order in which it begins.
 //
 //   daemon.ts --configuration JSON      as `northstate run` has the launcher start it; NORTHSTATE_LAUNCHER_FD is its socket
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { act as actOnContainer, signalExactly, type ContainerPorts } from '../controllers/container-acts.ts';
 import { detectHierarchies } from '../controllers/cgroup-hierarchies.ts';
@@ -26,10 +27,8 @@ import { openLog } from './log.ts';
 import { createLogs } from './logs.ts';
 import { createMountWatch, mountTableKey, watchMountTable } from './mount-watch.ts';
 import { openNotes } from './notes.ts';
-import { readPackage } from './npk/package.ts';
 import { createObserving } from './observing.ts';
 import { createParts } from './parts.ts';
-import { createPlan } from './plan.ts';
 import { runtimeVersion } from './version.ts';
 
 /** Deaths of the reconciler on one generation after which the one before is taken. */
@@ -103,7 +102,8 @@ store.subscribe((operations, { generation }) => {
 const repositories = createRepositories({
   entries: store.get().desired.repositories,
   cacheFile: `${runDir}/packages.json`,
-  readPackage,
+  // Loaded when a package is read for the first time: after a restart all are known (packages.json).
+  readPackage: async (path) => (await import('./npk/package.ts')).readPackage(path),
   onChange: (names) => observing.packages(repositories.current(), names),
   log,
 });
@@ -246,7 +246,8 @@ const runtime = createRuntime({
     deliver: (attempt, signal) => launcher.kill(attempt.id, signal),
     observe: (attempt) => attempts.observe(attempt),
   },
-  plan: createPlan({ store, documents, hierarchies, now: bootTime }),
+  plan: async (text) =>
+    (await import('./plan.ts')).planDocument(text, { store, documents, hierarchies, now: bootTime }),
   usage: (name) => cgroups.usage(name),
   shutdown: () => shutdown(0),
 });
@@ -257,6 +258,8 @@ consoles = await Promise.all(
 );
 await launcher.ready(store.get().generation);
 log.info({ generation: store.get().generation, containers: store.get().desired.containers.size }, 'ready');
+// A process that is killed keeps nothing: what was compiled for this start is stored now, once, for the next one.
+flushCompileCache();
 
 /** Stops every container in order, then ends the runtime with an exit status. */
 function shutdown(code: number): void {

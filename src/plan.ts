@@ -1,11 +1,10 @@
 // northstate plan: the steps that a document would take, by the planners that take them.
 import type { Hierarchies } from '../controllers/cgroup-hierarchies.ts';
-import { forecast } from '../controllers/forecast.ts';
+import { forecast, type ForecastStep } from '../controllers/forecast.ts';
 import type { Documents } from '../state/documents.ts';
 import type { ObservedPackage } from '../state/observed.ts';
 import type { State, Store } from '../state/store.ts';
 import { readPackage } from './npk/package.ts';
-import type { Runtime } from './runtime.ts';
 
 export interface PlanPorts {
   readonly store: Store;
@@ -15,18 +14,20 @@ export interface PlanPorts {
   readonly now: () => number;
 }
 
-export function createPlan({ store, documents, hierarchies, now }: PlanPorts): Runtime['plan'] {
-  return async (text) => {
-    const state = text === null ? store.get() : await documents.preview(text);
-    const sources = await readSources(state);
-    const [defaultRepository = null] = state.desired.repositories.keys();
-    return forecast(state, {
-      hierarchies,
-      defaultRepository,
-      packageAt: (source) => sources.get(source) ?? null,
-      now: now(),
-    });
-  };
+/** The steps that lead to a document, or, without one, to the document in force. Rejects with DocumentRefused. */
+export async function planDocument(
+  text: string | null,
+  { store, documents, hierarchies, now }: PlanPorts,
+): Promise<readonly ForecastStep[]> {
+  const state = text === null ? store.get() : await documents.preview(text);
+  const sources = await readSources(state);
+  const [defaultRepository = null] = state.desired.repositories.keys();
+  return forecast(state, {
+    hierarchies,
+    defaultRepository,
+    packageAt: (source) => sources.get(source) ?? null,
+    now: now(),
+  });
 }
 
 /** The packages behind `source`, where they can be read: the plan lists an install that cannot be done as one. */

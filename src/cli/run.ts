@@ -78,7 +78,7 @@ function checkLauncher(path: string): void {
 /** The bundled daemon when it was made from the sources that are there, else the sources. */
 function daemon(): string {
   const source = `${root}src/daemon.ts`;
-  const bundle = `${root}.build/northstate-daemon.mjs`;
+  const bundle = `${root}.build/bundle/daemon.mjs`;
   const made = statSync(bundle, { throwIfNoEntry: false })?.mtimeMs;
   if (made === undefined) return source;
   const sources = globSync('{src,state,controllers,native}/**/*.ts', { cwd: root });
