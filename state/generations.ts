@@ -63,6 +63,8 @@ export async function openGenerations(
 ): Promise<Generations> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const names = await readdir(directory);
+  // What a crash has left half written.
+  for (const name of names) if (name.endsWith('.new')) await unlink(join(directory, name));
   let index = names
     .map((name) => FILE.exec(name))
     .flatMap((found) => (found === null ? [] : [{ generation: Number(found[1]), kind: found[2] as Kind }]))

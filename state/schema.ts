@@ -34,25 +34,31 @@ const duration = z
   .regex(durationPattern, { error: 'a duration is a number with ms, s, m, h or d, such as 500ms' })
   .transform((given) => parseDuration(given) ?? 0);
 
-const size = z.union([
-  z.int().min(0),
-  z
-    .string()
-    .regex(sizePattern, { error: 'a size is a number of bytes, or one with k M G T Ki Mi Gi Ti, such as 100MB' })
-    .transform((given, context) => {
-      const bytes = parseSize(given);
-      if (bytes === null) context.addIssue({ code: 'custom', message: 'the size is too large' });
-      return bytes ?? 0;
-    }),
-]);
+const size = z.union(
+  [
+    z.int().min(0),
+    z
+      .string()
+      .regex(sizePattern)
+      .transform((given, context) => {
+        const bytes = parseSize(given);
+        if (bytes === null) context.addIssue({ code: 'custom', message: 'too large' });
+        return bytes ?? 0;
+      }),
+  ],
+  { error: 'a size is a number of bytes, or one with k M G T Ki Mi Gi Ti, such as 100MB' },
+);
 
 const signalNames = [...signals.keys()];
-const signal = z.union([
-  z.int().min(1).max(31),
-  z
-    .enum([...signalNames, ...signalNames.map((signalName) => `SIG${signalName}`)])
-    .transform((given) => signals.get(given.replace(/^SIG/, '')) ?? 0),
-]);
+const signal = z.union(
+  [
+    z.int().min(1).max(31),
+    z
+      .enum([...signalNames, ...signalNames.map((signalName) => `SIG${signalName}`)])
+      .transform((given) => signals.get(given.replace(/^SIG/, '')) ?? 0),
+  ],
+  { error: 'a signal is a number from 1 to 31, or a name such as TERM' },
+);
 
 const restart = z.strictObject({
   policy: z.enum(['always', 'on-failure', 'never']).default('always'),
@@ -62,15 +68,18 @@ const restart = z.strictObject({
   limit: z.int().min(0).max(1_000_000).default(0),
 });
 
-const run = z.union([
-  z.int().min(0),
-  z.strictObject({
-    id: z.int().min(0),
-    init: path.optional(),
-    args: z.array(text).optional(),
-    env: z.map(variable, value).optional(),
-  }),
-]);
+const run = z.union(
+  [
+    z.int().min(0),
+    z.strictObject({
+      id: z.int().min(0),
+      init: path.optional(),
+      args: z.array(text).optional(),
+      env: z.map(variable, value).optional(),
+    }),
+  ],
+  { error: 'a run is a whole number, or a map with id, init, args and env' },
+);
 
 export const containerSchema = z.strictObject({
   version: requirement.optional(),

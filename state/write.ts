@@ -80,9 +80,9 @@ export async function createFile(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** In the same directory (rename(2) does not leave a file system), hidden, and nothing that an editor would make. */
+/** In the same directory (rename(2) does not leave a file system), hidden, and one name only: what a crash leaves is written over. */
 function temporaryFor(path: string): string {
-  return join(dirname(path), `.${basename(path)}.northstate-${process.pid}`);
+  return join(dirname(path), `.${basename(path)}.northstate`);
 }
 
 async function writeSynced(path: string, text: string, mode: number): Promise<void> {

@@ -7,7 +7,17 @@ import { formatPointer } from '../../../state/pointer.ts';
 import { renderKey, renderValue } from '../../../state/render.ts';
 import { readText, splice } from '../../../state/splice.ts';
 import { toJson } from '../../../state/store.ts';
-import { applyOperations, isList, isMap, resolveOperations, sameTree, toTree, type Tree } from '../../../state/tree.ts';
+import {
+  applyOperations,
+  isList,
+  isMap,
+  resolveOperations,
+  sameTree,
+  toTree,
+  treeAt,
+  type Tree,
+} from '../../../state/tree.ts';
+import { treeOfYaml, type YamlText } from '../../../state/yaml.ts';
 
 /** The text after a patch. */
 function patched(text: string, operations: Operation[]): string {
@@ -231,6 +241,41 @@ test('for random documents and patches, reading what was written gives the same 
   fc.assert(property, { numRuns: Number(process.env['NORTHSTATE_FUZZ'] ?? 400) });
   assert.ok(count > 0 && skipped < count, 'too many of the documents were no YAML');
 });
+
+test('replacing a scalar by another touches no byte outside of it', () => {
+  const property = fc.property(documents, fc.nat(), scalars, ({ tree, choose }, where, value) => {
+    const text = written(tree, choose, []);
+    if (text.includes('*')) return; // aliases give way
+    const before = readText(text, null);
+    const leaves = paths(before.tree).filter((path) => path.length > 0 && isScalarAt(before.tree, path));
+    const path = leaves[where % Math.max(1, leaves.length)];
+    if (path === undefined) return;
+    const after = patched(text, [{ op: 'replace', path: formatPointer(path), value }]);
+    const old = renderedAt(text, before.yaml, path);
+    assert.ok(
+      after.startsWith(text.slice(0, old.from)) && after.endsWith(text.slice(old.to)),
+      JSON.stringify({ text, path, value, after }),
+    );
+  });
+  fc.assert(property, { numRuns: Number(process.env['NORTHSTATE_FUZZ'] ?? 400) });
+});
+
+function isScalarAt(tree: Tree, path: string[]): boolean {
+  const value = treeAt(tree, path);
+  return !isMap(value) && !isList(value);
+}
+
+/** Where a scalar stands, as the parser's own nodes say. */
+function renderedAt(text: string, yaml: YamlText, path: string[]): { from: number; to: number } {
+  const node = yaml.document.getIn(
+    path.map((key, depth) => (isList(treeAt(treeOfYaml(yaml, null), path.slice(0, depth))) ? Number(key) : key)),
+    true,
+  );
+  const [from = 0, to = 0] = (node as { range?: number[] }).range ?? [];
+  // An anchor before it goes with it; a block scalar's last line break is no part of it.
+  const start = /&\w+\s*(?:#[^\n]*)?\s*$/.exec(text.slice(0, from))?.index ?? from;
+  return { from: start, to: Math.max(start, start + text.slice(start, to).trimEnd().length) };
+}
 
 const examples: [what: string, before: string, operations: Operation[], after: string][] = [
   [
