@@ -41,13 +41,15 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     target.package === null && target.version !== null && target.entry.state !== 'absent'
       ? ['True', 'PackageVanished', `${asked(target)} is not installed`]
       : ['False', 'AsResolved', ''],
-  Degraded({ left, decision, terminal, running }) {
+  Degraded({ target, left, decision, terminal, running }) {
     const failure = terminal ?? left.failures.find(({ count }) => count > 1) ?? null;
     if (failure !== null) return ['True', reasonOf(failure.reason), failure.message];
     if (running !== null && decision.verdict?.kind === 'failed')
       return ['True', 'StartFailed', decision.verdict.message];
-    const waits = running !== null && decision.replacing ? left.steps.find((step) => step.waits !== null) : undefined;
-    return waits === undefined ? ['False', 'AsExpected', ''] : ['True', 'ReplacementWaits', waits.waits ?? ''];
+    // What is to be replaced may be of another version than what this target is.
+    const replaces = decision.replacing && target.entry.state === 'running';
+    const stop = replaces ? left.steps.find(({ op, waits }) => op === 'signal' && waits !== null) : undefined;
+    return stop === undefined ? ['False', 'AsExpected', ''] : ['True', 'ReplacementWaits', stop.waits ?? ''];
   },
 };
 
