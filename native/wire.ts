@@ -7,8 +7,8 @@ export const WIRE_VERSION = 1;
 export const FRAME_HEADER = 12;
 /** The largest size field. */
 export const FRAME_LIMIT = 262144;
-/** Descriptors that may travel with one frame. */
-export const FRAME_FDS = 64;
+/** Descriptors that may travel with one frame: more do not fit in one message (unix(7), SCM_RIGHTS). */
+export const FRAME_FDS = 253;
 
 /** Types of frames from the reconciler. */
 export const request = {

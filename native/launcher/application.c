@@ -23,10 +23,16 @@ static const char *const rlimit_names[RLIM_NLIMITS] = {
     "memlock", "as",    "locks",      "sigpending", "msgqueue", "nice", "rtprio", "rttime",
 };
 
+/** A pipe has mode 0600, so it becomes the user's: programs open theirs again by name, as /dev/stdout. */
 static int connect_outputs(const struct birth *birth, struct failure *why) {
+    const struct op *ids = ops_find(birth->prepare, OP_IDS);
     for (int stream = 1; stream <= 2; stream++) {
         int fd = birth->output[stream - 1];
-        if (fd >= 0 && dup2(fd, stream) < 0) return fail(why, STEP_STDIO, errno, "descriptor %d", stream);
+        if (fd < 0) continue;
+        // EPERM: the host lacks CAP_CHOWN. What is open can be written to all the same.
+        if (ids && fchown(fd, ids->ids.uid, ids->ids.gid) < 0 && errno != EPERM)
+            return fail(why, STEP_STDIO, errno, "owner of descriptor %d", stream);
+        if (dup2(fd, stream) < 0) return fail(why, STEP_STDIO, errno, "descriptor %d", stream);
     }
     return 0;
 }

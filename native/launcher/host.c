@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,14 +19,20 @@
 
 enum { APPLICATION_FILES = 1024, STACK = 8 << 20 };
 
+/* A line is lost rather than waited for when nobody reads: a pipe that takes some bytes takes a line (pipe(7), PIPE_BUF). */
 void say(const char *format, ...) {
-    char line[1024];
+    static const char NAME[] = "northstate: ";
+    enum { LINE = 1024 };
+    char line[sizeof NAME + LINE];
+    memcpy(line, NAME, sizeof NAME);
     va_list arguments;
     va_start(arguments, format);
-    int size = vsnprintf(line, sizeof line, format, arguments);
+    vsnprintf(line + sizeof NAME - 1, LINE, format, arguments);
     va_end(arguments);
-    if (size < 0) return;
-    dprintf(STDERR_FILENO, "northstate: %s\n", line);
+    size_t size = strlen(line);
+    line[size] = '\n';
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&out, 1, 0) == 1 && out.revents & POLLOUT) (void)!write(out.fd, line, size + 1);
 }
 
 uint64_t boottime_now(void) {
@@ -58,6 +65,14 @@ static void raise_limits(void) {
         limit.rlim_cur = limit.rlim_max < STACK ? limit.rlim_max : STACK;
         setrlimit(RLIMIT_STACK, &limit);
     }
+}
+
+/* What is left below the limit is for those on their way in, and for what an init and a reconciler take when they start. */
+static int find_descriptor_bound(void) {
+    enum { RESERVE = INBOX_FDS + 32, MOST = 1 << 30 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > MOST) return MOST;
+    return limit.rlim_cur > 2 * RESERVE ? (int)limit.rlim_cur - RESERVE : (int)limit.rlim_cur / 2;
 }
 
 void restore_file_limit(void) {
@@ -93,6 +108,7 @@ int reset_process(struct launcher *l) {
     sigaddset(&blocked, SIGPIPE);
     sigprocmask(SIG_SETMASK, &blocked, NULL);
     raise_limits();
+    l->descriptor_bound = find_descriptor_bound();
     umask(022);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0) return 0;
     say("prctl PR_SET_CHILD_SUBREAPER: %s", strerror(errno));

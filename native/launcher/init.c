@@ -32,6 +32,12 @@ static _Noreturn void give_up(int control, const struct failure *why) {
     _exit(1);
 }
 
+/** The launcher has died: nobody has the other end of the control socket. */
+static bool has_hung_up(int control) {
+    struct pollfd end = {.fd = control};
+    return poll(&end, 1, 0) > 0 && end.revents & POLLHUP;
+}
+
 /** Nothing that was open in the launcher stays open here, other containers' pipes least of all (CVE-2024-21626). */
 static int close_inherited(const struct birth *birth) {
     struct kept kept = {0};
@@ -45,13 +51,24 @@ static int close_inherited(const struct birth *birth) {
     return close_others(&kept);
 }
 
+/** The strings of the launcher's arguments and environment, which the kernel puts in one piece (execve(2)). */
+static struct {
+    char *begin, *end;
+} inherited_strings;
+
+void note_strings(char **arguments) {
+    inherited_strings.begin = inherited_strings.end = arguments[0];
+    char **lists[] = {arguments, environ};
+    for (size_t i = 0; i < 2; i++)
+        for (char **at = lists[i]; *at == inherited_strings.end; at++) inherited_strings.end += strlen(*at) + 1;
+}
+
 /**
- * Every process may read the command line of PID 1 (proc_pid_cmdline(5)): this copy of the launcher's goes. The arguments
- * end where the environment begins.
+ * Every process may read the command line of PID 1, and one with CAP_SYS_PTRACE its environment (proc_pid_cmdline(5),
+ * proc_pid_environ(5)): this copy of the launcher's goes.
  */
-static void forget_command_line(void) {
-    char *begin = program_invocation_name, *end = environ[0];
-    if (end > begin) memset(begin, 0, (size_t)(end - begin));
+static void forget_strings(void) {
+    memset(inherited_strings.begin, 0, (size_t)(inherited_strings.end - inherited_strings.begin));
 }
 
 /** Puts /dev/null on 0, 1 and 2, so that nothing that is opened later takes these numbers. */
@@ -66,14 +83,13 @@ static int settle(const struct birth *birth, struct failure *why) {
     sigfillset(&all);
     if (sigprocmask(SIG_SETMASK, &all, NULL) < 0) return fail(why, STEP_INIT, errno, "blocking signals");
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return fail(why, STEP_INIT, errno, "parent-death signal");
-    // The launcher may have died before that call: then its end of the control socket is closed.
-    struct pollfd control = {.fd = birth->control};
-    if (poll(&control, 1, 0) > 0) _exit(1);
     if (close_inherited(birth) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
+    // The launcher may have died before the first of these calls. This copy of its end of the socket is closed by now.
+    if (has_hung_up(birth->control)) _exit(1);
     if (open_null(birth->devices) < 0) return fail(why, STEP_INIT, errno, "opening /dev/null");
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
     prctl(PR_SET_NAME, "init");
-    forget_command_line();
+    forget_strings();
     if (setsid() < 0) return fail(why, STEP_INIT, errno, "setsid");
     restore_file_limit();
     return 0;
@@ -111,14 +127,25 @@ static struct ops *receive_go(int control, uint8_t *frame, int *fds, struct fail
     return ops_parse(&c, fds, nfds, true, why);
 }
 
-static int set_owners(const struct ops *go, struct failure *why) {
+static int set_owner(const struct op *op, struct failure *why) {
+    // The mode first: a change of the owner never opens the directory to more than the new one allows.
+    if (fchmod(op->owner.fd, op->owner.mode) < 0) return fail(why, OP_OWNER, errno, "mode %o", op->owner.mode);
+    if (fchown(op->owner.fd, op->owner.uid, op->owner.gid) == 0) return 0;
+    return fail(why, OP_OWNER, errno, "%u:%u", op->owner.uid, op->owner.gid);
+}
+
+static int write_file(const struct op *op, struct failure *why) {
+    ssize_t written = write(op->write.fd, op->write.bytes.data, op->write.bytes.size);
+    if (written >= 0 && (size_t)written == op->write.bytes.size) return 0;
+    return fail(why, OP_WRITE, written < 0 ? errno : EIO, "%.*s", (int)op->write.bytes.size, op->write.bytes.data);
+}
+
+/** What the go list asks of the init, in order, with the rights of root. */
+static int execute_go(const struct ops *go, struct failure *why) {
     for (uint32_t i = 0; i < go->count; i++) {
         const struct op *op = &go->items[i];
-        if (op->kind != OP_OWNER) continue;
-        // The mode first: a change of the owner never opens the directory to more than the new one allows.
-        if (fchmod(op->owner.fd, op->owner.mode) < 0) return fail(why, OP_OWNER, errno, "mode %o", op->owner.mode);
-        if (fchown(op->owner.fd, op->owner.uid, op->owner.gid) < 0)
-            return fail(why, OP_OWNER, errno, "%u:%u", op->owner.uid, op->owner.gid);
+        if (op->kind == OP_OWNER && set_owner(op, why) < 0) return -1;
+        if (op->kind == OP_WRITE && write_file(op, why) < 0) return -1;
     }
     return 0;
 }
@@ -160,6 +187,10 @@ static int retire(const struct birth *birth, struct failure *why) {
     // Set again: changes of ids, the application's in this very memory among them, have reset both.
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return fail(why, STEP_INIT, errno, "parent-death signal");
+    // While it was reset the launcher may have died, and an init that was just being born may still hold the other end of
+    // the socket, so that the next message finds nothing wrong: SIGIO tells when that one is closed too (fcntl(2)).
+    if (fcntl(birth->control, F_SETOWN, getpid()) < 0 || fcntl(birth->control, F_SETFL, O_ASYNC) < 0)
+        return fail(why, STEP_INIT, errno, "control socket");
     return 0;
 }
 
@@ -190,6 +221,7 @@ static _Noreturn void serve(int control, pid_t application) {
         siginfo_t info;
         reap(control, application);
         if (sigwaitinfo(&all, &info) < 0) continue;
+        if (info.si_signo == SIGIO && info.si_code > 0 && has_hung_up(control)) _exit(1);
         if (info.si_code <= 0 && info.si_pid == 0) kill(0, info.si_signo);
     }
 }
@@ -208,7 +240,7 @@ _Noreturn void init_main(struct birth *birth) {
         give_up(birth->control, &why);
     }
     struct ops *go = receive_go(birth->control, frame, fds, &why);
-    if (!go || set_owners(go, &why) < 0) give_up(birth->control, &why);
+    if (!go || execute_go(go, &why) < 0) give_up(birth->control, &why);
     pid_t application = start_application(birth, go, &why);
     if (application < 0) give_up(birth->control, &why);
     if (retire(birth, &why) < 0) give_up(birth->control, &why);

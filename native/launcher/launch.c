@@ -29,12 +29,13 @@ static int set_nonblocking(int fd) {
 }
 
 /** The control socket: our end does not block, the init's does. Its buffer takes the longest list in one message. */
-static int make_control(struct init *init, struct birth *birth, struct failure *why) {
+static int make_control(struct init *init, struct birth *birth, int bound, struct failure *why) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return fail(why, STEP_CONTROL, errno, "socketpair");
     init->control = pair[0];
     birth->control = pair[1];
+    if (pair[1] >= bound) return fail(why, STEP_CONTROL, EMFILE, "the launcher's descriptors (RLIMIT_NOFILE)");
     int size = FRAME_LIMIT;
     if (set_nonblocking(init->control) < 0 || setsockopt(init->control, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
         return fail(why, STEP_CONTROL, errno, "control socket");
@@ -119,7 +120,7 @@ static void abandon(struct init *init) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
 }
 
-int launch_prepare(struct init *init, struct ops *prepare, struct failure *why) {
+int launch_prepare(struct init *init, struct ops *prepare, int bound, struct failure *why) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
     struct birth birth = {.prepare = prepare, .control = -1, .output = {-1, -1}, .devices = devices(why)};
     int result = birth.devices < 0 ? -1 : 0;
@@ -128,7 +129,7 @@ int launch_prepare(struct init *init, struct ops *prepare, struct failure *why) 
         init->oom = fcntl(oom->oom.fd, F_DUPFD_CLOEXEC, 3);
         if (init->oom < 0) result = fail(why, OP_OOM, errno, "dup");
     }
-    if (result == 0) result = make_control(init, &birth, why);
+    if (result == 0) result = make_control(init, &birth, bound, why);
     if (result == 0) result = make_outputs(init, &birth, prepare, why);
     if (result == 0) result = make_init(init, &birth, why);
     close_if_open(birth.control);
@@ -138,19 +139,7 @@ int launch_prepare(struct init *init, struct ops *prepare, struct failure *why) 
     return result;
 }
 
-static int write_files(const struct ops *go, struct failure *why) {
-    for (uint32_t i = 0; i < go->count; i++) {
-        const struct op *op = &go->items[i];
-        if (op->kind != OP_WRITE) continue;
-        ssize_t written = write(op->write.fd, op->write.bytes.data, op->write.bytes.size);
-        if (written < 0) return fail(why, OP_WRITE, errno, "op %u of the list", i);
-        if ((size_t)written != op->write.bytes.size) return fail(why, OP_WRITE, EIO, "op %u of the list", i);
-    }
-    return 0;
-}
-
 int launch_go(struct init *init, const struct ops *go, struct failure *why) {
-    if (write_files(go, why) < 0) return -1;
     struct iovec part = {.iov_base = (void *)(uintptr_t)go->raw.data, .iov_len = go->raw.size};
     alignas(struct cmsghdr) char control[CMSG_SPACE(FRAME_FDS * sizeof(int))] = {0};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};

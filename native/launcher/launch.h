@@ -63,18 +63,22 @@ struct init {
 
 /*
  * Makes the init: control socket, pipes, clone3 (CLONE_PIDFD, CLONE_INTO_CGROUP). It does not wait: the init works on and
- * sends CONTROL_PREPARED or CONTROL_FAILURE. 0, or -1 with the failure and nothing left behind.
+ * sends CONTROL_PREPARED or CONTROL_FAILURE. 0, or -1 with the failure and nothing left behind; EMFILE when it would take
+ * descriptors from `bound` on.
  *
  * `prepare`, its bytes and `why` lie in memory that the init inherits, the rest of the launcher's data does not (memory.h):
  * after the clone the child touches only them and its own stack, not `init`. The descriptors stay the caller's.
  */
-int launch_prepare(struct init *init, struct ops *prepare, struct failure *why);
+int launch_prepare(struct init *init, struct ops *prepare, int bound, struct failure *why);
 
 /*
- * Does what `go` asks of the launcher (WRITE) and sends the list and its descriptors to the prepared init. It does not
- * wait: the init answers CONTROL_RUNNING when exec is reached, or CONTROL_FAILURE. 0, or -1 with the failure.
+ * Sends the go list and its descriptors to the prepared init. It does not wait: the init answers CONTROL_RUNNING when exec
+ * is reached, or CONTROL_FAILURE. 0, or -1 with the failure.
  */
 int launch_go(struct init *init, const struct ops *go, struct failure *why);
+
+/** Notes, once, where the arguments and the environment of this process lie: an init wipes its copy of them. */
+void note_strings(char **arguments);
 
 /*
  * What an init finds: descriptor 0 is /dev/null (read-write), 1 and 2 are the host's; SIGTERM, SIGINT, SIGHUP, SIGCHLD

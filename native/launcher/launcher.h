@@ -106,6 +106,7 @@ struct launcher {
     bool ready_told;
     bool stop_told;
     bool over; /* leave the loop */
+    int descriptor_bound; /* from this number on no descriptor is taken */
     int namespace_of_reconciler;
     int epoll;
     int bulk;

@@ -58,6 +58,7 @@ int main(int argc, char **argv) {
 
     struct launcher *l = dontfork_alloc(sizeof *l);
     if (l == NULL) return EXIT_FAILURE;
+    note_strings(argv);
     l->pid = getpid();
     l->started_ns = boottime_now();
     l->reconciler.command = arguments.command;

@@ -98,10 +98,6 @@ static void parse_launcher_op(struct parser *p, struct op *op) {
         case OP_OOM:
             op->oom.fd = read_fd(p);
             break;
-        case OP_WRITE:
-            op->write.fd = read_fd(p);
-            op->write.bytes = take_bytes(&p->c);
-            break;
         default:
             p->c.failed = true;
     }
@@ -158,6 +154,10 @@ static void parse_init_op(struct parser *p, struct op *op) {
             op->owner.gid = take_u32(&p->c);
             op->owner.mode = take_u32(&p->c);
             require(p, (op->owner.mode & ~07777u) == 0);
+            break;
+        case OP_WRITE:
+            op->write.fd = read_fd(p);
+            op->write.bytes = take_bytes(&p->c);
             break;
         default:
             parse_launcher_op(p, op);

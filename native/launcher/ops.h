@@ -34,7 +34,7 @@ enum op_kind {
     OP_EXEC = 40,       // application; this one and the following stand in a go list
     OP_DESCRIPTOR = 41, // application
     OP_OWNER = 42,      // init
-    OP_WRITE = 43,      // launcher
+    OP_WRITE = 43,      // init: a write may wait, for pages of a group to be freed for example
 };
 
 /** A list of terminated texts. `items` ends with a null pointer, as execve(2) wants it. */

@@ -116,10 +116,25 @@ static enum reply note_trying(struct launcher *l, struct cursor *c) {
     return REPLY_DONE;
 }
 
+/*
+ * What recvmsg finds no number for is lost, and with it which frame has which descriptors. So a request that brings more of
+ * them is refused while there is still room for all that may be on its way. (New ones take the lowest free numbers.)
+ */
+static bool has_room(const struct launcher *l, const struct frame *frame) {
+    for (size_t i = 0; i < frame->nfds; i++) {
+        if (frame->fds[i] >= l->descriptor_bound) return false;
+    }
+    return true;
+}
+
 static enum reply dispatch(struct launcher *l, struct frame *frame, struct failure *why) {
     struct cursor *c = &frame->body;
     uint64_t id;
     uint32_t number;
+    if (!has_room(l, frame)) {
+        fail(why, STEP_REQUEST, EMFILE, "the launcher's descriptors (RLIMIT_NOFILE)");
+        return REPLY_FAILED;
+    }
     switch ((enum request_type)frame->type) {
     case R_PREPARE:
         return attempt_prepare(l, frame, why);

@@ -60,14 +60,14 @@ static void set_record(struct attempt *a, struct span record) {
 }
 
 /* The specification moves into memory that the init inherits, is launched, and leaves no copy behind for the next. */
-static int launch(struct frame *frame, size_t ops_size, struct init *init, struct failure *why) {
+static int launch(const struct launcher *l, struct frame *frame, size_t ops_size, struct init *init, struct failure *why) {
     if (ops_size == 0) return fail(why, STEP_REQUEST, EINVAL, "an empty op list");
     uint8_t *spec = spec_alloc(ops_size);
     if (spec == NULL) return fail(why, STEP_MEMORY, errno, "the specification");
     memcpy(spec, frame->body.at, ops_size);
     struct cursor list = cursor_over(spec, ops_size);
     struct ops *ops = ops_parse(&list, frame->fds, frame->nfds, false, why);
-    int result = ops == NULL ? -1 : launch_prepare(init, ops, why);
+    int result = ops == NULL ? -1 : launch_prepare(init, ops, l->descriptor_bound, why);
     if (ops != NULL) ops_free(ops);
     spec_free(spec, ops_size);
     return result;
@@ -97,7 +97,7 @@ enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failu
     }
     if ((a = attempt_add(&l->attempts, h.id)) == NULL) return refuse(why, ENOSPC, h.id);
     struct init init;
-    if (launch(frame, h.ops_size, &init, why) != 0) {
+    if (launch(l, frame, h.ops_size, &init, why) != 0) {
         attempt_remove(l, a);
         return REPLY_FAILED;
     }

@@ -39,6 +39,15 @@ static uint64_t next_pause(struct reconciler *r) {
     return pause < PAUSE_LONGEST ? pause : PAUSE_LONGEST;
 }
 
+/* Without one the containers cannot be stopped in order: when that has been tried often enough, they are killed. */
+static bool gives_up(struct launcher *l) {
+    if (l->terminating == 0 || ++l->deaths_terminating < DEATHS_TERMINATING) return false;
+    say("the reconciler does not come up to stop the containers: they are killed");
+    l->status = 1;
+    end_everything(l);
+    return true;
+}
+
 void start_reconciler(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
     r->starts++;
@@ -47,8 +56,10 @@ void start_reconciler(struct launcher *l) {
         send_greeting(l);
         return;
     }
+    int error = errno;
+    if (gives_up(l)) return;
     uint64_t pause = next_pause(r);
-    say("the reconciler cannot be started: %s; next attempt in %llu ms", strerror(errno), (unsigned long long)pause);
+    say("the reconciler cannot be started: %s; next attempt in %llu ms", strerror(error), (unsigned long long)pause);
     set_pause(l, pause);
 }
 
@@ -91,12 +102,7 @@ void handle_reconciler_exit(struct launcher *l) {
         end_everything(l);
         return;
     }
-    if (l->terminating != 0 && ++l->deaths_terminating >= DEATHS_TERMINATING) {
-        say("the reconciler does not come up to stop the containers: they are killed");
-        l->status = 1;
-        end_everything(l);
-        return;
-    }
+    if (gives_up(l)) return;
     uint64_t pause = next_pause(r);
     say("the reconciler ended with %s %d; it is started again in %llu ms",
         info.si_code == CLD_EXITED ? "exit code" : "signal", info.si_status, (unsigned long long)pause);

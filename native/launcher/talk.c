@@ -7,6 +7,11 @@ bool is_connected(const struct launcher *l) { return l->reconciler.socket >= 0; 
 
 static size_t queued(const struct outbox *out) { return out->end - out->begin; }
 
+/* To one that has gone nothing more is sent. What it said last is still in the socket, and is read until its end. */
+static void flush_queue(struct reconciler *r) {
+    if (!out_flush(&r->out, r->socket)) r->out.begin = r->out.end = 0;
+}
+
 /* Does the requests that are there, as long as their answers find room. False when one is malformed. */
 static bool handle_frames(struct launcher *l) {
     struct frame frame;
@@ -23,10 +28,7 @@ static bool handle_frames(struct launcher *l) {
 void handle_socket(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
     if (!is_connected(l)) return;
-    if (!out_flush(&r->out, r->socket)) {
-        end_reconciler(l, "its socket is closed");
-        return;
-    }
+    flush_queue(r);
     bool sound = handle_frames(l);
     if (sound && queued(&r->out) < OUTBOX_FULL) {
         switch (inbox_receive(&r->in, r->socket)) {
@@ -72,10 +74,7 @@ void flush_to_reconciler(struct launcher *l) {
         end_reconciler(l, "it does not read its events");
         return;
     }
-    if (!out_flush(&r->out, r->socket)) {
-        /* Gone; what it said last is still in the socket, and its pidfd will have it read. */
-        r->out.begin = r->out.end = 0;
-    }
+    flush_queue(r);
     uint32_t interest = (queued(&r->out) < OUTBOX_FULL ? (uint32_t)EPOLLIN : 0u) |
                         (queued(&r->out) > 0 ? (uint32_t)EPOLLOUT : 0u);
     if (interest == r->interest) return;

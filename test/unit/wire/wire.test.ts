@@ -6,7 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createEncoder, type Encoder } from '../../../native/encoder.ts';
-import { createDecoder, createFrameReader, encodeFrame, FRAME_LIMIT, WireError } from '../../../native/wire.ts';
+import {
+  createDecoder,
+  createFrameReader,
+  encodeFrame,
+  FRAME_FDS,
+  FRAME_LIMIT,
+  WireError,
+} from '../../../native/wire.ts';
 import type { Decoder, Frame } from '../../../native/wire.ts';
 
 const launcher = join(import.meta.dirname, '../../../native/launcher');
@@ -115,5 +122,5 @@ test('refuses frames that are too small, too large or bring descriptors', () => 
   assert.throws(() => read()(hex('010004004000000001000000')), WireError);
   assert.throws(() => read()(hex('080000004000010001000000')), WireError);
   assert.throws(() => encodeFrame(1, 1, [Buffer.alloc(FRAME_LIMIT)]), WireError);
-  assert.throws(() => encodeFrame(1, 1, [], 65), WireError);
+  assert.throws(() => encodeFrame(1, 1, [], FRAME_FDS + 1), WireError);
 });
