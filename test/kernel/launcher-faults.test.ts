@@ -15,7 +15,7 @@ import {
   watch,
   writeSync,
 } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -240,6 +240,27 @@ test('names the write of a go list that fails', async () => {
   const write: Op = { op: 'write', fd: opened({ file: '/dev/full', flags: 'w' }), bytes: Buffer.from('1000') };
   await assert.rejects(go(reconciler, 1, ['sleep'], write), { step: 'write', code: 'ENOSPC', subject: '1000' });
   assert.equal((await until(reconciler, 1, 'failed')).exit, null);
+});
+
+test('names what cannot be executed, and why', async () => {
+  await using launcher = await startLauncher();
+  const reconciler = await launcher.reconciler();
+  const root = await makeRoot(launcher);
+  await writeFile(join(root, 'two words'), '#!/gone\n', { mode: 0o755 });
+  await writeFile(join(root, 'text'), 'text', { mode: 0o755 });
+  await writeFile(join(root, 'data'), '', { mode: 0o644 });
+  const cases = [
+    ['/two words', '', 'ENOENT'],
+    ['/text', '', 'ENOEXEC'],
+    ['/data', '', 'EACCES'],
+    ['/probe', 'x'.repeat(131072), 'E2BIG'],
+  ] as const;
+  for (const [index, [path, argument, code]] of cases.entries()) {
+    await prepare(reconciler, index + 1, sandbox(root));
+    const exec: Op = { op: 'exec', path, arguments: [path, argument], environment: [] };
+    const start = reconciler.call('go', { id: index + 1, after: 0, record: none, ops: [exec] });
+    await assert.rejects(start, { step: 'exec', code, subject: path });
+  }
 });
 
 test('leaves nothing of its arguments and environment in an init', async () => {

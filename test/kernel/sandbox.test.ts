@@ -47,6 +47,11 @@ test('keeps what the application writes on both streams apart', async () => {
   assert.deepEqual([stdout, stderr], ['out\n', 'error\n']);
 });
 
+test('lets an application that is not root open its outputs again by name', async () => {
+  const again = { package: app, args: ['write', '/proc/self/fd/1', 'out', 'write', '/proc/self/fd/2', 'error'] };
+  assert.deepEqual(await boxes.run(again), { exit: { code: 0 }, stdout: 'out', stderr: 'error' });
+});
+
 test('leaves the application no right, no blocked and no ignored signal', async () => {
   const { stdout } = await boxes.run({ package: app, args: ['cat', '/proc/self/status'] });
   for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'SigBlk', 'SigIgn', 'SigCgt']) {
