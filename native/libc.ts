@@ -98,9 +98,3 @@ export function declareSyscall(call: string, number: number, args: string[]): Ca
   const native = declare(call, 'long', ['long', ...args], 'syscall');
   return (subject, ...values) => native(subject, number, ...values);
 }
-
-/** The same on a thread of koffi's pool. */
-export function declareSyscallAsync(call: string, number: number, args: string[]): AsyncCall {
-  const native = declareAsync(call, 'long', ['long', ...args], 'syscall');
-  return (subject, ...values) => native(subject, number, ...values);
-}

@@ -32,7 +32,10 @@ const SIGTERM = 15;
 
 /** Performs a command; rejects with RuntimeError. */
 export async function execute(command: Command, options: Options, ports: CommandPorts): Promise<void> {
-  if (command.type === 'kill') return await kill(command, options, ports);
+  if (command.type === 'kill') {
+    await kill(command, options, ports);
+    return;
+  }
   const { durable } = await patch(command, options, ports);
   if (command.type === 'update') forgetVersions(command.name, ports);
   const effect = effectOf(command, ports.store.get());
@@ -60,7 +63,10 @@ async function kill(command: Extract<Command, { type: 'kill' }>, options: Option
     const detail = { container: command.container };
     throw new RuntimeError('stop_container_not_started', `${command.container} is not running`, detail);
   }
-  if (command.signal !== SIGKILL && command.signal !== SIGTERM) return await ports.deliver(running, command.signal);
+  if (command.signal !== SIGKILL && command.signal !== SIGTERM) {
+    await ports.deliver(running, command.signal);
+    return;
+  }
   // Seen before the wish is: the loop would stop the container in its own way.
   ports.observe({ ...running, record: { ...running.record, stop: { deadline: null, killed: false } } });
   const { durable } = await patch(command, options, ports).catch((error: unknown) => {

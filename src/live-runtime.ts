@@ -96,8 +96,8 @@ export function createRuntime(ports: RuntimePorts): Runtime {
 /** Persistent data of a container. The name is checked where it enters; a link in its place is removed, not followed. */
 async function wipe(dataDir: string, name: string): Promise<void> {
   const path = join(dataDir, name);
-  const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
+  const found = await lstat(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   });
   if (found !== null) await rm(path, { recursive: true });

@@ -105,7 +105,6 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
         if (!options.follow || signal.aborted) return;
         await told.promise;
         told = Promise.withResolvers<void>();
-        if (signal.aborted) return;
       }
     } finally {
       signal.removeEventListener('abort', waker);

@@ -20,9 +20,9 @@ export interface Observing {
 }
 
 export function createObserving(store: Store): Observing {
-  function replace<K extends 'packages' | 'mounts' | 'attempts'>(
+  function replace(
     draft: Draft<State>,
-    kind: K,
+    kind: 'packages' | 'mounts' | 'attempts',
     name: string,
     seen: readonly unknown[] | undefined,
   ): void {
