@@ -87,7 +87,7 @@ async function replaceDocument(core: Core, options: FileOptions, text: string): 
   const edited = new DocumentConflict(core.store.get().generation, 'the file is being edited');
   if (file.kind === 'moving') throw edited;
   if (file.kind === 'missing') {
-    if (!(await createFile(options.path, text))) throw edited;
+    if ((await createFile(options.path, text)) !== null) throw edited;
     return;
   }
   const saved = await replaceFile(file, text, options);

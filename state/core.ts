@@ -71,18 +71,33 @@ export function showStatus(core: Core, status: DocumentStatus): void {
   else core.log.warn({ ...status.error, generation: status.generation }, `the document is ${status.status}`);
 }
 
-/** Stores the document in force for good. When it cannot be stored it is in force all the same, and the log says so. */
-export async function storeGeneration(core: Core, kind: Kind, origin: string, generation: number): Promise<void> {
-  const { written, text, endMark, runtime } = core;
+/** A document that is to be stored as a generation. */
+export interface NewGeneration {
+  readonly generation: number;
+  readonly kind: Kind;
+  readonly origin: string;
+  readonly text: string;
+  readonly endMark: boolean;
+  readonly written: Built;
+}
+
+/**
+ * Writes a generation to the disk; the function that it gives stores it for good, or throws it away. When it cannot be
+ * stored it is in force all the same, and the log says so.
+ */
+export async function prepareGeneration(core: Core, made: NewGeneration): Promise<(keep: boolean) => Promise<void>> {
+  const { written, ...plain } = made;
   const time = core.now();
   const { lock } = core.store.get();
-  const plain = { generation, kind, origin, time, since: time, schema: SCHEMA, runtime, text, endMark };
-  core.stored = generation;
-  try {
-    await core.generations.add({ ...plain, lock, tree: written.tree, desired: written.desired });
-  } catch (error) {
-    core.log.error({ err: error, generation }, 'a generation cannot be stored');
-  }
+  const failed = (error: unknown): void => {
+    core.log.error({ err: error, generation: made.generation }, 'a generation cannot be stored');
+  };
+  const generation = { ...plain, time, since: time, schema: SCHEMA, runtime: core.runtime, lock, ...written };
+  const prepared = await core.generations.prepare(generation).catch(failed);
+  return async (keep) => {
+    if (keep) core.stored = made.generation;
+    await (keep ? prepared?.commit() : prepared?.discard())?.catch(failed);
+  };
 }
 
 /** Keeps the overlay for the rest of the boot. */

@@ -7,7 +7,7 @@ import type { Locked } from './store.ts';
 import { toJson } from './store.ts';
 import { toTree, type Tree } from './tree.ts';
 import type { Desired } from './desired.ts';
-import { writeDurably } from './write.ts';
+import { prepareFile, type PreparedFile } from './write.ts';
 
 /** Who made a generation: an edit of the file, `apply` (and rollback), or a console command. */
 export type Kind = 'file' | 'apply' | 'console';
@@ -39,8 +39,8 @@ export interface Generations {
   list(): readonly { readonly generation: number; readonly kind: Kind }[];
   /** Reads one, with the last lock that was stored for it; null when it is not stored or cannot be understood. */
   read(generation: number): Promise<Generation | null>;
-  /** Stores one for good (fsync) and removes what is no longer kept. */
-  add(generation: Generation): Promise<void>;
+  /** Writes one to the disk; with `commit` it is stored for good and what is no longer kept goes. */
+  prepare(generation: Generation): Promise<PreparedFile>;
   /** Stores what the requirements of a generation were resolved to. */
   writeLock(generation: number, lock: ReadonlyMap<string, Locked>): Promise<void>;
 }
@@ -99,22 +99,27 @@ export async function openGenerations(
   return {
     list: () => index,
     read,
-    async add(generation) {
+    async prepare(generation) {
       const last = index.at(-1);
       const folds = folded(newest, generation) && last?.generation === newest?.generation;
       const stored = folds && newest !== null ? { ...generation, since: newest.since } : generation;
-      await writeDurably(pathOf(stored.generation, stored.kind), await encodeGeneration(stored));
-      newest = stored;
-      index = [...index, { generation: stored.generation, kind: stored.kind }];
-      if (folds && last !== undefined) await remove(last);
-      const console = index.filter(({ kind }) => kind === 'console');
-      const others = index.filter(({ kind }) => kind !== 'console');
-      const current = stored.generation;
-      for (const old of [...console.slice(0, -KEPT), ...others.slice(0, -KEPT)])
-        if (old.generation !== current) await remove(old);
+      const file = await prepareFile(pathOf(stored.generation, stored.kind), await encodeGeneration(stored));
+      return {
+        async commit() {
+          await file.commit();
+          newest = stored;
+          index = [...index, { generation: stored.generation, kind: stored.kind }];
+          if (folds && last !== undefined) await remove(last);
+          const consoles = index.filter(({ kind }) => kind === 'console');
+          const others = index.filter(({ kind }) => kind !== 'console');
+          const old = [...consoles.slice(0, -KEPT), ...others.slice(0, -KEPT)];
+          for (const one of old) if (one.generation !== stored.generation) await remove(one);
+        },
+        discard: () => file.discard(),
+      };
     },
     async writeLock(generation, lock) {
-      await writeDurably(lockPath(generation), JSON.stringify(toJson(lock)));
+      await (await prepareFile(lockPath(generation), JSON.stringify(toJson(lock)))).commit();
     },
   };
 }

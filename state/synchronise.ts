@@ -1,6 +1,6 @@
 // The file and the document in force brought together: an edit is taken over, pending patches are written.
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Core, type Pending, saveBoot, show, showStatus, storeGeneration } from './core.ts';
+import { type Core, type Pending, saveBoot, show, showStatus, prepareGeneration } from './core.ts';
 import { readDocumentFile, type FileResult, type FileText } from './file.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parser.ts';
 import { badDocument, goodDocument, noPlace, notWritable } from './publish.ts';
@@ -112,7 +112,8 @@ export async function adopt(
   Object.assign(core, { text, endMark: parsed.endMark, written, pending: rebased });
   show(core, inForce, core.highest, goodDocument(generation));
   core.log.info({ generation, origin }, 'a new document is in force');
-  await storeGeneration(core, kind, origin, generation);
+  const store = await prepareGeneration(core, { generation, kind, origin, text, endMark: parsed.endMark, written });
+  await store(true);
   if (overlaid) await saveBoot(core);
   for (const patch of diverted) patch.done.resolve();
 }
@@ -121,31 +122,45 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
   const batch = core.pending;
   const last = batch.at(-1);
   if (last === undefined) return;
-  let saved: string | null;
-  let text: string;
+  let written: { readonly text: string; readonly saved: string | null };
   try {
-    text = await core.parser.splice(
-      core.text === '' ? EMPTY_TEXT : core.text,
-      batch.flatMap(({ changes }) => changes),
-    );
-    if (file === null) saved = (await createFile(options.path, text)) ? null : '';
-    else saved = await replaceFile(file, text, options);
+    written = await writeBatch(core, options, file, batch, last);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     await divertPending(core, notWritable(core.store.get(), message), message);
     return;
   }
-  if (file === null && saved !== null) return; // a file has appeared: the next turn reads it
-  core.onDisk = text;
-  if (saved !== null) {
+  const { text, saved } = written;
+  if (saved === null) {
+    Object.assign(core, { text, onDisk: text, written: last.built, pending: core.pending.slice(batch.length) });
+    showStatus(core, goodDocument(last.generation));
+    for (const patch of batch) patch.done.resolve();
+  } else if (file !== null) {
+    core.onDisk = text;
     await keepSave(core, options, saved, text);
-    return;
   }
-  const endMark = core.endMark;
-  Object.assign(core, { text, endMark, written: last.built, pending: core.pending.slice(batch.length) });
-  showStatus(core, goodDocument(last.generation));
-  await storeGeneration(core, 'console', last.origin, last.generation);
-  for (const patch of batch) patch.done.resolve();
+}
+
+/** Writes the document and the generation at the same time: the disk is waited for once. `saved` as replaceFile() gives it. */
+async function writeBatch(
+  core: Core,
+  options: FileOptions,
+  file: FileText | null,
+  batch: readonly Pending[],
+  { generation, origin, built }: Pending,
+): Promise<{ text: string; saved: string | null }> {
+  const changes = batch.flatMap((patch) => patch.changes);
+  const text = await core.parser.splice(core.text === '' ? EMPTY_TEXT : core.text, changes);
+  const { endMark } = core;
+  const prepared = prepareGeneration(core, { generation, kind: 'console', origin, text, endMark, written: built });
+  let saved: string | null = '';
+  try {
+    saved = await (file === null ? createFile(options.path, text) : replaceFile(file, text, options));
+  } finally {
+    const store = await prepared;
+    await store(saved === null);
+  }
+  return { text, saved };
 }
 
 /** Somebody saved the file between our reading and our writing: the patches are made anew on what was saved. */

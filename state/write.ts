@@ -7,12 +7,24 @@ import type { FileText } from './file.ts';
 /** Swaps two names at once (renameat2(2), RENAME_EXCHANGE); its error, or what caused it, has a `code`. */
 export type Exchange = (from: string, to: string) => Promise<void> | void;
 
-/** Writes the state of the disk: the new contents replace the old in one step and survive a power cut. */
-export async function writeDurably(path: string, text: string): Promise<void> {
+/** A file that is on the disk under another name yet. */
+export interface PreparedFile {
+  /** Gives it its name in one step that survives a power cut. */
+  commit(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** Writes a file's new contents beside it, so that only the renaming is left. */
+export async function prepareFile(path: string, text: string): Promise<PreparedFile> {
   const temporary = `${path}.new`;
   await writeSynced(temporary, text, 0o600);
-  await rename(temporary, path);
-  await syncDirectory(dirname(path));
+  return {
+    async commit() {
+      await rename(temporary, path);
+      await syncDirectory(dirname(path));
+    },
+    discard: () => unlink(temporary),
+  };
 }
 
 /** The same without the waits for the disk, for a tmpfs. */
@@ -64,16 +76,16 @@ export async function replaceFile(old: FileText, text: string, options: ReplaceO
   }
 }
 
-/** Creates a document's file where there is none; false when one has appeared meanwhile. Throws when it cannot be written. */
-export async function createFile(path: string, text: string): Promise<boolean> {
+/** Creates a document's file where there is none; gives null, or '' when one has appeared meanwhile. Throws when it cannot be written. */
+export async function createFile(path: string, text: string): Promise<string | null> {
   const temporary = temporaryFor(path);
   await writeSynced(temporary, text, 0o644);
   try {
     await link(temporary, path);
     await syncDirectory(dirname(path));
-    return true;
+    return null;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return '';
     throw error;
   } finally {
     await unlink(temporary).catch(ifMissing);
