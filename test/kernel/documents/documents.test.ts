@@ -180,6 +180,7 @@ test('a document that cannot be written stops no command: the overlay has the pa
   assert.equal(overlay.length, 1);
   assert.equal(await place.read(), `${head}containers:\n  a: {}\n`);
   assert.deepEqual(await readdir(place.dir), ['desired.yaml', 'run', 'state']);
+  assert.deepEqual(await readdir(join(place.dir, 'state', 'generations')), ['0000000001-file.json']);
 });
 
 test('a patch of a broken document lasts until the boot ends', async (t) => {
