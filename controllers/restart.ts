@@ -65,9 +65,11 @@ export function exitText(exit: Exit | null): string {
 }
 
 /** The launcher knows of no start. One of an earlier launcher in the same boot is not repeated against `restart`. */
-function judgeUnremembered({ ran }: View, { entry, autostart }: Target): Verdict {
+function judgeUnremembered({ ran, attempts }: View, { entry, autostart }: Target): Verdict {
   const start: Verdict = { kind: 'start', restarts: 0, lastExit: ran?.exit ?? null };
   if (ran === null || autostart !== null || asksForRun(entry, ran.run)) return start;
+  // The note of a start is written beside it: as long as the sandbox only stands ready, nothing has run.
+  if (ran.exit === null && attempts.some(({ state }) => state === 'prepared')) return start;
   const ended = ran.exit !== null && !answers(entry.restart.policy, ran.exit);
   return ended || entry.restart.policy === 'never' ? { kind: 'exited', exit: ran.exit } : start;
 }

@@ -104,3 +104,11 @@ test('within a boot not even the death of the launcher repeats what has run', ()
   assert.equal(judged({ run: null, exit: { code: 0 } }, entry({ policy: 'on-failure' })), 'exited');
   assert.equal(judged({ run: 1, exit: { code: 0 } }, entry({ policy: 'never' }, { run: run(2) })), 'start');
 });
+
+test('a start that is noted and still stands ready has not run yet', () => {
+  const attempts = [attempt(7, '1.0.0', 'prepared')];
+  const judged = (exit: Exit | null) =>
+    judge(view({ attempts, ran: { run: null, exit } }), entry({ policy: 'never' }), null);
+  assert.equal(judged(null).kind, 'start');
+  assert.equal(judged({ code: 0 }).kind, 'exited');
+});
