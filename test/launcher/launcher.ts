@@ -7,12 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Launcher, LauncherEvents, Remembered } from '../../native/launcher.ts';
+import { patience } from '../patience.ts';
 import { read, write } from './values.ts';
 
 const build = join(import.meta.dirname, '../../native/launcher/build.sh');
 const programs = join(import.meta.dirname, '../../.build');
 const script = join(import.meta.dirname, 'reconciler.ts');
-const PATIENCE = 10_000;
+const PATIENCE = patience(10_000);
 
 type Calls = Launcher & { garbage(bytes: Uint8Array): void; exit(code: number): void };
 type EventName = Exclude<keyof LauncherEvents, 'closed'>;
@@ -158,19 +159,21 @@ async function steer(socket: Socket): Promise<RemoteReconciler> {
   const queueOf = (name: EventName) => events.get(name) ?? events.set(name, createQueue()).get(name)!;
   const answers = new Map<number, PromiseWithResolvers<unknown>>();
   const greeting = Promise.withResolvers<Pick<RemoteReconciler, 'pid' | 'remembered'>>();
-  const gone = once(socket, 'close').then(() => {
+  const gone = new Promise((resolve) => socket.on('close', resolve)).then(() => {
     for (const { reject } of answers.values()) reject(new Error('the reconciler has gone'));
   });
   socket.on('error', () => socket.destroy());
   let calls = 0;
 
-  createInterface(socket).on('line', (text) => {
+  const lines = createInterface(socket).on('line', (text) => {
     const line = read(text) as Line;
     if ('event' in line) queueOf(line.event).push(line.values);
     else if ('remembered' in line) greeting.resolve(line);
     else if (line.error) answers.get(line.id)?.reject(Object.assign(new Error(), line.error));
     else answers.get(line.id)?.resolve(line.result);
   });
+  // One that is killed may end its connection with an error.
+  lines.on('error', () => socket.destroy());
 
   return {
     ...(await greeting.promise),

@@ -1,9 +1,10 @@
 // Waiting for the end of a process that is nobody's child here.
 import { closeSync } from 'node:fs';
 import { declareAsync, declareSyscall, SyscallError } from '../../native/libc.ts';
+import { patience } from '../patience.ts';
 
 const POLLIN = 1;
-const PATIENCE = 10_000;
+const PATIENCE = patience(10_000);
 const pidfdOpen = declareSyscall('pidfd_open', 434, ['int', 'unsigned int']);
 const poll = declareAsync('poll', 'int', ['void *', 'unsigned long', 'int']);
 
