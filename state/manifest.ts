@@ -156,7 +156,7 @@ export const manifestSchema = z
   .superRefine(resourceSetsNothing);
 
 export { cgroupsSchema, rlimitsSchema, type Cgroups, type Rlimits } from './limits.ts';
-export { type Capability, type MountOption, type Permission } from './names.ts';
+export type { Capability, MountOption, Permission } from './names.ts';
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type Mount = z.output<typeof mount>;
 export type SeccompCondition = z.output<typeof condition>;
