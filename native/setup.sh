@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes a checkout ready to run: Debian packages, npm packages, the launcher, the bundled reconciler, the packages of the
-# examples. `setup.sh --test` also installs what only the tests compare with. What is there already is left alone, so
-# that a second run is quick and needs no network. Only a missing Debian package needs root.
+# examples. `setup.sh --test` also installs what only the tests compare with, `setup.sh --vm` what those on another kernel
+# need. What is there already is left alone, so that a second run is quick and needs no network. Only a missing Debian
+# package needs root.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -31,6 +32,22 @@ install_debian() {
 	}
 }
 
+# fetch_kernel FOLDER: unpacks Debian's newest cloud kernel there, for a machine in software emulation.
+fetch_kernel() {
+	echo 'set-up: kernel of the virtual machine'
+	newest='s/^ *Depends: \(linux-image-[^ ]*\)$/\1/p'
+	package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n "$newest")
+	if [ -z "$package" ]; then
+		apt-get update -qq
+		package=$(apt-cache depends linux-image-cloud-amd64 | sed -n "$newest")
+	fi
+	rm -rf "$1.new"
+	mkdir -p "$1.new"
+	(cd "$1.new" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb -x ./*.deb . && rm ./*.deb) ||
+		fail "cannot fetch $package"
+	mv "$1.new" "$1"
+}
+
 # build NAME OUTPUT SOURCES COMMAND...: runs the command when a source has changed since it last succeeded, or its
 # output is gone. SOURCES is one word: files, and folders with all that is in them.
 build() {
@@ -48,6 +65,7 @@ build() {
 
 debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev'
 [ "${1-}" != --test ] || debian="$debian bubblewrap busybox-static crun strace python3"
+[ "${1-}" != --vm ] || debian="$debian busybox-static cpio kmod qemu-system-x86"
 # shellcheck disable=SC2086 # a list of words
 install_debian $debian
 
@@ -75,3 +93,4 @@ mkdir -p .build/stamps
 build launcher .build/northstate-launcher native/launcher native/launcher/build.sh
 build bundle .build/bundle/daemon.mjs 'src controllers native state package-lock.json' bundle
 build examples .build/examples/packed 'examples src/npk' $bin/node examples/build.ts
+[ "${1-}" != --vm ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel

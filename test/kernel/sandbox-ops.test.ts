@@ -6,12 +6,14 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { detectHierarchies } from '../../controllers/cgroup-hierarchies.ts';
 import type { Op } from '../../native/ops.ts';
 import { opened } from '../launcher/values.ts';
 import { probe, probePackage } from '../packages.ts';
 import { openBoxes } from '../sandbox/boxes.ts';
 import { endOf, hostPid } from '../sandbox/processes.ts';
 
+const hierarchies = await detectHierarchies();
 const boxes = await openBoxes();
 after(() => boxes[Symbol.asyncDispose]());
 const image = mkdtempSync(join(tmpdir(), 'northstate-image-'));
@@ -162,23 +164,26 @@ test('does not start an application that cannot have one of the things that it i
 
 test('puts the processes of a container into its control groups before anything runs in them', async () => {
   const name = `northstate-test-${process.pid}-${randomBytes(4).toString('hex')}`;
-  const hierarchies = ['cpu', 'memory'].map((controller) => `/sys/fs/cgroup/${controller}/${name}`);
-  const unified = `/sys/fs/cgroup/unified/${name}`;
-  const groups = [...hierarchies, unified];
+  const mounts = [hierarchies.legacy.get('cpu'), hierarchies.legacy.get('memory')].filter(
+    (mount) => mount !== undefined,
+  );
+  const legacy = [...new Set(mounts)].map((mount) => join(mount, name));
+  const unified = hierarchies.unified === null ? null : join(hierarchies.unified, name);
+  const groups = [...legacy, ...(unified === null ? [] : [unified])];
   groups.forEach((group) => mkdirSync(group));
   try {
     const app = await probePackage({ name: 'grouped' });
     const running = await boxes.launch({
       package: app,
       args: ['sleep'],
-      procs: hierarchies.map((group) => join(group, 'cgroup.procs')),
-      group: unified,
+      procs: legacy.map((group) => join(group, 'cgroup.procs')),
+      ...(unified === null ? {} : { group: unified }),
     });
     for (const pid of [running.pid, hostPid(running)]) {
       const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
         .split('\n')
         .filter((line) => line.endsWith(`/${name}`));
-      assert.equal(lines.length, 3);
+      assert.equal(lines.length, groups.length);
     }
     await boxes.reconciler.call('kill', running.id, 9);
     await boxes.ended(running);
@@ -188,7 +193,8 @@ test('puts the processes of a container into its control groups before anything 
 });
 
 test('names a control group that cannot be joined', async () => {
-  const read = opened({ file: '/sys/fs/cgroup/cpu/cgroup.procs', flags: 'r' });
+  const mount = [...hierarchies.legacy.values(), hierarchies.unified][0] ?? '';
+  const read = opened({ file: join(mount, 'cgroup.procs'), flags: 'r' });
   await assert.rejects(prepare({ op: 'cgroup-join', fd: read }), { step: 'cgroup-join', code: 'EBADF' });
   await assert.rejects(prepare({ op: 'cgroup-into', fd: opened({ file: '/etc', flags: 'r' }) }), {
     step: 'cgroup-into',

@@ -10,15 +10,28 @@ export interface GuestResult {
 
 /**
  * Runs a shell command in the guest, in the project's folder, as root, and powers off. `timeout` is in milliseconds;
- * after it the machine is killed and `status` is null. Qemu needs no /dev/kvm.
+ * after it the machine is killed and `status` is null. `parameters` are further ones of the kernel. Qemu needs no /dev/kvm.
  */
-export function boot(image: Image, command: string, timeout: number): Promise<GuestResult> {
+export function boot(image: Image, command: string, timeout: number, parameters = ''): Promise<GuestResult> {
   const encoded = Buffer.from(command).toString('base64');
-  const append = `console=ttyS0 quiet panic=-1 cgroup_no_v1=all northstate.command=${encoded}`;
+  const append = `console=ttyS0 quiet panic=-1 ${parameters} northstate.command=${encoded}`;
   const child = spawn(
     'qemu-system-x86_64',
     [
-      ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', '2048', '-nodefaults', '-no-reboot', '-display', 'none'],
+      ...[
+        '-accel',
+        'tcg,thread=multi',
+        '-cpu',
+        'max',
+        '-smp',
+        '2',
+        '-m',
+        '2048',
+        '-nodefaults',
+        '-no-reboot',
+        '-display',
+        'none',
+      ],
       ...['-kernel', image.kernel, '-initrd', image.initramfs, '-append', append, '-serial', 'stdio'],
       ...['-drive', `file=${image.base},format=raw,if=virtio,readonly=on`],
       ...['-drive', `file=${image.sources},format=raw,if=virtio,readonly=on`],

@@ -2,10 +2,23 @@
 // (the base: Node, its libraries and the npm packages; the sources). Everything is kept in .build/vm under a hash of its input.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, readdir, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { existsSync, globSync } from 'node:fs';
+import {
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { bundle, guestRoot } from './bundle.ts';
 
 const run = promisify(execFile);
 const root = path.resolve(import.meta.dirname, '../..');
@@ -20,15 +33,24 @@ export interface Image {
 }
 
 /** Modules of the guest, in the order in which they are loaded; what is built in is left out by the guest's init. */
-const modules = ['virtio_pci', 'virtio_blk', 'loop', 'squashfs', 'erofs', 'overlay', 'ext4', 'dm-mod', 'dm-bufio', 'dm-verity'];
+const modules = [
+  'virtio_pci',
+  'virtio_blk',
+  'loop',
+  'squashfs',
+  'erofs',
+  'overlay',
+  'ext4',
+  'dm-mod',
+  'dm-bufio',
+  'dm-verity',
+];
 
-const sourceFolders = ['src', 'controllers', 'native', 'state', 'test', 'examples'];
-
-/** Makes or finds everything that {@link boot} needs. Errors name the tool that failed. */
-export async function makeImage(): Promise<Image> {
+/** Makes or finds everything that `boot` needs, with these files of tests. Errors name the tool that failed. */
+export async function makeImage(tests: readonly string[]): Promise<Image> {
   await mkdir(cache, { recursive: true });
-  const kernel = await makeKernel();
-  const [initramfs, base, sources] = await Promise.all([makeInitramfs(kernel), makeBase(), makeSources()]);
+  const kernel = await findKernel();
+  const [initramfs, base, sources] = await Promise.all([makeInitramfs(kernel), makeBase(), makeSources(tests)]);
   return { kernel: kernel.image, initramfs, base, sources };
 }
 
@@ -37,22 +59,10 @@ interface Kernel {
   readonly modules: string;
 }
 
-/** Debian's newest cloud kernel, unpacked but not installed; needs the package mirror once. */
-async function makeKernel(): Promise<Kernel> {
+/** Debian's cloud kernel, unpacked but not installed, as the set-up has fetched it. */
+async function findKernel(): Promise<Kernel> {
   const folder = path.join(cache, 'kernel');
-  if (!existsSync(folder)) {
-    const work = await mkdtemp(path.join(cache, 'kernel.'));
-    await chmod(work, 0o755);
-    const { stdout } = await run('apt-cache', ['depends', 'linux-image-cloud-amd64']);
-    const name = /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
-    if (name === undefined) throw new Error('apt-cache names no linux-image-cloud-amd64: run apt-get update');
-    await run('apt-get', ['download', name], { cwd: work });
-    const archive = (await readdir(work)).find((file) => file.endsWith('.deb'));
-    if (archive === undefined) throw new Error(`apt-get download ${name} brought no file`);
-    await run('dpkg-deb', ['-x', path.join(work, archive), work]);
-    await rm(path.join(work, archive));
-    await rename(work, folder);
-  }
+  if (!existsSync(folder)) throw new Error(`${folder} is missing: run npm run test:vm once`);
   const image = (await readdir(path.join(folder, 'boot'))).find((file) => file.startsWith('vmlinuz-'));
   if (image === undefined) throw new Error(`${folder} holds no kernel: remove it and try again`);
   return {
@@ -64,9 +74,13 @@ async function makeKernel(): Promise<Kernel> {
 /** The paths of the modules and of all that they depend on, dependencies first (modules.dep(5)). */
 async function moduleFiles(kernel: Kernel): Promise<string[]> {
   const known = new Map<string, { file: string; needs: string[] }>();
-  const { stdout } = await run('/sbin/depmod', ['-n', '-b', path.resolve(kernel.modules, '../../..'), path.basename(kernel.modules)], {
-    maxBuffer: 64 << 20,
-  });
+  const { stdout } = await run(
+    '/sbin/depmod',
+    ['-n', '-b', path.resolve(kernel.modules, '../../..'), path.basename(kernel.modules)],
+    {
+      maxBuffer: 64 << 20,
+    },
+  );
   for (const line of stdout.split('\n')) {
     const match = /^(kernel\/\S+\.ko): ?(.*)$/.exec(line);
     if (!match?.[1]) continue;
@@ -99,12 +113,12 @@ exec /bin/busybox switch_root /root /sbin/guest
 `;
 
 const guest = `#!/bin/busybox sh
-export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root NO_COLOR=1 NORTHSTATE_TEST_PATIENCE=10 NODE_OPTIONS=--import=${guestRoot}/test/vm/load.mjs
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs tmpfs /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
-cd /northstate
+cd ${guestRoot}
 command=$(sed -n 's/.*northstate\\.command=\\([^ ]*\\).*/\\1/p' /proc/cmdline | base64 -d)
 sh -c "$command" </dev/null 2>&1
 echo "northstate-guest-exit: $?"
@@ -121,7 +135,9 @@ async function makeInitramfs(kernel: Kernel): Promise<string> {
     }
     await copyFile('/bin/busybox', path.join(work, 'bin/busybox'));
     const names = files.map((file) => path.basename(file));
-    await Promise.all(files.map((file) => copyFile(path.join(kernel.modules, file), path.join(work, 'modules', path.basename(file)))));
+    await Promise.all(
+      files.map((file) => copyFile(path.join(kernel.modules, file), path.join(work, 'modules', path.basename(file)))),
+    );
     await writeFile(path.join(work, 'modules/order'), `${names.join('\n')}\n`);
     await writeFile(path.join(work, 'init'), init, { mode: 0o755 });
     await archive(work, output);
@@ -138,61 +154,109 @@ async function archive(folder: string, output: string): Promise<void> {
   await child;
 }
 
-/** Node, busybox, the libraries that they load, and the npm packages. */
+/** Real programs: busybox has applets of these names, but without the options that the tests and the runtime need. */
+const programs = [
+  ...['mount', 'umount', 'losetup', 'unshare', 'nsenter', 'setarch'],
+  ...['mksquashfs', 'mkfs.erofs', 'dump.erofs'],
+];
+
+/** Node, busybox, the real programs, the libraries that they load, and koffi. */
 async function makeBase(): Promise<string> {
   const node = await realpath(process.execPath);
   const lock = await readFile(path.join(root, 'package-lock.json'), 'utf8');
-  const target = path.join(cache, `base-${hash(lock, node, guest)}`);
+  const target = path.join(cache, `base-${hash(lock, node, guest, ...programs)}`);
   if (existsSync(target)) return target;
   await build(target, async (work, output) => {
-    for (const folder of ['bin', 'sbin', 'dev', 'proc', 'sys', 'tmp', 'run', 'root', 'etc', 'var', 'usr/bin', 'northstate', 'lib', 'lib64']) {
+    for (const folder of [
+      'bin',
+      'sbin',
+      'dev',
+      'proc',
+      'sys',
+      'tmp',
+      'run',
+      'root',
+      'etc',
+      'var',
+      'usr/bin',
+      'lib',
+      'lib64',
+    ]) {
       await mkdir(path.join(work, folder), { recursive: true });
     }
     await copyFile('/bin/busybox', path.join(work, 'bin/busybox'));
     const { stdout } = await run('/bin/busybox', ['--list']);
-    const taken = new Set(['busybox', 'sh.distrib']);
+    const taken = new Set(['busybox', 'sh.distrib', ...programs]);
     for (const applet of stdout.split('\n').filter((name) => name !== '' && !taken.has(name))) {
       await symlink('busybox', path.join(work, 'bin', applet));
     }
     await writeFile(path.join(work, 'sbin/guest'), guest, { mode: 0o755 });
     await copyFile('/etc/passwd', path.join(work, 'etc/passwd'));
     await copyFile('/etc/group', path.join(work, 'etc/group'));
-    for (const file of await libraries([node, '/usr/lib/x86_64-linux-gnu/libseccomp.so.2'])) {
+    await writeFile(path.join(work, 'etc/hostname'), 'northstate-guest\n');
+    const found = programs.map((name) => ({ name, file: findProgram(name) }));
+    for (const { name, file } of found) await copyFile(file, path.join(work, 'bin', name));
+    for (const file of await libraries([node, libseccomp(), ...found.map((each) => each.file)])) {
       await mkdir(path.join(work, path.dirname(file)), { recursive: true });
       await cp(file, path.join(work, file), { dereference: true });
     }
-    await cp(path.join(root, 'node_modules'), path.join(work, 'northstate/node_modules'), {
-      recursive: true,
-      verbatimSymlinks: true,
-      filter: (file) => !/node_modules\/(typescript|@typescript-eslint|eslint|prettier|knip|@esbuild|\.cache)(\/|$)/.test(file),
-    });
+    await cp(libseccomp(), path.join(work, libseccomp()), { dereference: true });
+    const pinned = path.join('node_modules', path.relative(path.join(root, 'node_modules'), node));
+    for (const name of ['node_modules/koffi', 'node_modules/@koromix', pinned]) {
+      await cp(path.join(root, name), path.join(work, guestRoot, name), { recursive: true });
+    }
+    await symlink(path.join(guestRoot, pinned), path.join(work, 'bin/node'));
     await squash(work, output);
   });
   return target;
 }
 
-/** Every shared library that the programs load, by ldd(1), and the programs' loader. */
-async function libraries(programs: readonly string[]): Promise<Set<string>> {
+function findProgram(name: string): string {
+  const folder = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'].find((each) => existsSync(path.join(each, name)));
+  if (folder === undefined) throw new Error(`${name} is not installed`);
+  return path.join(folder, name);
+}
+
+/** Loaded by name, so that no program names it. */
+function libseccomp(): string {
+  const found = globSync('/usr/lib/*/libseccomp.so.2')[0];
+  if (found === undefined) throw new Error('libseccomp2 is not installed');
+  return found;
+}
+
+/** Every shared library that the programs load, by ldd(1). */
+async function libraries(files: readonly string[]): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const program of programs) {
-    const { stdout } = await run('ldd', [program]);
+  for (const file of files) {
+    const { stdout } = await run('ldd', [file]);
     for (const match of stdout.matchAll(/(\/\S+) \(0x/g)) if (match[1] !== undefined) found.add(match[1]);
-    if (!program.includes('node_modules')) found.add(program);
   }
   return found;
 }
 
-/** The sources and what was compiled from them. */
-async function makeSources(): Promise<string> {
+/** What tests read of the checkout beside the programs, and what was compiled from it. */
+const data = ['package.json', 'native/launcher', 'test/payload', 'test/vm/load.mjs', 'src/cli/northstate'];
+const built = ['northstate-launcher', 'test', 'bench'];
+
+/** Programs that others start by their path. */
+const started = [
+  ...['src/cli/main.ts', 'src/daemon.ts', 'state/parser-worker.ts'],
+  ...['test/launcher/reconciler.ts', 'test/sandbox/calls.ts', 'test/kernel/mount-many.ts'],
+];
+
+/** The tests, as bundles, and what they need. Times are kept: some programs are made again when a source is newer. */
+async function makeSources(tests: readonly string[]): Promise<string> {
   const target = path.join(cache, 'sources');
   await build(target, async (work, output) => {
-    const folder = path.join(work, 'northstate');
-    await mkdir(folder);
-    for (const name of sourceFolders) await cp(path.join(root, name), path.join(folder, name), { recursive: true });
-    await copyFile(path.join(root, 'package.json'), path.join(folder, 'package.json'));
-    for (const name of await readdir(path.join(root, '.build'))) {
-      if (path.join(root, '.build', name) === cache) continue;
-      await cp(path.join(root, '.build', name), path.join(folder, '.build', name), { recursive: true, verbatimSymlinks: true });
+    const folder = path.join(work, guestRoot);
+    const names = [...data, ...built.map((name) => path.join('.build', name))];
+    for (const name of names.filter((each) => existsSync(path.join(root, each)))) {
+      await cp(path.join(root, name), path.join(folder, name), { recursive: true, preserveTimestamps: true });
+    }
+    await bundle([...started, ...tests], folder);
+    for (const name of ['npk', 'npk-old']) {
+      const fixtures = path.join(root, '../shared/fixtures', name);
+      if (existsSync(fixtures)) await cp(fixtures, path.join(work, 'shared/fixtures', name), { recursive: true });
     }
     await squash(work, output);
   });
@@ -200,7 +264,18 @@ async function makeSources(): Promise<string> {
 }
 
 async function squash(folder: string, output: string): Promise<void> {
-  await run('mksquashfs', [folder, output, '-noappend', '-no-progress', '-quiet', '-all-root', '-noI', '-noD', '-noF', '-noX']);
+  await run('mksquashfs', [
+    folder,
+    output,
+    '-noappend',
+    '-no-progress',
+    '-quiet',
+    '-all-root',
+    '-noI',
+    '-noD',
+    '-noF',
+    '-noX',
+  ]);
 }
 
 /** Makes a file in a private folder first, so that a run that is cut off leaves nothing half made under its name. */

@@ -1,0 +1,31 @@
+// A kernel without the memory controller: what does not need it runs, what does says so. Runs in the guest.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { detectHierarchies, versionOf } from '../../../controllers/cgroup-hierarchies.ts';
+import { documentOf, startDaemon } from '../../daemon.ts';
+import { leftovers, openDescriptors } from '../../leaks.ts';
+import { probePackage } from '../../packages.ts';
+
+test('a limit whose controller the kernel lacks is refused by name, and other containers run', async () => {
+  assert.equal(versionOf(await detectHierarchies(), 'memory'), null);
+  const before = openDescriptors();
+  const packages = await Promise.all(['plain', 'weighed', 'limited'].map((name) => probePackage({ name })));
+  const entries = [
+    'plain: { state: running }',
+    'weighed: { state: running, cgroups: { cpu: { shares: 512 } } }',
+    'limited: { state: running, cgroups: { memory: { memory_hard_limit: 50000000 } } }',
+  ];
+  await using daemon = await startDaemon({ packages, document: (directory) => documentOf(directory, ...entries) });
+  for (const name of ['plain', 'weighed']) {
+    await daemon.untilContainer(name, 'runs', ({ phase }) => phase === 'Running');
+  }
+  const { conditions, pid } = await daemon.untilContainer('limited', 'has failed', ({ phase }) => phase === 'Failed');
+  assert.equal(pid, null);
+  const messages = conditions.map(({ message }) => message).join('\n');
+  assert.match(messages, /this host has no memory controller in cgroup v1 or v2/);
+  const { code, stdout } = await daemon.run('describe', 'limited');
+  assert.equal(code, 0);
+  assert.match(stdout, /no memory controller/);
+  assert.equal(await daemon.stop(), 0, daemon.log());
+  assert.deepEqual(await leftovers(daemon.mark, before), []);
+});
