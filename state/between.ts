@@ -26,37 +26,42 @@ export function problemBetween({ containers }: Desired): Problem | null {
   return cycle(depending);
 }
 
-/** `depending`: the entries of each name that depends on others. */
+/** `depending`: the entries of each name that depends on others. Walks with a list instead of calls: chains may be long. */
 function cycle(depending: ReadonlyMap<string, readonly ContainerEntry[]>): Problem | null {
-  const done = new Set<string>();
-  const path: string[] = [];
-  const onPath = new Set<string>();
-
-  const visit = (name: string): Problem | null => {
-    if (done.has(name)) return null;
-    path.push(name);
-    onPath.add(name);
-    for (const { key, dependsOn } of depending.get(name) ?? []) {
-      for (const next of dependsOn.keys()) {
-        if (onPath.has(next)) {
-          const members = [...path.slice(path.indexOf(next)), next].join(' -> ');
-          return problem([key, 'dependsOn', next], `these depend on each other in a cycle: ${members}`);
-        }
-        const found = visit(next);
-        if (found !== null) return found;
-      }
+  const seen = new Set<string>();
+  for (const first of depending.keys()) {
+    // The way from `first` to where we are; of each name the dependencies that are still to be looked at.
+    const way: { readonly name: string; readonly edges: Edge[] }[] = [];
+    const onWay = new Set<string>();
+    const enter = (name: string): void => {
+      if (seen.has(name)) return;
+      seen.add(name);
+      onWay.add(name);
+      way.push({ name, edges: edgesOf(depending.get(name) ?? []) });
+    };
+    enter(first);
+    for (let here = way.at(-1); here !== undefined; here = way.at(-1)) {
+      const edge = here.edges.pop();
+      if (edge === undefined) {
+        way.pop();
+        onWay.delete(here.name);
+      } else if (onWay.has(edge.to)) {
+        const names = way.map(({ name }) => name);
+        const members = [...names.slice(names.indexOf(edge.to)), edge.to].join(' -> ');
+        return problem([edge.key, 'dependsOn', edge.to], `these depend on each other in a cycle: ${members}`);
+      } else enter(edge.to);
     }
-    path.pop();
-    onPath.delete(name);
-    done.add(name);
-    return null;
-  };
-
-  for (const name of depending.keys()) {
-    const found = visit(name);
-    if (found !== null) return found;
   }
   return null;
+}
+
+interface Edge {
+  readonly key: string;
+  readonly to: string;
+}
+
+function edgesOf(entries: readonly ContainerEntry[]): Edge[] {
+  return entries.flatMap(({ key, dependsOn }) => [...dependsOn.keys()].map((to) => ({ key, to })));
 }
 
 function problem(path: string[], message: string): Problem {

@@ -1,12 +1,13 @@
 // YAML 1.2 (core schema) read with positions: the text becomes nodes that know their place, and those become a tree.
 import {
   Composer,
-  LineCounter,
+  Lexer,
   Parser,
   isAlias,
   isMap as isYamlMap,
   isScalar,
   isSeq,
+  type CST,
   type Document,
   type ParsedNode,
 } from 'yaml';
@@ -33,8 +34,8 @@ export interface YamlText {
 export class YamlError extends Error {
   readonly offset: number;
 
-  constructor(offset: number, message: string) {
-    super(message);
+  constructor(offset: number, message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = 'YamlError';
     this.offset = offset;
   }
@@ -43,9 +44,12 @@ export class YamlError extends Error {
 /** Aliases may at most lead to this many values: a few lines of them could stand for billions. */
 const MOST_ALIASED = 10_000;
 
+/** Of the parts that the lexer sees: what 1 MiB of brackets and commas costs grows with their square. */
+const MOST_LEXEMES = 300_000;
+const TOO_DEEP = 'the document is nested too deeply';
+
 /** Parses a text that holds one document. Throws YamlError. */
 export function parseYaml(text: string): YamlText {
-  const lines = new LineCounter();
   const composer = new Composer<ParsedNode>({
     schema: 'core',
     resolveKnownTags: false,
@@ -55,15 +59,29 @@ export function parseYaml(text: string): YamlText {
     keepSourceTokens: true,
     logLevel: 'silent',
   });
-  const tokens = [...new Parser(lines.addNewLine).parse(text)];
+  const tokens = tokensOf(text);
   const [document, further] = composer.compose(tokens, true, text.length);
   if (document === undefined) throw new YamlError(0, 'there is no document');
   const [error] = [...document.errors, ...document.warnings];
+  if (error?.code === 'RESOURCE_EXHAUSTION') throw new YamlError(error.pos[0], TOO_DEEP);
   if (error !== undefined) throw new YamlError(error.pos[0], error.message);
   if (further !== undefined) throw new YamlError(further.range[0], 'a second document begins here; one is expected');
   const { explicit, version } = document.directives.yaml;
   if (explicit === true && version !== '1.2') throw new YamlError(0, `YAML ${version} is not read, only 1.2`);
   return { text, document, endMark: tokens.some(({ type }) => type === 'doc-end') };
+}
+
+function tokensOf(text: string): CST.Token[] {
+  const parser = new Parser();
+  const tokens: CST.Token[] = [];
+  let count = 0;
+  let offset = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    if (++count > MOST_LEXEMES) throw new YamlError(offset, 'the document has too many values');
+    tokens.push(...parser.next(lexeme));
+    offset += lexeme.length;
+  }
+  return [...tokens, ...parser.end()];
 }
 
 /** The place and the line of an error, for people. */
@@ -129,7 +147,12 @@ export function treeOfYaml(yaml: YamlText, schema: JsonSchema | null): Tree {
     return scalar(node.value, node.source, wanted, node.range[0]);
   };
 
-  return visit(yaml.document.contents, schema, false);
+  try {
+    return visit(yaml.document.contents, schema, false);
+  } catch (error) {
+    if (error instanceof RangeError) throw new YamlError(0, TOO_DEEP, { cause: error });
+    throw error;
+  }
 }
 
 function scalar(value: unknown, source: string | undefined, wanted: JsonSchema | null, offset: number): Tree {

@@ -43,6 +43,7 @@ function refused(text: string) {
   return result.error;
 }
 
+const head = 'apiVersion: northstate/v1\n';
 const inEntry = (fields: string): string => `apiVersion: northstate/v1\ncontainers:\n  a: { ${fields} }\n`;
 
 test('every field of a document is read, with its defaults', () => {
@@ -166,6 +167,27 @@ test('aliases that stand for billions of values are refused at once', () => {
   const began = performance.now();
   assert.match(refused(`x:\n  x0: &x0 { a: 1 }\n${lines.join('\n')}\n`).message, /aliases stand for more than/);
   assert.ok(performance.now() - began < 2000);
+});
+
+test('hostile documents are refused in bounded time, whatever they are made of', () => {
+  const hostile = {
+    lists: '['.repeat(1_000_000),
+    maps: '{a: '.repeat(20_000),
+    dashes: '- '.repeat(20_000),
+    commas: `[${','.repeat(900_000)}`,
+    indents: Array.from({ length: 1400 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n'),
+    questions: '? '.repeat(20_000),
+  };
+  for (const [what, text] of Object.entries(hostile)) assert.match(refused(text).message, /too (deeply|many)/, what);
+});
+
+test('a long chain of dependencies is no cycle, and its last link can make it one', () => {
+  const chain = (last: string): string => {
+    const links = Array.from({ length: 2999 }, (_, n) => `  c${n}: { dependsOn: { c${n + 1}: running } }\n`);
+    return `${head}containers:\n${links.join('')}  c2999: ${last}\n`;
+  };
+  assert.equal(accepted(chain('{}')).desired.containers.size, 3000);
+  assert.match(refused(chain('{ dependsOn: { c2990: running } }')).message, /c2990 -> c2991 .* -> c2999 -> c2990$/);
 });
 
 test('an alias means the anchor before it, also when another takes its name later', () => {
