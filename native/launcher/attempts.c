@@ -108,8 +108,10 @@ void send_attempt(struct launcher *l, const struct attempt *a) {
     put_u64(&w, a->prepared_ns);
     put_u64(&w, a->started_ns);
     put_u64(&w, a->exited_ns);
-    put_u8(&w, (uint8_t)a->exit_kind);
-    put_u32(&w, a->exit_value);
+    /* Known from the init a little before it is reaped: only then has the container ended. */
+    bool ended = a->state == ATTEMPT_EXITED;
+    put_u8(&w, (uint8_t)(ended ? a->exit_kind : EXIT_NONE));
+    put_u32(&w, ended ? a->exit_value : 0);
     put_u32(&w, a->oom_kills);
     put_u64(&w, a->ring.begin);
     put_u64(&w, a->ring.end);
