@@ -58,6 +58,8 @@ export interface DaemonOptions {
   readonly directory?: string;
   /** Gives the first document, told the directory of the packages. There is none when it is left out. */
   readonly document?: (packages: string) => string;
+  /** As on a device, for measurements: runDir is a tmpfs, and the log says no more than it does there. */
+  readonly asOnDevice?: boolean;
 }
 
 /** A document with the repository `packages` and these entries of containers, YAML that is not indented. */
@@ -72,7 +74,8 @@ ${entries.map((line) => `  ${line}\n`).join('')}...
 }
 
 /** Starts a daemon and waits until its console answers. */
-export async function startDaemon({ packages, document, directory: earlier }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { packages, document, directory: earlier, asOnDevice = false } = options;
   const directory = earlier ?? (await mkdtemp(join(tmpdir(), 'northstate-')));
   const mark = basename(directory);
   const path = (name: string): string => join(directory, name);
@@ -80,7 +83,8 @@ export async function startDaemon({ packages, document, directory: earlier }: Da
   for (const name of ['packages', 'state', 'data', 'run']) await mkdir(path(name), { recursive: true });
   for (const file of packages) await copyFile(file, join(path('packages'), basename(file)));
   if (document !== undefined) await writeFile(path('desired.yaml'), document(path('packages')));
-  await writeFile(path('config.yaml'), configuration(path, mark, url));
+  await writeFile(path('config.yaml'), configuration(path, mark, url, asOnDevice ? 'info' : 'debug'));
+  if (asOnDevice) await run('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', path('run')]);
 
   const log = openSync(path('log'), 'a');
   const child = spawn(northstate, ['run', '--config', path('config.yaml')], {
@@ -98,6 +102,7 @@ export async function startDaemon({ packages, document, directory: earlier }: Da
     feed.close();
     child.kill('SIGKILL');
     await exited;
+    if (asOnDevice) await run('umount', ['-l', path('run')]);
     await removeGroups(mark);
     await rm(directory, { recursive: true, force: true });
   };
@@ -150,7 +155,7 @@ export async function startDaemon({ packages, document, directory: earlier }: Da
   return daemon;
 }
 
-function configuration(path: (name: string) => string, mark: string, url: string): string {
+function configuration(path: (name: string) => string, mark: string, url: string, level: string): string {
   return `desired: ${path('desired.yaml')}
 seed: ${path('seed.yaml')}
 stateDir: ${path('state')}
@@ -159,7 +164,7 @@ runDir: ${path('run')}
 socketDir: ${path('run/sockets')}
 cgroup: ${mark}
 console: [{ listen: "${url}", permissions: full, patches: document }]
-log: { level: debug }
+log: { level: ${level} }
 `;
 }
 

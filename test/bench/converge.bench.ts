@@ -41,7 +41,7 @@ function entries(count: number): string[] {
 }
 
 async function grow(packages: readonly string[], size: number): Promise<{ all: number; one: number; cpu: number }> {
-  await using daemon = await startDaemon({ packages, document: (dir) => documentOf(dir) });
+  await using daemon = await startDaemon({ asOnDevice: true, packages, document: (dir) => documentOf(dir) });
   await daemon.until('nothing is asked for', ({ converged }) => converged);
   const idle = processorTime(daemon);
   const all = await give(daemon, size);
@@ -60,7 +60,11 @@ async function give(daemon: Daemon, count: number): Promise<number> {
 
 async function fromExec(packages: readonly string[], size: number): Promise<number> {
   const begin = process.hrtime.bigint();
-  await using daemon = await startDaemon({ packages, document: (dir) => documentOf(dir, ...entries(size)) });
+  await using daemon = await startDaemon({
+    asOnDevice: true,
+    packages,
+    document: (dir) => documentOf(dir, ...entries(size)),
+  });
   await running(daemon, size);
   return Number((await lastStamp(daemon, size)) - begin) / 1e6;
 }

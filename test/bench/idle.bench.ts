@@ -85,7 +85,11 @@ async function* rest(daemon: Daemon, name: string): AsyncGenerator<Row> {
 async function* crashLoop(): AsyncGenerator<Row> {
   const crash = await probePackage({ name: 'crash', args: ['exit', '1'] });
   const entry = 'crash: { state: running, restart: { backoff: 100ms, maxBackoff: 100ms } }';
-  await using daemon = await startDaemon({ packages: [crash], document: (dir) => documentOf(dir, entry) });
+  await using daemon = await startDaemon({
+    asOnDevice: true,
+    packages: [crash],
+    document: (dir) => documentOf(dir, entry),
+  });
   await daemon.untilContainer('crash', 'has crashed', ({ restarts: count }) => count > 2);
   const pids = [daemon.pid, daemon.reconciler() ?? daemon.pid];
   const disk = diskOf(daemon.directory);

@@ -20,7 +20,7 @@ async function measure(name: string, fields: string): Promise<number[]> {
   const packages = await Promise.all(versions.map((version) => probePackage({ name, version, args, fields })));
   const document = (dir: string, round: number) =>
     documentOf(dir, `${name}: { version: =${versions[round % 2] ?? ''}, state: running }`);
-  await using daemon = await startDaemon({ packages, document: (dir) => document(dir, 0) });
+  await using daemon = await startDaemon({ asOnDevice: true, packages, document: (dir) => document(dir, 0) });
   const samples: number[] = [];
   for (let round = 1; round <= rounds; round++)
     samples.push(await replace(daemon, name, document(daemon.repository, round)));

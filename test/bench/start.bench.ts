@@ -48,7 +48,11 @@ export async function* bench(): AsyncGenerator<Row> {
   const keep = '{ state: mounted, prepare: true, restart: { policy: never } }';
   const entries = [`plain: ${entry}`, `limited: ${entry}`, `ready: ${keep}`, `ready-limited: ${keep}`];
   const packages = [plain, limited, ready, readyLimited];
-  await using daemon = await startDaemon({ packages, document: (dir) => documentOf(dir, ...entries) });
+  await using daemon = await startDaemon({
+    asOnDevice: true,
+    packages,
+    document: (dir) => documentOf(dir, ...entries),
+  });
   await daemon.until('everything mounted', ({ converged }) => converged);
   for (const each of cases) yield row('start', each.name, 'ms', await measure(daemon, each), each.floor);
   yield* underFlood(flood);
@@ -63,7 +67,11 @@ async function* underFlood(flood: string): AsyncGenerator<Row> {
     entries.push(`flood-${i}: { state: running }`);
   }
   packages.push(flood);
-  await using daemon = await startDaemon({ packages, document: (dir) => documentOf(dir, ...entries) });
+  await using daemon = await startDaemon({
+    asOnDevice: true,
+    packages,
+    document: (dir) => documentOf(dir, ...entries),
+  });
   await daemon.until('the flood runs', ({ converged }) => converged);
   const one = { name: 'beside ten floods', container: 'plain', rest: 0, floor: 'floor' };
   yield row('start', one.name, 'ms', await measure(daemon, one), one.floor);
