@@ -98,12 +98,14 @@ const effects: Effects = {
     const limits = limited(step.name, sectionOf(target), hierarchies);
     return { attempts: seen(attempts, attempt), ...group(cgroups, step.name, { leaves, ...limits }) };
   },
-  go({ attempts }, { name, id, after, run }, { view }) {
+  go({ attempts, ran }, { name, id, after, run }, { view }) {
     const attempt = attempts.get(name)?.find((each) => each.id === id);
     if (attempt === undefined) return {};
     const record = { ...attempt.record, run };
     const started = after === 0 ? { state: 'running' as const, startedAt: view.now } : { after };
-    return { attempts: seen(attempts, { ...attempt, record, ...started }) };
+    // A start that happens at once notes by itself that it has been.
+    const noted = after === 0 && !record.autostart ? { ran: withValue(ran, name, { run, exit: null }) } : {};
+    return { attempts: seen(attempts, { ...attempt, record, ...started }), ...noted };
   },
   signal: (observed, { name, id, signal }, { view }) => ended(observed, name, id, signal, view.now),
   kill: (observed, { name, id }, { view }) => ended(observed, name, id, 9, view.now),
