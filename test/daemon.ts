@@ -1,5 +1,5 @@
 // A northstate in directories of its own, for the tests and the demo: started from the command line as anybody would,
-// watched through `get --watch`, and whatever happens, nothing of it stays.
+// watched through its console, and whatever happens, nothing of it stays.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
