@@ -10,6 +10,7 @@ import type { View } from './controller.ts';
 import { effect, type AnyStep } from './effect.ts';
 import { planMounts } from './mounts-plan.ts';
 import { planRepositories } from './repositories-plan.ts';
+import { TerminalError } from './failure.ts';
 import { describeStep } from './steps.ts';
 import { createModel, type Change } from './view.ts';
 
@@ -38,6 +39,7 @@ const MOST_STEPS = 100_000;
 export function forecast(initial: State, options: ForecastOptions): ForecastStep[] {
   const model = createModel({ autostart: false });
   const steps: ForecastStep[] = [];
+  const refused = new Map<string, ForecastStep>();
   let state = initial;
   let last = Math.max(0, ...[...initial.observed.attempts.values()].flat().map(({ id }) => id));
   let pending = follow(model.update(state, null));
@@ -76,13 +78,19 @@ export function forecast(initial: State, options: ForecastOptions): ForecastStep
     for (const name of [...pending].sort()) {
       const view = model.view(name, options.now);
       const step = planOf(view, options).find(({ waits }) => waits === null);
-      if (step === undefined || isRepeated(step, steps)) continue;
-      steps.push(lineOf(step, view));
-      for (const each of perform(step, view).add(name)) next.add(each);
+      if (step === undefined || isRepeated(step, steps) || refused.has(name)) continue;
+      const line = lineOf(step, view);
+      try {
+        for (const each of perform(step, view).add(name)) next.add(each);
+        steps.push(line);
+      } catch (error) {
+        if (!(error instanceof TerminalError)) throw error;
+        refused.set(name, { ...line, waits: error.message });
+      }
     }
     pending = next;
   }
-  return [...steps, ...leftOver(model.names())];
+  return [...steps, ...refused.values(), ...leftOver(model.names())];
 
   function leftOver(names: Iterable<string>): ForecastStep[] {
     return [...names].sort().flatMap((name) => {

@@ -61,3 +61,15 @@ test('what cannot be done is listed last, with what it waits for', () => {
 test('a device that is as it should be needs no step', () => {
   assert.deepEqual(lines(stateOf([])), []);
 });
+
+test('a limit that the host cannot keep is listed with the reason, and ends no forecast', () => {
+  const cgroups = { memory: { oom_monitor: false, memory_hard_limit: 1_000_000 } };
+  const observed = {
+    packages: new Map([['app', [packageOf('2.0.0')]]]),
+    mounts: new Map([['app', [mountOf('2.0.0')]]]),
+  };
+  assert.deepEqual(lines(stateOf([wants('2.0.0', { cgroups })], observed)), [
+    'prepare a sandbox for app:2.0.0, waits: cgroups: this host has no memory controller in cgroup v1 or v2',
+    'start app, waits: its sandbox is not prepared',
+  ]);
+});
