@@ -246,7 +246,7 @@ const started = [
 
 /** The tests, as bundles, and what they need. Times are kept: some programs are made again when a source is newer. */
 async function makeSources(tests: readonly string[]): Promise<string> {
-  const target = path.join(cache, 'sources');
+  const target = path.join(cache, `sources-${hash(...tests)}`);
   await build(target, async (work, output) => {
     const folder = path.join(work, guestRoot);
     const names = [...data, ...built.map((name) => path.join('.build', name))];

@@ -23,8 +23,8 @@ test('a limit whose controller the kernel lacks is refused by name, and other co
   assert.equal(pid, null);
   const messages = conditions.map(({ message }) => message).join('\n');
   assert.match(messages, /this host has no memory controller in cgroup v1 or v2/);
-  const { code, stdout } = await daemon.run('describe', 'limited');
-  assert.equal(code, 0);
+  const { code, stdout, stderr } = await daemon.run('describe', 'limited');
+  assert.equal(code, 0, stderr);
   assert.match(stdout, /no memory controller/);
   assert.equal(await daemon.stop(), 0, daemon.log());
   assert.deepEqual(await leftovers(daemon.mark, before), []);
