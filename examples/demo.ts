@@ -19,12 +19,6 @@ const table = liveTable(process.stdout);
 
 const port = await freePort();
 const template = await readFile(join(import.meta.dirname, 'desired.yaml'), 'utf8');
-const begun = performance.now();
-const starting = startDaemon({
-  packages: await Array.fromAsync(glob(join(import.meta.dirname, '../.build/examples/*.npk'))),
-  document: (packages) => template.replace('/var/lib/northstate/packages', packages).replace("'1313'", `'${port}'`),
-});
-
 // Whatever ends the demo early takes the runtime with it.
 const over = new AbortController();
 const giveUp = (why: string, code: number): void => {
@@ -35,6 +29,12 @@ const giveUp = (why: string, code: number): void => {
 };
 process.once('SIGINT', () => giveUp('interrupted', 130));
 process.once('SIGTERM', () => giveUp('terminated', 143));
+
+const begun = performance.now();
+const starting = startDaemon({
+  packages: await Array.fromAsync(glob(join(import.meta.dirname, '../.build/examples/*.npk'))),
+  document: (packages) => template.replace('/var/lib/northstate/packages', packages).replace("'1313'", `'${port}'`),
+});
 const limit = setTimeout(() => giveUp('the demo took more than 60 seconds', 1), 60_000);
 
 try {

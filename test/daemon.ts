@@ -2,7 +2,7 @@
 // watched through its console, and whatever happens, nothing of it stays.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -96,9 +96,18 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const pid = child.pid;
   if (pid === undefined) throw new Error(`${northstate} cannot be run: ${String(await exited)}`);
 
+  // A test that is given up (SIGTERM, from the runner) disposes of nothing any more.
+  const giveUp = (): void => {
+    child.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true });
+  };
+  process.on('exit', giveUp);
+  if (process.listenerCount('SIGTERM') === 0) process.once('SIGTERM', () => process.exit(143));
+
   const feed = watchStatus(url, exited);
   let released = false;
   const end = async (): Promise<void> => {
+    process.off('exit', giveUp);
     feed.close();
     child.kill('SIGKILL');
     await exited;
@@ -130,6 +139,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     },
     reconciler: () => reconcilerOf(pid),
     release() {
+      process.off('exit', giveUp);
       feed.close();
       child.unref();
       released = true;
