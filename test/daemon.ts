@@ -60,6 +60,8 @@ export interface DaemonOptions {
   readonly document?: (packages: string) => string;
   /** As on a device, for measurements: runDir is a tmpfs, and the log says no more than it does there. */
   readonly asOnDevice?: boolean;
+  /** A command line that runs it, as withoutSyscall gives one; it must execute what follows in its own process. */
+  readonly prefix?: readonly string[];
 }
 
 /** A document with the repository `packages` and these entries of containers, YAML that is not indented. */
@@ -75,7 +77,7 @@ ${entries.map((line) => `  ${line}\n`).join('')}...
 
 /** Starts a daemon and waits until its console answers. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { packages, document, directory: earlier, asOnDevice = false } = options;
+  const { packages, document, directory: earlier, asOnDevice = false, prefix = [] } = options;
   const directory = earlier ?? (await mkdtemp(join(tmpdir(), 'northstate-')));
   const mark = basename(directory);
   const path = (name: string): string => join(directory, name);
@@ -87,7 +89,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (asOnDevice) await run('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', path('run')]);
 
   const log = openSync(path('log'), 'a');
-  const child = spawn(northstate, ['run', '--config', path('config.yaml')], {
+  const words = [...prefix, northstate, 'run', '--config', path('config.yaml')];
+  const child = spawn(words[0] ?? northstate, words.slice(1), {
     stdio: ['ignore', log, log],
     detached: true,
   });

@@ -194,7 +194,8 @@ async function open(url: string): Promise<Socket> {
     const socket = createConnection(path);
     socket.once('connect', () => resolve(socket));
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      const nobody = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
+      // The last one: the daemon ended before it took the connection.
+      const nobody = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'].includes(error.code ?? '');
       reject(
         nobody
           ? new NoConsole(`nobody listens at ${url}`)
