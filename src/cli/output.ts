@@ -26,8 +26,9 @@ async function ruler(rows: readonly (readonly string[])[]): Promise<(text: strin
 /** A value as JSON for people, or as YAML. */
 export async function render(value: unknown, format: 'json' | 'yaml'): Promise<string> {
   if (format === 'json') return `${JSON.stringify(value, null, 2)}\n`;
-  const { stringify } = await import('yaml');
-  return stringify(value);
+  // Bundled, a CommonJS module that is imported late has its default export only.
+  const { default: yaml } = await import('yaml');
+  return yaml.stringify(value);
 }
 
 /** Characters that would command a terminal, made visible: what a container or a document says is only text. */
