@@ -22,12 +22,17 @@ interface Check {
 // One scratch directory for all: what a test forgets does not stay on the machine, and is recognised by this name.
 const scratch = mkdtempSync(join(tmpdir(), 'northstate-test-'));
 
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
+
 function program(name: string, command: string, ...args: readonly string[]): Check {
   return {
     name,
     async run() {
       const env = { ...process.env, TMPDIR: scratch };
       const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
+      process.once('exit', () => child.kill());
       const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
       return { passed: child.exitCode === 0, output: stdout + stderr };
     },
@@ -79,6 +84,5 @@ async function runLane(checks: readonly Check[]): Promise<void> {
 
 await Promise.all(lanes.map(runLane));
 await runLane([nothingLeft]);
-rmSync(scratch, { recursive: true, force: true });
 console.log(failed === 0 ? 'all passed' : `${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
