@@ -3,11 +3,13 @@ import type { AttemptRecord, ObservedAttempt } from '../state/observed.ts';
 
 /** What the launcher keeps with an attempt at most. */
 const LONGEST_RECORD = 4096;
+/** What a stop adds to a record: it must always fit in. */
+const ROOM_FOR_STOP = 64;
 
 /** The record's bytes (JSON). Throws a RangeError when the launcher would not take them. */
 export function encodeRecord(record: AttemptRecord): Uint8Array {
   const bytes = Buffer.from(JSON.stringify(record));
-  if (bytes.length > LONGEST_RECORD) {
+  if (bytes.length > (record.stop === null ? LONGEST_RECORD - ROOM_FOR_STOP : LONGEST_RECORD)) {
     throw new RangeError(
       `a start of version ${record.version} has a record of ${bytes.length} bytes: it uses or depends on too much`,
     );

@@ -251,9 +251,11 @@ const runtime = createRuntime({
   usage: (name) => cgroups.usage(name),
   shutdown: () => shutdown(0),
 });
+// What patches need takes a while to load: it is there by the time that a client has said what it wants.
+const connected = (): void => void documents.warm().catch(die);
 consoles = await Promise.all(
   config.console.map(({ listen, permissions, patches, limits }) =>
-    openConsole({ listen, permissions, patches, limits, runtime, log, now: bootTime }),
+    openConsole({ listen, permissions, patches, limits, runtime, log, now: bootTime, connected }),
   ),
 );
 await launcher.ready(store.get().generation);

@@ -38,6 +38,8 @@ export interface ConsoleOptions {
   readonly limits?: Partial<Limits>;
   /** CLOCK_BOOTTIME in ms, for uptimes. */
   readonly now: () => number;
+  /** Called at each connection, before anything is asked. */
+  readonly connected?: () => void;
 }
 
 /**
@@ -55,6 +57,7 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) => {
     sockets.add(socket);
+    options.connected?.();
     socket.on('close', () => sockets.delete(socket));
     // A client that went away shows as the end of the stream to whoever reads or writes.
     socket.on('error', (error) => log.debug({ err: error }, 'console connection broke'));
