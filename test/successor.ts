@@ -8,7 +8,7 @@ import type { Daemon } from './daemon.ts';
 import { patience } from './patience.ts';
 
 /** What the reconciler logs when it acts on the document and its console answers. */
-const ready = '"msg":"ready"';
+export const ready = '"msg":"ready"';
 const limit = patience(30_000);
 
 // The loop's one inotify instance is opened with the first watch and kept: it is no leak of the test that happens to be it.
