@@ -28,7 +28,6 @@ test('a document on an empty device is installed, mounted, prepared and started,
     'mount app:2.0.0',
     'prepare a sandbox for app:2.0.0',
     'start app:2.0.0',
-    'note that app has run',
   ]);
 });
 
