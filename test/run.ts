@@ -70,13 +70,15 @@ const lanes: Check[][] =
         [tests('unit'), tests('compat'), tests('kernel')],
       ];
 
+let passes = 0;
 let failed = 0;
 async function runLane(checks: readonly Check[]): Promise<void> {
   for (const { name, run } of checks) {
     const started = performance.now();
     const { passed, output } = await run();
     const seconds = ((performance.now() - started) / 1000).toFixed(1).padStart(6);
-    if (!passed) failed += 1;
+    if (passed) passes += 1;
+    else failed += 1;
     if (!passed) console.log(output);
     console.log(`${passed ? styleText('green', 'passed') : styleText('red', 'failed')} ${seconds} s  ${name}`);
   }
@@ -84,5 +86,5 @@ async function runLane(checks: readonly Check[]): Promise<void> {
 
 await Promise.all(lanes.map(runLane));
 await runLane([nothingLeft]);
-console.log(failed === 0 ? 'all passed' : `${failed} failed`);
+console.log(`${passes} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
