@@ -48,14 +48,18 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
     for (const waker of wakers.get(name) ?? []) waker();
   }
 
-  /** Puts what is new into our own log. One at a time for each attempt; what comes meanwhile is told again. */
+  /** Puts what is new into our own log. One at a time for each attempt; what comes meanwhile is told once: look again. */
   async function log(id: number, name: string): Promise<void> {
     const reading = logged.get(id) ?? startReading(id, earlier.get(id) ?? 0);
     logged.set(id, reading);
+    reading.again = true;
     if (reading.busy) return;
     reading.busy = true;
     try {
-      for await (const lines of read(reading)) containerLog(name, lines);
+      while (reading.again) {
+        reading.again = false;
+        for await (const lines of read(reading)) containerLog(name, lines);
+      }
     } finally {
       reading.busy = false;
     }
@@ -134,11 +138,13 @@ interface Reading {
   readonly reader: ReturnType<typeof createLineReader>;
   offset: number;
   busy: boolean;
+  /** There is more than the present read may give. */
+  again: boolean;
   over: boolean;
 }
 
 function startReading(id: number, offset: number): Reading {
-  return { id, reader: createLineReader(), offset, busy: false, over: false };
+  return { id, reader: createLineReader(), offset, busy: false, again: false, over: false };
 }
 
 function recent(lines: readonly LogLine[], since: number | null): readonly LogLine[] {
