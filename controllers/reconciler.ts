@@ -229,7 +229,8 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       unsubscribe = store.subscribe(changed);
       changed(null, store.get());
       loop.enqueue(model.names());
-      touch([]);
+      // The first one at once: whoever asks is told what was found, not nothing.
+      flushIn(0);
     },
     due: () => {
       loop.due();

@@ -34,7 +34,7 @@ function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallC
     phase,
     mounted: isMounted(view, target),
     pid,
-    since: kept ? before.since : wallClock(beganAt(facts)),
+    since: since(facts, kept ? before.since : null, wallClock),
     restarts: (running ?? done)?.record.restarts ?? 0,
     nextRestart: verdict === null ? null : close(before?.nextRestart ?? null, wallClock(verdict.at)),
     lastExit: done?.exit ?? (running ?? done)?.record.lastExit ?? view.ran?.exit ?? null,
@@ -42,10 +42,11 @@ function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallC
   });
 }
 
-function beganAt({ view, phase, running, done }: Facts): number {
-  if (phase === 'Running' && running !== null && running.startedAt > 0) return running.startedAt;
+/** `kept`: what the status said, where phase and process are the same. A short phase between may not have been shown. */
+function since({ view, phase, running, done }: Facts, kept: string | null, wallClock: WallClock): string {
   const ended = phase === 'Exited' || phase === 'Backoff' ? (done?.exitedAt ?? 0) : 0;
-  return ended > 0 ? ended : view.now;
+  const began = phase === 'Running' ? (running?.startedAt ?? 0) : ended;
+  return began > 0 ? close(kept, wallClock(began)) : (kept ?? wallClock(view.now));
 }
 
 /** Two readings of the wall clock differ a little: the same time keeps its first text. */

@@ -160,7 +160,7 @@ test('five deaths on one generation put the one before it into force, until ther
       const nth = await timesReady(daemon);
       await killReconciler(daemon);
       const { document } = await successor(daemon, nth + 1);
-      assert.equal(document.status, deaths < 5 ? 'ok' : 'invalid', `after ${deaths} deaths`);
+      assert.equal(document.status, deaths < 5 ? 'ok' : 'invalid', `after ${deaths} deaths\n${daemon.log()}`);
     }
     await untilLogged(daemon, 'generation given up: the reconciler died on it again and again');
     const back = await runningAs(daemon, 'app', '1.0.0');
