@@ -1,6 +1,6 @@
 // Notices what happens to the names in one directory (inotify(7) by way of fs.watch), also when the directory itself goes and comes back.
-import { existsSync, statSync, watch, type FSWatcher } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { statSync, watch, type FSWatcher } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 
 export interface DirectoryEvents {
   /** The directory is there and watched; everything in it is to be looked at. */
@@ -44,11 +44,22 @@ export function watchDirectory(path: string, events: DirectoryEvents): { close()
 
   /** The nearest directory above that exists shows when the missing one, or the next one towards it, appears. */
   function awaitDirectory(): void {
-    let above = dirname(path);
-    while (!existsSync(above)) above = dirname(above);
-    watcher = watch(above, attach).on('error', attach);
-    // It may have appeared before the watch did.
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) attach();
+    for (;;) {
+      const above = nearestAbove(path);
+      try {
+        watcher = watch(above, attach).on('error', attach);
+      } catch (error) {
+        if (isMissing(error)) continue; // it has gone since; there is one above it
+        throw error;
+      }
+      // The next one may have appeared before the watch did, and have got all its content by now.
+      if (nearestAbove(join(path, 'any')) === above) return;
+      watcher.close();
+      if (isDirectory(path)) {
+        attach();
+        return;
+      }
+    }
   }
 
   attach();
@@ -58,6 +69,16 @@ export function watchDirectory(path: string, events: DirectoryEvents): { close()
       watcher?.close();
     },
   };
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+function nearestAbove(path: string): string {
+  let above = dirname(path);
+  while (!isDirectory(above)) above = dirname(above);
+  return above;
 }
 
 function isStill(path: string, inode: number): boolean {

@@ -128,10 +128,10 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
         for (const name of await removePartials(directory)) log.info({ name }, 'partial copy removed');
       state = 'scanned';
       const names = (await readdir(directory)).filter((name) => !name.startsWith(partialPrefix));
-      const paths = new Set([...names.map((name) => join(directory, name)), ...files.keys()]);
-      const changes = await inParallel([...paths], refresh);
       const healed = error !== null;
       error = null;
+      const paths = new Set([...names.map((name) => join(directory, name)), ...files.keys()]);
+      const changes = await inParallel([...paths], refresh);
       return changes.some((change) => change !== null) || healed ? changes.flatMap((change) => change ?? []) : null;
     } catch (reason) {
       state = 'scanned';
