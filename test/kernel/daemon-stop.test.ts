@@ -108,7 +108,10 @@ test('the death of the launcher takes containers, reconciler and mounts along; t
     packages,
     document: (directory) => documentOf(directory, ...entries, dropped),
   });
-  for (const name of names) await running(first, name);
+  for (const name of names) {
+    await running(first, name);
+    await untilLogged(first, `"container":"${name}","stream"`);
+  }
   const processes = [...inits(first), first.reconciler() ?? 0];
   assert.equal(processes.length, names.length + 1);
 
