@@ -136,10 +136,10 @@ async function comeBack(daemon: Daemon): Promise<number> {
   const old = daemon.reconciler();
   if (old === null) throw new Error('there is no reconciler');
   process.kill(old, 'SIGKILL');
-  let pid: number | null = null;
-  const isBack = (): boolean => (pid = daemon.reconciler()) !== null && pid !== old;
+  let pid = old;
+  const isBack = (): boolean => (pid = daemon.reconciler() ?? old) !== old;
   await daemon.until('ready again', ({ converged }) => isBack() && converged, 30_000);
-  const started = startOf(pid ?? old);
+  const started = startOf(pid);
   const lines = readFileSync(`${daemon.directory}/log`, 'utf8').trim().split('\n').map(parse);
   const ready = lines.findLast(({ msg }) => msg === 'ready');
   return Date.parse(ready?.time ?? '') - started;
