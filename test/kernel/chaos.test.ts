@@ -40,6 +40,8 @@ async function runLane(laneSeed: number, packages: readonly string[]): Promise<s
       if (round % roundsPerLauncher === 0) {
         await untilLogged(daemon, ready, reconcilers++);
         await end(daemon, random);
+        // The first one is disposed of at the end, with the directories of all.
+        if (daemon !== first) daemon.release();
         daemon = daemons.use(await startDaemon({ packages: [], directory: first.directory }));
         await settled(daemon, entries, `round-${round - 1}`);
       }
