@@ -138,10 +138,8 @@ function hasInit({ init, run }: ContainerEntry, found: ObservedPackage | null): 
 
 /** Whose sandbox is to be there now: that of a start that is due, or one that `prepare: true` keeps ready. */
 function nextTarget(view: View, target: Target | null, verdict: Verdict | null): Target | null {
-  if (target !== null) {
-    const between = verdict?.kind === 'backoff' || verdict?.kind === 'exited';
-    return isDue(view, verdict) || (between && target.entry.prepare) ? target : null;
-  }
+  if (target !== null)
+    return isDue(view, verdict) || (verdict?.kind === 'backoff' && target.entry.prepare) ? target : null;
   if (view.stopping) return null;
   return (
     view.targets.find(

@@ -196,13 +196,6 @@ test('prepare: true keeps a sandbox ready for a mounted entry, and starts nothin
   assert.deepEqual(planned({ ...of, attempts: [ready(of, 7)] }), []);
 });
 
-test('prepare: true keeps a sandbox ready between runs', () => {
-  const restart = { policy: 'never', backoff: 500, maxBackoff: 300_000, resetAfter: 600_000, limit: 0 } as const;
-  const of = running({ ran: { run: null, exit: { code: 0 } } }, wants('1.0.0', { prepare: true, restart }));
-  assert.deepEqual(planned({ ...of, attempts: [ended(5, { code: 0 })] }), ['prepare 1.0.0']);
-  assert.deepEqual(planned({ ...of, attempts: [ended(5, { code: 0 }), ready(of, 7)] }), []);
-});
-
 test('a resource is never prepared', () => {
   const resource = packageOf('1.0.0', { manifest: { name: 'app', version: '1.0.0', uid: 1, gid: 1 } });
   const goal = target('running', '1.0.0', resource);
