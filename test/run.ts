@@ -42,7 +42,7 @@ function program(name: string, command: string, ...args: readonly string[]): Che
 function tests(folder: string): Check {
   const files = globSync(`test/${folder}/**/*.test.ts`);
   if (files.length === 0) throw new Error(`there are no tests in test/${folder}`);
-  const options = ['--test', '--test-concurrency=1', '--test-timeout=300000', '--test-reporter=dot'];
+  const options = ['--test', '--test-concurrency=1', '--test-timeout=600000', '--test-reporter=dot'];
   return program(folder, process.execPath, ...options, ...files);
 }
 
