@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { SyscallError } from '../native/libc.ts';
 import type { Op } from '../native/ops.ts';
 import { openWithin } from '../native/trees.ts';
+import { deviceLinks, deviceNodes } from '../state/names.ts';
 
 const S_IFDIR = 0o040000;
 const S_IFCHR = 0o020000;
@@ -10,22 +11,6 @@ const MOUNT_ATTR_NOSUID = 2;
 const MOUNT_ATTR_NOEXEC = 8;
 /** major 1, minor 3 (makedev(3)). */
 const nullDevice = 0x103;
-
-/** Name, major, minor: what a program may count on (Linux allocated devices). */
-const nodes = [
-  ['full', 1, 7],
-  ['null', 1, 3],
-  ['random', 1, 8],
-  ['tty', 5, 0],
-  ['urandom', 1, 9],
-  ['zero', 1, 5],
-] as const;
-const links = [
-  ['fd', '/proc/self/fd'],
-  ['stdin', '/proc/self/fd/0'],
-  ['stdout', '/proc/self/fd/1'],
-  ['stderr', '/proc/self/fd/2'],
-] as const;
 
 /** The operations that make `target` a /dev; none when the image that is mounted on `image` has nodes there. */
 export function deviceOps(image: string, target: string, withLinks: boolean): Op[] {
@@ -54,12 +39,16 @@ function deviceFileSystem(target: string, withLinks: boolean): Op[] {
   const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
   return [
     { op: 'filesystem', type: 'tmpfs', target, attributes, options: ['mode=0755', 'size=64k'] },
-    ...nodes.map(([name, major, minor]): Op => {
+    ...deviceNodes.map(([name, major, minor]): Op => {
       return { op: 'node', path: `${target}/${name}`, mode: S_IFCHR | 0o666, major, minor };
     }),
     { op: 'node', path: `${target}/pts`, mode: S_IFDIR | 0o755, major: 0, minor: 0 },
     { op: 'filesystem', type: 'devpts', target: `${target}/pts`, attributes, options: ['ptmxmode=0666', 'mode=0620'] },
     { op: 'symlink', target: 'pts/ptmx', path: `${target}/ptmx` },
-    ...(withLinks ? links : []).map(([name, to]): Op => ({ op: 'symlink', target: to, path: `${target}/${name}` })),
+    ...(withLinks ? deviceLinks : []).map(([name, to]): Op => ({
+      op: 'symlink',
+      target: to,
+      path: `${target}/${name}`,
+    })),
   ];
 }

@@ -83,3 +83,20 @@ export const capabilityNames = [
 export type Permission = (typeof permissions)[number];
 export type MountOption = (typeof mountOptions)[number];
 export type Capability = (typeof capabilityNames)[number];
+
+/** What a `dev` mount has: name, major, minor (Linux allocated devices). */
+export const deviceNodes = [
+  ['full', 1, 7],
+  ['null', 1, 3],
+  ['random', 1, 8],
+  ['tty', 5, 0],
+  ['urandom', 1, 9],
+  ['zero', 1, 5],
+] as const;
+/** And, where /proc is mounted as well, its links. */
+export const deviceLinks = [
+  ['fd', '/proc/self/fd'],
+  ['stdin', '/proc/self/fd/0'],
+  ['stdout', '/proc/self/fd/1'],
+  ['stderr', '/proc/self/fd/2'],
+] as const;

@@ -1,6 +1,7 @@
 // What a manifest's mounts need in the image: directories to mount on and, for `dev`, the nodes themselves.
 import { posix } from 'node:path';
 import type { Manifest, Mount } from '../../state/manifest.ts';
+import { deviceLinks, deviceNodes } from '../../state/names.ts';
 
 /** Something that the image must have, unless the root directory has it already. */
 export type MountPoint = { readonly path: string } & (
@@ -8,21 +9,6 @@ export type MountPoint = { readonly path: string } & (
   | { readonly type: 'device'; readonly mode: number; readonly major: number; readonly minor: number }
   | { readonly type: 'link'; readonly to: string }
 );
-
-const devices = [
-  ['full', 1, 7],
-  ['null', 1, 3],
-  ['random', 1, 8],
-  ['tty', 5, 0],
-  ['urandom', 1, 9],
-  ['zero', 1, 5],
-] as const;
-const links = [
-  ['fd', '/proc/self/fd'],
-  ['stdin', '/proc/self/fd/0'],
-  ['stdout', '/proc/self/fd/1'],
-  ['stderr', '/proc/self/fd/2'],
-] as const;
 
 /** Mount points and device nodes of a manifest, every directory before what is in it. */
 export function mountPoints({ mounts = new Map<string, Mount>() }: Manifest): MountPoint[] {
@@ -59,11 +45,11 @@ function parentsOf(path: string): string[] {
 }
 
 function addNodes(points: Map<string, MountPoint>, dev: string, withLinks: boolean): void {
-  for (const [name, major, minor] of devices) {
+  for (const [name, major, minor] of deviceNodes) {
     const path = posix.join(dev, name);
     add(points, { path, type: 'device', mode: 0o666, major, minor });
   }
-  for (const [name, to] of withLinks ? links : []) add(points, { path: posix.join(dev, name), type: 'link', to });
+  for (const [name, to] of withLinks ? deviceLinks : []) add(points, { path: posix.join(dev, name), type: 'link', to });
 }
 
 function add(points: Map<string, MountPoint>, point: MountPoint): void {
