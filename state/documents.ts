@@ -13,6 +13,9 @@ import type { Exchange } from './write.ts';
 
 export { DocumentConflict, DocumentRefused } from './apply.ts';
 
+/** ms from a patch to the beginning of its write: what the patch starts goes first, and patches that come together are one write. */
+const WRITE_AFTER = 5;
+
 export interface DocumentsOptions {
   /** Path of the document; it need not exist. */
   readonly desired: string;
@@ -91,6 +94,16 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       log.error({ err: error, path }, 'the document cannot be brought together with its file');
     });
   };
+  let writing: NodeJS.Timeout | null = null;
+  const writeNow = (): void => {
+    if (writing === null) return;
+    clearTimeout(writing);
+    writing = null;
+    settle(false);
+  };
+  const writeSoon = (): void => {
+    writing ??= setTimeout(writeNow, WRITE_AFTER);
+  };
   const watch = await watchFile(
     path,
     () => settle(true),
@@ -119,7 +132,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
         { operations, origin, generation: mark.generation, changes, fields, built: inForce.document, done },
       ];
       show(core, inForce, mark.generation, document);
-      settle(false);
+      writeSoon();
       if (inForce.overlay !== overlay) void enqueue(() => saveBoot(core));
       return { generation: mark.generation, durable: done.promise };
     },
@@ -159,6 +172,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     },
     async close() {
       await watch.close();
+      writeNow();
       await last;
       await core.parser.close();
     },

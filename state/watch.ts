@@ -1,7 +1,7 @@
 // Noticing that a document may have changed, in whatever way it was replaced.
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { watch as chokidar, type FSWatcher } from 'chokidar';
+import { FSWatcher } from 'chokidar';
 import { wayTo } from './file.ts';
 
 /** ms without an event after which a file that is written in place is taken to be at rest. */
@@ -54,8 +54,8 @@ export async function watchFile(
 
   // One watcher for each directory: what chokidar makes of directories within watched ones does not concern us.
   const watchDirectory = async (directory: string, identity: string): Promise<void> => {
-    const ignored = (inside: string): boolean => inside !== directory;
-    const watcher = chokidar(directory, { depth: 0, ignoreInitial: true, followSymlinks: false, ignored });
+    const watcher = new NameWatcher({ depth: 0, ignoreInitial: true, followSymlinks: false });
+    watcher.add(directory);
     watched.set(directory, { identity, watcher });
     watcher.on('error', failed);
     watcher.on('raw', (_event, name) => {
@@ -73,6 +73,16 @@ export async function watchFile(
       await Promise.all([...watched.values()].map(({ watcher }) => watcher.close()));
     },
   };
+}
+
+/**
+ * Tells of names only. chokidar would list the whole directory, with an lstat(2) of everything in it, again after each event:
+ * of a document's directory, and of all those above it, that costs more than what is then done about the event.
+ */
+class NameWatcher extends FSWatcher {
+  override _readdirp(): undefined {
+    return undefined;
+  }
 }
 
 interface Way {

@@ -75,7 +75,7 @@ const consoleOptions = { permissions: 'full', patches: 'document', log: silentLo
 function terminal(context: TestContext, url: string, command: string) {
   const args = ['-qefc', `stty columns 200 rows 50; exec ${entry} ${command}`, '/dev/null'];
   // Nothing else of the environment: CI, FORCE_COLOR and their like say how to draw.
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME, NORTHSTATE_CONSOLE: url, TERM: 'xterm' };
+  const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], NORTHSTATE_CONSOLE: url, TERM: 'xterm' };
   const child = spawn('script', args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
   context.after(() => void child.kill('SIGKILL'));
   let text = '';
