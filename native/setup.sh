@@ -64,7 +64,7 @@ build() {
 }
 
 debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev'
-[ "${1-}" != --test ] || debian="$debian bubblewrap busybox-static crun strace python3"
+[ "${1-}" != --test ] || debian="$debian bubblewrap busybox-static crun cryptsetup-bin openssl python3 strace unzip"
 [ "${1-}" != --vm ] || debian="$debian busybox-static cpio kmod qemu-system-x86"
 # shellcheck disable=SC2086 # a list of words
 install_debian $debian
@@ -80,10 +80,10 @@ bin=node_modules/.bin
 ln -sfn ../../src/cli/northstate $bin/northstate
 
 # Bundled, programs start several times faster than from their sources. What is needed now and then stays in files of its
-# own; state/parser.ts looks for the thread that reads big documents beside the reconciler.
+# own; state/parser.ts and src/npk/hasher.ts look for their threads beside the reconciler.
 bundle() {
 	rm -rf .build/bundle
-	$bin/esbuild src/daemon.ts src/cli/main.ts state/parser-worker.ts --bundle --splitting --platform=node --target=node24 \
+	$bin/esbuild src/daemon.ts src/cli/main.ts state/parser-worker.ts src/npk/digest-worker.ts --bundle --splitting --platform=node --target=node24 \
 		--format=esm --external:koffi --minify-whitespace --minify-syntax --log-level=warning \
 		--banner:js='import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);' \
 		--entry-names='[name]' --out-extension:.js=.mjs --outdir=.build/bundle

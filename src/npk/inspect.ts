@@ -44,7 +44,7 @@ export async function inspect(path: string): Promise<Inspection> {
 }
 
 async function inspection(path: string, bytes: Bytes): Promise<Inspection> {
-  const { archive, format, manifest, image, signature } = await readContent(bytes);
+  const { archive, format, manifest, image, signature } = await readContent(bytes, null);
   const parsed = signature === null ? null : await orUnreadable(parseSignature(signature));
   const { used } = await readSuperblock(bytes, image.offset, image.size);
   const offset = parsed !== null && 'verity' in parsed ? parsed.verity.offset : 4096 * Math.ceil(used / 4096);

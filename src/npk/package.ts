@@ -7,7 +7,11 @@ import { fileBytes, type Bytes } from './bytes.ts';
 import { PackageError } from './error.ts';
 import { formatOf } from './format.ts';
 import { readSuperblock, type Image } from './image.ts';
+import type { PublicKey } from './keys.ts';
 import { LONGEST_MANIFEST, readManifest } from './manifest.ts';
+import { compareHash, verifySignature, type Signature } from './signature.ts';
+import { signedTree, type HashTree } from './verity.ts';
+import { checkTop } from './verify-image.ts';
 import { locate, readArchive, readEntry, type Archive, type Entry } from './zip.ts';
 
 export interface Package {
@@ -21,7 +25,23 @@ export interface Package {
   readonly deprecations: readonly string[];
   readonly image: Image;
   readonly signed: boolean;
+  /** What was checked against a key; null when none was asked for. */
+  readonly verified: Verified | null;
   readonly identity: FileIdentity;
+}
+
+/** What a key vouches for, beside comment and manifest. */
+export interface Verified {
+  readonly key: PublicKey;
+  /** Its root hash is signed; the blocks below were not read. Attach no more of the image than its data blocks. */
+  readonly tree: HashTree;
+  /** SHA-256 of all of fs.img, hex, which only the older dialect signs. */
+  readonly imageHash: string | null;
+}
+
+export interface ReadOptions {
+  /** The keys one of which must have signed the package. Null or left out: nothing is checked, signed or not. */
+  readonly keys?: readonly PublicKey[] | null | undefined;
 }
 
 /** The parts of a package that lie in its archive, checked against each other. */
@@ -31,6 +51,7 @@ export interface Content {
   readonly manifest: { readonly bytes: Buffer; readonly read: Manifest; readonly deprecations: readonly string[] };
   readonly image: Image;
   readonly signature: Buffer | null;
+  readonly verified: Verified | null;
 }
 
 /** fs.img starts at a multiple of this, so that a loop device can show it. */
@@ -44,23 +65,39 @@ const HEAD = 8192;
 const SMALL = 32 * 1024;
 
 /** Reads a package and closes the file. Throws a PackageError that names the file. */
-export async function readPackage(path: string): Promise<Package> {
-  const { package: content, handle } = await openPackage(path);
+export async function readPackage(path: string, options: ReadOptions = {}): Promise<Package> {
+  const { package: content, handle } = await openPackage(path, options);
   await handle.close();
   return content;
 }
 
 /** Reads a package; the handle it was read through is the caller's to close. Throws a PackageError that names the file. */
-export async function openPackage(path: string): Promise<{ package: Package; handle: FileHandle }> {
-  const { handle, bytes, identity } = await openFile(path);
+export async function openPackage(
+  path: string,
+  options: ReadOptions = {},
+): Promise<{ package: Package; handle: FileHandle }> {
+  const { handle } = await openFile(path);
   try {
-    const { format, manifest, image, signature } = await readContent(bytes);
+    return { package: await packageIn(handle, path, options), handle };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
+ * Reads the package in an open file, which stays open: a few KiB at positions of its own, whatever the package's size.
+ * Whatever is checked is checked in this very file. `path` is what messages call it. Throws a PackageError.
+ */
+export async function packageIn(handle: FileHandle, path: string, { keys = null }: ReadOptions = {}): Promise<Package> {
+  try {
+    const { bytes, identity } = await contentOf(handle);
+    const { format, manifest, image, signature, verified } = await readContent(bytes, keys);
     const { read, deprecations } = manifest;
     const { name, version } = read;
     const signed = signature !== null;
-    return { package: { path, name, version, format, manifest: read, deprecations, image, signed, identity }, handle };
+    return { path, name, version, format, manifest: read, deprecations, image, signed, verified, identity };
   } catch (error) {
-    await handle.close();
     throw named(path, error);
   }
 }
@@ -77,14 +114,18 @@ export async function openFile(path: string): Promise<OpenFile> {
     throw named(path, error);
   });
   try {
-    const stat = await handle.stat();
-    if (!stat.isFile()) throw new PackageError('file', 'it is no regular file');
-    const { dev, ino, size, mtimeMs, ctimeMs } = stat;
-    return { handle, bytes: fileBytes(handle, size), identity: { dev, ino, size, mtimeMs, ctimeMs } };
+    return { handle, ...(await contentOf(handle)) };
   } catch (error) {
     await handle.close();
     throw named(path, error);
   }
+}
+
+async function contentOf(handle: FileHandle): Promise<Omit<OpenFile, 'handle'>> {
+  const stat = await handle.stat();
+  if (!stat.isFile()) throw new PackageError('file', 'it is no regular file');
+  const { dev, ino, size, mtimeMs, ctimeMs } = stat;
+  return { bytes: fileBytes(handle, size), identity: { dev, ino, size, mtimeMs, ctimeMs } };
 }
 
 /** The error with the file's name in front. */
@@ -95,20 +136,65 @@ export function named(path: string, error: unknown): PackageError {
   });
 }
 
-/** Reads everything but the image's blocks. Throws a PackageError. */
-export async function readContent(bytes: Bytes): Promise<Content> {
+/** Reads everything but the image's blocks; with keys, everything that it gives is signed by one. Throws a PackageError. */
+export async function readContent(bytes: Bytes, keys: readonly PublicKey[] | null): Promise<Content> {
   if (bytes.size <= SMALL) await bytes.fetch(0, SMALL);
   const archive = await readArchive(bytes);
   await bytes.fetch(0, HEAD);
   const format = await formatOf(archive.comment);
   const signature = await readSignature(bytes, archive, format);
+  const signed = keys === null ? null : await judge(archive, format, signature, keys);
   const manifestBytes = await readEntry(bytes, archive, required(archive, 'manifest.yaml'), {
     most: LONGEST_MANIFEST,
     fault: 'manifest',
   });
+  if (signed !== null) compareHash('manifest.yaml', manifestBytes, signed.signature.hashes.manifest);
   const { manifest, deprecations } = await readManifest(manifestBytes, { old: format === 'old' });
-  const image = await readImage(bytes, archive);
-  return { archive, format, manifest: { bytes: manifestBytes, read: manifest, deprecations }, image, signature };
+  const { image, used } = await readImage(bytes, archive);
+  const verified = signed === null ? null : await readTree(bytes, image, used, signed);
+  return {
+    archive,
+    format,
+    manifest: { bytes: manifestBytes, read: manifest, deprecations },
+    image,
+    signature,
+    verified,
+  };
+}
+
+interface Signed {
+  readonly key: PublicKey;
+  readonly signature: Signature;
+}
+
+/** Checks signature and comment. */
+async function judge(
+  archive: Archive,
+  format: string,
+  bytes: Buffer | null,
+  keys: readonly PublicKey[],
+): Promise<Signed> {
+  if (bytes === null) throw new PackageError('signature', 'it is not signed, and a key is asked for');
+  const signed = await verifySignature(bytes, keys);
+  const { comment } = signed.signature.hashes;
+  // Without it the package could be given another version of the format; only the older one had none.
+  if (comment === null && format !== 'old')
+    throw new PackageError('signature', 'the signature does not cover the archive comment');
+  if (comment !== null) compareHash('the archive comment', archive.comment, comment);
+  return signed;
+}
+
+/** The tree over the image. A file system that the tree does not cover whole is refused. */
+async function readTree(bytes: Bytes, image: Image, used: number, { key, signature }: Signed): Promise<Verified> {
+  const tree = await signedTree(bytes, image, signature.verity);
+  if (used > tree.superblockOffset) {
+    throw new PackageError(
+      'verity',
+      `the file system has ${used} bytes, of which only ${tree.superblockOffset} are signed`,
+    );
+  }
+  await checkTop(bytes, image, tree);
+  return { key, tree, imageHash: signature.hashes.image };
 }
 
 async function readSignature(bytes: Bytes, archive: Archive, format: string): Promise<Buffer | null> {
@@ -122,7 +208,7 @@ async function readSignature(bytes: Bytes, archive: Archive, format: string): Pr
   return signature;
 }
 
-async function readImage(bytes: Bytes, archive: Archive): Promise<Image> {
+async function readImage(bytes: Bytes, archive: Archive): Promise<{ image: Image; used: number }> {
   const { offset, size } = await locate(bytes, archive, required(archive, 'fs.img'));
   if (size === 0) throw new PackageError('entry', 'fs.img is empty');
   if (offset % IMAGE_ALIGNMENT !== 0) {
@@ -131,8 +217,8 @@ async function readImage(bytes: Bytes, archive: Archive): Promise<Image> {
       `fs.img starts at ${offset}, which is no multiple of ${IMAGE_ALIGNMENT}: no loop device can show it`,
     );
   }
-  const { type, compression } = await readSuperblock(bytes, offset, size);
-  return { offset, size, type, compression };
+  const { type, compression, used } = await readSuperblock(bytes, offset, size);
+  return { image: { offset, size, type, compression }, used };
 }
 
 function required(archive: Archive, name: string): Entry {

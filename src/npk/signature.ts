@@ -1,6 +1,7 @@
-// signature.yaml: two YAML documents, the first of which is signed byte for byte. Parsed, not judged: whether the
-// signature holds is for those who have a key.
+// signature.yaml: two YAML documents, the first of which is signed byte for byte; the second holds the signature.
+import { createHash, verify } from 'node:crypto';
 import { PackageError } from './error.ts';
+import { hasSmallOrder, type PublicKey } from './keys.ts';
 import type { Node } from './nodes.ts';
 import { readTree } from './tree.ts';
 
@@ -16,15 +17,15 @@ export interface Signature {
 
 const SEPARATOR = Buffer.from('---\n');
 
-/** Reads signature.yaml. Throws a PackageError when it is malformed. */
+/** Reads signature.yaml without judging it. Throws a PackageError when it is malformed. */
 export async function parseSignature(bytes: Buffer): Promise<Signature> {
-  const end = bytes.indexOf(Buffer.concat([Buffer.from('\n'), SEPARATOR])) + 1;
-  if (end === 0) throw malformed('it has no second document');
-  const signed = bytes.subarray(0, end);
+  const { signed, rest } = split(bytes);
   const first = await document(signed);
-  const second = await document(bytes.subarray(end + SEPARATOR.length));
+  const second = await document(rest);
   const offset = Number(required(first, 'fs.img', 'verity-offset'));
-  if (!Number.isSafeInteger(offset) || offset < 0) throw malformed('fs.img.verity-offset is no offset');
+  if (!Number.isSafeInteger(offset) || offset < 0) {
+    throw new PackageError('verity', 'signature.yaml: fs.img.verity-offset is no offset in a file');
+  }
   return {
     hashes: {
       comment: field(first, 'meta', 'hash'),
@@ -35,6 +36,39 @@ export async function parseSignature(bytes: Buffer): Promise<Signature> {
     key: field(second, 'key'),
     signature: required(second, 'signature'),
   };
+}
+
+/**
+ * The key, of those given, that made the signature over the first document of `bytes`: strict ed25519 (RFC 8032, s reduced,
+ * no point of small order). Only then is what the document says read. Throws a PackageError when none of the keys did.
+ */
+export async function verifySignature(
+  bytes: Buffer,
+  keys: readonly PublicKey[],
+): Promise<{ readonly signature: Signature; readonly key: PublicKey }> {
+  const { signed, rest } = split(bytes);
+  const text = required(await document(rest), 'signature');
+  if (!/^[A-Za-z0-9+/]{86}==$/.test(text)) throw malformed('signature is not the base64 of 64 bytes');
+  const made = Buffer.from(text, 'base64');
+  if (hasSmallOrder(made.subarray(0, 32))) throw malformed('the signature begins with a point of small order');
+  const key = keys.find((each) => verify(null, signed, each.key, made));
+  if (key === undefined) {
+    const tried = keys.map(({ id }) => id.slice(0, 16)).join(', ');
+    throw new PackageError('signature', `the signature was not made with the key that is asked for (${tried})`);
+  }
+  return { signature: await parseSignature(bytes), key };
+}
+
+/** Compares a part of the package with its hash in the signature. Throws a PackageError when it is another. */
+export function compareHash(part: string, bytes: Buffer, wanted: string): void {
+  const found = createHash('sha256').update(bytes).digest('hex');
+  if (found !== wanted) throw new PackageError('hash', `${part} is not the one that was signed`);
+}
+
+function split(bytes: Buffer): { readonly signed: Buffer; readonly rest: Buffer } {
+  const end = bytes.indexOf(Buffer.concat([Buffer.from('\n'), SEPARATOR])) + 1;
+  if (end === 0) throw malformed('it has no second document');
+  return { signed: bytes.subarray(0, end), rest: bytes.subarray(end + SEPARATOR.length) };
 }
 
 async function document(bytes: Buffer): Promise<Node> {

@@ -188,7 +188,7 @@ test('inspect shows what is wrong with a signature or a verity superblock', asyn
     await withImage(Buffer.concat([squashfs(), superblock]), undefined, 'meta:\n  hash: x\n'),
   );
   assert.deepEqual(found.signature, { error: 'signature.yaml is malformed: it has no second document' });
-  assert.deepEqual(found.verity, { error: 'the verity superblock has a salt of 65535 bytes' });
+  assert.deepEqual(found.verity, { error: 'dm-verity: the superblock has a salt of 65535 bytes' });
 });
 
 test('a package cannot command a terminal', async () => {

@@ -1,0 +1,115 @@
+// Keys that packages are signed with: ed25519, in files as Northstar writes them (32 raw bytes) or PEM.
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { open } from 'node:fs/promises';
+
+/** A key that signatures are judged by. */
+export interface PublicKey {
+  /** SHA-256 of its 32 bytes, hex: what tells keys apart in messages. */
+  readonly id: string;
+  readonly key: KeyObject;
+}
+
+const RAW = 32;
+const LARGEST_FILE = 64 * 1024;
+// The DER that stands before the 32 bytes of an ed25519 key (RFC 8410, sections 4 and 7).
+const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+/** Points of order 1, 2, 4 and 8, sign bit left out, and other spellings of them: under such a key anybody can sign. */
+const SMALL_ORDER = new Set([
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+]);
+
+/**
+ * The public keys in a file: one of 32 raw bytes, or one or several as PEM (`BEGIN PUBLIC KEY`, RFC 8410), all of which
+ * are accepted: old and new one while keys are changed. Rejects with the file's name when it cannot be read, holds
+ * anything else than public ed25519 keys, or a weak one.
+ */
+export async function readKeys(path: string): Promise<PublicKey[]> {
+  const bytes = await readSmall(path);
+  if (bytes.length === RAW) return [publicKey(path, bytes)];
+  const blocks = pemBlocks(bytes);
+  if (blocks.length === 0) throw notKey(path, `expected ${RAW} raw bytes or PEM, found ${bytes.length} bytes`);
+  return blocks.map(({ label, text }) => {
+    if (label !== 'PUBLIC KEY') throw notKey(path, `it holds a ${label.toLowerCase()}, expected public keys only`);
+    return publicKey(
+      path,
+      rawPublic(
+        parsed(path, () => createPublicKey(text)),
+        path,
+      ),
+    );
+  });
+}
+
+/** The secret key in a file: a seed of 32 raw bytes, or PEM (`BEGIN PRIVATE KEY`). Rejects with the file's name. */
+export async function readSecretKey(path: string): Promise<KeyObject> {
+  const bytes = await readSmall(path);
+  if (bytes.length === RAW) return secretKey(bytes);
+  const [block, ...more] = pemBlocks(bytes);
+  if (block?.label !== 'PRIVATE KEY' || more.length > 0) {
+    throw notKey(path, `expected ${RAW} raw bytes or one PEM block "PRIVATE KEY" without a passphrase`);
+  }
+  const key = parsed(path, () => createPrivateKey(block.text));
+  if (key.asymmetricKeyType !== 'ed25519') throw notKey(path, `it is of type ${key.asymmetricKeyType}, not ed25519`);
+  return key;
+}
+
+/** The secret key that a seed of 32 bytes stands for (RFC 8032, section 5.1.5). */
+export function secretKey(seed: Buffer): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: 'der', type: 'pkcs8' });
+}
+
+/** The 32 bytes of the public half of an ed25519 key, public or secret. */
+export function rawPublicKey(key: KeyObject): Buffer {
+  const half = key.type === 'private' ? createPublicKey(key) : key;
+  return half.export({ format: 'der', type: 'spki' }).subarray(SPKI.length);
+}
+
+/** Whether 32 bytes encode a point of small order (RFC 8032 leaves it to the verifier to refuse them; we do). */
+export function hasSmallOrder(point: Buffer): boolean {
+  const withoutSign = Buffer.from(point);
+  withoutSign[31] = (withoutSign[31] ?? 0) & 0x7f;
+  return SMALL_ORDER.has(withoutSign.toString('hex'));
+}
+
+function publicKey(path: string, raw: Buffer): PublicKey {
+  if (hasSmallOrder(raw)) throw notKey(path, 'its key is a point of small order, under which anybody could sign');
+  const key = parsed(path, () => createPublicKey({ key: Buffer.concat([SPKI, raw]), format: 'der', type: 'spki' }));
+  return { id: createHash('sha256').update(raw).digest('hex'), key };
+}
+
+function rawPublic(key: KeyObject, path: string): Buffer {
+  if (key.asymmetricKeyType !== 'ed25519') throw notKey(path, `it is of type ${key.asymmetricKeyType}, not ed25519`);
+  return rawPublicKey(key);
+}
+
+/** PEM blocks in a file that may have text around them (RFC 7468). */
+function pemBlocks(bytes: Buffer): { readonly label: string; readonly text: string }[] {
+  const pattern = /^-----BEGIN ([A-Z0-9 ]+)-----\r?\n[A-Za-z0-9+/=\r\n]+-----END \1-----\s*$/gm;
+  return [...bytes.toString('latin1').matchAll(pattern)].map(([text, label = '']) => ({ label, text }));
+}
+
+async function readSmall(path: string): Promise<Buffer> {
+  await using handle = await open(path, 'r');
+  const { size } = await handle.stat();
+  if (size > LARGEST_FILE) throw notKey(path, `it has ${size} bytes`);
+  return await handle.readFile();
+}
+
+function parsed(path: string, parse: () => KeyObject): KeyObject {
+  try {
+    return parse();
+  } catch (error) {
+    throw notKey(path, error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function notKey(path: string, message: string, options?: ErrorOptions): Error {
+  return new Error(`${path} is no ed25519 key: ${message}`, options);
+}
