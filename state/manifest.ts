@@ -12,11 +12,20 @@ const bytes = (text: string): number => Buffer.byteLength(text);
 const noNul = z.string().refine((text) => !text.includes('\0'), 'must not contain a NUL');
 const path = noNul.refine((text) => text.length > 0 && bytes(text) <= 4096, 'must be 1 to 4096 bytes long');
 const absolutePath = path.refine((text) => text.startsWith('/'), 'must be absolute');
-const fileName = z.string().regex(/^(?!\.{1,2}$)[^/\0]{1,255}$/, 'must be a plain file name');
+/** The params of an issue about a name that would reach what is outside of its place. */
+export const leadsOutside = { leadsOutside: true };
+const inside = { params: leadsOutside };
+const fileName = z
+  .string()
+  .regex(/^[^\0]{1,255}$/, 'must be 1 to 255 characters')
+  .refine((text) => !text.includes('/') && text !== '.' && text !== '..', {
+    error: 'must be a plain file name',
+    ...inside,
+  });
 const container = z
   .string()
   .regex(/^[0-9A-Za-z._-]{1,1024}$/, 'must be 1 to 1024 characters of 0-9 A-Z a-z . _ -')
-  .refine((text) => text !== '.' && text !== '..', 'must not be "." or ".."');
+  .refine((text) => text !== '.' && text !== '..', { error: 'must not be "." or ".."', ...inside });
 const id = z.int().min(1).max(65535);
 const unsigned64 = z
   .bigint()
@@ -58,7 +67,7 @@ const mount = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('tmpfs'), size: z.string().transform(checked(parseSize)) }),
 ]);
 
-const target = path.refine((text) => !text.split('/').includes('..'), 'must not contain ".."');
+const target = path.refine((text) => !text.split('/').includes('..'), { error: 'must not contain ".."', ...inside });
 
 const nice = z.strictObject({ nice: z.int().min(-20).max(19).default(0) });
 const priority = z.strictObject({ priority: z.int().min(1).max(99) });

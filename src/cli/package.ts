@@ -1,13 +1,59 @@
-// northstate pack and inspect: package files, without a daemon.
+// northstate pack, unpack, inspect and gen-key: package files, without a daemon.
 import { inspect as inspectPackage, inspectJson, inspectShort, inspectText } from '../npk/inspect.ts';
-import { pack as packPackage, type PackOptions } from '../npk/pack.ts';
+import { pack as packPackage, packClones, type PackOptions } from '../npk/pack.ts';
+import { generateKeys } from '../npk/sign.ts';
+import { unpack as unpackPackage } from '../npk/unpack.ts';
+import { Failure, exitCodes } from './exit.ts';
+import { keysIn } from './verify.ts';
 import { printable, render, type Format } from './output.ts';
+import { createProgress } from './progress.ts';
 
-/** Makes a package and prints its path; says on stderr what of the older dialect its manifest uses. */
-export async function pack(options: PackOptions): Promise<void> {
-  const { path, deprecations } = await packPackage(options);
-  for (const deprecation of deprecations) process.stderr.write(`northstate: ${printable(deprecation)}\n`);
-  process.stdout.write(`${path}\n`);
+export interface PackCommand extends Omit<PackOptions, 'tool' | 'onProgress'> {
+  readonly clones?: number;
+  readonly mksquashfs?: string;
+  readonly mkfsErofs?: string;
+  readonly progress?: boolean;
+}
+
+/** Makes a package, or clones of it, and prints the paths; says on stderr what of the older dialect its manifest uses. */
+export async function pack({ clones, mksquashfs, mkfsErofs, progress: asked, ...given }: PackCommand): Promise<void> {
+  refuseBoth(given);
+  const progress = createProgress(asked === true);
+  const options = { ...given, tool: given.fs === 'erofs' ? mkfsErofs : mksquashfs, onProgress: progress.show };
+  try {
+    const packed = clones === undefined ? [await packPackage(options)] : await packClones(options, clones);
+    progress.end();
+    for (const deprecation of packed[0]?.deprecations ?? [])
+      process.stderr.write(`northstate: ${printable(deprecation)}\n`);
+    process.stdout.write(packed.map(({ path }) => `${path}\n`).join(''));
+  } finally {
+    progress.end();
+  }
+}
+
+/** An image that is there already is taken as it is. */
+function refuseBoth(given: Partial<PackCommand>): void {
+  if (given.image === undefined) return;
+  const options = { root: '--root', fs: '--fs', compression: '--compression', blockSize: '--block-size' } as const;
+  for (const [option, word] of Object.entries(options)) {
+    if (given[option as keyof typeof options] !== undefined) {
+      throw new Failure(`--image and ${word} exclude each other`, { code: exitCodes.usage });
+    }
+  }
+}
+
+/** Unpacks a package into a directory; says on stderr what the program that does it left out. */
+export async function unpack(
+  given: string | undefined,
+  options: { readonly npk?: string; readonly out: string; readonly key?: readonly string[] },
+): Promise<void> {
+  const file = given ?? options.npk;
+  if (file === undefined || (given !== undefined && options.npk !== undefined)) {
+    throw new Failure('expected one package: northstate unpack FILE --out DIR', { code: exitCodes.usage });
+  }
+  const notes = await unpackPackage(file, { out: options.out, keys: await keysIn(options.key) });
+  for (const note of notes) process.stderr.write(`northstate: ${printable(note)}\n`);
+  process.stdout.write(`${options.out}\n`);
 }
 
 export interface InspectOptions {
@@ -22,4 +68,10 @@ export async function inspect(file: string, { output, short }: InspectOptions): 
   else if (output === 'table') process.stdout.write(inspectText(found));
   // Through JSON, so that YAML gets the 64-bit numbers that JSON.stringify writes as they are.
   else process.stdout.write(await render(inspectJson(found), output));
+}
+
+/** Makes a pair of keys and prints the paths. */
+export async function generateKey({ name, out }: { readonly name: string; readonly out: string }): Promise<void> {
+  const { secret, public: shared } = await generateKeys(out, name);
+  process.stdout.write(`${secret}\n${shared}\n`);
 }

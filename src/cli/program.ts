@@ -3,6 +3,8 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../../state/units.ts';
 import { defaultConsole } from '../console/address.ts';
 import type { ConsoleOptions, PatchOptions } from './console.ts';
+import { addPackageFiles } from './package-commands.ts';
+import { example, format, wholeNumber } from './words.ts';
 
 const outcome = `
 Exit codes:
@@ -38,6 +40,7 @@ export function createProgram(): Command {
   addStatus(program);
   addContainers(program);
   addPackages(program);
+  addPackageFiles(program);
   return program;
 }
 
@@ -158,34 +161,6 @@ function addPackages(program: Command): void {
     .action(async (name: string, options: PatchOptions & { wipe?: boolean }) =>
       (await import('./control.ts')).uninstall(name, options),
     );
-  example(program.command('pack'), 'northstate pack --manifest manifest.yaml --root rootfs --out .')
-    .description('make a package')
-    .requiredOption('--manifest <file>', 'the manifest: YAML, JSON or TOML')
-    .option('--root <dir>', 'what the image holds (default: mount points only)')
-    .requiredOption('--out <path>', 'the file to write, or a directory for NAME-VERSION.npk')
-    .addOption(new Option('--fs <type>', 'file system of the image').choices(['squashfs', 'erofs']).default('squashfs'))
-    .addOption(
-      new Option('--compression <name>', 'of the image (default: gzip for squashfs, none for erofs)').choices([
-        'none',
-        'gzip',
-        'lzo',
-        'xz',
-        'zstd',
-        'lz4',
-      ]),
-    )
-    .option('--block-size <bytes>', 'of a squashfs image', wholeNumber)
-    .action(async (options: Parameters<typeof import('./package.ts').pack>[0]) =>
-      (await import('./package.ts')).pack(options),
-    );
-  example(program.command('inspect'), 'northstate inspect hello-world-1.0.0.npk')
-    .description('show what a package file is')
-    .argument('<file>', 'an NPK')
-    .option('-s, --short', 'one line')
-    .addOption(format())
-    .action(async (file: string, options: import('./package.ts').InspectOptions) =>
-      (await import('./package.ts')).inspect(file, options),
-    );
 }
 
 function talks(command: Command): Command {
@@ -198,14 +173,6 @@ function patches(command: Command): Command {
     .option('--document', 'the change lasts in the document');
 }
 
-function example(command: Command, line: string): Command {
-  return command.addHelpText('after', `\nExample:\n  ${line}`);
-}
-
-function format(): Option {
-  return new Option('-o, --output <format>', 'what to print').choices(['table', 'json', 'yaml']).default('table');
-}
-
 function timeout(text: string, description: string): Option {
   return new Option('--timeout <duration>', description).argParser(duration).default(parseDuration(text), text);
 }
@@ -214,9 +181,4 @@ function duration(text: string): number {
   const value = parseDuration(text);
   if (value === null) throw new InvalidArgumentError('Expected a duration such as 30s or 5m.');
   return value;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
-  return Number(text);
 }

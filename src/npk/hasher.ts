@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { digestsOf, type Blocks } from './block-digests.ts';
 import type { DigestReply } from './digest-worker.ts';
 
-export interface Hasher {
+export interface Hasher extends AsyncDisposable {
   /** How many threads there are at most. */
   readonly threads: number;
   /** The digests of blocks, one after the other; those asked for first come first. Rejects when they cannot be read. */
@@ -68,6 +68,12 @@ export function createHasher(threads = availableParallelism()): Hasher {
     await Promise.all(workers.map((worker) => worker.terminate()));
   };
 
+  const close = async (): Promise<void> => {
+    closed = true;
+    if (idle !== null) clearTimeout(idle);
+    await end();
+  };
+
   return {
     threads,
     async digests(blocks) {
@@ -81,11 +87,8 @@ export function createHasher(threads = availableParallelism()): Hasher {
       else if (running.size < threads) start();
       return job.promise;
     },
-    async close() {
-      closed = true;
-      if (idle !== null) clearTimeout(idle);
-      await end();
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 

@@ -61,14 +61,24 @@ export async function readSecretKey(path: string): Promise<KeyObject> {
 }
 
 /** The secret key that a seed of 32 bytes stands for (RFC 8032, section 5.1.5). */
-export function secretKey(seed: Buffer): KeyObject {
+function secretKey(seed: Buffer): KeyObject {
   return createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: 'der', type: 'pkcs8' });
+}
+
+/** The public half of a secret key, to judge signatures by. */
+export function publicKeyOf(secret: KeyObject): PublicKey {
+  return publicKey('the secret key', rawPublicKey(secret));
 }
 
 /** The 32 bytes of the public half of an ed25519 key, public or secret. */
 export function rawPublicKey(key: KeyObject): Buffer {
   const half = key.type === 'private' ? createPublicKey(key) : key;
   return half.export({ format: 'der', type: 'spki' }).subarray(SPKI.length);
+}
+
+/** The seed of a secret key. */
+export function rawSecretKey(key: KeyObject): Buffer {
+  return key.export({ format: 'der', type: 'pkcs8' }).subarray(PKCS8.length);
 }
 
 /** Whether 32 bytes encode a point of small order (RFC 8032 leaves it to the verifier to refuse them; we do). */

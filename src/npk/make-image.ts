@@ -1,16 +1,25 @@
-// Makes fs.img with mksquashfs (4.5.1 or later) or mkfs.erofs (1.5 or later).
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+// Makes fs.img with mksquashfs (4.5.1 or later) or mkfs.erofs (1.5 or later). Neither needs privileges.
 import { chmod, lstat, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { makeDeviceNodes } from './erofs-nodes.ts';
 import type { MountPoint } from './mount-points.ts';
+import { runTool } from './tool.ts';
 
 export const compressions = ['none', 'gzip', 'lzo', 'xz', 'zstd', 'lz4'] as const;
 export type Compression = (typeof compressions)[number];
 
+/** What mkfs.erofs calls them. */
+const erofsNames: Readonly<Record<Compression, string | null>> = {
+  none: null,
+  gzip: 'deflate',
+  lzo: 'lzo',
+  xz: 'lzma',
+  zstd: 'zstd',
+  lz4: 'lz4',
+};
+
 export interface ImageOptions {
-  /** Its files; null = none. */
+  /** Its files, as an absolute path; null = none. */
   readonly root: string | null;
   readonly uid: number;
   readonly gid: number;
@@ -21,43 +30,67 @@ export interface ImageOptions {
   readonly blockSize: number | undefined;
   /** All times in the image, seconds since the epoch. */
   readonly time: number;
+  /** Of the file system, where it has one. */
+  readonly uuid: string;
   /** A private directory for what is needed on the way. */
   readonly work: string;
+  /** The program that makes it; undefined = mksquashfs or mkfs.erofs in the path. */
+  readonly tool: string | undefined;
+  /** Called with the part that is done, 0 to 1, as far as the program tells. */
+  readonly onProgress?: ((part: number) => void) | undefined;
 }
 
-/** Writes a squashfs image; needs no privileges. Rejects with what mksquashfs says. */
+/** Writes a squashfs image. Rejects with what mksquashfs says. */
 export async function makeSquashfs(image: string, options: ImageOptions): Promise<void> {
-  const { root, uid, gid, compression = 'gzip', blockSize, time, work } = options;
+  const { root, uid, gid, compression = 'gzip', blockSize, time, work, onProgress } = options;
   const empty = join(work, 'empty');
   await mkdir(empty);
   const definitions = join(work, 'pseudo');
   const points = await missing(root, options.points);
   await writeFile(definitions, points.map((point) => `${pseudoFile(point, uid, gid)}\n`).join(''));
   const uncompressed = compression === 'none';
-  await run('mksquashfs', [
-    ...[root ?? empty, image, '-noappend', '-no-progress', '-quiet', '-no-recovery', '-exit-on-error', '-no-xattrs'],
+  const args = [
+    ...[root ?? empty, image, '-noappend', '-progress', '-quiet', '-no-recovery', '-exit-on-error', '-no-xattrs'],
     ...['-force-uid', String(uid), '-force-gid', String(gid), '-mkfs-time', String(time), '-all-time', String(time)],
     ...['-comp', uncompressed ? 'gzip' : compression, ...(uncompressed ? ['-noI', '-noD', '-noF', '-noX'] : [])],
     ...(blockSize === undefined ? [] : ['-b', String(blockSize)]),
     ...(root === null ? ['-root-mode', '755'] : []),
     ...(points.length === 0 ? [] : ['-pf', definitions]),
-  ]);
+  ];
+  const onOutput = (text: string): void => {
+    const percent = text.match(/\d+(?=%)/g)?.at(-1);
+    if (percent !== undefined) onProgress?.(Number(percent) / 100);
+  };
+  await runTool(options.tool ?? 'mksquashfs', args, { onOutput });
 }
 
-/** Writes an erofs image; device nodes need CAP_MKNOD. Rejects with what mkfs.erofs says. */
+/** Writes an erofs image. Rejects with what mkfs.erofs says. */
 export async function makeErofs(image: string, options: ImageOptions): Promise<void> {
-  const { root, uid, gid, compression = 'none', blockSize, time, work } = options;
+  const { root, uid, gid, compression = 'none', blockSize, time, work, uuid, tool = 'mkfs.erofs' } = options;
   if (blockSize !== undefined) throw new Error('an erofs image has no block size to choose');
+  const compressor = erofsNames[compression];
+  if (compressor !== null) await offers(tool, compressor);
   const staging = join(work, 'staging');
   await mkdir(staging);
   await chmod(staging, 0o755);
-  if (root !== null) await run('cp', ['-a', '--no-preserve=ownership,xattr,context', `${root}/.`, staging]);
-  for (const point of await missing(root, options.points)) await make(staging, point);
-  await run('mkfs.erofs', [
-    ...['--quiet', '-x-1', `-T${time}`, '-U00000000-0000-0000-0000-000000000000'],
-    ...[`--force-uid=${uid}`, `--force-gid=${gid}`, ...(compression === 'none' ? [] : [`-z${compression}`])],
+  if (root !== null) await runTool('cp', ['-a', '--no-preserve=ownership,xattr,context', `${root}/.`, staging]);
+  const points = await missing(root, options.points);
+  for (const point of points) await make(staging, point);
+  await runTool(tool, [
+    ...['--quiet', '-x-1', `-T${time}`, `-U${uuid}`, `--force-uid=${uid}`, `--force-gid=${gid}`],
+    ...(compressor === null ? [] : [`-z${compressor}`]),
     ...[image, staging],
   ]);
+  const devices = points.filter((point) => point.type === 'device');
+  if (devices.length > 0) await makeDeviceNodes(image, devices);
+}
+
+/** Rejects when the program was built without a compressor. */
+async function offers(tool: string, compressor: string): Promise<void> {
+  const { stdout, stderr } = await runTool(tool, ['--help']);
+  const list = /^Available compressors are: (.*)$/m.exec(stdout + stderr)?.[1];
+  if (list === undefined || list.split(', ').includes(compressor)) return;
+  throw new Error(`${tool} offers no compression ${compressor}, only: ${list}`);
 }
 
 /** What the root directory lacks. A path that leads through something else than directories is an error. */
@@ -96,24 +129,11 @@ function pseudoFile(point: MountPoint, uid: number, gid: number): string {
     : `${path} c ${mode} ${owner} ${point.major} ${point.minor}`;
 }
 
+/** Device nodes are empty files until they are in the image. */
 async function make(staging: string, point: MountPoint): Promise<void> {
   const path = join(staging, point.path);
   if (point.type === 'link') return symlink(point.to, path);
   if (point.type === 'directory') await mkdir(path);
-  else await run('mknod', [path, 'c', String(point.major), String(point.minor)]);
+  else await writeFile(path, '');
   await chmod(path, point.mode);
-}
-
-/** Runs a program without a shell. Rejects when it is not there, or with its last words when it fails. */
-async function run(program: string, args: readonly string[]): Promise<void> {
-  // mksquashfs refuses to be told the time both ways.
-  const { SOURCE_DATE_EPOCH: _, ...env } = process.env;
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env, LC_ALL: 'C' } });
-  const [out, said] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]).catch(
-    (error: unknown) => {
-      throw new Error(`${program} cannot be run: is it installed?`, { cause: error });
-    },
-  );
-  const reason = child.signalCode ?? `exit code ${child.exitCode}`;
-  if (child.exitCode !== 0) throw new Error(`${program} failed (${reason}): ${(said || out).trim().slice(-2000)}`);
 }

@@ -1,9 +1,9 @@
 // From the bytes of manifest.yaml to the normalised manifest.
 import type { z } from 'zod';
-import { manifestSchema, type Manifest } from '../../state/manifest.ts';
+import { leadsOutside, manifestSchema, type Manifest } from '../../state/manifest.ts';
 import { modernise } from './dialect.ts';
-import type { PackageError } from './error.ts';
-import { manifestError, type Node } from './nodes.ts';
+import { ManifestError, type ManifestIssue } from './error.ts';
+import { manifestError, manifestIssue, type Node } from './nodes.ts';
 import { shape } from './shape.ts';
 import { readTree, type Tree } from './tree.ts';
 
@@ -40,20 +40,35 @@ function decoded(bytes: Uint8Array): string {
   }
 }
 
-/** The first issue, said with the place and the name of the field. */
-function explained(tree: Tree, issues: readonly z.core.$ZodIssue[]): PackageError {
-  const issue = deepest(issues);
-  if (issue === undefined) return manifestError(tree.text, null, [], 'it is not valid');
+/** All issues, each said with the place and the name of the field, in the order of the text. */
+function explained(tree: Tree, issues: readonly z.core.$ZodIssue[]): ManifestError {
+  const found = issues
+    .map((issue) => explainedIssue(tree, deepest([issue]) ?? issue))
+    .sort((one, other) => (one.at ?? 0) - (other.at ?? 0));
+  const [first, ...more] = found.map(({ issue }) => issue);
+  if (first === undefined) return manifestError(tree.text, null, [], 'it is not valid');
+  return new ManifestError(found[0]?.leadsOut === true ? 'path' : 'manifest', [first, ...more]);
+}
+
+interface Explained {
+  readonly at: number | null;
+  readonly issue: ManifestIssue;
+  /** It names something outside of where it may reach. */
+  readonly leadsOut: boolean;
+}
+
+function explainedIssue(tree: Tree, issue: z.core.$ZodIssue): Explained {
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
   const path = [...issue.path, ...unknown];
   const { at, missing } = find(tree.root, path);
   const message = unknown.length > 0 ? 'there is no such field' : missing ? 'is missing' : issue.message;
-  return manifestError(tree.text, at, path, message);
+  const leadsOut = issue.code === 'custom' && issue.params === leadsOutside;
+  return { at, issue: manifestIssue(tree.text, at, path, message), leadsOut };
 }
 
 /** What is behind an issue: in a union that of the form that was meant, which is the one that knows all names in it. */
 function deepest([issue]: readonly z.core.$ZodIssue[]): z.core.$ZodIssue | undefined {
-  if (issue?.code === 'invalid_key') return { ...issue, message: issue.issues[0]?.message ?? issue.message };
+  if (issue?.code === 'invalid_key') return { ...(issue.issues[0] ?? issue), path: issue.path };
   if (issue?.code !== 'invalid_union') return issue;
   const meant = issue.errors.find((issues) => issues.every(({ path }) => path.length > 0));
   const inner = deepest(meant ?? []);

@@ -1,6 +1,6 @@
 // What every syntax of a manifest is read into: a small tree that keeps each scalar's source and position, because
 // only the schema knows whether `1.50` is a number or a text.
-import { PackageError } from './error.ts';
+import { ManifestError, type ManifestIssue } from './error.ts';
 
 interface Placed {
   /** Offset in the text; null where the syntax's reader does not tell. */
@@ -63,23 +63,26 @@ export function addEntry(entries: Map<string, Entry>, key: string, at: number | 
   entries.set(key, { at, value });
 }
 
-/** A refusal of the manifest, with line and column (from 1) where known, and the field's name. */
+/** A refusal of the manifest, with line and column where known, and the field's name. */
 export function manifestError(
   text: string,
   at: number | null,
   path: readonly PropertyKey[],
   message: string,
   options?: ErrorOptions,
-): PackageError {
-  const field = path.length > 0 ? `${path.map(String).join('.').slice(0, 200)}: ` : '';
-  return new PackageError(
-    'manifest',
-    `manifest.yaml${at === null ? '' : place(text, at)}: ${field}${message}`,
-    options,
-  );
+): ManifestError {
+  return new ManifestError('manifest', [manifestIssue(text, at, path, message)], options);
 }
 
-function place(text: string, at: number): string {
-  const before = text.slice(0, at);
-  return `:${before.split('\n').length}:${at - before.lastIndexOf('\n')}`;
+/** Something that is wrong at an offset in the text of a manifest. */
+export function manifestIssue(
+  text: string,
+  at: number | null,
+  path: readonly PropertyKey[],
+  message: string,
+): ManifestIssue {
+  const before = at === null ? null : text.slice(0, at);
+  const line = before === null ? null : before.split('\n').length;
+  const column = before === null ? null : before.length - before.lastIndexOf('\n');
+  return { line, column, field: path.map(String).join('.').slice(0, 200), message };
 }

@@ -1,31 +1,51 @@
-// Packing: a manifest and a directory become a package.
-import { randomUUID } from 'node:crypto';
-import { mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
+// Packing: a manifest and a directory, or an image that is there already, become a package.
+import { constants, copyFile, mkdtemp, open, readFile, rm, stat, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { crc32 } from 'node:zlib';
 import type { Manifest } from '../../state/manifest.ts';
+import { fileBytes } from './bytes.ts';
+import { checkedSalt, checkedUuid, derivedSalt, derivedUuid } from './derived.ts';
 import { PackageError } from './error.ts';
-import { FORMAT_VERSION } from './format.ts';
+import { createHasher } from './hasher.ts';
+import { readSuperblock } from './image.ts';
+import { readSecretKey } from './keys.ts';
 import { makeErofs, makeSquashfs, type Compression } from './make-image.ts';
 import { readManifest } from './manifest.ts';
 import { manifestYaml } from './manifest-yaml.ts';
 import { mountPoints } from './mount-points.ts';
-import { IMAGE_ALIGNMENT, readPackage } from './package.ts';
-import { writeArchive } from './zip-writer.ts';
+import { VERITY_BLOCK } from './verity.ts';
+import { writePackage } from './write-package.ts';
+import { makeTree, type NewTree } from './write-verity.ts';
+import { chunks } from './zip-writer.ts';
 
 export interface PackOptions {
   /** The manifest's file: YAML, JSON or TOML. */
   readonly manifest: string;
   /** The directory that becomes the image; null or left out = an empty one. */
   readonly root?: string | null | undefined;
+  /** An image to take as it is, instead of making one of `root`. */
+  readonly image?: string | undefined;
   /** A directory, which gets NAME-VERSION.npk, or the file to write. */
   readonly out: string;
+  /** File of the secret key to sign with; left out = an unsigned package. */
+  readonly key?: string | undefined;
   readonly fs?: 'squashfs' | 'erofs' | undefined;
   /** Default: gzip for squashfs, none for erofs. */
   readonly compression?: Compression | undefined;
   /** Of squashfs, in bytes. */
   readonly blockSize?: number | undefined;
+  /** Of dm-verity, hex; left out = derived from the image. */
+  readonly salt?: string | undefined;
+  /** Of dm-verity and erofs; left out = derived from the image, and from the manifest for erofs. */
+  readonly uuid?: string | undefined;
+  /** The program that makes the image; left out = mksquashfs or mkfs.erofs in the path. */
+  readonly tool?: string | undefined;
+  /** Called with the step and the part of it that is done, 0 to 1. */
+  readonly onProgress?: ((step: PackStep, part: number) => void) | undefined;
 }
+
+export type PackStep = 'image' | 'hash tree' | 'package';
 
 export interface Packed {
   readonly path: string;
@@ -36,30 +56,45 @@ export interface Packed {
 }
 
 /**
- * Makes an unsigned package. The same input gives the same bytes: all times are SOURCE_DATE_EPOCH, else 0. The file
- * appears when it is complete. Rejects with a PackageError for a bad manifest, else with what failed.
+ * Makes a package. The same input gives the same bytes: all times are SOURCE_DATE_EPOCH, else 0. The file appears when it
+ * is complete. Rejects with a PackageError for a bad manifest, else with what failed.
  */
-export async function pack({ manifest: source, root = null, out, ...how }: PackOptions): Promise<Packed> {
-  const { manifest, deprecations } = await readSource(source);
-  const path = await outputFile(out, manifest);
+export async function pack(options: PackOptions): Promise<Packed> {
+  const [packed] = await packAll(options, ({ name }) => [name]);
+  if (packed === undefined) throw new Error('nothing was packed');
+  return packed;
+}
+
+/** Makes packages NAME-0 and so on, numbers with as many digits as the last one has, around one image. `out` is a directory. */
+export async function packClones(options: PackOptions, count: number): Promise<Packed[]> {
+  const digits = String(count - 1).length;
+  return packAll(options, ({ name }) =>
+    Array.from({ length: count }, (_, index) => `${name}-${String(index).padStart(digits, '0')}`),
+  );
+}
+
+async function packAll(options: PackOptions, namesOf: (manifest: Manifest) => readonly string[]): Promise<Packed[]> {
+  const { manifest, deprecations } = await readSource(options.manifest);
+  const key = options.key === undefined ? null : await readSecretKey(options.key);
+  const names = namesOf(manifest);
+  const isDirectory = await leadsToDirectory(options.out);
+  if (names.length > 1 && !isDirectory) throw new Error(`${options.out} is no directory, which several packages need`);
   const work = await mkdtemp(join(tmpdir(), 'northstate-pack-'));
   try {
-    const image = join(work, 'fs.img');
-    const { uid, gid } = manifest;
-    const make = how.fs === 'erofs' ? makeErofs : makeSquashfs;
-    const { compression, blockSize } = how;
-    await make(image, {
-      root,
-      uid,
-      gid,
-      points: mountPoints(manifest),
-      compression,
-      blockSize,
-      time: sourceDate(),
-      work,
-    });
-    await writePackage(path, manifestYaml(manifest), image);
-    return { path, name: manifest.name, version: manifest.version, deprecations };
+    const file = join(work, 'fs.img');
+    if (options.image === undefined) await makeImage(file, manifest, options, work);
+    else await copyFile(options.image, file, constants.COPYFILE_FICLONE);
+    await using handle = await open(file, 'r+');
+    const size = await pad(handle);
+    const tree = key === null ? null : await treeOf(handle, size, options);
+    const packed: Packed[] = [];
+    for (const name of names) {
+      const path = isDirectory ? join(options.out, `${name}-${manifest.version}.npk`) : options.out;
+      const parts = { manifest: { ...manifest, name }, image: { handle, size }, tree, key };
+      await writePackage(path, parts, (part) => options.onProgress?.('package', part));
+      packed.push({ path, name, version: manifest.version, deprecations });
+    }
+    return packed;
   } finally {
     await rm(work, { recursive: true, force: true });
   }
@@ -75,12 +110,29 @@ async function readSource(path: string): Promise<Awaited<ReturnType<typeof readM
   }
 }
 
-async function outputFile(out: string, { name, version }: Manifest): Promise<string> {
-  const directory = await stat(out).then(
+async function leadsToDirectory(out: string): Promise<boolean> {
+  return stat(out).then(
     (found) => found.isDirectory(),
     () => out.endsWith('/'),
   );
-  return directory ? join(out, `${name}-${version}.npk`) : out;
+}
+
+async function makeImage(file: string, manifest: Manifest, options: PackOptions, work: string): Promise<void> {
+  const { root = null, fs, compression, blockSize, uuid, tool, onProgress } = options;
+  const make = fs === 'erofs' ? makeErofs : makeSquashfs;
+  await make(file, {
+    root: root === null ? null : resolve(root),
+    uid: manifest.uid,
+    gid: manifest.gid,
+    points: mountPoints(manifest),
+    compression,
+    blockSize,
+    time: sourceDate(),
+    uuid: uuid === undefined ? derivedUuid(manifestYaml(manifest)) : checkedUuid(uuid),
+    work,
+    tool,
+    onProgress: (part) => onProgress?.('image', part),
+  });
 }
 
 /** Seconds since the epoch (https://reproducible-builds.org/specs/source-date-epoch/). */
@@ -92,30 +144,24 @@ function sourceDate(): number {
   return time;
 }
 
-/** Writes beside the target, reads it back as any reader would, and renames. */
-async function writePackage(path: string, manifest: string, image: string): Promise<void> {
-  const partial = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
-  try {
-    await writeEntries(partial, manifest, image);
-    await readPackage(partial);
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
+/** Makes an image as long as its file system, in whole blocks; what somebody appended is no part of it. Gives the length. */
+async function pad(handle: FileHandle): Promise<number> {
+  const { size } = await handle.stat();
+  const { used } = await readSuperblock(fileBytes(handle, size), 0, size);
+  const padded = Math.ceil(used / VERITY_BLOCK) * VERITY_BLOCK;
+  await handle.truncate(used);
+  await handle.truncate(padded);
+  return padded;
 }
 
-async function writeEntries(path: string, manifest: string, image: string): Promise<void> {
-  await using input = await open(image, 'r');
-  await using output = await open(path, 'wx', 0o644);
-  const { size } = await input.stat();
-  await writeArchive(
-    output,
-    [
-      { name: 'manifest.yaml', source: { bytes: Buffer.from(manifest) }, alignment: 1 },
-      { name: 'fs.img', source: { handle: input, size }, alignment: IMAGE_ALIGNMENT },
-    ],
-    `version: ${FORMAT_VERSION}\n`,
-  );
-  await output.sync();
+async function treeOf(handle: FileHandle, size: number, { salt, uuid, onProgress }: PackOptions): Promise<NewTree> {
+  let crc = 0;
+  for await (const chunk of chunks({ handle, size })) crc = crc32(chunk, crc);
+  await using hasher = createHasher();
+  return await makeTree(handle, size / VERITY_BLOCK, {
+    salt: salt === undefined ? derivedSalt(size, crc) : checkedSalt(salt),
+    uuid: uuid === undefined ? derivedUuid(size, crc) : checkedUuid(uuid),
+    hasher,
+    onProgress: (bytes) => onProgress?.('hash tree', bytes / size),
+  });
 }

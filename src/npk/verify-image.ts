@@ -13,8 +13,8 @@ const CHUNK = 16 * FAN_OUT;
 export interface VerifyOptions {
   readonly hasher: Hasher;
   readonly signal?: AbortSignal | undefined;
-  /** Called with the bytes of data that are checked so far. */
-  readonly onProgress?: ((bytes: number) => void) | undefined;
+  /** Called with the bytes of data that are checked so far, and how many there are. */
+  readonly onProgress?: ((bytes: number, of: number) => void) | undefined;
 }
 
 /** Checks the block at the top of the tree against the signed root hash. Throws a PackageError. */
@@ -51,7 +51,7 @@ export async function verifyImage(
     );
     if (!wanted.equals(found)) throw wrongData(first + firstDifference(wanted, found));
     done += count;
-    onProgress?.(done * VERITY_BLOCK);
+    onProgress?.(done * VERITY_BLOCK, tree.dataBlocks * VERITY_BLOCK);
   };
 
   const lane = async (): Promise<void> => {

@@ -1,13 +1,13 @@
-// Writes the two entries of a package: stored, the image on a block boundary.
+// Writes the entries of a package: stored, the image on a block boundary.
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 
-/** An entry's content: in memory, or a file of `size` bytes. */
+/** A piece of an entry's content: in memory, or the first `size` bytes of a file. */
 export type Source = { readonly bytes: Buffer } | { readonly handle: FileHandle; readonly size: number };
 
 export interface NewEntry {
   readonly name: string;
-  readonly source: Source;
+  readonly content: readonly Source[];
   /** What the offset of its data is a multiple of; 1 = anywhere. */
   readonly alignment: number;
 }
@@ -21,19 +21,40 @@ const MADE_BY = Buffer.from([10, 3]);
 const ATTRIBUTES = 0o100644 * 2 ** 16;
 const LARGEST = 0xfffffffe;
 
-/** Writes an archive from the start of an open, empty file. Throws a RangeError when it would need ZIP64. */
-export async function writeArchive(out: FileHandle, entries: readonly NewEntry[], comment: string): Promise<void> {
+/**
+ * Writes an archive from the start of an open, empty file; `onProgress` gets the bytes written so far. Throws a RangeError
+ * when it would need ZIP64.
+ */
+export async function writeArchive(
+  out: FileHandle,
+  entries: readonly NewEntry[],
+  comment: string,
+  onProgress?: (bytes: number) => void,
+): Promise<void> {
   const central: Buffer[] = [];
   let at = 0;
-  for (const { name, source, alignment } of entries) {
-    const { crc, size } = await checksum(source);
+  for (const { name, content, alignment } of entries) {
+    const size = content.reduce((total, source) => total + sizeOf(source), 0);
     const extra = alignmentField(at + 30 + Buffer.byteLength(name), alignment);
+    const start = at + 30 + Buffer.byteLength(name) + extra.length;
+    if (start + size > LARGEST) throw new RangeError(`${name} is too large: a package has at most 4 GiB`);
+    let crc = 0;
+    let end = start;
+    for (const source of content) {
+      for await (const chunk of chunks(source)) {
+        crc = crc32(chunk, crc);
+        end = await append(out, end, chunk);
+        onProgress?.(end);
+      }
+    }
+    if (end !== start + size) throw new Error(`${name} changed its size while it was written`);
     const shared = Buffer.concat([
       COMMON,
       numbers(4, crc, size, size),
       numbers(2, Buffer.byteLength(name), extra.length),
     ]);
-    const local = Buffer.concat([Buffer.from('PK\x03\x04'), shared, Buffer.from(name), extra]);
+    // The header stands in front, but has the checksum of what follows it.
+    await append(out, at, Buffer.concat([Buffer.from('PK\x03\x04'), shared, Buffer.from(name), extra]));
     central.push(
       Buffer.concat([
         Buffer.from('PK\x01\x02'),
@@ -45,9 +66,7 @@ export async function writeArchive(out: FileHandle, entries: readonly NewEntry[]
         extra,
       ]),
     );
-    if (at + local.length + size > LARGEST) throw new RangeError(`${name} is too large: a package has at most 4 GiB`);
-    at = await append(out, at, local);
-    for await (const chunk of chunks(source)) at = await append(out, at, chunk);
+    at = end;
   }
   const directory = Buffer.concat(central);
   const end = Buffer.concat([
@@ -68,24 +87,19 @@ function alignmentField(start: number, alignment: number): Buffer {
   return Buffer.concat([numbers(2, EXTRA_ALIGNMENT, 2 + zeros, alignment), Buffer.alloc(zeros)]);
 }
 
-async function checksum(source: Source): Promise<{ crc: number; size: number }> {
-  let crc = 0;
-  let size = 0;
-  for await (const chunk of chunks(source)) {
-    crc = crc32(chunk, crc);
-    size += chunk.length;
-  }
-  return { crc, size };
+function sizeOf(source: Source): number {
+  return 'bytes' in source ? source.bytes.length : source.size;
 }
 
-async function* chunks(source: Source): AsyncGenerator<Buffer> {
+/** The bytes of a piece; fewer when its file became shorter. */
+export async function* chunks(source: Source): AsyncGenerator<Buffer> {
   if ('bytes' in source) {
     yield source.bytes;
     return;
   }
   const buffer = Buffer.allocUnsafe(CHUNK);
   for (let at = 0; at < source.size;) {
-    const { bytesRead } = await source.handle.read(buffer, 0, CHUNK, at);
+    const { bytesRead } = await source.handle.read(buffer, 0, Math.min(CHUNK, source.size - at), at);
     if (bytesRead === 0) return;
     yield buffer.subarray(0, bytesRead);
     at += bytesRead;

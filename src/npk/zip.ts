@@ -52,6 +52,9 @@ export async function readArchive(file: Bytes): Promise<Archive> {
   let at = 0;
   for (let index = 0; index < end.count; index++) {
     const { entry, length } = readCentral(directory, at, end.base);
+    // None of them is ours and we unpack none, but others do: no package that we vouch for leads them out.
+    if (/^\/|^[A-Za-z]:|\\|(?:^|\/)\.\.(?:\/|$)/.test(entry.name))
+      throw new PackageError('path', `the entry "${printable(entry.name)}" leads out of the package`);
     if (entries.has(entry.name))
       throw new PackageError('entry', `two entries have the name "${printable(entry.name)}"`);
     entries.set(entry.name, entry);

@@ -1,19 +1,24 @@
-// Malformed, hostile and odd packages. Judged is what a reader without a key must find; what only a key can tell
-// (signatures, hashes, the verity tree) is no error here, and those packages must be readable.
+// Malformed, hostile and odd packages: every one gets the class of error that the fixtures' table demands, without a key
+// and with one, and nothing stays open or behind.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { PackageError } from '../../src/npk/error.ts';
+import { createHasher } from '../../src/npk/hasher.ts';
 import { inspect } from '../../src/npk/inspect.ts';
-import { readPackage, type Package } from '../../src/npk/package.ts';
+import { readKeys, type PublicKey } from '../../src/npk/keys.ts';
+import { readPackage } from '../../src/npk/package.ts';
+import { unpack } from '../../src/npk/unpack.ts';
+import { verifyPackage } from '../../src/npk/verify.ts';
 import { assertManifest, expected, fixture } from './npk-fixtures.ts';
 
 interface Case {
-  /** "ok", "any", or what is wrong. */
+  /** "ok", "any", or the class of the fault, with more behind a colon. */
   readonly without_key: string;
+  readonly with_key: string;
 }
 
 interface Answer {
@@ -22,45 +27,67 @@ interface Answer {
   readonly manifest?: unknown;
 }
 
-// We never unpack, and an entry of another name is none of ours; so its name leads nowhere.
-const harmless = 'entry-traversal';
-
 const folder = mkdtempSync(join(tmpdir(), 'northstate-malform-'));
-after(() => rmSync(folder, { recursive: true }));
+const hasher = createHasher(1);
+let keys: PublicKey[] = [];
+before(async () => {
+  keys = await readKeys(fixture('keys/fixture.pub'));
+});
+after(async () => {
+  await hasher.close();
+  rmSync(folder, { recursive: true });
+});
 execFileSync('python3', [fixture('malform.py'), folder]);
 const cases = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8')) as Readonly<Record<string, Case>>;
 const answers = expected('malform.json') as Readonly<Record<string, Answer>>;
+const file = (name: string): string => join(folder, `${name}.npk`);
 
-async function read(name: string): Promise<Package | PackageError> {
+/** "ok" or the class of the fault. */
+async function classOf(name: string, judges: readonly PublicKey[] | null): Promise<string> {
   try {
-    return await readPackage(join(folder, `${name}.npk`));
+    await verifyPackage(file(name), { keys: judges, hasher });
+    return 'ok';
   } catch (error) {
-    if (error instanceof PackageError) return error;
+    if (error instanceof PackageError) return error.reason;
     throw error;
   }
 }
 
-for (const [name, { without_key: wanted }] of Object.entries(cases)) {
-  if (wanted === 'any') {
-    test(`${name}: read or refused`, async () => assert.ok(await read(name)));
-  } else if (wanted === 'ok' || name === harmless) {
-    test(`${name}: read`, async () => {
-      const found = await read(name);
-      assert.ok(!(found instanceof PackageError), found instanceof PackageError ? found.message : '');
-      const manifest = answers[name]?.manifest;
-      if (manifest !== undefined) assertManifest(found.manifest, manifest);
-      await inspect(found.path);
-    });
-  } else {
-    test(`${name}: refused (${wanted})`, async () => {
-      const found = await read(name);
-      assert.ok(found instanceof PackageError, 'it was read');
-      // A path that would lead out is refused with the manifest that names it.
-      const [reason] = wanted.replace('path', 'manifest').split(':');
-      assert.equal(found.reason, reason, found.message);
-    });
-  }
+for (const [name, { without_key: plain, with_key: judged }] of Object.entries(cases)) {
+  test(`${name}: ${plain} without a key, ${judged} with one`, async () => {
+    const descriptors = readdirSync('/proc/self/fd').length;
+    for (const [wanted, judges] of [
+      [plain, null],
+      [judged, keys],
+    ] as const) {
+      const found = await classOf(name, judges);
+      const [reason] = wanted.split(':');
+      if (wanted !== 'any') assert.equal(found, reason);
+    }
+    assert.equal(readdirSync('/proc/self/fd').length, descriptors);
+  });
 }
+
+for (const [name, { without_key: wanted }] of Object.entries(cases)) {
+  if (wanted !== 'ok') continue;
+  test(`${name} is shown, and its manifest is the one that Northstar reads`, async () => {
+    const found = await readPackage(file(name));
+    await inspect(found.path);
+    const manifest = answers[name]?.manifest;
+    if (manifest !== undefined) assertManifest(found.manifest, manifest);
+  });
+}
+
+test('what is not good is not unpacked, and leaves nothing behind', async () => {
+  const bad = Object.entries(cases).filter(([, { with_key: wanted }]) => wanted !== 'ok' && wanted !== 'any');
+  const before = readdirSync(folder);
+  const out = join(folder, 'out');
+  for (const [name] of bad) {
+    await assert.rejects(unpack(file(name), { out, keys }), PackageError, name);
+    assert.ok(!existsSync(out));
+  }
+  assert.deepEqual(readdirSync(folder), before);
+});
 
 test('everything that Northstar refuses without a key is refused, but for two things that it should not', () => {
   const refused = Object.entries(answers).filter(([, { without_key: answer }]) => answer === 'refused');
