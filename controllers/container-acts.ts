@@ -2,7 +2,7 @@
 import type { Op } from '../native/ops.ts';
 import type { AttemptRecord, ObservedAttempt, Ran } from '../state/observed.ts';
 import { encodeRecord } from './attempts.ts';
-import type { ContainerStep } from './containers.ts';
+import { madeOf, type ContainerStep } from './containers.ts';
 import type { Target, View } from './controller.ts';
 
 /** What the acts need of native/launcher.ts. */
@@ -54,24 +54,63 @@ export function act(step: ContainerStep, ports: ContainerPorts): Promise<void> {
   return (acts[step.op] as (step: ContainerStep, ports: ContainerPorts) => Promise<void>)(step, ports);
 }
 
-const acts: Acts = { prepare, go, signal, kill, discard: forget, forget, note };
+const acts: Acts = { prepare, start, go, signal, kill, discard: forget, forget, note };
 
-async function prepare(step: Extract<ContainerStep, { op: 'prepare' }>, ports: ContainerPorts): Promise<void> {
-  const view = ports.view(step.name);
-  const target = targetOf(view, step.key);
+type StepOf<O extends ContainerStep['op']> = Extract<ContainerStep, { op: O }>;
+
+async function prepare(step: StepOf<'prepare'>, ports: ContainerPorts): Promise<void> {
+  const { attempt, prepared } = await askForSandbox(step, ports);
+  await prepared;
+  if (seen(ports, step.name, attempt.id) === undefined) ports.observe({ ...attempt, preparedAt: ports.now() });
+}
+
+/** The second half is on its way while the launcher is at the first: it keeps the one until the other is done. */
+async function start(step: StepOf<'start'>, ports: ContainerPorts): Promise<void> {
+  const { name } = step;
+  const { attempt, prepared, view, target } = await askForSandbox(step, ports);
+  const { id, record } = attempt;
+  const gone = ports.sandboxes.go(view, target, attempt).then(async ({ ops, close }) => {
+    try {
+      // An edit may have come since: the sandbox is then left for the planner to discard.
+      const goes = isStillWanted(ports.view(name), target);
+      if (goes) await started({ name, id, after: 0 }, record, ops, ports);
+      return goes;
+    } finally {
+      close();
+    }
+  });
+  // Without a sandbox there is no start: its error says why.
+  for (const result of await Promise.allSettled([prepared, gone]))
+    if (result.status === 'rejected') throw result.reason;
+  const known = seen(ports, name, id) ?? { ...attempt, preparedAt: ports.now() };
+  if (known.state !== 'prepared' && known.state !== 'preparing') return;
+  const running = (await gone) ? ({ state: 'running', startedAt: ports.now(), going: false } as const) : {};
+  ports.observe({ ...known, ...running });
+}
+
+function isStillWanted({ targets, stopping }: View, { key, replacing, entry }: Target): boolean {
+  const now = targets.find((target) => target.key === key);
+  const same = now?.replacing === replacing && now.entry.run?.id === entry.run?.id;
+  return same && now.entry.state === 'running' && !stopping;
+}
+
+/** Resolves when the launcher has been asked; `prepared` when it has done it. */
+async function askForSandbox(
+  step: StepOf<'prepare' | 'start'>,
+  ports: ContainerPorts,
+): Promise<{ attempt: ObservedAttempt; prepared: Promise<void>; view: View; target: Target }> {
+  const { name, version, key } = step;
+  const view = ports.view(name);
+  const target = targetOf(view, key);
+  if (madeOf(view, target) !== step.made) throw new Error(`${key} is no longer what was planned`);
   const id = ports.nextId();
   const { ops, hash, close } = await ports.sandboxes.prepare(view, target, id);
   const record = recordOf(step, target, ports.now());
-  try {
-    await ports.launcher.prepare({ id, name: step.name, hash, record: encodeRecord(record), ops });
-  } finally {
-    close();
-  }
-  if (seen(ports, step.name, id) !== undefined) return;
-  ports.observe({ ...unseen, id, name: step.name, version: step.version, hash, record, preparedAt: ports.now() });
+  const prepared = ports.launcher.prepare({ id, name, hash, record: encodeRecord(record), ops }).finally(close);
+  return { attempt: { ...unseen, id, name, version, hash, record, preparedAt: 0 }, prepared, view, target };
 }
 
-async function go(step: Extract<ContainerStep, { op: 'go' }>, ports: ContainerPorts): Promise<void> {
+async function go(step: StepOf<'go'>, ports: ContainerPorts): Promise<void> {
   const view = ports.view(step.name);
   const target = targetOf(view, step.key);
   const attempt = attemptOf(view, step.id);
@@ -86,12 +125,13 @@ async function go(step: Extract<ContainerStep, { op: 'go' }>, ports: ContainerPo
   }
   const known = seen(ports, step.name, step.id);
   if (known?.state !== 'prepared') return;
-  const state = step.after === 0 ? { state: 'running' as const, startedAt: ports.now() } : { after: step.after };
+  const state =
+    step.after === 0 ? { state: 'running' as const, startedAt: ports.now() } : { after: step.after, going: true };
   ports.observe({ ...known, record, ...state });
 }
 
 async function started(
-  { name, id, after }: Extract<ContainerStep, { op: 'go' }>,
+  { name, id, after }: Pick<StepOf<'go'>, 'name' | 'id' | 'after'>,
   record: AttemptRecord,
   ops: readonly Op[],
   ports: ContainerPorts,
@@ -100,7 +140,7 @@ async function started(
   const notes = after === 0 && !record.autostart;
   const start = ports.launcher.go({ id, after, record: encodeRecord(record), ops });
   // Written beside the start, not after it: even the death of the launcher at this instant repeats no run.
-  const noted = notes ? ports.note(name, { run: record.run, exit: null }) : undefined;
+  const noted = notes ? ports.note(name, { run: record.run, exit: null, attempt: id }) : undefined;
   const [result] = await Promise.allSettled([start, noted]);
   if (result.status === 'fulfilled') return;
   if (notes) await ports.note(name, ran);
@@ -108,12 +148,12 @@ async function started(
 }
 
 /** The deadline is remembered with the signal, so that a reconciler started anew goes on where this one was. */
-async function signal(step: Extract<ContainerStep, { op: 'signal' }>, ports: ContainerPorts): Promise<void> {
+async function signal(step: StepOf<'signal'>, ports: ContainerPorts): Promise<void> {
   const attempt = attemptOf(ports.view(step.name), step.id);
   await write(attempt, { deadline: ports.now() + step.grace, killed: false }, ports, step.signal);
 }
 
-async function kill(step: Extract<ContainerStep, { op: 'kill' }>, ports: ContainerPorts): Promise<void> {
+async function kill(step: StepOf<'kill'>, ports: ContainerPorts): Promise<void> {
   const attempt = attemptOf(ports.view(step.name), step.id);
   await write(attempt, { deadline: ports.now(), killed: true }, ports, SIGKILL);
 }
@@ -123,7 +163,7 @@ async function forget({ id, name }: { id: number; name: string }, ports: Contain
   ports.forgotten(name, id);
 }
 
-async function note(step: Extract<ContainerStep, { op: 'note' }>, ports: ContainerPorts): Promise<void> {
+async function note(step: StepOf<'note'>, ports: ContainerPorts): Promise<void> {
   await ports.note(step.name, step.ran);
 }
 
@@ -172,7 +212,7 @@ function attemptOf({ attempts, name }: View, id: number): ObservedAttempt {
 }
 
 /** The record of a sandbox that is asked for at `now` (CLOCK_BOOTTIME in ms). */
-export function recordOf(step: Extract<ContainerStep, { op: 'prepare' }>, target: Target, now: number): AttemptRecord {
+export function recordOf(step: StepOf<'prepare' | 'start'>, target: Target, now: number): AttemptRecord {
   return {
     ...startOf(step, target),
     version: step.version,
@@ -184,10 +224,10 @@ export function recordOf(step: Extract<ContainerStep, { op: 'prepare' }>, target
   };
 }
 
-function startOf({ run, restarts, lastExit }: Pick<AttemptRecord, 'run' | 'restarts' | 'lastExit'>, target: Target) {
+function startOf({ restarts, lastExit }: Pick<AttemptRecord, 'restarts' | 'lastExit'>, target: Target) {
   const { entry, autostart } = target;
   return {
-    run,
+    run: entry.run?.id ?? null,
     restarts,
     lastExit,
     generation: entry.generation,
@@ -207,4 +247,5 @@ export const unseen = {
   oomKills: 0,
   failure: null,
   after: 0,
+  going: false,
 } as const;

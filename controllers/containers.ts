@@ -1,9 +1,10 @@
 // The containers controller: which sandboxes are made, started, stopped and forgotten. Pure; the acts are in
 // container-acts.ts, the restart policy in restart.ts.
 //
-// A start has two halves: `prepare` makes the sandbox, `go` starts the application in it. A replacement is prepared while
-// the old instance runs; `go` then waits in the launcher for the old one's end, which `signal` asks for last.
-import { createHash } from 'node:crypto';
+// A start has two halves: `prepare` makes the sandbox, `go` starts the application in it. Where nothing can come between
+// them, `start` has the launcher do one after the other. A replacement is prepared while the old instance runs; `go` then
+// waits in the launcher for the old one's end, which `signal` asks for last.
+import { hash } from 'node:crypto';
 import type { ContainerEntry } from '../state/desired.ts';
 import type { Exit, ObservedAttempt, ObservedMount, ObservedPackage, Ran } from '../state/observed.ts';
 import type { Step, Target, View } from './controller.ts';
@@ -14,8 +15,10 @@ interface Common extends Step {
 }
 
 export type ContainerStep =
-  /** Makes the sandbox of a target; `made` is what it is made from. */
-  | (Common & { readonly op: 'prepare'; readonly key: string; readonly version: string; readonly made: string } & Start)
+  /** Makes the sandbox of a target. */
+  | (Common & { readonly op: 'prepare' } & Sandbox & Start)
+  /** Makes it and starts it. */
+  | (Common & { readonly op: 'start' } & Sandbox & Start)
   /** Starts it, or (`after` is not 0) has the launcher start it when that attempt has ended. */
   | (Common & { readonly op: 'go'; readonly id: number; readonly key: string; readonly after: number } & Start)
   | (Common & { readonly op: 'signal'; readonly id: number; readonly signal: number; readonly grace: number })
@@ -27,9 +30,15 @@ export type ContainerStep =
   /** Writes to runDir that the name has run in this boot; null takes the note away. */
   | (Common & { readonly op: 'note'; readonly ran: Ran | null });
 
+/** Of which target a sandbox is; `made` is what it is made from. */
+interface Sandbox {
+  readonly key: string;
+  readonly version: string;
+  readonly made: string;
+}
+
 /** What the record of an attempt says about why it is made. */
 interface Start {
-  readonly run: number | null;
   readonly restarts: number;
   readonly lastExit: Exit | null;
 }
@@ -53,7 +62,7 @@ export function decide(view: View): Decision {
   const verdict = target === null || (current !== null && !replacing) ? null : startVerdict(view, target, current);
   const next = nextTarget(view, target, verdict);
   const made = next === null ? null : madeOf(view, next);
-  const candidate = made === null ? null : candidateOf(view, made, current);
+  const candidate = next === null || made === null ? null : candidateOf(view, next, made, current);
 
   const stops = running.flatMap((attempt) => {
     if (attempt !== current) return stop(view, attempt, null);
@@ -85,7 +94,7 @@ export function madeOf(view: View, target: Target): string | null {
   if (prepareWaits(view, target) !== null) return null;
   const mounts = [ownMount(view, target), ...target.resources.map(({ id }) => view.resourceMounts.get(id ?? ''))];
   const parts = [target.replacing, target.package?.identity, mounts.map((mount) => [mount?.id, mount?.mountId])];
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
+  return hash('sha256', JSON.stringify(parts)).slice(0, 32);
 }
 
 /** What must be observed before the sandbox of a target can be made; null when everything is there. */
@@ -152,13 +161,32 @@ function isDue(view: View, verdict: Verdict | null): verdict is Verdict & { kind
   return verdict?.kind === 'start' || (verdict?.kind === 'backoff' && view.now >= verdict.at);
 }
 
-/** The sandbox that the next start uses: made from what is there now, and armed for nothing else than the present instance. */
-function candidateOf(view: View, made: string, current: ObservedAttempt | null): ObservedAttempt | null {
-  const fits = ({ state, record, after }: ObservedAttempt): boolean =>
-    (state === 'prepared' || state === 'preparing') &&
-    record.made === made &&
-    (after === 0 || current === null || after === current.id);
+/**
+ * The sandbox that the next start uses: made from what is there now, and armed for nothing else than the present instance.
+ * One that is being started is only that of the very run that is asked for.
+ */
+function candidateOf(
+  view: View,
+  { entry }: Target,
+  made: string,
+  current: ObservedAttempt | null,
+): ObservedAttempt | null {
+  const fits = (attempt: ObservedAttempt): boolean => {
+    const { record, after } = attempt;
+    if (!isSandbox(attempt) || record.made !== made) return false;
+    if (startsByItself(attempt)) return current === null && entry.state === 'running' && !asksForRun(entry, record.run);
+    return after === 0 || current === null || after === current.id;
+  };
   return view.attempts.findLast(fits) ?? null;
+}
+
+function isSandbox({ state }: ObservedAttempt): boolean {
+  return state === 'prepared' || state === 'preparing';
+}
+
+/** An earlier reconciler had it started, and did not see how that ended. */
+function startsByItself(attempt: ObservedAttempt): boolean {
+  return isSandbox(attempt) && attempt.going && attempt.after === 0;
 }
 
 /** Takes away other sandboxes, and all ended attempts but the newest, whose exit and output are still asked for. */
@@ -167,7 +195,7 @@ function tidy(view: View, candidate: ObservedAttempt | null): ContainerStep[] {
   const kept = view.targets.length > 0 || view.stopping ? newestDone(attempts) : null;
   return attempts.flatMap((attempt): ContainerStep[] => {
     const { id, state } = attempt;
-    if (state === 'prepared' || state === 'preparing') {
+    if (isSandbox(attempt)) {
       return attempt === candidate ? [] : [{ op: 'discard', name, id, waits: null }];
     }
     const armed = attempts.some(({ after }) => after === id);
@@ -187,11 +215,13 @@ function notes(
   const note = (next: Ran | null): ContainerStep[] => [{ op: 'note', name, ran: next, waits: null }];
   if (current !== null && !current.record.autostart) {
     const { run } = current.record;
-    return ran === null || ran.run !== run || ran.exit !== null ? note({ run, exit: null }) : [];
+    return ran === null || ran.run !== run || ran.exit !== null ? note({ run, exit: null, attempt: current.id }) : [];
   }
   const last = newestDone(view.attempts);
   if (verdict?.kind === 'exited' && verdict.exit !== null && last !== null && !last.record.autostart) {
-    return ran === null || ran.exit === null ? note({ run: last.record.run, exit: verdict.exit }) : [];
+    return ran === null || ran.exit === null
+      ? note({ run: last.record.run, exit: verdict.exit, attempt: last.id })
+      : [];
   }
   // A stop that was asked for ends the run: wanted again, it starts again.
   const ended = view.targets.length === 0 || (last !== null && last.record.stop !== null);
@@ -212,27 +242,28 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
   const common = {
     name,
     key,
-    run: entry.run?.id ?? null,
     restarts: known?.restarts ?? 0,
     lastExit: known?.lastExit ?? null,
   };
   const steps: ContainerStep[] = [];
+  const due = entry.state === 'running' && isDue(view, verdict);
   if (candidate === null) {
-    steps.push({
-      op: 'prepare',
-      ...common,
-      version: version ?? '',
-      made: made ?? '',
-      waits: prepareWaits(view, target),
-    });
+    const sandbox = { ...common, version: version ?? '', made: made ?? '' };
+    const waits = prepareWaits(view, target);
+    const atOnce =
+      due && current === null && waits === null && dependencyWaits(view) === null && leavingWaits(view, null) === null;
+    if (atOnce) return [{ op: 'start', ...sandbox, waits }];
+    steps.push({ op: 'prepare', ...sandbox, waits });
   }
-  if (entry.state !== 'running' || !isDue(view, verdict)) return steps;
+  if (!due || (candidate !== null && startsByItself(candidate))) return steps;
   const after = current?.id ?? 0;
   if (candidate === null || candidate.after === 0) {
     const waits =
       candidate === null || candidate.state === 'preparing'
         ? 'its sandbox is not prepared'
-        : (dependencyWaits(view) ?? (current === null ? null : packageWaits(view, target, current)));
+        : (dependencyWaits(view) ??
+          leavingWaits(view, candidate) ??
+          (current === null ? null : packageWaits(view, target, current)));
     steps.push({ op: 'go', ...common, id: candidate?.id ?? 0, after, waits });
   }
   return steps;
@@ -240,6 +271,12 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
 
 function dependencyWaits({ dependenciesDown }: View): string | null {
   return dependenciesDown.length === 0 ? null : `not running yet: ${dependenciesDown.join(', ')}`;
+}
+
+/** A sandbox that is to be discarded and may start all the same until then. */
+function leavingWaits({ attempts }: View, candidate: ObservedAttempt | null): string | null {
+  const leaving = attempts.find((attempt) => attempt !== candidate && startsByItself(attempt));
+  return leaving === undefined ? null : `attempt ${leaving.id} is not discarded`;
 }
 
 /** Only a change of the entry waits for the packages of the others; one more run of the same does not. */

@@ -80,33 +80,14 @@ const effects: Effects = {
   'remove-leaf': ({ cgroups }, { name, attempt }) =>
     group(cgroups, name, { leaves: (cgroups.get(name)?.leaves ?? []).filter((id) => id !== attempt) }),
   'remove-group': ({ cgroups }, { name }) => ({ cgroups: without(cgroups, name) }),
-  prepare({ attempts, cgroups }, step, { view, fresh, hierarchies }) {
-    const target = view.targets.find(({ key }) => key === step.key);
-    if (target === undefined) return {};
-    const id = fresh();
-    const record = recordOf(step, target, view.now);
-    const attempt = {
-      ...unseen,
-      id,
-      name: step.name,
-      version: step.version,
-      hash: step.made,
-      record,
-      preparedAt: view.now,
-    };
-    const leaves = [...(cgroups.get(step.name)?.leaves ?? []), id];
-    const limits = limited(step.name, sectionOf(target), hierarchies);
-    return { attempts: seen(attempts, attempt), ...group(cgroups, step.name, { leaves, ...limits }) };
+  prepare: (observed, step, circumstances) => prepared(observed, step, circumstances, circumstances.fresh()),
+  start(observed, step, circumstances) {
+    const { name, key } = step;
+    const id = circumstances.fresh();
+    const made = prepared(observed, step, circumstances, id);
+    return { ...made, ...gone({ ...observed, ...made }, { name, key, id, after: 0 }, circumstances) };
   },
-  go({ attempts, ran }, { name, id, after, run }, { view }) {
-    const attempt = attempts.get(name)?.find((each) => each.id === id);
-    if (attempt === undefined) return {};
-    const record = { ...attempt.record, run };
-    const started = after === 0 ? { state: 'running' as const, startedAt: view.now } : { after };
-    // A start that happens at once notes by itself that it has been.
-    const noted = after === 0 && !record.autostart ? { ran: withValue(ran, name, { run, exit: null }) } : {};
-    return { attempts: seen(attempts, { ...attempt, record, ...started }), ...noted };
-  },
+  go: gone,
   signal: (observed, { name, id, signal }, { view }) => ended(observed, name, id, signal, view.now),
   kill: (observed, { name, id }, { view }) => ended(observed, name, id, 9, view.now),
   discard: ({ attempts }, { name, id }) => forget(attempts, name, id),
@@ -114,10 +95,43 @@ const effects: Effects = {
   note: ({ ran }, { name, ran: next }) => ({ ran: next === null ? without(ran, name) : withValue(ran, name, next) }),
 };
 
+/** A sandbox is made as the attempt `id`. */
+function prepared(
+  { attempts, cgroups }: Observed,
+  step: Extract<AnyStep, { op: 'prepare' | 'start' }>,
+  { view, hierarchies }: Circumstances,
+  id: number,
+): Partial<Observed> {
+  const { name, key, version, made: hash } = step;
+  const target = view.targets.find((each) => each.key === key);
+  if (target === undefined) return {};
+  const record = recordOf(step, target, view.now);
+  const leaves = [...(cgroups.get(name)?.leaves ?? []), id];
+  const limits = limited(name, sectionOf(target), hierarchies);
+  const attempt = { ...unseen, id, name, version, hash, record, preparedAt: view.now };
+  return { attempts: seen(attempts, attempt), ...group(cgroups, name, { leaves, ...limits }) };
+}
+
+/** The application is started, or will be when the attempt `after` has ended. */
+function gone(
+  { attempts, ran }: Observed,
+  { name, key, id, after }: Pick<Extract<AnyStep, { op: 'go' }>, 'name' | 'key' | 'id' | 'after'>,
+  { view }: Circumstances,
+): Partial<Observed> {
+  const attempt = attempts.get(name)?.find((each) => each.id === id);
+  if (attempt === undefined) return {};
+  const run = view.targets.find((target) => target.key === key)?.entry.run?.id ?? null;
+  const record = { ...attempt.record, run };
+  const started = after === 0 ? { state: 'running' as const, startedAt: view.now } : { after, going: true };
+  // A start that happens at once notes by itself that it has been.
+  const noted = after === 0 && !record.autostart ? { ran: withValue(ran, name, { run, exit: null, attempt: id }) } : {};
+  return { attempts: seen(attempts, { ...attempt, record, ...started }), ...noted };
+}
+
 /** An attempt that has been told to stop ends, and one that waited for its end begins. */
 function ended({ attempts }: Observed, name: string, id: number, signal: number, now: number): Partial<Observed> {
   const next = (attempts.get(name) ?? []).map((attempt): ObservedAttempt => {
-    if (attempt.after === id) return { ...attempt, state: 'running', startedAt: now, after: 0 };
+    if (attempt.after === id) return { ...attempt, state: 'running', startedAt: now, after: 0, going: false };
     if (attempt.id !== id) return attempt;
     const record = { ...attempt.record, stop: { deadline: now, killed: signal === 9 } };
     return { ...attempt, record, state: 'exited', exitedAt: now, exit: { signal } };

@@ -68,8 +68,9 @@ export function exitText(exit: Exit | null): string {
 function judgeUnremembered({ ran, attempts }: View, { entry, autostart }: Target): Verdict {
   const start: Verdict = { kind: 'start', restarts: 0, lastExit: ran?.exit ?? null };
   if (ran === null || autostart !== null || asksForRun(entry, ran.run)) return start;
-  // The note of a start is written beside it: as long as the sandbox only stands ready, nothing has run.
-  if (ran.exit === null && attempts.some(({ state }) => state === 'prepared')) return start;
+  // The note of a start is written before it: as long as the sandbox only stands ready, or could not be made, nothing has run.
+  const failed = ran.attempt !== null && !attempts.some(({ id }) => id === ran.attempt);
+  if (ran.exit === null && (failed || attempts.some(({ state }) => state === 'prepared'))) return start;
   const ended = ran.exit !== null && !answers(entry.restart.policy, ran.exit);
   return ended || entry.restart.policy === 'never' ? { kind: 'exited', exit: ran.exit } : start;
 }

@@ -1,5 +1,5 @@
 // Both halves of a start as the launcher takes them: the operations of sandbox.ts with everything opened that they name.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { closeSync, constants, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -38,7 +38,7 @@ export function createSandboxes(ports: SandboxPorts): Sandboxes {
   return {
     hash: (view, target) => hashOf(sandboxOps(inputOf(view, target, ports))),
     prepare: (view, target, id) => prepare(view, target, id, ports),
-    go: (_view, target) => Promise.resolve(go(target, ports)),
+    go: (_view, target) => Promise.try(() => go(target, ports)),
   };
 }
 
@@ -154,9 +154,7 @@ function openNamespace(name: string): number {
 /** SHA-256 (hex) over a specification and over what its names lead to now. */
 function hashOf(specification: readonly SandboxOp[]): string {
   const identities = specification.map(identityOf);
-  return createHash('sha256')
-    .update(textOf([specification, identities]))
-    .digest('hex');
+  return hash('sha256', textOf([specification, identities]));
 }
 
 function identityOf(op: SandboxOp): unknown {

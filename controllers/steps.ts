@@ -21,6 +21,7 @@ const texts: Texts = {
   'remove-leaf': ({ name, attempt }) => `remove the group of attempt ${attempt} of ${name}`,
   'remove-group': ({ name }) => `remove the groups of ${name}`,
   prepare: ({ name, version }) => `prepare a sandbox for ${name}${version === '' ? '' : `:${version}`}`,
+  start: ({ name, version }) => `start ${name}:${version}`,
   go: ({ name, id, after }, view) =>
     after === 0
       ? `start ${idOf(view, id) ?? name}`

@@ -86,7 +86,19 @@ export function createAttempts(remembered: readonly Attempt[], { store, observin
 
 type Seen = Omit<ObservedAttempt, 'id' | 'name' | 'version' | 'record'>;
 
-function pick({ state, pid, hash, preparedAt, startedAt, exitedAt, exit, oomKills, failure, after }: Seen): Seen {
+function pick({
+  state,
+  pid,
+  hash,
+  preparedAt,
+  startedAt,
+  exitedAt,
+  exit,
+  oomKills,
+  failure,
+  after,
+  going,
+}: Seen): Seen {
   const known = failure === null ? null : { step: failure.step, code: failure.code, subject: failure.subject };
-  return { state, pid, hash, preparedAt, startedAt, exitedAt, exit, oomKills, failure: known, after };
+  return { state, pid, hash, preparedAt, startedAt, exitedAt, exit, oomKills, failure: known, after, going };
 }

@@ -118,7 +118,9 @@ observing.mounts(mounted);
 for (const [name, group] of cgroups.observe()) observing.cgroup(name, group);
 
 const attempts = createAttempts(remembered.attempts, { store, observing, tell: (event) => events.tell(event) });
-const notes = openNotes(runDir, boot);
+const notes = openNotes(runDir, boot, hello.startedAt, (path, err) =>
+  log.warn({ path, err }, 'a note of what has run cannot be read: that container may run once more'),
+);
 store.update((draft) => {
   for (const [name, ran] of notes.ran) draft.observed.ran.set(name, ran);
 });

@@ -46,7 +46,8 @@ export function createParts(ports: PartsPorts): Part[] {
         await containers.act(step, signal);
       } finally {
         // A sandbox is born in a leaf of its own, which stays when the rest fails; a start brings the limits.
-        if (step.op === 'prepare' || step.op === 'go') observing.cgroup(step.name, cgroups.observeOne(step.name));
+        if (step.op === 'prepare' || step.op === 'start' || step.op === 'go')
+          observing.cgroup(step.name, cgroups.observeOne(step.name));
       }
     }),
   ];

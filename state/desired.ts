@@ -1,5 +1,5 @@
 // What the document asks for, as the rest of the runtime sees it: defaults filled in, durations in ms, names in Maps.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Cgroups, Rlimits } from './manifest.ts';
 
 export type DesiredState = 'absent' | 'installed' | 'mounted' | 'running';
@@ -89,9 +89,9 @@ export function replacingHash(entry: ContainerEntry): string {
   if (known !== undefined) return known;
   const env = [...entry.env].sort(([a], [b]) => (a < b ? -1 : 1));
   const text = JSON.stringify([entry.init, entry.args, env, entry.rlimits], sortedKeys);
-  const hash = createHash('sha256').update(text).digest('hex');
-  hashes.set(entry, hash);
-  return hash;
+  const made = hash('sha256', text);
+  hashes.set(entry, made);
+  return made;
 }
 
 function sortedKeys(_key: string, value: unknown): unknown {

@@ -1,6 +1,6 @@
 // The stored generations: one file each, never rewritten, the newest with all that a start needs instead of its YAML.
 import { mkdir, readFile, readdir, unlink } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { decodeDesired, encodeDesired, encodeTree } from './encoding.ts';
 import type { Locked } from './store.ts';
@@ -53,7 +53,7 @@ export const SCHEMA = 'northstate/v1';
 
 /** SHA-256 (hex) of a text. */
 export function hashText(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text);
 }
 
 /** Opens the generations stored in a directory, which is made when it is missing. `warn` is told about unreadable ones. */

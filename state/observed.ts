@@ -94,6 +94,8 @@ export interface Ran {
   readonly run: number | null;
   /** An end that the restart policy did not answer, null as long as there was none. */
   readonly exit: Exit | null;
+  /** The attempt that was started, null when that was an earlier launcher's. */
+  readonly attempt: number | null;
 }
 
 /** One start of a container, as the launcher shows it. Times are CLOCK_BOOTTIME in ms, 0 = not yet. */
@@ -114,6 +116,8 @@ export interface ObservedAttempt {
   readonly failure: { readonly step: string; readonly code: string; readonly subject: string } | null;
   /** The attempt whose end it waits for (`go after`), 0 = none. */
   readonly after: number;
+  /** It has been told to start, and the application has not begun: it may at any time. */
+  readonly going: boolean;
 }
 
 export interface Observed {

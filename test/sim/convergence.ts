@@ -40,7 +40,9 @@ export function checkConverged(world: World, host: Host): void {
     const used = [...attempts.values()]
       .flat()
       .some((all) => isLive(all) && [`${all.name}:${all.version}`, ...all.record.uses].includes(id));
-    if (found === true && !kept && !used)
+    // Whatever wants to run and needs it as a resource keeps it, also when it cannot be started for good.
+    const needed = entry.name === 'data' && isWanted(world, 'beta', null);
+    if (found === true && !kept && !used && !needed)
       world.breach(`${entry.key} ${entry.version} should be absent and is installed`);
   }
   const status = host.store.get().status;
@@ -104,14 +106,20 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
   return policy === 'on-failure' && exit !== null && 'code' in exit && exit.code === 0;
 }
 
-function isWanted(world: World, name: string, version: string): boolean {
+/** null = any version of it. */
+function isWanted(world: World, name: string, version: string | null): boolean {
   const { desired } = world;
   const { attempts } = world.observed;
   if (name === 'data') return true;
   const live =
-    attempts.get(name)?.some((all) => all.version === version && (isLive(all) || all.record.autostart)) === true;
+    attempts
+      .get(name)
+      ?.some((all) => (version ?? all.version) === all.version && (isLive(all) || all.record.autostart)) === true;
   const asked = [...desired.containers.values()].some(
-    (entry) => entry.name === name && (entry.state === 'running' || entry.state === 'mounted') && fits(entry, version),
+    (entry) =>
+      entry.name === name &&
+      (entry.state === 'running' || entry.state === 'mounted') &&
+      (version === null || fits(entry, version)),
   );
   return live || asked || [...desired.repositories.values()].some(({ mountOnStart }) => mountOnStart);
 }

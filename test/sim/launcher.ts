@@ -30,6 +30,9 @@ export function createLauncher(world: World): SimulatedLauncher {
   let life = 0;
   /** What allowed an instance to be, when its sandbox was made. */
   const demandOf = new Map<number, number>();
+  const names = new Map<number, string>();
+  /** Starts that came while their sandbox was made. */
+  const held = new Map<number, () => void>();
   /** How the last instance of a name ended. */
   const ends = new Map<string, { readonly demand: number; readonly how: 'itself' | 'stopped' | 'launcher' }>();
 
@@ -67,7 +70,7 @@ export function createLauncher(world: World): SimulatedLauncher {
     if (running !== undefined) world.breach(`${name} ${attempt.version} starts while ${running.version} runs`);
     checkRepeated(attempt);
     world.log(`launcher: attempt ${id} runs ${name} ${attempt.version} (run ${String(attempt.record.run)})`);
-    change({ ...attempt, state: 'running', after: 0, pid: 1000 + id, startedAt: time.now() });
+    change({ ...attempt, state: 'running', after: 0, going: false, pid: 1000 + id, startedAt: time.now() });
     if (!world.sick || !random.chance(0.5)) return;
     const exit = random.pick([{ code: 0 }, { code: 1 }, { signal: 11 }]);
     const born = life;
@@ -91,7 +94,14 @@ export function createLauncher(world: World): SimulatedLauncher {
   function failed(attempt: ObservedAttempt, code: string): void {
     world.log(`launcher: attempt ${attempt.id} of ${attempt.name} fails with ${code}`);
     const step = attempt.state === 'preparing' ? 'clone' : 'exec';
-    change({ ...attempt, state: 'failed', after: 0, exitedAt: time.now(), failure: { step, code, subject: '/app' } });
+    change({
+      ...attempt,
+      state: 'failed',
+      after: 0,
+      going: false,
+      exitedAt: time.now(),
+      failure: { step, code, subject: '/app' },
+    });
   }
 
   function end(attempt: ObservedAttempt, exit: NonNullable<ObservedAttempt['exit']>): void {
@@ -125,11 +135,11 @@ export function createLauncher(world: World): SimulatedLauncher {
   const requests: Launcher = {
     async prepare({ id, name, hash, record }) {
       const content = decodeRecord(record);
-      demandOf.set(id, world.demands.get(name) ?? 0);
       const { version } = content;
       change({ ...unseen, id, name, hash, record: content, version, preparedAt: 0, state: 'preparing' });
       await time.sleep(random.pick([0.5, 1, 20]));
       const attempt = find(id);
+      queueMicrotask(() => held.get(id)?.());
       if (attempt?.state !== 'preparing') throw new LaunchError('prepare', 'ESRCH', `attempt ${id}`);
       if (random.chance(faults.error)) {
         failed(attempt, random.chance(0.1) ? 'ENOENT' : 'ENOMEM');
@@ -138,12 +148,19 @@ export function createLauncher(world: World): SimulatedLauncher {
       change({ ...attempt, state: 'prepared', pid: 1000 + id, preparedAt: time.now() });
     },
     async go({ id, after, record }) {
+      const early = find(id);
+      if (early?.state === 'preparing') {
+        change({ ...early, record: decodeRecord(record), going: true });
+        await new Promise<void>((resolve) => held.set(id, resolve));
+      }
+      held.delete(id);
       const attempt = find(id);
       if (attempt === undefined) throw new LaunchError('go', 'ESRCH', `attempt ${id}`);
+      if (attempt.state === 'failed') throw new LaunchError('go', 'ENOMEM', `attempt ${id}`);
       if (attempt.state !== 'prepared') return;
       const asked = decodeRecord(record);
       put({ ...attempt, record: asked, after });
-      if (after !== 0 && find(after)?.state === 'running') change({ ...attempt, record: asked, after });
+      if (after !== 0 && find(after)?.state === 'running') change({ ...attempt, record: asked, after, going: true });
       else start(id);
       if (find(id)?.state === 'failed') throw new LaunchError('exec', 'EAGAIN', '/app');
     },
@@ -184,11 +201,16 @@ export function createLauncher(world: World): SimulatedLauncher {
   return {
     connect(listener) {
       told = listener;
+      const prepare = over(listener, requests.prepare);
       const go = over(listener, requests.go);
       const launcher: Launcher = {
-        prepare: over(listener, requests.prepare),
+        prepare(sandbox) {
+          names.set(sandbox.id, sandbox.name);
+          demandOf.set(sandbox.id, world.demands.get(sandbox.name) ?? 0);
+          return prepare(sandbox);
+        },
         go(start) {
-          const name = find(start.id)?.name ?? '';
+          const name = names.get(start.id) ?? '';
           world.noted.add(`${name} ${String(decodeRecord(start.record).run)}`);
           return go(start);
         },
@@ -202,12 +224,14 @@ export function createLauncher(world: World): SimulatedLauncher {
     die() {
       life += 1;
       told = null;
+      held.clear();
       for (const [name, attempts] of world.observed.attempts) {
         const running = attempts.find(({ state }) => state === 'running');
         const noted = running !== undefined && world.observed.ran.get(name)?.run === running.record.run;
         if (noted) ends.set(name, { demand: demandOf.get(running.id) ?? 0, how: 'launcher' });
       }
-      world.observed = { ...world.observed, attempts: new Map(), mounts: new Map() };
+      const ran = new Map([...world.observed.ran].map(([name, note]) => [name, { ...note, attempt: null }]));
+      world.observed = { ...world.observed, attempts: new Map(), mounts: new Map(), ran };
     },
   };
 }

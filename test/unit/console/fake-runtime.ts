@@ -260,6 +260,7 @@ const observedAttempt = {
   oomKills: 0,
   failure: null,
   after: 0,
+  going: false,
 } as const;
 
 function generation(number: number, kind: Summary['kind']): Summary {

@@ -33,7 +33,7 @@ function ended(
 
 function told(steps: readonly ContainerStep[]): string[] {
   return lines(steps, (step) => {
-    if (step.op === 'prepare') return `prepare ${step.version}`;
+    if (step.op === 'prepare' || step.op === 'start') return `${step.op} ${step.version}`;
     if (step.op === 'go') return step.after === 0 ? `go ${step.id}` : `go ${step.id} after ${step.after}`;
     if (step.op === 'note') return `note ${JSON.stringify(step.ran)}`;
     return `${step.op} ${step.id}`;
@@ -41,10 +41,15 @@ function told(steps: readonly ContainerStep[]): string[] {
 }
 
 const planned = (of: View) => told(plan(of));
-const noted = { run: null, exit: null };
+const noted = { run: null, exit: null, attempt: 7 };
 
-test('a container that should run gets a sandbox first', () => {
-  assert.deepEqual(planned(running()), ['prepare 1.0.0', 'go 0, waits: its sandbox is not prepared']);
+test('a container that should run is given a sandbox and started in one step', () => {
+  assert.deepEqual(planned(running()), ['start 1.0.0']);
+});
+
+test('one that is mounted with prepare gets the sandbox only', () => {
+  const goal = target('mounted', '1.0.0', packageOf('1.0.0'), { prepare: true });
+  assert.deepEqual(planned(running({}, goal)), ['prepare 1.0.0']);
 });
 
 test('a sandbox that is ready is started', () => {
@@ -75,12 +80,26 @@ test('a start waits for what it depends on; its sandbox does not', () => {
   assert.deepEqual(planned({ ...of, attempts: [ready(of, 7)] }), ['go 7, waits: not running yet: broker']);
 });
 
+test('a start that an earlier reconciler asked for is waited for, and nothing else is started beside it', () => {
+  const of = running();
+  const going = ready(of, 7, { state: 'preparing', going: true });
+  assert.deepEqual(planned({ ...of, attempts: [going] }), []);
+  const other = running({ attempts: [going] }, wants('2.0.0'));
+  assert.deepEqual(planned(other), ['discard 7', 'prepare 2.0.0', 'go 0, waits: its sandbox is not prepared']);
+  assert.deepEqual(planned({ ...other, attempts: [going, ready(other, 8)] }), [
+    'discard 7',
+    'go 8, waits: attempt 7 is not discarded',
+  ]);
+});
+
 test('what runs as it should needs nothing', () => {
   assert.deepEqual(planned(running({ attempts: [attempt(7, '1.0.0')], ran: noted })), []);
 });
 
 test('that it has run is noted for the rest of the boot', () => {
-  assert.deepEqual(planned(running({ attempts: [attempt(7, '1.0.0')] })), ['note {"run":null,"exit":null}']);
+  assert.deepEqual(planned(running({ attempts: [attempt(7, '1.0.0')] })), [
+    'note {"run":null,"exit":null,"attempt":7}',
+  ]);
 });
 
 test('a sandbox that was made from something else is discarded', () => {

@@ -26,7 +26,6 @@ test('a document on an empty device is installed, mounted, prepared and started,
   assert.deepEqual(lines(stateOf([wants('2.0.0', { source: '/inbox/app.npk' })])), [
     'install app from /inbox/app.npk into system',
     'mount app:2.0.0',
-    'prepare a sandbox for app:2.0.0',
     'start app:2.0.0',
   ]);
 });
@@ -38,7 +37,7 @@ test('a new version is prepared before the old one is stopped, and the old image
     packages: new Map([['app', [packageOf('2.0.0'), packageOf('1.0.0')]]]),
     mounts: new Map([['app', [mountOf('1.0.0')]]]),
     attempts: new Map([['app', [old]]]),
-    ran: new Map([['app', { run: null, exit: null }]]),
+    ran: new Map([['app', { run: null, exit: null, attempt: 1 }]]),
   };
   assert.deepEqual(lines(stateOf([wants('2.0.0')], observed)), [
     'mount app:2.0.0',
@@ -68,7 +67,6 @@ test('a limit that the host cannot keep is listed with the reason, and ends no f
     mounts: new Map([['app', [mountOf('2.0.0')]]]),
   };
   assert.deepEqual(lines(stateOf([wants('2.0.0', { cgroups })], observed)), [
-    'prepare a sandbox for app:2.0.0, waits: cgroups: this host has no memory controller in cgroup v1 or v2',
-    'start app, waits: its sandbox is not prepared',
+    'start app:2.0.0, waits: cgroups: this host has no memory controller in cgroup v1 or v2',
   ]);
 });

@@ -97,7 +97,7 @@ test('a start that cannot work is not tried again until what it is made from cha
 test('within a boot not even the death of the launcher repeats what has run', () => {
   const goal = entry({ policy: 'never' });
   const judged = (ran: { run: number | null; exit: Exit | null } | null, of = goal) =>
-    judge(view({ ran }), of, null).kind;
+    judge(view({ ran: ran === null ? null : { ...ran, attempt: null } }), of, null).kind;
   assert.equal(judged(null), 'start');
   assert.equal(judged({ run: null, exit: null }), 'exited');
   assert.equal(judged({ run: null, exit: null }, entry({ policy: 'always' })), 'start');
@@ -105,10 +105,17 @@ test('within a boot not even the death of the launcher repeats what has run', ()
   assert.equal(judged({ run: 1, exit: { code: 0 } }, entry({ policy: 'never' }, { run: run(2) })), 'start');
 });
 
+test('a start that is noted and that the same launcher does not know has not come about', () => {
+  const judged = (known: number | null) =>
+    judge(view({ ran: { run: null, exit: null, attempt: known } }), entry({ policy: 'never' }), null).kind;
+  assert.equal(judged(7), 'start');
+  assert.equal(judged(null), 'exited');
+});
+
 test('a start that is noted and still stands ready has not run yet', () => {
   const attempts = [attempt(7, '1.0.0', 'prepared')];
   const judged = (exit: Exit | null) =>
-    judge(view({ attempts, ran: { run: null, exit } }), entry({ policy: 'never' }), null);
+    judge(view({ attempts, ran: { run: null, exit, attempt: 7 } }), entry({ policy: 'never' }), null);
   assert.equal(judged(null).kind, 'start');
   assert.equal(judged({ code: 0 }).kind, 'exited');
 });

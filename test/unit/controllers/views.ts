@@ -133,6 +133,7 @@ export function attempt(
     oomKills: 0,
     failure: null,
     after: 0,
+    going: false,
   };
 }
 
