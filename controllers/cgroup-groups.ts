@@ -145,15 +145,16 @@ async function enable(directory: string, controllers: readonly ControllerName[])
 }
 
 /**
- * Makes a group; one that exists is no error. Not in place: the kernel makes it wait for processes that join another group.
- * Rejects with TerminalError (CgroupRefused).
+ * Makes a group; one that exists is no error. false = the one above is missing. Not in place: the kernel makes it wait for
+ * processes that join another group. Rejects with TerminalError (CgroupRefused).
  */
-export async function makeDirectory(path: string): Promise<void> {
-  if (existsSync(path)) return;
+export async function makeDirectory(path: string): Promise<boolean> {
   try {
     await mkdir(path, { mode: 0o755 });
+    return true;
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return;
+    if (codeOf(error) === 'EEXIST') return true;
+    if (codeOf(error) === 'ENOENT') return false;
     throw new TerminalError('CgroupRefused', `cgroups: cannot make ${path}: ${codeOf(error)}`, { cause: error });
   }
 }

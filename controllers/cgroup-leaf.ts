@@ -49,8 +49,13 @@ async function leafIn(
   name: string,
   attempt: number,
 ): Promise<{ branch: Branch; path: string }> {
-  const path = join(await makeGroup(tree, branch, name), String(attempt));
-  await makeDirectory(path);
+  const path = join(groupIn(branch, name), String(attempt));
+  // The group is there as a rule. On v2 it must also hand the memory controller down.
+  const whole = branch.version === 1 || !branch.controllers.includes('memory');
+  if (!(await makeDirectory(path)) || !(whole || existsSync(join(path, 'memory.events')))) {
+    await makeGroup(tree, branch, name);
+    await makeDirectory(path);
+  }
   return { branch, path };
 }
 

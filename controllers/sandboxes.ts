@@ -73,19 +73,25 @@ async function prepare(
   ports: SandboxPorts,
 ): Promise<Operations & { readonly hash: string }> {
   const specification = sandboxOps(inputOf(view, target, ports));
+  // Made by another thread while the trees are opened here. One that stays without an attempt is removed as a stray.
+  const making = ports.leaf(view.name, id, sectionOf(target));
   const opened: number[] = [];
-  let leaf: Leaf | null = null;
-  const close = (): void => {
-    opened.forEach((fd) => closeSync(fd));
-    leaf?.close();
-  };
+  const close = (): void => opened.forEach((fd) => closeSync(fd));
   try {
     const ops = openOps(specification, opened, { ...ports, container: view.name });
-    // Last, since a leaf without an attempt would stay.
-    leaf = await ports.leaf(view.name, id, sectionOf(target));
-    return { ops: [...groupOps(leaf), ...ops], hash: hashOf(specification), close };
+    const made = hashOf(specification);
+    const leaf = await making;
+    const closeAll = (): void => {
+      close();
+      leaf.close();
+    };
+    return { ops: [...groupOps(leaf), ...ops], hash: made, close: closeAll };
   } catch (error) {
     close();
+    await making.then(
+      (leaf) => leaf.close(),
+      () => undefined,
+    );
     throw error;
   }
 }

@@ -104,7 +104,7 @@ export interface Launcher {
   drop(name: string): Promise<void>;
   /** This generation was adopted and is acted on. */
   ready(generation: number): Promise<void>;
-  /** This generation is about to be acted on. */
+  /** This generation is about to be acted on. Goes out with the next request, or within milliseconds. */
   trying(generation: number): Promise<void>;
   /** The launcher ends with this exit status as soon as this process has exited. */
   stop(status: number): Promise<void>;

@@ -3,6 +3,7 @@ import { failureOf, LaunchError } from './attempt.ts';
 import { createEncoder, type Encoder } from './encoder.ts';
 import type { Launcher, Output, WatchKind } from './launcher.ts';
 import { encodeOps } from './ops.ts';
+import type { FrameSender } from './socket.ts';
 import { createDecoder, encodeFrame, event, request, WireError, type Decoder, type Frame } from './wire.ts';
 
 const watchKinds = { priority: 1, eventfd: 2, readable: 3 } as const satisfies Record<WatchKind, number>;
@@ -17,8 +18,8 @@ interface Pending {
   reject(error: Error): void;
 }
 
-/** Requests whose frames go out through `send`; `answer` takes an answer in, and says whether the frame was one. */
-export function createRequests(send: (bytes: Uint8Array, fds: readonly number[]) => void): {
+/** Requests whose frames go out through `sender`; `answer` takes an answer in, and says whether the frame was one. */
+export function createRequests(sender: FrameSender): {
   requests: Omit<Launcher, 'close'>;
   answer: (frame: Frame) => boolean;
   fail: (error: Error) => void;
@@ -38,7 +39,17 @@ export function createRequests(send: (bytes: Uint8Array, fds: readonly number[])
     return new Promise((resolve, reject) => {
       if (failed) throw failed;
       const ours = nextSerial();
-      send(encodeFrame(type, ours, body, fds.length), fds);
+      sender.send(encodeFrame(type, ours, body, fds.length), fds);
+      pending.set(ours, { resolve, reject });
+    });
+  }
+
+  /** The same for a request that nobody waits for: it goes along with the next one. */
+  function exchangeLater(type: number, body: Uint8Array): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (failed) throw failed;
+      const ours = nextSerial();
+      sender.hold(encodeFrame(type, ours, [body]));
       pending.set(ours, { resolve, reject });
     });
   }
@@ -112,7 +123,11 @@ export function createRequests(send: (bytes: Uint8Array, fds: readonly number[])
         ),
       drop: (name) => ask(request.drop, (to) => to.text(name)),
       ready: (generation) => ask(request.ready, (to) => to.u64(BigInt(generation))),
-      trying: (generation) => ask(request.trying, (to) => to.u64(BigInt(generation))),
+      async trying(generation) {
+        const body = createEncoder();
+        body.u64(BigInt(generation));
+        await exchangeLater(request.trying, body.end());
+      },
       stop: (status) => ask(request.stop, (to) => to.u8(status)),
     },
 

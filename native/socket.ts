@@ -44,6 +44,15 @@ function createSend(socket: number): Send {
   };
 }
 
+/** ms that a frame may be held for the next one. */
+const HELD = 2;
+
+export interface FrameSender {
+  send(bytes: Uint8Array, fds: readonly number[]): void;
+  /** The same for a frame without descriptors that need not wake the other side by itself: it goes along with the next. */
+  hold(bytes: Uint8Array): void;
+}
+
 /**
  * Sends frames in order over `socket`, whose descriptor is `fd`. A frame's descriptors must stay open until it was
  * answered. What it gives throws SyscallError when the other side is gone or a descriptor is bad; `failed` hears of the
@@ -60,8 +69,8 @@ export function createFrameSender(
   socket: Socket,
   filler: Uint8Array,
   failed: (error: Error) => void,
-): (bytes: Uint8Array, fds: readonly number[]) => void {
-  const send = createSend(fd);
+): FrameSender {
+  const write = createSend(fd);
   const queue: { bytes: Uint8Array; fds: readonly number[] }[] = [];
   let waiting = false;
 
@@ -83,7 +92,7 @@ export function createFrameSender(
   }
 
   function transmit(bytes: Uint8Array, fds: readonly number[]): void {
-    const sent = send(bytes, fds);
+    const sent = write(bytes, fds);
     if (sent === bytes.length) return;
     if (sent > 0 || fds.length === 0) {
       wait(bytes.subarray(sent));
@@ -93,8 +102,30 @@ export function createFrameSender(
     }
   }
 
-  return (bytes, fds) => {
-    if (waiting) queue.push({ bytes, fds });
-    else transmit(bytes, fds);
+  /** Frames without descriptors that go out with the next one. */
+  let held: Uint8Array[] = [];
+
+  function send(bytes: Uint8Array, fds: readonly number[]): void {
+    const whole = held.length === 0 ? bytes : Buffer.concat([...held, bytes]);
+    held = [];
+    if (waiting) queue.push({ bytes: whole, fds });
+    else transmit(whole, fds);
+  }
+
+  function release(): void {
+    if (held.length === 0) return;
+    try {
+      send(new Uint8Array(), []);
+    } catch (error) {
+      failed(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  return {
+    send,
+    hold(bytes) {
+      if (held.length === 0) setTimeout(release, HELD);
+      held.push(bytes);
+    },
   };
 }

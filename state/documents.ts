@@ -112,9 +112,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   settle(false); // what came between the reading and the watching
 
   let lockWritten = true;
+  /** What patches need takes a while to load; an import of what is there still costs a look-up. */
+  let loaded: typeof import('./in-force.ts') | null = null;
   return {
     async patch(operations, { lifetime, origin }) {
-      const { patchBoot, patchDocument } = await import('./in-force.ts');
+      const { patchBoot, patchDocument } = (loaded ??= await import('./in-force.ts'));
       const mark = { generation: core.highest + 1, origin };
       const { document } = store.get();
       if (lifetime === 'boot') {
@@ -168,7 +170,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     },
     fallback: (generation) => enqueue(() => giveUp(core, generation)),
     warm: async () => {
-      await import('./in-force.ts');
+      loaded = await import('./in-force.ts');
     },
     async close() {
       await watch.close();

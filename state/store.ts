@@ -1,6 +1,6 @@
 // The one store of the reconciler: desired, observed and status in an immutable tree; every change gives RFC 6902 operations.
 import type { Operation } from 'fast-json-patch';
-import { enableMapSet, enablePatches, produceWithPatches, type Draft, type Patch } from 'immer';
+import { enableMapSet, enablePatches, produceWithPatches, setAutoFreeze, type Draft, type Patch } from 'immer';
 import { emptyDesired, type Desired } from './desired.ts';
 import type { Observed } from './observed.ts';
 import { formatPointer } from './pointer.ts';
@@ -8,6 +8,8 @@ import type { DocumentStatus, Status } from './status.ts';
 
 enableMapSet();
 enablePatches();
+// The types forbid to change what is in the store; looking for all of it at every change would cost more than the change.
+setAutoFreeze(false);
 
 /** What a version requirement was resolved to, kept until its entry changes. */
 export interface Locked {
