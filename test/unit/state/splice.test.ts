@@ -272,6 +272,11 @@ function renderedAt(text: string, yaml: YamlText, path: string[]): { from: numbe
     true,
   );
   const [from = 0, to = 0] = (node as { range?: number[] }).range ?? [];
+  // One that is not written at all begins anywhere between the colon and a comment: right after the colon is ours.
+  if (from === to) {
+    const place = text.slice(0, from).trimEnd().length;
+    return { from: place, to: place };
+  }
   // An anchor before it goes with it; a block scalar's last line break is no part of it.
   const start = /&\w+\s*(?:#[^\n]*)?\s*$/.exec(text.slice(0, from))?.index ?? from;
   return { from: start, to: Math.max(start, start + text.slice(start, to).trimEnd().length) };
