@@ -1,11 +1,13 @@
-// TOML by smol-toml, which tells positions for errors of syntax only.
+// TOML by smol-toml, which tells positions for errors of syntax only; those of keys are found apart.
 import { parse, TomlDate, TomlError } from 'smol-toml';
 import { DEEPEST, manifestError, scalar, type Node } from './nodes.ts';
+import { tomlPlaces, type Places } from './toml-places.ts';
 
 /** Reads a TOML text. Throws a PackageError, with line and column where the syntax is wrong. */
 export function tomlNodes(text: string): Node {
   try {
-    return node(parse(text, { maxDepth: DEEPEST, integersAsBigInt: true }), text, 0);
+    const read = parse(text, { maxDepth: DEEPEST, integersAsBigInt: true });
+    return node(read, text, tomlPlaces(text), []);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const lines = text.split('\n').slice(0, error.line - 1);
@@ -15,15 +17,22 @@ export function tomlNodes(text: string): Node {
   }
 }
 
-function node(value: unknown, text: string, depth: number): Node {
+function node(value: unknown, text: string, places: Places, path: readonly (string | number)[]): Node {
   // Dotted keys nest without being nested in the text.
-  if (depth > DEEPEST) throw manifestError(text, null, [], 'it is nested too deep');
-  if (typeof value === 'string') return scalar(value);
-  if (value instanceof TomlDate) return scalar(value.toISOString());
-  if (Array.isArray(value))
-    return { kind: 'list', at: null, tag: null, items: value.map((item: unknown) => node(item, text, depth + 1)) };
-  if (typeof value !== 'object' || value === null) return scalar(String(value), null, true);
+  if (path.length > DEEPEST) throw manifestError(text, null, [], 'it is nested too deep');
+  const at = places(path);
+  const from = { at, tag: null };
+  if (typeof value === 'string') return scalar(value, from);
+  if (value instanceof TomlDate) return scalar(value.toISOString(), from);
+  if (Array.isArray(value)) {
+    const items = value.map((item: unknown, index) => node(item, text, places, [...path, index]));
+    return { kind: 'list', ...from, items };
+  }
+  if (typeof value !== 'object' || value === null) return scalar(String(value), from, true);
   const members = Object.entries(value as Readonly<Record<string, unknown>>);
-  const entries = new Map(members.map(([key, member]) => [key, { at: null, value: node(member, text, depth + 1) }]));
-  return { kind: 'map', at: null, tag: null, entries };
+  const entries = members.map(([key, member]) => {
+    const inner = node(member, text, places, [...path, key]);
+    return [key, { at: inner.at, value: inner }] as const;
+  });
+  return { kind: 'map', ...from, entries: new Map(entries) };
 }
