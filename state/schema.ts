@@ -126,8 +126,14 @@ export const documentSchema = z.strictObject({
 /** A part of a JSON Schema (https://json-schema.org/draft/2020-12), as far as the document's uses it. */
 export interface JsonSchema {
   readonly $schema?: string;
-  readonly type?: string;
+  readonly title?: string;
+  readonly type?: string | readonly string[];
+  readonly const?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly minimum?: number;
   readonly anyOf?: readonly JsonSchema[];
+  readonly oneOf?: readonly JsonSchema[];
+  readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly additionalProperties?: JsonSchema | boolean;
   readonly items?: JsonSchema;
@@ -148,6 +154,8 @@ export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
     io: 'input',
     unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema }) => {
+      // A number of JSON has no upper bound; those of a bigint cannot be written without losing digits.
+      if (zodSchema instanceof z.ZodBigInt) Object.assign(jsonSchema, { type: 'integer', minimum: 0 });
       if (!(zodSchema instanceof z.ZodMap)) return;
       const { $schema: _keys, ...propertyNames } = jsonSchemaOf(zodSchema.keyType as z.ZodType);
       const { $schema: _members, ...additionalProperties } = jsonSchemaOf(zodSchema.valueType as z.ZodType);

@@ -31,6 +31,13 @@ export function addPackageFiles(program: Command): void {
     .action(async (file: string, options: import('./verify.ts').VerifyOptions) =>
       (await import('./verify.ts')).verify(file, options),
     );
+  example(program.command('lint'), 'northstate lint manifest.yaml')
+    .description('say everything that is wrong in a manifest, with line, column and field')
+    .argument('<manifest>', 'a manifest in YAML, JSON or TOML; - is standard input')
+    .addOption(format())
+    .action(async (file: string, options: Parameters<typeof import('./lint.ts').lint>[1]) =>
+      (await import('./lint.ts')).lint(file, options),
+    );
   example(program.command('gen-key'), 'northstate gen-key --name integrator --out /etc/northstate')
     .description('make a pair of keys to sign packages with: NAME.key and NAME.pub')
     .requiredOption('-n, --name <name>', 'what the files are called', fileName)

@@ -1,5 +1,5 @@
 // Every command of northstate: its words, options, help and example. What a command does is loaded when it is called.
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../../state/units.ts';
 import { defaultConsole } from '../console/address.ts';
 import type { ConsoleOptions, PatchOptions } from './console.ts';
@@ -79,8 +79,9 @@ function addDocument(program: Command): void {
       (await import('./history.ts')).history(options),
     );
   example(program.command('schema'), 'northstate schema > northstate.schema.json')
-    .description('print the JSON Schema of the document, for editors')
-    .action(async () => (await import('./schema.ts')).schema());
+    .description('print the JSON Schema of the document, or of manifests, for editors')
+    .addArgument(new Argument('[of]', 'what it describes').choices(['document', 'manifest']).default('document'))
+    .action(async (of: 'document' | 'manifest') => (await import('./schema.ts')).schema(of));
 }
 
 function addStatus(program: Command): void {

@@ -1,28 +1,35 @@
 // The manifest as packers write it into a package: YAML in the order of Northstar's fields, defaults left out.
-import type { Manifest } from '../../state/manifest.ts';
-import { PackageError } from './error.ts';
+import type { Manifest, SeccompCondition } from '../../state/manifest.ts';
 import { jsonNodes } from './json-nodes.ts';
 import { manifestForInspect } from './manifest-json.ts';
-import { isNull, type Dictionary, type Node } from './nodes.ts';
+import { isNull, manifestError, type Dictionary, type Node } from './nodes.ts';
 
-/** The text of manifest.yaml. Throws a PackageError when today's dialect has no words for something in it. */
+/** The text of manifest.yaml. Throws a ManifestError when today's dialect has no words for something in it. */
 export function manifestYaml(manifest: Manifest): string {
   refuseAlternatives(manifest);
   // As JSON, since that form has the names, the order and every digit already.
   const root = jsonNodes(JSON.stringify(manifestForInspect(manifest)));
-  if (root?.kind !== 'map') throw new PackageError('manifest', 'the manifest has no fields');
+  if (root?.kind !== 'map') throw manifestError('', null, [], 'it has no fields');
   return mapLines(inYaml(root), '').join('');
 }
 
 function refuseAlternatives({ seccomp }: Manifest): void {
   for (const [call, rule] of seccomp?.allow ?? []) {
-    if (rule !== 'any' && Array.isArray(rule.args)) {
-      throw new PackageError(
-        'manifest',
-        `seccomp.allow.${call}: alternatives cannot be written in today's dialect: use values, or one mask`,
-      );
-    }
+    if (rule === 'any' || !Array.isArray(rule.args)) continue;
+    const terms = rule.args.map(term).join(' || ');
+    throw manifestError(
+      '',
+      null,
+      ['seccomp', 'allow', call],
+      `"${terms}" cannot be written in today's dialect, which has one condition for a call: use values, or one mask`,
+    );
   }
+}
+
+/** As minijail writes a condition, which is where alternatives come from. */
+function term({ index, values, mask }: SeccompCondition): string {
+  const tests = (values ?? []).map((value) => `arg${index} == ${value}`);
+  return [...tests, ...(mask === undefined ? [] : [`arg${index} in 0x${mask.toString(16)}`])].join(' || ');
 }
 
 /** Variants become tags, and what is null by default goes. */

@@ -14,6 +14,8 @@ export interface ReadManifest {
   readonly manifest: Manifest;
   /** What of the older dialect it uses, each said once. */
   readonly deprecations: readonly string[];
+  /** Something about a field, with the place where it stands. */
+  issueAt(path: readonly string[], message: string): ManifestIssue;
 }
 
 /**
@@ -29,7 +31,9 @@ export async function readManifest(bytes: Uint8Array, { old }: { old: boolean })
   const modern = { ...tree, root };
   const result = manifestSchema.safeParse(shape(modern, manifestSchema));
   if (!result.success) throw explained(modern, result.error.issues);
-  return { manifest: result.data, deprecations };
+  const issueAt = (path: readonly string[], message: string): ManifestIssue =>
+    manifestIssue(tree.text, find(root, path).at, path, message);
+  return { manifest: result.data, deprecations, issueAt };
 }
 
 function decoded(bytes: Uint8Array): string {

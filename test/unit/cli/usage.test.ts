@@ -61,10 +61,16 @@ test('a console that is no unix socket is an error that says what to write', asy
   assert.match(stderr, /expected unix:\/\/\/path/);
 });
 
-test('schema prints a JSON Schema', async (context) => {
-  const { code, stdout } = await northstate(context, nowhere, ['schema']);
-  assert.equal(code, 0);
-  assert.equal((JSON.parse(stdout) as { type: string }).type, 'object');
+test('schema prints the JSON Schema of the document, or of manifests', async (context) => {
+  for (const [args, field] of [
+    [['schema'], 'containers'],
+    [['schema', 'manifest'], 'init'],
+  ] as const) {
+    const { code, stdout } = await northstate(context, nowhere, args);
+    assert.equal(code, 0);
+    assert.ok(field in (JSON.parse(stdout) as { properties: object }).properties);
+  }
+  assert.equal((await northstate(context, nowhere, ['schema', 'other'])).code, 2);
 });
 
 test('inspect of what is no package is an error that names the file', async (context) => {

@@ -1,0 +1,55 @@
+// northstate lint, as editors and CI call it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { northstate } from './command-line.ts';
+
+const good = 'name: a\nversion: 1.0.0\ninit: /a\nuid: 1\ngid: 1\n';
+const nowhere = 'unix:///nowhere/console';
+
+test('a good manifest is silent, one of the older dialect gets warnings, and both end with 0', async (context) => {
+  const { code, stdout, stderr } = await northstate(context, nowhere, ['lint', '-'], good);
+  assert.deepEqual([code, stdout, stderr], [0, '', '']);
+  const old = await northstate(context, nowhere, ['lint', '-'], `${good}autostart: true\n`);
+  assert.deepEqual([old.code, old.stdout], [0, '-: warning: autostart: true is autostart: relaxed\n']);
+});
+
+test('every error is told with its place and field, in the order of the text', async (context) => {
+  const { code, stdout } = await northstate(
+    context,
+    nowhere,
+    ['lint', '-'],
+    'name: a\nversion: 1.0\nuid: 0\ncolour: 1\n',
+  );
+  assert.equal(code, 1);
+  assert.deepEqual(
+    stdout.split('\n').map((line) => line.split(': ', 3).join(': ')),
+    ['-:1:1: error: gid', '-:2:1: error: version', '-:3:1: error: uid', '-:4:1: error: colour', ''],
+  );
+});
+
+test('-o json has errors and warnings for CI', async (context) => {
+  const toml = 'name = "a"\nversion = "1.0.0"\nuid = 1\ngid = "x"\n';
+  const { code, stdout } = await northstate(context, nowhere, ['lint', '-', '-o', 'json'], toml);
+  assert.equal(code, 1);
+  assert.deepEqual(JSON.parse(stdout), {
+    file: '-',
+    ok: false,
+    errors: [{ line: 4, column: 1, field: 'gid', message: 'Invalid input: expected number, received string' }],
+    warnings: [],
+  });
+});
+
+test('what can be read but not packed is an error that names the term', async (context) => {
+  const seccomp = 'seccomp:\n  mmap: arg2 in 1 || arg2 in 2\n';
+  const { code, stdout } = await northstate(context, nowhere, ['lint', '-'], good + seccomp);
+  assert.equal(code, 1);
+  assert.match(stdout, /^-:7:9: error: seccomp\.allow\.mmap: "arg2 in 0x1 \|\| arg2 in 0x2" cannot be written/);
+  const unknown = await northstate(context, nowhere, ['lint', '-'], `${good}seccomp: { mmap: "arg2 & 1" }\n`);
+  assert.match(unknown.stdout, /^-:6:12: error: seccomp\.mmap: "arg2 & 1" has no counterpart in the present format\n$/);
+});
+
+test('a file that is not there is an error', async (context) => {
+  const { code, stderr } = await northstate(context, nowhere, ['lint', '/nowhere/manifest.yaml']);
+  assert.equal(code, 1);
+  assert.match(stderr, /\/nowhere\/manifest\.yaml/);
+});
