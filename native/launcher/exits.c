@@ -61,6 +61,9 @@ static bool take_message(struct launcher *l, struct attempt *a, struct control_m
         if (message->exit_value > (message->exit_kind == EXIT_CODE ? 255 : NSIG - 1)) return false;
         a->exit_kind = message->exit_kind;
         a->exit_value = message->exit_value;
+        /* Whoever waits for this end goes first. Nothing of the container is left but its init, which can do no harm more. */
+        init_kill(&a->init, SIGKILL);
+        attempts_fire_after(l, a->id);
         return true;
     }
     return false;
@@ -115,7 +118,8 @@ static void judge_exit(struct attempt *a, const siginfo_t *info) {
 }
 
 /*
- * Whoever waits for this exit goes first, before anything else is looked at or sent. Then what the container had still
+ * Whoever waits for this exit goes first, before anything else is looked at or sent: unless the init was killed, its last
+ * word has let it go already. Then what the container had still
  * written: its PID namespace is dead, so nobody else holds the pipes and their end is near.
  */
 void handle_init_exit(struct launcher *l, struct attempt *a) {

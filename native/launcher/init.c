@@ -194,12 +194,22 @@ static int retire(const struct birth *birth, struct failure *why) {
     return 0;
 }
 
-/** Waits for everything that has ended. When the application is among it, tells how and ends, and the namespace with it. */
+/**
+ * Kills what the application has left and waits until it is gone. What the launcher is told of the end then holds for all of
+ * the container: the next instance need not wait until the kernel has taken the namespaces apart.
+ */
+static void end_others(void) {
+    if (kill(-1, SIGKILL) < 0 && errno == ESRCH) return;
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) continue;
+}
+
+/** Waits for everything that has ended. When the application is among it, ends the rest, tells how, and ends itself. */
 static void reap(int control, pid_t application) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid != application) continue;
+        end_others();
         bool signaled = WIFSIGNALED(status);
         send_message(control, (struct control_message){
                                   .kind = CONTROL_EXIT,
