@@ -69,8 +69,9 @@ const mount = z.discriminatedUnion('type', [
 
 const target = path.refine((text) => !text.split('/').includes('..'), { error: 'must not contain ".."', ...inside });
 
-const nice = z.strictObject({ nice: z.int().min(-20).max(19).default(0) });
-const priority = z.strictObject({ priority: z.int().min(1).max(99) });
+// Northstar passes over unknown fields in here, and so in what holds them.
+const nice = z.object({ nice: z.int().min(-20).max(19).default(0) });
+const priority = z.object({ priority: z.int().min(1).max(99) });
 const label = z.string().regex(/^[A-Za-z0-9:_]+$/, 'must be letters, digits, ":" and "_"');
 const output = z.enum(['discard', 'pipe', 'inherit']);
 
@@ -100,7 +101,7 @@ export const manifestSchema = z
     uid: id,
     gid: id,
     sched: z
-      .strictObject({
+      .object({
         policy: z.union(
           [
             z.enum(['idle', 'deadline']),

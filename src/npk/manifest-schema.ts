@@ -49,5 +49,8 @@ function fields(
 function alternatives(schema: JsonSchema): JsonSchema[] {
   const [only, ...more] = Object.entries(schema.properties ?? {});
   const isVariant = only !== undefined && more.length === 0 && schema.additionalProperties === false;
-  return isVariant ? [generous(schema), generous(only[1])] : [generous(schema)];
+  if (!isVariant) return [generous(schema)];
+  // Else the content of a tag without required fields would take every other variant for its own.
+  const content = only[1].properties === undefined ? only[1] : { ...only[1], additionalProperties: false };
+  return [generous(schema), generous(content)];
 }

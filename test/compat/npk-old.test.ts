@@ -1,9 +1,15 @@
 // Packages from before 0.9, which Northstar refuses today.
 import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Manifest, SeccompRule } from '../../state/manifest.ts';
+import { createHasher } from '../../src/npk/hasher.ts';
 import { inspect } from '../../src/npk/inspect.ts';
-import { readPackage } from '../../src/npk/package.ts';
+import { readKeys } from '../../src/npk/keys.ts';
+import { openPackage, readPackage } from '../../src/npk/package.ts';
+import { verifyPackage } from '../../src/npk/verify.ts';
 import { assertManifest, expected, fixture, packagesIn } from './npk-fixtures.ts';
 
 interface Expected {
@@ -58,4 +64,30 @@ test('the older signature is read', async () => {
     ['northstar', null, verity.offset],
   );
   assert.match(signature.hashes.image ?? '', /^[0-9a-f]{64}$/);
+});
+
+test('the older signature is verified, and with it the hash of the whole image', async () => {
+  await using hasher = createHasher(1);
+  const path = fixture('npk-old/old-signed-0.1.0.npk');
+  const keys = await readKeys(fixture('keys/fixture.pub'));
+  const { key, verity } = await verifyPackage(path, { keys, hasher });
+  assert.ok(key !== null && verity !== null);
+  await assert.rejects(verifyPackage(path, { keys: await readKeys(fixture('keys/other.pub')), hasher }), {
+    reason: 'signature',
+  });
+
+  // Behind the tree nothing is hashed but by the hash over all.
+  const { package: found, handle } = await openPackage(path, { keys });
+  await handle.close();
+  const bytes = await readFile(path);
+  const { image, verified } = found;
+  const at = image.offset + (verified?.tree.superblockOffset ?? 0) + 600;
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  const work = await mkdtemp(join(tmpdir(), 'northstate-old-'));
+  try {
+    await writeFile(join(work, 'a.npk'), bytes);
+    await assert.rejects(verifyPackage(join(work, 'a.npk'), { keys, hasher }), { reason: 'image' });
+  } finally {
+    await rm(work, { recursive: true });
+  }
 });

@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { test } from 'node:test';
+import { createHasher } from '../../src/npk/hasher.ts';
 import { inspect, inspectShort } from '../../src/npk/inspect.ts';
+import { readKeys } from '../../src/npk/keys.ts';
 import { readPackage } from '../../src/npk/package.ts';
+import { verifyPackage } from '../../src/npk/verify.ts';
 import { assertManifest, expected, fixture, packagesIn } from './npk-fixtures.ts';
 
 interface Expected {
@@ -14,6 +17,7 @@ interface Expected {
   readonly fs_img: { readonly offset: number; readonly size: number };
   readonly squashfs: { readonly compression: string };
   readonly signature?: {
+    readonly accepted_by: { readonly fixture: boolean; readonly other: boolean };
     readonly meta_hash: string;
     readonly manifest_hash: string;
     readonly verity_hash: string;
@@ -93,5 +97,17 @@ for (const [name, wanted] of Object.entries(answers)) {
         ? (({ tree_bytes: _, ...rest }) => rest)(wanted.verity as Expected['verity'] & { tree_bytes: number })
         : null,
     );
+  });
+}
+
+for (const [name, { signature }] of Object.entries(answers)) {
+  test(`${name} is verified with the key that signed it, and with no other`, async () => {
+    await using hasher = createHasher(1);
+    for (const key of ['fixture', 'other'] as const) {
+      const keys = await readKeys(fixture('keys', `${key}.pub`));
+      const asked = verifyPackage(fixture(name), { keys, hasher });
+      if (signature?.accepted_by[key] === true) assert.equal((await asked).verity?.rootHash, signature.verity_hash);
+      else await assert.rejects(asked, { reason: 'signature' });
+    }
   });
 }

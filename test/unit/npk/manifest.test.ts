@@ -304,3 +304,14 @@ test('long manifests are read when they are as packers write them', async () => 
   await assert.rejects(read(`${base}env:\n${env}# a comment`), /too large: more than 32768 characters/);
   await assert.rejects(read(`${'a.'.repeat(10_000)}a = 1`), /nested too deep/);
 });
+
+test('unknown fields are passed over where Northstar passes over them', async () => {
+  const fields = `sched: { policy: !fifo { priority: 7, colour: blue }, colour: blue }
+mounts: { /proc: { type: proc, colour: blue }, /data: { type: persist, colour: blue } }
+rlimits: { cpu: { soft: 1, colour: blue } }
+cgroups: { colour: blue }
+`;
+  const { sched, mounts } = await read(base + fields);
+  assert.deepEqual(sched, { policy: { fifo: { priority: 7 } } });
+  assert.deepEqual(mounts?.get('/proc'), { type: 'proc' });
+});
