@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes a checkout ready to run: Debian packages, npm packages, the launcher, the bundled reconciler, the packages of the
-# examples. `setup.sh --test` also installs what only the tests compare with, `setup.sh --vm` what those on another kernel
-# need. What is there already is left alone, so that a second run is quick and needs no network. Only a missing Debian
-# package needs root.
+# examples. `setup.sh --test` also installs what only the tests need: programs to compare with, and another kernel with the
+# machine to run it. What is there already is left alone, so that a second run is quick and needs no network. Only a
+# missing Debian package needs root.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -32,19 +32,22 @@ install_debian() {
 	}
 }
 
-# fetch_kernel FOLDER: unpacks Debian's newest cloud kernel there, for a machine in software emulation.
+# download_kernel FOLDER: unpacks the newest of Debian's cloud kernels that apt knows.
+download_kernel() {
+	package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p')
+	[ -n "$package" ] || return 1
+	rm -rf "$1"
+	mkdir -p "$1"
+	(cd "$1" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb -x ./*.deb . && rm ./*.deb)
+}
+
+# fetch_kernel FOLDER: the kernel of the machine that the tests emulate. Nothing of it is installed.
 fetch_kernel() {
 	echo 'set-up: kernel of the virtual machine'
-	newest='s/^ *Depends: \(linux-image-[^ ]*\)$/\1/p'
-	package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n "$newest")
-	if [ -z "$package" ]; then
-		apt-get update -qq
-		package=$(apt-cache depends linux-image-cloud-amd64 | sed -n "$newest")
-	fi
-	rm -rf "$1.new"
-	mkdir -p "$1.new"
-	(cd "$1.new" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb -x ./*.deb . && rm ./*.deb) ||
-		fail "cannot fetch $package"
+	download_kernel "$1.new" 2>/dev/null || {
+		apt-get update -qq || fail "apt-get update failed: the tests need Debian's linux-image-cloud-amd64, once"
+		download_kernel "$1.new" || fail "cannot download Debian's linux-image-cloud-amd64: look at the network and apt's sources"
+	}
 	mv "$1.new" "$1"
 }
 
@@ -64,8 +67,10 @@ build() {
 }
 
 debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev'
-[ "${1-}" != --test ] || debian="$debian bubblewrap busybox-static crun cryptsetup-bin openssl python3 strace unzip"
-[ "${1-}" != --vm ] || debian="$debian busybox-static cpio kmod qemu-system-x86"
+if [ "${1-}" = --test ]; then
+	debian="$debian bubblewrap busybox-static crun cryptsetup-bin openssl python3 strace unzip"
+	debian="$debian cpio e2fsprogs kmod qemu-system-x86" # for the machine with another kernel
+fi
 # shellcheck disable=SC2086 # a list of words
 install_debian $debian
 
@@ -93,4 +98,4 @@ mkdir -p .build/stamps
 build launcher .build/northstate-launcher native/launcher native/launcher/build.sh
 build bundle .build/bundle/daemon.mjs 'src controllers native state package-lock.json' bundle
 build examples .build/examples/packed 'examples src/npk' $bin/node examples/build.ts
-[ "${1-}" != --vm ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel
+[ "${1-}" != --test ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel

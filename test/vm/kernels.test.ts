@@ -1,0 +1,62 @@
+// The runtime on another kernel, Debian's, with what the host may not have: cgroup v2 with every controller, both versions
+// side by side, a controller that is missing, and a power that goes. Each test is a machine or several, one after the
+// other; two tests run at a time. What fails in the guest is shown as it said it.
+import assert from 'node:assert/strict';
+import { before, suite, test } from 'node:test';
+import { boot } from './boot.ts';
+import { prepareGuest, type Guest } from './guest.ts';
+import { cutPower } from './power.ts';
+
+/** Files of tests for the guest; each runs in the boots below that name it. */
+const cgroups = 'test/kernel/cgroups.test.ts';
+const limits = 'test/vm/guest/limits.ts';
+const missing = 'test/vm/guest/missing.ts';
+const launch = 'test/kernel/sandbox-ops.test.ts';
+const mounts = 'test/kernel/mounts.test.ts';
+
+/** Some controllers in v1 hierarchies, as an older init system mounts them; the v2 tree keeps the others. */
+const mixed = `
+umount /sys/fs/cgroup
+mount -t tmpfs tmpfs /sys/fs/cgroup
+mkdir /sys/fs/cgroup/unified /sys/fs/cgroup/memory /sys/fs/cgroup/cpuset
+mount -t cgroup -o memory cgroup /sys/fs/cgroup/memory
+mount -t cgroup -o cpuset cgroup /sys/fs/cgroup/cpuset
+mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+grep -q cpu /sys/fs/cgroup/unified/cgroup.controllers || exit 1
+`;
+
+/** The longest that a machine may take, ms. */
+const patience = 280_000;
+/** A number that gives others than the run before: a run that fails says which, and power-cuts.ts repeats it. */
+const seed = Math.trunc(Date.now() / 1000) % 1_000_000;
+
+await suite('another kernel', { concurrency: 2 }, () => {
+  let guest: Guest;
+  before(async () => {
+    guest = await prepareGuest([cgroups, limits, missing, launch, mounts]);
+  });
+
+  /** Runs files of tests in the guest. `setUp` are lines of shell before them. */
+  async function pass(files: readonly string[], parameters: string, setUp = ''): Promise<void> {
+    const command = `${setUp}node --test --test-reporter=spec --test-concurrency=1 ${files.join(' ')}`;
+    const { status, output } = await boot(guest.image, command, patience, { parameters });
+    assert.equal(status, 0, `${status === null ? 'the guest was cut off or has crashed' : 'tests failed'}:\n${output}`);
+  }
+
+  test('what was acknowledged survives every power cut, and nothing is half', async () => {
+    const lines: string[] = [`node test/vm/power-cuts.ts --rounds 4 --seed ${seed} repeats it`];
+    try {
+      await cutPower({ ...guest, rounds: 4, seed, log: (line) => void lines.push(line) });
+    } catch (error) {
+      throw new Error(lines.join('\n'), { cause: error });
+    }
+  });
+
+  test('containers and limits work on cgroup v2', () => pass([cgroups, limits, launch], 'cgroup_no_v1=all'));
+
+  test('each controller is found where it is when cgroup v1 and v2 are mounted side by side', () =>
+    pass([cgroups, limits], '', mixed));
+
+  test('images are mounted, and a kernel without the memory controller runs what asks for no limit of memory', () =>
+    pass([missing, mounts], 'cgroup_no_v1=all cgroup_disable=memory'));
+});
