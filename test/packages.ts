@@ -58,14 +58,14 @@ export async function probe(): Promise<string> {
   });
 }
 
-/** Gives the command line that runs a program on a kernel without a system call (enosys.c). */
-export async function withoutSyscall(number: number): Promise<string[]> {
+/** Gives the command line that runs a program on a kernel without a system call, or without those up to `last` (enosys.c). */
+export async function withoutSyscall(number: number, last = number): Promise<string[]> {
   const source = await readFile(join(payload, 'enosys.c'), 'utf8');
   const program = await kept('payload', source, 'enosys', async (path) => {
     const { code, stderr } = await run('gcc', ['-Wall', '-Wextra', '-Werror', '-o', path, join(payload, 'enosys.c')]);
     if (code !== 0) throw new Error(`gcc enosys.c: ${stderr}`);
   });
-  return [program, String(number)];
+  return [program, String(number), String(last)];
 }
 
 /** Makes what `content` describes unless it is there. Tests in other processes may do the same: a rename decides. */

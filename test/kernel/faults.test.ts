@@ -233,29 +233,26 @@ test('each fault ends in a clear status, hurts nothing else, and leaves nothing 
   await endsClean(daemon, before);
 });
 
-for (const [call, number] of [
-  ['mount_setattr', 442],
-  ['epoll_pwait2', 441],
-  ['fchmodat2', 452],
-] as const) {
-  test(`on a kernel without ${call}, which Linux 5.10 does not have, containers start, stop and are replaced`, async () => {
-    const app = await probePackage({ name: 'app' });
-    const next = await probePackage({ name: 'app', version: '1.1.0' });
-    const prefix = await withoutSyscall(number);
-    const entry = (version: string) => `app: { version: ${version}, state: running }`;
-    const before = openDescriptors();
-    await using daemon = await startDaemon({
-      packages: [app, next],
-      document: (directory) => documentOf(directory, entry('1.0.0')),
-      prefix,
-    });
-    await running(daemon, 'app');
-    await daemon.write(documentOf(daemon.repository, entry('1.1.0')));
-    await daemon.untilContainer(
-      'app',
-      'runs as 1.1.0',
-      ({ phase, version }) => phase === 'Running' && version === '1.1.0',
-    );
-    await endsClean(daemon, before);
+/** process_madvise: from there on a number is the same on every architecture, and calls are only added. */
+const lastOfLinux510 = 440;
+
+test('without any system call that Linux 5.10 does not have, containers start, stop and are replaced', async () => {
+  const app = await probePackage({ name: 'app' });
+  const next = await probePackage({ name: 'app', version: '1.1.0' });
+  const prefix = await withoutSyscall(lastOfLinux510 + 1, 0x3fffffff);
+  const entry = (version: string) => `app: { version: ${version}, state: running }`;
+  const before = openDescriptors();
+  await using daemon = await startDaemon({
+    packages: [app, next],
+    document: (directory) => documentOf(directory, entry('1.0.0')),
+    prefix,
   });
-}
+  await running(daemon, 'app');
+  await daemon.write(documentOf(daemon.repository, entry('1.1.0')));
+  await daemon.untilContainer(
+    'app',
+    'runs as 1.1.0',
+    ({ phase, version }) => phase === 'Running' && version === '1.1.0',
+  );
+  await endsClean(daemon, before);
+});

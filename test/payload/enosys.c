@@ -1,5 +1,5 @@
-/* Runs a program on a kernel that lacks a system call: `enosys NUMBER PROGRAM [ARGUMENT...]`. The call, made by the
- * program or anything that it starts, fails with ENOSYS (seccomp(2)). */
+/* Runs a program on a kernel that lacks system calls: `enosys FIRST LAST PROGRAM [ARGUMENT...]`. A call of these numbers,
+ * made by the program or anything that it starts, fails with ENOSYS (seccomp(2)). */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -11,11 +11,12 @@
 
 int main(int argc, char **argv)
 {
-    if (argc < 3)
+    if (argc < 4)
         return 2;
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)atoi(argv[1]), 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (unsigned)atoi(argv[1]), 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (unsigned)atoi(argv[2]), 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -24,7 +25,7 @@ int main(int argc, char **argv)
         perror("seccomp");
         return 1;
     }
-    execv(argv[2], argv + 2);
-    perror(argv[2]);
+    execv(argv[3], argv + 3);
+    perror(argv[3]);
     return 1;
 }
