@@ -2,11 +2,12 @@
  * application in a container, with none of the project's code in between. It does what a start must do: clone3 with the
  * namespaces, a detached tree of the image moved in place, proc, pivot_root, a second process, ids, exec.
  *
- *   floor IMAGE_DIR ROUNDS REST_MS [CGROUP_PROCS...]
+ *   floor IMAGE_DIR ROUNDS REST_MS [CGROUP...]
  *
  * IMAGE_DIR is a mounted image with /probe of test/payload, whose `stamp` writes the CLOCK_MONOTONIC (ns, decimal) of its
- * first instruction, and with a directory /proc. With paths of cgroup.procs files (v1), init joins them. Prints one line per round: the
- * nanoseconds from before clone3 to the application's first instruction.
+ * first instruction, and with a directory /proc. A CGROUP is a cgroup.procs file (v1), which init joins, or, before those, the
+ * directory of a v2 group, which it is cloned into (CLONE_INTO_CGROUP). Prints one line per round: the nanoseconds from before clone3 to
+ * the application's first instruction.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -87,7 +89,8 @@ static void init(int tree, int out, int count, char **procs)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-static int64_t round_ns(const char *image, int count, char **procs)
+/* `group` is the directory of a v2 group, -1 for none. */
+static int64_t round_ns(const char *image, int group, int count, char **procs)
 {
     int out[2];
     check(pipe2(out, O_CLOEXEC), "pipe2");
@@ -98,6 +101,10 @@ static int64_t round_ns(const char *image, int count, char **procs)
         .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP,
         .exit_signal = SIGCHLD,
     };
+    if (group >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)group;
+    }
     long pid = syscall(SYS_clone3, &args, sizeof args);
     check(pid, "clone3");
     if (pid == 0)
@@ -115,14 +122,22 @@ static int64_t round_ns(const char *image, int count, char **procs)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: floor IMAGE_DIR ROUNDS REST_MS [CGROUP_PROCS...]\n");
+        fprintf(stderr, "usage: floor IMAGE_DIR ROUNDS REST_MS [CGROUP...]\n");
         return 2;
+    }
+    char **procs = argv + 4;
+    int count = argc - 4, group = -1;
+    struct stat first;
+    if (count > 0 && stat(procs[0], &first) == 0 && S_ISDIR(first.st_mode)) {
+        check(group = open(procs[0], O_PATH | O_DIRECTORY | O_CLOEXEC), procs[0]);
+        procs++;
+        count--;
     }
     check(unshare(CLONE_NEWNS), "unshare");
     check(syscall(SYS_mount, NULL, "/", NULL, 0x44000, NULL), "private"); /* MS_REC | MS_PRIVATE */
     for (int round = 0; round < atoi(argv[2]); round++) {
         usleep((useconds_t)atoi(argv[3]) * 1000);
-        printf("%lld\n", (long long)round_ns(argv[1], argc - 4, argv + 4));
+        printf("%lld\n", (long long)round_ns(argv[1], group, count, procs));
     }
     return 0;
 }

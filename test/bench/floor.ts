@@ -1,4 +1,5 @@
 // The programs that a start is compared with: the floor (floor.c), and other container runtimes where they are installed.
+import { statSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,10 +21,13 @@ export async function floorRounds(
     .map((line) => Number(line) / 1e6);
 }
 
-async function floor(): Promise<string> {
-  await mkdir(build, { recursive: true });
-  const program = join(build, 'floor');
-  await succeed('gcc', ['-std=gnu17', '-O2', '-static', '-o', program, join(import.meta.dirname, 'floor.c')]);
+/** The path of the program, compiled unless it is newer than its source. */
+export async function floor(): Promise<string> {
+  const [program, source] = [join(build, 'floor'), join(import.meta.dirname, 'floor.c')];
+  if ((statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0) < statSync(source).mtimeMs) {
+    await mkdir(build, { recursive: true });
+    await succeed('gcc', ['-std=gnu17', '-O2', '-static', '-o', program, source]);
+  }
   return program;
 }
 

@@ -1,13 +1,14 @@
 // A package's image mounted for the programs that the runtime is measured against, and control groups of their own.
-import { mkdtemp, mkdir, rm, rmdir } from 'node:fs/promises';
+import { mkdtemp, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { detectHierarchies } from '../../controllers/cgroup-hierarchies.ts';
 import { readPackage } from '../../src/npk/package.ts';
 import { run } from '../command.ts';
 
 export interface MountedImage extends AsyncDisposable {
   readonly path: string;
-  /** cgroup.procs of a cpu and a memory group (v1), as containers with limits have them. */
+  /** Control groups as floor.c takes them, those that a container with limits of cpu and memory has. */
   readonly groups: readonly string[];
 }
 
@@ -15,18 +16,30 @@ export interface MountedImage extends AsyncDisposable {
 export async function mountedImage(file: string): Promise<MountedImage> {
   const { image } = await readPackage(file);
   const path = await mkdtemp(join(tmpdir(), 'northstate-bench-'));
-  const groups = ['cpu', 'memory', 'cpuacct'].map((name) => join('/sys/fs/cgroup', name, basename(path)));
+  const groups = await makeGroups(basename(path));
   const options = `loop,ro,offset=${image.offset},sizelimit=${image.size}`;
   const { code, stderr } = await run('mount', ['-t', image.type, '-o', options, file, path]);
   if (code !== 0) throw new Error(`mount ${file}: ${stderr}`);
-  for (const group of groups) await mkdir(group);
   return {
     path,
-    groups: groups.map((group) => join(group, 'cgroup.procs')),
+    groups: groups.map(({ argument }) => argument),
     async [Symbol.asyncDispose]() {
       await run('umount', [path]);
-      for (const group of groups) await rmdir(group);
+      for (const { directory } of groups) await rmdir(directory);
       await rm(path, { recursive: true, force: true });
     },
   };
+}
+
+/** In each v1 hierarchy that has one of the controllers, else in the v2 tree. */
+async function makeGroups(name: string): Promise<{ directory: string; argument: string }[]> {
+  const { legacy, unified } = await detectHierarchies();
+  const mounts = new Set((['cpu', 'memory', 'cpuacct'] as const).flatMap((controller) => legacy.get(controller) ?? []));
+  const directories = [...(mounts.size > 0 || unified === null ? mounts : [unified])].map((mount) => join(mount, name));
+  if (mounts.size === 0 && unified !== null) await writeFile(join(unified, 'cgroup.subtree_control'), '+cpu +memory');
+  for (const directory of directories) await mkdir(directory);
+  return directories.map((directory) => ({
+    directory,
+    argument: mounts.size > 0 ? join(directory, 'cgroup.procs') : directory,
+  }));
 }

@@ -113,7 +113,14 @@ async function libraries(files: readonly string[]): Promise<Set<string>> {
 }
 
 /** What tests read of the checkout beside the programs, and what was compiled from it. */
-const data = ['package.json', 'native/launcher', 'test/payload', 'test/vm/load.mjs', 'src/cli/northstate'];
+const data = [
+  'package.json',
+  'native/launcher',
+  'test/payload',
+  'test/bench/floor.c',
+  'test/vm/load.mjs',
+  'src/cli/northstate',
+];
 const built = ['northstate-launcher', 'bundle', 'test', 'bench'];
 
 /** Programs of the tests that others start by their path. The runtime itself is the bundle, as on a device. */
