@@ -53,8 +53,16 @@ export interface Decision {
   readonly replacing: boolean;
 }
 
-/** Decides for one name. */
+const decisions = new WeakMap<View, Decision>();
+
+/** Decides for one name. Every view is decided on once. */
 export function decide(view: View): Decision {
+  const known = decisions.get(view) ?? decided(view);
+  decisions.set(view, known);
+  return known;
+}
+
+function decided(view: View): Decision {
   const target = wanted(view);
   const running = view.attempts.filter(({ state }) => state === 'running');
   const current = running.find(({ record }) => record.entry === target?.replacing) ?? running.at(-1) ?? null;

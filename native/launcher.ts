@@ -31,7 +31,7 @@ export interface Remembered {
 }
 
 export interface LauncherEvents {
-  /** An attempt is new or has changed. After the answer to the request that caused it. */
+  /** An attempt is prepared, waits for another, runs, has ended or has failed. After the answer to the request that caused it. */
   attempt(attempt: Attempt): void;
   /** New output; said once, until the next read of that attempt. */
   output(id: number, begin: number, end: number): void;

@@ -144,10 +144,7 @@ const containerPorts: ContainerPorts = {
   forgotten: (name, id) => attempts.forgotten(name, id),
   note(name, ran) {
     notes.set(name, ran);
-    store.update((draft) => {
-      if (ran === null) draft.observed.ran.delete(name);
-      else draft.observed.ran.set(name, ran);
-    });
+    store.observe('ran', name, ran ?? undefined);
   },
 };
 const wallClock = (at: number): string => new Date(Date.now() - bootTime() + at).toISOString();

@@ -6,6 +6,9 @@ import type { LogLine } from './runtime.ts';
 /** Bytes that one request reads: more than the largest record. */
 const stretch = 128 * 1024;
 
+/** As many attempts as the launcher has. */
+const mostEarly = 4096;
+
 /** What is needed of native/launcher.ts. */
 interface Source {
   read(id: number, offset: number, max: number): Promise<{ offset: number; end: number; data: Uint8Array }>;
@@ -43,6 +46,8 @@ export interface LogsPorts {
 export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, failed }: LogsPorts): Logs {
   const logged = new Map<number, Reading>();
   const wakers = new Map<string, Set<() => void>>();
+  /** Attempts that have written before anything else was told of them. */
+  const early = new Set<number>();
 
   function wake(name: string): void {
     for (const waker of wakers.get(name) ?? []) waker();
@@ -117,15 +122,24 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
     }
   }
 
+  function arrived(id: number): void {
+    const name = nameOf(id);
+    if (name === null) {
+      early.add(id);
+      // The last word of one that is forgotten comes here, too, and stays until then.
+      const [oldest] = early;
+      if (early.size > mostEarly && oldest !== undefined) early.delete(oldest);
+      return;
+    }
+    log(id, name).catch(failed);
+    wake(name);
+  }
+
   return {
-    arrived(id) {
-      const name = nameOf(id);
-      if (name === null) return;
-      log(id, name).catch(failed);
-      wake(name);
-    },
+    arrived,
     changed(name) {
       const known = new Set(outputs(name).map(({ id }) => id));
+      for (const id of known) if (early.delete(id)) arrived(id);
       for (const id of logged.keys()) if (!known.has(id) && nameOf(id) === null) logged.delete(id);
       wake(name);
     },

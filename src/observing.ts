@@ -22,7 +22,7 @@ export interface Observing {
 export function createObserving(store: Store): Observing {
   function replace(
     draft: Draft<State>,
-    kind: 'packages' | 'mounts' | 'attempts',
+    kind: 'packages' | 'mounts',
     name: string,
     seen: readonly unknown[] | undefined,
   ): void {
@@ -31,6 +31,11 @@ export function createObserving(store: Store): Observing {
     const map = draft.observed[kind] as Map<string, unknown>;
     if (seen === undefined || seen.length === 0) map.delete(name);
     else map.set(name, seen);
+  }
+
+  /** Whether a name's list is another one than before. */
+  function differs(kind: 'mounts' | 'attempts', name: string, seen: readonly unknown[]): boolean {
+    return !isDeepStrictEqual(store.get().observed[kind].get(name) ?? [], seen);
   }
 
   return {
@@ -57,17 +62,15 @@ export function createObserving(store: Store): Observing {
     mount(id, seen) {
       const [name = ''] = id.split(':');
       const others = (store.get().observed.mounts.get(name) ?? []).filter((mount) => mount.id !== id);
-      store.update((draft) => replace(draft, 'mounts', name, seen === null ? others : [...others, seen]));
+      const all = seen === null ? others : [...others, seen];
+      if (differs('mounts', name, all)) store.observe('mounts', name, all.length === 0 ? undefined : all);
     },
     cgroup(name, seen) {
-      if (isDeepStrictEqual(store.get().observed.cgroups.get(name) ?? null, seen)) return;
-      store.update((draft) => {
-        if (seen === null) draft.observed.cgroups.delete(name);
-        else draft.observed.cgroups.set(name, seen as Draft<ObservedCgroup>);
-      });
+      if (!isDeepStrictEqual(store.get().observed.cgroups.get(name) ?? null, seen))
+        store.observe('cgroups', name, seen ?? undefined);
     },
     attempts(name, seen) {
-      store.update((draft) => replace(draft, 'attempts', name, seen));
+      if (differs('attempts', name, seen)) store.observe('attempts', name, seen.length === 0 ? undefined : seen);
     },
   };
 }

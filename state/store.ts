@@ -40,6 +40,10 @@ export interface State {
   readonly status: Status;
 }
 
+/** The maps of the observed state, by the names of containers as a rule. */
+export type ObservedMap = keyof Observed;
+export type ObservedValue<K extends ObservedMap> = Observed[K] extends ReadonlyMap<string, infer V> ? V : never;
+
 export type StateListener = (operations: readonly Operation[], state: State) => void;
 
 export interface Store {
@@ -47,6 +51,11 @@ export interface Store {
   get(): State;
   /** Changes the state and tells the listeners; gives the operations, [] when nothing changed. */
   update(recipe: (draft: Draft<State>) => void): readonly Operation[];
+  /**
+   * Sets one entry of an observed map, or takes it away (undefined): the same as an update, at a cost that does not grow with
+   * the other entries. It is told even when the value says the same as before.
+   */
+  observe<K extends ObservedMap>(map: K, key: string, value: ObservedValue<K> | undefined): void;
   /** Calls the listener after every change, in order, also when one changes the state again; gives the function that ends it. */
   subscribe(listener: StateListener): () => void;
 }
@@ -104,6 +113,18 @@ export function createStore(initial: State = emptyState()): Store {
       tell();
       return operations;
     },
+    observe(map, key, value) {
+      const before = state.observed[map];
+      const had = before.has(key);
+      if (!had && value === undefined) return;
+      const next = new Map<string, unknown>(before);
+      if (value === undefined) next.delete(key);
+      else next.set(key, value);
+      state = { ...state, observed: { ...state.observed, [map]: next } };
+      const op = value === undefined ? 'remove' : had ? 'replace' : 'add';
+      untold.push({ operations: [toOperation({ op, path: ['observed', map, key], value })], state });
+      tell();
+    },
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -111,10 +132,20 @@ export function createStore(initial: State = emptyState()): Store {
   };
 }
 
-/** An immer patch (its path is a list) as an operation of RFC 6902; Maps in its value become objects. */
-export function toOperation(patch: Patch): Operation {
-  const path = formatPointer(patch.path);
-  return patch.op === 'remove' ? { op: 'remove', path } : { op: patch.op, path, value: toJson(patch.value) };
+/**
+ * An immer patch (its path is a list) as an operation of RFC 6902. Maps in its value become objects when somebody looks at
+ * it: most listeners want the path alone.
+ */
+export function toOperation({ op, path: steps, value }: Patch): Operation {
+  const path = formatPointer(steps);
+  if (op === 'remove') return { op, path };
+  return {
+    op,
+    path,
+    get value() {
+      return toJson(value);
+    },
+  };
 }
 
 /** A value as JSON knows it: every Map is an object (without a prototype, so that `__proto__` is a name like others). */

@@ -25,8 +25,10 @@ static void become_prepared(struct launcher *l, struct attempt *a) {
     a->prepared_ns = boottime_now();
     send_result(l, a->prepare_serial, NULL);
     a->prepare_serial = 0;
-    if (a->go_state == GO_WAITS && a->after == 0) attempt_fire(l, a);
-    attempt_changed(l, a);
+    if (a->go_state == GO_WAITS && a->after == 0)
+        attempt_fire(l, a); /* running is what is told next */
+    else
+        attempt_changed(l, a);
 }
 
 static void become_running(struct launcher *l, struct attempt *a) {

@@ -109,7 +109,6 @@ enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failu
     if (h.name.size > 0) memcpy(a->name, h.name.data, h.name.size);
     set_record(a, h.record);
     l->attempts.live++;
-    attempt_changed(l, a);
     if (watch_init(l, a) != 0) {
         fail(&a->failure, STEP_INIT, errno, "the init cannot be watched");
         init_kill(&a->init, SIGKILL); /* SIGCHLD tells when it has gone */
@@ -187,8 +186,10 @@ enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *w
         a->go_state = GO_WAITS;
     }
     set_record(a, h.record);
-    attempt_changed(l, a);
-    if (waits) return REPLY_DONE;
+    if (waits) {
+        attempt_changed(l, a);
+        return REPLY_DONE;
+    }
     /* An earlier go of this connection that waited for the init is replaced by this one. */
     send_result(l, a->go_serial, NULL);
     a->go_serial = frame->serial;
@@ -199,7 +200,6 @@ void attempt_fire(struct launcher *l, struct attempt *a) {
     set_after(l, a, 0);
     send_go(a, cursor_over(a->go.bytes, a->go.size), a->go.fds, a->go.nfds);
     go_list_free(&a->go);
-    attempt_changed(l, a);
 }
 
 void attempts_fire_after(struct launcher *l, uint64_t id) {

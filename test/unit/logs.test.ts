@@ -35,3 +35,23 @@ test('logs what comes while a read is being answered: the launcher tells of it o
   await turn();
   assert.deepEqual(logged, ['one', 'two']);
 });
+
+test('logs what was written before the attempt was known', async () => {
+  const logged: string[] = [];
+  const attempts = new Map<number, string>();
+  const ring = record('first\n');
+  const logs = createLogs({
+    launcher: { read: async (_id, offset) => ({ offset, end: ring.length, data: ring.subarray(offset) }) },
+    containerLog: (name, lines) => void logged.push(...lines.map(({ line }) => `${name}: ${line}`)),
+    earlier: new Map(),
+    outputs: () => [...attempts.keys()].map((id) => ({ id, begin: 0, end: ring.length, ended: false })),
+    nameOf: (id) => attempts.get(id) ?? null,
+    failed: (error) => assert.fail(String(error)),
+  });
+  logs.arrived(1);
+  attempts.set(1, 'app');
+  logs.changed('app');
+  logs.changed('app');
+  await turn();
+  assert.deepEqual(logged, ['app: first']);
+});

@@ -39,6 +39,30 @@ test('a key of a Map is one step of the pointer, escaped', () => {
   assert.deepEqual(operations, [{ op: 'add', path: '/lock/a~1b~0c', value: toJson(locked) }]);
 });
 
+test('one observed entry is set, replaced and taken away, and the state before stays as it was', () => {
+  const store = createStore();
+  const before = store.get();
+  let replica = toTree(toJson(before));
+  const told: string[] = [];
+  store.subscribe((operations) => {
+    replica = applyOperations(replica, operations);
+    told.push(...operations.map(({ op, path }) => `${op} ${path}`));
+  });
+  const ran = { run: 1, exit: null, attempt: 7 };
+  store.observe('ran', '__proto__', ran);
+  store.observe('ran', '__proto__', { ...ran, run: 2 });
+  assert.deepEqual(store.get().observed.ran.get('__proto__'), { ...ran, run: 2 });
+  assert.ok(sameTree(replica, toTree(toJson(store.get()))));
+  store.observe('ran', '__proto__', undefined);
+  store.observe('ran', 'nobody', undefined);
+  assert.deepEqual(
+    told,
+    ['add', 'replace', 'remove'].map((op) => `${op} /observed/ran/__proto__`),
+  );
+  assert.equal(before.observed.ran.size, 0);
+  assert.ok(sameTree(replica, toTree(toJson(store.get()))));
+});
+
 test('nothing is told when nothing has changed', () => {
   const store = createStore();
   let told = 0;
