@@ -53,7 +53,7 @@ function addPack(program: Command): void {
     program.command('pack'),
     'northstate pack --manifest manifest.yaml --root rootfs --key integrator.key --out .',
   )
-    .description('make a package')
+    .description('make a package; the same input gives the same bytes (all times are SOURCE_DATE_EPOCH, else 0)')
     .requiredOption('-m, --manifest <file>', 'the manifest: YAML, JSON or TOML')
     .option('-r, --root <dir>', 'what the image holds (default: mount points only)')
     .option('-i, --image <file>', 'an image to take as it is, instead')

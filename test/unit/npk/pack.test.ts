@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import yauzl from 'yauzl';
+import { inspect } from '../../../src/npk/inspect.ts';
 import { compressions } from '../../../src/npk/make-image.ts';
 import { manifestYaml } from '../../../src/npk/manifest-yaml.ts';
 import { readManifest } from '../../../src/npk/manifest.ts';
@@ -149,6 +150,38 @@ test('the same input gives the same bytes, at any time', async () => {
   } finally {
     delete process.env['SOURCE_DATE_EPOCH'];
   }
+});
+
+test('a signed package is the same bytes for the same files, whatever order and time they were made in', async () => {
+  const key = join(work, 'seed.key');
+  await writeFile(key, Buffer.alloc(32, 7));
+  const names = Array.from({ length: 40 }, (_, index) => `d${index % 5}/f${index}`);
+  const source = async (root: string, order: readonly string[]): Promise<string> => {
+    for (const name of order) {
+      await mkdir(join(work, root, name, '..'), { recursive: true });
+      await writeFile(join(work, root, name), name.repeat(3000));
+      await utimes(join(work, root, name), order.length, root.length);
+    }
+    return join(work, root);
+  };
+  const one = await source('one', names);
+  const other = await source('other', names.toReversed());
+  for (const how of [{}, { compression: 'zstd' }, { fs: 'erofs' }, { fs: 'erofs', compression: 'lz4' }] as const) {
+    const [first, second] = [await packed('', { root: one, key, ...how }), join(work, 'second.npk')];
+    await packed('', { root: other, key, out: second, ...how });
+    assert.ok((await readFile(first)).equals(await readFile(second)), JSON.stringify(how));
+  }
+});
+
+test('salt and UUID are those that are given', async () => {
+  const key = join(work, 'seed.key');
+  await writeFile(key, Buffer.alloc(32, 7));
+  const [salt, uuid] = ['AB01', '01234567-89ab-cdef-0123-456789ABCDEF'];
+  const { verity } = await inspect(await packed('', { key, salt, uuid }));
+  assert.ok(verity !== null && 'salt' in verity);
+  assert.deepEqual([verity.salt, verity.uuid], [salt.toLowerCase(), uuid.toLowerCase()]);
+  await assert.rejects(packed('', { key, salt: 'abc' }), /a salt is up to 256 bytes as hexadecimal digits/);
+  await assert.rejects(packed('', { key, uuid: 'x' }), /"x" is no UUID/);
 });
 
 for (const compression of compressions) {
