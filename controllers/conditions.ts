@@ -6,6 +6,8 @@ import {
   type ConditionReason,
   type ConditionType,
 } from '../state/status.ts';
+import type { ObservedPackage } from '../state/observed.ts';
+import { corruptedImage, lostImage } from './lost-images.ts';
 import { isMounted, type Facts } from './phase.ts';
 import { exitText } from './restart.ts';
 
@@ -28,7 +30,7 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
       ? ['False', 'NotInstalled', `nothing that is installed is ${asked(target)}`]
       : ['True', 'PackageInstalled', `${target.package.id} is in repository ${target.package.repository}`],
   Verified({ target: { entry, package: found } }) {
-    if (entry.digest === null) return ['Unknown', 'NothingToVerify', 'the document names no digest'];
+    if (entry.digest === null) return verifiedByKey(found);
     if (found === null || found.digest === null) return ['Unknown', 'DigestUnknown', 'the digest is not known yet'];
     if (found.digest === entry.digest) return ['True', 'DigestMatches', found.digest];
     return ['False', 'DigestMismatch', `the file has ${found.digest}, the document asks for ${entry.digest}`];
@@ -37,11 +39,22 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
   Ready: ready,
   UpdateAvailable: ({ target: { newer } }) =>
     newer === null ? ['False', 'UpToDate', ''] : ['True', 'HigherVersionInstalled', `${newer} is installed`],
-  PackageMissing: ({ target }) =>
-    target.package === null && target.version !== null && target.entry.state !== 'absent'
-      ? ['True', 'PackageVanished', `${asked(target)} is not installed`]
-      : ['False', 'AsResolved', ''],
-  Degraded({ target, left, decision, terminal, running }) {
+  PackageMissing({ target }) {
+    const missing = target.package === null && target.version !== null && target.entry.state !== 'absent';
+    if (!missing) return ['False', 'AsResolved', ''];
+    const gone = target.goneRepository;
+    if (gone === null) return ['True', 'PackageVanished', `${asked(target)} is not installed`];
+    return ['True', 'RepositoryRemoved', `${asked(target)} was in repository ${gone}, which the document has no more`];
+  },
+  IntegrityLost({ view, target }) {
+    const written = lostImage(view, target);
+    if (written !== null) return ['True', 'ImageWritten', written];
+    const blocks = corruptedImage(view, target);
+    return blocks === null ? ['False', 'ImageIntact', ''] : ['True', 'BlocksCorrupted', blocks];
+  },
+  Degraded({ view, target, left, decision, terminal, running }) {
+    const lost = lostImage(view, target) ?? corruptedImage(view, target);
+    if (lost !== null) return ['True', 'IntegrityLost', lost];
     const failure = terminal ?? left.failures.find(({ count }) => count > 1) ?? null;
     if (failure !== null) return ['True', reasonOf(failure.reason), failure.message];
     if (running !== null && decision.verdict?.kind === 'failed')
@@ -52,6 +65,17 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     return stop === undefined ? ['False', 'AsExpected', ''] : ['True', 'ReplacementWaits', stop.waits ?? ''];
   },
 };
+
+function verifiedByKey(found: ObservedPackage | null): Finding {
+  if (found === null || found.signed === null) {
+    return ['Unknown', 'NothingToVerify', 'neither has the repository a key nor the entry a digest'];
+  }
+  return [
+    'True',
+    'SignatureValid',
+    `signed with the key ${found.signed.by.slice(0, 16)}, checked by ${found.integrity}`,
+  ];
+}
 
 function ready({ view, target, phase, running, decision: { verdict }, left, terminal }: Facts): Finding {
   if (phase === 'Running') return ['True', 'Running', `process ${running?.pid ?? 0}`];

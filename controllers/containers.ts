@@ -8,6 +8,7 @@ import { hash } from 'node:crypto';
 import type { ContainerEntry } from '../state/desired.ts';
 import type { Exit, ObservedAttempt, ObservedMount, ObservedPackage, Ran } from '../state/observed.ts';
 import type { Step, Target, View } from './controller.ts';
+import { lostImage, usesLost } from './lost-images.ts';
 import { asksForRun, judge, newestDone, type Verdict } from './restart.ts';
 
 interface Common extends Step {
@@ -66,15 +67,16 @@ function decided(view: View): Decision {
   const target = wanted(view);
   const running = view.attempts.filter(({ state }) => state === 'running');
   const current = running.find(({ record }) => record.entry === target?.replacing) ?? running.at(-1) ?? null;
-  const replacing = target !== null && current !== null && isReplaced(current, target);
-  const verdict = target === null || (current !== null && !replacing) ? null : startVerdict(view, target, current);
+  const lost = target === null ? null : lostImage(view, target);
+  const replacing = target !== null && current !== null && lost === null && isReplaced(current, target);
+  const verdict =
+    target === null || (current !== null && !replacing && lost === null) ? null : startVerdict(view, target, current);
   const next = nextTarget(view, target, verdict);
   const made = next === null ? null : madeOf(view, next);
   const candidate = next === null || made === null ? null : candidateOf(view, next, made, current);
 
   const stops = running.flatMap((attempt) => {
-    if (attempt !== current) return stop(view, attempt, null);
-    if (target === null) return stop(view, attempt, null);
+    if (attempt !== current || target === null || usesLost(view, attempt)) return stop(view, attempt, null);
     if (!replacing) return [];
     return stop(view, attempt, replacementWaits(view, target, verdict, candidate, current));
   });
@@ -115,6 +117,8 @@ export function prepareWaits(view: View, target: Target): string | null {
   const mount = ownMount(view, target);
   if (mount === undefined) return `${target.package.id} is not mounted`;
   if (isStale(mount, target.package)) return `an older file of ${mount.id} is still mounted`;
+  const lost = lostImage(view, target);
+  if (lost !== null) return lost;
   for (const { id, name, requirement } of target.resources) {
     if (id === null) return `no installed version of the resource ${name} matches ${requirement}`;
     if (!view.resourceMounts.has(id)) return `the resource ${id} is not mounted`;
@@ -138,6 +142,8 @@ function isReplaced({ record }: ObservedAttempt, { entry, replacing }: Target): 
 }
 
 function startVerdict(view: View, target: Target, current: ObservedAttempt | null): Verdict {
+  const lost = lostImage(view, target);
+  if (lost !== null) return { kind: 'failed', reason: 'IntegrityLost', message: lost };
   if (target.package !== null && !hasInit(target.entry, target.package)) {
     return { kind: 'failed', reason: 'StartFailed', message: `${target.package.id} has no init: it is a resource` };
   }

@@ -37,6 +37,8 @@ export interface Target {
   readonly resources: readonly Resource[];
   /** Set when no entry asks for it but the package itself (`autostart`): such a target is never started a second time. */
   readonly autostart: 'relaxed' | 'critical' | null;
+  /** The repository that its package was in, or is asked for in, and that the document does not have (any more). */
+  readonly goneRepository: string | null;
   /** A higher version that the requirement admits and that is not taken by itself. */
   readonly newer: string | null;
   /** replacingHash of the entry and the resolved version: another one than an attempt's record has replaces the container. */
@@ -59,7 +61,7 @@ export interface View {
   readonly mountsWanted: ReadonlyMap<string, readonly string[]>;
   /** Versions of this name that live attempts of other containers use. */
   readonly usedBy: ReadonlyMap<string, readonly string[]>;
-  /** Mounts of the resources that this name's targets need, by name:version. */
+  /** Mounts of the resources that this name's targets need and its attempts use, by name:version. */
   readonly resourceMounts: ReadonlyMap<string, ObservedMount>;
   /** Names of dependsOn that do not run yet. */
   readonly dependenciesDown: readonly string[];

@@ -1,6 +1,6 @@
 // Notices what happens to the names in one directory (inotify(7) by way of fs.watch), also when the directory itself goes and comes back.
 import { statSync, watch, type FSWatcher } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 
 export interface DirectoryEvents {
   /** The directory is there and watched; everything in it is to be looked at. */
@@ -53,7 +53,7 @@ export function watchDirectory(path: string, events: DirectoryEvents): { close()
         throw error;
       }
       // The next one may have appeared before the watch did, and have got all its content by now.
-      if (nearestAbove(join(path, 'any')) === above) return;
+      if (nearestAbove(`${path}/any`) === above) return;
       watcher.close();
       if (isDirectory(path)) {
         attach();

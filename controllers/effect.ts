@@ -66,7 +66,15 @@ const effects: Effects = {
   }),
   mount({ mounts }, { name, id, image }, { fresh }) {
     const backing = image === null ? null : { dev: image.identity.dev, ino: image.identity.ino };
-    const mount = { id, name, version: id.slice(name.length + 1), mountId: fresh(), target: `/${id}`, backing };
+    const mount = {
+      id,
+      name,
+      version: id.slice(name.length + 1),
+      mountId: fresh(),
+      target: `/${id}`,
+      backing,
+      integrity: 'intact' as const,
+    };
     return { mounts: put(mounts, name, [...(mounts.get(name) ?? []), mount]) };
   },
   umount: ({ mounts }, { name, id }) => ({

@@ -1,5 +1,6 @@
 // Which images of a container name must be mounted and which must go. Pure.
-import type { FileIdentity, ObservedMount, ObservedPackage } from '../state/observed.ts';
+import type { Integrity } from '../state/desired.ts';
+import type { FileIdentity, HashTree, ObservedMount, ObservedPackage } from '../state/observed.ts';
 import type { Step, View } from './controller.ts';
 
 /** Mounts a package's image. `image` is null as long as the step waits for the package. */
@@ -25,13 +26,18 @@ export interface Image {
   readonly size: number;
   readonly type: 'squashfs' | 'erofs';
   readonly identity: FileIdentity;
+  readonly integrity: Integrity;
+  /** What it is checked against; null with integrity `none`. */
+  readonly tree: HashTree | null;
+  readonly repository: string;
   /** The image's own device nodes are used: a `dev` mount in the manifest. */
   readonly devices: boolean;
 }
 
 /**
  * Mounts come first, so that a replacement's image is there before the old one goes. An image stays mounted as long as
- * anything uses it; one whose package file is another one now is mounted anew, but only when nothing uses it.
+ * anything uses it; one whose package file is another one now is mounted anew, but only when nothing uses it. One whose
+ * file was written to in place stays as it is, for all to see: only another file, or a person, takes it away.
  */
 export function planMounts(view: View): MountsStep[] {
   const wanted = wantedVersions(view);
@@ -83,6 +89,9 @@ function imageOf(found: ObservedPackage): Image {
     path: found.path,
     ...found.image,
     identity: found.identity,
+    integrity: found.integrity,
+    tree: found.signed?.tree ?? null,
+    repository: found.repository,
     devices: mounts.some(({ type }) => type === 'dev'),
   };
 }

@@ -1,8 +1,10 @@
-// The mounts controller: package images on loop devices below runDir/mounts, in the mount namespace of this process.
+// The mounts controller: package images on block devices below runDir/mounts, in the mount namespace of this process.
 //
-//   createMounts({ runDir, log, loopTimeout? }): Mounts
+//   createMounts({ runDir, log, verifyImage, loopTimeout? }): Mounts
 //     plan(view)       pure, see mounts-plan.ts
-//     act(step)        mount: TerminalError (reasons PackageChanged, BadImage, UnsupportedImage) or SyscallError; umount: SyscallError
+//     act(step)        mount: TerminalError (reasons PackageChanged, BadIntegrity, NoDeviceMapper, BadImage, UnsupportedImage) or
+//                      SyscallError; umount: SyscallError
+//     sweep()          takes away devices that a dead runtime has left; for the start
 //     observe()        every mounted image, by container name: the whole mount table, for the start and after its events
 //     observeOne(id)   one image by statx(2), for events of our own making
 //     pathOf(id)       where an image is mounted
@@ -12,36 +14,39 @@ import { join, posix } from 'node:path';
 import type { Logger } from 'pino';
 import { identityOf, sameIdentity } from '../native/file.ts';
 import { SyscallError } from '../native/libc.ts';
-import { attachLoop, loopBacking, loopMajor } from '../native/loop.ts';
 import { mountImage, umount } from '../native/mount.ts';
 import { readMountTable } from '../native/mounts-table.ts';
 import { mountAt, type MountAt } from '../native/statx.ts';
 import type { ObservedMount } from '../state/observed.ts';
 import type { Controller } from './controller.ts';
 import { TerminalError } from './failure.ts';
+import { createImageDevices, type ImageDevices, type VerifyImage } from './image-devices.ts';
 import { planMounts, type Image, type MountsStep, type MountStep, type UmountStep } from './mounts-plan.ts';
 
 export interface Mounts extends Controller<MountsStep> {
   observe(): Promise<Map<string, ObservedMount[]>>;
   observeOne(id: string): ObservedMount | null;
   pathOf(id: string): string;
+  sweep(): Promise<void>;
 }
 
 /** Images are mounted on `runDir`/mounts/NAME:VERSION. `loopTimeout` in ms: how long a free loop device is looked for. */
 export function createMounts(options: {
   readonly runDir: string;
-  readonly log: Pick<Logger, 'debug'>;
+  readonly log: Pick<Logger, 'debug' | 'info'>;
+  readonly verifyImage: VerifyImage;
   readonly loopTimeout?: number;
 }): Mounts {
   const directory = makeDirectory(options.runDir);
   const pathOf = (id: string) => join(directory, id);
-  const timeout = options.loopTimeout ?? 10_000;
+  const { verifyImage, loopTimeout = 10_000, log } = options;
+  const devices = createImageDevices({ owner: directory, verifyImage, loopTimeout, log });
 
   async function act(step: MountsStep, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (step.op === 'mount') await mountPackage(step, pathOf(step.id), timeout);
+    if (step.op === 'mount') await mountPackage(step, pathOf(step.id), devices, signal);
     else await unmount(step, pathOf(step.id));
-    options.log.debug({ container: step.id }, step.op === 'mount' ? 'image mounted' : 'image unmounted');
+    log.debug({ container: step.id }, step.op === 'mount' ? 'image mounted' : 'image unmounted');
   }
 
   async function observe(): Promise<Map<string, ObservedMount[]>> {
@@ -50,7 +55,7 @@ export function createMounts(options: {
     for (const entry of await readMountTable()) {
       if (posix.dirname(entry.target) === directory) seen.set(posix.basename(entry.target), entry);
     }
-    const found = [...seen].map(([id, mount]) => describe(id, pathOf(id), mount));
+    const found = [...seen].map(([id, mount]) => describe(id, pathOf(id), mount, devices));
     return Map.groupBy(
       found.filter((mount) => mount !== null),
       ({ name }) => name,
@@ -59,10 +64,10 @@ export function createMounts(options: {
 
   function observeOne(id: string): ObservedMount | null {
     const mount = mountAt(pathOf(id));
-    return mount === null ? null : describe(id, pathOf(id), mount);
+    return mount === null ? null : describe(id, pathOf(id), mount, devices);
   }
 
-  return { plan: planMounts, act, observe, observeOne, pathOf };
+  return { plan: planMounts, act, observe, observeOne, pathOf, sweep: devices.sweep };
 }
 
 /**
@@ -83,31 +88,35 @@ function makeDirectory(runDir: string): string {
 }
 
 /** Null when `id` is no name:version: somebody else's mount. */
-function describe(id: string, target: string, mount: MountAt): ObservedMount | null {
+function describe(id: string, target: string, mount: MountAt, devices: ImageDevices): ObservedMount | null {
   const [name, version, ...rest] = id.split(':');
   if (name === undefined || version === undefined || rest.length > 0) return null;
-  const backing = mount.major === loopMajor ? loopBacking(mount.minor) : null;
-  return { id, name, version, mountId: mount.mountId, target, backing };
+  return { id, name, version, mountId: mount.mountId, target, ...devices.look(mount) };
 }
 
-async function mountPackage(step: MountStep, target: string, timeout: number): Promise<void> {
+async function mountPackage(
+  step: MountStep,
+  target: string,
+  devices: ImageDevices,
+  signal: AbortSignal,
+): Promise<void> {
   const { id, image } = step;
   if (image === null) throw new TerminalError('PackageMissing', `mount ${id}: the package is not installed`);
-  if (isMounted(target, image)) return;
+  if (isMounted(target, image, devices)) return;
   const file = await openUnchanged(id, image);
   try {
     await makeMountPoint(id, target);
-    await attachAndMount(id, file, image, target, timeout);
+    await attachAndMount(id, file, image, target, devices, signal);
   } finally {
     await file.close();
   }
 }
 
 /** The step may have been done already, by a reconciler that died before it could say so. */
-function isMounted(target: string, { identity }: Image): boolean {
+function isMounted(target: string, { identity }: Image, devices: ImageDevices): boolean {
   const mount = mountAt(target);
   if (mount === null) return false;
-  const backing = mount.major === loopMajor ? loopBacking(mount.minor) : null;
+  const { backing } = devices.look(mount);
   if (backing?.dev === identity.dev && backing.ino === identity.ino) return true;
   throw new Error(`mount ${target}: another file is mounted there`);
 }
@@ -145,14 +154,21 @@ async function makeMountPoint(id: string, target: string): Promise<void> {
   }
 }
 
-/** Once it is mounted, the mount alone keeps the loop device; if anything fails, closing it detaches it. */
-async function attachAndMount(id: string, file: FileHandle, image: Image, target: string, timeout: number) {
+/** Once it is mounted, the mount alone keeps the device; if anything fails, closing it takes it away. */
+async function attachAndMount(
+  id: string,
+  file: FileHandle,
+  image: Image,
+  target: string,
+  devices: ImageDevices,
+  signal: AbortSignal,
+): Promise<void> {
   try {
-    const device = await attachLoop(file.fd, image, image.path, timeout);
+    const device = await devices.attach(id, file, image, signal);
     try {
       await mountImage(device.path, target, image.type, image.devices);
     } finally {
-      device.close();
+      await device.close();
     }
   } catch (error) {
     await removeMountPoint(target);

@@ -1,35 +1,32 @@
-// The repositories controller: packages in directories, installed, hashed, deleted, and noticed when others do so.
+// The repositories controller: packages in directories and in memory, installed, hashed, deleted, and noticed when others do so.
 //
-//   createRepositories({ entries, cacheFile, readPackage, onChange, log }): Repositories
+//   createRepositories({ entries, cacheFile, openReader, memory, onChange, log }): Repositories
 //     plan(view)             pure, see repositories-plan.ts
-//     act(step, signal)      rejects with TerminalError (reasons UnknownRepository, RepositoryFull, Duplicate, BadPackage,
-//                            WrongPackage, SourceMissing, SizeMismatch, DigestMismatch) or an error of the file system
-//     observe()              looks at every directory again; for the start. Packages by container name, highest version first
+//     act(step, signal)      rejects with TerminalError (reasons UnknownRepository, RepositoryFull, RepositoryReadOnly, Duplicate,
+//                            BadPackage, WrongPackage, SourceMissing, SizeMismatch, DigestMismatch) or an error of the file system
+//     observe()              looks at every repository again; for the start. Packages by container name, highest version first
 //     current()              what is known without looking: after an act, or when onChange was called
 //     setRepositories(map)   other repositories from now on; resolves with the names of containers concerned
+//     release(isUsed)        gives back the memory of repositories that are gone; true when `current` is another one now
 //     installStream(...)     the same as an install step, from a stream; resolves with name:version
 //     close()                ends the watches and finishes the cache file
 // onChange(names) is called when files came or went by themselves: names of containers, [] = only a repository's own state.
-import { rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
-import { fsyncDirectory } from '../native/file.ts';
 import type { RepositoryEntry } from '../state/desired.ts';
-import type { ObservedPackage, ObservedRepository } from '../state/observed.ts';
+import type { FileIdentity, ObservedPackage, ObservedRepository } from '../state/observed.ts';
 import { matches, parseRequirement, parseVersion } from '../state/version.ts';
 import type { Controller } from './controller.ts';
 import { TerminalError } from './failure.ts';
+import type { MemoryFiles } from './memory-files.ts';
 import { openPackageCache } from './package-cache.ts';
 import { indexPackages } from './package-index.ts';
 import { planRepositories, type InstallStep, type RepositoryStep } from './repositories-plan.ts';
-import {
-  openRepositoryDirectory,
-  type PackageContent,
-  type ReadPackage,
-  type RepositoryDirectory,
-} from './repository-directory.ts';
-import { copyIn, digestOf, openSource } from './repository-install.ts';
+import type { OpenReader, PackageContent, Repository } from './repository.ts';
+import { openRepositoryDirectory } from './repository-directory.ts';
+import { digestOf, openSource } from './repository-install.ts';
+import { openRepositoryMemory } from './repository-memory.ts';
+import { createRoom } from './repository-room.ts';
 
 export interface ObservedPackages {
   readonly repositories: ReadonlyMap<string, ObservedRepository>;
@@ -41,6 +38,7 @@ export interface Repositories extends Controller<RepositoryStep> {
   observe(): Promise<ObservedPackages>;
   current(): ObservedPackages;
   setRepositories(entries: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]>;
+  release(isUsed: (identity: FileIdentity) => boolean): Promise<boolean>;
   installStream(repository: string, size: number, bytes: Readable, signal?: AbortSignal): Promise<string>;
   close(): Promise<void>;
 }
@@ -48,30 +46,28 @@ export interface Repositories extends Controller<RepositoryStep> {
 export interface RepositoriesOptions {
   readonly entries: ReadonlyMap<string, RepositoryEntry>;
   readonly cacheFile: string;
-  readonly readPackage: ReadPackage;
+  readonly openReader: OpenReader;
+  readonly memory: MemoryFiles;
   readonly onChange: (names: readonly string[]) => void;
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
 }
 
-interface Repository {
-  readonly entry: RepositoryEntry;
-  readonly directory: RepositoryDirectory;
-}
-
 /** Opens the repositories and watches them; nothing is read before the first `observe`. */
 export function createRepositories(options: RepositoriesOptions): Repositories {
-  const { readPackage, onChange, log } = options;
+  const { openReader, memory, onChange, log } = options;
   const cache = openPackageCache(options.cacheFile, log);
-  const open = new Map<string, Repository>();
-  /** Installs that are past their checks and not yet seen in the directory, so that two cannot pass them together. */
-  const admitted = new Set<{ readonly id: string; readonly repository: string; readonly size: number }>();
-
+  let { entries } = options;
+  let open: ReadonlyMap<string, Repository> = new Map([...entries].map(([id, entry]) => [id, openOne(entry)]));
+  const room = createRoom(
+    () => [...open.values()],
+    (id) => entries.get(id)?.capacity ?? { containers: null, size: null },
+  );
   let index: ReturnType<typeof indexPackages> | null = null;
   const reported = new Set<string>();
 
   function current(): ObservedPackages {
     if (index !== null) return index;
-    index = indexPackages([...open.values()].map(({ directory }) => directory));
+    index = indexPackages([...open.values(), ...lingering()]);
     for (const duplicate of index.duplicates) {
       if (reported.has(duplicate)) continue;
       reported.add(duplicate);
@@ -80,111 +76,103 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     return index;
   }
 
+  /** Repositories in memory that the document has no more: as long as an image of theirs is mounted. */
+  function leaving(): string[] {
+    return [...memory.repositories()].filter((id) => entries.get(id)?.type !== 'mem');
+  }
+
+  /** How they show: nothing new is mounted from them. */
+  function lingering(): Pick<Repository, 'packages' | 'observed'>[] {
+    const ids = leaving().filter((id) => !open.has(id));
+    return ids.map((id) => {
+      const size = memory.of(id).reduce((sum, { identity }) => sum + identity.size, 0);
+      const error =
+        'it is not in the document, and stays until none of its images is mounted; no others are mounted from it';
+      const plain = { type: 'mem', dir: null, verified: false, integrity: 'none', broken: [] } as const;
+      return { packages: () => [], observed: () => ({ id, ...plain, packages: memory.of(id).length, size, error }) };
+    });
+  }
+
   function changed(): void {
     index = null;
-    cache.keep([...open.values()].flatMap(({ directory }) => directory.packages()));
+    cache.keep([...open.values()].flatMap((repository) => repository.packages()));
   }
 
   function openOne(entry: RepositoryEntry): Repository {
-    const { id, dir } = entry;
+    if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader });
     const told = (names: readonly string[]) => {
       changed();
       onChange(names);
     };
-    const from = (directory: string) => ({ id, directory, cache, readPackage, onChange: told, log });
-    const repository = { entry, directory: dir === null ? unreadable(entry) : openRepositoryDirectory(from(dir)) };
-    open.set(id, repository);
-    return repository;
+    return openRepositoryDirectory({ entry, directory: entry.dir ?? '', cache, openReader, onChange: told, log });
   }
 
   async function observe(): Promise<ObservedPackages> {
-    await Promise.all([...open.values()].map(({ directory }) => directory.scan()));
+    await Promise.all([...open.values()].map((repository) => repository.scan()));
     changed();
     return current();
   }
 
-  async function setRepositories(entries: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]> {
-    const names = new Set<string>();
-    for (const [id, { entry, directory }] of open) {
-      const next = entries.get(id);
-      if (next !== undefined && next.type === entry.type && next.dir === entry.dir) {
-        open.set(id, { entry: next, directory });
-        continue;
-      }
-      for (const { name } of directory.packages()) names.add(name);
-      directory.close();
-      open.delete(id);
-    }
-    const added = [...entries.values()].filter(({ id }) => !open.has(id)).map(openOne);
-    const found = await Promise.all(added.map(({ directory }) => directory.scan()));
+  /** One change at a time. */
+  let turn: Promise<unknown> = Promise.resolve();
+  function setRepositories(next: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]> {
+    const result = turn.then(() => replace(next));
+    turn = result.catch(() => undefined);
+    return result;
+  }
+
+  /** What is new has been read before it takes the place of what was there. */
+  async function replace(next: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]> {
+    entries = next;
+    const found = [...next].map(([id, entry]) => {
+      const known = open.get(id);
+      return [id, known !== undefined && isSame(known.entry, entry) ? known : openOne(entry)] as const;
+    });
+    const before = [...open.values()];
+    const kept = new Set(found.map(([, repository]) => repository));
+    const added = [...kept].filter((repository) => !before.includes(repository));
+    const names = await Promise.all(added.map((repository) => repository.scan()));
+    open = new Map(found);
+    const gone = before.filter((repository) => !kept.has(repository));
+    for (const repository of gone) repository.close();
     changed();
-    return [...new Set([...names, ...found.flat()])];
+    const left = gone.flatMap((repository) => repository.packages().map(({ name }) => name));
+    return [...new Set([...left, ...names.flat()])];
+  }
+
+  async function release(isUsed: (identity: FileIdentity) => boolean): Promise<boolean> {
+    const before = leaving().length;
+    if (before === 0) return false;
+    await memory.release((id) => entries.get(id)?.type === 'mem', isUsed);
+    index = null;
+    return leaving().length < before;
   }
 
   function repositoryOf(id: string): Repository {
     const repository = open.get(id);
-    if (repository?.entry.dir) return repository;
-    const reason = repository === undefined ? 'there is no such repository' : repository.directory.observed().error;
+    const reason = repository === undefined ? 'there is no such repository' : repository.observed().error;
+    if (repository !== undefined && reason === null) return repository;
     throw new TerminalError('UnknownRepository', `repository ${id}: ${reason}`);
-  }
-
-  /** Capacity and duplicates; `id` is null before the package's own name is known. */
-  function checkRoom({ entry, directory }: Repository, size: number, id: string | null): void {
-    const { packages, size: used } = directory.observed();
-    const coming = [...admitted].filter(({ repository }) => repository === entry.id);
-    const bytes = coming.reduce((sum, install) => sum + install.size, used + size);
-    const { containers: most, size: largest } = entry.capacity;
-    const full = (limit: string) => new TerminalError('RepositoryFull', `repository ${entry.id} is full: ${limit}`);
-    if (most !== null && packages + coming.length >= most) throw full(`it may hold ${most} packages`);
-    if (largest !== null && bytes > largest) throw full(`it may hold ${largest} bytes`);
-    const [holder] = [...open.values()].filter((one) => one.directory.packages().some((found) => found.id === id));
-    const twice = holder?.entry.id ?? [...admitted].find((install) => install.id === id)?.repository;
-    if (twice === undefined) return;
-    const reason = twice === entry.id ? 'AlreadyInstalled' : 'Duplicate';
-    throw new TerminalError(reason, `${id} is installed already, in repository ${twice}`);
   }
 
   async function install(
     repository: Repository,
-    from: { size: number; bytes: AsyncIterable<Uint8Array>; digest: string | null },
+    from: { size: number; bytes: AsyncIterable<Uint8Array>; digest: string },
     accept: (content: PackageContent) => void,
     signal: AbortSignal,
   ): Promise<string> {
-    const { entry, directory } = repository;
-    checkRoom(repository, from.size, null);
-    let admission = { id: '', repository: entry.id, size: from.size };
+    const claim = room.take(repository, from.size);
     const admit = (content: PackageContent) => {
       accept(content);
-      const id = `${content.name}:${content.version}`;
-      checkRoom(repository, from.size, id);
-      const path = join(entry.dir ?? '', `${id}.npk`);
-      if (directory.packages().some((other) => other.path === path)) {
-        throw new TerminalError('AlreadyInstalled', `${path} exists and holds another package`);
-      }
-      admission = { ...admission, id };
-      admitted.add(admission);
-      return path;
+      claim.name(`${content.name}:${content.version}`);
     };
     try {
-      const copied = await copyIn({ ...from, directory: entry.dir ?? '', readPackage: readNew, admit, signal });
-      const { content, path, identity, digest } = copied;
-      const { name, version, manifest, image } = content;
-      const id = `${name}:${version}`;
-      cache.add({ id, name, version, repository: entry.id, path, manifest, image, identity, digest });
-      await directory.look(path);
+      const { id } = await repository.install({ ...from, admit, signal });
       changed();
+      log.info({ container: id, repository: repository.entry.id }, 'package installed');
       return id;
     } finally {
-      admitted.delete(admission);
-    }
-  }
-
-  async function readNew(path: string): Promise<PackageContent> {
-    try {
-      return await readPackage(path);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new TerminalError('BadPackage', `not a package: ${reason}`, { cause: error });
+      claim.release();
     }
   }
 
@@ -197,8 +185,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     };
     const source = await openSource(step.source);
     try {
-      const id = await install(repository, { ...source, digest: step.digest }, accept, signal);
-      log.info({ container: id, repository: step.repository }, 'package installed');
+      await install(repository, { ...source, digest: step.digest ?? 'any' }, accept, signal);
     } finally {
       await source.close();
     }
@@ -208,26 +195,20 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     const found = [...current().packages.values()].flat().find((one) => one.path === path && one.id === id);
     if (found === undefined) return;
     cache.add({ ...found, digest: await digestOf(path, signal) });
-    await repositoryOf(found.repository).directory.look(path);
+    await repositoryOf(found.repository).look(path);
     changed();
   }
 
   async function uninstall(id: string, path: string): Promise<void> {
-    const found = [...open.values()].find((one) =>
-      one.directory.packages().some((p) => p.path === path && p.id === id),
-    );
+    const found = [...open.values()].find((one) => one.packages().some((p) => p.path === path && p.id === id));
     if (found === undefined) return;
-    await rm(path, { force: true });
-    await fsyncDirectory(dirname(path));
-    await found.directory.look(path);
+    await found.remove(path);
     changed();
     log.info({ container: id, repository: found.entry.id }, 'package deleted');
   }
 
-  for (const entry of options.entries.values()) openOne(entry);
-
   return {
-    plan: (view) => planRepositories(view, [...open.keys()][0] ?? null),
+    plan: (view) => planRepositories(view, [...entries.keys()][0] ?? null),
     async act(step, signal) {
       if (step.op === 'install') await installFromSource(step, signal);
       else if (step.op === 'digest') await findDigest(step.id, step.path, signal);
@@ -236,32 +217,27 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     observe,
     current,
     setRepositories,
+    release,
     async installStream(id, size, bytes, signal = new AbortController().signal) {
       // It may break before it is read: the error is kept, and whoever reads gets it.
       bytes.on('error', () => undefined);
-      return install(repositoryOf(id), { size, bytes, digest: null }, () => undefined, signal);
+      return install(repositoryOf(id), { size, bytes, digest: 'unknown' }, () => undefined, signal);
     },
     async close() {
-      for (const { directory } of open.values()) directory.close();
+      for (const repository of open.values()) repository.close();
       await cache.written();
     },
   };
+}
+
+/** Whether both hold the same packages, read and mounted in the same way: a change of anything else needs no other look. */
+function isSame(one: RepositoryEntry, other: RepositoryEntry): boolean {
+  const parts = ({ type, dir, keys, integrity }: RepositoryEntry) => JSON.stringify([type, dir, keys, integrity]);
+  return parts(one) === parts(other);
 }
 
 /** Whether a version is the one, or meets the requirement, that an entry has; null = any. */
 function fits(asked: string | null, version: string): boolean {
   if (asked === null) return true;
   return /^\d+\.\d+\.\d+$/.test(asked) ? parseVersion(asked) === version : matches(parseRequirement(asked), version);
-}
-
-/** A repository of a type that holds nothing here. */
-function unreadable({ id, type }: RepositoryEntry): RepositoryDirectory {
-  const error = `type ${type} is not supported, use fs with a dir`;
-  return {
-    scan: () => Promise.resolve([]),
-    look: () => Promise.resolve(),
-    packages: () => [],
-    observed: () => ({ id, type, dir: null, packages: 0, size: 0, broken: [], error }),
-    close: () => undefined,
-  };
 }

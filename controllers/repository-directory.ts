@@ -1,33 +1,30 @@
-// One repository of type fs: the packages in a directory, kept up to date as files come, change and go.
+// A repository of type fs: the packages in a directory, kept up to date as files come, change and go.
 import { statSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { identityOf, sameIdentity } from '../native/file.ts';
-import type { FileIdentity, ObservedPackage, ObservedRepository } from '../state/observed.ts';
+import { fsyncDirectory, identityOf, sameIdentity } from '../native/file.ts';
+import type { RepositoryEntry } from '../state/desired.ts';
 import { watchDirectory } from './directory-watch.ts';
+import { TerminalError } from './failure.ts';
 import type { PackageCache } from './package-cache.ts';
-import { partialPrefix, removePartials } from './repository-install.ts';
-
-/** What a reader of package files gives of one. */
-export type PackageContent = Pick<ObservedPackage, 'name' | 'version' | 'manifest' | 'image'>;
-export type ReadPackage = (path: string) => Promise<PackageContent>;
-
-export interface RepositoryDirectory {
-  /** Looks at every file and reads those that have changed. Gives the names of containers concerned. */
-  scan(): Promise<readonly string[]>;
-  /** Looks at one file, also when it seems not to have changed: an act was here. */
-  look(path: string): Promise<void>;
-  packages(): readonly ObservedPackage[];
-  observed(): ObservedRepository;
-  close(): void;
-}
+import {
+  describeRepository,
+  packageOf,
+  packagesIn,
+  readPackageFile,
+  type OpenReader,
+  type PackageFile,
+  type PackageReader,
+  type Repository,
+} from './repository.ts';
+import { copyIntoDirectory, partialPrefix, removePartials } from './repository-install.ts';
 
 export interface RepositoryDirectoryOptions {
-  readonly id: string;
+  readonly entry: RepositoryEntry;
   readonly directory: string;
   readonly cache: PackageCache;
-  readonly readPackage: ReadPackage;
+  readonly openReader: OpenReader;
   /** Names of containers whose packages have changed by themselves; none when only the repository's own state has. */
   readonly onChange: (names: readonly string[]) => void;
   readonly log: Pick<Logger, 'info' | 'warn'>;
@@ -38,19 +35,15 @@ const settleTime = 100;
 /** Files read at once: each takes a descriptor and a thread. */
 const readers = 16;
 
-interface File {
-  readonly identity: FileIdentity;
-  readonly content: ObservedPackage | { readonly broken: string };
-}
-
 /** Names of containers that a change concerns, null = nothing has changed. */
 type Change = readonly string[] | null;
 
 /** Watches from the start; nothing is read before the first `scan`. */
-export function openRepositoryDirectory(options: RepositoryDirectoryOptions): RepositoryDirectory {
-  const { id, directory, cache, readPackage, onChange, log } = options;
-  const files = new Map<string, File>();
+export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Repository {
+  const { entry, directory, cache, openReader, onChange, log } = options;
+  const files = new Map<string, PackageFile>();
   const settling = new Map<string, NodeJS.Timeout>();
+  let reader: PackageReader | null = null;
   let error: string | null = null;
   let state: 'new' | 'scanned' | 'closed' = 'new';
 
@@ -73,19 +66,30 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     if (state !== 'scanned') return;
     inTurn(look).then(
       (change) => change !== null && state !== 'closed' && onChange(change),
-      (reason: unknown) => log.warn({ repository: id, err: reason }, 'repository not read'),
+      (reason: unknown) => log.warn({ repository: entry.id, err: reason }, 'repository not read'),
     );
   }
 
   function settle(fileName: string): void {
     if (fileName.startsWith(partialPrefix)) return;
     const path = join(directory, fileName);
+    byItself(() => Promise.resolve(spoil(path)));
     clearTimeout(settling.get(path));
     const look = () => {
       settling.delete(path);
-      byItself(() => refresh(path));
+      byItself(() => (reader === null ? scan() : refresh(path)));
     };
     settling.set(path, setTimeout(look, settleTime));
+  }
+
+  /** A package that is being written to is none until that has come to rest: what is mounted of it is looked at now. */
+  function spoil(path: string): Change {
+    const before = files.get(path);
+    if (before === undefined || 'broken' in before.content) return null;
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats?.ino !== before.identity.ino || sameIdentity(identityOf(stats), before.identity)) return null;
+    files.set(path, { identity: before.identity, content: { broken: 'it is being written to' } });
+    return [before.content.name];
   }
 
   async function refresh(path: string): Promise<Change> {
@@ -99,34 +103,29 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   }
 
   /** The file as it is now: the very same object when nothing has changed, null when there is none. */
-  async function fileAt(path: string, before: File | null): Promise<File | null> {
+  async function fileAt(path: string, before: PackageFile | null): Promise<PackageFile | null> {
     // In place: on threads, five hundred of them take ten times as long.
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined || stats.isDirectory()) return null;
     const identity = identityOf(stats);
     if (before !== null && sameIdentity(before.identity, identity)) return before;
     if (!stats.isFile()) return { identity, content: { broken: 'not a regular file' } };
-    const known = cache.find(path, identity);
-    return { identity, content: known === null ? await read(path, identity) : { ...known, repository: id } };
+    return readPackageFile(path, identity, { entry, reader: needReader(), cache });
   }
 
-  async function read(path: string, identity: FileIdentity): Promise<File['content']> {
-    try {
-      const { name, version, manifest, image } = await readPackage(path);
-      const now = identityOf(statSync(path));
-      if (!sameIdentity(now, identity)) return { broken: 'changed while it was being read' };
-      return { id: `${name}:${version}`, name, version, repository: id, path, manifest, image, identity, digest: null };
-    } catch (reason) {
-      return { broken: reason instanceof Error ? reason.message : String(reason) };
-    }
+  function needReader(): PackageReader {
+    if (reader === null)
+      throw new TerminalError('UnknownRepository', `repository ${entry.id}: ${error ?? 'not read yet'}`);
+    return reader;
   }
 
   async function scan(): Promise<Change> {
     if (state === 'closed') return null;
+    const first = state === 'new';
+    state = 'scanned';
     try {
-      if (state === 'new')
-        for (const name of await removePartials(directory)) log.info({ name }, 'partial copy removed');
-      state = 'scanned';
+      reader ??= await openReader(entry);
+      if (first) await sweep();
       const names = (await readdir(directory)).filter((name) => !name.startsWith(partialPrefix));
       const healed = error !== null;
       error = null;
@@ -134,8 +133,16 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
       const changes = await inParallel([...paths], refresh);
       return changes.some((change) => change !== null) || healed ? changes.flatMap((change) => change ?? []) : null;
     } catch (reason) {
-      state = 'scanned';
       return lose(reason as Error);
+    }
+  }
+
+  async function sweep(): Promise<void> {
+    try {
+      for (const name of await removePartials(directory)) log.info({ name }, 'partial copy removed');
+    } catch (reason) {
+      // They are passed over anyway.
+      log.warn({ repository: entry.id, err: reason }, 'partial copies not removed');
     }
   }
 
@@ -144,20 +151,48 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     error = reason.message;
     const names = namesOf(...files.values());
     files.clear();
-    log.warn({ repository: id, reason: error }, 'repository cannot be read');
+    log.warn({ repository: entry.id, reason: error }, 'repository cannot be read');
     return names;
   }
 
+  async function look(path: string): Promise<void> {
+    await inTurn(async () => {
+      files.delete(path);
+      await refresh(path);
+    });
+  }
+
   return {
+    entry,
     scan: async () => (await inTurn(scan)) ?? [],
-    look: async (path) => {
-      await inTurn(async () => {
-        files.delete(path);
-        await refresh(path);
+    look,
+    packages: () => packagesIn(files),
+    observed: () => describeRepository(entry, files, error),
+    async install({ admit, ...incoming }) {
+      const copied = await copyIntoDirectory({
+        ...incoming,
+        directory,
+        reader: needReader(),
+        admit(content) {
+          admit(content);
+          const path = join(directory, `${content.name}:${content.version}.npk`);
+          const there = files.get(path);
+          if (there === undefined || 'broken' in there.content) return path;
+          throw new TerminalError('AlreadyInstalled', `${path} exists and holds another package`);
+        },
       });
+      const { content, path, identity, digest } = copied;
+      const { id: repository, integrity } = entry;
+      const found = packageOf(content, { repository, path, identity, digest, integrity });
+      cache.add(found);
+      await look(path);
+      return found;
     },
-    packages: () => [...files.values()].map(({ content }) => content).filter((content) => 'id' in content),
-    observed: () => describe(id, directory, files, error),
+    async remove(path) {
+      await rm(path, { force: true });
+      await fsyncDirectory(directory);
+      await look(path);
+    },
     close() {
       state = 'closed';
       watcher.close();
@@ -166,17 +201,8 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   };
 }
 
-function namesOf(...files: readonly (File | null)[]): string[] {
+function namesOf(...files: readonly (PackageFile | null)[]): string[] {
   return files.flatMap((file) => (file !== null && 'name' in file.content ? [file.content.name] : []));
-}
-
-function describe(id: string, dir: string, files: ReadonlyMap<string, File>, error: string | null): ObservedRepository {
-  const packages = [...files.values()].filter(({ content }) => 'id' in content);
-  const broken = [...files].flatMap(([path, { content }]) =>
-    'broken' in content ? [{ path, message: `${basename(path)}: ${content.broken}` }] : [],
-  );
-  const size = packages.reduce((sum, { identity }) => sum + identity.size, 0);
-  return { id, type: 'fs', dir, packages: packages.length, size, broken, error };
 }
 
 /** The results come in any order. */

@@ -14,6 +14,8 @@ export interface Known {
   readonly packages: readonly ObservedPackage[];
   readonly attempts: readonly ObservedAttempt[];
   readonly lock: ReadonlyMap<string, Locked>;
+  /** Repositories of the document. */
+  readonly repositories: ReadonlySet<string>;
   /** Repositories whose packages are mounted without being asked for. */
   readonly mountOnStart: ReadonlySet<string>;
   /** Which packages may be started by their own `autostart`: all, those that it has started before, or none. */
@@ -36,6 +38,7 @@ export function resolve(known: Known): Resolved {
     if (choice.lock !== null) locks.set(entry.key, choice.lock);
     return targetOf(known, entry, choice.version, choice.package, {
       digest: choice.digest,
+      goneRepository: choice.package === null ? goneRepository(entry, known) : null,
       newer: choice.newer,
       autostart: null,
     });
@@ -76,6 +79,11 @@ function choose(entry: ContainerEntry, { packages, lock }: Known): Choice {
   return { version: kept.version, package: found, digest, newer: higher ? best.version : null, lock: null };
 }
 
+function goneRepository(entry: ContainerEntry, { lock, repositories }: Known): string | null {
+  const repository = entry.repository ?? lock.get(entry.key)?.repository ?? null;
+  return repository === null || repositories.has(repository) ? null : repository;
+}
+
 function lockOf({ version, repository, digest }: ObservedPackage): Locked {
   return { version, repository, digest };
 }
@@ -109,7 +117,7 @@ function targetOf(
   entry: ContainerEntry,
   version: string | null,
   found: ObservedPackage | null,
-  rest: Pick<Target, 'digest' | 'newer' | 'autostart'>,
+  rest: Pick<Target, 'digest' | 'goneRepository' | 'newer' | 'autostart'>,
 ): Target {
   const replacing = `${replacingHash(entry).slice(0, 32)} ${version ?? 'none'}`;
   const uses = entry.state === 'running' || (entry.state === 'mounted' && entry.prepare);
@@ -180,7 +188,7 @@ function impliedTarget(
   autostart: Target['autostart'],
 ): Target {
   const entry = impliedEntry(found.name, found.version, found.repository, state);
-  const rest = { digest: null, newer: null, autostart };
+  const rest = { digest: null, goneRepository: null, newer: null, autostart };
   return targetOf(known, entry, found.version, 'manifest' in found ? found : null, rest);
 }
 

@@ -11,7 +11,11 @@ export type Verdict =
   | { readonly kind: 'backoff'; readonly at: number; readonly restarts: number; readonly lastExit: Exit | null }
   /** It ended, and `restart` does not answer that: until `run` changes. */
   | { readonly kind: 'exited'; readonly exit: Exit | null }
-  | { readonly kind: 'failed'; readonly reason: 'RestartLimit' | 'StartFailed'; readonly message: string };
+  | {
+      readonly kind: 'failed';
+      readonly reason: 'RestartLimit' | 'StartFailed' | 'IntegrityLost';
+      readonly message: string;
+    };
 
 /** Failures of a start that the same start would meet again (errno names). */
 const hopeless = new Set([

@@ -57,12 +57,12 @@ function close(before: string | null, next: string): string {
 /** The status of every repository. */
 export function repositoryStatuses({ repositories }: Observed): Record<string, RepositoryStatus> {
   return Object.fromEntries(
-    [...repositories].map(([id, { type, packages, size, broken, error }]) => {
+    [...repositories].map(([id, { type, verified, integrity, packages, size, broken, error }]) => {
       const problems = [
         ...(error === null ? [] : [error]),
         ...broken.map(({ path, message }) => `${path}: ${message}`),
       ];
-      return [id, { type, verified: false, integrity: 'none' as const, packages, size, problems }];
+      return [id, { type, verified, integrity, packages, size, problems }];
     }),
   );
 }

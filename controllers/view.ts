@@ -138,6 +138,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       packages: observed.packages.get(name) ?? [],
       attempts,
       lock,
+      repositories: new Set(desired.repositories.keys()),
       mountOnStart,
       autostart: desired.autostart === 'ignore' ? 'none' : judging,
       packagesOf: (other) => observed.packages.get(other) ?? [],
@@ -182,7 +183,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       ran: observed.ran.get(name) ?? null,
       mountsWanted: byVersion(name, around, (footprint) => footprint.wants),
       usedBy: byVersion(name, around, (footprint) => footprint.uses),
-      resourceMounts: resourceMounts(own),
+      resourceMounts: resourceMounts(name, own),
       dependenciesDown: [...(wanted?.entry.dependsOn.keys() ?? [])].filter((each) => footprints.get(each)?.up !== true),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
       missingPackages: missingNow,
@@ -202,11 +203,13 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     return found;
   }
 
-  function resourceMounts(own: readonly Target[]): Map<string, ObservedMount> {
+  function resourceMounts(name: string, own: readonly Target[]): Map<string, ObservedMount> {
+    const wanted = own.flatMap(({ resources }) => resources.flatMap(({ id }) => id ?? []));
+    const used = (state.observed.attempts.get(name) ?? []).flatMap(({ record }) => record.uses);
     const found = new Map<string, ObservedMount>();
-    for (const { id, name } of own.flatMap(({ resources }) => resources)) {
-      const mount = state.observed.mounts.get(name)?.find((each) => each.id === id);
-      if (mount !== undefined) found.set(mount.id, mount);
+    for (const id of [...wanted, ...used]) {
+      const mount = state.observed.mounts.get(nameOf(id))?.find((each) => each.id === id);
+      if (mount !== undefined) found.set(id, mount);
     }
     return found;
   }

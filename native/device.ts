@@ -1,5 +1,6 @@
-// Opening a block device by its numbers, whether or not /dev has a node for it.
-import { closeSync, constants, openSync } from 'node:fs';
+// Opening a device by its numbers, whether or not /dev has a node for it.
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { basename } from 'node:path';
 import { declareSyscall } from './libc.ts';
 import { syscallNumber } from './numbers.ts';
 
@@ -7,6 +8,7 @@ const FSOPEN_CLOEXEC = 1;
 const FSCONFIG_CMD_CREATE = 6;
 const FSMOUNT_CLOEXEC = 1;
 const S_IFBLK = 0o060000;
+const S_IFCHR = 0o020000;
 
 const fsopen = declareSyscall('fsopen', 430, ['str', 'unsigned int']);
 const fsconfig = declareSyscall('fsconfig', 431, ['int', 'unsigned int', 'str', 'void *', 'int']);
@@ -19,24 +21,36 @@ const mknodat = declareSyscall('mknodat', syscallNumber('mknodat', { x64: 259, a
   'unsigned int',
 ]);
 
-/** An open block device and a path that opens it as long as it is not closed. */
-export interface BlockDevice {
+/** An open device and a path that opens it as long as it is not closed. */
+export interface Device {
   readonly fd: number;
   readonly path: string;
   close(): void;
 }
 
 /** Opens a block device read-only: /dev/NAME, or a node of our own where /dev has none. Throws the error of open(2). */
-export function openBlockDevice(name: string, major: number, minor: number): BlockDevice {
+export function openBlockDevice(name: string, major: number, minor: number): Device {
+  return openDevice(name, S_IFBLK, major, minor, constants.O_RDONLY);
+}
+
+/** The same for a character device, open for reading and writing. Throws the error of open(2): ENXIO, ENODEV without a driver. */
+export function openCharacterDevice(name: string, major: number, minor: number): Device {
+  return openDevice(name, S_IFCHR, major, minor, constants.O_RDWR);
+}
+
+function openDevice(name: string, type: number, major: number, minor: number, flags: number): Device {
   try {
-    return openNode(`/dev/${name}`);
+    const device = openNode(`/dev/${name}`, flags);
+    if (fstatSync(device.fd).rdev === deviceNumber(major, minor)) return device;
+    device.close(); // left over from another device that had this name
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
   }
   const directory = privateDirectory();
   try {
-    mknodat(`${name} ${major}:${minor}`, directory, name, S_IFBLK | 0o600, deviceNumber(major, minor));
-    const device = openNode(`/proc/self/fd/${directory}/${name}`);
+    const node = basename(name);
+    mknodat(`${name} ${major}:${minor}`, directory, node, type | 0o600, deviceNumber(major, minor));
+    const device = openNode(`/proc/self/fd/${directory}/${node}`, flags);
     const close = () => {
       device.close();
       closeSync(directory);
@@ -48,8 +62,8 @@ export function openBlockDevice(name: string, major: number, minor: number): Blo
   }
 }
 
-function openNode(path: string): BlockDevice {
-  const fd = openSync(path, constants.O_RDONLY);
+function openNode(path: string, flags: number): Device {
+  const fd = openSync(path, flags);
   return { fd, path, close: () => closeSync(fd) };
 }
 

@@ -1,5 +1,5 @@
 // Loop devices: block devices onto a range of a file (loop(4), linux/loop.h).
-import { constants } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { declare, declareAsync, SyscallError } from './libc.ts';
 import { openBlockDevice } from './device.ts';
@@ -31,7 +31,8 @@ export interface LoopDevice {
 }
 
 /**
- * Attaches a read-only loop device to `size` bytes at `offset` of an open file; `name` is for people (losetup shows it).
+ * Attaches a read-only loop device to `size` bytes at `offset` of an open file. The device bears `mark` (63 bytes) as long
+ * as it is attached: whoever finds it later can read it.
  * Looking for a free device and taking it are two steps, between which any other process may take it: then the next one is
  * tried, until `timeout` ms have passed. Rejects with SyscallError, or with an Error when the time is up.
  */
@@ -39,6 +40,7 @@ export async function attachLoop(
   file: number,
   range: { readonly offset: number; readonly size: number },
   name: string,
+  mark: string,
   timeout: number,
 ): Promise<LoopDevice> {
   const config = Buffer.alloc(loopConfigSize);
@@ -46,7 +48,7 @@ export async function attachLoop(
   config.writeBigUInt64LE(BigInt(range.offset), infoOffset + info.offset);
   config.writeBigUInt64LE(BigInt(range.size), infoOffset + info.sizeLimit);
   config.writeUInt32LE(LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR, infoOffset + info.flags);
-  config.write(name.slice(-(fileNameSize - 1)), infoOffset + info.fileName, 'latin1');
+  config.write(mark.slice(0, fileNameSize - 1), infoOffset + info.fileName, 'latin1');
   return inTurn(() => takeFree(config, name, timeout));
 }
 
@@ -97,8 +99,16 @@ async function tryConfigure(minor: number, config: Buffer, name: string): Promis
   }
 }
 
-/** The file behind an attached loop device, as stat(2) would show it; null when the device is not attached. Throws SyscallError. */
-export function loopBacking(minor: number): { dev: number; ino: number } | null {
+/** The file behind a loop device. */
+export interface LoopBacking {
+  /** As stat(2) shows them. */
+  readonly dev: number;
+  readonly ino: number;
+  readonly mark: string;
+}
+
+/** The file behind an attached loop device; null when the device is not attached. Throws SyscallError. */
+export function loopBacking(minor: number): LoopBacking | null {
   const status = Buffer.alloc(infoSize);
   const device = openBlockDevice(`loop${minor}`, loopMajor, minor);
   try {
@@ -109,5 +119,23 @@ export function loopBacking(minor: number): { dev: number; ino: number } | null 
   } finally {
     device.close();
   }
-  return { dev: Number(status.readBigUInt64LE(info.device)), ino: Number(status.readBigUInt64LE(info.inode)) };
+  const name = status.toString('latin1', info.fileName, info.fileName + fileNameSize);
+  return {
+    dev: Number(status.readBigUInt64LE(info.device)),
+    ino: Number(status.readBigUInt64LE(info.inode)),
+    mark: name.slice(0, name.indexOf('\0')),
+  };
+}
+
+/**
+ * Where the file behind a loop device is now, also after a rename (Documentation/ABI/testing/sysfs-block, loop/backing_file);
+ * a deleted one has ` (deleted)` at the end. Null when the device is not attached.
+ */
+export function loopBackingPath(minor: number): string | null {
+  try {
+    return readFileSync(`/sys/block/loop${minor}/loop/backing_file`, 'utf8').replace(/\n$/, '');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENODEV')) return null;
+    throw error;
+  }
 }

@@ -7,6 +7,7 @@ import { act as actOnContainer, signalExactly, type ContainerPorts } from '../co
 import { detectHierarchies } from '../controllers/cgroup-hierarchies.ts';
 import { createCgroups } from '../controllers/cgroups.ts';
 import { plan as planContainers } from '../controllers/containers.ts';
+import { createMemoryFiles } from '../controllers/memory-files.ts';
 import { createMounts } from '../controllers/mounts.ts';
 import { createReconciler, type Reconciler } from '../controllers/reconciler.ts';
 import { createRepositories } from '../controllers/repositories.ts';
@@ -28,7 +29,9 @@ import { createLogs } from './logs.ts';
 import { createMountWatch, mountTableKey, watchMountTable } from './mount-watch.ts';
 import { openNotes } from './notes.ts';
 import { createObserving } from './observing.ts';
+import { createPackages } from './package-reader.ts';
 import { createParts } from './parts.ts';
+import { createRepositoryWatch, ueventsKey } from './repository-watch.ts';
 import { runtimeVersion } from './version.ts';
 
 /** Deaths of the reconciler on one generation after which the one before is taken. */
@@ -99,19 +102,27 @@ store.subscribe((operations, { generation }) => {
 });
 
 // What the kernel, the repositories and the launcher show.
+const { openReader, verifyImage } = createPackages();
 const repositories = createRepositories({
   entries: store.get().desired.repositories,
   cacheFile: `${runDir}/packages.json`,
-  // Loaded when a package is read for the first time: after a restart all are known (packages.json).
-  readPackage: async (path) => (await import('./npk/package.ts')).readPackage(path),
-  onChange: (names) => observing.packages(repositories.current(), names),
+  openReader,
+  memory: createMemoryFiles(launcher, remembered.descriptors),
+  onChange(names) {
+    // First what is mounted: a file that was written to is no package any more, and its container must know why.
+    repositoryWatch.look(names);
+    observing.packages(repositories.current(), names);
+  },
   log,
 });
-const mounts = createMounts({ runDir, log });
+const mounts = createMounts({ runDir, log, verifyImage });
 const hierarchies = await detectHierarchies();
 const cgroups = createCgroups({ hierarchies, root: config.cgroup, log });
 const mountWatch = createMountWatch({ mounts, observing, launcher, failed: die });
 await watchMountTable(launcher);
+const watched = { store, mounts, repositories, observing, launcher, log };
+const repositoryWatch = createRepositoryWatch({ ...watched, tell: events.tell, failed: die });
+await mounts.sweep();
 const [packages, mounted] = await Promise.all([repositories.observe(), mounts.observe()]);
 observing.packages(packages, null);
 observing.mounts(mounted);
@@ -210,6 +221,7 @@ const following: LauncherEvents = {
   },
   watch(key) {
     if (key === mountTableKey) mountWatch.fired();
+    else if (key === ueventsKey) repositoryWatch.fired();
   },
   deadline: () => reconciler.due(),
   terminate(signal) {
@@ -218,13 +230,7 @@ const following: LauncherEvents = {
   },
   closed,
 };
-store.subscribe((operations, { desired }) => {
-  if (!operations.some(({ path }) => path.startsWith('/desired/repositories'))) return;
-  repositories
-    .setRepositories(desired.repositories)
-    .then((names) => observing.packages(repositories.current(), names))
-    .catch(die);
-});
+await repositoryWatch.follow();
 reconciler.start();
 if (global.ending !== null) shutdown(global.ending);
 deliver = (event) => event(following);

@@ -79,9 +79,12 @@ export function createRuntime(ports: RuntimePorts): Runtime {
       const container = await ports.repositories.installStream(repository, size, bytes);
       const [name = ''] = container.split(':');
       ports.observing.packages(ports.repositories.current(), [name]);
+      // What lies in memory is gone with the boot, and so is the wish for it.
+      const mem = store.get().observed.repositories.get(repository)?.type === 'mem';
+      const lifetime = mem ? 'boot' : options.lifetime;
       await execute(
-        { type: 'install-entry', container, repository, mem: false },
-        { ...options, timeout: 0 },
+        { type: 'install-entry', container, repository },
+        { ...options, lifetime, timeout: 0 },
         commandPorts,
       );
       events.tell({ type: 'install', container });

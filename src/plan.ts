@@ -1,6 +1,7 @@
 // northstate plan: the steps that a document would take, by the planners that take them.
 import type { Hierarchies } from '../controllers/cgroup-hierarchies.ts';
 import { forecast, type ForecastStep } from '../controllers/forecast.ts';
+import { packageOf } from '../controllers/repository.ts';
 import type { Documents } from '../state/documents.ts';
 import type { ObservedPackage } from '../state/observed.ts';
 import type { State, Store } from '../state/store.ts';
@@ -36,20 +37,9 @@ async function readSources({ desired }: State): Promise<ReadonlyMap<string, Obse
     source === null ? [] : [{ source, repository: repository ?? '' }],
   );
   const read = entries.map(async ({ source, repository }) => {
-    const { name, version, manifest, image, identity } = await readPackage(source);
-    const id = `${name}:${version}`;
-    const found: ObservedPackage = {
-      id,
-      name,
-      version,
-      repository,
-      path: source,
-      manifest,
-      image,
-      identity,
-      digest: null,
-    };
-    return [source, found] as const;
+    const { identity, ...content } = await readPackage(source);
+    const place = { repository, path: source, identity, digest: null, integrity: 'none' } as const;
+    return [source, packageOf({ ...content, signed: null }, place)] as const;
   });
   const settled = await Promise.allSettled(read);
   return new Map(settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])));

@@ -17,6 +17,8 @@ export type RuntimeEvent =
       readonly exit: { readonly code: number } | { readonly signal: number };
     }
   | { readonly type: 'install' | 'uninstall'; readonly container: string }
+  /** Its image is no longer what was mounted. Northstar's clients do not know it: told to those that watch the status. */
+  | { readonly type: 'integrity_lost'; readonly container: string; readonly how: 'written' | 'corrupted' }
   | { readonly type: 'shutdown' };
 
 /** One line of a container's output. `time` is ms since the epoch. */

@@ -94,14 +94,15 @@ function sectionOf(tree: Tree | undefined, section: string): TreeMap {
 
 function repositoryEntry(id: string, given: z.output<typeof repositorySchema>): RepositoryEntry {
   const { containers = null, size = null } = given.capacity;
+  const keys = [given.key ?? []].flat();
   return {
     id,
     type: given.type,
-    dir: given.dir,
-    key: null,
+    dir: given.dir ?? null,
+    keys,
     mountOnStart: given.mountOnStart,
     capacity: { containers, size },
-    integrity: 'dm-verity',
+    integrity: keys.length === 0 ? 'none' : (given.integrity ?? 'dm-verity'),
   };
 }
 

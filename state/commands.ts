@@ -19,7 +19,7 @@ export type Command =
   | { readonly type: 'stop'; readonly name: string }
   | { readonly type: 'mount'; readonly container: string }
   | { readonly type: 'umount'; readonly container: string }
-  | { readonly type: 'install-entry'; readonly container: string; readonly repository: string; readonly mem: boolean }
+  | { readonly type: 'install-entry'; readonly container: string; readonly repository: string }
   | { readonly type: 'uninstall'; readonly container: string; readonly wipe: boolean }
   | { readonly type: 'restart'; readonly name: string }
   | { readonly type: 'update'; readonly name: string };

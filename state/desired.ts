@@ -62,12 +62,16 @@ export interface RepositoryEntry {
   readonly id: string;
   readonly type: 'fs' | 'mem';
   readonly dir: string | null;
-  readonly key: string | null;
+  /** Key files, with one of whose keys a package must be signed; none = packages are taken as they are. */
+  readonly keys: readonly string[];
   readonly mountOnStart: boolean;
   /** Number of packages, and bytes of all of them; null = no limit. */
   readonly capacity: { readonly containers: number | null; readonly size: number | null };
-  readonly integrity: 'dm-verity' | 'full-check';
+  readonly integrity: Integrity;
 }
+
+/** How mounted images are checked against their signature: block by block as they are read, whole before the mount, or not. */
+export type Integrity = 'none' | 'dm-verity' | 'full-check';
 
 export interface Desired {
   readonly repositories: ReadonlyMap<string, RepositoryEntry>;

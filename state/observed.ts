@@ -1,4 +1,5 @@
 // What the kernel, the repositories and the launcher show. Controllers write it, planners read it; nothing in it is an intention.
+import type { Integrity } from './desired.ts';
 import type { Manifest } from './manifest.ts';
 
 /** How a container ended: its exit code, or the signal that ended it. */
@@ -25,12 +26,43 @@ export interface ObservedPackage {
   readonly identity: FileIdentity;
   /** `sha256:<hex>` of the whole file where it is known (installed from a `source`), else null. */
   readonly digest: string | null;
+  /** What the image is checked against, in a repository with keys; null in one without: nothing is checked. */
+  readonly signed: Signed | null;
+  readonly integrity: Integrity;
+}
+
+/** What a good signature says of an image. */
+export interface Signed {
+  /** SHA-256 (hex) of the key that made it. */
+  readonly by: string;
+  readonly tree: HashTree;
+}
+
+/** A dm-verity hash tree of sha256 with data and hash blocks of 4096 bytes. Offsets are bytes from the start of the image. */
+export interface HashTree {
+  readonly algorithm: 'sha256';
+  /** Hex. */
+  readonly rootHash: string;
+  /** Hex. */
+  readonly salt: string;
+  readonly uuid: string;
+  /** The blocks from the start of the image that it covers, and all that may be attached. */
+  readonly dataBlocks: number;
+  /** Where the superblock is, which is where the data ends. */
+  readonly superblockOffset: number;
+  /** Where the first hash block is. */
+  readonly treeOffset: number;
+  /** From the level over the data up to the one block at the top; none for one data block. */
+  readonly levels: readonly { readonly offset: number; readonly blocks: number }[];
 }
 
 export interface ObservedRepository {
   readonly id: string;
   readonly type: 'fs' | 'mem';
   readonly dir: string | null;
+  /** Only packages are taken that are signed with one of its keys. */
+  readonly verified: boolean;
+  readonly integrity: Integrity;
   readonly packages: number;
   /** Bytes of all packages. */
   readonly size: number;
@@ -50,6 +82,11 @@ export interface ObservedMount {
   readonly target: string;
   /** The backing file as LOOP_GET_STATUS64 shows it. */
   readonly backing: { readonly dev: number; readonly ino: number } | null;
+  /**
+   * What has become of the image since it was mounted. `written`: the file behind it was changed in place; `corrupted`:
+   * dm-verity has met a block that is not the signed one, and has given EIO instead of it.
+   */
+  readonly integrity: 'intact' | 'written' | 'corrupted';
 }
 
 /** The control groups of one container name. */

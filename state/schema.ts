@@ -103,17 +103,27 @@ export const containerSchema = z.strictObject({
   update: z.enum(['manual', 'automatic']).default('manual'),
 });
 
-const notYet = (what: string): z.ZodOptional<z.ZodNever> =>
-  z.never({ error: `${what} is not supported yet` }).optional();
-
-export const repositorySchema = z.strictObject({
-  type: z.literal('fs', { error: ({ input }) => (input === 'mem' ? 'type mem is not supported yet' : 'expected fs') }),
-  dir: absolutePath,
-  mountOnStart: z.boolean().default(false),
-  capacity: z.strictObject({ containers: z.int().min(0).optional(), size: size.optional() }).prefault({}),
-  key: notYet('a repository with a key'),
-  integrity: notYet('integrity, which needs a key,'),
-});
+export const repositorySchema = z
+  .strictObject({
+    type: z.enum(['fs', 'mem']),
+    dir: absolutePath.optional(),
+    mountOnStart: z.boolean().default(false),
+    capacity: z.strictObject({ containers: z.int().min(0).optional(), size: size.optional() }).prefault({}),
+    key: z
+      .union([absolutePath, z.array(absolutePath).min(1)], {
+        error: 'a key is the path of a key file, or a list of them',
+      })
+      .optional(),
+    integrity: z.enum(['dm-verity', 'full-check']).optional(),
+  })
+  .superRefine(({ type, dir, key, integrity }, context) => {
+    const wrong = (field: string[], message: string) => context.addIssue({ code: 'custom', path: field, message });
+    if (type === 'fs' && dir === undefined) wrong([], 'a repository of type fs needs a dir');
+    if (type === 'mem' && dir !== undefined) wrong(['dir'], 'a repository of type mem has no dir');
+    if (integrity !== undefined && key === undefined) {
+      wrong(['integrity'], 'integrity needs a key: without one there is nothing to check against');
+    }
+  });
 
 /** The document. Its maps of names are Maps: z.record drops the name `__proto__`. */
 export const documentSchema = z.strictObject({

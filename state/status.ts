@@ -1,4 +1,5 @@
 // The status object that `get` prints (scripts rely on it: fields are added, none is renamed).
+import type { Integrity } from './desired.ts';
 import type { Exit } from './observed.ts';
 
 export const phases = [
@@ -21,6 +22,7 @@ export const conditionTypes = [
   'Ready',
   'UpdateAvailable',
   'PackageMissing',
+  'IntegrityLost',
   'Degraded',
 ] as const;
 export type ConditionType = (typeof conditionTypes)[number];
@@ -31,15 +33,22 @@ export const conditionReasons = [
   'PackageInstalled',
   'NotInstalled',
   'PackageVanished',
+  'RepositoryRemoved',
   'AsResolved',
   // Verified
   'DigestMatches',
   'DigestUnknown',
   'DigestMismatch',
   'NothingToVerify',
+  'SignatureValid',
   // Mounted
   'ImageMounted',
   'NotMounted',
+  // IntegrityLost; also Ready and Degraded where it ends a container
+  'ImageIntact',
+  'ImageWritten',
+  'BlocksCorrupted',
+  'IntegrityLost',
   // Ready
   'Running',
   'NotWanted',
@@ -63,8 +72,11 @@ export const conditionReasons = [
   'BadImage',
   'UnsupportedImage',
   'BadName',
+  'BadIntegrity',
+  'NoDeviceMapper',
   'UnknownRepository',
   'RepositoryFull',
+  'RepositoryReadOnly',
   'Duplicate',
   'BadPackage',
   'WrongPackage',
@@ -102,7 +114,7 @@ export interface ContainerStatus {
 export interface RepositoryStatus {
   readonly type: 'fs' | 'mem';
   readonly verified: boolean;
-  readonly integrity: 'none' | 'dm-verity' | 'full-check';
+  readonly integrity: Integrity;
   readonly packages: number;
   readonly size: number;
   /** Files that are no package, and why; and why the repository itself cannot be read. */

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { rawPublicKey, readSecretKey } from '../src/npk/keys.ts';
 import { pack } from '../src/npk/pack.ts';
 import { run } from './command.ts';
 
@@ -19,6 +20,8 @@ export interface ProbePackage {
   readonly fields?: string;
   /** Further files of the image: path -> content. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Name of the pair that signs it (keyPair); none = it is not signed. */
+  readonly key?: string;
 }
 
 /** Gives the path of a package with the probe as `/probe`, which is its init unless `fields` says otherwise. */
@@ -28,13 +31,14 @@ export async function probePackage({
   args,
   fields = '',
   files = {},
+  key,
 }: ProbePackage): Promise<string> {
   const manifest = merge(
     { name, version, init: '/probe', args: JSON.stringify(args ?? ['sleep']), uid: '1000', gid: '1000' },
     `io: { stdout: pipe, stderr: pipe }\n${fields}`,
   );
   const program = await probe();
-  return kept('packages', JSON.stringify([manifest, files, program]), `${name}-${version}.npk`, async (path) => {
+  return kept('packages', JSON.stringify([manifest, files, program, key]), `${name}-${version}.npk`, async (path) => {
     const work = await mkdtemp(`${path}-`);
     await mkdir(join(work, 'root'));
     await copyFile(program, join(work, 'root/probe'));
@@ -43,9 +47,28 @@ export async function probePackage({
       await writeFile(join(work, 'root', file), content);
     }
     await writeFile(join(work, 'manifest.yaml'), manifest);
-    await pack({ manifest: join(work, 'manifest.yaml'), root: join(work, 'root'), out: path });
+    const secret = key === undefined ? undefined : (await keyPair(key)).secret;
+    await pack({ manifest: join(work, 'manifest.yaml'), root: join(work, 'root'), out: path, key: secret });
     await rm(work, { recursive: true });
   });
+}
+
+/** So many bytes of text that compresses little, always the same: an image with it has several blocks. */
+export function bulk(bytes: number): string {
+  const parts = Array.from({ length: Math.ceil(bytes / 64) }, (_, index) =>
+    createHash('sha256').update(String(index)).digest('hex'),
+  );
+  return parts.join('').slice(0, bytes);
+}
+
+/** Gives the paths of a secret key and of its public half, the same for the same name. */
+export async function keyPair(name: string): Promise<{ readonly secret: string; readonly public: string }> {
+  const seed = createHash('sha256').update(name).digest();
+  const secret = await kept('keys', name, 'secret.key', (path) => writeFile(path, seed, { mode: 0o600 }));
+  const half = await kept('keys', name, 'public.pub', async (path) => {
+    await writeFile(path, rawPublicKey(await readSecretKey(secret)));
+  });
+  return { secret, public: half };
 }
 
 /** Gives the path of the compiled probe: static, without a C library. */

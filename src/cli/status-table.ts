@@ -69,7 +69,8 @@ export function exitText(exit: Exit): string {
 /** Why a container is not what it should be: the first condition that says so. */
 function reasonOf(container: ContainerStatus): string {
   const trouble = container.conditions.find(({ type, status }) => {
-    const isGood = status === (['UpdateAvailable', 'PackageMissing', 'Degraded'].includes(type) ? 'False' : 'True');
+    const isGood =
+      status === (['UpdateAvailable', 'PackageMissing', 'IntegrityLost', 'Degraded'].includes(type) ? 'False' : 'True');
     return !isGood && status !== 'Unknown';
   });
   const isAsked = trouble?.type === 'Ready' && container.desired !== 'running';

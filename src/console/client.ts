@@ -105,6 +105,7 @@ export type Notification =
       ];
     }
   | { readonly status: { readonly operations: readonly Operation[]; readonly sequence: number } }
+  | { readonly integrity_lost: readonly [string, 'written' | 'corrupted'] }
   | { readonly log: LogLine & ForName }
   | { readonly log_end: ForName & { readonly error: ErrorMessage | null } };
 

@@ -9,7 +9,7 @@ export interface Feeds {
   sequence(): number;
   /** From now on calls the listener with the notification (a line) of every event. */
   joinEvents(listener: Listener): void;
-  /** From now on calls the listener with the notification (a line) of every change of the status. */
+  /** From now on calls the listener with the notification (a line) of every change of the status, and of every lost image. */
   joinStatus(listener: Listener): void;
   /** Calls the listener no more. */
   leave(listener: Listener): void;
@@ -21,7 +21,9 @@ export function openFeeds(runtime: Runtime): Feeds {
   const forStatus = new Set<Listener>();
   let sequence = 0;
 
-  const endEvents = runtime.events((event) => tell(forEvents, () => eventNotification(event)));
+  const endEvents = runtime.events((event) =>
+    tell(event.type === 'integrity_lost' ? forStatus : forEvents, () => eventNotification(event)),
+  );
   const endStatus = runtime.subscribe((operations) => {
     sequence += 1;
     tell(forStatus, () => ({ status: { operations, sequence } }));
@@ -51,6 +53,7 @@ function tell(listeners: ReadonlySet<Listener>, notification: () => unknown): vo
 function eventNotification(event: RuntimeEvent): unknown {
   if (event.type === 'shutdown') return 'shutdown';
   if (event.type === 'exit') return { exit: [event.container, exitMessage(event.exit)] };
+  if (event.type === 'integrity_lost') return { integrity_lost: [event.container, event.how] };
   return { [event.type]: event.container };
 }
 

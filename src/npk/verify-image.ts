@@ -32,7 +32,7 @@ export async function checkTop(file: Bytes, image: Image, tree: HashTree): Promi
  */
 export async function verifyImage(
   handle: FileHandle,
-  image: Image,
+  image: Pick<Image, 'offset'>,
   tree: HashTree,
   { hasher, signal, onProgress }: VerifyOptions,
 ): Promise<void> {
@@ -77,7 +77,7 @@ export async function verifyImage(
 /** Gives the function that reads the hashes of data blocks, checked up to the root. */
 function createLeaves(
   handle: FileHandle,
-  image: Image,
+  image: Pick<Image, 'offset'>,
   tree: HashTree,
 ): (first: number, count: number) => Promise<Buffer> {
   const digest = blockDigest(tree.salt);
@@ -113,7 +113,7 @@ function createLeaves(
 
 async function readBlocks(
   handle: FileHandle,
-  image: Image,
+  image: Pick<Image, 'offset'>,
   level: Level | undefined,
   first: number,
   count: number,

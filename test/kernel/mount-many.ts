@@ -1,10 +1,11 @@
 // Mounts and unmounts many images at once, as another process than the test's: mount-many.ts DIRECTORY PACKAGE COUNT.
 // Begins at the first message, and answers with the number of images that were seen mounted.
+import { pino } from 'pino';
 import { createMounts } from '../../controllers/mounts.ts';
 import { readPackage } from '../../src/npk/package.ts';
 
 const [directory = '', path = '', count = ''] = process.argv.slice(2);
-const mounts = createMounts({ runDir: directory, log: { debug: () => undefined } });
+const mounts = createMounts({ runDir: directory, log: pino({ level: 'silent' }), verifyImage: async () => undefined });
 const { signal } = new AbortController();
 
 async function mountMany(): Promise<number> {
@@ -12,7 +13,8 @@ async function mountMany(): Promise<number> {
   const ids = Array.from({ length: Number(count) }, (_, index) => `many${index}:1.0.0`);
   const step = (id: string) => ({ name: id.split(':')[0] ?? '', id, waits: null });
   const { offset, size, type } = image;
-  const from = { path, offset, size, type, identity, devices: false };
+  const plain = { integrity: 'none', tree: null, repository: 'system', devices: false } as const;
+  const from = { path, offset, size, type, identity, ...plain };
   await Promise.all(ids.map((id) => mounts.act({ op: 'mount', ...step(id), image: from }, signal)));
   const seen = (await mounts.observe()).size;
   await Promise.all(ids.map((id) => mounts.act({ op: 'umount', ...step(id) }, signal)));

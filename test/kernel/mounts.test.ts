@@ -18,6 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { pino } from 'pino';
 import { TerminalError } from '../../controllers/failure.ts';
 import { createMounts, type Mounts } from '../../controllers/mounts.ts';
 import type { Image, MountStep, UmountStep } from '../../controllers/mounts-plan.ts';
@@ -40,7 +41,7 @@ let before: Set<string>;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'northstate-mounts-'));
-  mounts = createMounts({ runDir: directory, log: { debug: () => undefined } });
+  mounts = createMounts({ runDir: directory, log: pino({ level: 'silent' }), verifyImage: async () => undefined });
   before = openDescriptors();
 });
 
@@ -60,12 +61,15 @@ function umountStep(id: string): UmountStep {
   return { op: 'umount', name: id.split(':')[0] ?? '', id, waits: null };
 }
 
+/** As images are in a repository without keys. */
+const unsigned = { integrity: 'none', tree: null, repository: 'system', devices: false } as const;
+
 /** The image of the test's package, in a copy that may be spoilt. */
 async function anImage(devices = false): Promise<Image> {
   const path = join(directory, 'package.npk');
   await copyFile(source, path);
   const { image, identity } = await readPackage(path);
-  return { path, offset: image.offset, size: image.size, type: image.type, identity, devices };
+  return { path, offset: image.offset, size: image.size, type: image.type, identity, ...unsigned, devices };
 }
 
 async function mount(id: string, image: Image): Promise<void> {
@@ -111,7 +115,7 @@ test('an erofs image is mounted too', async () => {
   const { code, stderr } = await run('mkfs.erofs', [path, join(directory, 'tree')]);
   assert.equal(code, 0, stderr);
   const identity = identityOf(await stat(path));
-  await mount('app:1.0.0', { path, offset: 0, size: identity.size, type: 'erofs', identity, devices: false });
+  await mount('app:1.0.0', { path, offset: 0, size: identity.size, type: 'erofs', identity, ...unsigned });
   assert.equal(await readFile(join(mounts.pathOf('app:1.0.0'), 'hello'), 'utf8'), 'hello');
 });
 
@@ -126,6 +130,7 @@ test('a mounted image is observed with its mount id and the file behind it, whol
     mountId: entry?.mountId,
     target: mounts.pathOf('app:1.0.0'),
     backing: { dev: image.identity.dev, ino: image.identity.ino },
+    integrity: 'intact',
   };
   assert.deepEqual(await mounts.observe(), new Map([['app', [expected]]]));
   assert.deepEqual(mounts.observeOne('app:1.0.0'), expected);
@@ -228,7 +233,7 @@ test('an unfinished start leaves a mount point, which the next one uses', async 
 test('a mount point of an unfinished start is taken away by the next reconciler, a mounted image is not', async () => {
   await mkdir(mounts.pathOf('other:1.0.0'));
   await mount('app:1.0.0', await anImage());
-  const next = createMounts({ runDir: directory, log: { debug: () => undefined } });
+  const next = createMounts({ runDir: directory, log: pino({ level: 'silent' }), verifyImage: async () => undefined });
   assert.deepEqual(await readdir(join(directory, 'mounts')), ['app:1.0.0']);
   assert.deepEqual([...(await next.observe()).keys()], ['app']);
 });

@@ -6,6 +6,7 @@ import type { Operations } from '../../controllers/container-acts.ts';
 import type { Target, View } from '../../controllers/controller.ts';
 import { createSandboxes } from '../../controllers/sandboxes.ts';
 import type { Launcher } from '../../native/launcher.ts';
+import { packageOf } from '../../controllers/repository.ts';
 import { attachLoop } from '../../native/loop.ts';
 import { mountImage } from '../../native/mount.ts';
 import { mountAt } from '../../native/statx.ts';
@@ -109,15 +110,18 @@ async function mountPackage(path: string, directory: string): Promise<Mounted> {
   const id = `${name}:${version}`;
   const target = join(directory, id);
   mkdirSync(target, { recursive: true });
-  const device = await attachLoop(handle.fd, image, id, loopTimeout);
+  const device = await attachLoop(handle.fd, image, id, id, loopTimeout);
   const devices = [...(manifest.mounts ?? []).values()].some(({ type }) => type === 'dev');
   await mountImage(device.path, target, image.type, devices);
   device.close();
   await handle.close();
   const mountId = mountAt(target)?.mountId ?? 0;
   return {
-    mount: { id, name, version, mountId, target, backing: null },
-    found: { id, name, version, repository: 'test', path, manifest, image, identity, digest: null },
+    mount: { id, name, version, mountId, target, backing: null, integrity: 'intact' },
+    found: packageOf(
+      { name, version, manifest, image, signed: null },
+      { repository: 'test', path, identity, digest: null, integrity: 'none' },
+    ),
   };
 }
 

@@ -20,6 +20,8 @@ export function packageOf(name: string, version: string, inode: number): Observe
     image: { offset: 4096, size: 4096, type: 'squashfs' },
     identity: { dev: 1, ino: inode, size: 8192, mtimeMs: inode, ctimeMs: inode },
     digest: null,
+    signed: null,
+    integrity: 'none',
   };
 }
 
@@ -107,9 +109,9 @@ function repository(mountOnStart: boolean) {
     id: 'system',
     type: 'fs' as const,
     dir: '/system',
-    key: null,
+    keys: [],
     mountOnStart,
     capacity: { containers: null, size: null },
-    integrity: 'full-check' as const,
+    integrity: 'none' as const,
   };
 }

@@ -3,7 +3,7 @@ import type { ContainerEntry } from '../../state/desired.ts';
 import { replacingHash } from '../../state/desired.ts';
 import { matches, parseRequirement } from '../../state/version.ts';
 import type { Host } from './host.ts';
-import { isLive, type World } from './world.ts';
+import { isLive, writtenImage, type World } from './world.ts';
 
 /** Looks at a device on which nothing has failed for a while. */
 export function checkConverged(world: World, host: Host): void {
@@ -17,6 +17,10 @@ export function checkConverged(world: World, host: Host): void {
       world.breach(`${name} has more than one live attempt at rest`);
     if (all.length > (outcome === 'converged' ? 2 : 3)) world.breach(`${name} has ${all.length} attempts at rest`);
   }
+  for (const attempt of [...attempts.values()].flat()) {
+    const lost = isLive(attempt) ? writtenImage(world.observed, attempt) : null;
+    if (lost !== null) world.breach(`attempt ${attempt.id} of ${attempt.name} lives on ${lost}, which was written to`);
+  }
   for (const [name, { leaves }] of cgroups) {
     const live = new Set(
       attempts
@@ -27,7 +31,12 @@ export function checkConverged(world: World, host: Host): void {
     for (const id of leaves) if (!live.has(id)) world.breach(`the leaf of attempt ${id} of ${name} is left`);
   }
   for (const [name, all] of mounts) {
-    for (const { id, version } of all) if (!isWanted(world, name, version)) world.breach(`${id} is left mounted`);
+    for (const { id, version, integrity } of all) {
+      // What starts by itself waits for a good file.
+      const waits =
+        integrity === 'written' && host.reconciler.view(name).targets.some((each) => each.version === version);
+      if (!waits && !isWanted(world, name, version)) world.breach(`${id} is left mounted`);
+    }
   }
   for (const entry of world.desired.containers.values()) {
     if (entry.state !== 'absent' || entry.version === null || !/^\d/.test(entry.version)) continue;
@@ -96,6 +105,8 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
     (name) => attempts.get(name)?.some(({ state }) => state === 'running') !== true,
   );
   if (down) return true;
+  const used = { name: entry.name, version: own.version, record: { uses: resourcesOf(host, entry) } };
+  if (writtenImage(world.observed, used) !== null) return true;
   if (runs) return host.reconciler.view(entry.name).missingPackages.length > 0;
   const last = attempts.get(entry.name)?.findLast(({ state }) => state === 'exited' || state === 'failed');
   if (last?.failure?.code === 'ENOENT') return true;
@@ -104,6 +115,11 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
   if (limit > 0 && (last?.record.restarts ?? 0) >= limit) return true;
   if (policy === 'never') return last !== undefined || ran.has(entry.name);
   return policy === 'on-failure' && exit !== null && 'code' in exit && exit.code === 0;
+}
+
+function resourcesOf(host: Host, entry: ContainerEntry): string[] {
+  const target = host.reconciler.view(entry.name).targets.find(({ key }) => key === entry.key);
+  return target?.resources.flatMap(({ id }) => id ?? []) ?? [];
 }
 
 /** null = any version of it. */

@@ -11,6 +11,7 @@ export function edit(world: World): string[] {
   const old = world.desired.containers.get(name);
   world.generation += 1;
   if (random.chance(0.1)) return editVersion(world, name);
+  if (random.chance(0.05)) return editRepository(world);
   if (old === undefined) return put(world, name, randomEntry(random, name, world.generation));
   if (random.chance(0.15)) return put(world, name, undefined);
   if (random.chance(0.15)) return update(world, name);
@@ -49,6 +50,22 @@ function editVersion(world: World, name: string): string[] {
   return take(world, name, { ...desired, containers }, key);
 }
 
+/** The repository is taken out of the document, with all that lies in it, or put back. Nothing may stop for that. */
+function editRepository(world: World): string[] {
+  const { desired, observed, removed } = world;
+  world.log(`edit: the repository is ${removed === null ? 'removed' : 'put back'}`);
+  if (removed === null) {
+    world.removed = { packages: observed.packages, repositories: desired.repositories };
+    world.desired = { ...desired, repositories: new Map() };
+    world.observed = { ...observed, packages: new Map() };
+  } else {
+    world.removed = null;
+    world.desired = { ...desired, repositories: removed.repositories };
+    world.observed = { ...observed, packages: removed.packages };
+  }
+  return [...names];
+}
+
 function put(world: World, name: string, entry: ContainerEntry | undefined): string[] {
   const containers = new Map(world.desired.containers);
   if (entry === undefined) containers.delete(name);
@@ -79,8 +96,21 @@ function update(world: World, name: string): string[] {
 export function drift(world: World, launcher: SimulatedLauncher): string | null {
   const { random } = world;
   const name = random.pick(names);
-  const what = random.pick(['drop', 'drop', 'delete', 'umount', 'kill', 'group', 'limits', 'host'] as const);
+  const what = random.pick([
+    'drop',
+    'drop',
+    'delete',
+    'umount',
+    'kill',
+    'group',
+    'limits',
+    'host',
+    'write',
+    'corrupt',
+  ] as const);
   const { packages, mounts, cgroups, attempts } = world.observed;
+  if (what === 'write' || what === 'corrupt') return damage(world, name, what);
+  if ((what === 'drop' || what === 'delete') && world.removed !== null) return null;
   if (what === 'drop') {
     const version = random.pick(versions);
     world.log(`outside: ${name}:${version} is dropped`);
@@ -125,6 +155,28 @@ export function drift(world: World, launcher: SimulatedLauncher): string | null 
   world.log(`outside: the ${what} of ${name} ${what === 'group' ? 'is removed' : 'are changed'}`);
   const next = what === 'group' ? undefined : { ...group, limits: 'memory.limit_in_bytes 1' };
   world.observed = { ...world.observed, cgroups: changed(cgroups, name, next) };
+  return name;
+}
+
+/** The file of a mounted image is written to, or a block of it turns out not to be the signed one. */
+function damage(world: World, name: string, what: 'write' | 'corrupt'): string | null {
+  const { random } = world;
+  const { mounts, packages, attempts } = world.observed;
+  const found = mounts.get(name) ?? [];
+  if (found.length === 0) return null;
+  const spoilt = random.pick(found);
+  world.log(`outside: ${spoilt.id} is ${what === 'write' ? 'written to' : 'corrupted'} while it is mounted`);
+  const integrity = what === 'write' ? ('written' as const) : ('corrupted' as const);
+  const next = found.map((each) => (each === spoilt && each.integrity !== 'written' ? { ...each, integrity } : each));
+  world.observed = { ...world.observed, mounts: changed(mounts, name, next) };
+  if (what === 'corrupt') return name;
+  for (const all of attempts.values()) {
+    for (const { name: user, version, record } of all) {
+      if (`${user}:${version}` === spoilt.id || record.uses.includes(spoilt.id)) world.demand(user);
+    }
+  }
+  const rest = (packages.get(name) ?? []).filter(({ id }) => id !== spoilt.id);
+  if (random.chance(0.5)) setPackages(world, name, rest);
   return name;
 }
 

@@ -12,7 +12,7 @@ import { planRepositories, type InstallStep } from '../../controllers/repositori
 import type { Observed, ObservedAttempt } from '../../state/observed.ts';
 import { createStore, emptyState, type State, type Store } from '../../state/store.ts';
 import { matches, parseRequirement } from '../../state/version.ts';
-import { packageAt } from './catalog.ts';
+import { names, packageAt } from './catalog.ts';
 import type { SimulatedLauncher } from './launcher.ts';
 import { hierarchies, type World } from './world.ts';
 
@@ -77,6 +77,8 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     const { observed, desired } = world;
     await pause();
     if (random.chance(world.faults.error)) throw failure(step);
+    if (step.op === 'install' && world.removed !== null)
+      throw new TerminalError('UnknownRepository', 'there is no such repository');
     if (step.op === 'install' && !holdsAsked(step))
       throw new TerminalError('WrongPackage', `${step.source} is another version`);
     world.perform(step, reconciler.view(step.name), { observed, desired });
@@ -193,9 +195,11 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     stopped: null,
     notice: (name) => copy(name, ['packages', 'mounts', 'cgroups', 'ran']),
     reload() {
+      const { repositories } = store.get().desired;
       store.update((draft) => {
         Object.assign(draft, { desired: world.desired, generation: world.generation, lock: new Map(world.lock) });
       });
+      if (repositories !== world.desired.repositories) for (const name of names) copy(name, ['packages']);
     },
     crash() {
       alive = false;

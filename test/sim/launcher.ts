@@ -2,7 +2,7 @@
 import { decodeRecord, withAttempt } from '../../controllers/attempts.ts';
 import { unseen, type Launcher } from '../../controllers/container-acts.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
-import type { World } from './world.ts';
+import { writtenImage, type World } from './world.ts';
 
 /** A request that the launcher could not carry out. */
 export class LaunchError extends Error {
@@ -113,8 +113,9 @@ export function createLauncher(world: World): SimulatedLauncher {
   }
 
   /** Nothing is told to stop that should go on: neither for a replacement that nobody asked for nor for anything else. */
-  function checkStop({ id, name, record }: ObservedAttempt): void {
-    if (world.stopping || record.stop !== null) return;
+  function checkStop(attempt: ObservedAttempt): void {
+    const { id, name, record } = attempt;
+    if (world.stopping || record.stop !== null || writtenImage(world.observed, attempt) !== null) return;
     const same = demandOf.get(id) === (world.demands.get(name) ?? 0);
     if (same) world.breach(`attempt ${id} of ${name} is told to stop and nothing asked for it`);
   }

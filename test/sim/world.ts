@@ -43,6 +43,8 @@ export interface World {
   host: number;
   /** Containers whose application ends by itself. */
   sick: boolean;
+  /** What the repository holds while the document does not have it; null when it has. */
+  removed: { readonly packages: Observed['packages']; readonly repositories: Desired['repositories'] } | null;
   /** How often something has happened that allows a name's instance to be replaced or repeated. */
   readonly demands: Map<string, number>;
   /** The runtime was told to go down. */
@@ -77,6 +79,7 @@ export function createWorld(random: Random, time: Time): World {
     judged: false,
     host: 1,
     sick: true,
+    removed: null,
     demands: new Map(),
     stopping: false,
     acts: 0,
@@ -116,9 +119,10 @@ function checkUse({ observed, desired, breach }: World, step: AnyStep, begun: Be
   const before = new Set(liveOf(begun.observed).map(({ id }) => id));
   const live = liveOf(observed).filter(({ id }) => before.has(id));
   if (step.op === 'umount') {
-    const user = live.find(
-      ({ name, version, record }) => `${name}:${version}` === step.id || record.uses.includes(step.id),
-    );
+    // One that is still being made, and that nobody has been told of, holds trees of its own.
+    const user = live
+      .filter(({ state }) => state !== 'preparing')
+      .find(({ name, version, record }) => `${name}:${version}` === step.id || record.uses.includes(step.id));
     if (user !== undefined) breach(`${step.id} is unmounted while attempt ${user.id} of ${user.name} uses it`);
   }
   if (step.op === 'uninstall') {
@@ -143,6 +147,15 @@ function liveOf({ attempts }: Observed): ObservedAttempt[] {
 /** Whether an attempt still has a process. */
 export function isLive({ state }: ObservedAttempt): boolean {
   return state === 'preparing' || state === 'prepared' || state === 'running';
+}
+
+/** The image, of those that something uses, whose file was written to while it was mounted. */
+export function writtenImage(
+  { mounts }: Observed,
+  { name, version, record }: { name: string; version: string; record: { uses: readonly string[] } },
+): string | null {
+  const used = [...mounts.values()].flat().filter(({ id }) => id === `${name}:${version}` || record.uses.includes(id));
+  return used.find(({ integrity }) => integrity === 'written')?.id ?? null;
 }
 
 /** Puts a package file into the repository, from outside; an older file of the same version is replaced. */

@@ -13,6 +13,7 @@ const limits = 'test/vm/guest/limits.ts';
 const missing = 'test/vm/guest/missing.ts';
 const launch = 'test/kernel/sandbox-ops.test.ts';
 const mounts = 'test/kernel/mounts.test.ts';
+const verity = 'test/vm/guest/verity.ts';
 
 /** Some controllers in v1 hierarchies, as an older init system mounts them; the v2 tree keeps the others. */
 const mixed = `
@@ -33,7 +34,7 @@ const seed = Math.trunc(Date.now() / 1000) % 1_000_000;
 await suite('another kernel', { concurrency: 2 }, () => {
   let guest: Guest;
   before(async () => {
-    guest = await prepareGuest([cgroups, limits, missing, launch, mounts]);
+    guest = await prepareGuest([cgroups, limits, missing, launch, mounts, verity]);
   });
 
   /** Runs files of tests in the guest. `setUp` are lines of shell before them. */
@@ -57,6 +58,6 @@ await suite('another kernel', { concurrency: 2 }, () => {
   test('each controller is found where it is when cgroup v1 and v2 are mounted side by side', () =>
     pass([cgroups, limits], '', mixed));
 
-  test('images are mounted, and a kernel without the memory controller runs what asks for no limit of memory', () =>
-    pass([missing, mounts], 'cgroup_no_v1=all cgroup_disable=memory'));
+  test('images are mounted, and checked block by block; without the memory controller runs what asks for no limit of memory', () =>
+    pass([missing, mounts, verity], 'cgroup_no_v1=all cgroup_disable=memory'));
 });

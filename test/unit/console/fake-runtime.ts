@@ -70,11 +70,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
   }
 
   function state(): State {
-    const repositories = new Map(
-      Object.keys(limits).map(
-        (id) => [id, { id, type: 'fs', dir: null, packages: 0, size: 0, broken: [], error: null }] as const,
-      ),
-    );
+    const repositories = new Map(Object.keys(limits).map((id) => [id, { ...observedRepository, id }] as const));
     const observed = { ...empty.observed, repositories, packages, mounts, attempts };
     return { ...empty, generation: status.generation, document: status.document, observed, status };
   }
@@ -88,7 +84,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     const others = (mounts.get(name) ?? []).filter((each) => each.id !== container);
     mounts.set(name, [
       ...others,
-      { id: container, name, version, mountId: 1, target: `/run/${container}`, backing: null },
+      { id: container, name, version, mountId: 1, target: `/run/${container}`, backing: null, integrity: 'intact' },
     ]);
   }
 
@@ -229,10 +225,22 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
 
 const empty = emptyState();
 const identity = { dev: 1, ino: 1, size: 1000, mtimeMs: 0, ctimeMs: 0 };
+const observedRepository = {
+  type: 'fs',
+  dir: null,
+  verified: false,
+  integrity: 'none',
+  packages: 0,
+  size: 0,
+  broken: [],
+  error: null,
+} as const;
 const observedPackage = {
   path: '/packages/x.npk',
   image: { offset: 4096, size: 4096, type: 'squashfs' },
   digest: null,
+  signed: null,
+  integrity: 'none',
 } as const;
 const record = {
   version: '',

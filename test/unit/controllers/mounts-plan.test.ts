@@ -87,6 +87,39 @@ const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
     },
     plans: ['umount app:1.0.0', 'mount app:1.0.0, waits: an older file is still mounted'],
   },
+  'an image whose file was written to stays as it is, for all to see, also when nothing uses it': {
+    sees: {
+      packages: [one],
+      mounts: [mountOf('1.0.0', { integrity: 'written' })],
+      targets: [target('running', '1.0.0', one)],
+    },
+    plans: [],
+  },
+  'an image whose file was written to goes when another file has taken its place': {
+    sees: {
+      packages: [one],
+      mounts: [mountOf('1.0.0', { integrity: 'written', backing: { dev: 1, ino: 99 } })],
+      targets: [target('running', '1.0.0', one)],
+    },
+    plans: ['umount app:1.0.0', 'mount app:1.0.0, waits: an older file is still mounted'],
+  },
+  'an image whose file was written to goes when nobody wants it mounted': {
+    sees: {
+      packages: [one],
+      mounts: [mountOf('1.0.0', { integrity: 'written' })],
+      targets: [target('installed', '1.0.0', one)],
+    },
+    plans: ['umount app:1.0.0'],
+  },
+  'an image with corrupted blocks stays: whoever reads them is told': {
+    sees: {
+      packages: [one],
+      mounts: [mountOf('1.0.0', { integrity: 'corrupted' })],
+      attempts: [attempt(7, '1.0.0')],
+      targets: [target('running', '1.0.0', one)],
+    },
+    plans: [],
+  },
   'a running container keeps the image of a file that was replaced': {
     sees: {
       packages: [one],
@@ -112,6 +145,9 @@ test('a mount says where the image lies and which bytes the file must still have
     size: 8192,
     type: 'squashfs',
     identity: one.identity,
+    integrity: 'none',
+    tree: null,
+    repository: 'system',
     devices: false,
   });
 });

@@ -101,6 +101,8 @@ function repository(id: string, packages: ObservedPackage[]) {
     id,
     type: 'fs' as const,
     dir: `/${id}`,
+    verified: false,
+    integrity: 'none' as const,
     packages: packages.length,
     size: 0,
     broken: [],

@@ -37,6 +37,8 @@ export function packageOf(version: string, fields: Partial<ObservedPackage> = {}
     image: { offset: 4096, size: 8192, type: 'squashfs' },
     identity: { dev: 1, ino: 1, size: 12288, mtimeMs: 1, ctimeMs: 1 },
     digest: null,
+    signed: null,
+    integrity: 'none',
     ...fields,
   };
 }
@@ -76,6 +78,7 @@ export function target(
     version,
     package: found,
     digest: entry.digest ?? null,
+    goneRepository: null,
     resources: [],
     autostart: null,
     newer: null,
@@ -93,6 +96,7 @@ export function mountOf(version: string, fields: Partial<ObservedMount> = {}): O
     mountId: 100,
     target: `/run/mounts/${id}`,
     backing: { dev: 1, ino: 1 },
+    integrity: 'intact',
     ...fields,
   };
 }

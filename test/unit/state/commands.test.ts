@@ -141,19 +141,19 @@ const table: [what: string, given: Given, command: Command, operations: Operatio
   [
     'install makes an entry with the repository',
     {},
-    { type: 'install-entry', container: 'a:1.0.0', repository: 'system', mem: false },
+    { type: 'install-entry', container: 'a:1.0.0', repository: 'system' },
     [add('/containers/a:1.0.0', { state: 'installed', repository: 'system' })],
   ],
   [
     'install of what an entry covers wants nothing',
     { containers: '{ a: { version: ^1 } }' },
-    { type: 'install-entry', container: 'a:1.4.0', repository: 'system', mem: false },
+    { type: 'install-entry', container: 'a:1.4.0', repository: 'system' },
     [],
   ],
   [
     'install of what an entry wants absent changes that',
     { containers: '{ "a:1.0.0": { state: absent } }' },
-    { type: 'install-entry', container: 'a:1.0.0', repository: 'system', mem: false },
+    { type: 'install-entry', container: 'a:1.0.0', repository: 'system' },
     [add('/containers/a:1.0.0/state', 'installed')],
   ],
   [

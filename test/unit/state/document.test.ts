@@ -44,6 +44,7 @@ function refused(text: string) {
 }
 
 const head = 'apiVersion: northstate/v1\n';
+const inRepository = (fields: string): string => `apiVersion: northstate/v1\nrepositories:\n  m: { ${fields} }\n`;
 const inEntry = (fields: string): string => `apiVersion: northstate/v1\ncontainers:\n  a: { ${fields} }\n`;
 
 test('every field of a document is read, with its defaults', () => {
@@ -56,6 +57,16 @@ test('every field of a document is read, with its defaults', () => {
   const maps = desired.containers.get('maps:4.0.0');
   assert.deepEqual([maps?.name, maps?.version, maps?.restart, maps?.run], ['maps', '4.0.0', restart, null]);
   assert.deepEqual(desired.repositories.get('system')?.capacity, { containers: 10, size: 100_000_000 });
+});
+
+test('a repository has keys or not, a directory or memory, and an integrity where it has a key', () => {
+  const repository = (fields: string) => accepted(inRepository(fields)).desired.repositories.get('m');
+  const plain = repository('type: fs, dir: /x');
+  assert.deepEqual([plain?.dir, plain?.keys, plain?.integrity], ['/x', [], 'none']);
+  const memory = repository('type: mem, key: /k');
+  assert.deepEqual([memory?.dir, memory?.keys, memory?.integrity], [null, ['/k'], 'dm-verity']);
+  const checked = repository('type: fs, dir: /x, key: [/new, /old], integrity: full-check');
+  assert.deepEqual([checked?.keys, checked?.integrity], [['/new', '/old'], 'full-check']);
 });
 
 test('text fields take the source of a scalar, and any name is a name', () => {
@@ -120,20 +131,13 @@ const refusals: [what: string, text: string, line: number, column: number, messa
   ['a cycle', `${inEntry('dependsOn: { b: running }')}  b: { dependsOn: { a: running } }\n`, 4, 21, /a -> b -> a/],
   ['a dependency on itself', inEntry('dependsOn: { a: running }'), 3, 21, /a -> a/],
   ['a dependency on less than running', inEntry('dependsOn: { a: mounted }'), 3, 24, /running/],
-  [
-    'a repository in memory',
-    'apiVersion: northstate/v1\nrepositories: { m: { type: mem } }\n',
-    2,
-    28,
-    /not supported yet/,
-  ],
-  [
-    'a repository with a key',
-    'apiVersion: northstate/v1\nrepositories: { m: { type: fs, dir: /x, key: /k } }\n',
-    2,
-    46,
-    /not supported yet/,
-  ],
+  ['a repository of another type', inRepository('type: tape'), 3, 14, /fs.*mem/],
+  ['a directory that is not named', inRepository('type: fs'), 3, 6, /type fs needs a dir/],
+  ['a directory of a repository in memory', inRepository('type: mem, dir: /x'), 3, 24, /has no dir/],
+  ['a relative key', inRepository('type: mem, key: k'), 3, 24, /absolute|key file/],
+  ['a list of no keys', inRepository('type: mem, key: []'), 3, 24, /key file|>=1/],
+  ['integrity without a key', inRepository('type: mem, integrity: full-check'), 3, 30, /integrity needs a key/],
+  ['an integrity that is none', inRepository('type: mem, key: /k, integrity: hope'), 3, 39, /dm-verity/],
   ['YAML that is none', 'apiVersion: [northstate/v1\n', 2, 1, /./],
   ['a tag', inEntry('state: !up running'), 3, 15, /tag/],
   ['a tab as indent', 'apiVersion: northstate/v1\ncontainers:\n\ta: {}\n', 3, 1, /[Tt]ab/],
@@ -217,7 +221,7 @@ test('of a document with an end mark every shorter part is refused, or lacks the
 
 test('the JSON Schema and the parser agree on what they both can see', () => {
   const validate = new Ajv2020({ allowUnionTypes: true }).compile(documentJsonSchema());
-  // The order of events in the grammar of versions and what must hold between entries is beyond a JSON Schema.
+  // The grammar of versions and what must hold between entries, or between fields, is beyond this JSON Schema.
   const beyond = [
     'a version that is none',
     'two names for one version',
@@ -225,6 +229,9 @@ test('the JSON Schema and the parser agree on what they both can see', () => {
     'an unknown dependency',
     'a cycle',
     'a dependency on itself',
+    'a directory that is not named',
+    'a directory of a repository in memory',
+    'integrity without a key',
   ];
   const syntax = [
     'a key twice',

@@ -1,0 +1,235 @@
+// bench/repositories: loading many packages, installing a big one over the console, mounting one and many, each beside what
+// the plain tools take for the same bytes.
+import { cp, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { pino } from 'pino';
+import { createMemoryFiles } from '../../controllers/memory-files.ts';
+import { createMounts } from '../../controllers/mounts.ts';
+import type { Image } from '../../controllers/mounts-plan.ts';
+import { createRepositories } from '../../controllers/repositories.ts';
+import { fsyncDirectory } from '../../native/file.ts';
+import { connectConsole } from '../../src/console/client.ts';
+import { readKeys } from '../../src/npk/keys.ts';
+import { pack } from '../../src/npk/pack.ts';
+import { readPackage } from '../../src/npk/package.ts';
+import { createPackages } from '../../src/package-reader.ts';
+import type { Integrity, RepositoryEntry } from '../../state/desired.ts';
+import { run } from '../command.ts';
+import { startDaemon } from '../daemon.ts';
+import { keyPair, probePackage } from '../packages.ts';
+import { row, type Row } from './measure.ts';
+
+const { signal } = new AbortController();
+const log = pino({ level: 'silent' });
+const packages = createPackages();
+const key = await keyPair('bench');
+const rounds = 10;
+const many = 500;
+const mounted = 100;
+/** What the big package's image holds, bytes that do not compress. */
+const bulk = 50_000_000;
+
+export async function* bench(): AsyncGenerator<Row> {
+  const work = await mkdtemp(join(tmpdir(), 'northstate-bench-'));
+  try {
+    yield* loads(work);
+    yield* installs(work);
+    yield* mounts(work);
+  } finally {
+    await rm(work, { recursive: true });
+  }
+  yield* starts();
+}
+
+function entryOf(dir: string, keys: readonly string[]): RepositoryEntry {
+  const capacity = { containers: null, size: null };
+  const integrity = keys.length === 0 ? 'none' : 'full-check';
+  return { id: 'system', type: 'fs', dir, keys, mountOnStart: false, capacity, integrity };
+}
+
+/** A repository of 500 packages is looked at for the first time, and again by the next reconciler. */
+async function* loads(work: string): AsyncGenerator<Row> {
+  for (const keyed of [false, true]) {
+    const dir = join(work, keyed ? 'signed' : 'plain');
+    await mkdir(dir);
+    for (let index = 0; index < many; index++) {
+      await cp(
+        await probePackage({ name: `c-${index}`, ...(keyed ? { key: 'bench' } : {}) }),
+        join(dir, `${index}.npk`),
+      );
+    }
+    const entries = new Map([['system', entryOf(dir, keyed ? [key.public] : [])]]);
+    const first: number[] = [];
+    const again: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const cacheFile = join(work, `cache-${round}-${keyed}`);
+      first.push(await load(entries, cacheFile));
+      again.push(await load(entries, cacheFile));
+    }
+    const kind = keyed ? 'signed packages' : 'packages';
+    yield row('repositories', `load ${many} ${kind}`, 'ms', first);
+    yield row('repositories', `load ${many} ${kind}, known`, 'ms', again);
+  }
+}
+
+async function load(entries: ReadonlyMap<string, RepositoryEntry>, cacheFile: string): Promise<number> {
+  const memory = createMemoryFiles({ keep: async () => undefined, drop: async () => undefined }, new Map());
+  const { openReader } = packages;
+  const repositories = createRepositories({ entries, cacheFile, openReader, memory, onChange: () => undefined, log });
+  const begin = performance.now();
+  const { packages: found } = await repositories.observe();
+  const took = performance.now() - begin;
+  if (found.size !== many) throw new Error(`${found.size} packages instead of ${many}`);
+  await repositories.close();
+  return took;
+}
+
+/** A package of 50 MB, with a signature or without. */
+async function bigPackage(work: string, signed: boolean): Promise<string> {
+  const root = join(work, 'root');
+  await mkdir(root, { recursive: true });
+  const file = await open(join(root, 'bulk'), 'w');
+  // Bytes that no compression makes fewer, without asking the kernel for so much randomness.
+  let state = 1;
+  const words = new Uint32Array(bulk / 4).map(() => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0));
+  await file.writeFile(new Uint8Array(words.buffer));
+  await file.close();
+  const manifest = join(work, 'manifest.yaml');
+  await writeFile(manifest, 'name: big\nversion: 1.0.0\nuid: 1000\ngid: 1000\n');
+  const out = join(work, signed ? 'big-signed.npk' : 'big.npk');
+  await pack({ manifest, root, out, compression: 'none', key: signed ? key.secret : undefined });
+  return out;
+}
+
+async function* installs(work: string): AsyncGenerator<Row> {
+  const plain = await bigPackage(work, false);
+  const signed = await bigPackage(work, true);
+  const floor = 'cp and fsync of 50 MB';
+  yield row('repositories', floor, 'ms', await repeated(() => copyAndSync(plain, join(work, 'copy'))));
+  const keyed = `key: ${key.public}, integrity: full-check`;
+  const document = (dir: string) => `apiVersion: northstate/v1
+repositories:
+  fs: { type: fs, dir: ${dir} }
+  fs-key: { type: fs, dir: ${dir}/../keyed, ${keyed} }
+  mem: { type: mem }
+  mem-key: { type: mem, ${keyed} }
+...
+`;
+  await using daemon = await startDaemon({ asOnDevice: true, packages: [], document });
+  await mkdir(join(daemon.repository, '../keyed'));
+  await daemon.until('the repositories are there', ({ repositories }) => repositories['fs-key']?.problems.length === 0);
+  const client = await connectConsole(daemon.console);
+  for (const repository of ['fs', 'mem', 'fs-key', 'mem-key']) {
+    const file = repository.endsWith('key') ? signed : plain;
+    const { size } = (await readPackage(file)).identity;
+    const samples: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const begin = performance.now();
+      await client.install({ repository, size, lifetime: 'boot' }, createReadStream(file, { highWaterMark: 1 << 20 }));
+      samples.push(performance.now() - begin);
+      await client.call('uninstall', { container: 'big:1.0.0', wipe: false, lifetime: undefined });
+    }
+    yield row('repositories', `install 50 MB into ${repository}`, 'ms', samples, floor);
+  }
+  client.close();
+}
+
+async function copyAndSync(from: string, to: string): Promise<number> {
+  const begin = performance.now();
+  await cp(from, to, { force: true });
+  const file = await open(to, 'r+');
+  await file.sync();
+  await file.close();
+  await fsyncDirectory(join(to, '..'));
+  const took = performance.now() - begin;
+  await rm(to);
+  return took;
+}
+
+/** One image, mounted as each repository would, beside mount(8); dm-verity where the kernel has it. */
+async function* mounts(work: string): AsyncGenerator<Row> {
+  const file = await probePackage({ name: 'app', key: 'bench' });
+  const big = join(work, 'big-signed.npk');
+  const floor = 'mount -o loop';
+  yield row('repositories', floor, 'ms', await repeated(() => mountByCommand(file, work)));
+  yield* mountAs(work, file, 'none', 'mount', floor);
+  yield* mountAs(work, file, 'full-check', 'mount, full check', floor);
+  yield* mountAs(work, big, 'full-check', 'mount, full check of 50 MB', floor);
+  yield* mountAs(work, file, 'dm-verity', 'mount, dm-verity', floor);
+}
+
+async function mountByCommand(file: string, work: string): Promise<number> {
+  const { image } = await readPackage(file);
+  const target = join(work, 'target');
+  await mkdir(target, { recursive: true });
+  const begin = performance.now();
+  const options = `loop,ro,offset=${image.offset},sizelimit=${image.size}`;
+  const { code, stderr } = await run('mount', ['-t', image.type, '-o', options, file, target]);
+  const took = performance.now() - begin;
+  if (code !== 0) throw new Error(`mount ${file}: ${stderr}`);
+  await run('umount', [target]);
+  return took;
+}
+
+async function* mountAs(work: string, path: string, integrity: Integrity, name: string, floor: string) {
+  const found = await readPackage(path, { keys: await readKeys(key.public) });
+  const { offset, size, type } = found.image;
+  const tree = integrity === 'none' ? null : (found.verified?.tree ?? null);
+  const place = { path, identity: found.identity, repository: 'system', devices: false };
+  const image: Image = { offset, size, type, integrity, tree, ...place };
+  const controller = createMounts({ runDir: work, log, verifyImage: packages.verifyImage });
+  const step = { name: 'app', id: 'app:1.0.0', waits: null } as const;
+  try {
+    const samples = await repeated(async () => {
+      const begin = performance.now();
+      await controller.act({ op: 'mount', ...step, image }, signal);
+      const took = performance.now() - begin;
+      await controller.act({ op: 'umount', ...step }, signal);
+      return took;
+    });
+    yield row('repositories', name, 'ms', samples, floor);
+  } catch (error) {
+    process.stderr.write(`${name} left out: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+}
+
+/** From exec of the daemon until 100 images are mounted, which no entry asks for; and one after the other by mount(8). */
+async function* starts(): AsyncGenerator<Row> {
+  const files: string[] = [];
+  for (let index = 0; index < mounted; index++) files.push(await probePackage({ name: `c-${index}` }));
+  const floor = `${mounted} times mount -o loop`;
+  yield row('repositories', floor, 'ms', await repeated(() => mountAll(files), 3));
+  const document = (dir: string) => `apiVersion: northstate/v1
+repositories: { packages: { type: fs, dir: ${dir}, mountOnStart: true } }
+...
+`;
+  const samples = await repeated(async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'northstate-'));
+    await mkdir(join(directory, 'packages'));
+    for (const file of files) await cp(file, join(directory, 'packages', basename(file)));
+    const begin = performance.now();
+    await using daemon = await startDaemon({ asOnDevice: true, packages: [], directory, document });
+    await daemon.until('all are mounted', ({ containers }) => {
+      const all = Object.values(containers);
+      return all.length === mounted && all.every((each) => each.mounted);
+    });
+    return performance.now() - begin;
+  }, 3);
+  yield row('repositories', `${mounted} packages mounted on start`, 'ms', samples, floor);
+}
+
+async function mountAll(files: readonly string[]): Promise<number> {
+  const work = await mkdtemp(join(tmpdir(), 'northstate-bench-'));
+  let took = 0;
+  for (const file of files) took += await mountByCommand(file, join(work, basename(file)));
+  await rm(work, { recursive: true });
+  return took;
+}
+
+async function repeated(measure: () => Promise<number>, times: number = rounds): Promise<number[]> {
+  const samples: number[] = [];
+  for (let round = 0; round < times; round++) samples.push(await measure());
+  return samples;
+}
