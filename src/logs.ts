@@ -1,4 +1,5 @@
 // Reading containers' output out of the launcher: for `logs`, and for our own log. Reading consumes nothing there.
+import { setTimeout as wait } from 'node:timers/promises';
 import type { ContainerLog } from './container-log.ts';
 import { createLineReader } from './output.ts';
 import type { LogLine } from './runtime.ts';
@@ -63,7 +64,11 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
     try {
       while (reading.again) {
         reading.again = false;
-        for await (const lines of read(reading)) containerLog(name, lines);
+        for await (const { lines, lost } of read(reading)) {
+          const pause = containerLog(name, lines, lost);
+          // What is written meanwhile falls out of the launcher's ring and costs nothing here.
+          if (pause > 0) await wait(pause, undefined, { ref: false });
+        }
       }
     } finally {
       reading.busy = false;
@@ -81,14 +86,15 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
   }
 
   /** Everything from the reading's offset to the present end. */
-  async function* read(reading: Reading): AsyncGenerator<LogLine[]> {
+  async function* read(reading: Reading): AsyncGenerator<{ lines: LogLine[]; lost: number }> {
     for (;;) {
       const output = await next(reading);
       if (output === null) return;
       const { offset, end, data } = output;
       const { lines, consumed } = reading.reader.read(data);
+      const lost = offset - reading.offset;
       reading.offset = offset + consumed;
-      if (lines.length > 0) yield lines;
+      if (lines.length > 0) yield { lines, lost };
       if (consumed === 0 || reading.offset >= end) return;
     }
   }
@@ -107,7 +113,7 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
           const reading = readings.get(id) ?? startReading(id, begin);
           readings.set(id, reading);
           if (reading.over) continue;
-          for await (const lines of read(reading)) yield* recent(lines, options.since);
+          for await (const { lines } of read(reading)) yield* recent(lines, options.since);
           reading.over = ended;
           if (ended || !options.follow) yield* recent(reading.reader.end(), options.since);
         }

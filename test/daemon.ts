@@ -1,6 +1,6 @@
 // A northstate in directories of its own, for the tests and the demo: started from the command line as anybody would,
 // watched through its console, and whatever happens, nothing of it stays.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
@@ -102,6 +102,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   // A test that is given up (SIGTERM, from the runner) disposes of nothing any more.
   const giveUp = (): void => {
     child.kill('SIGKILL');
+    if (asOnDevice) spawnSync('umount', ['-l', path('run')]);
     rmSync(directory, { recursive: true, force: true });
   };
   process.on('exit', giveUp);

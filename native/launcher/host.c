@@ -18,7 +18,7 @@
 
 #include "launcher.h"
 
-enum { APPLICATION_FILES = 1024, STACK = 8 << 20 };
+enum { APPLICATION_FILES = 1024, STACK = 8 << 20, AHEAD_OF_CONTAINERS = 10 /* nice levels */ };
 
 /* A line is lost rather than waited for when nobody reads: a pipe that takes some bytes takes a line (pipe(7), PIPE_BUF). */
 void say(const char *format, ...) {
@@ -115,6 +115,28 @@ void restore_file_limit(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What the launcher was started with; a container's own. */
+static int started_priority;
+
+/*
+ * Launcher and reconciler come before what runs in the containers, so that one that takes every processor can still be
+ * stopped. Without CAP_SYS_NICE it stays as it was.
+ */
+static void raise_priority(void) {
+    started_priority = getpriority(PRIO_PROCESS, 0);
+    setpriority(PRIO_PROCESS, 0, started_priority - AHEAD_OF_CONTAINERS);
+    raise_session();
+}
+
+void raise_session(void) {
+    int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    dprintf(fd, "%d", -AHEAD_OF_CONTAINERS);
+    close(fd);
+}
+
+void restore_priority(void) { setpriority(PRIO_PROCESS, 0, started_priority); }
+
 /* Descriptor 0 is /dev/null, 1 and 2 are there, nothing else is. */
 static int reset_descriptors(void) {
     int null = open("/dev/null", O_RDWR);
@@ -142,6 +164,7 @@ int reset_process(struct launcher *l) {
     sigprocmask(SIG_SETMASK, &blocked, NULL);
     raise_limits();
     l->descriptor_bound = find_descriptor_bound();
+    raise_priority();
     umask(022);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0) return 0;
     say("prctl PR_SET_CHILD_SUBREAPER: %s", strerror(errno));

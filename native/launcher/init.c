@@ -90,7 +90,6 @@ static int settle(const struct birth *birth, struct failure *why) {
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
     prctl(PR_SET_NAME, "init");
     forget_strings();
-    if (setsid() < 0) return fail(why, STEP_INIT, errno, "setsid");
     restore_file_limit();
     return 0;
 }
@@ -148,6 +147,15 @@ static int execute_go(const struct ops *go, struct failure *why) {
         if (op->kind == OP_WRITE && write_file(op, why) < 0) return -1;
     }
     return 0;
+}
+
+/**
+ * From here on it is the container that works, in a session (and with it what the scheduler takes for one) of its own. Until
+ * now it was the runtime, which goes before containers that take every processor.
+ */
+static int leave_launcher(struct failure *why) {
+    restore_priority();
+    return setsid() < 0 ? fail(why, STEP_INIT, errno, "setsid") : 0;
 }
 
 static int run_application(void *argument) {
@@ -250,7 +258,7 @@ _Noreturn void init_main(struct birth *birth) {
         give_up(birth->control, &why);
     }
     struct ops *go = receive_go(birth->control, frame, fds, &why);
-    if (!go || execute_go(go, &why) < 0) give_up(birth->control, &why);
+    if (!go || execute_go(go, &why) < 0 || leave_launcher(&why) < 0) give_up(birth->control, &why);
     pid_t application = start_application(birth, go, &why);
     if (application < 0) give_up(birth->control, &why);
     if (retire(birth, &why) < 0) give_up(birth->control, &why);

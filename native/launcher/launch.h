@@ -87,6 +87,9 @@ void note_strings(char **arguments);
  */
 void restore_file_limit(void);
 
+/* The same for the priority: what the launcher was started with. */
+void restore_priority(void);
+
 /* What an init says on its control socket, one message each. The launcher takes nothing in it on trust. */
 enum control_kind {
     CONTROL_PREPARED = 1,

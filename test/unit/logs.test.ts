@@ -25,7 +25,10 @@ test('logs what comes while a read is being answered: the launcher tells of it o
         return answer;
       },
     },
-    containerLog: (_name, lines) => void logged.push(...lines.map(({ line }) => line)),
+    containerLog(_name, lines) {
+      logged.push(...lines.map(({ line }) => line));
+      return 0;
+    },
     earlier: new Map(),
     outputs: () => [],
     nameOf: () => 'app',
@@ -42,7 +45,10 @@ test('logs what was written before the attempt was known', async () => {
   const ring = record('first\n');
   const logs = createLogs({
     launcher: { read: async (_id, offset) => ({ offset, end: ring.length, data: ring.subarray(offset) }) },
-    containerLog: (name, lines) => void logged.push(...lines.map(({ line }) => `${name}: ${line}`)),
+    containerLog(name, lines) {
+      logged.push(...lines.map(({ line }) => `${name}: ${line}`));
+      return 0;
+    },
     earlier: new Map(),
     outputs: () => [...attempts.keys()].map((id) => ({ id, begin: 0, end: ring.length, ended: false })),
     nameOf: (id) => attempts.get(id) ?? null,

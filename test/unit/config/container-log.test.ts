@@ -8,14 +8,16 @@ interface Line {
   readonly container: string;
   readonly line?: string;
   readonly lines?: number;
+  readonly bytes?: number;
 }
 
 test("a container's lines are logged with their stream, long ones cut", () => {
   const { log, written } = recorder();
-  createContainerLog(log, () => 0)('broker', [
+  const lines = [
     { time: 1, stream: 'stderr', line: 'short' },
     { time: 1, stream: 'stdout', line: 'x'.repeat(longestLine + 1) },
-  ]);
+  ] as const;
+  assert.equal(createContainerLog(log, () => 0)('broker', lines, 0), 0);
   const [first, second] = written();
   assert.deepEqual(first, { level: 30, container: 'broker', stream: 'stderr', line: 'short', msg: 'container output' });
   assert.equal(second?.line, `${'x'.repeat(longestLine)}...`);
@@ -26,14 +28,14 @@ test('lines beyond the rate are dropped, counted and said once there is room aga
   let now = 0;
   const logLines = createContainerLog(log, () => now);
   const flood = Array.from({ length: linesPerSecond + 50 }, () => ({ time: 1, stream: 'stdout', line: 'x' }) as const);
-  logLines('broker', flood);
+  assert.equal(logLines('broker', flood, 0), 1000, 'nothing need be read for a second');
   assert.equal(written().length, linesPerSecond);
-  logLines('other', flood.slice(0, 1));
+  logLines('other', flood.slice(0, 1), 0);
   now = 1000;
-  logLines('broker', flood.slice(0, 1));
+  logLines('broker', flood.slice(0, 1), 4096);
   const [other, dropped, last] = written().slice(linesPerSecond);
   assert.equal(other?.container, 'other');
-  assert.deepEqual([dropped?.msg, dropped?.lines], ['container logged too fast', 50]);
+  assert.deepEqual([dropped?.msg, dropped?.lines, dropped?.bytes], ['container logged too fast', 50, 4096]);
   assert.equal(last?.msg, 'container output');
 });
 
