@@ -77,14 +77,15 @@ function verifiedByKey(found: ObservedPackage | null): Finding {
   ];
 }
 
-function ready({ view, target, phase, running, decision: { verdict }, left, terminal }: Facts): Finding {
+function ready({ view, target, phase, running, done, decision: { verdict }, left, terminal }: Facts): Finding {
+  const oomKills = done?.oomKills ?? 0;
   if (phase === 'Running') return ['True', 'Running', `process ${running?.pid ?? 0}`];
   if (phase === 'Stopping') return ['False', 'Stopping', ''];
   if (target.entry.state !== 'running') return ['False', 'NotWanted', `the entry asks for ${target.entry.state}`];
   if (verdict?.kind === 'failed') return ['False', verdict.reason, verdict.message];
   if (verdict?.kind === 'exited')
-    return ['False', 'Exited', `ended with ${exitText(verdict.exit)}; another run starts it again`];
-  if (phase === 'Backoff') return ['False', 'Backoff', `ended with ${exitText(lastExit(verdict))}`];
+    return ['False', 'Exited', `ended with ${exitText(verdict.exit, oomKills)}; another run starts it again`];
+  if (phase === 'Backoff') return ['False', 'Backoff', `ended with ${exitText(lastExit(verdict), oomKills)}`];
   if (target.package === null) return ['False', 'WaitingForPackage', `${asked(target)} is not installed`];
   if (terminal !== null) return ['False', 'StartFailed', terminal.message];
   if (view.dependenciesDown.length > 0) return ['False', 'WaitingForDependency', view.dependenciesDown.join(', ')];

@@ -49,7 +49,7 @@ export function judge(view: View, target: Target, made: string | null): Verdict 
   if (asked || record.stop !== null) return { kind: 'start', restarts: 0, lastExit };
   if (!answers(target.entry.restart.policy, last.exit)) return { kind: 'exited', exit: last.exit };
   if (record.entry !== target.replacing) return { kind: 'start', restarts: 0, lastExit };
-  return again(last, target.entry, lastExit, `ended with ${exitText(last.exit)}`);
+  return again(last, target.entry, lastExit, `ended with ${exitText(last.exit, last.oomKills)}`);
 }
 
 /** Whether the entry asks for one more start than the one that an attempt (or a boot's record) counts as. */
@@ -62,10 +62,11 @@ export function newestDone(attempts: readonly ObservedAttempt[]): ObservedAttemp
   return attempts.findLast(({ state }) => state === 'exited' || state === 'failed') ?? null;
 }
 
-/** "exit code 1" or "signal 9". */
-export function exitText(exit: Exit | null): string {
+/** "exit code 1", "signal 9", or "signal 9, out of memory" when the kernel has killed processes of it for that. */
+export function exitText(exit: Exit | null, oomKills = 0): string {
   if (exit === null) return 'an unknown status';
-  return 'code' in exit ? `exit code ${exit.code}` : `signal ${exit.signal}`;
+  const text = 'code' in exit ? `exit code ${exit.code}` : `signal ${exit.signal}`;
+  return oomKills > 0 ? `${text}, out of memory` : text;
 }
 
 /** The launcher knows of no start. One of an earlier launcher in the same boot is not repeated against `restart`. */

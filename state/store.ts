@@ -77,7 +77,15 @@ export function emptyState(): State {
       attempts: new Map(),
       ran: new Map(),
     },
-    status: { generation: 0, observedGeneration: 0, converged: false, document, repositories: {}, containers: {} },
+    status: { generation: 0, observedGeneration: 0, converged: false, document, ...noMembers() },
+  };
+}
+
+/** Without a prototype `__proto__` is a name like others. */
+function noMembers(): Pick<Status, 'repositories' | 'containers'> {
+  return {
+    repositories: Object.create(null) as Status['repositories'],
+    containers: Object.create(null) as Status['containers'],
   };
 }
 

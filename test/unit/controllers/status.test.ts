@@ -75,6 +75,16 @@ test('a running container shows what runs and since when', () => {
   assert.equal(status.mounted, true);
 });
 
+test('the condition of a container that ran out of memory says so', () => {
+  const killed = { ...ended({ signal: 9 }), oomKills: 2 };
+  const messages = (of: View) =>
+    statusIn(of).conditions.flatMap(({ type, message }) => (type === 'Ready' ? [message] : []));
+  assert.deepEqual(messages(wanted({ attempts: [killed], now: 2001 })), ['ended with signal 9, out of memory']);
+  assert.deepEqual(messages(wanted({ attempts: [killed] }, { restart: never })), [
+    'ended with signal 9, out of memory; another run starts it again',
+  ]);
+});
+
 test('a container in backoff shows when it starts again and how it ended', () => {
   const status = statusIn(wanted({ attempts: [ended({ code: 3 }, { restarts: 2 })], now: 2001 }));
   assert.deepEqual(status.lastExit, { code: 3 });

@@ -63,6 +63,18 @@ test('one observed entry is set, replaced and taken away, and the state before s
   assert.ok(sameTree(replica, toTree(toJson(store.get()))));
 });
 
+test('a container may be named like a member of every object', () => {
+  const store = createStore();
+  const operations = store.update((draft) => {
+    draft.status.containers['__proto__'] = { phase: 'Running' } as never;
+  });
+  assert.deepEqual(
+    operations.map(({ path }) => path),
+    ['/status/containers/__proto__'],
+  );
+  assert.equal(JSON.stringify(store.get().status.containers), '{"__proto__":{"phase":"Running"}}');
+});
+
 test('nothing is told when nothing has changed', () => {
   const store = createStore();
   let told = 0;
