@@ -26,7 +26,7 @@ export interface AttemptsPorts {
   readonly tell: (event: RuntimeEvent) => void;
 }
 
-/** Begins with the attempts that the launcher remembers; they are no news. */
+/** Begins with the attempts that the launcher remembers, oldest first; they are no news. */
 export function createAttempts(remembered: readonly Attempt[], { store, observing, tell }: AttemptsPorts): Attempts {
   const names = new Map<number, string>();
   const rings = new Map<number, { begin: number; end: number }>();
@@ -34,23 +34,23 @@ export function createAttempts(remembered: readonly Attempt[], { store, observin
 
   const attemptsOf = (name: string) => store.get().observed.attempts.get(name) ?? [];
 
-  function take(attempt: Attempt): { readonly before: ObservedAttempt | undefined; readonly now: ObservedAttempt } {
+  function note(attempt: Attempt): ObservedAttempt {
     const { id, name, output, ...rest } = attempt;
     highest = Math.max(highest, id);
     names.set(id, name);
     rings.set(id, output);
     const record = decodeRecord(attempt.record);
-    const before = attemptsOf(name).find((each) => each.id === id);
-    const now: ObservedAttempt = { ...pick(rest), id, name, version: record.version, record };
-    observing.attempts(name, withAttempt(attemptsOf(name), now));
-    return { before, now };
+    return { ...pick(rest), id, name, version: record.version, record };
   }
 
-  for (const attempt of remembered) take(attempt);
+  const found = Map.groupBy(remembered.map(note), ({ name }) => name);
+  observing.allAttempts(found);
 
   return {
     seen(attempt) {
-      const { before, now } = take(attempt);
+      const before = attemptsOf(attempt.name).find((each) => each.id === attempt.id);
+      const now = note(attempt);
+      observing.attempts(now.name, withAttempt(attemptsOf(now.name), now));
       const container = `${now.name}:${now.version}`;
       const ran = before?.startedAt !== undefined && before.startedAt > 0;
       if (now.startedAt > 0 && !ran) tell({ type: 'started', container });

@@ -126,7 +126,7 @@ await mounts.sweep();
 const [packages, mounted] = await Promise.all([repositories.observe(), mounts.observe()]);
 observing.packages(packages, null);
 observing.mounts(mounted);
-for (const [name, group] of cgroups.observe()) observing.cgroup(name, group);
+observing.cgroups(cgroups.observe());
 
 const attempts = createAttempts(remembered.attempts, { store, observing, tell: (event) => events.tell(event) });
 const notes = openNotes(runDir, boot, hello.startedAt, (path, err) =>

@@ -14,6 +14,10 @@ export interface Observing {
   mounts(seen: ReadonlyMap<string, readonly ObservedMount[]>): void;
   /** One image; null = it is not mounted. */
   mount(id: string, seen: ObservedMount | null): void;
+  /** The groups of every name, as they are found at the beginning. */
+  cgroups(seen: ReadonlyMap<string, ObservedCgroup>): void;
+  /** The same for all attempts. */
+  allAttempts(seen: ReadonlyMap<string, readonly ObservedAttempt[]>): void;
   /** The groups of one name; null = there are none. */
   cgroup(name: string, seen: ObservedCgroup | null): void;
   attempts(name: string, seen: readonly ObservedAttempt[]): void;
@@ -22,7 +26,7 @@ export interface Observing {
 export function createObserving(store: Store): Observing {
   function replace(
     draft: Draft<State>,
-    kind: 'packages' | 'mounts',
+    kind: 'packages' | 'mounts' | 'attempts',
     name: string,
     seen: readonly unknown[] | undefined,
   ): void {
@@ -30,7 +34,8 @@ export function createObserving(store: Store): Observing {
     if (isDeepStrictEqual(before ?? [], seen ?? [])) return;
     const map = draft.observed[kind] as Map<string, unknown>;
     if (seen === undefined || seen.length === 0) map.delete(name);
-    else map.set(name, seen);
+    // Frozen, it is not walked through for drafts.
+    else map.set(name, Object.freeze([...seen]));
   }
 
   /** Whether a name's list is another one than before. */
@@ -64,6 +69,16 @@ export function createObserving(store: Store): Observing {
       const others = (store.get().observed.mounts.get(name) ?? []).filter((mount) => mount.id !== id);
       const all = seen === null ? others : [...others, seen];
       if (differs('mounts', name, all)) store.observe('mounts', name, all.length === 0 ? undefined : all);
+    },
+    cgroups(seen) {
+      store.update(({ observed }) => {
+        for (const [name, group] of seen) observed.cgroups.set(name, Object.freeze(group) as Draft<ObservedCgroup>);
+      });
+    },
+    allAttempts(seen) {
+      store.update((draft) => {
+        for (const [name, attempts] of seen) replace(draft, 'attempts', name, attempts);
+      });
     },
     cgroup(name, seen) {
       if (!isDeepStrictEqual(store.get().observed.cgroups.get(name) ?? null, seen))

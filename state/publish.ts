@@ -49,7 +49,8 @@ function setMembers<V>(draft: Map<string, Draft<V>>, after: ReadonlyMap<string, 
   for (const key of keys) {
     const value = after.get(key);
     if (value === undefined) draft.delete(key);
-    else draft.set(key, value as Draft<V>);
+    // Frozen, it is not walked through for drafts.
+    else draft.set(key, Object.freeze(value) as Draft<V>);
   }
 }
 

@@ -12,6 +12,7 @@ const MOST_COMPARATORS = 32;
 const number = '(0|[1-9]\\d{0,15})';
 const suffix = '(?:-[0-9A-Za-z.-]+)?(?:\\+[0-9A-Za-z.-]+)?';
 const VERSION = new RegExp(`^${number}\\.${number}\\.${number}${suffix}$`);
+const RELEASE = /^\d+\.\d+\.\d+$/;
 const COMPARATOR = new RegExp(
   `^(=|>=|>|<=|<|~|\\^)?\\s*${number}(?:\\.(?:${number}|[*xX])(?:\\.(?:${number}|[*xX])(-[0-9A-Za-z.-]+)?(?:\\+[0-9A-Za-z.-]+)?)?)?$`,
 );
@@ -42,7 +43,7 @@ export function parseRequirement(text: string): Requirement {
 
 /** Whether a version meets a requirement. */
 export function matches(requirement: Requirement, version: string): boolean {
-  return satisfies(version, requirement.range);
+  return (requirement.text === '*' && RELEASE.test(version)) || satisfies(version, requirement.range);
 }
 
 /** The highest of the versions that meets the requirement, null when none does. */
