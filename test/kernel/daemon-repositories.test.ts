@@ -1,63 +1,16 @@
-// Repositories of a whole runtime: edited while it runs, in memory, and with files that are changed under mounted images.
+// Repositories of a whole runtime: edited while it runs, in memory, with keys.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import {
-  copyFile,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  truncate,
-  writeFile,
-} from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
-import type { ContainerStatus, ConditionType } from '../../state/status.ts';
-import { startDaemon, type Daemon } from '../daemon.ts';
-import { openDescriptors } from '../leaks.ts';
-import { probePackage } from '../packages.ts';
-import { endsClean, running, withDaemon } from '../scenario.ts';
+import { bulk, keyPair, probePackage } from '../packages.ts';
+import { command, documentWith, entry, holds, reasonOf, withRepositories } from '../repositories.ts';
+import { running } from '../scenario.ts';
 import { succeed } from '../successor.ts';
 
 const app = await probePackage({ name: 'app' });
 const other = await probePackage({ name: 'other' });
-
-/** A document with these repositories and containers, a line each. */
-const documentWith = (repositories: readonly string[], containers: readonly string[]): string =>
-  `apiVersion: northstate/v1
-repositories: {${repositories.join(', ')}}
-containers: {${containers.join(', ')}}
-...
-`;
-
-const entry = 'app: { state: running }';
-const holds = (container: ContainerStatus, type: ConditionType): boolean =>
-  container.conditions.some((each) => each.type === type && each.status === 'True');
-const reasonOf = (container: ContainerStatus, type: ConditionType): string | undefined =>
-  container.conditions.find((each) => each.type === type)?.reason;
-
-/** Starts a runtime whose packages lie in `packages`, with a document of repositories. */
-async function withRepositories(
-  packages: readonly string[],
-  document: (directory: string) => string,
-  body: (daemon: Daemon) => Promise<void>,
-): Promise<void> {
-  const before = openDescriptors();
-  await using daemon = await startDaemon({ packages, document });
-  await body(daemon);
-  await endsClean(daemon, before);
-}
-
-async function command(daemon: Daemon, ...args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await daemon.run(...args);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
 
 test('a repository that is removed, or gets another directory, stops and deletes nothing, and comes back', async () => {
   const fs = (dir: string) => `packages: { type: fs, dir: ${dir} }`;
@@ -158,6 +111,62 @@ test('a repository in memory stays as long as an image of it is mounted, also wh
   );
 });
 
+test('a key is asked of what is mounted next: another key stops nothing and refuses, the right one is taken again', async () => {
+  const [right, wrong] = [await keyPair('right'), await keyPair('wrong')];
+  const signed = await probePackage({ name: 'app', key: 'right', files: { bulk: bulk(100_000) } });
+  const keyed = (dir: string, key: string) => `packages: { type: fs, dir: ${dir}, key: ${key}, integrity: full-check }`;
+  await withRepositories(
+    [signed, other],
+    (dir) => documentWith([keyed(dir, right.public)], [entry]),
+    async (daemon) => {
+      const { pid, conditions } = await running(daemon, 'app');
+      assert.ok(
+        conditions.some(
+          ({ type, status, reason }) => type === 'Verified' && status === 'True' && reason === 'SignatureValid',
+        ),
+      );
+      const { repositories } = await daemon.until('converged', ({ converged }) => converged);
+      const { verified, integrity, packages, problems } = repositories['packages'] ?? assert.fail();
+      assert.deepEqual([verified, integrity, packages], [true, 'full-check', 1]);
+      assert.match(problems.join(), /other.*sign/);
+
+      await daemon.write(documentWith([keyed(daemon.repository, wrong.public)], [entry]));
+      const refused = await daemon.untilContainer('app', 'is refused', (each) => holds(each, 'PackageMissing'));
+      assert.deepEqual([refused.pid, refused.phase], [pid, 'Running']);
+      await daemon.write(documentWith([keyed(daemon.repository, right.public)], [entry]));
+      const back = await daemon.untilContainer('app', 'is taken again', (each) => !holds(each, 'PackageMissing'));
+      assert.equal(back.pid, pid);
+    },
+  );
+});
+
+test('where there is no device mapper, dm-verity fails its containers with the alternative, and nothing else', async () => {
+  const key = await keyPair('right');
+  const signed = await probePackage({ name: 'app', key: 'right', files: { bulk: bulk(100_000) } });
+  const repositories = (dir: string, integrity: string) => [
+    `checked: { type: fs, dir: ${dir}/../checked, key: ${key.public}${integrity} }`,
+    `packages: { type: fs, dir: ${dir} }`,
+  ];
+  const entries = [entry, 'other: { state: running }'];
+  await withRepositories(
+    [other],
+    (dir) => documentWith(repositories(dir, ''), entries),
+    async (daemon) => {
+      const checked = join(daemon.directory, 'checked');
+      await mkdir(checked);
+      await copyFile(signed, join(checked, basename(signed)));
+      await running(daemon, 'other');
+      if (!(await readFile('/proc/misc', 'utf8')).includes('device-mapper')) {
+        const failed = await daemon.untilContainer('app', 'has failed', ({ phase }) => phase === 'Failed');
+        assert.equal(reasonOf(failed, 'Degraded'), 'NoDeviceMapper');
+        assert.match(JSON.stringify(failed.conditions), /integrity: full-check in repository checked/);
+        await daemon.write(documentWith(repositories(daemon.repository, ', integrity: full-check'), entries));
+      }
+      await running(daemon, 'app');
+    },
+  );
+});
+
 test('a lower capacity stops nothing and refuses installations', async () => {
   const packages = (dir: string, fields: string) => `packages: { type: fs, dir: ${dir}${fields} }`;
   await withRepositories(
@@ -177,91 +186,3 @@ test('a lower capacity stops nothing and refuses installations', async () => {
     },
   );
 });
-
-test('a package that is replaced by rename, or deleted, keeps its running container', async () => {
-  await withDaemon([app], [entry], async (daemon) => {
-    const { pid } = await running(daemon, 'app');
-    const file = join(daemon.repository, basename(app));
-    await copyFile(app, `${daemon.directory}/next`);
-    await rename(file, `${daemon.directory}/old`);
-    await rename(`${daemon.directory}/next`, file);
-    await copyFile(other, join(daemon.repository, 'other.npk'));
-    await daemon.until('the other file is seen', ({ repositories }) => repositories['packages']?.packages === 2);
-    await rm(file);
-    const status = await daemon.until('it is deleted', ({ repositories }) => repositories['packages']?.packages === 1);
-    assert.deepEqual([status.containers['app']?.pid, status.containers['app']?.phase], [pid, 'Running']);
-    assert.equal(reasonOf(status.containers['app'] ?? assert.fail(), 'IntegrityLost'), 'ImageIntact');
-  });
-});
-
-const damages: Record<string, (path: string) => Promise<void>> = {
-  truncated: (path) => truncate(path, 4096),
-  'overwritten in place': (path) => copyFile(other, path),
-  'changed in one byte, and given its old time again': async (path) => {
-    const { atime, mtime, size } = await stat(path);
-    const file = await open(path, 'r+');
-    await file.write(Buffer.from('x'), 0, 1, size - 5000);
-    await file.utimes(atime, mtime);
-    await file.close();
-  },
-};
-
-for (const [what, damage] of Object.entries(damages)) {
-  test(`a package that is ${what} while it is mounted stops its container, which starts again from a good file only`, async () => {
-    await withDaemon([app], [entry], async (daemon) => {
-      const { pid } = await running(daemon, 'app');
-      const file = join(daemon.repository, basename(app));
-      await damage(file);
-      const lost = await daemon.untilContainer('app', 'has failed', (each) => each.phase === 'Failed');
-      assert.equal(reasonOf(lost, 'IntegrityLost'), 'ImageWritten');
-      assert.equal(reasonOf(lost, 'Ready'), 'IntegrityLost');
-      assert.equal(existsSync(`/proc/${pid}`), false);
-      assert.match(daemon.log(), /integrity of a mounted image lost/);
-
-      // Neither the next reconciler nor a person starts from it.
-      const after = await succeed(daemon);
-      assert.equal(after.containers['app']?.phase, 'Failed');
-      const { code, stderr } = await daemon.run('start', 'app');
-      assert.equal(code, 1);
-      assert.match(stderr, /written to while it was mounted|not installed/);
-
-      await copyFile(app, `${file}.new`);
-      await rename(`${file}.new`, file);
-      const again = await daemon.untilContainer('app', 'runs again', (each) => each.phase === 'Running');
-      assert.equal(reasonOf(again, 'IntegrityLost'), 'ImageIntact');
-    });
-  });
-}
-
-test('a mounted image that is truncated is not started, and the runtime lives on', async () => {
-  await withDaemon([app, other], ['app: { state: mounted }', 'other: { state: running }'], async (daemon) => {
-    await daemon.until('all is there', ({ converged }) => converged);
-    await truncate(join(daemon.repository, basename(app)), 0);
-    const { code, stderr } = await daemon.run('start', 'app');
-    assert.equal(code, 1, stderr);
-    assert.equal((await running(daemon, 'other')).phase, 'Running');
-  });
-});
-
-test('a truncated package in the repository is reported, and the rest comes up', async () => {
-  const before = openDescriptors();
-  const content = await readFile(app);
-  const document = (dir: string) => documentWith([`packages: { type: fs, dir: ${dir}, mountOnStart: true }`], []);
-  const directory = await makeWith({ 'cut.npk': content.subarray(0, 9000), 'empty.npk': Buffer.alloc(0) });
-  await using daemon = await startDaemon({ packages: [other], document, directory });
-  const status = await daemon.until(
-    'the other is mounted',
-    ({ containers }) => containers['other:1.0.0']?.mounted === true,
-  );
-  const problems = status.repositories['packages']?.problems.join('\n') ?? '';
-  assert.match(problems, /cut\.npk: .*\n.*empty\.npk: /);
-  await endsClean(daemon, before);
-});
-
-/** A directory for a runtime in which the repository holds these files already. */
-async function makeWith(files: Readonly<Record<string, Buffer>>): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'northstate-'));
-  await mkdir(join(directory, 'packages'));
-  for (const [name, content] of Object.entries(files)) await writeFile(join(directory, 'packages', name), content);
-  return directory;
-}
