@@ -204,7 +204,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
 
   function endJudging(): void {
     judging = false;
-    model.autostartDone();
+    follow(model.autostartDone());
     ports.autostartDone();
   }
 

@@ -30,7 +30,7 @@ export interface Model {
   /** Packages that autostart is to start and that have no attempt yet. */
   autostartPending(): string[];
   /** Ends the judging of autostart: only what it has started stays wanted. */
-  autostartDone(): void;
+  autostartDone(): Change;
 }
 
 const perName = ['packages', 'mounts', 'cgroups', 'attempts', 'ran'] as const satisfies (keyof Observed)[];
@@ -234,7 +234,9 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
           targets.get(name)?.some((target) => target.autostart !== null) === true && !state.observed.attempts.has(name),
       ),
     autostartDone() {
+      const judged = new Map([...(starting ?? [])].map((name) => [name, false]));
       starting = new Set();
+      return refreshAll(judged);
     },
   };
 }
