@@ -2,7 +2,8 @@
 import type { Op } from '../native/ops.ts';
 import type { AttemptRecord, ObservedAttempt, Ran } from '../state/observed.ts';
 import { encodeRecord } from './attempts.ts';
-import { madeOf, type ContainerStep } from './containers.ts';
+import { madeOf } from './candidate.ts';
+import type { ContainerStep } from './containers.ts';
 import type { Target, View } from './controller.ts';
 
 /** What the acts need of native/launcher.ts. */

@@ -4,11 +4,20 @@
 // A start has two halves: `prepare` makes the sandbox, `go` starts the application in it. Where nothing can come between
 // them, `start` has the launcher do one after the other. A replacement is prepared while the old instance runs; `go` then
 // waits in the launcher for the old one's end, which `signal` asks for last.
-import { hash } from 'node:crypto';
 import type { ContainerEntry } from '../state/desired.ts';
-import type { Exit, ObservedAttempt, ObservedMount, ObservedPackage, Ran } from '../state/observed.ts';
+import type { Exit, ObservedAttempt, ObservedPackage, Ran } from '../state/observed.ts';
 import type { Step, Target, View } from './controller.ts';
 import { lostImage, usesLost } from './lost-images.ts';
+import {
+  candidateOf,
+  isSandbox,
+  isStale,
+  leavingWaits,
+  madeOf,
+  ownMount,
+  prepareWaits,
+  startsByItself,
+} from './candidate.ts';
 import { asksForRun, judge, newestDone, type Verdict } from './restart.ts';
 
 interface Common extends Step {
@@ -99,42 +108,6 @@ export function wanted(view: View): Target | null {
   return view.stopping ? null : (view.targets.find(({ entry }) => entry.state === 'running') ?? null);
 }
 
-/** What the planners can see of the things that a sandbox is made from, as a hash; null while one of them is not there. */
-export function madeOf(view: View, target: Target): string | null {
-  if (prepareWaits(view, target) !== null) return null;
-  const mounts = [ownMount(view, target), ...target.resources.map(({ id }) => view.resourceMounts.get(id ?? ''))];
-  const parts = [target.replacing, target.package?.identity, mounts.map((mount) => [mount?.id, mount?.mountId])];
-  return hash('sha256', JSON.stringify(parts)).slice(0, 32);
-}
-
-/** What must be observed before the sandbox of a target can be made; null when everything is there. */
-export function prepareWaits(view: View, target: Target): string | null {
-  if (target.version === null || target.package === null) {
-    return `${target.key}${target.version === null ? '' : `:${target.version}`} is not installed`;
-  }
-  const { digest } = target.entry;
-  if (digest !== null && target.package.digest !== digest) return `${target.package.id} is not known to be ${digest}`;
-  const mount = ownMount(view, target);
-  if (mount === undefined) return `${target.package.id} is not mounted`;
-  if (isStale(mount, target.package)) return `an older file of ${mount.id} is still mounted`;
-  const lost = lostImage(view, target);
-  if (lost !== null) return lost;
-  for (const { id, name, requirement } of target.resources) {
-    if (id === null) return `no installed version of the resource ${name} matches ${requirement}`;
-    if (!view.resourceMounts.has(id)) return `the resource ${id} is not mounted`;
-  }
-  return null;
-}
-
-/** The package file has been replaced by another one of the same version since its image was mounted. */
-function isStale({ backing }: ObservedMount, { identity }: ObservedPackage): boolean {
-  return backing?.dev !== identity.dev || backing.ino !== identity.ino;
-}
-
-function ownMount(view: View, { version }: Target) {
-  return view.mounts.find((mount) => mount.version === version);
-}
-
 /** A stop under way is finished, also when the entry wants it to run again meanwhile. */
 function isReplaced({ record }: ObservedAttempt, { entry, replacing }: Target): boolean {
   const stops = record.stop !== null && record.stop.deadline !== null;
@@ -173,34 +146,6 @@ function nextTarget(view: View, target: Target | null, verdict: Verdict | null):
 
 function isDue(view: View, verdict: Verdict | null): verdict is Verdict & { kind: 'start' | 'backoff' } {
   return verdict?.kind === 'start' || (verdict?.kind === 'backoff' && view.now >= verdict.at);
-}
-
-/**
- * The sandbox that the next start uses: made from what is there now, and armed for nothing else than the present instance.
- * One that is being started is only that of the very run that is asked for.
- */
-function candidateOf(
-  view: View,
-  { entry }: Target,
-  made: string,
-  current: ObservedAttempt | null,
-): ObservedAttempt | null {
-  const fits = (attempt: ObservedAttempt): boolean => {
-    const { record, after } = attempt;
-    if (!isSandbox(attempt) || record.made !== made) return false;
-    if (startsByItself(attempt)) return current === null && entry.state === 'running' && !asksForRun(entry, record.run);
-    return after === 0 || current === null || after === current.id;
-  };
-  return view.attempts.findLast(fits) ?? null;
-}
-
-function isSandbox({ state }: ObservedAttempt): boolean {
-  return state === 'prepared' || state === 'preparing';
-}
-
-/** An earlier reconciler had it started, and did not see how that ended. */
-function startsByItself(attempt: ObservedAttempt): boolean {
-  return isSandbox(attempt) && attempt.going && attempt.after === 0;
 }
 
 /** Takes away other sandboxes, and all ended attempts but the newest, whose exit and output are still asked for. */
@@ -285,12 +230,6 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
 
 function dependencyWaits({ dependenciesDown }: View): string | null {
   return dependenciesDown.length === 0 ? null : `not running yet: ${dependenciesDown.join(', ')}`;
-}
-
-/** A sandbox that is to be discarded and may start all the same until then. */
-function leavingWaits({ attempts }: View, candidate: ObservedAttempt | null): string | null {
-  const leaving = attempts.find((attempt) => attempt !== candidate && startsByItself(attempt));
-  return leaving === undefined ? null : `attempt ${leaving.id} is not discarded`;
 }
 
 /** Only a change of the entry waits for the packages of the others; one more run of the same does not. */

@@ -2,7 +2,8 @@
 import { withAttempt } from '../../controllers/attempts.ts';
 import { planCgroups, sectionOf } from '../../controllers/cgroups-plan.ts';
 import { act, type ContainerPorts, type Sandboxes } from '../../controllers/container-acts.ts';
-import { madeOf, plan as planContainers, type ContainerStep } from '../../controllers/containers.ts';
+import { madeOf } from '../../controllers/candidate.ts';
+import { plan as planContainers, type ContainerStep } from '../../controllers/containers.ts';
 import type { Step, View } from '../../controllers/controller.ts';
 import { limited, type AnyStep } from '../../controllers/effect.ts';
 import { TerminalError } from '../../controllers/failure.ts';

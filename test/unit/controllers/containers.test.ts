@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decide, madeOf, plan, type ContainerStep } from '../../../controllers/containers.ts';
+import { madeOf } from '../../../controllers/candidate.ts';
+import { decide, plan, type ContainerStep } from '../../../controllers/containers.ts';
 import type { Target, View } from '../../../controllers/controller.ts';
 import type { ObservedAttempt } from '../../../state/observed.ts';
 import { attempt, lines, mountOf, packageOf, target, view } from './views.ts';

@@ -1,7 +1,8 @@
 // What follows when a mounted image is no longer what was mounted.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decide, madeOf, plan } from '../../../controllers/containers.ts';
+import { madeOf } from '../../../controllers/candidate.ts';
+import { decide, plan } from '../../../controllers/containers.ts';
 import type { Target, View } from '../../../controllers/controller.ts';
 import { statusOf } from '../../../controllers/status.ts';
 import type { ObservedMount } from '../../../state/observed.ts';
