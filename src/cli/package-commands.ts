@@ -11,6 +11,7 @@ export function addPackageFiles(program: Command): void {
     .option('-n, --npk <file>', 'the same')
     .requiredOption('-o, --out <dir>', 'a directory that is empty or not there')
     .option('-k, --key <file>', 'verify everything first, with a public key; may be repeated', collect)
+    .option('--progress', 'show progress also where stderr is no terminal')
     .action(async (file: string | undefined, options: Parameters<typeof import('./package.ts').unpack>[1]) =>
       (await import('./package.ts')).unpack(file, options),
     );

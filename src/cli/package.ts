@@ -45,13 +45,21 @@ function refuseBoth(given: Partial<PackCommand>): void {
 /** Unpacks a package into a directory; says on stderr what the program that does it left out. */
 export async function unpack(
   given: string | undefined,
-  options: { readonly npk?: string; readonly out: string; readonly key?: readonly string[] },
+  options: {
+    readonly npk?: string;
+    readonly out: string;
+    readonly key?: readonly string[];
+    readonly progress?: boolean;
+  },
 ): Promise<void> {
   const file = given ?? options.npk;
   if (file === undefined || (given !== undefined && options.npk !== undefined)) {
     throw new Failure('expected one package: northstate unpack FILE --out DIR', { code: exitCodes.usage });
   }
-  const notes = await unpackPackage(file, { out: options.out, keys: await keysIn(options.key) });
+  const keys = await keysIn(options.key);
+  const progress = createProgress(options.progress === true);
+  const onProgress = (bytes: number, of: number): void => progress.show('verify', bytes / of);
+  const notes = await unpackPackage(file, { out: options.out, keys, onProgress }).finally(progress.end);
   for (const note of notes) process.stderr.write(`northstate: ${printable(note)}\n`);
   process.stdout.write(`${options.out}\n`);
 }

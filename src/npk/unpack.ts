@@ -7,13 +7,15 @@ import type { Image } from './image.ts';
 import type { PublicKey } from './keys.ts';
 import { named, openFile, readContent } from './package.ts';
 import { runTool } from './tool.ts';
-import { verifyImage } from './verify-image.ts';
+import { verifyImage, type VerifyOptions } from './verify-image.ts';
 
 export interface UnpackOptions {
   /** A directory that is empty or not there; it appears when everything is in it. */
   readonly out: string;
   /** When given, nothing is unpacked before signature and every block were verified. */
   readonly keys?: readonly PublicKey[] | null | undefined;
+  /** Called with the bytes that are verified so far, and how many there are. */
+  readonly onProgress?: VerifyOptions['onProgress'];
 }
 
 // Device nodes are for root only: unsquashfs then ends with this code.
@@ -23,7 +25,7 @@ const UNSQUASHFS_NOT_ALL = 2;
  * Unpacks a package with unsquashfs or fsck.erofs (the latter from 1.5 on). Gives what the program left out, as it says it.
  * Rejects with a PackageError for a bad package, else with what failed; then nothing was written.
  */
-export async function unpack(path: string, { out, keys = null }: UnpackOptions): Promise<string[]> {
+export async function unpack(path: string, { out, keys = null, onProgress }: UnpackOptions): Promise<string[]> {
   const target = resolve(out);
   await refuseFull(target);
   const { handle, bytes } = await openFile(path);
@@ -34,7 +36,7 @@ export async function unpack(path: string, { out, keys = null }: UnpackOptions):
     });
     if (verified !== null) {
       await using hasher = createHasher();
-      await verifyImage(handle, image, verified.tree, { hasher });
+      await verifyImage(handle, image, verified.tree, { hasher, onProgress });
     }
     await mkdir(work);
     await writeFile(join(work, 'manifest.yaml'), manifest.bytes);

@@ -149,7 +149,10 @@ test('progress is shown where it is asked for, and nowhere else', async (context
   assert.equal((await run(...pack)).stderr, '');
   const { stderr } = await run(...pack, '--progress');
   for (const step of ['image', 'hash tree', 'package']) assert.match(stderr, new RegExp(`^${step} 100%$`, 'm'));
-  assert.match((await run('verify', './app-1.2.3.npk', '-k', './me.pub', '--progress')).stderr, /^verify 100%$/m);
+  for (const command of [['verify'], ['unpack', '-o', './out']]) {
+    const { stderr: said } = await run(...command, './app-1.2.3.npk', '-k', './me.pub', '--progress');
+    assert.match(said, /^verify 100%$/m);
+  }
 });
 
 test('a compression that the program does not offer is an error that lists what it does', async (context) => {
