@@ -26,8 +26,8 @@ import {
 } from './power-orders.ts';
 
 const diskSize = 48 << 20;
-/** The longest that a machine may take for its start or an order, ms: ten times what it does when nothing else runs. */
-const patience = 120_000;
+/** The longest that a machine may take for its start or an order, ms: far more than it does when nothing else runs. */
+const patience = 300_000;
 const setUp = 'mount -t ext4 /dev/vdc /disk && exec </dev/ttyS0 && stty raw -echo && export NODE_COMPILE_CACHE= && ';
 
 /** What is known of the disk: the last acknowledged state, and the order that was under way when the power went. */
