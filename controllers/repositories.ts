@@ -148,6 +148,12 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     return leaving().length < before;
   }
 
+  /** Where to install. A repository that has just come into the document is being read. */
+  async function repositoryFor(id: string): Promise<Repository> {
+    await turn;
+    return repositoryOf(id);
+  }
+
   function repositoryOf(id: string): Repository {
     const repository = open.get(id);
     const reason = repository === undefined ? 'there is no such repository' : repository.observed().error;
@@ -177,7 +183,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
   }
 
   async function installFromSource(step: InstallStep, signal: AbortSignal): Promise<void> {
-    const repository = repositoryOf(step.repository);
+    const repository = await repositoryFor(step.repository);
     const accept = ({ name, version }: PackageContent) => {
       if (name === step.name && fits(step.version, version)) return;
       const asked = `${step.name} ${step.version ?? ''}`.trimEnd();
@@ -221,7 +227,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     async installStream(id, size, bytes, signal = new AbortController().signal) {
       // It may break before it is read: the error is kept, and whoever reads gets it.
       bytes.on('error', () => undefined);
-      return install(repositoryOf(id), { size, bytes, digest: 'unknown' }, () => undefined, signal);
+      return install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, () => undefined, signal);
     },
     async close() {
       for (const repository of open.values()) repository.close();

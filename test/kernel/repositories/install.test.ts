@@ -222,3 +222,11 @@ test('installations under way count: together they take no more than there is ro
   assert.equal(await first, 'app:1.0.0');
   assert.deepEqual(await readdir(fixture.system), ['app:1.0.0.npk']);
 });
+
+test('an installation into a repository that has just come into the document waits until that is read', async () => {
+  await openAll();
+  const set = fixture.repositories.setRepositories(new Map([['system', entry('system')]]));
+  await install(one);
+  await set;
+  assert.deepEqual(installed(), ['app:1.0.0 in system']);
+});
