@@ -72,12 +72,12 @@ async function prepare(
   id: number,
   ports: SandboxPorts,
 ): Promise<Operations & { readonly hash: string }> {
-  const specification = sandboxOps(inputOf(view, target, ports));
   // Made by another thread while the trees are opened here. One that stays without an attempt is removed as a stray.
   const making = ports.leaf(view.name, id, sectionOf(target));
   const opened: number[] = [];
   const close = (): void => opened.forEach((fd) => closeSync(fd));
   try {
+    const specification = sandboxOps(inputOf(view, target, ports));
     const ops = openOps(specification, opened, { ...ports, container: view.name });
     const made = hashOf(specification);
     const leaf = await making;

@@ -23,9 +23,9 @@ export interface BuildOptions {
 /** Checks a tree and gives the desired state with all defaults, or the first problem. */
 export function build(tree: Tree, options: BuildOptions): Built | Problem {
   if (!isMap(tree)) return { path: [], atKey: false, message: 'a map is expected' };
-  const top = check(documentSchema, withoutMembers(tree), []);
-  if ('message' in top) return top;
   const { before, generation, writtenBy } = options;
+  const top = topLevel(tree, before);
+  if ('message' in top) return top;
 
   const repositories = members(tree, 'repositories', before, name, (id, member) => {
     const checked = check(repositorySchema, member, ['repositories', id]);
@@ -49,6 +49,13 @@ export function build(tree: Tree, options: BuildOptions): Built | Problem {
 
   const desired = { repositories: repositories.value, containers: containers.value, autostart: top.value.autostart };
   return problemBetween(desired) ?? { tree, desired };
+}
+
+/** What stands in the document itself; it is checked when that is not as before. */
+function topLevel(tree: TreeMap, before: Built | null): { value: Pick<Desired, 'autostart'> } | Problem {
+  const top = withoutMembers(tree);
+  const known = before !== null && isMap(before.tree) && sameTree(top, withoutMembers(before.tree));
+  return known ? { value: before.desired } : check(documentSchema, top, []);
 }
 
 /** The document without the entries of its two big maps, which are checked one by one: unchanged ones cost nothing. */

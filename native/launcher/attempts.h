@@ -24,7 +24,7 @@ enum attempt_state {
     ATTEMPT_FAILED = 5,
 };
 
-/* Where a go stands: none was given, it waits (for `after` or for the init to be prepared), it was sent to the init. */
+/* Where a go stands: none was given, it waits for `after`, it was sent to the init. */
 enum go_state { GO_NONE, GO_WAITS, GO_SENT };
 
 /* A go that waits: its op list and descriptors. */
@@ -108,7 +108,7 @@ enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failu
 enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *why);
 enum reply attempt_kill(struct launcher *l, uint64_t id, uint32_t signal, struct failure *why);
 enum reply attempt_forget(struct launcher *l, uint64_t id, uint32_t serial, struct failure *why);
-/* Sends the go that waits to its prepared init. */
+/* Sends the go that waits to its init. */
 void attempt_fire(struct launcher *l, struct attempt *a);
 /* Fires the gos that wait for this attempt. */
 void attempts_fire_after(struct launcher *l, uint64_t id);

@@ -25,10 +25,8 @@ static void become_prepared(struct launcher *l, struct attempt *a) {
     a->prepared_ns = boottime_now();
     send_result(l, a->prepare_serial, NULL);
     a->prepare_serial = 0;
-    if (a->go_state == GO_WAITS && a->after == 0)
-        attempt_fire(l, a); /* running is what is told next */
-    else
-        attempt_changed(l, a);
+    /* Of one that goes on at once it is told next that it runs. */
+    if (a->go_state != GO_SENT) attempt_changed(l, a);
 }
 
 static void become_running(struct launcher *l, struct attempt *a) {

@@ -176,13 +176,14 @@ enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *w
     if (ops == NULL) return REPLY_FAILED;
     ops_free(ops);
     bool waits = must_wait_for(l, h.after);
-    if (!waits && a->state == ATTEMPT_PREPARED) {
+    if (!waits) {
+        /* An init that is not prepared yet finds it in its socket when it is, and need not be woken once more. */
         set_after(l, a, 0);
         go_list_free(&a->go);
         send_go(a, frame->body, frame->fds, frame->nfds);
     } else {
         if (go_list_keep(&a->go, frame, h.ops_size) != 0) return refuse(why, ENOMEM, h.id);
-        set_after(l, a, waits ? h.after : 0);
+        set_after(l, a, h.after);
         a->go_state = GO_WAITS;
     }
     set_record(a, h.record);
@@ -190,8 +191,6 @@ enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *w
         attempt_changed(l, a);
         return REPLY_DONE;
     }
-    /* An earlier go of this connection that waited for the init is replaced by this one. */
-    send_result(l, a->go_serial, NULL);
     a->go_serial = frame->serial;
     return REPLY_LATER;
 }
@@ -205,13 +204,7 @@ void attempt_fire(struct launcher *l, struct attempt *a) {
 void attempts_fire_after(struct launcher *l, uint64_t id) {
     for (uint32_t place = 0; l->attempts.waiting > 0 && place < l->attempts.used; place++) {
         struct attempt *a = attempt_at(&l->attempts, place);
-        if (l->attempts.ids[place] == 0 || a->after != id) continue;
-        if (a->state == ATTEMPT_PREPARED) {
-            attempt_fire(l, a);
-        } else {
-            set_after(l, a, 0); /* fires when it is prepared */
-            attempt_changed(l, a);
-        }
+        if (l->attempts.ids[place] != 0 && a->after == id) attempt_fire(l, a);
     }
 }
 

@@ -171,7 +171,8 @@ export function createLauncher(world: World): SimulatedLauncher {
     async forget(id) {
       const attempt = find(id);
       if (attempt === undefined) return;
-      if (attempt.state === 'running') throw new LaunchError('forget', 'EBUSY', `attempt ${id}`);
+      const goes = attempt.going && attempt.after === 0;
+      if (attempt.state === 'running' || goes) throw new LaunchError('forget', 'EBUSY', `attempt ${id}`);
       remove(attempt);
     },
     async record(id, bytes) {
