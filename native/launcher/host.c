@@ -118,21 +118,22 @@ void restore_file_limit(void) {
 /* What the launcher was started with; a container's own. */
 static int started_priority;
 
+/* Where the kernel schedules by session (sched(7), autogroup), one is raised by itself. */
+static void raise_session(void) {
+    int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    dprintf(fd, "%d", -AHEAD_OF_CONTAINERS);
+    close(fd);
+}
+
 /*
- * Launcher and reconciler come before what runs in the containers, so that one that takes every processor can still be
- * stopped. Without CAP_SYS_NICE it stays as it was.
+ * The launcher's short work comes before what runs in the containers, so that one that takes every processor can still be
+ * stopped. The reconciler's is longer, and goes at the containers' pace. Without CAP_SYS_NICE it stays as it was.
  */
 static void raise_priority(void) {
     started_priority = getpriority(PRIO_PROCESS, 0);
     setpriority(PRIO_PROCESS, 0, started_priority - AHEAD_OF_CONTAINERS);
     raise_session();
-}
-
-void raise_session(void) {
-    int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
-    if (fd < 0) return;
-    dprintf(fd, "%d", -AHEAD_OF_CONTAINERS);
-    close(fd);
 }
 
 void restore_priority(void) { setpriority(PRIO_PROCESS, 0, started_priority); }

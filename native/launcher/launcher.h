@@ -125,8 +125,6 @@ struct launcher {
 /* host.c: checks and resets; each says on stderr what is wrong and gives -1. */
 int check_kernel(void);
 int reset_process(struct launcher *l);
-/* Where the kernel schedules by session (sched(7), autogroup), a new one is raised by itself: of no effect elsewhere. */
-void raise_session(void);
 /* Creates the directory if need be and locks it for the life of the process (flock(2) on DIR/.lock, which holds our pid). */
 int lock_directory(const char *directory);
 

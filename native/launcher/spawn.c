@@ -53,7 +53,7 @@ static _Noreturn void become_reconciler(struct spawn *s) {
             unsetenv("NOTIFY_SOCKET");
             /* A signal to the launcher's process group (Ctrl-C) is the launcher's to answer, and no terminal is in reach. */
             setsid();
-            raise_session();
+            restore_priority();
             /* The launcher may have died before the death signal was asked for. */
             prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
             if (getppid() == s->launcher) execvp(s->command[0], s->command);

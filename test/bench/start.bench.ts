@@ -55,7 +55,26 @@ export async function* bench(): AsyncGenerator<Row> {
   });
   await daemon.until('everything mounted', ({ converged }) => converged);
   for (const each of cases) yield row('start', each.name, 'ms', await measure(daemon, each), each.floor);
+  yield* besideImages(500);
   yield* underFlood(flood);
+}
+
+/** Other images that are mounted. */
+async function* besideImages(count: number): AsyncGenerator<Row> {
+  const packages: string[] = [await probePackage({ name: 'plain', args: stamp, fields: proc })];
+  const entries = [`plain: { state: mounted, restart: { policy: never } }`];
+  for (let i = 0; i < count; i++) {
+    packages.push(await probePackage({ name: `c-${i}`, args: ['stamp', '-', 'sleep'] }));
+    entries.push(`c-${i}: { state: mounted }`);
+  }
+  await using daemon = await startDaemon({
+    asOnDevice: true,
+    packages,
+    document: (dir) => documentOf(dir, ...entries),
+  });
+  await daemon.until('all are mounted', ({ converged }) => converged, 60_000);
+  const one = { name: `beside ${count} images`, container: 'plain', rest: 0, floor: 'floor' };
+  yield row('start', one.name, 'ms', await measure(daemon, one), one.floor);
 }
 
 /** Ten containers that write without end beside the one that is started. */
