@@ -33,7 +33,8 @@ export async function run({ config, desired, stateDir }: RunOptions): Promise<ne
   const launcher = `${root}.build/northstate-launcher`;
   checkLauncher(launcher);
   const directories = ['--state-dir', configuration.stateDir, '--run-dir', configuration.runDir];
-  const node = [process.execPath, '--disable-warning=ExperimentalWarning'];
+  // V8's memory reducer looks every eight seconds whether there is something to reduce, for ever.
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--no-memory-reducer'];
   const reconciler = [...node, daemon(), '--configuration', configurationArgument(configuration)];
   flushCompileCache(); // execve(2) skips what Node does at its end
   process.execve?.(launcher, [launcher, ...directories, '--', ...reconciler], process.env);
