@@ -1,4 +1,5 @@
 // What a benchmark gives: rows of percentiles, printed as a table with the ratio to the floor of the same run.
+import { run } from '../command.ts';
 
 /** One line of the result. `floor` names the case of the same bench that it is compared with. */
 export interface Row {
@@ -32,6 +33,19 @@ export function row(bench: string, name: string, unit: string, samples: readonly
     p99: percentile(samples, 0.99),
     ...(floor === undefined ? {} : { floor }),
   };
+}
+
+/** The samples of so many rounds, one after the other. */
+export async function repeated(measure: () => Promise<number>, times = 10): Promise<number[]> {
+  const samples: number[] = [];
+  for (let round = 0; round < times; round++) samples.push(await measure());
+  return samples;
+}
+
+/** Runs a program that must succeed. */
+export async function checked(command: string, args: readonly string[]): Promise<void> {
+  const { code, stderr } = await run(command, args);
+  if (code !== 0) throw new Error(`${command}: ${stderr}`);
 }
 
 function digits(value: number): string {

@@ -13,9 +13,8 @@ import { openPackage, type Package } from '../../src/npk/package.ts';
 import { generateKeys } from '../../src/npk/sign.ts';
 import { verifyImage } from '../../src/npk/verify-image.ts';
 import { makeTree } from '../../src/npk/write-verity.ts';
-import { run } from '../command.ts';
 import { createRandom } from '../sim/random.ts';
-import { row, type Row } from './measure.ts';
+import { checked, row, type Row } from './measure.ts';
 
 const MB = 1_000_000;
 const rounds = 5;
@@ -115,11 +114,6 @@ async function veritysetup(path: string, { image, verified }: Package): Promise<
     checked('dd', ['status=none', `if=${path}`, `of=${file}`, 'bs=4096', `skip=${image.offset / 4096}`]),
   );
   await checked('veritysetup', ['verify', file, file, rootHash, `--hash-offset=${superblockOffset}`]);
-}
-
-async function checked(command: string, args: readonly string[]): Promise<void> {
-  const { code, stderr } = await run(command, args);
-  if (code !== 0) throw new Error(`${command}: ${stderr}`);
 }
 
 async function milliseconds(act: () => Promise<unknown>): Promise<number> {

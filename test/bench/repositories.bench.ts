@@ -1,33 +1,27 @@
-// bench/repositories: loading many packages, installing a big one over the console, mounting one and many, each beside what
-// the plain tools take for the same bytes.
+// bench/repositories: loading many packages, and installing a big one over the console beside what the plain tools take for
+// the same bytes.
 import { cp, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { createReadStream } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { createMemoryFiles } from '../../controllers/memory-files.ts';
-import { createMounts } from '../../controllers/mounts.ts';
-import type { Image } from '../../controllers/mounts-plan.ts';
 import { createRepositories } from '../../controllers/repositories.ts';
 import { fsyncDirectory } from '../../native/file.ts';
 import { connectConsole } from '../../src/console/client.ts';
-import { readKeys } from '../../src/npk/keys.ts';
 import { pack } from '../../src/npk/pack.ts';
 import { readPackage } from '../../src/npk/package.ts';
 import { createPackages } from '../../src/package-reader.ts';
-import type { Integrity, RepositoryEntry } from '../../state/desired.ts';
-import { run } from '../command.ts';
+import type { RepositoryEntry } from '../../state/desired.ts';
 import { startDaemon } from '../daemon.ts';
 import { keyPair, probePackage } from '../packages.ts';
-import { row, type Row } from './measure.ts';
+import { repeated, row, type Row } from './measure.ts';
 
-const { signal } = new AbortController();
 const log = pino({ level: 'silent' });
 const packages = createPackages();
 const key = await keyPair('bench');
 const rounds = 10;
 const many = 500;
-const mounted = 100;
 /** What the big package's image holds, bytes that do not compress. */
 const bulk = 50_000_000;
 
@@ -36,11 +30,9 @@ export async function* bench(): AsyncGenerator<Row> {
   try {
     yield* loads(work);
     yield* installs(work);
-    yield* mounts(work);
   } finally {
     await rm(work, { recursive: true });
   }
-  yield* starts();
 }
 
 function entryOf(dir: string, keys: readonly string[]): RepositoryEntry {
@@ -146,90 +138,4 @@ async function copyAndSync(from: string, to: string): Promise<number> {
   const took = performance.now() - begin;
   await rm(to);
   return took;
-}
-
-/** One image, mounted as each repository would, beside mount(8); dm-verity where the kernel has it. */
-async function* mounts(work: string): AsyncGenerator<Row> {
-  const file = await probePackage({ name: 'app', key: 'bench' });
-  const big = join(work, 'big-signed.npk');
-  const floor = 'mount -o loop';
-  yield row('repositories', floor, 'ms', await repeated(() => mountByCommand(file, work)));
-  yield* mountAs(work, file, 'none', 'mount', floor);
-  yield* mountAs(work, file, 'full-check', 'mount, full check', floor);
-  yield* mountAs(work, big, 'full-check', 'mount, full check of 50 MB', floor);
-  yield* mountAs(work, file, 'dm-verity', 'mount, dm-verity', floor);
-}
-
-async function mountByCommand(file: string, work: string): Promise<number> {
-  const { image } = await readPackage(file);
-  const target = join(work, 'target');
-  await mkdir(target, { recursive: true });
-  const begin = performance.now();
-  const options = `loop,ro,offset=${image.offset},sizelimit=${image.size}`;
-  const { code, stderr } = await run('mount', ['-t', image.type, '-o', options, file, target]);
-  const took = performance.now() - begin;
-  if (code !== 0) throw new Error(`mount ${file}: ${stderr}`);
-  await run('umount', [target]);
-  return took;
-}
-
-async function* mountAs(work: string, path: string, integrity: Integrity, name: string, floor: string) {
-  const found = await readPackage(path, { keys: await readKeys(key.public) });
-  const { offset, size, type } = found.image;
-  const tree = integrity === 'none' ? null : (found.verified?.tree ?? null);
-  const place = { path, identity: found.identity, repository: 'system', devices: false };
-  const image: Image = { offset, size, type, integrity, tree, ...place };
-  const controller = createMounts({ runDir: work, log, verifyImage: packages.verifyImage });
-  const step = { name: 'app', id: 'app:1.0.0', waits: null } as const;
-  try {
-    const samples = await repeated(async () => {
-      const begin = performance.now();
-      await controller.act({ op: 'mount', ...step, image }, signal);
-      const took = performance.now() - begin;
-      await controller.act({ op: 'umount', ...step }, signal);
-      return took;
-    });
-    yield row('repositories', name, 'ms', samples, floor);
-  } catch (error) {
-    process.stderr.write(`${name} left out: ${error instanceof Error ? error.message : String(error)}\n`);
-  }
-}
-
-/** From exec of the daemon until 100 images are mounted, which no entry asks for; and one after the other by mount(8). */
-async function* starts(): AsyncGenerator<Row> {
-  const files: string[] = [];
-  for (let index = 0; index < mounted; index++) files.push(await probePackage({ name: `c-${index}` }));
-  const floor = `${mounted} times mount -o loop`;
-  yield row('repositories', floor, 'ms', await repeated(() => mountAll(files), 3));
-  const document = (dir: string) => `apiVersion: northstate/v1
-repositories: { packages: { type: fs, dir: ${dir}, mountOnStart: true } }
-...
-`;
-  const samples = await repeated(async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'northstate-'));
-    await mkdir(join(directory, 'packages'));
-    for (const file of files) await cp(file, join(directory, 'packages', basename(file)));
-    const begin = performance.now();
-    await using daemon = await startDaemon({ asOnDevice: true, packages: [], directory, document });
-    await daemon.until('all are mounted', ({ containers }) => {
-      const all = Object.values(containers);
-      return all.length === mounted && all.every((each) => each.mounted);
-    });
-    return performance.now() - begin;
-  }, 3);
-  yield row('repositories', `${mounted} packages mounted on start`, 'ms', samples, floor);
-}
-
-async function mountAll(files: readonly string[]): Promise<number> {
-  const work = await mkdtemp(join(tmpdir(), 'northstate-bench-'));
-  let took = 0;
-  for (const file of files) took += await mountByCommand(file, join(work, basename(file)));
-  await rm(work, { recursive: true });
-  return took;
-}
-
-async function repeated(measure: () => Promise<number>, times: number = rounds): Promise<number[]> {
-  const samples: number[] = [];
-  for (let round = 0; round < times; round++) samples.push(await measure());
-  return samples;
 }

@@ -43,7 +43,7 @@ poweroff -f
 /** Real programs: busybox has applets of these names, but without the options that the tests and the runtime need. */
 const programs = [
   ...['mount', 'umount', 'losetup', 'unshare', 'nsenter', 'setarch'],
-  ...['mksquashfs', 'mkfs.erofs', 'dump.erofs'],
+  ...['mksquashfs', 'mkfs.erofs', 'dump.erofs', 'veritysetup'],
 ];
 
 const folders = [
