@@ -9,7 +9,7 @@ import { root } from './kept.ts';
 
 await floor();
 const benches = globSync('test/bench/*.bench.ts', { cwd: root });
-const { image } = await prepareGuest(['test/bench/run.ts', ...benches]);
+const { image } = await prepareGuest(['test/bench/run.ts', ...benches, 'src/npk/digest-worker.ts']);
 const command = ['node', 'test/bench/run.ts', ...process.argv.slice(2).map((word) => path.basename(word))].join(' ');
 const machine = startMachine(image, command, { parameters: 'cgroup_no_v1=all' });
 let output = '';
