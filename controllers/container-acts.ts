@@ -65,7 +65,7 @@ async function prepare(step: StepOf<'prepare'>, ports: ContainerPorts): Promise<
   if (seen(ports, step.name, attempt.id) === undefined) ports.observe({ ...attempt, preparedAt: ports.now() });
 }
 
-/** The second half is on its way while the launcher is at the first: it keeps the one until the other is done. */
+/** The second half is on its way while the init is at the first: it lies in its socket until that is done. */
 async function start(step: StepOf<'start'>, ports: ContainerPorts): Promise<void> {
   const { name } = step;
   const { attempt, prepared, view, target } = await askForSandbox(step, ports);
