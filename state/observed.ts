@@ -38,7 +38,10 @@ export interface Signed {
   readonly tree: HashTree;
 }
 
-/** A dm-verity hash tree of sha256 with data and hash blocks of 4096 bytes. Offsets are bytes from the start of the image. */
+/**
+ * A dm-verity hash tree of sha256 with data and hash blocks of 4096 bytes, whose root is signed. Offsets are bytes from the
+ * start of the image.
+ */
 export interface HashTree {
   readonly algorithm: 'sha256';
   /** Hex. */
@@ -50,7 +53,7 @@ export interface HashTree {
   readonly dataBlocks: number;
   /** Where the superblock is, which is where the data ends. */
   readonly superblockOffset: number;
-  /** Where the first hash block is. */
+  /** Where the first hash block is: the top of the tree, or the end of the superblock when one data block needs no tree. */
   readonly treeOffset: number;
   /** From the level over the data up to the one block at the top; none for one data block. */
   readonly levels: readonly { readonly offset: number; readonly blocks: number }[];

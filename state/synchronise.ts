@@ -4,12 +4,10 @@ import { type Core, type Pending, saveBoot, show, showStatus, prepareGeneration 
 import { readDocumentFile, type FileResult, type FileText } from './file.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parser.ts';
 import { badDocument, goodDocument, noPlace, notWritable } from './publish.ts';
+import { REST } from './watch.ts';
 import { createFile, replaceFile, type ReplaceOptions } from './write.ts';
 import type { Kind } from './generations.ts';
 import type { DocumentStatus } from './status.ts';
-
-/** ms without a change after which a file that is written in place is taken to be at rest. */
-export const REST = 50;
 
 export interface FileOptions extends ReplaceOptions {
   /** The document's path. */

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Manifest } from '../../state/manifest.ts';
-import type { FileIdentity } from '../../state/observed.ts';
+import type { FileIdentity, HashTree } from '../../state/observed.ts';
 import { fileBytes, type Bytes } from './bytes.ts';
 import { PackageError } from './error.ts';
 import { formatOf } from './format.ts';
@@ -10,7 +10,7 @@ import { readSuperblock, type Image } from './image.ts';
 import type { PublicKey } from './keys.ts';
 import { LONGEST_MANIFEST, readManifest } from './manifest.ts';
 import { compareHash, verifySignature, type Signature } from './signature.ts';
-import { signedTree, type HashTree } from './verity.ts';
+import { signedTree } from './verity.ts';
 import { checkTop } from './verify-image.ts';
 import { locate, readArchive, readEntry, type Archive, type Entry } from './zip.ts';
 

@@ -1,11 +1,12 @@
 // Checking an image against its hash tree: every block, from the open file that is attached afterwards.
 import type { FileHandle } from 'node:fs/promises';
+import type { HashTree } from '../../state/observed.ts';
 import { blockDigest } from './block-digests.ts';
 import type { Bytes } from './bytes.ts';
 import { PackageError } from './error.ts';
 import type { Hasher } from './hasher.ts';
 import type { Image } from './image.ts';
-import { FAN_OUT, HASH_BYTES, VERITY_BLOCK, type HashTree, type Level } from './verity.ts';
+import { FAN_OUT, HASH_BYTES, VERITY_BLOCK, type Level } from './verity.ts';
 
 /** Data blocks that a thread takes at a time (8 MiB): what an abort waits for, and little enough to share the work evenly. */
 const CHUNK = 16 * FAN_OUT;

@@ -1,5 +1,6 @@
 // The dm-verity superblock that follows the file system in the image of a signed package, and the place of its hash tree.
 // https://gitlab.com/cryptsetup/cryptsetup/-/wikis/DMVerity
+import type { HashTree } from '../../state/observed.ts';
 import type { Bytes } from './bytes.ts';
 import { PackageError } from './error.ts';
 import type { Image } from './image.ts';
@@ -18,28 +19,8 @@ export interface Verity {
   readonly uuid: string;
 }
 
-/** A hash tree whose root is signed. Data and hash blocks have 4096 bytes; offsets are bytes from the start of the image. */
-export interface HashTree {
-  readonly algorithm: 'sha256';
-  /** Hex. */
-  readonly rootHash: string;
-  /** Hex. */
-  readonly salt: string;
-  readonly uuid: string;
-  /** The blocks from the start of the image that it covers: the file system, and all that may be attached. */
-  readonly dataBlocks: number;
-  /** Where the superblock is, which is where the data ends. */
-  readonly superblockOffset: number;
-  /** Where the first hash block is: the top of the tree, or the end of the superblock when one data block needs no tree. */
-  readonly treeOffset: number;
-  /** From the level over the data (its blocks' hashes) up to the one block at the top; none for one data block. */
-  readonly levels: readonly Level[];
-}
-
-export interface Level {
-  readonly offset: number;
-  readonly blocks: number;
-}
+/** One level of a tree: where it begins, and its hash blocks. */
+export type Level = HashTree['levels'][number];
 
 export const VERITY_BLOCK = 4096;
 export const HASH_BYTES = 32;

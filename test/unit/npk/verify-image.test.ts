@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { PackageError, type PackageFault } from '../../../src/npk/error.ts';
 import { createHasher } from '../../../src/npk/hasher.ts';
-import { treeLevels, type HashTree } from '../../../src/npk/verity.ts';
+import { treeLevels } from '../../../src/npk/verity.ts';
 import { verifyImage } from '../../../src/npk/verify-image.ts';
+import type { HashTree } from '../../../state/observed.ts';
 
 const block = 4096;
 const salt = 'ab'.repeat(32);
