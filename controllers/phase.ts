@@ -18,7 +18,7 @@ export interface Facts {
   readonly target: Target;
   readonly decision: Decision;
   readonly left: Left;
-  /** The attempt of this version that runs, null when none does. */
+  /** The attempt of this target that runs, null when none does. */
   readonly running: ObservedAttempt | null;
   /** The newest attempt of this version that has ended or could not start. */
   readonly done: ObservedAttempt | null;
@@ -32,7 +32,7 @@ export function factsOf(view: View, left: Left): Facts[] {
   const decision = decide(view);
   const terminal = left.failures.find(({ retryAt }) => retryAt === null) ?? null;
   return view.targets.map((target) => {
-    const own = view.attempts.filter(({ version }) => version === target.version);
+    const own = view.attempts.filter(({ version }) => belongs(version, target, view));
     const running = own.find(({ state }) => state === 'running') ?? null;
     const done = newestDone(own);
     const phase = phaseOf(view, target, decision, running, terminal);
@@ -63,6 +63,12 @@ function phaseOf(
   if (terminal !== null && !view.stopping) return 'Failed';
   if (target.package === null) return 'Absent';
   return isMounted(view, target) ? 'Mounted' : 'Installed';
+}
+
+/** Whether a version is the target's; to one that nothing installed fits any more belongs what is no other target's. */
+function belongs(version: string, target: Target, { targets }: View): boolean {
+  if (target.version !== null) return version === target.version;
+  return targets.every((each) => each.version !== version);
 }
 
 /** Whether the image of a target is mounted. */

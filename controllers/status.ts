@@ -28,7 +28,7 @@ function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallC
   const kept = before?.phase === phase && before.pid === pid;
   // Frozen here, it is not walked through again when the store takes it over.
   return Object.freeze({
-    version: target.version,
+    version: target.version ?? running?.version ?? null,
     repository: target.package?.repository ?? target.entry.repository,
     desired: target.entry.state,
     phase,

@@ -47,6 +47,12 @@ for (const [name, phase, of, left] of [
   ['it runs', 'Running', wanted({ attempts: [current] }), nothing],
   ['it runs without its package file', 'Running', wanted({ attempts: [current], packages: [] }), nothing],
   [
+    'it runs, and nothing that is installed fits its entry any more',
+    'Running',
+    view({ targets: [target('running', null, null)], attempts: [current] }),
+    nothing,
+  ],
+  [
     'it runs and should not',
     'Stopping',
     wanted({ targets: [target('mounted', '1.0.0', found)], attempts: [current] }),
@@ -66,6 +72,16 @@ for (const [name, phase, of, left] of [
     assert.equal(statusIn(of, left).phase, phase);
   });
 }
+
+test('what runs on shows, also when its entry fits nothing that is installed any more', () => {
+  const orphan = view({ targets: [target('running', null, null)], attempts: [current] });
+  assert.deepEqual([statusIn(orphan).pid, statusIn(orphan).version], [4711, '1.0.0']);
+  const claimed = view({
+    ...orphan,
+    targets: [...orphan.targets, { ...target('running', '1.0.0', found), key: 'app:1.0.0' }],
+  });
+  assert.equal(statusIn(claimed).pid, null);
+});
 
 test('a running container shows what runs and since when', () => {
   const status = statusIn(wanted({ attempts: [{ ...current, startedAt: 5000 }], now: 8000 }));
