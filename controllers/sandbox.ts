@@ -111,12 +111,6 @@ export function sandboxOps(input: SandboxInput): SandboxOp[] {
   const { manifest, image } = input;
   const { uid, gid, network, capabilities = [], seccomp } = manifest;
   const mounts = [...(manifest.mounts ?? [])].sort(([a], [b]) => compareTargets(a, b));
-  if (manifest.sockets !== undefined) {
-    throw new TerminalError(
-      'StartFailed',
-      `${manifest.name}:${manifest.version} names sockets, which cannot be made yet`,
-    );
-  }
   const hasDevices = mounts.some(([, { type }]) => type === 'dev');
   return [
     { op: 'namespaces', flags: namespacesOf(network) },

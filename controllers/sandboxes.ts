@@ -17,6 +17,7 @@ import { openPersist, openSource } from './sandbox-trees.ts';
 import { sandboxOps, type SandboxInput, type SandboxOp } from './sandbox.ts';
 import { seccompRules } from './seccomp-profile.ts';
 import { startOf } from './start-command.ts';
+import type { Descriptors } from './start-descriptors.ts';
 
 const CLONE_NEWNET = 0x40000000;
 const persistMode = 0o700;
@@ -30,6 +31,7 @@ export interface SandboxPorts {
   /** The control groups (cgroups.ts). */
   readonly leaf: (name: string, attempt: number, section: Section | null) => Promise<Leaf>;
   readonly limits: (name: string, section: Section | null) => LimitFiles;
+  readonly descriptors: Pick<Descriptors, 'open'>;
   readonly log: Pick<Logger, 'warn'>;
 }
 
@@ -38,7 +40,7 @@ export function createSandboxes(ports: SandboxPorts): Sandboxes {
   return {
     hash: (view, target) => hashOf(sandboxOps(inputOf(view, target, ports))),
     prepare: (view, target, id) => prepare(view, target, id, ports),
-    go: (_view, target) => Promise.try(() => go(target, ports)),
+    go: (_view, target, { id }) => go(target, id, ports),
   };
 }
 
@@ -189,26 +191,29 @@ function textOf(value: unknown): string {
   });
 }
 
-function go(target: Target, ports: SandboxPorts): Operations {
+async function go(target: Target, id: number, ports: SandboxPorts): Promise<Operations> {
   const { manifest } = packageOf(target);
   const start = startOf({ manifest, entry: target.entry, dataDir: ports.dataDir });
-  const limits = ports.limits(target.entry.name, sectionOf(target));
+  const closing: (() => void)[] = [];
+  const close = (): void => closing.forEach((one) => one());
   try {
-    const persist = start.persist === null ? null : openPersist(start.persist);
-    const close = (): void => {
-      if (persist !== null) closeSync(persist);
-      limits.close();
-    };
-    const { uid, gid } = manifest;
-    const ops: Op[] = [
-      ...limits.files.map(({ fd, bytes }) => ({ op: 'write', fd, bytes }) as const),
-      ...(persist === null ? [] : [{ op: 'owner', fd: persist, uid, gid, mode: persistMode } as const]),
-      ...start.inherited.map((stream) => ({ op: 'descriptor', fd: stream, number: stream }) as const),
-      { op: 'exec', path: start.path, arguments: start.arguments, environment: start.environment },
-    ];
+    const limits = ports.limits(target.entry.name, sectionOf(target));
+    closing.push(limits.close);
+    const ops: Op[] = limits.files.map(({ fd, bytes }) => ({ op: 'write', fd, bytes }));
+    if (start.persist !== null) {
+      const fd = openPersist(start.persist);
+      closing.push(() => closeSync(fd));
+      ops.push({ op: 'owner', fd, uid: manifest.uid, gid: manifest.gid, mode: persistMode });
+    }
+    const descriptors = await ports.descriptors.open(manifest, id);
+    closing.push(descriptors.close);
+    ops.push(...start.inherited.map((stream) => ({ op: 'descriptor', fd: stream, number: stream }) as const));
+    ops.push(...descriptors.ops);
+    const environment = [...start.environment, ...descriptors.environment].map(([key, value]) => `${key}=${value}`);
+    ops.push({ op: 'exec', path: start.path, arguments: start.arguments, environment });
     return { ops, close };
   } catch (error) {
-    limits.close();
+    close();
     throw error;
   }
 }

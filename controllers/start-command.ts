@@ -7,7 +7,8 @@ import { TerminalError } from './failure.ts';
 export interface Start {
   readonly path: string;
   readonly arguments: readonly string[];
-  readonly environment: readonly string[];
+  /** Without what names descriptors (start-descriptors.ts). */
+  readonly environment: ReadonlyMap<string, string>;
   /** The persist directory, null when the container has none. */
   readonly persist: string | null;
   /** Streams that are this process's own (`inherit`). */
@@ -33,7 +34,7 @@ export function startOf(input: {
   return {
     path,
     arguments: [path, ...args],
-    environment: [...environmentOf(manifest, entry)].map(([key, value]) => `${key}=${value}`),
+    environment: environmentOf(manifest, entry),
     persist: hasPersist ? `${input.dataDir}/${name}` : null,
     inherited: ([1, 2] as const).filter((stream) => manifest.io?.[stream === 1 ? 'stdout' : 'stderr'] === 'inherit'),
   };
@@ -48,6 +49,8 @@ function environmentOf(manifest: Manifest, entry: Pick<ContainerEntry, 'env' | '
       else env.set(key, value);
     }
   }
+  // Only who has a console is told where (start-descriptors.ts).
+  env.delete('NORTHSTAR_CONSOLE');
   env.set('NORTHSTAR_NAME', name);
   env.set('NORTHSTAR_VERSION', version);
   return env.set('NORTHSTAR_CONTAINER', `${name}:${version}`);

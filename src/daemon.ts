@@ -12,6 +12,7 @@ import { createMounts } from '../controllers/mounts.ts';
 import { createReconciler, type Reconciler } from '../controllers/reconciler.ts';
 import { createRepositories } from '../controllers/repositories.ts';
 import { createSandboxes } from '../controllers/sandboxes.ts';
+import { createDescriptors } from '../controllers/start-descriptors.ts';
 import { bootId, bootTime } from '../native/clock.ts';
 import { exchange } from '../native/file.ts';
 import { connectLauncher, type LauncherEvents } from '../native/launcher.ts';
@@ -137,12 +138,15 @@ store.update((draft) => {
 });
 
 // What is done about the difference.
+const descriptors = createDescriptors({ socketDir, console: () => Promise.resolve(null), log });
+descriptors.sweep(null);
 const sandboxes = createSandboxes({
   dataDir,
   socketDir,
   outputSize,
   leaf: (name, attempt, section) => cgroups.leaf(name, attempt, section),
   limits: (name, section) => cgroups.limits(name, section),
+  descriptors,
   log,
 });
 const containerPorts: ContainerPorts = {
@@ -152,7 +156,10 @@ const containerPorts: ContainerPorts = {
   view: (name) => reconciler.view(name),
   nextId: () => attempts.nextId(),
   observe: (attempt) => attempts.observe(attempt),
-  forgotten: (name, id) => attempts.forgotten(name, id),
+  forgotten(name, id) {
+    attempts.forgotten(name, id);
+    descriptors.sweep(name);
+  },
   note(name, ran) {
     notes.set(name, ran);
     store.observe('ran', name, ran ?? undefined);
@@ -212,6 +219,7 @@ let consoles: Console[] = [];
 // From here on changes are followed.
 const following: LauncherEvents = {
   attempt(attempt) {
+    if (attempt.state === 'exited' || attempt.state === 'failed') descriptors.sweep(attempt.name);
     attempts.seen(attempt);
     logs.changed(attempt.name);
   },
@@ -289,6 +297,7 @@ async function end(left: readonly string[]): Promise<void> {
   await Promise.all(consoles.map((each) => each.close()));
   await repositories.close();
   await documents.close();
+  descriptors.sweep(null);
   await cgroups.removeRoot();
   await launcher.stop(status ?? 0);
   log.info({ status: status ?? 0 }, 'ended');

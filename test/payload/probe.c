@@ -11,14 +11,18 @@
  *   sleep            sleeps until a signal ends it       signals          writes each signal that comes; TERM ends it
  *   spin             computes without end                flood            writes lines without end
  *   raise N          sends itself signal N               exit N           exits with N
- *   now              writes the CLOCK_MONOTONIC ns
+ *   now              writes the CLOCK_MONOTONIC ns     send KIND PATH TEXT sends TEXT to the socket PATH of SOCK_* KIND
+ *   receive FD       writes a message that came to a socket, from its first connection when it listens, and the uid of
+ *                    its sender when that is told (SO_PASSCRED)
  *
  * A call that fails ends it with the errno as exit code. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include "syscalls.h"
 
@@ -221,6 +225,36 @@ static void print_signals(void)
     }
 }
 
+static void send_to(long kind, const char *path, const char *text)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (length(path) >= sizeof address.sun_path)
+        leave(ENAMETOOLONG);
+    for (size_t i = 0; path[i]; i++)
+        address.sun_path[i] = path[i];
+    long fd = must(CALL(SYS_socket, AF_UNIX, kind, 0));
+    must(CALL(SYS_connect, fd, (long)&address, sizeof address));
+    must(CALL(SYS_sendto, fd, (long)text, (long)length(text), 0, 0, 0));
+    must(CALL(SYS_close, fd));
+}
+
+static void receive(long fd)
+{
+    static char text[256];
+    /* struct ucred, at the place and with the alignment of cmsg(3). */
+    static struct { struct cmsghdr header; int pid, uid, gid; } told;
+    struct iovec part = {text, sizeof text - 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &told, .msg_controllen = sizeof told};
+    int listens = 0, size = sizeof listens;
+    must(CALL(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, (long)&listens, (long)&size));
+    if (listens)
+        fd = must(CALL(SYS_accept4, fd, 0, 0, 0));
+    text[must(CALL(SYS_recvmsg, fd, (long)&message, 0))] = '\0';
+    print_line(text);
+    if (message.msg_controllen)
+        print_number("from uid ", told.uid);
+}
+
 static void run(char **arguments, char **environment, const char *start)
 {
     program = arguments + 1;
@@ -269,6 +303,12 @@ static void run(char **arguments, char **environment, const char *start)
                 print_line("a line of a container that writes without end");
         else if (same(verb, "raise"))
             must(CALL(SYS_kill, CALL(SYS_getpid), number()));
+        else if (same(verb, "send")) {
+            long kind = number();
+            const char *path = word();
+            send_to(kind, path, word());
+        } else if (same(verb, "receive"))
+            receive(number());
         else if (same(verb, "exit"))
             leave(number());
         else

@@ -29,6 +29,8 @@ export interface Boxes {
   readonly reconciler: RemoteReconciler;
   /** The persist directories are in it. */
   readonly dataDir: string;
+  /** Sockets are bound in it. */
+  readonly socketDir: string;
   /** Makes a sandbox in which nothing runs yet. Rejects with the fields of a LaunchError. */
   prepare(box: Specification): Promise<Attempt>;
   /** Starts what was prepared; resolves when exec is reached. */
@@ -41,6 +43,8 @@ export interface Boxes {
   run(box: Specification): Promise<Ended>;
   /** The hash of what a sandbox would be made from now. */
   hash(box: Specification): Promise<string>;
+  /** Removes the files of sockets that nobody holds: of one name, or (null) of all. */
+  sweepSockets(name: string | null): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -48,6 +52,7 @@ export interface Boxes {
 export async function openBoxes({ wrapper = [] }: { readonly wrapper?: readonly string[] } = {}): Promise<Boxes> {
   const directory = await mkdtemp(join(tmpdir(), 'northstate-sandbox-'));
   const dataDir = join(directory, 'data');
+  const socketDir = join(directory, 'sockets');
   await Promise.all(['data', 'sockets', 'images'].map((name) => mkdir(join(directory, name))));
   const launcher = await startLauncher({ NORTHSTATE_TEST_DIR: directory }, { calls, wrapper });
   const reconciler = await launcher.reconciler();
@@ -67,6 +72,7 @@ export async function openBoxes({ wrapper = [] }: { readonly wrapper?: readonly 
     launcher,
     reconciler,
     dataDir,
+    socketDir,
     async prepare(box) {
       const id = ++last;
       await call('prepareBox', { ...box, id });
@@ -83,6 +89,7 @@ export async function openBoxes({ wrapper = [] }: { readonly wrapper?: readonly 
     },
     run: async (box) => boxes.ended(await boxes.launch(box)),
     hash: (box) => call('hashBox', { ...box, id: 0 }),
+    sweepSockets: (name) => call('sweepSockets', name),
     async [Symbol.asyncDispose]() {
       await launcher[Symbol.asyncDispose]();
       await rm(directory, { recursive: true });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Operations } from '../../controllers/container-acts.ts';
 import type { Target, View } from '../../controllers/controller.ts';
 import { createSandboxes } from '../../controllers/sandboxes.ts';
+import { createDescriptors } from '../../controllers/start-descriptors.ts';
 import type { Launcher } from '../../native/launcher.ts';
 import { packageOf } from '../../controllers/repository.ts';
 import { attachLoop } from '../../native/loop.ts';
@@ -36,6 +37,8 @@ export interface SandboxCalls {
   startBox(box: Box): Promise<void>;
   /** The hash that a sandbox would have if it were made now. */
   hashBox(box: Box): Promise<string>;
+  /** Removes the files of sockets that nobody holds. */
+  sweepSockets(name: string | null): Promise<void>;
 }
 
 const outputSize = 65536;
@@ -60,14 +63,18 @@ export function createCalls(launcher: Launcher): SandboxCalls {
     return stubs(box, mount, found, await Promise.all(resources));
   }
 
+  const socketDir = join(directory, 'sockets');
+  const log = { warn: () => undefined };
+  const descriptors = createDescriptors({ socketDir, console: () => Promise.resolve(null), log });
   const sandboxes = (box: Box) =>
     createSandboxes({
       dataDir: join(directory, 'data'),
-      socketDir: join(directory, 'sockets'),
+      socketDir,
       outputSize,
       leaf: () => Promise.resolve(leafOf(box)),
       limits: () => ({ files: [], close: () => undefined }),
-      log: { warn: () => undefined },
+      descriptors,
+      log,
     });
 
   async function sent<T extends Operations>(operations: T, send: (operations: T) => Promise<void>): Promise<T> {
@@ -96,6 +103,7 @@ export function createCalls(launcher: Launcher): SandboxCalls {
     async hashBox(box) {
       return sandboxes(box).hash(...(await view(box)));
     },
+    sweepSockets: async (name) => descriptors.sweep(name),
   };
 }
 

@@ -142,8 +142,6 @@ for (const [policy, [number, nice, priority]] of policies) {
 
 test('refuses what no sandbox can give', () => {
   assert.throws(() => opsOf({ sched: { policy: 'deadline' } }), { reason: 'StartFailed', message: /deadline/ });
-  const sockets = new Map([['s', { type: 'stream', mode: 0o600 } as const]]);
-  assert.throws(() => opsOf({ sockets }), { reason: 'StartFailed', message: /box:1\.2\.3 names sockets/ });
 });
 
 test('puts capabilities into all five sets', () => {

@@ -20,7 +20,8 @@ const names = ['NORTHSTAR_NAME=box', 'NORTHSTAR_VERSION=1.2.3', 'NORTHSTAR_CONTA
 
 function start(entry: Partial<ContainerEntry> = {}, fields: Partial<Manifest> = {}) {
   const nothing = { init: null, args: null, env: new Map<string, string | null>(), run: null };
-  return startOf({ manifest: { ...manifest, ...fields }, entry: { ...nothing, ...entry }, dataDir: '/data' });
+  const made = startOf({ manifest: { ...manifest, ...fields }, entry: { ...nothing, ...entry }, dataDir: '/data' });
+  return { ...made, environment: [...made.environment].map(([key, value]) => `${key}=${value}`) };
 }
 
 test('starts the manifest’s command with its environment and the names of the container', () => {
