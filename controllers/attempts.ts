@@ -33,6 +33,7 @@ const unknown: AttemptRecord = {
   restarts: 0,
   generation: 0,
   uses: [],
+  lacks: [],
   lastExit: null,
   made: '',
   at: 0,

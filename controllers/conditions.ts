@@ -59,6 +59,8 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     if (failure !== null) return ['True', reasonOf(failure.reason), failure.message];
     if (running !== null && decision.verdict?.kind === 'failed')
       return ['True', 'StartFailed', decision.verdict.message];
+    const lacks = running?.record.lacks ?? [];
+    if (lacks.length > 0) return ['True', 'MissingOnHost', lacks.join('; ')];
     // What is to be replaced may be of another version than what this target is.
     const replaces = decision.replacing && target.entry.state === 'running';
     const stop = replaces ? left.steps.find(({ op, waits }) => op === 'signal' && waits !== null) : undefined;

@@ -21,11 +21,17 @@ export interface Operations {
   close(): void;
 }
 
+/** `lacks` says what the host did not have of what the manifest names, and the sandbox is made without. */
+export interface Sandbox extends Operations {
+  readonly hash: string;
+  readonly lacks: readonly string[];
+}
+
 /** Turns a target into what the launcher executes: both halves of a start. */
 export interface Sandboxes {
   /** Hash of everything that the sandbox would be made from now, host paths and namespaces looked at. */
   hash(view: View, target: Target): Promise<string> | string;
-  prepare(view: View, target: Target, id: number): Promise<Operations & { readonly hash: string }>;
+  prepare(view: View, target: Target, id: number): Promise<Sandbox>;
   go(view: View, target: Target, attempt: ObservedAttempt): Promise<Operations>;
 }
 
@@ -105,8 +111,8 @@ async function askForSandbox(
   const target = targetOf(view, key);
   if (madeOf(view, target) !== step.made) throw new Error(`${key} is no longer what was planned`);
   const id = ports.nextId();
-  const { ops, hash, close } = await ports.sandboxes.prepare(view, target, id);
-  const record = recordOf(step, target, ports.now());
+  const { ops, hash, lacks, close } = await ports.sandboxes.prepare(view, target, id);
+  const record = { ...recordOf(step, target, ports.now()), lacks };
   const prepared = ports.launcher.prepare({ id, name, hash, record: encodeRecord(record), ops }).finally(close);
   return { attempt: { ...unseen, id, name, version, hash, record, preparedAt: 0 }, prepared, view, target };
 }
@@ -220,6 +226,7 @@ export function recordOf(step: StepOf<'prepare' | 'start'>, target: Target, now:
     entry: target.replacing,
     made: step.made,
     uses: target.resources.flatMap((resource) => resource.id ?? []),
+    lacks: [],
     at: now,
     stop: null,
   };

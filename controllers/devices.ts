@@ -7,14 +7,21 @@ import { deviceLinks, deviceNodes } from '../state/names.ts';
 
 const S_IFDIR = 0o040000;
 const S_IFCHR = 0o020000;
+const MOUNT_ATTR_RDONLY = 1;
 const MOUNT_ATTR_NOSUID = 2;
 const MOUNT_ATTR_NOEXEC = 8;
 /** major 1, minor 3 (makedev(3)). */
 const nullDevice = 0x103;
 
-/** The operations that make `target` a /dev; none when the image that is mounted on `image` has nodes there. */
-export function deviceOps(image: string, target: string, withLinks: boolean): Op[] {
-  return hasNodes(image, target) ? [] : deviceFileSystem(target, withLinks);
+/**
+ * The operations that make `target` a /dev, and those for after `pivot`; none when the image that is mounted on `image` has
+ * nodes there.
+ */
+export function deviceOps(image: string, target: string, withLinks: boolean): { ops: Op[]; late: Op[] } {
+  if (hasNodes(image, target)) return { ops: [], late: [] };
+  // As little can be written to it as to nodes of an image: CAP_MKNOD makes none of its own there.
+  const late: Op[] = [{ op: 'attributes', target, set: MOUNT_ATTR_RDONLY, clear: 0, recursive: false }];
+  return { ops: deviceFileSystem(target, withLinks), late };
 }
 
 function hasNodes(image: string, target: string): boolean {

@@ -32,6 +32,8 @@ export interface Image {
   readonly repository: string;
   /** The image's own device nodes are used: a `dev` mount in the manifest. */
   readonly devices: boolean;
+  /** The SELinux context of all its files, where the host has SELinux. */
+  readonly context: string | null;
 }
 
 /**
@@ -93,6 +95,7 @@ function imageOf(found: ObservedPackage): Image {
     tree: found.signed?.tree ?? null,
     repository: found.repository,
     devices: mounts.some(({ type }) => type === 'dev'),
+    context: found.manifest.selinux?.mount_context ?? null,
   };
 }
 

@@ -16,6 +16,7 @@ import { identityOf, sameIdentity } from '../native/file.ts';
 import { SyscallError } from '../native/libc.ts';
 import { mountImage, umount } from '../native/mount.ts';
 import { readMountTable } from '../native/mounts-table.ts';
+import { hasSelinux } from '../native/selinux.ts';
 import { mountAt, type MountAt } from '../native/statx.ts';
 import type { ObservedMount } from '../state/observed.ts';
 import type { Controller } from './controller.ts';
@@ -30,21 +31,26 @@ export interface Mounts extends Controller<MountsStep> {
   sweep(): Promise<void>;
 }
 
-/** Images are mounted on `runDir`/mounts/NAME:VERSION. `loopTimeout` in ms: how long a free loop device is looked for. */
+/**
+ * Images are mounted on `runDir`/mounts/NAME:VERSION. `loopTimeout` in ms: how long a free loop device is looked for.
+ * `selinux` says whether contexts mean something here.
+ */
 export function createMounts(options: {
   readonly runDir: string;
   readonly log: Pick<Logger, 'debug' | 'info'>;
   readonly verifyImage: VerifyImage;
   readonly loopTimeout?: number;
+  readonly selinux?: boolean;
 }): Mounts {
   const directory = makeDirectory(options.runDir);
   const pathOf = (id: string) => join(directory, id);
-  const { verifyImage, loopTimeout = 10_000, log } = options;
+  const { verifyImage, loopTimeout = 10_000, selinux = hasSelinux(), log } = options;
   const devices = createImageDevices({ owner: directory, verifyImage, loopTimeout, log });
 
   async function act(step: MountsStep, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (step.op === 'mount') await mountPackage(step, pathOf(step.id), devices, signal);
+    if (step.op === 'mount')
+      await mountPackage(selinux ? step : withoutContext(step), pathOf(step.id), devices, signal);
     else await unmount(step, pathOf(step.id));
     log.debug({ container: step.id }, step.op === 'mount' ? 'image mounted' : 'image unmounted');
   }
@@ -92,6 +98,11 @@ function describe(id: string, target: string, mount: MountAt, devices: ImageDevi
   const [name, version, ...rest] = id.split(':');
   if (name === undefined || version === undefined || rest.length > 0) return null;
   return { id, name, version, mountId: mount.mountId, target, ...devices.look(mount) };
+}
+
+/** The kernel refuses a context that it does not know, and one without SELinux knows none. */
+function withoutContext(step: MountStep): MountStep {
+  return step.image === null ? step : { ...step, image: { ...step.image, context: null } };
 }
 
 async function mountPackage(
@@ -166,7 +177,7 @@ async function attachAndMount(
   try {
     const device = await devices.attach(id, file, image, signal);
     try {
-      await mountImage(device.path, target, image.type, image.devices);
+      await mountImage(device.path, target, image);
     } finally {
       await device.close();
     }
@@ -186,6 +197,10 @@ function explain(id: string, image: Image, error: unknown): unknown {
     return new TerminalError('UnsupportedImage', message, { cause: error });
   }
   if (!badImage.has(error.code)) return error;
+  if (image.context !== null && error.code === 'EINVAL') {
+    const message = `mount ${id}: EINVAL: the SELinux policy does not know ${image.context}, or ${image.path} holds no image`;
+    return new TerminalError('BadImage', message, { cause: error });
+  }
   const message = `mount ${id}: ${error.code}: ${image.path} holds no ${image.type} image that this kernel can read`;
   return new TerminalError('BadImage', message, { cause: error });
 }

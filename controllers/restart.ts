@@ -3,6 +3,7 @@
 import type { ContainerEntry } from '../state/desired.ts';
 import type { Exit, ObservedAttempt } from '../state/observed.ts';
 import type { Target, View } from './controller.ts';
+import { startFailure } from './start-failure.ts';
 
 /** What is to become of a container that should run and does not. */
 export type Verdict =
@@ -81,8 +82,9 @@ function judgeUnremembered({ ran, attempts }: View, { entry, autostart }: Target
 }
 
 function judgeFailure(last: ObservedAttempt, entry: ContainerEntry): Verdict {
-  const { step, code, subject } = last.failure ?? { step: 'start', code: 'EIO', subject: '' };
-  const message = `could not start: ${step} ${subject}: ${code}`;
+  const failure = last.failure ?? { step: 'start', code: 'EIO', subject: '' };
+  const { step, code } = failure;
+  const message = startFailure(`${last.name}:${last.version}`, failure);
   // A group that vanished under a start is made again; everything else that is missing stays missing.
   if (hopeless.has(code) && !step.startsWith('cgroup')) return { kind: 'failed', reason: 'StartFailed', message };
   return again(last, entry, last.record.lastExit, message);

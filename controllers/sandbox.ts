@@ -80,6 +80,16 @@ const MOUNT_ATTR_NOEXEC = 8;
 const hostNameLimit = 64;
 const umask = 0o022;
 
+/**
+ * What these two tell or do for the whole host is hidden: the default list of the OCI runtime specification, and the power
+ * meters that leak what other programs compute (CVE-2020-8694). The specification's read-only paths (bus, fs, irq, sys,
+ * sysrq-trigger) are read-only as the whole of proc is.
+ */
+const masked = {
+  proc: ['acpi', 'asound', 'kcore', 'keys', 'latency_stats', 'sched_debug', 'scsi', 'timer_list', 'timer_stats'],
+  sysfs: ['devices/virtual/powercap', 'firmware'],
+} as const;
+
 /** RLIMIT_* of setrlimit(2). */
 const rlimitNumbers = {
   cpu: 0,
@@ -131,6 +141,7 @@ export function sandboxOps(input: SandboxInput): SandboxOp[] {
     { op: 'cwd', path: '/' },
     { op: 'identity', uid, gid, groups: manifest.suppl_groups ?? [] },
     capabilityOp(capabilities),
+    ...(manifest.selinux?.exec === undefined ? [] : [{ op: 'label', context: manifest.selinux.exec } as const]),
     ...(seccomp === undefined ? [] : [{ op: 'filter', seccomp, capabilities } as const]),
   ];
 }
@@ -195,7 +206,10 @@ function mountOps(input: SandboxInput, target: string, mount: Mount): SandboxOp[
     }
     case 'proc':
     case 'sysfs':
-      return [{ op: 'filesystem', type: mount.type, target, attributes: kernelAttributes, options: [] }];
+      return [
+        { op: 'filesystem', type: mount.type, target, attributes: kernelAttributes, options: [] },
+        ...masked[mount.type].map((path) => ({ op: 'mask', path: `${target}/${path}` }) as const),
+      ];
     case 'tmpfs': {
       const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
       return [{ op: 'filesystem', type: 'tmpfs', target, attributes, options: [`size=${mount.size}`, 'mode=1777'] }];

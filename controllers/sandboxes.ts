@@ -8,7 +8,7 @@ import { compileFilter } from '../native/seccomp.ts';
 import type { Cgroups as Section } from '../state/manifest.ts';
 import type { Leaf, LimitFiles } from './cgroups.ts';
 import { sectionOf } from './cgroups-plan.ts';
-import type { Operations, Sandboxes } from './container-acts.ts';
+import type { Operations, Sandbox, Sandboxes } from './container-acts.ts';
 import type { Target, View } from './controller.ts';
 import { deviceOps } from './devices.ts';
 import { TerminalError } from './failure.ts';
@@ -32,6 +32,8 @@ export interface SandboxPorts {
   readonly leaf: (name: string, attempt: number, section: Section | null) => Promise<Leaf>;
   readonly limits: (name: string, section: Section | null) => LimitFiles;
   readonly descriptors: Pick<Descriptors, 'open'>;
+  /** The kernel enforces or logs by an SELinux policy: contexts of manifests mean something. */
+  readonly selinux: boolean;
   readonly log: Pick<Logger, 'warn'>;
 }
 
@@ -68,26 +70,23 @@ function packageOf(target: Target): NonNullable<Target['package']> {
   return target.package;
 }
 
-async function prepare(
-  view: View,
-  target: Target,
-  id: number,
-  ports: SandboxPorts,
-): Promise<Operations & { readonly hash: string }> {
+async function prepare(view: View, target: Target, id: number, ports: SandboxPorts): Promise<Sandbox> {
   // Made by another thread while the trees are opened here. One that stays without an attempt is removed as a stray.
   const making = ports.leaf(view.name, id, sectionOf(target));
   const opened: number[] = [];
   const close = (): void => opened.forEach((fd) => closeSync(fd));
   try {
     const specification = sandboxOps(inputOf(view, target, ports));
-    const ops = openOps(specification, opened, { ...ports, container: view.name });
+    const lacks: string[] = [];
+    const ops = openOps(specification, opened, lacks, ports);
+    for (const lack of lacks) ports.log.warn({ container: view.name, lack }, 'sandbox is made without');
     const made = hashOf(specification);
     const leaf = await making;
     const closeAll = (): void => {
       close();
       leaf.close();
     };
-    return { ops: [...groupOps(leaf), ...ops], hash: made, close: closeAll };
+    return { ops: [...groupOps(leaf), ...ops], hash: made, lacks: bounded(lacks), close: closeAll };
   } catch (error) {
     close();
     await making.then(
@@ -106,11 +105,24 @@ function groupOps({ directory, procs, oom }: Leaf): Op[] {
   ];
 }
 
-/** Puts descriptors and numbers in the place of names. What is opened is added to `opened`, also when it throws. */
+/** A record has room for so many bytes of them (attempts.ts). */
+const longestLacks = 512;
+
+function bounded(lacks: readonly string[]): readonly string[] {
+  let left = longestLacks;
+  const some = lacks.filter((lack) => (left -= Buffer.byteLength(lack)) >= 0);
+  return some.length === lacks.length ? lacks : [...some, `${lacks.length - some.length} more`];
+}
+
+/**
+ * Puts descriptors and numbers in the place of names. What is opened is added to `opened`, also when it throws; what the host
+ * does not have, and the container can do without, to `lacks`.
+ */
 function openOps(
   specification: readonly SandboxOp[],
   opened: number[],
-  { log, container }: { log: Pick<Logger, 'warn'>; container: string },
+  lacks: string[],
+  { selinux }: Pick<SandboxPorts, 'selinux'>,
 ): Op[] {
   const late: Op[] = [];
   const open = (op: SandboxOp): readonly Op[] => {
@@ -119,13 +131,19 @@ function openOps(
       case 'tree': {
         const target = op.op === 'root' ? '/' : op.target;
         const tree = openSource(op.source, op.flags, target);
-        if (tree === null) return [];
+        if (tree === null) {
+          lacks.push(`${op.source.path}, which is to be mounted on ${target}, is not on the host`);
+          return [];
+        }
         opened.push(tree.fd);
         late.push(...tree.late);
         return [op.op === 'root' ? { op: 'root', fd: tree.fd } : { op: 'tree', fd: tree.fd, target }];
       }
-      case 'devices':
-        return deviceOps(op.image, op.target, op.links);
+      case 'devices': {
+        const devices = deviceOps(op.image, op.target, op.links);
+        late.push(...devices.late);
+        return devices.ops;
+      }
       case 'network': {
         const fd = openNamespace(op.namespace);
         opened.push(fd);
@@ -133,7 +151,7 @@ function openOps(
       }
       case 'identity': {
         const { known, unknown } = groupNumbers(op.groups);
-        if (unknown.length > 0) log.warn({ container, groups: unknown }, 'unknown group skipped');
+        lacks.push(...unknown.map((group) => `the host has no group ${group}`));
         return [{ op: 'ids', uid: op.uid, gid: op.gid, groups: known }];
       }
       case 'filter': {
@@ -141,6 +159,8 @@ function openOps(
         const filter = compileFilter(textOf([seccomp, capabilities]), () => seccompRules(seccomp, capabilities));
         return [{ op: 'seccomp', filter }];
       }
+      case 'label':
+        return selinux ? [op] : [];
       case 'pivot':
         return [op, ...late];
       default:

@@ -9,12 +9,14 @@ const UMOUNT_NOFOLLOW = 8;
 const mount = declareAsync('mount', 'int', ['str', 'str', 'str', 'unsigned long', 'str']);
 const umount2 = declareAsync('umount2', 'int', ['str', 'int']);
 
-/** Mounts the file system on a block device read-only and nosuid; device nodes in it work only with `devices`. Rejects with SyscallError. */
+/**
+ * Mounts the file system on a block device read-only and nosuid; device nodes in it work only with `devices`. `context` is
+ * the SELinux context of all its files, null = they have none of ours. Rejects with SyscallError.
+ */
 export async function mountImage(
   device: string,
   target: string,
-  type: 'squashfs' | 'erofs',
-  devices: boolean,
+  { type, devices, context }: { type: 'squashfs' | 'erofs'; devices: boolean; context: string | null },
 ): Promise<void> {
   await mount(
     `${type} of ${device} on ${target}`,
@@ -22,7 +24,7 @@ export async function mountImage(
     target,
     type,
     MS_RDONLY | MS_NOSUID | (devices ? 0 : MS_NODEV),
-    null,
+    context === null ? null : `context=${context}`,
   );
 }
 

@@ -44,6 +44,8 @@ export type Op =
       readonly minor: number;
     }
   | { readonly op: 'symlink'; readonly target: string; readonly path: string }
+  /** Hides what is at a path, where something is: a directory behind an empty one, a file behind /dev/null. */
+  | { readonly op: 'mask'; readonly path: string }
   | { readonly op: 'pivot' }
   /** `resource` is RLIMIT_*; null = RLIM_INFINITY. */
   | { readonly op: 'rlimit'; readonly resource: number; readonly soft: number | null; readonly hard: number | null }
@@ -63,6 +65,8 @@ export type Op =
   | { readonly op: 'cwd'; readonly path: string }
   /** `policy` is SCHED_*. */
   | { readonly op: 'schedule'; readonly policy: number; readonly nice: number; readonly priority: number }
+  /** The SELinux context that the application is executed in. */
+  | { readonly op: 'label'; readonly context: string }
   /** Go list, exactly one: what is executed. `environment` is "NAME=value". */
   | {
       readonly op: 'exec';
@@ -93,6 +97,7 @@ const numbers = {
   node: 12,
   symlink: 13,
   pivot: 14,
+  mask: 15,
   rlimit: 20,
   ids: 21,
   capabilities: 22,
@@ -100,6 +105,7 @@ const numbers = {
   umask: 24,
   cwd: 25,
   schedule: 26,
+  label: 27,
   exec: 40,
   descriptor: 41,
   owner: 42,
@@ -194,6 +200,8 @@ function writeRest(op: Op, to: Encoder): void {
     case 'symlink':
       to.text(op.target);
       return to.text(op.path);
+    case 'mask':
+      return to.text(op.path);
     case 'rlimit':
       to.u32(op.resource);
       to.u64(op.soft === null ? infinity : BigInt(op.soft));
@@ -219,6 +227,8 @@ function writeRest(op: Op, to: Encoder): void {
       to.u32(op.policy);
       to.u32(op.nice >>> 0);
       return to.u32(op.priority);
+    case 'label':
+      return to.text(op.context);
     case 'exec':
       to.text(op.path);
       to.texts(op.arguments);

@@ -16,6 +16,7 @@ import { createDescriptors } from '../controllers/start-descriptors.ts';
 import { bootId, bootTime } from '../native/clock.ts';
 import { exchange } from '../native/file.ts';
 import { connectLauncher, type LauncherEvents } from '../native/launcher.ts';
+import { hasSelinux } from '../native/selinux.ts';
 import { copyAttributes } from '../native/xattr.ts';
 import { openDocuments } from '../state/documents.ts';
 import { createStore } from '../state/store.ts';
@@ -147,6 +148,7 @@ const sandboxes = createSandboxes({
   leaf: (name, attempt, section) => cgroups.leaf(name, attempt, section),
   limits: (name, section) => cgroups.limits(name, section),
   descriptors,
+  selinux: hasSelinux(),
   log,
 });
 const containerPorts: ContainerPorts = {

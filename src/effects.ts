@@ -1,4 +1,5 @@
 // When an imperative command has had its effect: what has to be observed, and what says that it never will be. Pure.
+import { startFailure } from '../controllers/start-failure.ts';
 import type { Command } from '../state/commands.ts';
 import type { ObservedAttempt } from '../state/observed.ts';
 import type { State } from '../state/store.ts';
@@ -69,8 +70,7 @@ function started(state: State, name: string, version: string | null, run: number
   const id = version === null ? name : `${name}:${version}`;
   if (attempt === undefined || attempt.state === 'preparing') return failureOf(state, id);
   if (attempt.failure === null) return 'done';
-  const { step, code, subject } = attempt.failure;
-  return failed(id, `${step} ${subject}: ${code}`);
+  return failed(id, startFailure(`${attempt.name}:${attempt.version}`, attempt.failure));
 }
 
 /** What the status says has failed for good since the command. */

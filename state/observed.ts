@@ -114,6 +114,8 @@ export interface AttemptRecord {
   readonly generation: number;
   /** Images (name:version) that it uses besides its own. */
   readonly uses: readonly string[];
+  /** What its manifest names and the host did not have, and it was made without: sentences. */
+  readonly lacks: readonly string[];
   readonly lastExit: Exit | null;
   /** Hash of what the sandbox was made from, as far as planners see it: entry, package, mounts. Another one discards it. */
   readonly made: string;

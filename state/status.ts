@@ -67,6 +67,7 @@ export const conditionReasons = [
   // Degraded
   'AsExpected',
   'ReplacementWaits',
+  'MissingOnHost',
   'StepFailed',
   'PackageChanged',
   'BadImage',

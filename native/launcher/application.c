@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
+#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -66,19 +69,39 @@ static int place_descriptors(const struct ops *go, struct failure *why) {
     return 0;
 }
 
+/** Why the kernel does not set a limit (setrlimit(2)). */
+static const char *limit_reason(uint32_t resource, int error) {
+    if (error == EINVAL) return ": the soft limit is above the hard one";
+    if (error != EPERM) return "";
+    if (!has_capability(CAP_SYS_RESOURCE)) return ": to raise it takes CAP_SYS_RESOURCE, which the runtime lacks";
+    return resource == RLIMIT_NOFILE ? ": it is above fs.nr_open" : "";
+}
+
 static int set_rlimit(const struct op *op, struct failure *why) {
+    uint32_t resource = op->rlimit.resource;
     struct rlimit limit = {.rlim_cur = op->rlimit.soft, .rlim_max = op->rlimit.hard};
-    if (setrlimit((__rlimit_resource_t)op->rlimit.resource, &limit) == 0) return 0;
-    return fail(why, OP_RLIMIT, errno, "%s", rlimit_names[op->rlimit.resource]);
+    if (setrlimit((__rlimit_resource_t)resource, &limit) == 0) return 0;
+    int error = errno;
+    char hard[24] = "unlimited";
+    if (op->rlimit.hard != RLIM_INFINITY) snprintf(hard, sizeof hard, "%" PRIu64, op->rlimit.hard);
+    return fail(why, OP_RLIMIT, error, "%s %s%s", rlimit_names[resource], hard, limit_reason(resource, error));
+}
+
+/** Why the kernel refuses a policy (sched(7)): with the right to any, only a group without a real-time budget is left. */
+static const char *schedule_reason(uint32_t priority, int error) {
+    if (error != EPERM) return "";
+    if (!has_capability(CAP_SYS_NICE)) return ": it takes CAP_SYS_NICE, which the runtime lacks";
+    return priority == 0 ? "" : ": its control group has no real-time budget (cgroups: cpu: realtime_runtime)";
 }
 
 static int set_schedule(const struct op *op, struct failure *why) {
     struct sched_param parameters = {.sched_priority = (int)op->schedule.priority};
     if (setpriority(PRIO_PROCESS, 0, op->schedule.nice) < 0)
         return fail(why, OP_SCHEDULE, errno, "nice %d", op->schedule.nice);
-    if (sched_setscheduler(0, (int)op->schedule.policy, &parameters) < 0)
-        return fail(why, OP_SCHEDULE, errno, "policy %u, priority %u", op->schedule.policy, op->schedule.priority);
-    return 0;
+    if (sched_setscheduler(0, (int)op->schedule.policy, &parameters) == 0) return 0;
+    int error = errno;
+    return fail(why, OP_SCHEDULE, error, "policy %u, priority %u%s", op->schedule.policy, op->schedule.priority,
+                schedule_reason(op->schedule.priority, error));
 }
 
 /** Limits and scheduling, with the rights of root. */
@@ -101,18 +124,26 @@ int change_ids(const struct op *op, struct failure *why) {
 }
 
 /**
+ * All locked: uid 0 is nobody special after this, and no rule of what becomes of capabilities can be changed. What is kept
+ * over the change of ids is not kept any longer: exec clears that bit. A kernel or a parent that does not allow to lock them
+ * takes nothing away, since no_new_privs keeps exec from adding rights all the same.
+ */
+enum {
+    SECUREBITS = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS |
+                 SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+};
+
+/**
  * The bounding set goes while CAP_SETPCAP is there, the ids change with the permitted set kept (PR_SET_KEEPCAPS), then the
  * sets become what is asked for, the ambient one last, since it needs permitted and inheritable.
  */
 static int change_identity(const struct ops *prepare, struct failure *why) {
     const struct op *ids = ops_find(prepare, OP_IDS);
     const struct op *capabilities = ops_find(prepare, OP_CAPABILITIES);
-    // Locked: uid 0 is nobody special after this. A kernel or a parent that does not allow it takes nothing away, since
-    // no_new_privs keeps exec from adding rights all the same.
-    prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED);
+    bool locked = prctl(PR_SET_SECUREBITS, SECUREBITS) == 0;
     if (capabilities && drop_bounding(capabilities->capabilities.bounding, why) < 0) return -1;
     if (ids) {
-        if (prctl(PR_SET_KEEPCAPS, 1) < 0) return fail(why, OP_IDS, errno, "keeping capabilities");
+        if (!locked && prctl(PR_SET_KEEPCAPS, 1) < 0) return fail(why, OP_IDS, errno, "keeping capabilities");
         if (change_ids(ids, why) < 0) return -1;
     }
     return capabilities ? set_capabilities(capabilities, why) : 0;
@@ -154,7 +185,10 @@ void become_application(struct application *application) {
     const struct op *exec = ops_find(go, OP_EXEC);
     struct failure *why = &application->why, local;
     *why = (struct failure){.step = STEP_INIT, .error = ECHILD};
-    if (connect_outputs(application->birth, &local) < 0 || place_descriptors(go, &local) < 0 ||
+    const struct op *label = ops_find(prepare, OP_LABEL);
+    // The label first: a descriptor of the go list may take the number of what it is written through.
+    if ((label && set_label(label, application->birth->proc, &local) < 0) ||
+        connect_outputs(application->birth, &local) < 0 || place_descriptors(go, &local) < 0 ||
         apply_limits(prepare, &local) < 0 || change_identity(prepare, &local) < 0 ||
         change_directory(prepare, &local) < 0 || reset_signals(&local) < 0) {
         *why = local;

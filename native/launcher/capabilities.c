@@ -22,6 +22,16 @@ static int set_sets(uint64_t permitted, uint64_t effective, uint64_t inheritable
     return (int)syscall(SYS_capset, &header, data);
 }
 
+/** The permitted set of the calling thread. */
+static uint64_t permitted_set(void) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {0};
+    if (syscall(SYS_capget, &header, data) < 0) return 0;
+    return (uint64_t)data[1].permitted << 32 | data[0].permitted;
+}
+
+bool has_capability(unsigned capability) { return permitted_set() & 1ull << capability; }
+
 int keep_capability(unsigned capability) { return set_sets(1ull << capability, 1ull << capability, 0); }
 
 int drop_bounding(uint64_t keep, struct failure *why) {
@@ -37,6 +47,9 @@ int drop_bounding(uint64_t keep, struct failure *why) {
 }
 
 int set_capabilities(const struct op *op, struct failure *why) {
+    uint64_t lacking = op->capabilities.permitted & ~permitted_set();
+    if (lacking)
+        return fail(why, OP_CAPABILITIES, EPERM, "capability %d, which the runtime lacks", __builtin_ctzll(lacking));
     if (set_sets(op->capabilities.permitted, op->capabilities.effective, op->capabilities.inheritable) < 0)
         return fail(why, OP_CAPABILITIES, errno, "capset");
     for (unsigned capability = 0; capability < CAPABILITIES; capability++) {

@@ -88,6 +88,8 @@ static int settle(const struct birth *birth, struct failure *why) {
     if (has_hung_up(birth->control)) _exit(1);
     if (open_null(birth->devices) < 0) return fail(why, STEP_INIT, errno, "opening /dev/null");
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
+    // Keys of the runtime, and of whoever started it, are none of the container's (session-keyring(7)).
+    if (sys_join_session_keyring() < 0 && errno != ENOSYS) return fail(why, STEP_INIT, errno, "session keyring");
     prctl(PR_SET_NAME, "init");
     forget_strings();
     restore_file_limit();
@@ -100,6 +102,7 @@ static int keep_for_application(const struct birth *birth, struct failure *why) 
     keep_descriptor(&kept, birth->control);
     keep_descriptor(&kept, birth->output[0]);
     keep_descriptor(&kept, birth->output[1]);
+    keep_descriptor(&kept, birth->proc);
     if (close_others(&kept) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
     return 0;
 }
@@ -248,6 +251,7 @@ _Noreturn void init_main(struct birth *birth) {
     struct failure why = {0};
     int fds[FRAME_FDS];
     if (settle(birth, &why) < 0) give_up(birth->control, &why);
+    if (open_proc(birth->prepare, &birth->proc, &why) < 0) give_up(birth->control, &why);
     if (enter_sandbox(birth, &why) < 0) give_up(birth->control, &why);
     if (keep_for_application(birth, &why) < 0) give_up(birth->control, &why);
     send_message(birth->control, (struct control_message){.kind = CONTROL_PREPARED});

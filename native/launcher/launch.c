@@ -122,7 +122,7 @@ static void abandon(struct init *init) {
 
 int launch_prepare(struct init *init, struct ops *prepare, int bound, struct failure *why) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
-    struct birth birth = {.prepare = prepare, .control = -1, .output = {-1, -1}, .devices = devices(why)};
+    struct birth birth = {.prepare = prepare, .control = -1, .output = {-1, -1}, .devices = devices(why), .proc = -1};
     int result = birth.devices < 0 ? -1 : 0;
     const struct op *oom = ops_find(prepare, OP_OOM);
     if (result == 0 && oom) {

@@ -16,18 +16,17 @@
 #include "sandbox.h"
 #include "syscalls.h"
 
-static void close_descriptor(const int *fd) {
+void close_descriptor(const int *fd) {
     if (*fd >= 0) close(*fd);
 }
-#define cleanup_close __attribute__((cleanup(close_descriptor)))
 
 /** Where the launcher's minimal namespace has room for the new root. */
 static const char new_root[] = "/root";
 
-/** Resolves a path as if the working directory were the root. EAGAIN: a rename or mount raced with it. */
-static int resolve(const char *path, uint64_t flags) {
+int resolve_in_root(const char *path, uint64_t flags) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     for (;;) {
+        // EAGAIN: a rename or a mount raced with the resolution.
         int fd = sys_openat2(AT_FDCWD, path, &how);
         if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) return fd;
     }
@@ -46,7 +45,7 @@ static int move_root(const struct op *op, struct failure *why) {
 }
 
 static int attach(int tree, const char *target, uint16_t step, struct failure *why) {
-    cleanup_close int place = resolve(target, O_PATH);
+    cleanup_close int place = resolve_in_root(target, O_PATH);
     if (place < 0) return fail(why, step, errno, "%s", target);
     if (sys_move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0) return 0;
     return fail(why, step, errno, "%s", target);
@@ -110,7 +109,7 @@ static int open_parent(const char *path, const char **name) {
     const char *slash = strrchr(path, '/');
     *name = slash ? slash + 1 : path;
     snprintf(parent, sizeof parent, "/%.*s", slash ? (int)(slash - path) : 0, path);
-    return resolve(parent, O_PATH | O_DIRECTORY);
+    return resolve_in_root(parent, O_PATH | O_DIRECTORY);
 }
 
 static int make_node(const struct op *op, struct failure *why) {
@@ -150,7 +149,7 @@ static int pivot(struct failure *why) {
     return 0;
 }
 
-static int execute(const struct op *op, struct failure *why) {
+static int execute(const struct birth *birth, const struct op *op, struct failure *why) {
     switch (op->kind) {
         case OP_SETNS:
             if (setns(op->setns.fd, (int)op->setns.flags) == 0) return 0;
@@ -170,6 +169,8 @@ static int execute(const struct op *op, struct failure *why) {
             return make_node(op, why);
         case OP_SYMLINK:
             return make_symlink(op, why);
+        case OP_MASK:
+            return mask_path(op, birth->devices, why);
         case OP_PIVOT:
             return pivot(why);
         default: // not the init's, or done before
@@ -190,6 +191,6 @@ int enter_sandbox(const struct birth *birth, struct failure *why) {
         if (prepare->items[i].kind == OP_CGROUP_JOIN && join_group(&prepare->items[i], why) < 0) return -1;
     if (unshare_cgroup(prepare, why) < 0) return -1;
     for (uint32_t i = 0; i < prepare->count; i++)
-        if (prepare->items[i].kind != OP_CGROUP_JOIN && execute(&prepare->items[i], why) < 0) return -1;
+        if (prepare->items[i].kind != OP_CGROUP_JOIN && execute(birth, &prepare->items[i], why) < 0) return -1;
     return 0;
 }

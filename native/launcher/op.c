@@ -148,6 +148,9 @@ static void parse_init_op(struct parser *p, struct op *op) {
             break;
         case OP_PIVOT:
             break;
+        case OP_MASK:
+            op->mask.path = read_path(p);
+            break;
         case OP_OWNER:
             op->owner.fd = read_fd(p);
             op->owner.uid = take_u32(&p->c);
@@ -200,6 +203,9 @@ void parse_op(struct parser *p, struct op *op) {
             op->schedule.policy = take_u32(&p->c);
             op->schedule.nice = (int32_t)take_u32(&p->c);
             op->schedule.priority = take_u32(&p->c);
+            break;
+        case OP_LABEL:
+            op->label.context = read_path(p);
             break;
         case OP_EXEC:
             op->exec.path = read_path(p);

@@ -17,6 +17,7 @@ static bool may_repeat(enum op_kind kind) {
         case OP_ATTRIBUTES:
         case OP_NODE:
         case OP_SYMLINK:
+        case OP_MASK:
         case OP_RLIMIT:
         case OP_DESCRIPTOR:
         case OP_OWNER:
@@ -34,6 +35,7 @@ static enum op_kind comes_after(enum op_kind kind) {
         case OP_FILESYSTEM:
         case OP_NODE:
         case OP_SYMLINK:
+        case OP_MASK:
         case OP_PIVOT:
             return OP_ROOT;
         case OP_ATTRIBUTES: // by path, which leads nowhere else only once the new root is the root

@@ -15,7 +15,7 @@ enum op_kind {
     OP_CGROUP_JOIN = 3, // init: a cgroup.procs of v1
     OP_OUTPUT = 4,      // launcher: where a stream of the application goes
     OP_OOM = 5,         // launcher: file that counts out-of-memory kills
-    OP_SETNS = 6,       // init, as all up to PIVOT
+    OP_SETNS = 6,       // init, as all up to MASK
     OP_HOSTNAME = 7,
     OP_ROOT = 8,
     OP_TREE = 9,
@@ -24,13 +24,15 @@ enum op_kind {
     OP_NODE = 12,
     OP_SYMLINK = 13,
     OP_PIVOT = 14,
-    OP_RLIMIT = 20, // application, as all up to SCHEDULE
+    OP_MASK = 15,
+    OP_RLIMIT = 20, // application, as all up to LABEL
     OP_IDS = 21,
     OP_CAPABILITIES = 22,
     OP_SECCOMP = 23,
     OP_UMASK = 24,
     OP_CWD = 25,
     OP_SCHEDULE = 26,
+    OP_LABEL = 27,
     OP_EXEC = 40,       // application; this one and the following stand in a go list
     OP_DESCRIPTOR = 41, // application
     OP_OWNER = 42,      // init
@@ -56,6 +58,7 @@ struct op {
         struct { const char *target; uint64_t set, clear; uint8_t recursive; } attributes;
         struct { const char *path; uint32_t mode, major, minor; } node;
         struct { const char *target, *path; } symlink;
+        struct { const char *path; } mask;
         struct { uint32_t resource; uint64_t soft, hard; } rlimit;
         struct { uint32_t uid, gid, count; uint32_t *groups; } ids;
         struct { uint64_t bounding, permitted, effective, inheritable, ambient; } capabilities;
@@ -63,6 +66,7 @@ struct op {
         struct { uint32_t mask; } umask;
         struct { const char *path; } cwd;
         struct { uint32_t policy; int32_t nice; uint32_t priority; } schedule;
+        struct { const char *context; } label;
         struct { const char *path; struct strings arguments, environment; } exec;
         struct { int fd; uint32_t number; } descriptor;
         struct { int fd; uint32_t uid, gid, mode; } owner;

@@ -2,6 +2,7 @@
 #ifndef NORTHSTATE_SYSCALLS_H
 #define NORTHSTATE_SYSCALLS_H
 
+#include <linux/keyctl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
@@ -9,6 +10,10 @@
 #include <unistd.h>
 
 static inline long sys_clone3(struct clone_args *args, size_t size) { return syscall(SYS_clone3, args, size); }
+
+static inline int sys_open_tree(int dir, const char *path, unsigned flags) {
+    return (int)syscall(SYS_open_tree, dir, path, flags);
+}
 
 static inline int sys_openat2(int dir, const char *path, const struct open_how *how) {
     return (int)syscall(SYS_openat2, dir, path, how, sizeof *how);
@@ -36,6 +41,11 @@ static inline int sys_pivot_root(const char *root, const char *old) { return (in
 
 static inline int sys_close_range(unsigned first, unsigned last, unsigned flags) {
     return (int)syscall(SYS_close_range, first, last, flags);
+}
+
+/** A new, empty one. */
+static inline long sys_join_session_keyring(void) {
+    return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
 }
 
 #endif

@@ -89,7 +89,18 @@ async function imageOf(path: string, integrity: Integrity): Promise<Image> {
   const found = await readPackage(path, { keys: await readKeys(key.public) });
   const { offset, size, type } = found.image;
   const tree = integrity === 'none' ? null : (found.verified?.tree ?? null);
-  return { offset, size, type, integrity, tree, path, identity: found.identity, repository: 'system', devices: false };
+  return {
+    offset,
+    size,
+    type,
+    integrity,
+    tree,
+    path,
+    identity: found.identity,
+    repository: 'system',
+    devices: false,
+    context: null,
+  };
 }
 
 async function mountAs(work: string, path: string, integrity: Integrity): Promise<number[]> {

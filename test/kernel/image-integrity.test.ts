@@ -59,7 +59,7 @@ async function imageIn(
   if (flip !== null) await flipBit(path, found.image.offset + flip(tree));
   const { offset, size, type } = found.image;
   const identity = identityOf(await stat(path));
-  const place = { path, identity, repository: 'system', devices: false };
+  const place = { path, identity, repository: 'system', devices: false, context: null };
   const image: Image = { offset, size, type, integrity, tree: integrity === 'none' ? null : tree, ...place };
   return image;
 }

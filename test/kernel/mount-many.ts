@@ -13,7 +13,7 @@ async function mountMany(): Promise<number> {
   const ids = Array.from({ length: Number(count) }, (_, index) => `many${index}:1.0.0`);
   const step = (id: string) => ({ name: id.split(':')[0] ?? '', id, waits: null });
   const { offset, size, type } = image;
-  const plain = { integrity: 'none', tree: null, repository: 'system', devices: false } as const;
+  const plain = { integrity: 'none', tree: null, repository: 'system', devices: false, context: null } as const;
   const from = { path, offset, size, type, identity, ...plain };
   await Promise.all(ids.map((id) => mounts.act({ op: 'mount', ...step(id), image: from }, signal)));
   const seen = (await mounts.observe()).size;

@@ -62,7 +62,7 @@ function umountStep(id: string): UmountStep {
 }
 
 /** As images are in a repository without keys. */
-const unsigned = { integrity: 'none', tree: null, repository: 'system', devices: false } as const;
+const unsigned = { integrity: 'none', tree: null, repository: 'system', devices: false, context: null } as const;
 
 /** The image of the test's package, in a copy that may be spoilt. */
 async function anImage(devices = false): Promise<Image> {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { syscallNumber } from '../../native/numbers.ts';
 import { probePackage } from '../packages.ts';
 import { fixture, openBoxes } from '../sandbox/boxes.ts';
 import { field, hostPid } from '../sandbox/processes.ts';
@@ -58,6 +59,7 @@ test('leaves the application no right, no blocked and no ignored signal', async 
     assert.equal(field(stdout, set), '0000000000000000', set);
   }
   assert.equal(field(stdout, 'NoNewPrivs'), '1');
+  assert.equal(field(stdout, 'Umask'), '0022');
   assert.equal(field(stdout, 'Seccomp'), '0');
   assert.equal(field(stdout, 'Groups'), '');
 });
@@ -73,11 +75,39 @@ test('gives exactly the capabilities that the manifest names, in all five sets',
   }
 });
 
+const callNumber = {
+  prctl: syscallNumber('prctl', { x64: 157, arm64: 167 }),
+  keyctl: syscallNumber('keyctl', { x64: 250, arm64: 219 }),
+};
+
+test('locks what becomes of capabilities, uid 0 or not', async () => {
+  const PR_GET_SECUREBITS = 27;
+  const { stdout } = await boxes.run({
+    package: app,
+    args: ['call', `${callNumber.prctl}`, `${PR_GET_SECUREBITS}`, '0', '0'],
+  });
+  // SECBIT_NOROOT, and the lock of each of the four.
+  assert.equal(Number(stdout), 0b10101011);
+});
+
+test('gives every container keys of its own', async () => {
+  const KEY_SPEC_SESSION_KEYRING = String(2 ** 32 - 3);
+  const args = ['call', `${callNumber.keyctl}`, '0', KEY_SPEC_SESSION_KEYRING, '0'];
+  const rings = await Promise.all([boxes.run({ package: app, args }), boxes.run({ package: app, args })]);
+  const [one, other] = rings.map(({ stdout }) => Number(stdout));
+  assert.ok(one !== undefined && one > 0, `${one}`);
+  assert.notEqual(one, other);
+});
+
 test('refuses a capability that the launcher does not have itself', async (context) => {
   const permitted = BigInt(`0x${field(readFileSync('/proc/self/status', 'utf8'), 'CapPrm')}`);
   const resource = await probePackage({ name: 'resource', fields: 'capabilities: [CAP_SYS_RESOURCE]' });
   if ((permitted & (1n << 24n)) === 0n) {
-    await assert.rejects(boxes.run({ package: resource }), { step: 'capabilities', code: 'EPERM' });
+    await assert.rejects(boxes.run({ package: resource }), {
+      step: 'capabilities',
+      code: 'EPERM',
+      subject: 'capability 24, which the runtime lacks',
+    });
   } else {
     context.diagnostic('this host has them all');
     assert.deepEqual((await boxes.run({ package: resource, args: ['exit', '0'] })).exit, { code: 0 });
@@ -186,26 +216,88 @@ test('applies resource limits', async () => {
   assert.match(stdout, /Max open files +64 +128 /);
 });
 
-test('names a resource limit that cannot be set', async () => {
-  const beyond = { soft: 64, hard: 2 ** 40 };
-  await assert.rejects(boxes.run({ package: app, rlimits: { nofile: beyond } }), {
+test('applies all sixteen resource limits', async () => {
+  const names = {
+    ...{ cpu: 'cpu time', fsize: 'file size', data: 'data size', stack: 'stack size', core: 'core file size' },
+    ...{ rss: 'resident set', nproc: 'processes', nofile: 'open files', memlock: 'locked memory', as: 'address space' },
+    ...{ locks: 'file locks', sigpending: 'pending signals', msgqueue: 'msgqueue size', nice: 'nice priority' },
+    ...{ rtprio: 'realtime priority', rttime: 'realtime timeout' },
+  };
+  // None is above what any host has for root; the last few are 0 there, mostly.
+  const hard = (name: string) => ({ nice: 0, rtprio: 0, nproc: 200, nofile: 200, stack: 1 << 20, as: 1 << 30 })[name];
+  const rlimits = Object.fromEntries(
+    Object.keys(names).map((name, index) => [
+      name,
+      { soft: Math.min(hard(name) ?? 40, 40 + index), hard: hard(name) ?? 60 },
+    ]),
+  );
+  rlimits['stack'] = { soft: 1 << 19, hard: 1 << 20 };
+  rlimits['as'] = { soft: 1 << 29, hard: 1 << 30 };
+  const memory = { data: 1 << 24, memlock: 1 << 12, fsize: 1 << 20 };
+  for (const [name, soft] of Object.entries(memory)) rlimits[name] = { soft, hard: 2 * soft };
+  const { stdout } = await boxes.run({ package: app, args: ['cat', '/proc/self/limits'], rlimits });
+  for (const [name, text] of Object.entries(names)) {
+    const [, soft, limit] = new RegExp(`^Max ${text} +(\\d+) +(\\d+) `, 'm').exec(stdout) ?? [];
+    assert.deepEqual([Number(soft), Number(limit)], [rlimits[name]?.soft, rlimits[name]?.hard], name);
+  }
+});
+
+test('says which resource limit cannot be set, and why', async () => {
+  const above = { soft: 64, hard: 2 ** 40 };
+  await assert.rejects(boxes.run({ package: app, rlimits: { nofile: above } }), {
     step: 'rlimit',
     code: 'EPERM',
-    subject: 'nofile',
+    subject:
+      /^nofile 1099511627776: (to raise it takes CAP_SYS_RESOURCE, which the runtime lacks|it is above fs\.nr_open)$/,
+  });
+  await assert.rejects(boxes.run({ package: app, rlimits: { nproc: { soft: 6, hard: 5 } } }), {
+    step: 'rlimit',
+    code: 'EINVAL',
+    subject: 'nproc 5: the soft limit is above the hard one',
   });
 });
 
-test('gives the application its scheduling policy', async () => {
+test('tells a policy that takes a label where there is none', async () => {
+  const labelled = await probePackage({ name: 'labelled', fields: 'selinux: { exec: "user_u:role_r:type_t" }' });
+  assert.deepEqual((await boxes.run({ package: labelled, args: ['exit', '0'] })).exit, { code: 0 });
+  await assert.rejects(boxes.run({ package: labelled, selinux: true }), {
+    step: 'label',
+    subject: 'user_u:role_r:type_t',
+  });
+});
+
+const policies = [
+  ['!other { nice: 5 }', 0, 5, 0],
+  ['!batch { nice: -3 }', 3, -3, 0],
+  ['!fifo { priority: 7 }', 1, 0, 7],
+  ['!round_robin { priority: 99 }', 2, 0, 99],
+] as const;
+for (const [policy, number, nice, priority] of policies) {
+  test(`schedules the application by ${policy}, and not its init`, async () => {
+    const name = `sched-${number}`;
+    const box = await probePackage({ name, fields: `sched: { policy: ${policy} }` });
+    const running = await boxes.launch({ package: box, args: ['sleep'] });
+    const stat = statOf(hostPid(running));
+    assert.deepEqual([stat.policy, stat.nice, stat.priority], [number, nice, priority]);
+    assert.deepEqual(statOf(running.pid).policy, 0);
+    await boxes.reconciler.call('kill', running.id, 9);
+  });
+}
+
+test('runs the application only when nobody else wants to, where its policy is idle', async () => {
   const idle = await probePackage({ name: 'idle', fields: 'sched: { policy: idle }' });
   const running = await boxes.launch({ package: idle, args: ['sleep'] });
-  assert.equal(policyOf(hostPid(running)), 5);
-  assert.equal(policyOf(running.pid), 0);
+  assert.equal(statOf(hostPid(running)).policy, 5);
+  assert.equal(statOf(running.pid).policy, 0);
   await boxes.reconciler.call('kill', running.id, 9);
 });
 
-function policyOf(pid: number): number {
+/** Fields of proc_pid_stat(5). */
+function statOf(pid: number): { policy: number; nice: number; priority: number } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[38]);
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [nice, priority, policy] = [fields[16], fields[37], fields[38]].map(Number);
+  return { policy: policy ?? NaN, nice: nice ?? NaN, priority: priority ?? NaN };
 }
 
 test('takes the death of a prepared init for a failure, not for an exit', async () => {

@@ -12,6 +12,7 @@
  *   spin             computes without end                flood            writes lines without end
  *   raise N          sends itself signal N               exit N           exits with N
  *   now              writes the CLOCK_MONOTONIC ns     send KIND PATH TEXT sends TEXT to the socket PATH of SOCK_* KIND
+ *   call N A B C     makes system call N with three numbers, writes what it gives
  *   receive FD       writes a message that came to a socket, from its first connection when it listens, and the uid of
  *                    its sender when that is told (SO_PASSCRED)
  *
@@ -283,7 +284,10 @@ static void run(char **arguments, char **environment, const char *start)
             print_descriptors();
         else if (same(verb, "syscall"))
             print_number("", CALL(number()));
-        else if (same(verb, "eat"))
+        else if (same(verb, "call")) {
+            long nr = number(), a = number(), b = number();
+            print_number("", CALL(nr, a, b, number()));
+        } else if (same(verb, "eat"))
             eat(number());
         else if (same(verb, "orphans"))
             make_orphans(number());

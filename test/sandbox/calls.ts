@@ -29,6 +29,8 @@ export interface Box {
   readonly procs?: readonly string[];
   /** A cgroup v2 directory to be born in. */
   readonly group?: string;
+  /** Contexts of the manifest are taken for ones that mean something. */
+  readonly selinux?: boolean;
 }
 
 export interface SandboxCalls {
@@ -74,6 +76,7 @@ export function createCalls(launcher: Launcher): SandboxCalls {
       leaf: () => Promise.resolve(leafOf(box)),
       limits: () => ({ files: [], close: () => undefined }),
       descriptors,
+      selinux: box.selinux ?? false,
       log,
     });
 
@@ -120,7 +123,7 @@ async function mountPackage(path: string, directory: string): Promise<Mounted> {
   mkdirSync(target, { recursive: true });
   const device = await attachLoop(handle.fd, image, id, id, loopTimeout);
   const devices = [...(manifest.mounts ?? []).values()].some(({ type }) => type === 'dev');
-  await mountImage(device.path, target, image.type, devices);
+  await mountImage(device.path, target, { type: image.type, devices, context: null });
   device.close();
   await handle.close();
   const mountId = mountAt(target)?.mountId ?? 0;

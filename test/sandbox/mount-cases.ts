@@ -1,6 +1,15 @@
 // What holds of mounts in a container, on every kernel: the same cases run with and without mount_setattr.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,7 +113,8 @@ export async function mountCases(wrapper: readonly string[]): Promise<void> {
 
   test('shows the container nothing but its own mounts', async () => {
     await whileRunning({ package: fixture('mount-dev-proc-1.0.0'), args: ['sleep'] }, (running) => {
-      assert.deepEqual([...mountsOf(running).keys()].sort(), ['/', '/proc']);
+      const own = [...mountsOf(running).keys()].filter((target) => !target.startsWith('/proc/'));
+      assert.deepEqual(own.sort(), ['/', '/proc']);
     });
   });
 
@@ -117,6 +127,28 @@ export async function mountCases(wrapper: readonly string[]): Promise<void> {
         assert.deepEqual(optionsOf(running, target), ['ro', 'nosuid', 'nodev', 'noexec']);
       });
     }
+  });
+
+  test('hides what proc and sysfs tell of the host', async () => {
+    const kernel = await probePackage({
+      name: 'kernel',
+      fields: 'mounts: { /proc: { type: proc }, /sys: { type: sysfs } }\ncapabilities: [CAP_DAC_OVERRIDE]',
+    });
+    await whileRunning({ package: kernel }, (running) => {
+      const root = `/proc/${running.pid}/root`;
+      const hidden = [...mountsOf(running).keys()].filter((target) => /^\/(proc|sys)\//.test(target));
+      assert.ok(hidden.includes('/proc/timer_list'));
+      for (const path of hidden) {
+        const found = statSync(root + path);
+        assert.deepEqual(found.isDirectory() ? readdirSync(root + path) : found.rdev, found.isDirectory() ? [] : 0x103);
+      }
+      for (const path of ['/proc/keys', '/proc/acpi', '/sys/firmware'])
+        assert.equal(hidden.includes(path), existsSync(path), path);
+    });
+    const readOnly = 30;
+    const written = ['/proc/sys/kernel/hostname', '/proc/irq/default_smp_affinity', '/proc/sysrq-trigger'];
+    for (const path of written.filter((each) => existsSync(each)))
+      assert.deepEqual((await boxes.run({ package: kernel, args: ['write', path, 'x'] })).exit, { code: readOnly });
   });
 
   test('gives a tmpfs its size, and everybody the right to write', async () => {
@@ -181,7 +213,7 @@ export async function mountCases(wrapper: readonly string[]): Promise<void> {
       resources: { '/message': join(oldFixtures, 'old-resource-0.0.1.npk') },
     };
     await whileRunning(old, (running) => {
-      assert.deepEqual(optionsOf(running, '/dev'), ['rw', 'nosuid', 'noexec']);
+      assert.deepEqual(optionsOf(running, '/dev'), ['ro', 'nosuid', 'noexec']);
       const dev = `/proc/${running.pid}/root/dev`;
       const names = [
         'fd',

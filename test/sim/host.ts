@@ -111,7 +111,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       copy(view.name, ['cgroups']);
       await pause();
       if (random.chance(world.faults.error)) throw new Error(`the sandbox of ${target.key} cannot be described`);
-      return { hash, ops: [], close: () => undefined };
+      return { hash, ops: [], lacks: [], close: () => undefined };
     },
     async go() {
       await pause();

@@ -249,6 +249,7 @@ const record = {
   restarts: 0,
   generation: 1,
   uses: [],
+  lacks: [],
   lastExit: null,
   stop: null,
   made: '',

@@ -189,7 +189,9 @@ test('a replacement that cannot start leaves the old instance alone', () => {
   const failure = { step: 'exec', code: 'ENOENT', subject: '/app' };
   const failed = ready(of, 8, { state: 'failed', failure });
   const steps = planned({ ...of, attempts: [attempt(7, '1.0.0'), failed] });
-  assert.deepEqual(steps, ['signal 7, waits: could not start: exec /app: ENOENT']);
+  assert.deepEqual(steps, [
+    'signal 7, waits: the image of app:2.0.0 has no /app, or not the interpreter that it names (exec: ENOENT)',
+  ]);
 });
 
 test('an instance that holds the image of an older file of its version ends before the newer is mounted', () => {

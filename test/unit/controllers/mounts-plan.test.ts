@@ -149,6 +149,7 @@ test('a mount says where the image lies and which bytes the file must still have
     tree: null,
     repository: 'system',
     devices: false,
+    context: null,
   });
 });
 

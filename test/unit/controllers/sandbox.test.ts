@@ -78,7 +78,8 @@ test('turns each kind of mount into its operation', () => {
     ['/tmp', { type: 'tmpfs', size: 20_000_000 }],
   ]);
   const lib = { id: 'lib:1.5.0', path: '/run/images/lib:1.5.0', mountId: 9 };
-  const ops = opsOf({ mounts }, { resources: new Map([['/shared', lib]]) });
+  const all = opsOf({ mounts }, { resources: new Map([['/shared', lib]]) });
+  const ops = all.filter(({ op }) => op !== 'mask');
   const first = ops.findIndex(({ op }) => op === 'root') + 1;
   const kernel = { attributes: 15, options: [] };
   const flags = { readOnly: true, nosuid: true, nodev: true, noexec: true, recursive: false };
@@ -97,6 +98,22 @@ test('turns each kind of mount into its operation', () => {
     { op: 'tree', source: { kind: 'sockets', path: '/sockets' }, flags, target: '/sockets' },
     { op: 'filesystem', type: 'sysfs', target: '/sys', ...kernel },
     { op: 'filesystem', type: 'tmpfs', target: '/tmp', attributes: 14, options: ['size=20000000', 'mode=1777'] },
+  ]);
+});
+
+test('hides what proc and sysfs tell of the host, right after they are mounted', () => {
+  const mounts: Manifest['mounts'] = new Map([
+    ['/p', { type: 'proc' }],
+    ['/s', { type: 'sysfs' }],
+  ]);
+  const ops = opsOf({ mounts });
+  const proc = ops.findIndex((op) => op.op === 'filesystem' && op.target === '/p');
+  const sysfs = ops.findIndex((op) => op.op === 'filesystem' && op.target === '/s');
+  const [first, ...rest] = ops.slice(proc + 1, sysfs).map((op) => (op.op === 'mask' ? op.path : op.op));
+  assert.deepEqual([first, rest.length], ['/p/acpi', 8]);
+  assert.deepEqual(ops.slice(sysfs + 1, sysfs + 3), [
+    { op: 'mask', path: '/s/devices/virtual/powercap' },
+    { op: 'mask', path: '/s/firmware' },
   ]);
 });
 

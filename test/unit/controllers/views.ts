@@ -122,6 +122,7 @@ export function attempt(
       restarts: 0,
       generation: 1,
       uses,
+      lacks: [],
       lastExit: null,
       made: '',
       at: 0,

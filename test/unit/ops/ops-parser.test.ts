@@ -45,6 +45,7 @@ const prepare: readonly Op[] = [
   { op: 'filesystem', type: 'tmpfs', target: '/tmp', attributes: 14, options: ['size=64k', 'mode=1777'] },
   { op: 'node', path: '/dev/null', mode: 0o020666, major: 1, minor: 3 },
   { op: 'symlink', target: '/proc/self/fd', path: '/dev/fd' },
+  { op: 'mask', path: '/proc/keys' },
   { op: 'pivot' },
   { op: 'attributes', target: '/data', set: 1, clear: 0, recursive: true },
   { op: 'rlimit', resource: 7, soft: 64, hard: null },
@@ -54,6 +55,7 @@ const prepare: readonly Op[] = [
   { op: 'umask', mask: 0o22 },
   { op: 'cwd', path: '/' },
   { op: 'schedule', policy: 0, nice: -1, priority: 0 },
+  { op: 'label', context: 'user_u:role_r:type_t' },
 ];
 const go: readonly Op[] = [
   { op: 'write', fd: 5, bytes: Buffer.from('100') },
@@ -65,7 +67,7 @@ const bytesOf = (ops: readonly Op[]) => encodeOps(ops).bytes;
 
 test('understands every op as it is written', () => {
   assert.deepEqual(parse('prepare', [bytesOf(prepare)]), [
-    '1 2#100 3#101 4 4 5#100 6#101 7 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 14 11 20 21:1:2:3 22 23:1:2147418112 24 25 26',
+    '1 2#100 3#101 4 4 5#100 6#101 7 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 15:/proc/keys 14 11 20 21:1:2:3 22 23:1:2147418112 24 25 26 27:user_u:role_r:type_t',
   ]);
   assert.deepEqual(parse('go', [bytesOf(go)]), ['43#100 42#101 41#102 40:/app:/app::A=b']);
 });
@@ -169,6 +171,6 @@ for (const [what, kind, ops] of misplaced) {
 }
 
 test('refuses an unknown op, and a descriptor that did not come along', () => {
-  const [unknown, absent] = parse('prepare', [list(15, Buffer.alloc(0)), list(8, Buffer.from([3, 0]))]);
+  const [unknown, absent] = parse('prepare', [list(16, Buffer.alloc(0)), list(8, Buffer.from([3, 0]))]);
   assert.deepEqual([unknown, absent], ['op 0 of the list', 'op 0 of the list']);
 });

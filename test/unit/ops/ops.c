@@ -43,6 +43,12 @@ static void show(const struct op *op) {
             printf(":%s:%s", op->filesystem.type, op->filesystem.target);
             show_strings(op->filesystem.options);
             break;
+        case OP_MASK:
+            printf(":%s", op->mask.path);
+            break;
+        case OP_LABEL:
+            printf(":%s", op->label.context);
+            break;
         case OP_IDS:
             for (uint32_t i = 0; i < op->ids.count; i++) printf(":%u", op->ids.groups[i]);
             break;

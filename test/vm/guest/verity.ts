@@ -78,7 +78,18 @@ async function image(flip: ((tree: NonNullable<Image['tree']>) => number) | null
     image: { offset, size, type },
     identity,
   } = await readPackage(path);
-  return { path, offset, size, type, identity, integrity: 'dm-verity', tree, repository: 'system', devices: false };
+  return {
+    path,
+    offset,
+    size,
+    type,
+    identity,
+    integrity: 'dm-verity',
+    tree,
+    repository: 'system',
+    devices: false,
+    context: null,
+  };
 }
 
 async function flipBit(path: string, at: number): Promise<void> {
