@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { readMountTable, type TableEntry } from '../native/mounts-table.ts';
 import { pageSize } from '../native/page-size.ts';
 
-/** The controllers that limits and statistics need, by their v1 names; v2 calls blkio io and has no cpuacct. */
-export const controllerNames = ['cpu', 'cpuacct', 'cpuset', 'memory', 'blkio'] as const;
+/** The controllers that are used, by their v1 names; v2 calls blkio io, has no cpuacct, and freezes without a controller. */
+export const controllerNames = ['cpu', 'cpuacct', 'cpuset', 'memory', 'blkio', 'pids', 'freezer'] as const;
 export type ControllerName = (typeof controllerNames)[number];
 
 export interface Hierarchies {

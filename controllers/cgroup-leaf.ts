@@ -76,14 +76,23 @@ export async function setProcessors(tree: Tree, name: string, attempt: number, s
   }
 }
 
-/** Brings the processes of an attempt into another hierarchy, until no new one has been forked meanwhile. */
-export async function moveInto(tree: Tree, branch: Branch, name: string, attempt: number): Promise<void> {
+/**
+ * Brings the processes of an attempt into another hierarchy, until no new one has been forked meanwhile: those of its
+ * leaves, and `others`.
+ */
+export async function moveInto(
+  tree: Tree,
+  branch: Branch,
+  name: string,
+  attempt: number,
+  others: () => readonly number[] = () => [],
+): Promise<void> {
   const sources = leavesOfAttempt(tree, name, attempt);
   const { path } = await leafIn(tree, branch, name, attempt);
   const procs = join(path, 'cgroup.procs');
   const moved = new Set<number>();
   for (;;) {
-    const found = new Set(sources.flatMap(pidsIn)).difference(moved);
+    const found = new Set([...sources.flatMap(pidsIn), ...others()]).difference(moved);
     if (found.size === 0) return;
     for (const pid of found) await move(procs, pid);
     found.forEach((pid) => moved.add(pid));
@@ -105,8 +114,17 @@ async function move(procs: string, pid: number): Promise<void> {
  */
 export async function removeLeaf(tree: Tree, name: string, attempt: number): Promise<void> {
   const leaves = leavesOfAttempt(tree, name, attempt);
-  for (const pid of new Set(leaves.flatMap(pidsIn))) kill(pid);
+  for (const leaf of leaves) await killAll(leaf);
   await Promise.all(leaves.map(removeGroup));
+}
+
+/** cgroup.kill (v2, since Linux 5.14) leaves no time for a fork; without it the processes are killed one by one. */
+async function killAll(leaf: string): Promise<void> {
+  const whole = join(leaf, 'cgroup.kill');
+  const pids = pidsIn(leaf);
+  if (pids.length === 0) return;
+  if (existsSync(whole)) await writeControl(whole, '1');
+  else pids.forEach(kill);
 }
 
 function kill(pid: number): void {

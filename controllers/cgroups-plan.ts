@@ -11,6 +11,18 @@ export interface LimitStep extends Step {
   readonly section: Cgroups | null;
 }
 
+/** Stops every process of a running attempt where it is; `pid` is its init's. */
+export interface FreezeStep extends Step {
+  readonly op: 'freeze';
+  readonly attempt: number;
+  readonly pid: number;
+}
+
+export interface ThawStep extends Step {
+  readonly op: 'thaw';
+  readonly attempt: number;
+}
+
 export interface RemoveLeafStep extends Step {
   readonly op: 'remove-leaf';
   readonly attempt: number;
@@ -20,15 +32,17 @@ export interface RemoveGroupStep extends Step {
   readonly op: 'remove-group';
 }
 
-export type CgroupStep = LimitStep | RemoveLeafStep | RemoveGroupStep;
+export type CgroupStep = LimitStep | FreezeStep | ThawStep | RemoveLeafStep | RemoveGroupStep;
 
 export function planCgroups(view: View, hierarchies: Hierarchies): CgroupStep[] {
-  if (view.cgroup === null) return [];
+  const freezing = freezer(view);
+  if (view.cgroup === null) return freezing;
   const live = new Set(
     view.attempts.filter(({ state }) => state !== 'exited' && state !== 'failed').map(({ id }) => id),
   );
   const dead = view.cgroup.leaves.filter((id) => !live.has(id));
   const steps: CgroupStep[] = [
+    ...freezing,
     ...limit(view, hierarchies),
     ...dead.map((attempt) => ({ op: 'remove-leaf' as const, name: view.name, attempt, waits: null })),
   ];
@@ -55,6 +69,20 @@ function limit(view: View, hierarchies: Hierarchies): LimitStep[] {
   const missing = [...controllersOf(section)].some((name) => hierarchies.legacy.has(name) && !present.has(name));
   if (!missing && view.cgroup?.limits === summaryOfSection(section, hierarchies)) return [];
   return [{ op: 'limit', name: view.name, section, waits: null }];
+}
+
+/** One that is told to end must be able to: it is thawed as soon as its signal is on its way. */
+function freezer({ name, targets, attempts, cgroup, stopping }: View): CgroupStep[] {
+  const target = targets.find(({ entry }) => entry.state === 'running');
+  const paused = target?.entry.paused === true && !stopping;
+  return attempts
+    .filter(({ state }) => state === 'running')
+    .flatMap(({ id, pid, version, record }): CgroupStep[] => {
+      const now = cgroup?.frozen.get(id);
+      const wanted = paused && version === target.version && record.stop === null;
+      if (wanted) return now === 'frozen' ? [] : [{ op: 'freeze', name, attempt: id, pid, waits: null }];
+      return now === undefined ? [] : [{ op: 'thaw', name, attempt: id, waits: null }];
+    });
 }
 
 /** Null when the host cannot do it: the act says why. */

@@ -6,11 +6,13 @@
 //     observe(), observeOne(n)  the groups below root, and which limits their files show
 //     leaf(name, id, section)   makes the leaf of an attempt and opens what a sandbox needs of it; close() when sent
 //     limits(name, section)     opens the files of the group that are to change, in the order that the kernel accepts; close() when sent
+//     alarm(kind, name, id)     what the launcher is to watch of a running attempt; memoryEvents(name, id): what has happened
 //     usage(name)               statistics in the console's shape
 //     removeRoot()              at the end: the roots; one that something is left in stays, and is logged
 import type { Logger } from 'pino';
 import type { Cgroups as Section } from '../state/manifest.ts';
 import type { ObservedCgroup } from '../state/observed.ts';
+import { memoryEvents, openFreezeAlarm, openMemoryAlarm, type Alarm, type MemoryEvents } from './cgroup-alarm.ts';
 import { writeControl } from './cgroup-files.ts';
 import {
   allBranches,
@@ -25,6 +27,7 @@ import {
   type Tree,
 } from './cgroup-groups.ts';
 import type { Hierarchies } from './cgroup-hierarchies.ts';
+import { freeze, frozenLeaves, thaw } from './cgroup-freeze.ts';
 import { makeLeaf, moveInto, removeLeaf, setProcessors, type Leaf } from './cgroup-leaf.ts';
 import { controllersOf, limitsOf } from './cgroup-limits.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
@@ -39,6 +42,9 @@ export interface Cgroups extends Controller<CgroupStep> {
   observeOne(name: string): ObservedCgroup | null;
   leaf(name: string, attempt: number, section: Section | null): Promise<Leaf>;
   limits(name: string, section: Section | null): LimitFiles;
+  /** Null when there is nothing to watch. The descriptor is the caller's to close. */
+  alarm(kind: 'memory' | 'freeze', name: string, attempt: number): Alarm | null;
+  memoryEvents(name: string, attempt: number): MemoryEvents;
   usage(name: string): Usage;
   removeRoot(): Promise<void>;
 }
@@ -84,7 +90,13 @@ export function createCgroups(options: {
   function describe(name: string, branches: readonly Branch[]): ObservedCgroup | null {
     if (branches.length === 0) return null;
     const groups = groupsIn(branches, name);
-    return { name, groups, leaves: leavesIn(branches, name), limits: shownLimits(initially, groups) };
+    return {
+      name,
+      groups,
+      leaves: leavesIn(branches, name),
+      limits: shownLimits(initially, groups),
+      frozen: frozenLeaves(tree, name),
+    };
   }
 
   return {
@@ -92,8 +104,13 @@ export function createCgroups(options: {
     async act(step, signal) {
       signal.throwIfAborted();
       if (step.op === 'limit') await limit(step.name, step.section);
-      else if (step.op === 'remove-leaf') await removeLeaf(tree, step.name, step.attempt);
-      else await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
+      else if (step.op === 'freeze') await freeze(tree, step.name, step.attempt, step.pid);
+      else if (step.op === 'thaw') await thaw(tree, step.name, step.attempt);
+      else if (step.op === 'remove-leaf') {
+        // On v1 a process that is frozen does not even die of SIGKILL.
+        await thaw(tree, step.name, step.attempt);
+        await removeLeaf(tree, step.name, step.attempt);
+      } else await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
     },
     observe() {
       const observed = [...namesIn(tree)].map(([name, branches]) => describe(name, branches));
@@ -102,6 +119,8 @@ export function createCgroups(options: {
     observeOne: (name) => describe(name, branchesWith(tree, name)),
     leaf,
     limits: (name, section) => openLimits(tree, name, section),
+    alarm: (kind, name, attempt) => (kind === 'memory' ? openMemoryAlarm : openFreezeAlarm)(tree, name, attempt),
+    memoryEvents: (name, attempt) => memoryEvents(tree, name, attempt),
     usage: (name) => usageOf(groupsIn(branchesWith(tree, name), name), hierarchies),
     async removeRoot() {
       const roots = allBranches(tree).map(({ root }) => root);

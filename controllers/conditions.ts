@@ -8,7 +8,7 @@ import {
 } from '../state/status.ts';
 import type { ObservedPackage } from '../state/observed.ts';
 import { corruptedImage, lostImage } from './lost-images.ts';
-import { isMounted, type Facts } from './phase.ts';
+import { isMounted, isPaused, type Facts } from './phase.ts';
 import { exitText } from './restart.ts';
 
 type Finding = readonly ['True' | 'False' | 'Unknown', ConditionReason, string];
@@ -80,6 +80,7 @@ function verifiedByKey(found: ObservedPackage | null): Finding {
 }
 
 function ready({ view, target, phase, running, done, decision: { verdict }, left, terminal }: Facts): Finding {
+  if (isPaused({ view, running })) return ['False', 'Paused', 'its processes are frozen until it is resumed'];
   const oomKills = done?.oomKills ?? 0;
   if (phase === 'Running') return ['True', 'Running', `process ${running?.pid ?? 0}`];
   if (phase === 'Stopping') return ['False', 'Stopping', ''];

@@ -85,8 +85,18 @@ const effects: Effects = {
     ),
   }),
   limit: ({ cgroups }, { name, section }, { hierarchies }) => group(cgroups, name, limited(name, section, hierarchies)),
+  freeze({ cgroups }, { name, attempt }) {
+    const known = cgroups.get(name);
+    // With the v1 freezer this may be the first group that the name has.
+    const leaves = [...new Set([...(known?.leaves ?? []), attempt])];
+    return group(cgroups, name, { leaves, frozen: new Map(known?.frozen).set(attempt, 'frozen') });
+  },
+  thaw: ({ cgroups }, { name, attempt }) => group(cgroups, name, { frozen: thawed(cgroups.get(name), attempt) }),
   'remove-leaf': ({ cgroups }, { name, attempt }) =>
-    group(cgroups, name, { leaves: (cgroups.get(name)?.leaves ?? []).filter((id) => id !== attempt) }),
+    group(cgroups, name, {
+      leaves: (cgroups.get(name)?.leaves ?? []).filter((id) => id !== attempt),
+      frozen: thawed(cgroups.get(name), attempt),
+    }),
   'remove-group': ({ cgroups }, { name }) => ({ cgroups: without(cgroups, name) }),
   prepare: (observed, step, circumstances) => prepared(observed, step, circumstances, circumstances.fresh()),
   start(observed, step, circumstances) {
@@ -162,8 +172,14 @@ function forget(attempts: Observed['attempts'], name: string, id: number): Parti
 }
 
 function group(cgroups: Observed['cgroups'], name: string, change: Partial<ObservedCgroup>): Partial<Observed> {
-  const known = cgroups.get(name) ?? { name, groups: new Map<string, string>(), leaves: [], limits: '' };
+  const known =
+    cgroups.get(name) ??
+    ({ name, groups: new Map<string, string>(), leaves: [], frozen: new Map(), limits: '' } as const);
   return { cgroups: withValue(cgroups, name, { ...known, ...change }) };
+}
+
+function thawed(known: ObservedCgroup | undefined, attempt: number): ObservedCgroup['frozen'] {
+  return new Map([...(known?.frozen ?? [])].filter(([id]) => id !== attempt));
 }
 
 /** What a group shows once the limits of a section were written to it. */

@@ -75,3 +75,8 @@ function belongs(version: string, target: Target, { targets }: View): boolean {
 export function isMounted({ mounts }: View, { version }: Target): boolean {
   return mounts.some((mount) => mount.version === version);
 }
+
+/** Whether what runs of a target has been frozen. */
+export function isPaused({ view, running }: Pick<Facts, 'view' | 'running'>): boolean {
+  return running !== null && view.cgroup?.frozen.get(running.id) === 'frozen';
+}

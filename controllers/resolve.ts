@@ -216,6 +216,7 @@ function impliedEntry(
     rlimits: null,
     run: null,
     prepare: false,
+    paused: false,
     update: 'manual',
     generation: 0,
     writtenBy: 'console',

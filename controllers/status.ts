@@ -3,7 +3,7 @@ import type { Observed } from '../state/observed.ts';
 import type { ContainerStatus, Phase, RepositoryStatus } from '../state/status.ts';
 import { conditionsOf } from './conditions.ts';
 import type { View } from './controller.ts';
-import { factsOf, isMounted, type Facts, type Left } from './phase.ts';
+import { factsOf, isMounted, isPaused, type Facts, type Left } from './phase.ts';
 import { exitText } from './restart.ts';
 
 /** Times of CLOCK_BOOTTIME (ms) in RFC 3339, UTC. */
@@ -34,6 +34,7 @@ function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallC
     phase,
     mounted: isMounted(view, target),
     pid,
+    paused: isPaused(facts),
     since: since(facts, kept ? before.since : null, wallClock),
     restarts: (running ?? done)?.record.restarts ?? 0,
     nextRestart: verdict === null ? null : close(before?.nextRestart ?? null, wallClock(verdict.at)),

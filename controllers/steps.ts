@@ -18,6 +18,8 @@ const texts: Texts = {
   mount: ({ id }) => `mount ${id}`,
   umount: ({ id }) => `unmount ${id}`,
   limit: ({ name }) => `change the limits of ${name}`,
+  freeze: ({ name }) => `freeze ${name}`,
+  thaw: ({ name }) => `let ${name} go on`,
   'remove-leaf': ({ name, attempt }) => `remove the group of attempt ${attempt} of ${name}`,
   'remove-group': ({ name }) => `remove the groups of ${name}`,
   prepare: ({ name, version }) => `prepare a sandbox for ${name}${version === '' ? '' : `:${version}`}`,

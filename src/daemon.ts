@@ -24,6 +24,7 @@ import { createAttempts } from './attempts.ts';
 import { configurationFromArgument } from './config.ts';
 import { createContainerLog } from './container-log.ts';
 import { openConsole, type Console } from './console/server.ts';
+import { createGroupWatch } from './group-watch.ts';
 import { decodeGlobal, encodeGlobal, type GlobalRecord } from './global-record.ts';
 import { createEvents, createRuntime } from './live-runtime.ts';
 import { openLog } from './log.ts';
@@ -214,6 +215,13 @@ const logs = createLogs({
   failed: (error) => log.warn({ err: error }, 'output could not be read'),
 });
 
+const groupWatch = createGroupWatch({
+  ...{ store, cgroups, observing, launcher, log },
+  view: (name) => reconciler.view(name),
+  tell: events.tell,
+  failed: die,
+});
+
 /** The exit status, once the runtime is to end. */
 let status: number | null = null;
 let consoles: Console[] = [];
@@ -222,6 +230,7 @@ let consoles: Console[] = [];
 const following: LauncherEvents = {
   attempt(attempt) {
     if (attempt.state === 'exited' || attempt.state === 'failed') descriptors.sweep(attempt.name);
+    groupWatch.seen(attempt);
     attempts.seen(attempt);
     logs.changed(attempt.name);
   },
@@ -232,6 +241,7 @@ const following: LauncherEvents = {
   watch(key) {
     if (key === mountTableKey) mountWatch.fired();
     else if (key === ueventsKey) repositoryWatch.fired();
+    else groupWatch.fired(key);
   },
   deadline: () => reconciler.due(),
   terminate(signal) {
@@ -242,6 +252,7 @@ const following: LauncherEvents = {
 };
 await repositoryWatch.follow();
 reconciler.start();
+groupWatch.follow();
 if (global.ending !== null) shutdown(global.ending);
 deliver = (event) => event(following);
 early.forEach(deliver);

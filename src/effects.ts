@@ -22,6 +22,10 @@ export function effectOf(command: Command, patched: State): (state: State) => Ef
     }
     case 'update':
       return (state) => settled(state, command.name);
+    case 'pause':
+      return (state) => (attemptsOf(state, command.name).some((each) => isFrozen(state, each)) ? 'done' : null);
+    case 'resume':
+      return (state) => (attemptsOf(state, command.name).some((each) => isFrozen(state, each)) ? null : 'done');
     case 'stop':
       return (state) => (attemptsOf(state, command.name).some(isAlive) ? null : 'done');
     case 'kill':
@@ -53,6 +57,10 @@ function attemptsOf({ observed }: State, name: string): readonly ObservedAttempt
 
 function isAlive({ state }: ObservedAttempt): boolean {
   return state === 'running';
+}
+
+function isFrozen({ observed }: State, { name, id, state }: ObservedAttempt): boolean {
+  return state === 'running' && observed.cgroups.get(name)?.frozen.get(id) === 'frozen';
 }
 
 function isMounted({ observed }: State, container: string): boolean {

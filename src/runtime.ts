@@ -1,6 +1,7 @@
 // What the console and the command line may ask of the runtime. daemon.ts implements it.
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
+import type { MemoryEvents } from '../controllers/cgroup-alarm.ts';
 import type { Command } from '../state/commands.ts';
 import type { Summary } from '../state/generations.ts';
 import type { State } from '../state/store.ts';
@@ -17,6 +18,8 @@ export type RuntimeEvent =
       readonly exit: { readonly code: number } | { readonly signal: number };
     }
   | { readonly type: 'install' | 'uninstall'; readonly container: string }
+  /** The kernel has killed in it for want of memory; what its groups count now, null = this version of cgroups does not. */
+  | { readonly type: 'c_group'; readonly container: string; readonly memory: MemoryEvents }
   /** Its image is no longer what was mounted. Northstar's clients do not know it: told to those that watch the status. */
   | { readonly type: 'integrity_lost'; readonly container: string; readonly how: 'written' | 'corrupted' }
   | { readonly type: 'shutdown' };

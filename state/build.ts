@@ -148,6 +148,7 @@ function containerEntry(
       run:
         run === undefined ? null : { id: run.id, init: run.init ?? null, args: run.args ?? null, env: run.env ?? null },
       prepare: given.prepare,
+      paused: given.paused,
       update: given.update,
       generation,
       writtenBy,

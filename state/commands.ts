@@ -21,6 +21,7 @@ export type Command =
   | { readonly type: 'umount'; readonly container: string }
   | { readonly type: 'install-entry'; readonly container: string; readonly repository: string }
   | { readonly type: 'uninstall'; readonly container: string; readonly wipe: boolean }
+  | { readonly type: 'pause' | 'resume'; readonly name: string }
   | { readonly type: 'restart'; readonly name: string }
   | { readonly type: 'update'; readonly name: string };
 
@@ -58,6 +59,16 @@ export function commandPatch(command: Command, state: State): Operation[] {
       return install(command.container, command.repository, state);
     case 'uninstall':
       return setState(command.container, 'absent', state, ['absent']);
+    case 'pause':
+      return ofRunning(command.name, state, {
+        entry: ({ key, paused }) => (paused ? [] : [{ op: 'add', path: pointerTo(key, 'paused'), value: true }]),
+        container: (container) => [create(container, { state: 'running', paused: true, restart: { policy: 'never' } })],
+      });
+    case 'resume':
+      return ofRunning(command.name, state, {
+        entry: ({ key, paused }) => (paused ? [{ op: 'add', path: pointerTo(key, 'paused'), value: false }] : []),
+        container: () => [],
+      });
     case 'restart':
       return ofRunning(command.name, state, {
         entry: (entry) => [{ op: 'add', path: pointerTo(entry.key, 'run'), value: again(entry, state) }],

@@ -51,6 +51,8 @@ export interface ContainerEntry {
   readonly rlimits: Rlimits | null;
   readonly run: Run | null;
   readonly prepare: boolean;
+  /** Frozen as soon as it runs, until this is taken back. */
+  readonly paused: boolean;
   readonly update: 'manual' | 'automatic';
   /** The generation that last changed this entry. */
   readonly generation: number;

@@ -99,6 +99,8 @@ export interface ObservedCgroup {
   readonly groups: ReadonlyMap<string, string>;
   /** Attempt ids that have a leaf below it. */
   readonly leaves: readonly number[];
+  /** Attempts whose processes the kernel has stopped, or is about to. */
+  readonly frozen: ReadonlyMap<number, 'freezing' | 'frozen'>;
   /** What its files show that is not as in a new group: lines `file value`, sorted. */
   readonly limits: string;
 }

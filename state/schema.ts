@@ -100,6 +100,7 @@ export const containerSchema = z.strictObject({
   rlimits: rlimitsSchema.optional(),
   run: run.optional(),
   prepare: z.boolean().default(false),
+  paused: z.boolean().default(false),
   update: z.enum(['manual', 'automatic']).default('manual'),
 });
 

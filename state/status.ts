@@ -51,6 +51,7 @@ export const conditionReasons = [
   'IntegrityLost',
   // Ready
   'Running',
+  'Paused',
   'NotWanted',
   'Starting',
   'Stopping',
@@ -105,6 +106,8 @@ export interface ContainerStatus {
   readonly mounted: boolean;
   /** The container's init as the host sees it. */
   readonly pid: number | null;
+  /** Its processes stand still: the kernel has frozen them. */
+  readonly paused: boolean;
   readonly since: string;
   readonly restarts: number;
   readonly nextRestart: string | null;

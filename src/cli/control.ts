@@ -37,16 +37,24 @@ export async function kill(asked: string, signal: string, options: PatchOptions)
   });
 }
 
-/** stop, restart, update NAME. `timeout`: ms until it is an error. */
+const done = {
+  stop: 'stopped',
+  pause: 'paused',
+  resume: 'resumed',
+  restart: 'restarted',
+  update: 'updated',
+} as const;
+
+/** stop, pause, resume, restart, update NAME. `timeout`: ms until it is an error. */
 export async function order(
-  what: 'stop' | 'restart' | 'update',
+  what: keyof typeof done,
   name: string,
   { timeout, ...options }: PatchOptions & { readonly timeout: number },
 ): Promise<void> {
   const lifetime = lifetimeOf(options);
   await withConsole(options, async (client) => {
     const { name: key } = await client.call(what, { name, timeout, ...lifetime });
-    say(`${key} ${{ stop: 'stopped', restart: 'restarted', update: 'updated' }[what]}`);
+    say(`${key} ${done[what]}`);
   });
 }
 

@@ -126,6 +126,8 @@ function addContainers(program: Command): void {
     );
   for (const [what, text] of [
     ['stop', 'stop a container as its entry says: signal, grace period, KILL'],
+    ['pause', 'freeze a container where it is: nothing of it runs until it is resumed, also after a start'],
+    ['resume', 'let a paused container go on'],
     ['restart', 'stop a container and start it again'],
     ['update', 'take the highest installed version that the document allows'],
   ] as const) {

@@ -52,7 +52,7 @@ function containerRow(name: string, container: ContainerStatus): string[] {
     printable(name),
     container.version ?? '-',
     container.desired,
-    styleText(styles[container.phase], container.phase),
+    container.paused ? styleText('yellow', 'Paused') : styleText(styles[container.phase], container.phase),
     container.pid === null ? '-' : String(container.pid),
     String(container.restarts),
     container.lastExit === null ? '-' : exitText(container.lastExit),

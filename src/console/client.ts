@@ -2,6 +2,7 @@
 import { createConnection, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
+import type { MemoryEvents } from '../../controllers/cgroup-alarm.ts';
 import type { Status } from '../../state/status.ts';
 import type { LogLine } from '../runtime.ts';
 import { protocolVersion, socketPath } from './address.ts';
@@ -88,6 +89,8 @@ export interface Answers {
   readonly wait: { readonly result: 'converged' | 'failed' | 'timeout' };
   readonly history: { readonly generations: readonly StoredGeneration[] };
   readonly stop: ForName;
+  readonly pause: ForName;
+  readonly resume: ForName;
   readonly restart: ForName;
   readonly update: ForName;
   readonly shutdown: null;
@@ -105,6 +108,7 @@ export type Notification =
       ];
     }
   | { readonly status: { readonly operations: readonly Operation[]; readonly sequence: number } }
+  | { readonly c_group: readonly [string, { readonly memory: MemoryEvents }] }
   | { readonly integrity_lost: readonly [string, 'written' | 'corrupted'] }
   | { readonly log: LogLine & ForName }
   | { readonly log_end: ForName & { readonly error: ErrorMessage | null } };

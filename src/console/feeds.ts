@@ -53,6 +53,7 @@ function tell(listeners: ReadonlySet<Listener>, notification: () => unknown): vo
 function eventNotification(event: RuntimeEvent): unknown {
   if (event.type === 'shutdown') return 'shutdown';
   if (event.type === 'exit') return { exit: [event.container, exitMessage(event.exit)] };
+  if (event.type === 'c_group') return { c_group: [event.container, { memory: event.memory }] };
   if (event.type === 'integrity_lost') return { integrity_lost: [event.container, event.how] };
   return { [event.type]: event.container };
 }

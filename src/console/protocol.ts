@@ -144,6 +144,8 @@ const shapes = {
   wait: fields({ generation: whole, timeout: whole }),
   history: nothing,
   stop: named,
+  pause: named,
+  resume: named,
   restart: named,
   update: named,
 } as const;

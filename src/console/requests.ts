@@ -141,6 +141,8 @@ const handlers: Handlers = {
     history: await ours(() => listGenerations(runtime)),
   }),
   stop: async (body, session) => ({ stop: await ofName(body, session, 'stop') }),
+  pause: async (body, session) => ({ pause: await ofName(body, session, 'pause') }),
+  resume: async (body, session) => ({ resume: await ofName(body, session, 'resume') }),
   restart: async (body, session) => ({ restart: await ofName(body, session, 'restart') }),
   update: async (body, session) => ({ update: await ofName(body, session, 'update') }),
 };
@@ -163,7 +165,11 @@ async function ours(act: () => Promise<unknown> | object): Promise<unknown> {
   }
 }
 
-async function ofName(body: Bodies['stop'], session: Session, type: 'stop' | 'restart' | 'update'): Promise<unknown> {
+async function ofName(
+  body: Bodies['stop'],
+  session: Session,
+  type: 'stop' | 'pause' | 'resume' | 'restart' | 'update',
+): Promise<unknown> {
   return await ours(async () => {
     const name = keyOf(session.runtime.state(), body.name);
     await run(session, { type, name }, body);

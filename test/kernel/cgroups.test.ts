@@ -1,67 +1,27 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
-import { pino } from 'pino';
-import { detectHierarchies, versionOf } from '../../controllers/cgroup-hierarchies.ts';
-import { createCgroups, type Cgroups, type Leaf } from '../../controllers/cgroups.ts';
+import { beforeEach, test } from 'node:test';
+import { versionOf } from '../../controllers/cgroup-hierarchies.ts';
+import type { Cgroups } from '../../controllers/cgroups.ts';
 import { TerminalError } from '../../controllers/failure.ts';
 import type { Cgroups as Section } from '../../state/manifest.ts';
-import { removeGroups } from '../groups.ts';
-import { leftovers, openDescriptors } from '../leaks.ts';
-import { probe } from '../packages.ts';
+import { hierarchies, useControlGroups, type ControlGroups } from '../control-groups.ts';
 
 const { signal } = new AbortController();
-const hierarchies = await detectHierarchies();
-const payload = await probe();
 const memoryVersion = versionOf(hierarchies, 'memory');
 
-let root: string;
+const control = useControlGroups();
 let cgroups: Cgroups;
-let before: Set<string>;
-let children: ChildProcess[];
+let start: ControlGroups['start'];
 let warnings: string[];
-
-beforeEach(() => {
-  before = openDescriptors();
-  root = `northstate-test-${randomUUID()}`;
-  children = [];
-  warnings = [];
-  cgroups = open();
-});
-
-/** Whatever a test did, no process, group or descriptor of it is left. */
-afterEach(async () => {
-  const running = children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
-  const ended = running.map((child) => once(child, 'exit'));
-  running.forEach((child) => child.kill('SIGKILL'));
-  await Promise.all(ended);
-  await removeGroups(root);
-  assert.deepEqual(await leftovers(root, before), []);
-});
-
-function open(): Cgroups {
-  const log = pino({ level: 'warn' }, { write: (line) => void warnings.push(line) });
-  return createCgroups({ hierarchies, root, log });
-}
+beforeEach(() => ({ cgroups, start, warnings } = control()));
 
 const limited = (hard: number, swap?: number): Section => ({
   memory: { oom_monitor: false, memory_hard_limit: hard, ...(swap === undefined ? {} : { memory_swap_limit: swap }) },
 });
-
-/** The probe, stopped before it runs its program: it waits for a line on its standard input. */
-function start(leaf: Leaf, ...program: string[]): ChildProcess {
-  const child = spawn('/bin/sh', ['-c', 'read go; exec "$0" "$@"', payload, ...program], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  children.push(child);
-  for (const fd of leaf.procs) writeSync(fd, String(child.pid));
-  if (leaf.directory !== null) writeFileSync(`/proc/self/fd/${leaf.directory}/cgroup.procs`, String(child.pid));
-  return child;
-}
 
 /** Writes the limits as the launcher does at the start of an application. */
 function applyLimits(name: string, section: Section | null): string[] {
@@ -113,7 +73,7 @@ test('a process that joins through the descriptors is in the leaf of every hiera
   leaf.close();
   const lines = groupOf(child)
     .split('\n')
-    .filter((line) => line.endsWith(`/${root}/container-app/7`));
+    .filter((line) => line.endsWith(`/${control().root}/container-app/7`));
   const expected = new Set([...(cgroups.observeOne('app')?.groups.values() ?? [])]).size;
   assert.equal(lines.length, expected);
 });
@@ -171,7 +131,7 @@ test('a controller that was not used before takes over the processes that run', 
   const line = groupOf(child)
     .split('\n')
     .find((text) => (memoryVersion === 1 ? /:memory:/ : /^0::/).test(text));
-  assert.ok(line?.endsWith(`/${root}/container-app/1`), line);
+  assert.ok(line?.endsWith(`/${control().root}/container-app/1`), line);
 });
 
 test('a set of processors holds from the start, for the next attempt another, and is changed while it runs', async () => {
@@ -262,11 +222,11 @@ test('a section that the host cannot follow is refused before anything is made',
 test('a host that lets no group be made is told on, and nothing stays open', async () => {
   (await cgroups.leaf('first', 1, null)).close();
   assert.ok(hierarchies.unified !== null, 'this host has no v2 tree');
-  const limit = `${hierarchies.unified}/${root}/cgroup.max.descendants`;
+  const limit = `${hierarchies.unified}/${control().root}/cgroup.max.descendants`;
   writeFileSync(limit, '2');
   await assert.rejects(cgroups.leaf('second', 1, null), {
     reason: 'CgroupRefused',
-    message: new RegExp(`cannot make .*/${root}/container-second: EAGAIN`),
+    message: new RegExp(`cannot make .*/${control().root}/container-second: EAGAIN`),
   });
 });
 
@@ -300,7 +260,7 @@ test('a root that something is left in stays, and is logged', async () => {
 test('groups that a dead runtime left are seen by the next one, and can be used or removed', async () => {
   (await cgroups.leaf('app', 1, limited(10_000_000))).close();
   applyLimits('app', limited(10_000_000));
-  const next = open();
+  const next = control().open();
   assert.deepEqual(next.observe().get('app')?.leaves, [1]);
   (await next.leaf('app', 2, limited(10_000_000))).close();
   assert.deepEqual(next.observeOne('app')?.leaves, [1, 2]);

@@ -15,6 +15,7 @@
  *   call N A B C     makes system call N with three numbers, writes what it gives
  *   receive FD       writes a message that came to a socket, from its first connection when it listens, and the uid of
  *                    its sender when that is told (SO_PASSCRED)
+ *   child-eats MIB   has a child take that much memory, and waits for its end
  *
  * A call that fails ends it with the errno as exit code. */
 #include <errno.h>
@@ -200,6 +201,16 @@ static void make_orphans(long count)
     }
 }
 
+static void child_eats(long mebibytes)
+{
+    long child = fork_process();
+    if (child == 0) {
+        eat(mebibytes);
+        leave(0);
+    }
+    must(CALL(SYS_wait4, child));
+}
+
 static void ignore(long caught)
 {
     struct kernel_sigaction action = {.handler = SIG_IGN};
@@ -219,8 +230,11 @@ static void print_signals(void)
     must(CALL(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, 0, sizeof all));
     print_line("ready");
     for (;;) {
-        long caught = must(CALL(SYS_rt_sigtimedwait, (long)&all, 0, 0, sizeof all));
-        print_number("signal ", caught);
+        long caught = CALL(SYS_rt_sigtimedwait, (long)&all, 0, 0, sizeof all);
+        /* Freezing interrupts it, and it is not restarted (signal(7)). */
+        if (caught == -EINTR)
+            continue;
+        print_number("signal ", must(caught));
         if (caught == SIGTERM)
             return;
     }
@@ -289,6 +303,8 @@ static void run(char **arguments, char **environment, const char *start)
             print_number("", CALL(nr, a, b, number()));
         } else if (same(verb, "eat"))
             eat(number());
+        else if (same(verb, "child-eats"))
+            child_eats(number());
         else if (same(verb, "orphans"))
             make_orphans(number());
         else if (same(verb, "wait"))

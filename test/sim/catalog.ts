@@ -73,6 +73,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
     rlimits: null,
     run: random.chance(0.3) ? runOf(random.between(1, 3)) : null,
     prepare: random.chance(0.2),
+    paused: random.chance(0.1),
     update: random.chance(0.2) ? 'automatic' : 'manual',
     generation,
     writtenBy: 'person',

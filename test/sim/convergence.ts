@@ -68,7 +68,11 @@ function checkName(world: World, host: Host, name: string): void {
   }
   const version = world.lock.get(entry.key)?.version;
   const right = running !== undefined && running.version === version && running.record.stop === null;
-  if (right && fits(entry, version)) return checkEntry(world, host, entry);
+  if (right && fits(entry, version)) {
+    const frozen = world.observed.cgroups.get(name)?.frozen.get(running.id) === 'frozen';
+    if (frozen !== entry.paused) world.breach(`${name} is ${frozen ? 'frozen' : 'not frozen'}, against its entry`);
+    return checkEntry(world, host, entry);
+  }
   if (isExcused(world, host, entry, running !== undefined)) return;
   const what = running === undefined ? 'nothing runs' : `${running.version} runs`;
   world.breach(
@@ -107,9 +111,12 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
   if (down) return true;
   const used = { name: entry.name, version: own.version, record: { uses: resourcesOf(host, entry) } };
   if (writtenImage(world.observed, used) !== null) return true;
+  const all = attempts.get(entry.name) ?? [];
+  const last = all.findLast(({ state }) => state === 'exited' || state === 'failed');
+  const present = all.find(({ state }) => state === 'running');
+  // A start that no retry mends; of a replacement, too, for which nothing is stopped then.
+  if (last?.failure?.code === 'ENOENT' && last.id > (present?.id ?? 0)) return true;
   if (runs) return host.reconciler.view(entry.name).missingPackages.length > 0;
-  const last = attempts.get(entry.name)?.findLast(({ state }) => state === 'exited' || state === 'failed');
-  if (last?.failure?.code === 'ENOENT') return true;
   const exit = last?.exit ?? ran.get(entry.name)?.exit ?? null;
   const { policy, limit } = entry.restart;
   if (limit > 0 && (last?.record.restarts ?? 0) >= limit) return true;

@@ -30,6 +30,7 @@ function changeOf({ random }: World, old: ContainerEntry): Partial<ContainerEntr
     () => ({ restart: next.restart, stop: next.stop }),
     () => ({ dependsOn: next.dependsOn }),
     () => ({ prepare: next.prepare, update: next.update }),
+    () => ({ paused: !old.paused }),
     () => ({ cgroups: next.cgroups }),
   ])();
 }
@@ -104,6 +105,7 @@ export function drift(world: World, launcher: SimulatedLauncher): string | null 
     'kill',
     'group',
     'limits',
+    'thaw',
     'host',
     'write',
     'corrupt',
@@ -152,8 +154,9 @@ export function drift(world: World, launcher: SimulatedLauncher): string | null 
   if (group === undefined) return null;
   const busy = attempts.get(name)?.some(isLive) === true;
   if (what === 'group' && busy) return null;
-  world.log(`outside: the ${what} of ${name} ${what === 'group' ? 'is removed' : 'are changed'}`);
-  const next = what === 'group' ? undefined : { ...group, limits: 'memory.limit_in_bytes 1' };
+  world.log(`outside: ${what} of ${name}'s group`);
+  const others = what === 'thaw' ? { frozen: new Map<number, 'frozen'>() } : { limits: 'memory.limit_in_bytes 1' };
+  const next = what === 'group' ? undefined : { ...group, ...others };
   world.observed = { ...world.observed, cgroups: changed(cgroups, name, next) };
   return name;
 }

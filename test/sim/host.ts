@@ -105,8 +105,10 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     hash: (view, target) => `${madeOf(view, target) ?? ''} ${world.host}`,
     async prepare(view, target, id) {
       const hash = `${madeOf(view, target) ?? ''} ${world.host}`;
-      const leaves = [...(world.observed.cgroups.get(view.name)?.leaves ?? []), id];
-      const next = { name: view.name, leaves, ...limited(view.name, sectionOf(target), hierarchies) };
+      const known = world.observed.cgroups.get(view.name);
+      const leaves = [...(known?.leaves ?? []), id];
+      const frozen = known?.frozen ?? new Map<number, 'frozen'>();
+      const next = { name: view.name, leaves, frozen, ...limited(view.name, sectionOf(target), hierarchies) };
       world.observed = { ...world.observed, cgroups: new Map(world.observed.cgroups).set(view.name, next) };
       copy(view.name, ['cgroups']);
       await pause();

@@ -9,6 +9,8 @@ import { cutPower } from './power.ts';
 
 /** Files of tests for the guest; each runs in the boots below that name it. */
 const cgroups = 'test/kernel/cgroups.test.ts';
+const freeze = 'test/kernel/cgroups-freeze.test.ts';
+const groups = 'test/kernel/daemon-groups.test.ts';
 const limits = 'test/vm/guest/limits.ts';
 const missing = 'test/vm/guest/missing.ts';
 const launch = 'test/kernel/sandbox-ops.test.ts';
@@ -34,7 +36,7 @@ const seed = Math.trunc(Date.now() / 1000) % 1_000_000;
 await suite('another kernel', { concurrency: 2 }, () => {
   let guest: Guest;
   before(async () => {
-    guest = await prepareGuest([cgroups, limits, missing, launch, mounts, verity]);
+    guest = await prepareGuest([cgroups, freeze, groups, limits, missing, launch, mounts, verity]);
   });
 
   /** Runs files of tests in the guest. `setUp` are lines of shell before them. */
@@ -53,7 +55,8 @@ await suite('another kernel', { concurrency: 2 }, () => {
     }
   });
 
-  test('containers and limits work on cgroup v2', () => pass([cgroups, limits, launch], 'cgroup_no_v1=all'));
+  test('containers and limits work on cgroup v2', () =>
+    pass([cgroups, freeze, groups, limits, launch], 'cgroup_no_v1=all'));
 
   test('each controller is found where it is when cgroup v1 and v2 are mounted side by side', () =>
     pass([cgroups, limits], '', mixed));

@@ -294,6 +294,7 @@ export function containerStatus(version: string, repository = 'system'): Contain
     phase: 'Installed',
     mounted: false,
     pid: null,
+    paused: false,
     since: '2026-01-01T00:00:00.000Z',
     restarts: 0,
     nextRestart: null,

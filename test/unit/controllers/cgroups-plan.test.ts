@@ -4,7 +4,7 @@ import { controllerNames, type Hierarchies } from '../../../controllers/cgroup-h
 import { planCgroups, type CgroupStep } from '../../../controllers/cgroups-plan.ts';
 import type { View } from '../../../controllers/controller.ts';
 import type { Cgroups } from '../../../state/manifest.ts';
-import type { ObservedCgroup } from '../../../state/observed.ts';
+import type { ObservedAttempt, ObservedCgroup } from '../../../state/observed.ts';
 import { attempt, lines, packageOf, target, view } from './views.ts';
 
 const hierarchies: Hierarchies = {
@@ -16,10 +16,21 @@ const hierarchies: Hierarchies = {
 const one = packageOf('1.0.0');
 const shares = (number: number): Cgroups => ({ cpu: { shares: number } });
 
-function group(leaves: number[], limits = '', controllers: string[] = []): ObservedCgroup {
+function group(leaves: number[], limits = '', controllers: string[] = [], frozen: number[] = []): ObservedCgroup {
   const names = ['unified', ...controllers];
-  return { name: 'app', groups: new Map(names.map((name) => [name, `/cg/${name}/app`])), leaves, limits };
+  return {
+    name: 'app',
+    groups: new Map(names.map((name) => [name, `/cg/${name}/app`])),
+    leaves,
+    limits,
+    frozen: new Map(frozen.map((id) => [id, 'frozen'])),
+  };
 }
+
+const stopped = (of: ObservedAttempt): ObservedAttempt => ({
+  ...of,
+  record: { ...of.record, stop: { deadline: 1, killed: false } },
+});
 
 const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
   'a name without a group needs nothing': { sees: { targets: [target('running', '1.0.0', one)] }, plans: [] },
@@ -80,6 +91,42 @@ const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
     },
     plans: [],
   },
+  'what its entry pauses is frozen': {
+    sees: {
+      cgroup: group([7]),
+      attempts: [attempt(7, '1.0.0')],
+      targets: [target('running', '1.0.0', one, { paused: true })],
+    },
+    plans: ['freeze 7'],
+  },
+  'what is frozen stays so as long as its entry says it': {
+    sees: {
+      cgroup: group([7], '', [], [7]),
+      attempts: [attempt(7, '1.0.0')],
+      targets: [target('running', '1.0.0', one, { paused: true })],
+    },
+    plans: [],
+  },
+  'what no entry pauses goes on': {
+    sees: {
+      cgroup: group([7], '', [], [7]),
+      attempts: [attempt(7, '1.0.0')],
+      targets: [target('running', '1.0.0', one)],
+    },
+    plans: ['thaw 7'],
+  },
+  'a container without any group is paused, too': {
+    sees: { attempts: [attempt(7, '1.0.0')], targets: [target('running', '1.0.0', one, { paused: true })] },
+    plans: ['freeze 7'],
+  },
+  'a paused container that has been told to end goes on, so that it can': {
+    sees: {
+      cgroup: group([7], '', [], [7]),
+      attempts: [stopped(attempt(7, '1.0.0'))],
+      targets: [target('running', '1.0.0', one, { paused: true })],
+    },
+    plans: ['thaw 7'],
+  },
   'limits come with the start while nothing runs': {
     sees: {
       cgroup: group([7]),
@@ -92,7 +139,7 @@ const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
 
 function text(step: CgroupStep): string {
   if (step.op === 'limit') return `limit ${JSON.stringify(step.section)}`;
-  return step.op === 'remove-leaf' ? `remove-leaf ${step.attempt}` : step.op;
+  return 'attempt' in step ? `${step.op} ${step.attempt}` : step.op;
 }
 
 for (const [name, { sees, plans }] of Object.entries(cases)) {

@@ -70,6 +70,7 @@ export function target(
       rlimits: null,
       run: null,
       prepare: false,
+      paused: false,
       update: 'manual',
       generation: 1,
       writtenBy: 'person',
