@@ -170,7 +170,7 @@ test('on a hybrid host each controller is where the host has it', () => {
     ],
   );
   assert.equal(found.unified, '/sys/fs/cgroup/uni fied');
-  assert.deepEqual([...found.unifiedControllers], ['blkio']);
+  assert.deepEqual([...found.unifiedControllers], ['blkio', 'pids']);
 });
 
 test('a host without control groups has none', () => {
