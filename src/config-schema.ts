@@ -1,15 +1,15 @@
 // The fields of the configuration file and their defaults. Loaded only when a file is read: zod takes its time.
 import { z } from 'zod';
-import { toJson } from '../state/store.ts';
-import { parseDuration, parseSize } from '../state/units.ts';
-import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError, type YamlText } from '../state/yaml.ts';
-import { ConfigurationError, logLevels, type Configuration } from './config.ts';
+import { repositoryEntry } from '../state/build.ts';
+import { check } from '../state/check.ts';
+import { name, repositorySchema } from '../state/schema.ts';
+import { parseDuration } from '../state/units.ts';
+import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../state/yaml.ts';
+import { configurationError, logLevels, type Configuration } from './config.ts';
+import { cgroup, count, path, permissions, problemSentence, size, withUnit } from './config-fields.ts';
 import { defaultConsole, socketPath } from './console/address.ts';
-import { permissionNames, type Permission } from './console/permissions.ts';
+import { isToml, readNorthstarToml } from './northstar-toml.ts';
 
-const path = z.string().regex(/^\/[^\0]{0,4095}$/, 'must be an absolute path');
-const count = z.int().min(1).max(1_000_000);
-const size = withUnit(parseSize, 'must be a size such as 1MiB');
 const duration = withUnit(parseDuration, 'must be a duration such as 10s');
 
 const limits = z.strictObject({
@@ -20,6 +20,7 @@ const limits = z.strictObject({
   connectTimeout: duration.exactOptional(),
   unread: size.exactOptional(),
   connections: count.exactOptional(),
+  tokenValidity: duration.exactOptional(),
 });
 
 const listen = z.string().superRefine((url, context) => {
@@ -28,10 +29,6 @@ const listen = z.string().superRefine((url, context) => {
   } catch (error) {
     context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
   }
-});
-
-const permissions = z.union([z.literal('full'), z.array(z.enum(permissionNames as readonly [Permission]))], {
-  error: `must be full or a list of: ${permissionNames.join(' ')}`,
 });
 
 /** No permissions are the default: who opens a console says what it may. */
@@ -49,61 +46,34 @@ const schema = z.strictObject({
   dataDir: path.default('/var/lib/northstate/data'),
   runDir: path.default('/run/northstate'),
   socketDir: path.default('/run/northstate/sockets'),
-  cgroup: z
-    .string()
-    .regex(/^[0-9A-Za-z._-]+(\/[0-9A-Za-z._-]+)*$/, 'must be a name below the root of the hierarchy')
-    .refine((name) => !name.split('/').some((part) => part === '.' || part === '..'), 'must not contain "." or ".."')
-    .default('northstate'),
+  cgroup: cgroup.default('northstate'),
   console: z
     .array(listener)
     .default([{ listen: defaultConsole, permissions: 'full', patches: 'document', limits: {} }]),
+  containerConsoles: z.strictObject({ limits: limits.default({}) }).default({ limits: {} }),
+  repositories: z.map(name, repositorySchema).default(() => new Map()),
+  loopTimeout: duration.prefault('10s'),
+  debug: z.strictObject({ commands: z.array(z.string()).default([]) }).default({ commands: [] }),
   log: z.strictObject({ level: z.enum(logLevels).default('info') }).default({ level: 'info' }),
 });
 
-/** Checks a text; throws ConfigurationError at the first thing that is wrong. */
+/** Checks a text, which is YAML or a northstar.toml; throws ConfigurationError at the first thing that is wrong. */
 export function checkConfiguration(text: string, file: string): Configuration {
-  if (isToml(text)) {
-    throw new ConfigurationError(
-      `configuration ${file}: this is a northstar.toml, which is not read yet; write it as YAML`,
-    );
-  }
-  if (text.trim() === '') return schema.parse({});
-  let yaml: YamlText | null = null;
+  return isToml(text) ? { ...checkYaml('', file), ...readNorthstarToml(text, file) } : checkYaml(text, file);
+}
+
+function checkYaml(text: string, file: string): Configuration {
   try {
-    yaml = parseYaml(text);
-    const result = schema.safeParse(toJson(treeOfYaml(yaml, null)) ?? {});
-    if (result.success) return result.data;
-    const [issue] = result.error.issues;
-    const names = (issue?.path ?? []).map(String);
-    if (issue?.code !== 'unrecognized_keys')
-      throw new YamlError(offsetOf(yaml, names, false), sentence(names, issue?.message));
-    const [key = ''] = issue.keys;
-    throw new YamlError(offsetOf(yaml, [...names, key], true), `there is no field ${[...names, key].join('.')}`);
+    const yaml = parseYaml(text);
+    // A text without a word, or with comments only, says nothing.
+    const checked = check(schema, treeOfYaml(yaml, null) ?? new Map(), []);
+    if ('message' in checked) {
+      throw new YamlError(offsetOf(yaml, checked.path, checked.atKey), problemSentence(checked));
+    }
+    const { repositories, ...others } = checked.value;
+    return { ...others, repositories: [...repositories].map(([id, given]) => repositoryEntry(id, given)) };
   } catch (error) {
     if (!(error instanceof YamlError)) throw error;
-    const { line, column, excerpt, message } = describeError(text, error.offset, error.message);
-    throw new ConfigurationError(`configuration ${file}, line ${line}, column ${column}: ${message}`, {
-      line,
-      column,
-      excerpt,
-    });
+    throw configurationError(file, describeError(text, error.offset, error.message));
   }
-}
-
-function sentence(path: readonly string[], message = 'is wrong'): string {
-  return path.length === 0 ? message : `${path.join('.')}: ${message}`;
-}
-
-/** Northstar's own configuration is TOML: its first line that says something is `name = value` or a `[table]`. */
-function isToml(text: string): boolean {
-  const first = text.split('\n').find((line) => line.trim() !== '' && !line.trim().startsWith('#')) ?? '';
-  return /^\s*(?:[A-Za-z0-9_-]+\s*=|\[[^\]]+\]\s*$)/.test(first);
-}
-
-function withUnit(parse: (text: string) => number | null, message: string) {
-  return z.string().transform((text, context) => {
-    const value = parse(text);
-    if (value === null) context.addIssue({ code: 'custom', message });
-    return value ?? 0;
-  });
 }

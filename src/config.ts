@@ -1,6 +1,8 @@
 // The configuration: settings that need a restart. `northstate run` reads it once and hands it to the reconciler as an
 // argument, so that every restart of the reconciler works with the same one.
 import { readFile } from 'node:fs/promises';
+import type { RepositoryEntry } from '../state/desired.ts';
+import type { DocumentError } from '../state/yaml.ts';
 import type { Limits } from './console/connection.ts';
 import type { Permissions } from './console/permissions.ts';
 import type { Lifetime } from './runtime.ts';
@@ -28,6 +30,14 @@ export interface Configuration {
   /** Name below the root of every cgroup hierarchy that is used. */
   readonly cgroup: string;
   readonly console: readonly ConsoleConfiguration[];
+  /** The consoles that containers get with their start. */
+  readonly containerConsoles: { readonly limits: Partial<Limits> };
+  /** They are there beside the document's. */
+  readonly repositories: readonly RepositoryEntry[];
+  /** ms for which a free loop device is looked for. */
+  readonly loopTimeout: number;
+  /** Commands that run beside each container that starts. */
+  readonly debug: { readonly commands: readonly string[] };
   readonly log: { readonly level: LogLevel };
 }
 
@@ -47,6 +57,15 @@ export class ConfigurationError extends Error {
     this.column = column;
     this.excerpt = excerpt;
   }
+}
+
+/** An error at a place in the text of `file`. */
+export function configurationError(
+  file: string,
+  { line, column, excerpt, message }: DocumentError,
+): ConfigurationError {
+  const place = `configuration ${file}, line ${line}, column ${column}`;
+  return new ConfigurationError(`${place}: ${message}`, { line, column, excerpt });
 }
 
 /** What the command line says instead of the file. */

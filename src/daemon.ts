@@ -88,6 +88,7 @@ const documents = await openDocuments({
   log,
   bootId: boot,
   runtime: runtimeVersion,
+  configured: new Map(config.repositories.map((each) => [each.id, each])),
   exchange,
   copyAttributes,
 });
@@ -118,7 +119,7 @@ const repositories = createRepositories({
   },
   log,
 });
-const mounts = createMounts({ runDir, log, verifyImage });
+const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });
 const hierarchies = await detectHierarchies();
 const cgroups = createCgroups({ hierarchies, root: config.cgroup, log });
 const mountWatch = createMountWatch({ mounts, observing, launcher, failed: die });

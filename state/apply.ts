@@ -75,7 +75,7 @@ export async function previewText(core: Core, text: string): Promise<State> {
   if (!parsed.ok) throw new DocumentRefused(parsed.error);
   const { adoptDocument, rebuild } = await import('./in-force.ts');
   const generation = core.highest + 1;
-  const written = rebuild(core.inForce.document, parsed.tree, generation);
+  const written = rebuild(core.inForce, parsed.tree, generation);
   const scratch = createStore(core.store.get());
   publish(scratch, adoptDocument(core.inForce, written, generation), generation, goodDocument(generation));
   return scratch.get();

@@ -1,7 +1,7 @@
 // From the document's tree to the desired state: the schema, then what concerns several entries.
 import type { z } from 'zod';
 import { check, type Problem } from './check.ts';
-import type { ContainerEntry, Desired, RepositoryEntry } from './desired.ts';
+import type { Configured, ContainerEntry, Desired, RepositoryEntry } from './desired.ts';
 import { containerKey, containerSchema, documentSchema, name, repositorySchema } from './schema.ts';
 import { isMap, sameTree, type Tree, type TreeMap } from './tree.ts';
 import { problemBetween } from './between.ts';
@@ -18,15 +18,21 @@ export interface BuildOptions {
   /** Goes into the entries that changed. */
   readonly generation: number;
   readonly writtenBy: 'person' | 'console';
+  readonly configured: Configured;
 }
 
 /** Checks a tree and gives the desired state with all defaults, or the first problem. */
 export function build(tree: Tree, options: BuildOptions): Built | Problem {
   if (!isMap(tree)) return { path: [], atKey: false, message: 'a map is expected' };
-  const { before, generation, writtenBy } = options;
+  const { before, generation, writtenBy, configured } = options;
   const top = topLevel(tree, before);
   if ('message' in top) return top;
 
+  const taken = [...sectionOf(tree, 'repositories').keys()].find((id) => configured.has(id));
+  if (taken !== undefined) {
+    const message = `the configuration names a repository ${taken} already`;
+    return { path: ['repositories', taken], atKey: true, message };
+  }
   const repositories = members(tree, 'repositories', before, name, (id, member) => {
     const checked = check(repositorySchema, member, ['repositories', id]);
     return 'message' in checked ? checked : { value: repositoryEntry(id, checked.value) };
@@ -47,7 +53,8 @@ export function build(tree: Tree, options: BuildOptions): Built | Problem {
   );
   if ('message' in containers) return containers;
 
-  const desired = { repositories: repositories.value, containers: containers.value, autostart: top.value.autostart };
+  const all = configured.size === 0 ? repositories.value : new Map([...configured, ...repositories.value]);
+  const desired = { repositories: all, containers: containers.value, autostart: top.value.autostart };
   return problemBetween(desired) ?? { tree, desired };
 }
 
@@ -99,7 +106,8 @@ function sectionOf(tree: Tree | undefined, section: string): TreeMap {
   return isMap(member) ? member : new Map<string, Tree>();
 }
 
-function repositoryEntry(id: string, given: z.output<typeof repositorySchema>): RepositoryEntry {
+/** What a repository's fields say, wherever they stand. */
+export function repositoryEntry(id: string, given: z.output<typeof repositorySchema>): RepositoryEntry {
   const { containers = null, size = null } = given.capacity;
   const keys = [given.key ?? []].flat();
   return {

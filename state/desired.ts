@@ -75,6 +75,9 @@ export interface RepositoryEntry {
 /** How mounted images are checked against their signature: block by block as they are read, whole before the mount, or not. */
 export type Integrity = 'none' | 'dm-verity' | 'full-check';
 
+/** Repositories that the configuration names, by id: they are there beside the document's, which can say nothing of them. */
+export type Configured = ReadonlyMap<string, RepositoryEntry>;
+
 export interface Desired {
   readonly repositories: ReadonlyMap<string, RepositoryEntry>;
   readonly containers: ReadonlyMap<string, ContainerEntry>;

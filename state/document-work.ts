@@ -1,4 +1,5 @@
 // What is done with documents off the main loop: here or in a worker, the same.
+import type { Configured } from './desired.ts';
 import { parseDocument } from './document.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parser.ts';
 import { documentJsonSchema } from './schema.ts';
@@ -12,11 +13,11 @@ export interface DocumentWork {
 }
 
 /** Makes the functions; they keep the nodes of the last text, on which the next patch is most likely made. */
-export function createDocumentWork(): DocumentWork {
+export function createDocumentWork(configured: Configured): DocumentWork {
   let last: Spliced | null = null;
   return {
     parse(text) {
-      const parsed = parseDocument(text);
+      const parsed = parseDocument(text, { configured });
       if (!parsed.ok) return parsed;
       const { tree, desired, endMark, yaml } = parsed;
       last = { text, yaml, tree };

@@ -25,13 +25,14 @@ export type ReadResult =
 /** What a document asks for, or why it is refused, with line, column and an excerpt. An empty text is refused. */
 export function parseDocument(text: string, options: ReadOptions = {}): ReadResult {
   const { limit = LARGEST_DOCUMENT, before = null, generation = 0, writtenBy = 'person' } = options;
+  const { configured = new Map() } = options;
   const size = Buffer.byteLength(text);
   if (size > limit) return refusal(`the document has ${size} bytes; at most ${limit} are read`);
   try {
     const yaml = parseYaml(text);
     if (yaml.document.contents === null) return refusal('the document is empty');
     const tree = treeOfYaml(yaml, documentJsonSchema());
-    const built = build(tree, { before, generation, writtenBy });
+    const built = build(tree, { before, generation, writtenBy, configured });
     if (!('message' in built)) return { ok: true, ...built, endMark: yaml.endMark, yaml };
     return { ok: false, error: describeError(text, offsetOf(yaml, built.path, built.atKey), built.message) };
   } catch (error) {

@@ -4,6 +4,7 @@ import type { Operation } from 'fast-json-patch';
 import { applyText, type ApplyOptions, DocumentConflict, previewText } from './apply.ts';
 import { openBootState } from './boot-state.ts';
 import { saveBoot, show, type Log } from './core.ts';
+import type { Configured } from './desired.ts';
 import { openGenerations, type Summary } from './generations.ts';
 import { copySeed, giveUp, openCore } from './open.ts';
 import type { Locked, State, Store } from './store.ts';
@@ -34,6 +35,8 @@ export interface DocumentsOptions {
   readonly copyAttributes: (from: string, to: string) => Promise<void> | void;
   /** ms since the epoch; the generations' times. */
   readonly now?: () => number;
+  /** Repositories beside the document's. */
+  readonly configured?: Configured;
 }
 
 export interface Documents {
@@ -78,7 +81,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const generations = await openGenerations(join(options.stateDir, 'generations'), warn);
   const boot = await openBootState(options.runDir, options.bootId, warn);
   const file: FileOptions = { path, exchange: options.exchange, copyAttributes: options.copyAttributes };
-  const core = await openCore(options, generations, boot);
+  const core = await openCore({ configured: new Map(), ...options }, generations, boot);
   if (core.stored === 0) await copySeed(core, options);
   await synchronise(core, file, true);
 

@@ -4,22 +4,26 @@ import { dirname } from 'node:path';
 import type { BootFile, BootState } from './boot-state.ts';
 import type { Built } from './build.ts';
 import { saveBoot, show, type Core, type Log } from './core.ts';
-import { emptyDesired } from './desired.ts';
+import { emptyDesired, type Configured } from './desired.ts';
 import { readDocumentFile } from './file.ts';
 import { SCHEMA, type Generation, type Generations } from './generations.ts';
 import { createParser, LARGEST_DOCUMENT } from './parser.ts';
 import { badDocument, goodDocument, noPlace } from './publish.ts';
 import type { Store } from './store.ts';
+import { isMap } from './tree.ts';
 import { createFile } from './write.ts';
 
 /** A document that says nothing. */
-const empty: Built = { tree: new Map([['apiVersion', SCHEMA]]), desired: emptyDesired };
+function emptyDocument(configured: Configured): Built {
+  return { tree: new Map([['apiVersion', SCHEMA]]), desired: { ...emptyDesired, repositories: new Map(configured) } };
+}
 
 export interface CoreOptions {
   readonly store: Store;
   readonly log: Log;
   readonly runtime: string;
   readonly now?: () => number;
+  readonly configured: Configured;
 }
 
 /** Puts the newest stored generation that is understood and was not given up into force, the boot's overlay over it. */
@@ -28,13 +32,14 @@ export async function openCore(
   generations: Generations,
   boot: { readonly state: BootState; readonly file: BootFile },
 ): Promise<Core> {
-  const { store, log, runtime, now = Date.now } = options;
+  const { store, log, runtime, now = Date.now, configured } = options;
   const { refused } = boot.state;
-  const parser = createParser();
+  const parser = createParser(configured);
+  const empty = emptyDocument(configured);
   const newest = generations.list().at(-1)?.generation ?? 0;
   const core: Core = {
     ...{ store, log, parser, generations, boot: boot.file, runtime, now, refused },
-    inForce: { document: empty, overlay: [], effective: empty },
+    inForce: { document: empty, overlay: [], effective: empty, configured },
     highest: Math.max(newest, boot.state.generation),
     ...{ text: '', endMark: false, written: empty, stored: 0, onDisk: null, pending: [] },
   };
@@ -42,7 +47,7 @@ export async function openCore(
   if (found !== null) putInForce(core, found);
   if (boot.state.overlay.length > 0) {
     const { lay } = await import('./in-force.ts');
-    core.inForce = lay(core.written, boot.state.overlay, null, boot.state.generation);
+    core.inForce = lay(core.written, boot.state.overlay, null, boot.state.generation, configured);
   }
   const generation = core.inForce.overlay.length > 0 ? core.highest : core.stored;
   show(core, core.inForce, generation, goodDocument(core.stored));
@@ -73,13 +78,19 @@ async function newestUnderstood(core: Core, highest: number): Promise<Generation
   for (const { generation } of candidates.toReversed()) {
     const stored = await core.generations.read(generation);
     if (stored === null) continue;
-    if (stored.runtime === core.runtime && stored.schema === SCHEMA) return stored;
-    // Stored by another version: only its text counts.
+    if (stored.runtime === core.runtime && stored.schema === SCHEMA && isAlone(core, stored)) return stored;
+    // Stored by another version or beside other repositories of the configuration: only its text counts.
     const parsed = await core.parser.parse(stored.text);
     if (parsed.ok) return { ...stored, tree: parsed.tree, desired: parsed.desired };
     core.log.warn({ generation, ...parsed.error }, 'a stored generation is not understood');
   }
   return null;
+}
+
+/** Whether what is stored says only what the document says, and the configuration adds nothing to it. */
+function isAlone({ inForce }: Core, { tree, desired }: Generation): boolean {
+  const own = isMap(tree) ? tree.get('repositories') : undefined;
+  return inForce.configured.size === 0 && desired.repositories.size === (isMap(own) ? own.size : 0);
 }
 
 function putInForce(core: Core, { text, endMark, generation, tree, desired }: Generation): void {
@@ -113,12 +124,13 @@ export async function giveUp(core: Core, generation: number): Promise<void> {
   core.refused = [...new Set([...core.refused, generation])];
   const kept = core.inForce.overlay.filter((field) => field.generation !== generation);
   if (generation !== core.stored) {
-    const inForce = lay(core.inForce.document, kept, core.inForce.effective, core.highest);
+    const { document, effective, configured } = core.inForce;
+    const inForce = lay(document, kept, effective, core.highest, configured);
     show(core, inForce, kept.length > 0 ? core.highest : core.stored, core.store.get().document);
   } else {
     const previous = await newestUnderstood(core, generation - 1);
     const { text, endMark } = previous ?? { text: '', endMark: false };
-    const written = previous ?? empty;
+    const written = previous ?? emptyDocument(core.inForce.configured);
     const inForce = adoptDocument({ ...core.inForce, overlay: kept }, written, core.highest);
     Object.assign(core, { text, endMark, written, stored: previous?.generation ?? 0 });
     show(core, inForce, core.stored, goodDocument(core.stored));

@@ -1,9 +1,10 @@
 // The thread that reads and splices big documents.
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Configured } from './desired.ts';
 import { createDocumentWork } from './document-work.ts';
 import type { WorkerReply, WorkerRequest } from './parser.ts';
 
-const work = createDocumentWork();
+const work = createDocumentWork(workerData as Configured);
 
 parentPort?.on('message', (request: WorkerRequest) => {
   parentPort?.postMessage(replyTo(request));

@@ -1,6 +1,7 @@
 // Reading and splicing documents without holding up the main loop: small ones in place, big ones in a worker thread.
 import { Worker } from 'node:worker_threads';
 import type { Built } from './build.ts';
+import type { Configured } from './desired.ts';
 import type { DocumentWork } from './document-work.ts';
 import type { Change } from './tree.ts';
 import type { DocumentError } from './yaml.ts';
@@ -33,7 +34,7 @@ export type WorkerReply =
   { readonly id: number; readonly result: Parsed | string } | { readonly id: number; readonly error: string };
 
 /** Makes a parser. The worker is started when a big document first comes, and ends when none has come for a while. */
-export function createParser(): Parser {
+export function createParser(configured: Configured): Parser {
   let here: Promise<DocumentWork> | null = null;
   let worker: Worker | null = null;
   let idle: NodeJS.Timeout | null = null;
@@ -43,7 +44,7 @@ export function createParser(): Parser {
   const waiting = new Map<number, PromiseWithResolvers<Parsed | string>>();
 
   const inPlace = (): Promise<DocumentWork> => {
-    here ??= import('./document-work.ts').then(({ createDocumentWork }) => createDocumentWork());
+    here ??= import('./document-work.ts').then(({ createDocumentWork }) => createDocumentWork(configured));
     return here;
   };
 
@@ -57,7 +58,7 @@ export function createParser(): Parser {
 
   const start = (): Worker => {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'mjs'; // as source, or bundled beside the bundle
-    const running = new Worker(new URL(`./parser-worker.${extension}`, import.meta.url));
+    const running = new Worker(new URL(`./parser-worker.${extension}`, import.meta.url), { workerData: configured });
     running.unref();
     running.on('message', (reply: WorkerReply) => {
       const asked = waiting.get(reply.id);

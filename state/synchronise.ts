@@ -87,7 +87,7 @@ export async function adopt(
 ): Promise<void> {
   const { adoptDocument, divert, patchDocument, rebuild } = await import('./in-force.ts');
   const generation = ++core.highest;
-  const written = rebuild(core.inForce.document, parsed.tree, generation);
+  const written = rebuild(core.inForce, parsed.tree, generation);
   let inForce = adoptDocument(core.inForce, written, generation);
   const rebased: Pending[] = [];
   const diverted: Pending[] = [];

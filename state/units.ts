@@ -16,6 +16,27 @@ export function parseDuration(text: string): number | null {
   return Math.round(Number(number) * milliseconds[unit as keyof typeof milliseconds]);
 }
 
+const longUnits: readonly [pattern: RegExp, ms: number][] = [
+  [/^(?:nsec|ns)$/, 1e-6],
+  [/^(?:usec|us)$/, 1e-3],
+  [/^(?:msec|ms)$/, 1],
+  [/^(?:seconds|second|sec|s)$/, 1000],
+  [/^(?:minutes|minute|min|m)$/, 60_000],
+  [/^(?:hours|hour|hrs|hr|h)$/, 3_600_000],
+  [/^(?:days|day|d)$/, 86_400_000],
+];
+
+/** A duration as Northstar's configuration has it, of one or more parts such as `1min 30s`, in ms; null when it is none. */
+export function parseLongDuration(text: string): number | null {
+  if (!/^\s*(?:\d{1,9}\s*[a-z]{1,7}\s*)+$/.test(text)) return null;
+  const parts = [...text.matchAll(/(\d+)\s*([a-z]+)/g)].map(([, number, unit = '']) => {
+    const [, length = NaN] = longUnits.find(([pattern]) => pattern.test(unit)) ?? [];
+    return Number(number) * length;
+  });
+  const sum = Math.round(parts.reduce((total, part) => total + part, 0));
+  return Number.isSafeInteger(sum) ? sum : null;
+}
+
 /** A size such as `100MB` or `1MiB` in bytes; null when it is none, or more than a number can hold exactly. */
 export function parseSize(text: string): number | null {
   const [, number, unit] = sizePattern.exec(text) ?? [];

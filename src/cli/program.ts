@@ -54,6 +54,13 @@ function addDaemon(program: Command): void {
       const { run } = await import('./run.ts');
       await run(options);
     });
+  example(program.command('config'), 'northstate config --config northstar.toml')
+    .description('print the configuration that is in force, defaults included')
+    .option('--config <file>', 'configuration (default: /etc/northstate/config.yaml)')
+    .addOption(format(['yaml', 'json']))
+    .action(async (options: Parameters<typeof import('./config.ts').config>[0]) =>
+      (await import('./config.ts')).config(options),
+    );
   talks(example(program.command('shutdown'), 'northstate shutdown'))
     .description('stop every container in order, then the daemon')
     .action(async (options: ConsoleOptions) => (await import('./control.ts')).shutdown(options));

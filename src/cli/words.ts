@@ -6,9 +6,9 @@ export function example(command: Command, line: string): Command {
   return command.addHelpText('after', `\nExample:\n  ${line}`);
 }
 
-/** The option that says how to print. */
-export function format(): Option {
-  return new Option('-o, --output <format>', 'what to print').choices(['table', 'json', 'yaml']).default('table');
+/** The option that says how to print; the first form is the default. */
+export function format(forms: readonly [string, ...string[]] = ['table', 'json', 'yaml']): Option {
+  return new Option('-o, --output <format>', 'what to print').choices(forms).default(forms[0]);
 }
 
 /** Reads a whole number; throws commander's error for anything else. */

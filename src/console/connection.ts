@@ -26,6 +26,8 @@ export interface Limits {
   readonly connectTimeout: number;
   /** Bytes of notifications that may wait for a slow reader. */
   readonly unread: number;
+  /** ms that a token is good for. */
+  readonly tokenValidity: number;
   /** Connections at once. */
   readonly connections: number;
 }

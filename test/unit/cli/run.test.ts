@@ -15,7 +15,7 @@ test('run refuses a bad configuration with its place', async (context) => {
   assert.equal(code, 1);
   assert.match(
     stderr,
-    needsRoot ?? /config\.yaml, line 2, column 1: there is no field runDri \(at: runDri: \/run\/x\)\n$/,
+    needsRoot ?? /config\.yaml, line 2, column 1: the key "runDri" is not known here \(at: runDri: \/run\/x\)\n$/,
   );
 });
 

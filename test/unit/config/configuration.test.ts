@@ -20,6 +20,10 @@ const defaults = {
   socketDir: '/run/northstate/sockets',
   cgroup: 'northstate',
   console: [{ listen: 'unix:///run/northstate/console', permissions: 'full', patches: 'document', limits: {} }],
+  containerConsoles: { limits: {} },
+  repositories: [],
+  loopTimeout: 10_000,
+  debug: { commands: [] },
   log: { level: 'info' },
 };
 
@@ -48,8 +52,8 @@ console:
 });
 
 const wrong: readonly [title: string, text: string, line: number, column: number, message: RegExp][] = [
-  ['an unknown field', 'cgroup: x\nrunDri: /run\n', 2, 1, /there is no field runDri/],
-  ['an unknown field deep inside', 'log:\n  levle: info\n', 2, 3, /there is no field log\.levle/],
+  ['an unknown field', 'cgroup: x\nrunDri: /run\n', 2, 1, /the key "runDri" is not known here/],
+  ['an unknown field deep inside', 'log:\n  levle: info\n', 2, 3, /log: the key "levle" is not known here/],
   ['a wrong type', 'log: { level: 3 }\n', 1, 15, /log\.level/],
   ['a relative path', 'stateDir: state\n', 1, 11, /must be an absolute path/],
   ['a group outside of ours', 'cgroup: ../x\n', 1, 9, /cgroup/],
@@ -57,7 +61,7 @@ const wrong: readonly [title: string, text: string, line: number, column: number
     'an unknown permission',
     'console:\n  - { listen: "unix:///c", permissions: [dance] }\n',
     2,
-    41,
+    42,
     /must be full or a list of/,
   ],
   ['a listener without permissions', 'console:\n  - { listen: "unix:///c" }\n', 2, 5, /permissions/],
@@ -78,10 +82,19 @@ for (const [title, text, line, column, message] of wrong) {
   });
 }
 
-test("Northstar's own configuration is refused by name", async () => {
-  for (const text of ['run_dir = "x"\n', '# c\n\n[repositories.a]\ntype = "mem"\n']) {
-    await assert.rejects(parseConfiguration(text, 'f'), /northstar\.toml, which is not read yet/);
-  }
+test('repositories are written as in the document', async () => {
+  const text = `
+repositories:
+  system: { type: fs, dir: /data/system, key: /etc/a.pub }
+  scratch: { type: mem, capacity: { containers: 3, size: 1MB } }
+`;
+  const { repositories } = await parseConfiguration(text, 'f');
+  const fields = repositories.map(({ id, type, dir, keys, integrity }) => [id, type, dir, keys, integrity]);
+  assert.deepEqual(fields, [
+    ['system', 'fs', '/data/system', ['/etc/a.pub'], 'dm-verity'],
+    ['scratch', 'mem', null, [], 'none'],
+  ]);
+  assert.deepEqual(repositories[1]?.capacity, { containers: 3, size: 1_000_000 });
 });
 
 test('what the command line says beats the file', async () => {

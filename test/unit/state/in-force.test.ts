@@ -14,7 +14,7 @@ function documentOf(containers: string, generation = 1) {
   return parsed;
 }
 
-const inForce = (containers: string): InForce => lay(documentOf(containers), [], null, 1);
+const inForce = (containers: string): InForce => lay(documentOf(containers), [], null, 1, new Map());
 const stateIn = ({ effective }: InForce, key: string) => effective.desired.containers.get(key)?.state;
 const wants = (key: string, state: string) => [{ op: 'add', path: `/containers/${key}/state`, value: state } as const];
 
