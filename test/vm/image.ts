@@ -43,7 +43,7 @@ poweroff -f
 /** Real programs: busybox has applets of these names, but without the options that the tests and the runtime need. */
 const programs = [
   ...['mount', 'umount', 'losetup', 'unshare', 'nsenter', 'setarch'],
-  ...['mksquashfs', 'mkfs.erofs', 'dump.erofs', 'veritysetup'],
+  ...['mksquashfs', 'mkfs.erofs', 'dump.erofs', 'veritysetup', 'secilc'],
 ];
 
 const folders = [
@@ -119,6 +119,7 @@ const data = [
   'test/payload',
   'test/bench/floor.c',
   'test/vm/load.mjs',
+  'test/vm/guest/policy.cil',
   'src/cli/northstate',
 ];
 const built = ['northstate-launcher', 'bundle', 'test', 'bench'];

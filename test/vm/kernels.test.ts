@@ -16,6 +16,7 @@ const missing = 'test/vm/guest/missing.ts';
 const launch = 'test/kernel/sandbox-ops.test.ts';
 const mounts = 'test/kernel/mounts.test.ts';
 const verity = 'test/vm/guest/verity.ts';
+const selinux = 'test/vm/guest/selinux.ts';
 
 /** Some controllers in v1 hierarchies, as an older init system mounts them; the v2 tree keeps the others. */
 const mixed = `
@@ -36,7 +37,7 @@ const seed = Math.trunc(Date.now() / 1000) % 1_000_000;
 await suite('another kernel', { concurrency: 2 }, () => {
   let guest: Guest;
   before(async () => {
-    guest = await prepareGuest([cgroups, freeze, groups, limits, missing, launch, mounts, verity]);
+    guest = await prepareGuest([cgroups, freeze, groups, limits, missing, launch, mounts, verity, selinux]);
   });
 
   /** Runs files of tests in the guest. `setUp` are lines of shell before them. */
@@ -63,6 +64,9 @@ await suite('another kernel', { concurrency: 2 }, () => {
 
   test('images are mounted, and a kernel without the memory controller runs what asks for no limit of memory', () =>
     pass([missing, mounts], 'cgroup_no_v1=all cgroup_disable=memory'));
+
+  test('images and applications have the SELinux contexts of their manifests', () =>
+    pass([selinux], 'cgroup_no_v1=all security=selinux'));
 
   test('a device mapper checks images block by block, and what it finds is told', () =>
     pass([verity], 'cgroup_no_v1=all'));
