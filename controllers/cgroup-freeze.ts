@@ -52,7 +52,7 @@ export async function freeze(tree: Tree, name: string, attempt: number, init: nu
     throw new TerminalError('NoController', 'cgroups: this host has no freezer: neither a v2 tree nor that of v1');
   const leaf = join(groupIn(branch, name), String(attempt));
   // On v1 what is forked meanwhile is in the group of its parent: after the second round nobody is left out.
-  if (branch.version === 1) await moveInto(tree, branch, name, attempt, () => descendantsOf(init));
+  if (branch.version === 1) await moveInto(tree, branch, name, attempt, { others: () => descendantsOf(init) });
   await writeControl(join(leaf, ...fileOf(branch)), branch.version === 1 ? 'FROZEN' : '1');
   const stopped = branch.version === 1 ? await settles(branch, leaf) : await isTold(branch, leaf);
   if (!stopped) throw new Error(`cgroups: ${leaf} is not frozen yet: a process in it does not stop`);

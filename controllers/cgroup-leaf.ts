@@ -13,6 +13,7 @@ import {
   type Branch,
   type Tree,
 } from './cgroup-groups.ts';
+import { processesOf } from './cgroup-realtime.ts';
 import { TerminalError } from './failure.ts';
 
 /** What a sandbox needs of its leaf. */
@@ -28,7 +29,13 @@ export interface Leaf {
 }
 
 /** Makes the leaf in the given hierarchies; it may exist. Rejects with TerminalError (CgroupRefused). */
-export async function makeLeaf(tree: Tree, branches: readonly Branch[], name: string, attempt: number): Promise<Leaf> {
+export async function makeLeaf(
+  tree: Tree,
+  branches: readonly Branch[],
+  name: string,
+  attempt: number,
+  section: Section | null,
+): Promise<Leaf> {
   const leaves = await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt)));
   const unified = leaves.find(({ branch }) => branch.version === 2);
   const legacy = leaves.filter(({ branch }) => branch.version === 1);
@@ -37,7 +44,9 @@ export async function makeLeaf(tree: Tree, branches: readonly Branch[], name: st
   const { open, close } = openDescriptors();
   return {
     directory: unified === undefined ? null : open(unified.path, constants.O_RDONLY | constants.O_DIRECTORY),
-    procs: legacy.map(({ path }) => open(join(path, 'cgroup.procs'), constants.O_WRONLY)),
+    procs: legacy.map(({ branch, path }) =>
+      open(join(processesOf(branch, path, section), 'cgroup.procs'), constants.O_WRONLY),
+    ),
     oom: memory === undefined ? null : open(join(memory.path, events), constants.O_RDONLY),
     close,
   };
@@ -78,18 +87,18 @@ export async function setProcessors(tree: Tree, name: string, attempt: number, s
 
 /**
  * Brings the processes of an attempt into another hierarchy, until no new one has been forked meanwhile: those of its
- * leaves, and `others`.
+ * leaves, and `others`. `section` is that of a hierarchy with limits.
  */
 export async function moveInto(
   tree: Tree,
   branch: Branch,
   name: string,
   attempt: number,
-  others: () => readonly number[] = () => [],
+  { section = null, others = () => [] }: { section?: Section | null; others?: () => readonly number[] },
 ): Promise<void> {
   const sources = leavesOfAttempt(tree, name, attempt);
   const { path } = await leafIn(tree, branch, name, attempt);
-  const procs = join(path, 'cgroup.procs');
+  const procs = join(processesOf(branch, path, section), 'cgroup.procs');
   const moved = new Set<number>();
   for (;;) {
     const found = new Set([...sources.flatMap(pidsIn), ...others()]).difference(moved);

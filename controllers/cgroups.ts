@@ -21,6 +21,7 @@ import {
   groupIn,
   groupsIn,
   leavesIn,
+  makeGroup,
   namesIn,
   removeGroup,
   type Branch,
@@ -30,6 +31,7 @@ import type { Hierarchies } from './cgroup-hierarchies.ts';
 import { freeze, frozenLeaves, thaw } from './cgroup-freeze.ts';
 import { makeLeaf, moveInto, removeLeaf, setProcessors, type Leaf } from './cgroup-leaf.ts';
 import { controllersOf, limitsOf } from './cgroup-limits.ts';
+import { giveRealtime } from './cgroup-realtime.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
 import { changesFor, openLimits, shownLimits, type LimitFiles } from './cgroup-writes.ts';
 import { planCgroups, type CgroupStep } from './cgroups-plan.ts';
@@ -63,8 +65,9 @@ export function createCgroups(options: {
     // What the host cannot do is refused before anything is made.
     for (const leftOut of limitsOf(section, hierarchies).leftOut)
       log.warn({ container: name, leftOut }, 'limit left out');
-    const made = await makeLeaf(tree, branchesOf(tree, controllersOf(section)), name, attempt);
+    const made = await makeLeaf(tree, branchesOf(tree, controllersOf(section)), name, attempt, section);
     try {
+      giveRealtime(tree, name, section);
       await setProcessors(tree, name, attempt, section);
       return made;
     } catch (error) {
@@ -80,8 +83,10 @@ export function createCgroups(options: {
     const missing = branchesOf(tree, controllersOf(section)).filter(({ controllers }) =>
       controllers.some((controller) => !present.has(controller)),
     );
+    await Promise.all(missing.map((branch) => makeGroup(tree, branch, name)));
+    giveRealtime(tree, name, section);
     for (const branch of missing) {
-      for (const attempt of leavesIn(branches, name)) await moveInto(tree, branch, name, attempt);
+      for (const attempt of leavesIn(branches, name)) await moveInto(tree, branch, name, attempt, { section });
     }
     for (const { path, value } of changesFor(tree, name, section)) await writeControl(path, value);
     for (const attempt of leavesIn(branches, name)) await setProcessors(tree, name, attempt, section);

@@ -1,6 +1,9 @@
 // What the status says of sandboxes that cannot be quite what the manifest asks for.
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { detectHierarchies } from '../../controllers/cgroup-hierarchies.ts';
 import type { ContainerStatus } from '../../state/status.ts';
 import { probePackage } from '../packages.ts';
 import { running, withDaemon } from '../scenario.ts';
@@ -33,5 +36,43 @@ test('the status says what a container runs without, and why another cannot run'
       /^beyond:1\.0\.0 cannot have the resource limit nofile 1099511627776: .+ \(rlimit: EPERM\)$/,
     );
     assert.equal(failed.restarts, 0);
+  });
+});
+
+test('an application with a real-time policy runs on the budget that its manifest asks for, and on no other', async () => {
+  const sched = 'sched: { policy: !fifo { priority: 7 } }';
+  const names = ['budgeted', 'unbudgeted'];
+  const cgroups = ['{ realtime_runtime: 20000, realtime_period: 500000 }', '{ shares: 100 }'];
+  const packages = names.map((name, index) =>
+    probePackage({ name, fields: `${sched}\ncgroups: { cpu: ${cgroups[index] ?? ''} }` }),
+  );
+  const entries = names.map((name) => `${name}: { version: 1.0.0, state: running }`);
+  const cpu = (await detectHierarchies()).legacy.get('cpu');
+  const budgets = cpu !== undefined && existsSync(join(cpu, 'cpu.rt_runtime_us'));
+  await withDaemon(await Promise.all(packages), entries, async (daemon) => {
+    const policyOf = (init: number | null) => {
+      const application = readFileSync(`/proc/${init ?? 0}/task/${init ?? 0}/children`, 'utf8').trim();
+      return readFileSync(`/proc/${application}/stat`, 'utf8').split(') ')[1]?.split(' ')[38];
+    };
+    const first = await running(daemon, 'budgeted');
+    assert.equal(policyOf(first.pid), '1');
+    const { code, stderr } = await daemon.run('restart', 'budgeted');
+    assert.equal(code, 0, stderr);
+    const second = await daemon.untilContainer(
+      'budgeted',
+      'runs anew',
+      (now) => now.phase === 'Running' && now.pid !== first.pid,
+    );
+    assert.equal(policyOf(second.pid), '1');
+    if (budgets) {
+      const { conditions } = await daemon.untilContainer('unbudgeted', 'has failed', ({ phase }) => phase === 'Failed');
+      const message = conditions.find(({ type }) => type === 'Ready')?.message ?? '';
+      assert.match(
+        message,
+        /its control group has no real-time budget \(cgroups: cpu: realtime_runtime\) \(schedule: EPERM\)$/,
+      );
+    } else {
+      assert.equal(policyOf((await running(daemon, 'unbudgeted')).pid), '1');
+    }
   });
 });
