@@ -63,8 +63,8 @@ export interface Go {
   readonly ops: readonly Op[];
 }
 
-/** POLLPRI, an eventfd's count (the launcher reads it), POLLIN. */
-export type WatchKind = 'priority' | 'eventfd' | 'readable';
+/** POLLPRI, an eventfd's count (the launcher reads it), POLLIN, POLLOUT. */
+export type WatchKind = 'priority' | 'eventfd' | 'readable' | 'writable';
 
 /** A read of the output ring: `data` begins at `offset` (later than asked for when the oldest was dropped). */
 export interface Output {

@@ -6,7 +6,7 @@ import { encodeOps } from './ops.ts';
 import type { FrameSender } from './socket.ts';
 import { createDecoder, encodeFrame, event, request, WireError, type Decoder, type Frame } from './wire.ts';
 
-const watchKinds = { priority: 1, eventfd: 2, readable: 3 } as const satisfies Record<WatchKind, number>;
+const watchKinds = { priority: 1, eventfd: 2, readable: 3, writable: 4 } as const satisfies Record<WatchKind, number>;
 
 const FILLER_SERIAL = 0xffffffff;
 /** A request without effect, whose answer is nobody's. */

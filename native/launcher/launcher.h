@@ -57,9 +57,9 @@ enum source {
 };
 
 /* LIFE_MASK: as much of a life as an epoll tag holds. */
-enum { WATCH_LIMIT = 2048, KEEP_LIMIT = 256, KEEP_FIRST_NUMBER = 10, LIFE_MASK = 0xffffff };
+enum { WATCH_LIMIT = 2048, KEEP_LIMIT = 2048, KEEP_FIRST_NUMBER = 10, LIFE_MASK = 0xffffff };
 
-enum watch_kind { WATCH_PRIORITY = 1, WATCH_EVENTFD = 2, WATCH_READABLE = 3 };
+enum watch_kind { WATCH_PRIORITY = 1, WATCH_EVENTFD = 2, WATCH_READABLE = 3, WATCH_WRITABLE = 4 };
 
 struct watch {
     bool taken;
@@ -118,6 +118,7 @@ struct launcher {
     struct attempts attempts;
     struct watch *watches;
     struct keep *keeps;
+    uint32_t keeps_end; /* no place from here on is taken: what was never used takes no memory */
     uint8_t global[RECORD_LIMIT];
     uint32_t global_size;
 };

@@ -44,7 +44,7 @@ static enum reply set_watch(struct launcher *l, struct cursor *c, struct frame *
     uint64_t key = take_u64(c);
     uint8_t kind = take_u8(c);
     int *fd = take_fd(c, frame);
-    if (!cursor_finished(c) || kind < WATCH_PRIORITY || kind > WATCH_READABLE) return REPLY_MALFORMED;
+    if (!cursor_finished(c) || kind < WATCH_PRIORITY || kind > WATCH_WRITABLE) return REPLY_MALFORMED;
     if (watch_set(l, key, kind, *fd, why) != 0) return REPLY_FAILED;
     *fd = -1;
     return REPLY_DONE;
@@ -118,11 +118,12 @@ static enum reply note_trying(struct launcher *l, struct cursor *c) {
 
 /*
  * What recvmsg finds no number for is lost, and with it which frame has which descriptors. So a request that brings more of
- * them is refused while there is still room for all that may be on its way. (New ones take the lowest free numbers.)
+ * them is refused while there is still room for all that may be on its way. (New ones take the lowest free numbers.) A new
+ * reconciler needs those that are kept once more.
  */
 static bool has_room(const struct launcher *l, const struct frame *frame) {
     for (size_t i = 0; i < frame->nfds; i++) {
-        if (frame->fds[i] >= l->descriptor_bound) return false;
+        if (frame->fds[i] >= l->descriptor_bound - (int)l->keeps_end) return false;
     }
     return true;
 }

@@ -23,16 +23,17 @@ struct spawn {
     const char *directory;
     char **command;
     int kept[KEEP_LIMIT];
+    int kept_end;
 };
 
 /* Moves a descriptor above all numbers that are given out, so that dup2 overwrites none that is still needed. */
-static int lift(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, KEEP_FIRST_NUMBER + KEEP_LIMIT); }
+static int lift(const struct spawn *s, int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, KEEP_FIRST_NUMBER + s->kept_end); }
 
 static int place_descriptors(struct spawn *s) {
-    for (int i = 0; i < KEEP_LIMIT; i++) {
-        if (s->kept[i] >= 0 && (s->kept[i] = lift(s->kept[i])) < 0) return -1;
+    for (int i = 0; i < s->kept_end; i++) {
+        if (s->kept[i] >= 0 && (s->kept[i] = lift(s, s->kept[i])) < 0) return -1;
     }
-    for (int i = 0; i < KEEP_LIMIT; i++) {
+    for (int i = 0; i < s->kept_end; i++) {
         if (s->kept[i] >= 0 && dup2(s->kept[i], KEEP_FIRST_NUMBER + i) < 0) return -1;
     }
     return dup2(s->socket, SOCKET_NUMBER);
@@ -42,7 +43,7 @@ static _Noreturn void become_reconciler(struct spawn *s) {
     sigset_t none;
     sigemptyset(&none);
     const char *step = "mount namespace";
-    if ((s->socket = lift(s->socket)) >= 0 && setns(s->mount_namespace, CLONE_NEWNS) == 0) {
+    if ((s->socket = lift(s, s->socket)) >= 0 && setns(s->mount_namespace, CLONE_NEWNS) == 0) {
         if (s->directory == NULL || chdir(s->directory) != 0) (void)!chdir("/");
         step = "descriptors";
         if (place_descriptors(s) >= 0) {
@@ -71,8 +72,9 @@ int spawn_reconciler(struct launcher *l) {
                       .mount_namespace = l->namespace_of_reconciler,
                       .socket = pair[1],
                       .directory = r->directory,
-                      .command = r->command};
-    for (int i = 0; i < KEEP_LIMIT; i++) s.kept[i] = l->keeps[i].taken ? l->keeps[i].fd : -1;
+                      .command = r->command,
+                      .kept_end = (int)l->keeps_end};
+    for (int i = 0; i < s.kept_end; i++) s.kept[i] = l->keeps[i].taken ? l->keeps[i].fd : -1;
     pid_t pid = fork();
     if (pid == 0) become_reconciler(&s);
     int error = errno;

@@ -97,7 +97,7 @@ void send_greeting(struct launcher *l) {
     w = out_begin(&r->out, E_GLOBAL, 0);
     put_bytes(&w, l->global, l->global_size);
     out_end(&r->out, &w);
-    for (uint32_t i = 0; i < KEEP_LIMIT; i++) {
+    for (uint32_t i = 0; i < l->keeps_end; i++) {
         if (!l->keeps[i].taken) continue;
         w = out_begin(&r->out, E_FD, 0);
         put_text(&w, l->keeps[i].name);

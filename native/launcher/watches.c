@@ -8,14 +8,15 @@
 #include "launcher.h"
 
 /*
- * Of a readable descriptor a watch is one shot, and rearming it asks again whether there is something to read. With
+ * Of a readable or writable descriptor a watch is one shot, and rearming it asks again. With
  * POLLPRI that would lose events: a mount table is new only to the first poll(2) that asks, and epoll asks twice when a
  * watch is added or changed, once for itself (fs/proc_namespace.c). Edge-triggered, the change itself rings: so such a
  * watch always stays in the set. What rings while it is not armed is not told: whoever rearms it looks afterwards, and sees
  * it then. So a burst of changes costs one look.
  */
 static uint32_t events_of(uint8_t kind) {
-    return kind == WATCH_PRIORITY ? (uint32_t)EPOLLPRI | (uint32_t)EPOLLET : (uint32_t)EPOLLIN | (uint32_t)EPOLLONESHOT;
+    if (kind == WATCH_PRIORITY) return (uint32_t)EPOLLPRI | (uint32_t)EPOLLET;
+    return (kind == WATCH_WRITABLE ? (uint32_t)EPOLLOUT : (uint32_t)EPOLLIN) | (uint32_t)EPOLLONESHOT;
 }
 
 static struct watch *find_watch(struct launcher *l, uint64_t key) {

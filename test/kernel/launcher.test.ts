@@ -1,7 +1,17 @@
 // The launcher as the root of the process tree: its reconcilers, what it remembers for them, its end.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
@@ -66,6 +76,48 @@ test('lets the next reconciler inherit the descriptors that were kept', async ()
   assert.ok(fd >= 10);
   assert.equal(readlinkSync(`/proc/${second.pid}/fd/${fd}`), file);
   assert.deepEqual(others, []);
+});
+
+test('keeps as many descriptors as containers may have consoles, and closes the gaps', async () => {
+  await using launcher = await startLauncher();
+  const first = await launcher.reconciler();
+  const names = Array.from({ length: 600 }, (_, index) => `kept ${index}`);
+  const file = opened({ file: '/dev/null', flags: 'r' });
+  await Promise.all(names.map((name) => first.call('keep', name, file)));
+  const dropped = names.filter((_, index) => index % 3 === 0 || index > 500);
+  await Promise.all(dropped.map((name) => first.call('drop', name)));
+  process.kill(first.pid, 'SIGKILL');
+  const second = await launcher.reconciler();
+  const left = names.filter((name) => !dropped.includes(name));
+  assert.deepEqual(
+    second.remembered.descriptors.map(([name]) => name),
+    left,
+  );
+  for (const [, fd] of second.remembered.descriptors)
+    assert.equal(readlinkSync(`/proc/${second.pid}/fd/${fd}`), '/dev/null');
+});
+
+test('rings when a descriptor has room again', async () => {
+  await using launcher = await startLauncher();
+  const reconciler = await launcher.reconciler();
+  const pipe = join(launcher.directory, 'pipe');
+  assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+  const own = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+  try {
+    assert.throws(
+      () => {
+        for (;;) writeSync(own, Buffer.alloc(4096));
+      },
+      { code: 'EAGAIN' },
+    );
+    await reconciler.call('watch', 6, 'writable', opened({ file: pipe, flags: 'r+' }));
+    await reconciler.call('record', 0, Buffer.of());
+    assert.deepEqual(reconciler.unseen('watch'), []);
+    readSync(own, Buffer.alloc(8192));
+    assert.deepEqual(await reconciler.next('watch'), [6]);
+  } finally {
+    closeSync(own);
+  }
 });
 
 test('passes no descriptor of its own on to the reconciler', async () => {
