@@ -1,6 +1,6 @@
 // Imperative commands: each becomes a patch, and is answered when its effect is observed and the patch is durable.
 import type { ObservedAttempt } from '../state/observed.ts';
-import { closingPatch, commandPatch, type Command } from '../state/commands.ts';
+import { closingPatch, commandPatch, isAsked, type Command } from '../state/commands.ts';
 import type { Documents } from '../state/documents.ts';
 import type { State, Store } from '../state/store.ts';
 import { effectOf, partsOf } from './effects.ts';
@@ -25,6 +25,8 @@ interface Options {
   readonly lifetime: Lifetime;
   readonly origin: string;
   readonly timeout: number;
+  /** An earlier reconciler had begun with it, and asked for this run if it was a start. */
+  readonly begun?: number | undefined;
 }
 
 const SIGKILL = 9;
@@ -78,9 +80,12 @@ async function kill(command: Extract<Command, { type: 'kill' }>, options: Option
 
 async function patch(
   command: Command,
-  { lifetime, origin }: Options,
+  { lifetime, origin, begun }: Options,
   { documents, store }: CommandPorts,
 ): Promise<{ readonly durable: Promise<unknown> }> {
+  if (command.type === 'start' && begun !== undefined && isAsked(command.container, begun, store.get())) {
+    return { durable: Promise.resolve() };
+  }
   const operations = commandPatch(command, store.get());
   if (operations.length === 0) return { durable: Promise.resolve() };
   return await documents.patch(operations, { lifetime, origin });

@@ -50,7 +50,9 @@ const schema = z.strictObject({
   console: z
     .array(listener)
     .default([{ listen: defaultConsole, permissions: 'full', patches: 'document', limits: {} }]),
-  containerConsoles: z.strictObject({ limits: limits.default({}) }).default({ limits: {} }),
+  containerConsoles: z
+    .strictObject({ patches: z.enum(['document', 'boot']).default('document'), limits: limits.default({}) })
+    .default({ patches: 'document', limits: {} }),
   repositories: z.map(name, repositorySchema).default(() => new Map()),
   loopTimeout: duration.prefault('10s'),
   debug: z.strictObject({ commands: z.array(z.string()).default([]) }).default({ commands: [] }),

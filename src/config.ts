@@ -31,7 +31,7 @@ export interface Configuration {
   readonly cgroup: string;
   readonly console: readonly ConsoleConfiguration[];
   /** The consoles that containers get with their start. */
-  readonly containerConsoles: { readonly limits: Partial<Limits> };
+  readonly containerConsoles: { readonly patches: Lifetime; readonly limits: Partial<Limits> };
   /** They are there beside the document's. */
   readonly repositories: readonly RepositoryEntry[];
   /** ms for which a free loop device is looked for. */

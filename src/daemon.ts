@@ -1,6 +1,7 @@
 // The reconciler: everything is wired here, in the order in which it begins.
 //
 //   daemon.ts --configuration JSON      as `northstate run` has the launcher start it; NORTHSTATE_LAUNCHER_FD is its socket
+import { randomBytes } from 'node:crypto';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { act as actOnContainer, signalExactly, type ContainerPorts } from '../controllers/container-acts.ts';
@@ -23,7 +24,11 @@ import { createStore } from '../state/store.ts';
 import { createAttempts } from './attempts.ts';
 import { configurationFromArgument } from './config.ts';
 import { createContainerLog } from './container-log.ts';
-import { openConsole, type Console } from './console/server.ts';
+import type { Listener } from './console/connection.ts';
+import { openFeeds } from './console/feeds.ts';
+import { defaultLimits, openConsole, type Console } from './console/server.ts';
+import { createTokens } from './console/tokens.ts';
+import { createContainerConsoles } from './container-consoles.ts';
 import { createGroupWatch } from './group-watch.ts';
 import { decodeGlobal, encodeGlobal, type GlobalRecord } from './global-record.ts';
 import { createEvents, createRuntime } from './live-runtime.ts';
@@ -141,7 +146,13 @@ store.update((draft) => {
 });
 
 // What is done about the difference.
-const descriptors = createDescriptors({ socketDir, console: () => Promise.resolve(null), log });
+const containerConsoles = createContainerConsoles({
+  launcher,
+  kept: remembered.descriptors,
+  listener: () => containerListener,
+  log,
+});
+const descriptors = createDescriptors({ socketDir, console: containerConsoles.open, log });
 descriptors.sweep(null);
 const sandboxes = createSandboxes({
   dataDir,
@@ -233,6 +244,7 @@ const following: LauncherEvents = {
     if (attempt.state === 'exited' || attempt.state === 'failed') descriptors.sweep(attempt.name);
     groupWatch.seen(attempt);
     attempts.seen(attempt);
+    if (attempt.state === 'exited' || attempt.state === 'failed') containerConsoles.ended(attempt.id);
     logs.changed(attempt.name);
   },
   output(id, begin, end) {
@@ -242,7 +254,7 @@ const following: LauncherEvents = {
   watch(key) {
     if (key === mountTableKey) mountWatch.fired();
     else if (key === ueventsKey) repositoryWatch.fired();
-    else groupWatch.fired(key);
+    else if (!containerConsoles.fired(key)) groupWatch.fired(key);
   },
   deadline: () => reconciler.due(),
   terminate(signal) {
@@ -280,10 +292,19 @@ const runtime = createRuntime({
 });
 // What patches need takes a while to load: it is there by the time that a client has said what it wants.
 const connected = (): void => void documents.warm().catch(die);
+const served = { runtime, tokens: createTokens(tokenKey(), () => bootTime() - hello.startedAt), log, now: bootTime };
+const containerListener: Listener = {
+  ...served,
+  feeds: openFeeds(runtime),
+  patches: config.containerConsoles.patches,
+  limits: { ...defaultLimits, ...config.containerConsoles.limits, connectTimeout: Infinity },
+};
+containerConsoles.adopt((id) =>
+  remembered.attempts.some((each) => each.id === id && (each.state === 'running' || each.going)),
+);
+const keeper = { kept: remembered.descriptors, keep: launcher.keep };
 consoles = await Promise.all(
-  config.console.map(({ listen, permissions, patches, limits }) =>
-    openConsole({ listen, permissions, patches, limits, runtime, log, now: bootTime, connected }),
-  ),
+  config.console.map((settings) => openConsole({ ...settings, ...served, connected, keeper })),
 );
 await launcher.ready(store.get().generation);
 log.info({ generation: store.get().generation, containers: store.get().desired.containers.size }, 'ready');
@@ -303,6 +324,12 @@ function shutdown(code: number): void {
 function remember(change: Partial<GlobalRecord>): void {
   global = { ...global, ...change };
   launcher.record(0, encodeGlobal(global)).catch(die);
+}
+
+/** The key of all tokens: the first reconciler makes it, and it ends with the launcher. */
+function tokenKey(): Buffer {
+  if (global.tokenKey === null) remember({ tokenKey: randomBytes(32).toString('base64') });
+  return Buffer.from(global.tokenKey ?? '', 'base64');
 }
 
 async function end(left: readonly string[]): Promise<void> {

@@ -5,9 +5,11 @@ export interface GlobalRecord {
   readonly autostartDone: boolean;
   /** The exit status, once everything is to be stopped: a successor goes on with that. */
   readonly ending: number | null;
+  /** What tokens are made with, base64; made by the first reconciler. */
+  readonly tokenKey: string | null;
 }
 
-const untold: GlobalRecord = { autostartDone: false, ending: null };
+const untold: GlobalRecord = { autostartDone: false, ending: null, tokenKey: null };
 
 export function encodeGlobal(record: GlobalRecord): Uint8Array {
   return Buffer.from(JSON.stringify(record));

@@ -51,8 +51,14 @@ export interface Runtime {
   subscribe(listener: (operations: readonly Operation[], state: State) => void): () => void;
   /** Calls the listener with every event; gives the function that ends it. */
   events(listener: (event: RuntimeEvent) => void): () => void;
-  /** Turns an imperative command into a patch and waits until its effect is observed or has failed (RuntimeError). */
-  command(command: Command, options: { lifetime: Lifetime; origin: string; timeout: number }): Promise<void>;
+  /**
+   * Turns an imperative command into a patch and waits until its effect is observed or has failed (RuntimeError). `begun`: an
+   * earlier reconciler had begun with it, and asked for this run if it was a start.
+   */
+  command(
+    command: Command,
+    options: { lifetime: Lifetime; origin: string; timeout: number; begun?: number | undefined },
+  ): Promise<void>;
   /** A whole new document. With `wait`, resolves when converged, failed for good, or after `timeout` ms. */
   apply(text: string, options: { expected: number | null; origin: string }): Promise<{ generation: number }>;
   /** The ordered steps that a document (null: the one in force) would take, without doing them. */

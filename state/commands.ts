@@ -87,6 +87,12 @@ export function closingPatch(command: Command, state: State): Operation[] {
   return ours ? [{ op: 'remove', path: pointerTo(entry.key) }] : [];
 }
 
+/** Whether the document asks for this very version, and for no earlier run than that. */
+export function isAsked(container: string, run: number, state: State): boolean {
+  const entry = entryFor(container, state);
+  return entry?.state === 'running' && (entry.run?.id ?? 0) >= run;
+}
+
 function start(container: string, run: unknown, state: State): Operation[] {
   const entry = entryFor(container, state);
   if (entry === null) return [create(container, { state: 'running', run, restart: { policy: 'never' } })];
@@ -160,7 +166,7 @@ function ofRunning(
 }
 
 /** A number that no start of this name has had in this boot. */
-function nextRun({ desired, observed }: State, name: string): number {
+export function nextRun({ desired, observed }: State, name: string): number {
   const entries = [...desired.containers.values()].filter((entry) => entry.name === name);
   const attempts = observed.attempts.get(name) ?? [];
   const known = [

@@ -60,6 +60,8 @@ export interface DaemonOptions {
   readonly document?: (packages: string) => string;
   /** As on a device, for measurements: runDir is a tmpfs, and the log says no more than it does there. */
   readonly asOnDevice?: boolean;
+  /** Further fields of its configuration, as YAML. */
+  readonly configuration?: string;
   /** A command line that runs it, as withoutSyscall gives one; it must execute what follows in its own process. */
   readonly prefix?: readonly string[];
 }
@@ -77,7 +79,7 @@ ${entries.map((line) => `  ${line}\n`).join('')}...
 
 /** Starts a daemon and waits until its console answers. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { packages, document, directory: earlier, asOnDevice = false, prefix = [] } = options;
+  const { packages, document, directory: earlier, asOnDevice = false, configuration: more = '', prefix = [] } = options;
   const directory = earlier ?? (await mkdtemp(join(tmpdir(), 'northstate-')));
   const mark = basename(directory);
   const path = (name: string): string => join(directory, name);
@@ -85,7 +87,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   for (const name of ['packages', 'state', 'data', 'run']) await mkdir(path(name), { recursive: true });
   for (const file of packages) await copyFile(file, join(path('packages'), basename(file)));
   if (document !== undefined) await writeFile(path('desired.yaml'), document(path('packages')));
-  await writeFile(path('config.yaml'), configuration(path, mark, url, asOnDevice ? 'info' : 'debug'));
+  await writeFile(path('config.yaml'), `${configuration(path, mark, url, asOnDevice ? 'info' : 'debug')}${more}`);
   if (asOnDevice) await run('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', path('run')]);
 
   const log = openSync(path('log'), 'a');

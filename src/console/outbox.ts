@@ -3,6 +3,8 @@
 import type { Socket } from 'node:net';
 
 export interface Outbox {
+  /** Sends the answer to what was read last, and waits until the reader has caught up or is gone. */
+  answer(message: unknown): Promise<void>;
   /** Sends a message and waits until the reader has caught up or is gone. */
   send(message: unknown): Promise<void>;
   /** Sends a line (JSON with its newline) beside the responses, after the response under way when held. */
@@ -23,10 +25,13 @@ export function createOutbox(socket: Socket, limit: number): Outbox {
     });
   }
 
+  async function send(message: unknown): Promise<void> {
+    if (socket.writable && !socket.write(`${JSON.stringify(message)}\n`)) await drained(socket);
+  }
+
   return {
-    async send(message) {
-      if (socket.writable && !socket.write(`${JSON.stringify(message)}\n`)) await drained(socket);
-    },
+    answer: send,
+    send,
     notify(line) {
       if (!socket.writable) return;
       const bytes = Buffer.byteLength(line);

@@ -87,7 +87,8 @@ export function isMounted(state: State, container: string): boolean {
   return state.observed.mounts.get(name)?.some((mount) => mount.id === container) ?? false;
 }
 
-function isRunning(state: State, container: string): boolean {
+/** Whether this very version runs. */
+export function isRunning(state: State, container: string): boolean {
   const [name = '', version] = container.split(':');
   return runningAttempt(state, name)?.version === version;
 }

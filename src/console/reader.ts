@@ -1,4 +1,4 @@
-// Lines and raw stretches of bytes from one socket, in the order in which they are asked for. Nothing is taken
+// Lines and raw stretches of bytes from one stream, in the order in which they are asked for. Nothing is taken
 // from the kernel that nobody asked for, so a client that sends faster than it is served is slowed by its own socket.
 import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
@@ -26,11 +26,19 @@ export interface Reader {
   bytes(size: number, stall: number): Stretch;
 }
 
-/** Reads from `socket`, which nobody else may read; a line may have `limit` bytes. */
-export function createReader(socket: Socket, limit: number): Reader {
-  let held = Buffer.alloc(0);
-  let begin = 0;
-  let end = 0;
+/** Bytes of memory that a connection keeps between lines. */
+const IDLE = 16 * 1024;
+
+/** Where bytes come from. */
+export interface Source {
+  /** What came since, null at the end of the stream; with `stall`, ReadError after so many ms of silence. */
+  chunk(stall?: number): Promise<Buffer | null>;
+  /** So many of them were given to whoever reads. */
+  used(bytes: number): void;
+}
+
+/** The bytes of a socket that nobody else may read. */
+export function socketSource(socket: Socket): Source {
   let wake: (() => void) | null = null;
   let over = false;
 
@@ -44,7 +52,6 @@ export function createReader(socket: Socket, limit: number): Reader {
   };
   socket.on('readable', poke).on('end', finish).on('close', finish).on('error', finish);
 
-  /** What came since, null at the end of the stream; with `stall`, ReadError after so many ms of silence. */
   async function chunk(stall?: number): Promise<Buffer | null> {
     for (;;) {
       const data = socket.read() as Buffer | null;
@@ -60,6 +67,15 @@ export function createReader(socket: Socket, limit: number): Reader {
     }
   }
 
+  return { chunk, used: () => undefined };
+}
+
+/** Reads from a source, which nobody else may read; a line may have `limit` bytes. */
+export function createReader({ chunk, used }: Source, limit: number): Reader {
+  let held = Buffer.alloc(0);
+  let begin = 0;
+  let end = 0;
+
   function keep(data: Buffer): void {
     if (end + data.length > held.length) {
       const grown = Buffer.allocUnsafe(Math.max(4096, 2 * (end - begin + data.length)));
@@ -70,6 +86,12 @@ export function createReader(socket: Socket, limit: number): Reader {
     }
     data.copy(held, end);
     end += data.length;
+  }
+
+  /** Nothing is held: a connection that once sent a long line does not keep its memory. */
+  function rest(): void {
+    begin = end = 0;
+    if (held.length > IDLE) held = Buffer.alloc(0);
   }
 
   /** Gives away what is held. */
@@ -86,9 +108,12 @@ export function createReader(socket: Socket, limit: number): Reader {
       if ((found < 0 ? searched : found - begin) > limit) throw new ReadError(`a line is longer than ${limit} bytes`);
       if (found >= 0) {
         const text = held.subarray(begin, held[found - 1] === 0x0d && found > begin ? found - 1 : found);
+        used(found + 1 - begin);
         begin = found + 1;
         if (!isUtf8(text)) throw new ReadError('a line is not UTF-8');
-        return text.toString();
+        const line = text.toString();
+        if (begin === end) rest();
+        return line;
       }
       const data = await chunk();
       if (data === null) return null;
@@ -105,6 +130,7 @@ export function createReader(socket: Socket, limit: number): Reader {
       if (data.length > left) keep(data.subarray(left));
       const part = data.subarray(0, left);
       left -= part.length;
+      used(part.length);
       return part;
     }
 

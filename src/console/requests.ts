@@ -1,10 +1,11 @@
 // What each request does: one table, so that a request without an answer does not compile.
-import type { Command } from '../../state/commands.ts';
+import { nextRun, type Command } from '../../state/commands.ts';
+import type { State } from '../../state/store.ts';
 import { RuntimeError, type Lifetime, type LogLine, type Runtime } from '../runtime.ts';
 import { northstarError, ourError } from './errors.ts';
 import type { Feeds } from './feeds.ts';
-import { checkKill, checkMount, checkStart, checkUmount, checkUninstall } from './preconditions.ts';
-import { externalIdentity, type Bodies, type Request, type RequestName } from './protocol.ts';
+import { checkKill, checkMount, checkStart, checkUmount, checkUninstall, isRunning } from './preconditions.ts';
+import type { Bodies, Request, RequestName } from './protocol.ts';
 import {
   describeContainer,
   inspectContainer,
@@ -14,6 +15,7 @@ import {
   listRepositories,
 } from './queries.ts';
 import type { Stretch } from './reader.ts';
+import type { Tokens } from './tokens.ts';
 
 /** How long a command may take until it is answered with an error, in ms. */
 const commandTimeout = 10_000;
@@ -22,6 +24,11 @@ const commandTimeout = 10_000;
 export interface Session {
   readonly runtime: Runtime;
   readonly feeds: Feeds;
+  /** name:version of the container that asks, or `extern:0.0.0`. */
+  readonly identity: string;
+  readonly tokens: Tokens;
+  /** ms */
+  readonly tokenValidity: number;
   /** How long patches of this listener last when the request does not say. */
   readonly lifetime: Lifetime;
   /** Aborted when the connection ends. */
@@ -30,6 +37,10 @@ export interface Session {
   readonly now: () => number;
   /** Containers whose output is being sent. */
   readonly logs: Set<string>;
+  /** What an earlier reconciler has begun of this request, by container, and the run that a start asks for. */
+  readonly begun: ReadonlyMap<string, number>;
+  /** The request is allowed, and done for this container from now on. */
+  begin(container: string, run: number): void;
   /** Runs when the response is on its way. */
   after(task: () => void): void;
   /** Sends a notification beside the responses; waits for a slow reader. */
@@ -49,7 +60,7 @@ export async function answer(request: Request, session: Session): Promise<unknow
 }
 
 const handlers: Handlers = {
-  ident: () => ({ ident: externalIdentity }),
+  ident: (_, { identity }) => ({ ident: identity }),
   list: (_, { runtime }) => ({ list: listContainers(runtime.state()) }),
   repositories: (_, { runtime }) => ({ repositories: listRepositories(runtime.state()) }),
   shutdown: (_, { runtime, after }) => {
@@ -61,7 +72,7 @@ const handlers: Handlers = {
   }),
   install: async ({ repository, size, lifetime }, session) => {
     const stretch = session.stretch(size);
-    const options = { lifetime: lifetime ?? session.lifetime, origin: externalIdentity };
+    const options = { lifetime: lifetime ?? session.lifetime, origin: session.identity };
     const outcome = await session.runtime.install(repository, size, stretch.readable, options).then(
       (container) => ({ ok: { container } }),
       (error: unknown) => ({ error: { error: northstarError(error) } }),
@@ -71,7 +82,7 @@ const handlers: Handlers = {
   },
   uninstall: async (body, session) => ({
     uninstall: await ofContainer(body.container, async () => {
-      checkUninstall(session.runtime.state(), body);
+      begin(body.container, session, (state) => checkUninstall(state, body));
       await run(session, { type: 'uninstall', container: body.container, wipe: body.wipe }, body);
     }),
   }),
@@ -79,7 +90,7 @@ const handlers: Handlers = {
     mount: await Promise.all(
       body.containers.map((container) =>
         ofContainer(container, async () => {
-          checkMount(session.runtime.state(), container);
+          begin(container, session, (state) => checkMount(state, container));
           await run(session, { type: 'mount', container }, body);
         }),
       ),
@@ -89,7 +100,7 @@ const handlers: Handlers = {
     umount: await Promise.all(
       body.containers.map((container) =>
         ofContainer(container, async () => {
-          checkUmount(session.runtime.state(), container);
+          begin(container, session, (state) => checkUmount(state, container));
           await run(session, { type: 'umount', container }, body);
         }),
       ),
@@ -97,22 +108,29 @@ const handlers: Handlers = {
   }),
   start: async (body, session) => ({
     start: await ofContainer(body.container, async () => {
-      checkStart(session.runtime.state(), body);
+      begin(body.container, session, (state) => checkStart(state, body));
       const { container, init, arguments: args, environment: env } = body;
       await run(session, { type: 'start', container, init, args, env }, body);
     }),
   }),
   kill: async (body, session) => ({
     kill: await ofContainer(body.container, async () => {
-      checkKill(session.runtime.state(), body);
+      begin(body.container, session, (state) => checkKill(state, body));
+      // It may have had its effect before this process was there.
+      if (session.begun.has(body.container) && !isRunning(session.runtime.state(), body.container)) return;
       await run(session, { type: 'kill', container: body.container, signal: body.signal }, body);
     }),
   }),
-  token_create: (body) => ({ permission_denied: { token_create: body } }),
-  token_verify: (body) => ({ permission_denied: { token_verify: body } }),
+  token_create: ({ target, shared }, { tokens, identity }) => ({
+    token: tokens.create(nameOf(identity), target, Buffer.from(shared, 'base64')),
+  }),
+  token_verify: ({ token, user, shared }, { tokens, identity, tokenValidity }) => {
+    const given = { user, target: nameOf(identity), shared: Buffer.from(shared, 'base64') };
+    return { token_verification: tokens.verify(Buffer.from(token, 'base64'), given, tokenValidity) };
+  },
 
-  apply: async ({ document, expected }, { runtime }) => ({
-    apply: await ours(() => runtime.apply(document, { expected, origin: externalIdentity })),
+  apply: async ({ document, expected }, { runtime, identity }) => ({
+    apply: await ours(() => runtime.apply(document, { expected, origin: identity })),
   }),
   get: (_, session) => ({ get: { ok: snapshot(session) } }),
   watch: (_, session) => {
@@ -146,6 +164,18 @@ const handlers: Handlers = {
   restart: async (body, session) => ({ restart: await ofName(body, session, 'restart') }),
   update: async (body, session) => ({ update: await ofName(body, session, 'update') }),
 };
+
+/** Checks whether a request may be done: not what an earlier reconciler had begun, which was allowed then. */
+function begin(container: string, { runtime, begun, begin: note }: Session, check: (state: State) => void): void {
+  if (begun.has(container)) return;
+  const state = runtime.state();
+  check(state);
+  note(container, nextRun(state, nameOf(container)));
+}
+
+function nameOf(container: string): string {
+  return container.split(':', 1)[0] ?? container;
+}
 
 /** Northstar's outcome of a request for one container. */
 async function ofContainer(container: string, act: () => Promise<object | void>): Promise<unknown> {
@@ -184,7 +214,8 @@ async function run(
 ): Promise<void> {
   const lifetime = body.lifetime ?? session.lifetime;
   const timeout = body.timeout ?? commandTimeout;
-  await session.runtime.command(command, { lifetime, origin: externalIdentity, timeout });
+  const begun = 'container' in command ? session.begun.get(command.container) : undefined;
+  await session.runtime.command(command, { lifetime, origin: session.identity, timeout, ...(begun !== undefined && { begun }) });
 }
 
 function snapshot({ runtime, feeds }: Session): unknown {

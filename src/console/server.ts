@@ -1,12 +1,17 @@
-// A console listener on a unix socket.
-import { lstatSync, rmSync } from 'node:fs';
-import { createConnection, createServer, type Server, type Socket } from 'node:net';
+// A console listener: who may connect to it, and as what.
+import { rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { peerOf } from '../../native/peer.ts';
 import type { Log } from '../log.ts';
 import type { Lifetime, Runtime } from '../runtime.ts';
-import { socketPath } from './address.ts';
+import { parseAddress } from './address.ts';
+import { socketChannel } from './channel.ts';
 import { serveConnection, type Limits, type Listener } from './connection.ts';
 import { openFeeds } from './feeds.ts';
+import { descriptorOf, listen, type Tls } from './listening.ts';
 import type { Permissions } from './permissions.ts';
+import { externalIdentity } from './protocol.ts';
+import type { Tokens } from './tokens.ts';
 
 /** Northstar's limits, and ours where it has none. */
 export const defaultLimits: Limits = {
@@ -18,55 +23,85 @@ export const defaultLimits: Limits = {
   unread: 1024 * 1024,
   tokenValidity: 60_000,
   connections: 1024,
+  tokenValidity: 60_000,
 };
 
 /** How long the clients have to read what is left when the console closes, in ms. */
 const farewell = 500;
+
+/** What the user or a group of a client's process gives it. A rule without either is everybody's. */
+export interface PeerRule {
+  readonly uid: number | null;
+  readonly gid: number | null;
+  readonly permissions: Permissions;
+}
 
 export interface Console {
   /** Ends every connection once its client has read what was sent, and removes the socket. */
   close(): Promise<void>;
 }
 
+/** Keeps a listening socket for the process that comes after this one. */
+export interface ListenerKeeper {
+  readonly kept: ReadonlyMap<string, number>;
+  keep(name: string, fd: number): Promise<void>;
+}
+
 export interface ConsoleOptions {
-  /** `unix:///path` */
+  /** `unix:///path` or `tcp://host:port` */
   readonly listen: string;
+  /** Of a client that none of `peers` is about. */
   readonly permissions: Permissions;
+  /** The first that fits counts. */
+  readonly peers?: readonly PeerRule[];
+  /** Of the socket's file: its owner's alone when nothing is said. */
+  readonly file?: { readonly mode: number; readonly uid: number; readonly gid: number };
+  readonly tls?: Tls | null;
   /** How long patches last when a request does not say. */
   readonly patches: Lifetime;
   readonly runtime: Runtime;
+  readonly tokens: Tokens;
   readonly log: Log;
   readonly limits?: Partial<Limits>;
   /** CLOCK_BOOTTIME in ms, for uptimes. */
   readonly now: () => number;
   /** Called at each connection, before anything is asked. */
   readonly connected?: () => void;
+  readonly keeper?: ListenerKeeper;
 }
 
-/**
- * Listens for console connections. A socket that a dead process left behind is replaced; the new one is its owner's
- * alone (mode 0600). Throws when somebody listens there, when something else stands in its place, or with bind's errno.
- */
+/** Listens for console connections; rejects when that cannot be (listening.ts). */
 export async function openConsole(options: ConsoleOptions): Promise<Console> {
-  const { listen, permissions, patches, runtime, log, now } = options;
-  const path = socketPath(listen);
-  await removeStale(path);
-
+  const { runtime, patches, log, now, tokens, peers = [], permissions, keeper } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const feeds = openFeeds(runtime);
-  const listener: Listener = { runtime, feeds, permissions, patches, limits, log, now };
+  const listener: Listener = { runtime, feeds, tokens, patches, limits, log, now };
   const sockets = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) => {
+  const isFile = parseAddress(options.listen).kind === 'unix';
+
+  function accept(socket: Socket): void {
     sockets.add(socket);
     options.connected?.();
     socket.on('close', () => sockets.delete(socket));
     // A client that went away shows as the end of the stream to whoever reads or writes.
     socket.on('error', (error) => log.debug({ err: error }, 'console connection broke'));
-    void serveConnection(socket, listener);
-  });
+    const granted = isFile && peers.length > 0 ? granting(descriptorOf(socket), peers) : permissions;
+    const peer = { identity: externalIdentity, permissions: granted ?? permissions, onlyNorthstar: false };
+    void serveConnection(socketChannel(socket, limits), peer, listener);
+  }
+
+  const name = `listener ${options.listen}`;
+  const file = options.file ?? { mode: 0o600, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const { listen: url, tls = null } = options;
+  const inherited = keeper?.kept.get(name) ?? null;
+  const server = await listen(
+    { listen: url, ...file, tls, inherited, handshakeTimeout: limits.connectTimeout },
+    accept,
+  );
   server.maxConnections = limits.connections;
-  server.on('drop', () => log.warn({ limit: limits.connections }, 'too many console connections'));
-  await bind(server, path);
+  server.on('drop', () => log.warn({ limit: limits.connections, listen: url }, 'too many console connections'));
+  server.on('tlsClientError', (error) => log.debug({ err: error }, 'client without a certificate that is accepted'));
+  if (keeper !== undefined && inherited === null) await keeper.keep(name, descriptorOf(server));
 
   return {
     async close() {
@@ -78,38 +113,17 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
       }, farewell);
       await closed;
       clearTimeout(slow);
+      // A socket that was inherited has no path for Node to remove.
+      const address = parseAddress(url);
+      if (address.kind === 'unix') rmSync(address.path, { force: true });
     },
   };
 }
 
-/** Binds under a umask that leaves the socket to its owner: it is never open to others, not even briefly. bind(2) happens in the call. */
-async function bind(server: Server, path: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    const umask = process.umask(0o177);
-    server.listen(path, resolve);
-    process.umask(umask);
-  });
-}
-
-async function removeStale(path: string): Promise<void> {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isSocket()) throw new Error(`console ${path}: there is something else than a socket; remove it`);
-  if (await isServedByOther(path)) throw new Error(`console ${path}: another process listens there`);
-  rmSync(path, { force: true });
-}
-
-async function isServedByOther(path: string): Promise<boolean> {
-  return await new Promise((resolve, reject) => {
-    const probe = createConnection(path);
-    probe.on('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
-      else reject(new Error(`console ${path}: ${error.message}`));
-    });
-  });
+/** What the first rule that fits a client's process gives it; null when none does. */
+function granting(socket: number, peers: readonly PeerRule[]): Permissions | null {
+  const { uid, gids } = peerOf(socket);
+  const fits = (rule: PeerRule) =>
+    (rule.uid === null || rule.uid === uid) && (rule.gid === null || gids.includes(rule.gid));
+  return peers.find(fits)?.permissions ?? null;
 }

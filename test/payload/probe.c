@@ -16,6 +16,9 @@
  *   receive FD       writes a message that came to a socket, from its first connection when it listens, and the uid of
  *                    its sender when that is told (SO_PASSCRED)
  *   child-eats MIB   has a child take that much memory, and waits for its end
+ *   hear FD N        copies N lines to stdout            count FD N       asks a console N times about containers that are
+ *                                                                         not there, each another; exits with 99 when an
+ *                                                                         answer is not the one that is due
  *
  * A call that fails ends it with the errno as exit code. */
 #include <errno.h>
@@ -270,6 +273,71 @@ static void receive(long fd)
         print_number("from uid ", told.uid);
 }
 
+/* A line of a stream into `line` (room for `size` bytes, NUL included), without its end. */
+static void read_line(long fd, char *line, size_t size)
+{
+    size_t used = 0;
+    for (;;) {
+        if (used == size)
+            leave(EMSGSIZE);
+        if (must(CALL(SYS_read, fd, (long)&line[used], 1)) == 0)
+            leave(EPIPE);
+        if (line[used] == '\n')
+            break;
+        used++;
+    }
+    line[used] = '\0';
+}
+
+static void hear(long fd, long count)
+{
+    static char line[65536];
+    while (count-- > 0) {
+        read_line(fd, line, sizeof line);
+        print_line(line);
+    }
+}
+
+static int holds(const char *text, const char *part)
+{
+    for (; *text; text++) {
+        size_t i = 0;
+        while (part[i] && text[i] == part[i])
+            i++;
+        if (!part[i])
+            return 1;
+    }
+    return 0;
+}
+
+static void count(long fd, long times)
+{
+    static char line[65536], request[128];
+    static const char before[] = "{\"request\":{\"inspect\":{\"container\":\"x:0.0.", after[] = "\"}}}\n";
+    for (long turn = 1; turn <= times; turn++) {
+        char digits[24], *first = digits + sizeof digits;
+        *--first = '\0';
+        for (long left = turn; left; left /= 10)
+            *--first = (char)('0' + left % 10);
+        size_t end = 0;
+        const char *parts[] = {before, first, after};
+        for (size_t part = 0; part < 3; part++)
+            for (const char *c = parts[part]; *c; c++)
+                request[end++] = *c;
+        request[end] = '\0';
+        print(fd, request);
+        do
+            read_line(fd, line, sizeof line);
+        while (holds(line, "{\"notification\":"));
+        /* The version and the quote after it: 1 is not 10. */
+        request[end - 4] = '\0';
+        if (!holds(line, "\"error\"") || !holds(line, request + sizeof before - 1 - 6)) {
+            print_line(line);
+            leave(99);
+        }
+    }
+}
+
 static void run(char **arguments, char **environment, const char *start)
 {
     program = arguments + 1;
@@ -329,7 +397,13 @@ static void run(char **arguments, char **environment, const char *start)
             send_to(kind, path, word());
         } else if (same(verb, "receive"))
             receive(number());
-        else if (same(verb, "exit"))
+        else if (same(verb, "hear")) {
+            long fd = number();
+            hear(fd, number());
+        } else if (same(verb, "count")) {
+            long fd = number();
+            count(fd, number());
+        } else if (same(verb, "exit"))
             leave(number());
         else
             leave(EINVAL);

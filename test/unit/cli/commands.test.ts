@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { DocumentConflict, DocumentRefused } from '../../../state/documents.ts';
 import { RuntimeError } from '../../../src/runtime.ts';
 import { fakeRuntime } from '../console/fake-runtime.ts';
-import { openTestConsole, scratchDirectory } from '../console/scratch.ts';
+import { openTestConsole, scratchDirectory, testTokens } from '../console/scratch.ts';
 import { northstate } from './command-line.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
@@ -237,6 +237,7 @@ test('shutdown ends when the daemon has hung up', async (context) => {
     permissions: 'full',
     patches: 'boot',
     runtime,
+    tokens: testTokens,
     log: silentLog,
     now: () => 0,
   });

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { openConsole } from '../../../src/console/server.ts';
 import { fakeRuntime, containerStatus, type FakeRuntime } from '../console/fake-runtime.ts';
-import { openTestConsole, scratchDirectory, silentLog } from '../console/scratch.ts';
+import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../console/scratch.ts';
 import { entry, northstate, startCommand } from './command-line.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
@@ -51,7 +51,7 @@ test('get --watch prints a line for each container that changes', async (context
 test('get --watch ends with an error when the daemon ends', async (context) => {
   const runtime = fakeRuntime({ packages: [broker] });
   const listen = `unix://${await scratchDirectory(context)}/console`;
-  const console = await openConsole({ ...consoleOptions, listen, runtime });
+  const console = await openConsole({ ...consoleOptions, tokens: testTokens, listen, runtime });
   const child = startCommand(context, listen, ['get', '--watch', '-o', 'json']);
   await once(child.stdout ?? child, 'data');
   await console.close();

@@ -20,7 +20,7 @@ const defaults = {
   socketDir: '/run/northstate/sockets',
   cgroup: 'northstate',
   console: [{ listen: 'unix:///run/northstate/console', permissions: 'full', patches: 'document', limits: {} }],
-  containerConsoles: { limits: {} },
+  containerConsoles: { patches: 'document', limits: {} },
   repositories: [],
   loopTimeout: 10_000,
   debug: { commands: [] },

@@ -8,8 +8,11 @@ import type { TestContext } from 'node:test';
 import pino from 'pino';
 import type { Runtime } from '../../../src/runtime.ts';
 import { openConsole, type ConsoleOptions } from '../../../src/console/server.ts';
+import { createTokens } from '../../../src/console/tokens.ts';
 
 export const silentLog = pino({ level: 'silent' });
+
+export const testTokens = createTokens(Buffer.alloc(32), () => 1001);
 
 /** A directory that is removed after the test. */
 export async function scratchDirectory(context: TestContext): Promise<string> {
@@ -30,6 +33,7 @@ export async function openTestConsole(
     permissions: 'full',
     patches: 'document',
     runtime,
+    tokens: testTokens,
     log: silentLog,
     now: () => 1001,
     ...options,

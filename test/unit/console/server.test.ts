@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { RuntimeError } from '../../../src/runtime.ts';
 import { containerStatus, fakeRuntime } from './fake-runtime.ts';
-import { connectRaw, openTestConsole, rawClient, scratchDirectory, silentLog } from './scratch.ts';
+import { connectRaw, openTestConsole, rawClient, scratchDirectory, silentLog, testTokens } from './scratch.ts';
 import { openConsole } from '../../../src/console/server.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
@@ -40,6 +40,7 @@ test('a socket that somebody serves, and any other file, is left alone', async (
     permissions: 'full',
     patches: 'document',
     runtime: fakeRuntime(),
+    tokens: testTokens,
     log: silentLog,
     now: () => 0,
   } as const;
@@ -177,6 +178,7 @@ test('closing the console tells what is due, hangs up and removes the socket', a
     permissions: 'full',
     patches: 'boot',
     runtime,
+    tokens: testTokens,
     log: silentLog,
     now: () => 0,
   });
