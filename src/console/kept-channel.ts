@@ -154,7 +154,7 @@ function keptOutbox(options: OutboxOptions): Outbox & { flushed: () => Promise<v
   const { socket, file, limit, ready, signal, close, used } = options;
   let held: string[] | null = null;
   let heldBytes = 0;
-  let flushing: Promise<void> | null = null;
+  let flushing = Promise.resolve();
 
   async function flush(): Promise<void> {
     while (file.unsent() > 0 && !signal.aborted) {
@@ -170,7 +170,7 @@ function keptOutbox(options: OutboxOptions): Outbox & { flushed: () => Promise<v
   }
 
   function flushed(): Promise<void> {
-    flushing ??= flush().finally(() => (flushing = null));
+    flushing = flushing.then(flush);
     return flushing;
   }
 

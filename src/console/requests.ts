@@ -147,7 +147,7 @@ const handlers: Handlers = {
       if (session.logs.has(key))
         throw new RuntimeError('busy', `${key} is read on this connection already`, { name: key });
       session.logs.add(key);
-      const lines = session.runtime.logs(key, { since, follow, signal: session.signal });
+      const lines = session.runtime.logs(nameOf(key), { since, follow, signal: session.signal });
       session.after(() => void sendLog(key, lines, session));
       return { name: key };
     }),
@@ -215,7 +215,12 @@ async function run(
   const lifetime = body.lifetime ?? session.lifetime;
   const timeout = body.timeout ?? commandTimeout;
   const begun = 'container' in command ? session.begun.get(command.container) : undefined;
-  await session.runtime.command(command, { lifetime, origin: session.identity, timeout, ...(begun !== undefined && { begun }) });
+  await session.runtime.command(command, {
+    lifetime,
+    origin: session.identity,
+    timeout,
+    ...(begun !== undefined && { begun }),
+  });
 }
 
 function snapshot({ runtime, feeds }: Session): unknown {

@@ -5,8 +5,6 @@
 // The key outlives the reconciler and nothing else: no token of an earlier runtime is worth anything.
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/** Bytes of a token. */
-export const tokenSize = 40;
 const timeSize = 8;
 
 export type Verification = 'Ok' | 'Invalid' | 'Expired' | 'Future';

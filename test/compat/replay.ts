@@ -72,7 +72,7 @@ async function receive(name: string, client: RawClient | undefined, expected: un
 const placeholder = /<(?!INIT>)[A-Z_]+>/;
 
 /** Whether a message is as recorded: a text in angle brackets stands for any value, lists of texts have no order. */
-function matches(expected: unknown, actual: unknown): boolean {
+export function matches(expected: unknown, actual: unknown): boolean {
   if (typeof expected === 'string' && placeholder.test(expected)) return true;
   if (Array.isArray(expected) && Array.isArray(actual)) {
     const texts = [...(expected as unknown[]), ...(actual as unknown[])].every((item) => typeof item === 'string');

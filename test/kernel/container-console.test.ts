@@ -1,10 +1,11 @@
 // Consoles that containers are given: a descriptor that answers, and goes on answering whatever becomes of the reconciler.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { documentOf, startDaemon } from '../daemon.ts';
-import { leftovers, openDescriptors } from '../leaks.ts';
+import { fileURLToPath } from 'node:url';
+import { connectConsole } from '../../src/console/client.ts';
+import { fixtures, matches, readTranscript } from '../compat/replay.ts';
+import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
+import { openDescriptors } from '../leaks.ts';
 import { probePackage } from '../packages.ts';
 import { endsClean, lines, running, withDaemon } from '../scenario.ts';
 import { succeed, untilLogged } from '../successor.ts';
@@ -42,3 +43,110 @@ test('a container that counts over its console misses no answer and gets none tw
   assert.deepEqual(await lines(daemon, 'counter'), ['{"connect_ack":null}', 'counted']);
   await endsClean(daemon, before);
 });
+
+test('what recorded containers said over their descriptors is answered as recorded', async () => {
+  const { events } = await readTranscript('container-console');
+  const scripts = Map.groupBy(events, ({ on }) => on.split(':')[0] ?? '');
+  const packages = ['console-full', 'console-some', 'idle'].map((name) =>
+    fileURLToPath(new URL(`npk/${name}-1.0.0.npk`, fixtures)),
+  );
+  const document = (directory: string) => documentOf(directory, '"idle": { state: installed }');
+  const before = openDescriptors();
+  await using daemon = await startDaemon({ packages, document });
+  let token = '';
+  for (const [name, script] of scripts) {
+    const said = script.flatMap(({ send }) =>
+      send === undefined ? [] : [JSON.stringify(send).replace('<TOKEN>', token)],
+    );
+    const started = await daemon.run('start', name, '/app', 'relay', ...said);
+    assert.equal(started.code, 0, started.stderr);
+    const expected = script.flatMap(({ recv }) => (recv === undefined ? [] : [recv]));
+    for (const [index, line] of (await spoken(daemon, name, expected.length)).entries()) {
+      const message = JSON.parse(line) as { readonly response?: { readonly token?: string } };
+      token = message.response?.token ?? token;
+      assert.ok(matches(expected[index], message), `${name}: ${line}, expected ${JSON.stringify(expected[index])}`);
+    }
+  }
+  await endsClean(daemon, before);
+});
+
+test('a container hears what happens, and its console ends with it, also when it is told to over that console', async () => {
+  const kill = { request: { kill: { container: 'lonely:1.0.0', signal: 15 } } };
+  const lonely = await probePackage({
+    name: 'lonely',
+    args: [
+      ...say(hello(true)),
+      'hear',
+      '3',
+      '2',
+      ...say({ request: 'ident' }),
+      ...say({ request: { inspect: { container: 'lonely:1.0.0' } } }),
+      ...say(kill),
+      'sleep',
+    ],
+    fields: 'console: { permissions: full }\n',
+  });
+  const brief = await probePackage({ name: 'brief', args: ['exit', '3'] });
+  const entries = [
+    'lonely: { state: running, restart: { policy: never } }',
+    'brief: { state: mounted, restart: { policy: never } }',
+  ];
+  await withDaemon([lonely, brief], entries, async (daemon) => {
+    await running(daemon, 'lonely');
+    await untilLogged(daemon, 'connect_ack');
+    assert.equal((await daemon.run('start', 'brief')).code, 0);
+    await daemon.untilContainer('lonely', 'was killed by itself', ({ lastExit }) => lastExit !== null);
+    const [ack, ...rest] = (await lines(daemon, 'lonely')).map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.deepEqual(ack, { connect_ack: null });
+    assert.deepEqual(rest.slice(0, 3), [
+      { notification: { started: 'brief:1.0.0' } },
+      { notification: { exit: ['brief:1.0.0', { exit: { code: 3 } }] } },
+      { response: { ident: 'lonely:1.0.0' } },
+    ]);
+    const { inspect } = rest[3]?.['response'] as { inspect: { ok: { data: { process: { pid: number } } } } };
+    assert.ok(inspect.ok.data.process.pid > 0);
+  });
+});
+
+test('what a container asked for when the reconciler died is done and answered by the next one, once', async () => {
+  const ask = { request: { start: { container: 'late:1.0.0', arguments: [], environment: {} } } };
+  const asker = await probePackage({
+    name: 'asker',
+    args: [...say(hello(false)), ...say(ask), ...say({ request: 'ident' }), 'sleep'],
+    fields: 'console: { permissions: [ident, start] }\n',
+  });
+  const late = await probePackage({ name: 'late', args: ['print', '1', 'started', 'sleep'] });
+  const needed = await probePackage({ name: 'needed' });
+  const entries = [
+    'asker: { state: running }',
+    'late: { state: mounted, dependsOn: { needed: running } }',
+    'needed: { state: mounted }',
+  ];
+  await withDaemon([asker, late, needed], entries, async (daemon) => {
+    await daemon.untilContainer('late', 'is asked for', ({ desired }) => desired === 'running');
+    await succeed(daemon);
+    assert.equal((await daemon.run('start', 'needed')).code, 0);
+    assert.deepEqual(await spoken(daemon, 'asker', 3), [
+      '{"connect_ack":null}',
+      '{"response":{"start":{"ok":{"container":"late:1.0.0"}}}}',
+      '{"response":{"ident":"asker:1.0.0"}}',
+    ]);
+    assert.deepEqual(await lines(daemon, 'late'), ['started']);
+  });
+});
+
+/** The first lines of a container's output, as soon as there are so many. */
+async function spoken(daemon: Daemon, name: string, count: number): Promise<string[]> {
+  const client = await connectConsole(daemon.console);
+  try {
+    await client.call('logs', { name, since: null, follow: true });
+    const found: string[] = [];
+    for await (const notification of client.notifications()) {
+      if (typeof notification === 'object' && 'log' in notification) found.push(notification.log.line);
+      if (found.length === count) return found;
+    }
+    throw new Error(`${name} has said only ${JSON.stringify(found)}`);
+  } finally {
+    client.close();
+  }
+}
