@@ -96,7 +96,7 @@ export function readNorthstarToml(text: string, file: string): NorthstarConfigur
               limits: { ...global.options, unread },
             },
           ],
-    containerConsoles: { limits: { ...limits, unread } },
+    containerConsoles: { patches: 'boot', limits: { ...limits, unread } },
     repositories: [...given.repositories].map(([id, { type, key, mount_on_start, capacity_num, capacity_size }]) =>
       repositoryEntry(id, {
         type: type === 'mem' ? 'mem' : 'fs',

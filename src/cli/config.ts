@@ -26,7 +26,7 @@ function written({ repositories, loopTimeout, ...others }: Configuration): objec
   return {
     ...others,
     console: others.console.map((listener) => ({ ...listener, limits: limitsOf(listener.limits) })),
-    containerConsoles: { limits: limitsOf(others.containerConsoles.limits) },
+    containerConsoles: { ...others.containerConsoles, limits: limitsOf(others.containerConsoles.limits) },
     repositories: Object.fromEntries(repositories.map((each) => [each.id, repositoryOf(each)])),
     loopTimeout: `${loopTimeout}ms`,
   };

@@ -27,8 +27,6 @@ export interface Limits {
   /** Bytes of notifications that may wait for a slow reader. */
   readonly unread: number;
   /** ms that a token is good for. */
-  readonly tokenValidity: number;
-  /** Connections at once. */
   readonly connections: number;
   /** ms that a token is good for. */
   readonly tokenValidity: number;

@@ -21,7 +21,6 @@ export const defaultLimits: Limits = {
   installStall: 10_000,
   connectTimeout: 10_000,
   unread: 1024 * 1024,
-  tokenValidity: 60_000,
   connections: 1024,
   tokenValidity: 60_000,
 };

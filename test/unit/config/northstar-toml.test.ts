@@ -30,7 +30,7 @@ test('four fields are enough, and the others are as Northstar has them', async (
     { runDir: '/r', dataDir: '/d', socketDir: '/s', cgroup: 'c' },
   );
   assert.deepEqual(console, []);
-  assert.deepEqual(containerConsoles, { limits: northstarLimits });
+  assert.deepEqual(containerConsoles, { patches: 'boot', limits: northstarLimits });
   assert.deepEqual([repositories, loopTimeout, debug], [[], 10_000, { commands: [] }]);
   assert.equal(found.desired, '/var/lib/northstate/desired.yaml');
 });
