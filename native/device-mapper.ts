@@ -85,6 +85,16 @@ export async function createVerityDevice(
   }
 }
 
+/** Resolves when this kernel can make such devices. Rejects with NoDeviceMapper, or with SyscallError when we may not ask. */
+export async function checkVerity(): Promise<void> {
+  const control = openControl();
+  try {
+    await needVerity(control);
+  } finally {
+    control.close();
+  }
+}
+
 /** Has a device go away as soon as nothing has it open any more. One that is gone is no error. Rejects with SyscallError. */
 export async function removeWhenUnused(name: string): Promise<void> {
   const control = openControl();

@@ -61,6 +61,12 @@ function addDaemon(program: Command): void {
     .action(async (options: Parameters<typeof import('./config.ts').config>[0]) =>
       (await import('./config.ts')).config(options),
     );
+  example(program.command('check'), 'northstate check -o json')
+    .description('say what this host offers and lacks, and what to enable')
+    .addOption(format())
+    .action(async (options: Parameters<typeof import('./check.ts').check>[0]) =>
+      (await import('./check.ts')).check(options),
+    );
   talks(example(program.command('shutdown'), 'northstate shutdown'))
     .description('stop every container in order, then the daemon')
     .action(async (options: ConsoleOptions) => (await import('./control.ts')).shutdown(options));

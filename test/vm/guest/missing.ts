@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { detectHierarchies, versionOf } from '../../../controllers/cgroup-hierarchies.ts';
+import { northstate, run } from '../../command.ts';
 import { documentOf, startDaemon } from '../../daemon.ts';
 import { leftovers, openDescriptors } from '../../leaks.ts';
 import { probePackage } from '../../packages.ts';
@@ -28,4 +29,10 @@ test('a limit whose controller the kernel lacks is refused by name, and other co
   assert.match(stdout, /no memory controller/);
   assert.equal(await daemon.stop(), 0, daemon.log());
   assert.deepEqual(await leftovers(daemon.mark, before), []);
+});
+
+test('northstate check says which controller the kernel lacks, and what brings it', async () => {
+  const { code, stdout } = await run(northstate, ['check']);
+  assert.equal(code, 0);
+  assert.match(stdout, /^ +memory +not there +containers with cgroups\.memory do not start +CONFIG_MEMCG$/m);
 });
