@@ -10,10 +10,21 @@ export interface Room {
 }
 
 export interface Claim {
-  /** Takes the name, too, once it is known. Throws TerminalError (AlreadyInstalled, Duplicate). */
+  /** Takes the name, too, once it is known. Throws InstalledAlready. */
   name(id: string): void;
   /** The package is there, or will never be. */
   release(): void;
+}
+
+/** A container that is there already: in this repository (AlreadyInstalled) or in another one (Duplicate). */
+export class InstalledAlready extends TerminalError {
+  /** name:version. */
+  readonly container: string;
+
+  constructor(container: string, repository: string, reason: 'AlreadyInstalled' | 'Duplicate') {
+    super(reason, `${container} is installed already, in repository ${repository}`);
+    this.container = container;
+  }
 }
 
 /** `open` gives the repositories as they are, `capacityOf` the limits that are in force now. */
@@ -43,8 +54,7 @@ export function createRoom(
             mine.id = name;
             return;
           }
-          const reason = twice === id ? 'AlreadyInstalled' : 'Duplicate';
-          throw new TerminalError(reason, `${name} is installed already, in repository ${twice}`);
+          throw new InstalledAlready(name, twice, twice === id ? 'AlreadyInstalled' : 'Duplicate');
         },
         release: () => void taken.delete(mine),
       };

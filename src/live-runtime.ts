@@ -1,14 +1,16 @@
 // The runtime that consoles speak to, on top of store, documents and reconciler.
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { TerminalError } from '../controllers/failure.ts';
 import type { Reconciler } from '../controllers/reconciler.ts';
 import type { Repositories } from '../controllers/repositories.ts';
+import { InstalledAlready } from '../controllers/repository-room.ts';
 import type { Documents } from '../state/documents.ts';
 import type { Store } from '../state/store.ts';
 import { execute, type CommandPorts } from './commands.ts';
 import type { Logs } from './logs.ts';
 import type { Observing } from './observing.ts';
-import type { Runtime, RuntimeEvent } from './runtime.ts';
+import { RuntimeError, type Runtime, type RuntimeEvent } from './runtime.ts';
 
 export interface RuntimePorts {
   readonly store: Store;
@@ -76,7 +78,9 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     wait: (options) => wait(options, ports),
     history: () => documents.history(),
     async install(repository, size, bytes, options) {
-      const container = await ports.repositories.installStream(repository, size, bytes);
+      const container = await ports.repositories.installStream(repository, size, bytes).catch((error: unknown) => {
+        throw installError(error, repository);
+      });
       const [name = ''] = container.split(':');
       ports.observing.packages(ports.repositories.current(), [name]);
       // What lies in memory is gone with the boot, and so is the wish for it.
@@ -94,6 +98,17 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     statistics: (name) => Promise.resolve(ports.usage(name)),
     shutdown: ports.shutdown,
   };
+}
+
+/** The console's name for a refused installation, where it has one. */
+function installError(error: unknown, repository: string): unknown {
+  if (error instanceof InstalledAlready && error.reason === 'Duplicate') {
+    return new RuntimeError('install_duplicate', error.message, { container: error.container });
+  }
+  if (error instanceof TerminalError && error.reason === 'UnknownRepository') {
+    return new RuntimeError('invalid_repository', error.message, { repository });
+  }
+  return error;
 }
 
 /** Persistent data of a container. The name is checked where it enters; a link in its place is removed, not followed. */

@@ -1,78 +1,64 @@
-// Recorded sessions with Northstar, played against a running daemon and real containers.
-import { mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { startDaemon } from '../daemon.ts';
-import { fixtures, readTranscript, replay, type TranscriptEvent } from './replay.ts';
+// Recorded sessions with Northstar, played against a daemon that runs under the same northstar.toml, and real containers.
+import { suite, test, type TestContext } from 'node:test';
+import { startNorthstar } from './northstar.ts';
+import { readTranscript, replay, type TranscriptEvent } from './replay.ts';
+
+type Events = readonly TranscriptEvent[];
 
 const same = [
   'connect',
+  'connect-timeout',
   'inspect',
+  'install',
   'install-broken',
   'kill',
+  'limits',
   'malformed-requests',
   'mount',
-  'oom',
+  'permissions',
   'queries',
+  'rate',
   'uninstall',
 ];
+/** What is answered better than recorded. */
+const better: readonly [name: string, how: string, improve: (events: Events) => Events][] = [
+  ['start', 'but that an init that does not exist is an error', withTrueStarts],
+  ['start-arguments', 'but that an init that does not exist is an error', withTrueStarts],
+  ['shutdown', 'and tells its subscribers what ends', withFarewell],
+  ['oom', 'and tells its subscribers which group had no memory left', withMemoryEvents],
+];
 
-for (const name of same) {
-  test(`a daemon answers ${name} as Northstar does`, async (context) => {
-    await play(context, name, (events) => events);
-  });
-}
-
-for (const name of ['start', 'start-arguments']) {
-  test(`a daemon answers ${name} as Northstar does, but that an init that does not exist is an error`, async (context) => {
-    await play(context, name, withTrueStarts);
-  });
-}
-
-test('a daemon answers shutdown as Northstar does, and tells its subscribers what ends', async (context) => {
-  const told = ['shutdown', { exit: ['idle:1.0.0', { signalled: { signal: 15 } }] }];
-  await play(context, 'shutdown', (events) =>
-    events.flatMap((event) => {
-      const more = event.recv_end === true ? told : [];
-      return [...more.map((notification) => ({ on: event.on, recv: { notification } })), event];
-    }),
-  );
+// Most of their time they wait for something that is to happen late.
+suite('under the configuration of a Northstar device', { concurrency: 4 }, () => {
+  for (const name of same) {
+    test(`a daemon answers ${name} as Northstar does`, (context) => play(context, name, (events) => events));
+  }
+  for (const [name, how, improve] of better) {
+    test(`a daemon answers ${name} as Northstar does, ${how}`, (context) => play(context, name, improve));
+  }
 });
 
-async function play(
-  context: TestContext,
-  name: string,
-  improve: (events: readonly TranscriptEvent[]) => readonly TranscriptEvent[],
-): Promise<void> {
-  const { packages, events } = await readTranscript(name);
-  await using daemon = await startDaemon({
-    packages: packages.map((path) => fileURLToPath(new URL(path, fixtures))),
-    document: repositories,
-  });
-  await replay(context, daemon.console, improve(events));
+async function play(context: TestContext, name: string, improve: (events: Events) => Events): Promise<void> {
+  const transcript = await readTranscript(name);
+  await using northstar = await startNorthstar(transcript);
+  await replay(context, northstar.console, improve(transcript.events));
 }
 
-/** The repositories of fixtures/configs/full.toml; those in memory or with a key are plain directories here. */
-function repositories(packages: string): string {
-  const directory = (name: string): string => {
-    const path = join(dirname(packages), name);
-    mkdirSync(path);
-    return path;
-  };
-  return `apiVersion: northstate/v1
-autostart: ignore
-repositories:
-  system: { type: fs, dir: ${packages} }
-  scratch: { type: fs, dir: ${directory('scratch')} }
-  verified: { type: fs, dir: ${directory('verified')} }
-  one: { type: fs, dir: ${directory('one')}, capacity: { containers: 1 } }
-  tiny: { type: fs, dir: ${directory('tiny')}, capacity: { size: 1kB } }
-`;
+function withFarewell(events: Events): Events {
+  const told = ['shutdown', { exit: ['idle:1.0.0', { signalled: { signal: 15 } }] }];
+  return events.flatMap((event) => {
+    const more = event.recv_end === true ? told : [];
+    return [...more.map((notification) => ({ on: event.on, recv: { notification } })), event];
+  });
+}
+
+function withMemoryEvents(events: Events): Events {
+  const memory = { low: null, high: null, max: null, oom: null, oom_kill: 1 };
+  return [...events, { on: 'a', recv: { notification: { c_group: ['oom:1.0.0', { memory }] } } }];
 }
 
 /** Northstar answers ok when an init does not exist, and then reports exit code 1: no program of ours ends with that. */
-function withTrueStarts(events: readonly TranscriptEvent[]): readonly TranscriptEvent[] {
+function withTrueStarts(events: Events): Events {
   return events.flatMap((event, index) => {
     const container = events
       .slice(index, index + 3)

@@ -21,6 +21,8 @@ export interface TranscriptEvent {
 }
 
 export interface Transcript {
+  /** Path of its northstar.toml in the fixtures. */
+  readonly config: string;
   readonly packages: readonly string[];
   readonly events: readonly TranscriptEvent[];
 }
@@ -31,7 +33,8 @@ export async function readTranscript(name: string): Promise<Transcript> {
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
-  return { packages: (head as Transcript).packages, events: events as TranscriptEvent[] };
+  const { config, packages } = head as Transcript;
+  return { config, packages, events: events as TranscriptEvent[] };
 }
 
 /** Plays it; throws at the first difference. What the console says between two of the client's events may come in any order. */

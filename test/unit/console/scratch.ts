@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface, type Interface } from 'node:readline';
+import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import pino from 'pino';
 import type { Runtime } from '../../../src/runtime.ts';
@@ -54,7 +54,8 @@ export function rawClient(context: TestContext, url: string): RawClient {
   const socket = createConnection(url.slice('unix://'.length));
   socket.on('error', () => undefined);
   context.after(() => void socket.destroy());
-  const lines = linesOf(createInterface({ input: socket }));
+  // From now on, and not from the first question on: what has ended by then would never be told.
+  const lines: AsyncIterator<string, undefined> = createInterface({ input: socket })[Symbol.asyncIterator]();
   return {
     socket,
     send: (message) => void socket.write(`${JSON.stringify(message)}\n`),
@@ -63,11 +64,6 @@ export function rawClient(context: TestContext, url: string): RawClient {
       return done === true ? null : (JSON.parse(value) as unknown);
     },
   };
-}
-
-async function* linesOf(lines: Interface): AsyncGenerator<string, undefined> {
-  yield* lines;
-  return undefined;
 }
 
 /** A raw client that has said hello. */
