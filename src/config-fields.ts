@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Problem } from '../state/check.ts';
 import { parseSize } from '../state/units.ts';
+import { parseAddress, type Address } from './console/address.ts';
 import { permissionNames, type Permission } from './console/permissions.ts';
 
 export const path = z
@@ -24,6 +25,24 @@ export const permissions = z.union(
   [z.literal('full'), z.array(z.enum(permissionNames as readonly [Permission], known))],
   known,
 );
+
+/** Where a console listens. */
+export const listen = z.string().superRefine((url, context) => {
+  try {
+    parseAddress(url);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+  }
+});
+
+/** The same, or null for what was refused as `listen` already. */
+export function addressOf(url: string): Address | null {
+  try {
+    return parseAddress(url);
+  } catch {
+    return null;
+  }
+}
 
 /** A problem with the field that has it. */
 export function problemSentence({ path: names, atKey, message }: Problem): string {

@@ -6,8 +6,18 @@ import { name, repositorySchema } from '../state/schema.ts';
 import { parseDuration } from '../state/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../state/yaml.ts';
 import { configurationError, logLevels, type Configuration } from './config.ts';
-import { cgroup, count, path, permissions, problemSentence, size, withUnit } from './config-fields.ts';
-import { defaultConsole, socketPath } from './console/address.ts';
+import {
+  addressOf,
+  cgroup,
+  count,
+  listen,
+  path,
+  permissions,
+  problemSentence,
+  size,
+  withUnit,
+} from './config-fields.ts';
+import { defaultConsole, isLoopback, openToOthers } from './console/address.ts';
 import { isToml, readNorthstarToml } from './northstar-toml.ts';
 
 const duration = withUnit(parseDuration, 'must be a duration such as 10s');
@@ -23,21 +33,42 @@ const limits = z.strictObject({
   tokenValidity: duration.exactOptional(),
 });
 
-const listen = z.string().superRefine((url, context) => {
-  try {
-    socketPath(url);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
-  }
-});
+const id = z.int().min(0).max(0xfffffffe);
+const octal = z
+  .string({ error: 'must be an octal number in quotes, such as "0660"' })
+  .regex(/^0?[0-7]{3}$/, 'must be an octal number such as "0660"')
+  .transform((text) => Number.parseInt(text, 8));
 
 /** No permissions are the default: who opens a console says what it may. */
-const listener = z.strictObject({
-  listen,
-  permissions,
-  patches: z.enum(['document', 'boot']).default('document'),
-  limits: limits.default({}),
-});
+const listener = z
+  .strictObject({
+    listen,
+    permissions,
+    peers: z
+      .array(
+        z
+          .strictObject({ uid: id.exactOptional(), gid: id.exactOptional(), permissions })
+          .refine(({ uid, gid }) => uid !== undefined || gid !== undefined, 'must name a uid, a gid or both'),
+      )
+      .exactOptional(),
+    file: z.strictObject({ mode: octal.prefault('0600'), uid: id.default(0), gid: id.default(0) }).exactOptional(),
+    tls: z.strictObject({ cert: path, key: path, ca: path }).exactOptional(),
+    patches: z.enum(['document', 'boot']).default('document'),
+    limits: limits.default({}),
+  })
+  .superRefine(({ listen: url, peers, file, tls }, context) => {
+    const refuse = (field: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [field], message });
+    const address = addressOf(url);
+    if (address === null) return;
+    if (address.kind === 'unix') {
+      if (tls !== undefined) refuse('tls', 'is for tcp:// only');
+      return;
+    }
+    if (peers !== undefined) refuse('peers', 'is for unix:// only: nobody knows the user of a TCP connection');
+    if (file !== undefined) refuse('file', 'is for unix:// only');
+    if (tls === undefined && !isLoopback(address.host)) refuse('listen', openToOthers(url));
+  });
 
 const schema = z.strictObject({
   desired: path.default('/var/lib/northstate/desired.yaml'),

@@ -4,16 +4,24 @@ import { readFile } from 'node:fs/promises';
 import type { RepositoryEntry } from '../state/desired.ts';
 import type { DocumentError } from '../state/yaml.ts';
 import type { Limits } from './console/connection.ts';
+import type { Tls } from './console/listening.ts';
 import type { Permissions } from './console/permissions.ts';
+import type { PeerRule } from './console/server.ts';
 import type { Lifetime } from './runtime.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 export interface ConsoleConfiguration {
-  /** `unix:///path` */
+  /** `unix:///path` or `tcp://host:port` */
   readonly listen: string;
   readonly permissions: Permissions;
+  /** Of a unix socket's clients, by user and group of their process; the first that fits counts. */
+  readonly peers?: readonly PeerRule[];
+  /** Of a unix socket. */
+  readonly file?: { readonly mode: number; readonly uid: number; readonly gid: number };
+  /** Of a TCP listener. */
+  readonly tls?: Tls;
   readonly patches: Lifetime;
   readonly limits: Partial<Limits>;
 }

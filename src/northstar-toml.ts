@@ -8,7 +8,18 @@ import { toTree } from '../state/tree.ts';
 import { parseLongDuration } from '../state/units.ts';
 import { describeError } from '../state/yaml.ts';
 import { configurationError, type Configuration } from './config.ts';
-import { cgroup, count, path, permissions, problemSentence, size, withUnit } from './config-fields.ts';
+import {
+  addressOf,
+  cgroup,
+  count,
+  listen,
+  path,
+  permissions,
+  problemSentence,
+  size,
+  withUnit,
+} from './config-fields.ts';
+import { isLoopback, openToOthers } from './console/address.ts';
 import { tomlPlaces } from './npk/toml-places.ts';
 
 /** Far more than any configuration nests. */
@@ -18,6 +29,12 @@ const notificationSize = 1024;
 
 const duration = withUnit(parseLongDuration, 'must be a duration such as 10s or 1min 30s');
 const capacity = z.int().min(0);
+
+/** Such a file has no certificates. */
+function isSafe(url: string): boolean {
+  const address = addressOf(url);
+  return address?.kind !== 'tcp' || isLoopback(address.host);
+}
 
 const options = z
   .strictObject({
@@ -56,7 +73,13 @@ const northstar = z.strictObject({
   loop_device_timeout: duration.prefault('10s'),
   console: z
     .strictObject({
-      global: z.strictObject({ bind: z.string(), permissions, options: options.prefault({}) }).optional(),
+      global: z
+        .strictObject({
+          bind: listen.refine(isSafe, { error: ({ input }) => openToOthers(String(input)) }),
+          permissions,
+          options: options.prefault({}),
+        })
+        .optional(),
       options: options.prefault({}),
     })
     .prefault({}),

@@ -25,7 +25,11 @@ async function read(file: string | undefined): Promise<Configuration> {
 function written({ repositories, loopTimeout, ...others }: Configuration): object {
   return {
     ...others,
-    console: others.console.map((listener) => ({ ...listener, limits: limitsOf(listener.limits) })),
+    console: others.console.map(({ file, ...listener }) => ({
+      ...listener,
+      ...(file !== undefined && { file: { ...file, mode: `0${file.mode.toString(8)}` } }),
+      limits: limitsOf(listener.limits),
+    })),
     containerConsoles: { ...others.containerConsoles, limits: limitsOf(others.containerConsoles.limits) },
     repositories: Object.fromEntries(repositories.map((each) => [each.id, repositoryOf(each)])),
     loopTimeout: `${loopTimeout}ms`,

@@ -49,6 +49,10 @@ async function prepare(config: string | undefined, overrides: Overrides): Promis
     const { desired, stateDir, runDir, dataDir, socketDir } = configuration;
     for (const directory of [stateDir, runDir, dataDir, socketDir]) await makeTrustedDirectory(directory);
     await checkTrusted(dirname(desired));
+    for (const file of configuration.console.flatMap(({ tls }) =>
+      tls === undefined ? [] : [tls.cert, tls.key, tls.ca],
+    ))
+      await checkTrusted(file);
     return configuration;
   } catch (error) {
     if (error instanceof ConfigurationError) throw new Failure(error.message, { hint: excerptHint(error) });

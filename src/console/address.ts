@@ -32,6 +32,11 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || /^(?:0{0,4}:){2,7}0{0,3}1$/.test(host);
 }
 
+/** Why a listener is refused that other machines could reach as they are. */
+export function openToOthers(url: string): string {
+  return `console ${url}: other machines could reach it: listen at 127.0.0.1, or ask for client certificates (tls)`;
+}
+
 /** The path of a `unix:///path` address; throws with what to write instead. sun_path has 108 bytes, the last of them NUL (unix(7)). */
 export function socketPath(url: string): string {
   const path = url.startsWith('unix://') ? url.slice('unix://'.length) : '';

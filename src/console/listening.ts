@@ -3,8 +3,7 @@
 import { chmodSync, chownSync, lstatSync, readFileSync, rmSync } from 'node:fs';
 import { lookup } from 'node:dns/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
-import { isLoopback, parseAddress, type Address } from './address.ts';
+import { isLoopback, openToOthers, parseAddress, type Address } from './address.ts';
 
 /** PEM files: our certificate and its key, and the authority that has signed the clients'. */
 export interface Tls {
@@ -36,7 +35,7 @@ const OWNER_ALONE = 0o177;
  */
 export async function listen(options: ListenOptions, accept: (socket: Socket) => void): Promise<Server> {
   const address = parseAddress(options.listen);
-  const server = createFor(options, accept);
+  const server = await createFor(options, accept);
   if (options.inherited !== null) await settled(server, () => server.listen({ fd: options.inherited }));
   else if (address.kind === 'unix') await bindFile(server, address.path, options);
   else await bindAddress(server, address, options);
@@ -48,8 +47,9 @@ export function descriptorOf(socket: Server | Socket): number {
   return (socket as unknown as { readonly _handle: { readonly fd: number } })._handle.fd;
 }
 
-function createFor({ tls, handshakeTimeout }: ListenOptions, accept: (socket: Socket) => void): Server {
+async function createFor({ tls, handshakeTimeout }: ListenOptions, accept: (socket: Socket) => void): Promise<Server> {
   if (tls === null) return createServer({ allowHalfOpen: true }, accept);
+  const { createServer: createTlsServer } = await import('node:tls');
   const [cert, key, ca] = [tls.cert, tls.key, tls.ca].map((path) => readFileSync(path));
   const certificates = { cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
   return createTlsServer({ ...certificates, allowHalfOpen: true, handshakeTimeout }, accept);
@@ -84,11 +84,6 @@ async function bindAddress(
   const { address } = await lookup(host);
   if (tls === null && !isLoopback(address)) throw new Error(openToOthers(url));
   await settled(server, () => server.listen({ host: address, port }));
-}
-
-/** Why a listener is refused that other machines could reach as they are. */
-export function openToOthers(url: string): string {
-  return `console ${url}: other machines could reach it: listen at 127.0.0.1, or ask for client certificates with tls`;
 }
 
 async function settled(server: Server, start: () => void): Promise<void> {

@@ -28,10 +28,10 @@ export const defaultLimits: Limits = {
 /** How long the clients have to read what is left when the console closes, in ms. */
 const farewell = 500;
 
-/** What the user or a group of a client's process gives it. A rule without either is everybody's. */
+/** What the user, or a group, of a client's process gives it: both, where both are named. */
 export interface PeerRule {
-  readonly uid: number | null;
-  readonly gid: number | null;
+  readonly uid?: number;
+  readonly gid?: number;
   readonly permissions: Permissions;
 }
 
@@ -55,7 +55,7 @@ export interface ConsoleOptions {
   readonly peers?: readonly PeerRule[];
   /** Of the socket's file: its owner's alone when nothing is said. */
   readonly file?: { readonly mode: number; readonly uid: number; readonly gid: number };
-  readonly tls?: Tls | null;
+  readonly tls?: Tls;
   /** How long patches last when a request does not say. */
   readonly patches: Lifetime;
   readonly runtime: Runtime;
@@ -123,6 +123,6 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
 function granting(socket: number, peers: readonly PeerRule[]): Permissions | null {
   const { uid, gids } = peerOf(socket);
   const fits = (rule: PeerRule) =>
-    (rule.uid === null || rule.uid === uid) && (rule.gid === null || gids.includes(rule.gid));
+    (rule.uid === undefined || rule.uid === uid) && (rule.gid === undefined || gids.includes(rule.gid));
   return peers.find(fits)?.permissions ?? null;
 }

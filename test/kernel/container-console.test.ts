@@ -8,7 +8,7 @@ import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
 import { openDescriptors } from '../leaks.ts';
 import { probePackage } from '../packages.ts';
 import { endsClean, lines, running, withDaemon } from '../scenario.ts';
-import { succeed, untilLogged } from '../successor.ts';
+import { killReconciler, succeed, untilLogged } from '../successor.ts';
 
 const hello = (subscribe: boolean) => `{"connect":{"version":"0.9.2","subscribe_notifications":${subscribe}}}`;
 const say = (message: unknown) => [
@@ -21,7 +21,7 @@ const say = (message: unknown) => [
 ];
 
 test('a container that counts over its console misses no answer and gets none twice, however often the reconciler dies', async () => {
-  const turns = 1500;
+  const turns = 1000;
   const args = [...say(hello(true)), 'count', '3', String(turns), 'print', '1', 'counted', 'sleep'];
   const counter = await probePackage({ name: 'counter', args, fields: 'console: { permissions: full }\n' });
   const other = await probePackage({ name: 'other', args: ['exit', '3'] });
@@ -132,6 +132,15 @@ test('what a container asked for when the reconciler died is done and answered b
       '{"response":{"ident":"asker:1.0.0"}}',
     ]);
     assert.deepEqual(await lines(daemon, 'late'), ['started']);
+  });
+});
+
+test('a client that connects while there is no reconciler is served by the next one', async () => {
+  await withDaemon([], [], async (daemon) => {
+    await killReconciler(daemon);
+    const client = await connectConsole(daemon.console);
+    assert.equal(await client.call('ident', null), 'extern:0.0.0');
+    client.close();
   });
 });
 

@@ -51,6 +51,38 @@ console:
   ]);
 });
 
+test('a listener says who may do what: by user and group, by certificate', async () => {
+  const text = `
+console:
+  - listen: unix:///tmp/console
+    permissions: []
+    peers: [{ uid: 0, permissions: full }, { uid: 5, gid: 6, permissions: [ident] }]
+    file: { mode: "0660", gid: 6 }
+  - { listen: "tcp://localhost", permissions: [list] }
+  - { listen: "tcp://[::]:4201", permissions: full, tls: { cert: /c.pem, key: /k.pem, ca: /a.pem } }
+`;
+  const plain = { patches: 'document', limits: {} };
+  assert.deepEqual((await parseConfiguration(text, 'f')).console, [
+    {
+      listen: 'unix:///tmp/console',
+      permissions: [],
+      peers: [
+        { uid: 0, permissions: 'full' },
+        { uid: 5, gid: 6, permissions: ['ident'] },
+      ],
+      file: { mode: 0o660, uid: 0, gid: 6 },
+      ...plain,
+    },
+    { listen: 'tcp://localhost', permissions: ['list'], ...plain },
+    {
+      listen: 'tcp://[::]:4201',
+      permissions: 'full',
+      tls: { cert: '/c.pem', key: '/k.pem', ca: '/a.pem' },
+      ...plain,
+    },
+  ]);
+});
+
 const wrong: readonly [title: string, text: string, line: number, column: number, message: RegExp][] = [
   ['an unknown field', 'cgroup: x\nrunDri: /run\n', 2, 1, /the key "runDri" is not known here/],
   ['an unknown field deep inside', 'log:\n  levle: info\n', 2, 3, /log: the key "levle" is not known here/],
@@ -65,7 +97,43 @@ const wrong: readonly [title: string, text: string, line: number, column: number
     /must be full or a list of/,
   ],
   ['a listener without permissions', 'console:\n  - { listen: "unix:///c" }\n', 2, 5, /permissions/],
-  ['a listener that is no unix socket', 'console: [ { listen: "tcp://x", permissions: full } ]\n', 1, 22, /unix:/],
+  ['an address that is none', 'console: [ { listen: "udp://x", permissions: full } ]\n', 1, 22, /expected unix:/],
+  ['a port that is none', 'console: [ { listen: "tcp://x:70000", permissions: full } ]\n', 1, 22, /expected tcp:/],
+  [
+    'a listener that other machines reach',
+    'console: [ { listen: "tcp://0.0.0.0:4200", permissions: full } ]\n',
+    1,
+    22,
+    /other machines could reach it: listen at 127\.0\.0\.1, or ask for client certificates/,
+  ],
+  [
+    'certificates of a file',
+    'console: [ { listen: "unix:///c", permissions: full, tls: { cert: /c, key: /k, ca: /a } } ]\n',
+    1,
+    59,
+    /tcp:/,
+  ],
+  [
+    'users of a TCP listener',
+    'console: [ { listen: "tcp://localhost", permissions: full, peers: [] } ]\n',
+    1,
+    67,
+    /unix:/,
+  ],
+  [
+    'a rule about nobody',
+    'console: [ { listen: "unix:///c", permissions: full, peers: [ { permissions: full } ] } ]\n',
+    1,
+    63,
+    /uid/,
+  ],
+  [
+    'a mode that YAML reads as a decimal',
+    'console: [ { listen: "unix:///c", permissions: full, file: { mode: 0660 } } ]\n',
+    1,
+    68,
+    /in quotes/,
+  ],
   ['a field that stands there twice', 'cgroup: a\ncgroup: b\n', 2, 1, /twice/],
   ['broken YAML', 'log: { level\n', 2, 1, /./],
 ];
