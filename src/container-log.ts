@@ -1,5 +1,7 @@
 // Containers' lines in our log: as long and as many as a log can bear. What is dropped is counted and said; the
 // launcher keeps the last output whole for `logs`.
+import type { OutputLevel } from '../state/names.ts';
+import type { Observed } from '../state/observed.ts';
 import type { LogLine } from './runtime.ts';
 import type { Log } from './log.ts';
 
@@ -21,8 +23,18 @@ interface Allowance {
   lost: number;
 }
 
+/** How the lines of a stream are logged: as whose (name:version, or a tag of the older dialect), and at which level. */
+export interface Style {
+  readonly target: string;
+  readonly level: OutputLevel;
+}
+
 /** Gives the function that logs lines of a container. `now`: ms of a clock that does not jump. */
-export function createContainerLog(log: Log, now: () => number): ContainerLog {
+export function createContainerLog(
+  log: Log,
+  now: () => number,
+  style: (name: string, stream: LogLine['stream']) => Style,
+): ContainerLog {
   const allowances = new Map<string, Allowance>();
 
   return (name, lines, lost) => {
@@ -33,15 +45,19 @@ export function createContainerLog(log: Log, now: () => number): ContainerLog {
     allowance.last = time;
     allowance.lost += lost;
     for (const { stream, line } of lines) {
+      const { target, level } = style(name, stream);
+      // What the log does not show at its level costs as much, and is missed by nobody.
+      const shown = log.isLevelEnabled(level);
       if (allowance.credit < 1) {
-        allowance.dropped += 1;
+        if (shown) allowance.dropped += 1;
         continue;
       }
       allowance.credit -= 1;
+      if (!shown) continue;
       const { dropped, lost: bytes } = allowance;
       if (dropped > 0 || bytes > 0) log.warn({ container: name, lines: dropped, bytes }, 'container logged too fast');
       allowance.dropped = allowance.lost = 0;
-      log.info({ container: name, stream, line: shortened(line) }, 'container output');
+      log[level]({ container: name, target, stream, line: shortened(line) }, 'container output');
     }
     return allowance.credit < 1 ? ((linesPerSecond - allowance.credit) / linesPerSecond) * 1000 : 0;
   };
@@ -50,4 +66,12 @@ export function createContainerLog(log: Log, now: () => number): ContainerLog {
 function shortened(line: string): string {
   const bytes = Buffer.from(line);
   return bytes.length <= longestLine ? line : `${bytes.subarray(0, longestLine).toString()}...`;
+}
+
+/** The style of what runs, or ran last, under a name: that of the older dialect where its package says one. */
+export function styleOf({ attempts, packages }: Observed, name: string, stream: LogLine['stream']): Style {
+  const version = attempts.get(name)?.at(-1)?.version ?? '';
+  const logs = packages.get(name)?.find((found) => found.version === version)?.logs;
+  const { tag, level } = logs?.get(stream) ?? { tag: `${name}:${version}`, level: 'debug' };
+  return { target: tag, level };
 }

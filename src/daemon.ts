@@ -23,7 +23,7 @@ import { openDocuments } from '../state/documents.ts';
 import { createStore } from '../state/store.ts';
 import { createAttempts } from './attempts.ts';
 import { configurationFromArgument } from './config.ts';
-import { createContainerLog } from './container-log.ts';
+import { createContainerLog, styleOf } from './container-log.ts';
 import type { Listener } from './console/connection.ts';
 import { openFeeds } from './console/feeds.ts';
 import { defaultLimits, openConsole, type Console } from './console/server.ts';
@@ -217,7 +217,7 @@ const reconciler: Reconciler = createReconciler({
   stopped: (left) => void end(left).catch(die),
 });
 
-const containerLog = createContainerLog(log, bootTime);
+const containerLog = createContainerLog(log, bootTime, (name, stream) => styleOf(store.get().observed, name, stream));
 const logs = createLogs({
   launcher,
   containerLog,

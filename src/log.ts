@@ -32,11 +32,16 @@ function stderr(): pino.DestinationStream {
 
 const names = new Map(Object.entries(pino.levels.labels).map(([value, label]) => [Number(value), label]));
 
+/** A container's line must not move the cursor of whoever reads it. */
+function harmless(text: string): string {
+  return /[\0-\x1f\x7f-\x9f]/.test(text) ? JSON.stringify(text).replace(/[\x7f-\x9f]/g, '?') : text;
+}
+
 /** `12:34:56.789 info  message field=value` */
 function forPeople(line: string): string {
   const { level, time, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const pairs = Object.entries(fields).map(
-    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+    ([name, value]) => `${name}=${typeof value === 'string' ? harmless(value) : JSON.stringify(value)}`,
   );
   const reason = (err as { message?: string } | undefined)?.message;
   const parts = [String(time).slice(11, 23), (names.get(Number(level)) ?? '').padEnd(5), String(msg), ...pairs];

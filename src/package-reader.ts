@@ -51,6 +51,6 @@ type Keys = Awaited<ReturnType<typeof import('./npk/keys.ts').readKeys>>;
 
 async function read(path: string, keys: Keys | null) {
   const { readPackage } = await import('./npk/package.ts');
-  const { name, version, manifest, image, verified } = await readPackage(path, { keys });
-  return { name, version, manifest, image, signed: verified && { by: verified.key.id, tree: verified.tree } };
+  const { name, version, manifest, logs, image, verified } = await readPackage(path, { keys });
+  return { name, version, manifest, logs, image, signed: verified && { by: verified.key.id, tree: verified.tree } };
 }

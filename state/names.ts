@@ -80,6 +80,10 @@ export const capabilityNames = [
   'CAP_CHECKPOINT_RESTORE',
 ] as const;
 
+/** Levels of a line in the log, as the older dialect has them. */
+export const outputLevels = ['trace', 'debug', 'info', 'warn', 'error'] as const;
+
+export type OutputLevel = (typeof outputLevels)[number];
 export type Permission = (typeof permissions)[number];
 export type MountOption = (typeof mountOptions)[number];
 export type Capability = (typeof capabilityNames)[number];

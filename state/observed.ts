@@ -1,6 +1,7 @@
 // What the kernel, the repositories and the launcher show. Controllers write it, planners read it; nothing in it is an intention.
 import type { Integrity } from './desired.ts';
 import type { Manifest } from './manifest.ts';
+import type { OutputLevel } from './names.ts';
 
 /** How a container ended: its exit code, or the signal that ended it. */
 export type Exit = { readonly code: number } | { readonly signal: number };
@@ -22,6 +23,7 @@ export interface ObservedPackage {
   readonly repository: string;
   readonly path: string;
   readonly manifest: Manifest;
+  readonly logs: OutputLogs;
   readonly image: { readonly offset: number; readonly size: number; readonly type: 'squashfs' | 'erofs' };
   readonly identity: FileIdentity;
   /** `sha256:<hex>` of the whole file where it is known (installed from a `source`), else null. */
@@ -30,6 +32,9 @@ export interface ObservedPackage {
   readonly signed: Signed | null;
   readonly integrity: Integrity;
 }
+
+/** How the older dialect has streams logged: at a level, under a tag. Today's has no such thing. */
+export type OutputLogs = ReadonlyMap<'stdout' | 'stderr', { readonly level: OutputLevel; readonly tag: string }>;
 
 /** What a good signature says of an image. */
 export interface Signed {

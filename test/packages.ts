@@ -34,8 +34,11 @@ export async function probePackage({
   key,
 }: ProbePackage): Promise<string> {
   const manifest = merge(
-    { name, version, init: '/probe', args: JSON.stringify(args ?? ['sleep']), uid: '1000', gid: '1000' },
-    `io: { stdout: pipe, stderr: pipe }\n${fields}`,
+    {
+      ...{ name, version, init: '/probe', args: JSON.stringify(args ?? ['sleep']), uid: '1000', gid: '1000' },
+      io: '{ stdout: pipe, stderr: pipe }',
+    },
+    fields,
   );
   const program = await probe();
   return kept('packages', JSON.stringify([manifest, files, program, key]), `${name}-${version}.npk`, async (path) => {

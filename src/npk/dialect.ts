@@ -1,4 +1,6 @@
 // The older dialect of the manifest (before 0.9), rewritten to today's node by node, so that errors keep their places.
+import { outputLevels, type OutputLevel } from '../../state/names.ts';
+import type { OutputLogs } from '../../state/observed.ts';
 import { modernCgroups } from './dialect-cgroups.ts';
 import { minijailRule } from './minijail.ts';
 import { dictionary, manifestError, scalar, type Dictionary, type Node } from './nodes.ts';
@@ -11,6 +13,8 @@ export interface Context {
   readonly old: boolean;
   /** Reports a form of the older dialect; each text is kept once. */
   note(deprecation: string): void;
+  /** What it says of the log, which today's manifest has no place for. */
+  readonly logs: Map<'stdout' | 'stderr', { level: OutputLevel; tag: string }>;
 }
 
 /** Today's form of a field; null = the field says nothing. */
@@ -26,18 +30,22 @@ const fields: Readonly<Record<string, Rewriting>> = {
 };
 
 /** The tree in today's dialect, and what was found of the older one. Throws a PackageError for what has no counterpart. */
-export function modernise(tree: Tree, { old }: { old: boolean }): { root: Node; deprecations: readonly string[] } {
+export function modernise(
+  tree: Tree,
+  { old }: { old: boolean },
+): { root: Node; deprecations: readonly string[]; logs: OutputLogs } {
   const { root } = tree;
-  if (root.kind !== 'map') return { root, deprecations: [] };
+  const logs: Context['logs'] = new Map();
+  if (root.kind !== 'map') return { root, deprecations: [], logs };
   const deprecations = new Set<string>();
-  const context: Context = { tree, old, note: (deprecation) => deprecations.add(deprecation) };
+  const context: Context = { tree, old, logs, note: (deprecation) => deprecations.add(deprecation) };
   const entries = [...root.entries].flatMap(([field, { at, value }]) => {
     const rewriting = Object.hasOwn(fields, field) ? fields[field] : undefined;
     const modern = rewriting === undefined ? value : rewriting(value, context);
     return modern === null ? [] : ([[field, { at, value: modern }]] as const);
   });
   const modern: Dictionary = { ...root, entries: new Map(entries) };
-  return { root: old ? withProcAndDev(modern, context) : modern, deprecations: [...deprecations] };
+  return { root: old ? withProcAndDev(modern, context) : modern, deprecations: [...deprecations], logs };
 }
 
 function autostart(node: Node, { note }: Context): Node | null {
@@ -56,21 +64,35 @@ function capabilities(node: Node, { note }: Context): Node {
   return { ...node, items };
 }
 
-/** `stdout: {log: [LEVEL, tag]}` went to the log; a stream that was left out is discarded. */
-function io(node: Node, { old, note }: Context): Node {
+/** `stdout: {log: [LEVEL, tag]}` goes to the log in that way; a stream that was left out is discarded. */
+function io(node: Node, context: Context): Node {
+  const { old, note } = context;
   if (node.kind !== 'map') return node;
   let changed = old;
   const entries = new Map(node.entries);
   for (const [stream, { at, value }] of node.entries) {
-    if (value.kind !== 'map' || !value.entries.has('log')) continue;
+    const log = value.kind === 'map' ? value.entries.get('log') : undefined;
+    if (log === undefined) continue;
     changed = true;
-    note('io: log is pipe; level and tag are no longer given');
+    note('io: log is pipe, which has no level and no tag of its own');
+    if (stream === 'stdout' || stream === 'stderr') context.logs.set(stream, logOf(stream, log.value, context));
     entries.set(stream, { at, value: scalar('pipe', value) });
   }
   for (const stream of changed ? ['stdout', 'stderr'] : []) {
     if (!entries.has(stream)) entries.set(stream, { at: node.at, value: scalar('discard', node) });
   }
   return { ...node, entries };
+}
+
+/** `[LEVEL, tag]`, the level in any case. */
+function logOf(stream: string, node: Node, { tree }: Context): { level: OutputLevel; tag: string } {
+  const [first, second, ...more] = node.kind === 'list' ? node.items : [];
+  const level = outputLevels.find((name) => first?.kind === 'scalar' && first.text.toLowerCase() === name);
+  if (level === undefined || second?.kind !== 'scalar' || more.length > 0) {
+    const message = `must be a level (${outputLevels.join(', ')}) and a tag`;
+    throw manifestError(tree.text, node.at, ['io', stream, 'log'], message);
+  }
+  return { level, tag: second.text };
 }
 
 function mounts(node: Node, context: Context): Node {

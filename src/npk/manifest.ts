@@ -1,6 +1,7 @@
 // From the bytes of manifest.yaml to the normalised manifest.
 import type { z } from 'zod';
 import { leadsOutside, manifestSchema, type Manifest } from '../../state/manifest.ts';
+import type { OutputLogs } from '../../state/observed.ts';
 import { modernise } from './dialect.ts';
 import { ManifestError, type ManifestIssue } from './error.ts';
 import { manifestError, manifestIssue, type Node } from './nodes.ts';
@@ -14,6 +15,8 @@ export interface ReadManifest {
   readonly manifest: Manifest;
   /** What of the older dialect it uses, each said once. */
   readonly deprecations: readonly string[];
+  /** What its older dialect says of the log. */
+  readonly logs: OutputLogs;
   /** Something about a field, with the place where it stands. */
   issueAt(path: readonly string[], message: string): ManifestIssue;
 }
@@ -27,13 +30,13 @@ export async function readManifest(bytes: Uint8Array, { old }: { old: boolean })
     throw manifestError('', null, [], `it is too large: ${bytes.length} bytes, at most ${LONGEST_MANIFEST} are read`);
   }
   const tree = await readTree(decoded(bytes));
-  const { root, deprecations } = modernise(tree, { old });
+  const { root, deprecations, logs } = modernise(tree, { old });
   const modern = { ...tree, root };
   const result = manifestSchema.safeParse(shape(modern, manifestSchema));
   if (!result.success) throw explained(modern, result.error.issues);
   const issueAt = (path: readonly string[], message: string): ManifestIssue =>
     manifestIssue(tree.text, find(root, path).at, path, message);
-  return { manifest: result.data, deprecations, issueAt };
+  return { manifest: result.data, deprecations, logs, issueAt };
 }
 
 function decoded(bytes: Uint8Array): string {

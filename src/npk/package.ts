@@ -7,6 +7,7 @@ import { fileBytes, type Bytes } from './bytes.ts';
 import { PackageError } from './error.ts';
 import { formatOf } from './format.ts';
 import { readSuperblock, type Image } from './image.ts';
+import type { OutputLogs } from '../../state/observed.ts';
 import type { PublicKey } from './keys.ts';
 import { LONGEST_MANIFEST, readManifest } from './manifest.ts';
 import { compareHash, verifySignature, type Signature } from './signature.ts';
@@ -23,6 +24,8 @@ export interface Package {
   readonly manifest: Manifest;
   /** What of the older dialect the manifest uses. */
   readonly deprecations: readonly string[];
+  /** What its older dialect says of the log. */
+  readonly logs: OutputLogs;
   readonly image: Image;
   readonly signed: boolean;
   /** What was checked against a key; null when none was asked for. */
@@ -48,7 +51,12 @@ export interface ReadOptions {
 export interface Content {
   readonly archive: Archive;
   readonly format: string;
-  readonly manifest: { readonly bytes: Buffer; readonly read: Manifest; readonly deprecations: readonly string[] };
+  readonly manifest: {
+    readonly bytes: Buffer;
+    readonly read: Manifest;
+    readonly deprecations: readonly string[];
+    readonly logs: OutputLogs;
+  };
   readonly image: Image;
   readonly signature: Buffer | null;
   readonly verified: Verified | null;
@@ -93,10 +101,10 @@ export async function packageIn(handle: FileHandle, path: string, { keys = null 
   try {
     const { bytes, identity } = await contentOf(handle);
     const { format, manifest, image, signature, verified } = await readContent(bytes, keys);
-    const { read, deprecations } = manifest;
+    const { read, deprecations, logs } = manifest;
     const { name, version } = read;
     const signed = signature !== null;
-    return { path, name, version, format, manifest: read, deprecations, image, signed, verified, identity };
+    return { path, name, version, format, manifest: read, deprecations, logs, image, signed, verified, identity };
   } catch (error) {
     throw named(path, error);
   }
@@ -149,13 +157,13 @@ export async function readContent(bytes: Bytes, keys: readonly PublicKey[] | nul
     fault: 'manifest',
   });
   if (signed !== null) compareHash('manifest.yaml', manifestBytes, signed.signature.hashes.manifest);
-  const { manifest, deprecations } = await readManifest(manifestBytes, { old: format === 'old' });
+  const { manifest, deprecations, logs } = await readManifest(manifestBytes, { old: format === 'old' });
   const { image, used } = await readImage(bytes, archive);
   const verified = signed === null ? null : await readTree(bytes, image, used, signed);
   return {
     archive,
     format,
-    manifest: { bytes: manifestBytes, read: manifest, deprecations },
+    manifest: { bytes: manifestBytes, read: manifest, deprecations, logs },
     image,
     signature,
     verified,

@@ -51,6 +51,7 @@ for (const name of packagesIn('npk-old')) {
     assert.equal(found.format, 'old');
     assertManifest(withoutOpen(found.manifest, wanted), closed(wanted));
     assert.equal(found.deprecations.length > 0, found.manifest.init !== undefined);
+    assert.deepEqual(found.logs.get('stdout')?.tag, found.manifest.io === undefined ? undefined : 'old');
   });
 }
 

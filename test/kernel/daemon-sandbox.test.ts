@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { detectHierarchies } from '../../controllers/cgroup-hierarchies.ts';
 import type { ContainerStatus } from '../../state/status.ts';
 import { probePackage } from '../packages.ts';
-import { running, withDaemon } from '../scenario.ts';
+import { lines, running, withDaemon } from '../scenario.ts';
+import { untilLogged } from '../successor.ts';
 
 const condition = ({ conditions }: ContainerStatus, type: string) => conditions.find((each) => each.type === type);
 
@@ -76,3 +77,52 @@ test('an application with a real-time policy runs on the budget that its manifes
     }
   });
 });
+
+test('output is discarded, logged line by line, or the runtime’s own, as the manifest has it', async () => {
+  const io = (stdout: string, stderr: string) => `io: { stdout: ${stdout}, stderr: ${stderr} }`;
+  const packages = await Promise.all([
+    probePackage({
+      name: 'discards',
+      args: ['print', '1', 'nobody reads this', 'sleep'],
+      fields: io('discard', 'discard'),
+    }),
+    probePackage({
+      name: 'inherits',
+      args: ['print', '1', 'to nobody', 'print', '2', 'to all', 'sleep'],
+      fields: io('discard', 'inherit'),
+    }),
+    // A program is as binary as it gets.
+    probePackage({
+      name: 'pipes',
+      files: { long: 'x'.repeat(200_000) },
+      args: ['cat', '/long', 'print', '2', 'short', 'cat', '/probe', 'print', '1', 'end', 'sleep'],
+    }),
+  ]);
+  const names = ['discards', 'inherits', 'pipes'];
+  const entries = names.map((name) => `${name}: { version: 1.0.0, state: running }`);
+  await withDaemon(packages, entries, async (daemon) => {
+    await Promise.all(names.map((name) => running(daemon, name)));
+    await untilLogged(daemon, '"line":"short"');
+    await untilLogged(daemon, '\nto all\n');
+    assert.deepEqual(await lines(daemon, 'discards'), ['']);
+    assert.deepEqual(await lines(daemon, 'inherits'), ['']);
+    const kept = await lines(daemon, 'pipes');
+    assert.ok(kept.at(-1)?.endsWith('end'));
+    const log = readFileSync(join(daemon.directory, 'log'), 'utf8').split('\n');
+    const logged = log
+      .filter((line) => line.includes('"msg":"container output"'))
+      .map((line) => JSON.parse(line) as Line);
+    const [piped] = logged.filter(({ container, line }) => container === 'pipes' && line === 'short');
+    assert.deepEqual([piped?.level, piped?.target, piped?.stream], [20, 'pipes:1.0.0', 'stderr']);
+    for (const { line } of logged) assert.ok(Buffer.byteLength(line) < 1100);
+    assert.ok(!log.some((line) => /nobody/.test(line)));
+  });
+});
+
+interface Line {
+  readonly container: string;
+  readonly target: string;
+  readonly stream: string;
+  readonly level: number;
+  readonly line: string;
+}

@@ -39,3 +39,8 @@ test('the form for people has time, level, message, fields and the error', () =>
   );
   assert.match(text, /^\d\d:\d\d:\d\d\.\d{3} error start failed container=a error="no \\"space\\""\n$/);
 });
+
+test('the form for people lets no container speak to the terminal', () => {
+  const text = written({ level: 'info', human: true }, `log.info({ line: 'a\\x1b[2Jb', tag: 'plain' }, 'm')`);
+  assert.match(text, / line="a\\u001b\[2Jb" tag=plain\n$/);
+});

@@ -236,6 +236,7 @@ const observedRepository = {
   error: null,
 } as const;
 const observedPackage = {
+  logs: new Map(),
   path: '/packages/x.npk',
   image: { offset: 4096, size: 4096, type: 'squashfs' },
   digest: null,

@@ -22,7 +22,7 @@ const forms: [string, Partial<Manifest>, string][] = [
   [
     'io: { stdout: { log: [DEBUG, x] } }',
     { io: { stdout: 'pipe', stderr: 'discard' } },
-    'io: log is pipe; level and tag are no longer given',
+    'io: log is pipe, which has no level and no tag of its own',
   ],
   [
     'mounts: { /lib: { host: /lib } }',
@@ -139,6 +139,17 @@ test('a package of the older format has /proc and /dev, and every file of a cont
     read('cgroups: { cpuset: { sched_load_balance: 1 } }', true),
     /cgroups\.cpuset\.sched_load_balance: has no counterpart/,
   );
+});
+
+test('keeps at which level and under which tag a stream is logged', async () => {
+  const { logs } = await read('io: { stdout: { log: [WARN, hello] }, stderr: pipe }');
+  assert.deepEqual([...logs], [['stdout', { level: 'warn', tag: 'hello' }]]);
+  for (const log of ['[LOUD, x]', '[INFO]', '[INFO, a, b]', 'INFO']) {
+    await assert.rejects(
+      read(`io: { stdout: { log: ${log} } }`),
+      /io\.stdout\.log: must be a level \(trace, .*\) and a tag/,
+    );
+  }
 });
 
 test('a resource container of the older format has no /proc', async () => {
