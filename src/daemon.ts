@@ -20,7 +20,7 @@ import { connectLauncher, type LauncherEvents } from '../native/launcher.ts';
 import { hasSelinux } from '../native/selinux.ts';
 import { copyAttributes } from '../native/xattr.ts';
 import { openDocuments } from '../state/documents.ts';
-import { createStore } from '../state/store.ts';
+import { createStore, toJson } from '../state/store.ts';
 import { createAttempts } from './attempts.ts';
 import { configurationFromArgument } from './config.ts';
 import { createContainerLog, styleOf } from './container-log.ts';
@@ -31,6 +31,7 @@ import { createTokens } from './console/tokens.ts';
 import { createContainerConsoles } from './container-consoles.ts';
 import { createGroupWatch } from './group-watch.ts';
 import { decodeGlobal, encodeGlobal, type GlobalRecord } from './global-record.ts';
+import { kernelFacts } from './kernel-facts.ts';
 import { createEvents, createRuntime } from './live-runtime.ts';
 import { openLog } from './log.ts';
 import { createLogs } from './logs.ts';
@@ -40,6 +41,8 @@ import { createObserving } from './observing.ts';
 import { createPackages } from './package-reader.ts';
 import { createParts } from './parts.ts';
 import { createRepositoryWatch, ueventsKey } from './repository-watch.ts';
+import { createReporter } from './report.ts';
+import type { Runtime } from './runtime.ts';
 import { runtimeVersion } from './version.ts';
 
 /** Deaths of the reconciler on one generation after which the one before is taken. */
@@ -53,7 +56,7 @@ const { runDir, stateDir, dataDir, socketDir } = config;
 const log = openLog(config.log);
 const store = createStore();
 const observing = createObserving(store);
-const events = createEvents();
+const events = createEvents(bootTime);
 
 // What cannot be gone on from: the launcher starts this program anew, and nothing but it knew is lost.
 function die(error: unknown): never {
@@ -271,7 +274,7 @@ deliver = (event) => event(following);
 early.forEach(deliver);
 
 // Whoever wants to see or change something.
-const runtime = createRuntime({
+const runtime: Runtime = createRuntime({
   store,
   documents,
   reconciler,
@@ -280,6 +283,17 @@ const runtime = createRuntime({
   logs,
   dataDir,
   events,
+  boot,
+  now: bootTime,
+  report: createReporter({
+    ...{ runDir, boot, kernel: kernelFacts },
+    state: () => store.get(),
+    history: () => documents.history(),
+    events: () => events.past.all(),
+    explain: (key) => runtime.explain(key),
+    document: () => toJson(documents.current().effective),
+    logs: (name, options) => logs.lines(name, options),
+  }),
   signals: {
     signalExactly: (attempt, signal) => signalExactly(attempt, signal, containerPorts),
     deliver: (attempt, signal) => launcher.kill(attempt.id, signal),

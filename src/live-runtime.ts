@@ -2,15 +2,18 @@
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TerminalError } from '../controllers/failure.ts';
+import type { Operation } from 'fast-json-patch';
 import type { Reconciler } from '../controllers/reconciler.ts';
 import type { Repositories } from '../controllers/repositories.ts';
 import { InstalledAlready } from '../controllers/repository-room.ts';
 import type { Documents } from '../state/documents.ts';
 import type { Store } from '../state/store.ts';
 import { execute, type CommandPorts } from './commands.ts';
+import { unmetOf } from './explain.ts';
+import { createJournal, type Journal } from './journal.ts';
 import type { Logs } from './logs.ts';
 import type { Observing } from './observing.ts';
-import { RuntimeError, type Runtime, type RuntimeEvent } from './runtime.ts';
+import { RuntimeError, type Runtime, type RuntimeEvent, type StampedEvent, type StatusChange } from './runtime.ts';
 
 export interface RuntimePorts {
   readonly store: Store;
@@ -20,30 +23,53 @@ export interface RuntimePorts {
   readonly observing: Observing;
   readonly logs: Logs;
   readonly dataDir: string;
+  readonly boot: string;
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: () => number;
   readonly events: Events;
   readonly signals: Pick<CommandPorts, 'signalExactly' | 'deliver' | 'observe'>;
   readonly plan: Runtime['plan'];
+  readonly report: Runtime['report'];
   readonly usage: (name: string) => Readonly<Record<string, unknown>>;
   readonly shutdown: () => void;
 }
 
-/** Who is told what happens. */
+/** Who is told what happens, and what has happened. */
 export interface Events {
+  readonly past: Journal<StampedEvent>;
   tell(event: RuntimeEvent): void;
-  listen(listener: (event: RuntimeEvent) => void): () => void;
+  listen(listener: (stamped: StampedEvent) => void): () => void;
 }
 
-export function createEvents(): Events {
-  const listeners = new Set<(event: RuntimeEvent) => void>();
+/** As many events, and changes of the status, as are kept for those who were away. */
+const mostKept = 1024;
+
+/** `now`: CLOCK_BOOTTIME in ms. */
+export function createEvents(now: () => number): Events {
+  const listeners = new Set<(stamped: StampedEvent) => void>();
+  const past = createJournal<StampedEvent>(firstNumber(now), mostKept);
   return {
+    past,
     tell(event) {
-      for (const listener of listeners) listener(event);
+      const stamped = {
+        sequence: past.last() + 1,
+        monotonic: Math.round(now()),
+        time: new Date().toISOString(),
+        event,
+      };
+      past.add(stamped);
+      for (const listener of listeners) listener(stamped);
     },
     listen(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
   };
+}
+
+/** Microseconds since the boot: higher than any number that an earlier reconciler of this boot has come to. */
+function firstNumber(now: () => number): number {
+  return Math.floor(now() * 1000);
 }
 
 export function createRuntime(ports: RuntimePorts): Runtime {
@@ -56,24 +82,36 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     wipe: (name) => wipe(ports.dataDir, name),
   };
 
+  const changes = createJournal<StatusChange>(firstNumber(ports.now), mostKept);
+  const changeListeners = new Set<(change: StatusChange) => void>();
+  store.subscribe((all) => {
+    const operations = statusOperations(all);
+    if (operations.length === 0) return;
+    const change = { sequence: changes.last() + 1, operations };
+    changes.add(change);
+    for (const listener of changeListeners) listener(change);
+  });
+
   return {
     state: () => store.get(),
+    boot: ports.boot,
+    changes,
     subscribe(listener) {
-      return store.subscribe((operations, state) => {
-        const own = operations.filter(({ path }) => path.startsWith('/status/'));
-        if (own.length > 0)
-          listener(
-            own.map((each) => ({ ...each, path: each.path.slice('/status'.length) })),
-            state,
-          );
-      });
+      changeListeners.add(listener);
+      return () => changeListeners.delete(listener);
     },
+    pastEvents: events.past,
     events: (listener) => events.listen(listener),
     async command(command, options) {
       await execute(command, options, commandPorts);
       if (command.type === 'uninstall') events.tell({ type: 'uninstall', container: command.container });
     },
     apply: (text, options) => documents.apply(text, options),
+    patch: (make, options) => documents.patchRead(make, options),
+    rollback: (generation, options) => documents.rollback(generation, options),
+    document: () => documents.current(),
+    explain: (name) => unmetOf(store.get(), name, (plain) => reconciler.explain(plain)),
+    report: () => ports.report(),
     plan: ports.plan,
     wait: (options) => wait(options, ports),
     history: () => documents.history(),
@@ -109,6 +147,23 @@ function installError(error: unknown, repository: string): unknown {
     return new RuntimeError('invalid_repository', error.message, { repository });
   }
   return error;
+}
+
+/** The operations that concern the status, as those of the status object. */
+function statusOperations(operations: readonly Operation[]): readonly Operation[] {
+  const own = operations.filter(({ path }) => path.startsWith('/status/'));
+  return own.map((operation) => {
+    const path = operation.path.slice('/status'.length);
+    if (!('value' in operation)) return { ...operation, path };
+    // Made when somebody looks at it: most changes are only kept.
+    return {
+      op: operation.op,
+      path,
+      get value(): unknown {
+        return operation.value as unknown;
+      },
+    } as Operation;
+  });
 }
 
 /** Persistent data of a container. The name is checked where it enters; a link in its place is removed, not followed. */

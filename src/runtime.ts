@@ -4,7 +4,9 @@ import type { Operation } from 'fast-json-patch';
 import type { MemoryEvents } from '../controllers/cgroup-alarm.ts';
 import type { Command } from '../state/commands.ts';
 import type { Summary } from '../state/generations.ts';
+import type { MakePatch, InForceNow } from '../state/documents.ts';
 import type { State } from '../state/store.ts';
+import type { Journal } from './journal.ts';
 
 /** How long a patch lasts: in the document, or until the boot ends. */
 export type Lifetime = 'document' | 'boot';
@@ -23,6 +25,30 @@ export type RuntimeEvent =
   /** Its image is no longer what was mounted. Northstar's clients do not know it: told to those that watch the status. */
   | { readonly type: 'integrity_lost'; readonly container: string; readonly how: 'written' | 'corrupted' }
   | { readonly type: 'shutdown' };
+
+/** An event with its times: `monotonic` is CLOCK_BOOTTIME in ms, `time` RFC 3339 by the wall clock of that moment. */
+export interface StampedEvent {
+  readonly sequence: number;
+  readonly monotonic: number;
+  readonly time: string;
+  readonly event: RuntimeEvent;
+}
+
+/** A change of the status: RFC 6902 operations and their number. */
+export interface StatusChange {
+  readonly sequence: number;
+  readonly operations: readonly Operation[];
+}
+
+/** One link of the chain that keeps a container from being what the document wants. */
+export interface Unmet {
+  readonly container: string;
+  /** What it is not: a phase that is wanted, or a condition that does not hold. */
+  readonly unmet: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly because: readonly Unmet[];
+}
 
 /** One line of a container's output. `time` is ms since the epoch. */
 export interface LogLine {
@@ -47,10 +73,16 @@ export class RuntimeError extends Error {
 export interface Runtime {
   /** The present state; immutable. */
   state(): State;
-  /** Calls the listener with the RFC 6902 operations of every change of the status; gives the function that ends it. */
-  subscribe(listener: (operations: readonly Operation[], state: State) => void): () => void;
+  /** /proc/sys/kernel/random/boot_id: numbers of changes and events count within it. */
+  readonly boot: string;
+  /** The latest changes of the status. */
+  readonly changes: Journal<StatusChange>;
+  /** Calls the listener with every change of the status; gives the function that ends it. */
+  subscribe(listener: (change: StatusChange) => void): () => void;
+  /** The latest events. */
+  readonly pastEvents: Journal<StampedEvent>;
   /** Calls the listener with every event; gives the function that ends it. */
-  events(listener: (event: RuntimeEvent) => void): () => void;
+  events(listener: (stamped: StampedEvent) => void): () => void;
   /**
    * Turns an imperative command into a patch and waits until its effect is observed or has failed (RuntimeError). `begun`: an
    * earlier reconciler had begun with it, and asked for this run if it was a start.
@@ -59,8 +91,24 @@ export interface Runtime {
     command: Command,
     options: { lifetime: Lifetime; origin: string; timeout: number; begun?: number | undefined },
   ): Promise<void>;
-  /** A whole new document. With `wait`, resolves when converged, failed for good, or after `timeout` ms. */
-  apply(text: string, options: { expected: number | null; origin: string }): Promise<{ generation: number }>;
+  /** A whole new document; with `dryRun` it is only checked, and the generation in force is given. */
+  apply(
+    text: string,
+    options: { expected: number | null; origin: string; dryRun?: boolean },
+  ): Promise<{ generation: number }>;
+  /** A patch of the document, as Documents.patchRead. */
+  patch(
+    make: MakePatch,
+    options: { expected: number | null; lifetime: Lifetime; origin: string },
+  ): Promise<{ generation: number }>;
+  /** A stored generation again, as a new one. */
+  rollback(generation: number, options: { expected: number | null; origin: string }): Promise<{ generation: number }>;
+  /** The document in force. */
+  document(): InForceNow;
+  /** The chain of unmet conditions of a container (a key of the status); null when it is as the document wants it. */
+  explain(name: string): Unmet | null;
+  /** Writes everything that explains the present state, without secrets, as a ZIP archive; gives its bytes. */
+  report(): AsyncIterable<Buffer>;
   /** The ordered steps that a document (null: the one in force) would take, without doing them. */
   plan(text: string | null): Promise<readonly { op: string; name: string; text: string; waits: string | null }[]>;
   /** Resolves when `generation` (or a later one) has converged or failed for good, or after `timeout` ms. */

@@ -1,5 +1,6 @@
 // A whole new document from somebody who holds no editor: an updater, a console, a rollback.
-import { adopt, synchronise, type FileOptions } from './synchronise.ts';
+import { checkExpected, DocumentConflict } from './refusals.ts';
+import { adopt, refuse, synchronise, type FileOptions } from './synchronise.ts';
 import { saveBoot, show, type Core } from './core.ts';
 import { readDocumentFile } from './file.ts';
 import { differences } from './overlay.ts';
@@ -18,17 +19,6 @@ export class DocumentRefused extends Error {
     super(error.line === 0 ? error.message : `line ${error.line}, column ${error.column}: ${error.message}`);
     this.name = 'DocumentRefused';
     this.error = error;
-  }
-}
-
-/** The document is not the one that the caller had in mind. */
-export class DocumentConflict extends Error {
-  readonly generation: number;
-
-  constructor(generation: number, reason: string) {
-    super(`${reason}; generation ${generation} is in force: read it and try again`);
-    this.name = 'DocumentConflict';
-    this.generation = generation;
   }
 }
 
@@ -54,9 +44,7 @@ export async function applyText(
   if (!parsed.ok) throw new DocumentRefused(parsed.error);
   await synchronise(core, options, false);
   const { generation, document } = core.store.get();
-  if (given.expected !== undefined && given.expected !== null && given.expected !== generation) {
-    throw new DocumentConflict(generation, `generation ${given.expected} was expected`);
-  }
+  checkExpected(generation, given.expected);
   if (given.dryRun === true || (text === core.text && document.status === 'ok')) return { generation };
   try {
     await replaceDocument(core, options, text);
@@ -65,7 +53,7 @@ export async function applyText(
     return await layOver(core, text, error instanceof Error ? error.message : String(error), given.origin);
   }
   core.onDisk = text;
-  await adopt(core, text, parsed, 'apply', given.origin);
+  refuse(core, await adopt(core, text, parsed, 'apply', given.origin));
   return { generation: core.store.get().generation };
 }
 

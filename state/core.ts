@@ -24,6 +24,8 @@ export interface Pending {
   readonly generation: number;
   readonly changes: readonly Change[];
   readonly fields: () => readonly OverlayField[];
+  /** Where it does not fit an edit that came between, it is withdrawn and `done` rejects; else it lasts until the boot ends. */
+  readonly withdraws: boolean;
   /** The document with it. */
   readonly built: Built;
   readonly done: PromiseWithResolvers<void>;

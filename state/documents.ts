@@ -1,18 +1,21 @@
 // The document, its patches and its generations: whatever changes the desired state goes through here.
 import { join } from 'node:path';
 import type { Operation } from 'fast-json-patch';
-import { applyText, type ApplyOptions, DocumentConflict, previewText } from './apply.ts';
+import { applyText, type ApplyOptions, previewText } from './apply.ts';
 import { openBootState } from './boot-state.ts';
+import { checkExpected, DocumentConflict } from './refusals.ts';
 import { saveBoot, show, type Log } from './core.ts';
 import type { Configured } from './desired.ts';
 import { openGenerations, type Summary } from './generations.ts';
 import { copySeed, giveUp, openCore } from './open.ts';
 import type { Locked, State, Store } from './store.ts';
 import { synchronise, type FileOptions } from './synchronise.ts';
+import type { Tree } from './tree.ts';
 import { watchFile } from './watch.ts';
 import type { Exchange } from './write.ts';
 
-export { DocumentConflict, DocumentRefused } from './apply.ts';
+export { DocumentRefused } from './apply.ts';
+export { DocumentConflict } from './refusals.ts';
 
 /** ms from a patch to the beginning of its write: what the patch starts goes first, and patches that come together are one write. */
 const WRITE_AFTER = 5;
@@ -39,6 +42,21 @@ export interface DocumentsOptions {
   readonly configured?: Configured;
 }
 
+/** Gives the operations of a patch, told the tree that they are for; may throw, and nothing is changed then. */
+export type MakePatch = (tree: Tree) => readonly Operation[];
+
+export interface PatchOptions {
+  readonly lifetime: 'document' | 'boot';
+  readonly origin: string;
+}
+
+/** The document in force. */
+export interface InForceNow {
+  readonly text: string;
+  /** What it says, with the patches that last until the boot ends over it. */
+  readonly effective: Tree;
+}
+
 export interface Documents {
   /**
    * Puts RFC 6902 operations into force: `desired` in the store has them when this resolves; maps that are missing above an
@@ -47,8 +65,19 @@ export interface Documents {
    */
   patch(
     operations: readonly Operation[],
-    options: { readonly lifetime: 'document' | 'boot'; readonly origin: string },
+    options: PatchOptions,
   ): Promise<{ generation: number; durable: Promise<void> }>;
+  /**
+   * A patch of somebody who has read the document: made on the one in force, once what the file holds has been taken over,
+   * and durable when this resolves. Rejects with PatchError or PatchRefused, and with DocumentConflict when another
+   * generation is in force than `expected`, or when an edit comes between that the patch does not fit; nothing of it stays.
+   */
+  patchRead(
+    make: MakePatch,
+    options: PatchOptions & { readonly expected: number | null },
+  ): Promise<{ generation: number }>;
+  /** The document in force. */
+  current(): InForceNow;
   /**
    * A whole new document, in force and on the disk when this resolves. Rejects with DocumentRefused, or with
    * DocumentConflict when the generation in force is not `expected` or the file was edited meanwhile.
@@ -59,7 +88,10 @@ export interface Documents {
   /** The stored generations, oldest first. */
   history(): Promise<readonly Summary[]>;
   /** Applies a stored generation's text again, with the versions that it had been resolved to. */
-  rollback(generation: number, options: { readonly origin: string }): Promise<{ generation: number }>;
+  rollback(
+    generation: number,
+    options: { readonly origin: string; readonly expected?: number | null },
+  ): Promise<{ generation: number }>;
   /** Remembers what an entry's requirement was resolved to; null forgets it. */
   setLock(key: string, resolved: Locked | null): void;
   /** Gives up a generation that ended the runtime again and again: the one before is in force until the boot ends. */
@@ -117,41 +149,68 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   let lockWritten = true;
   /** What patches need takes a while to load; an import of what is there still costs a look-up. */
   let loaded: typeof import('./in-force.ts') | null = null;
+  const load = async (): Promise<typeof import('./in-force.ts')> => (loaded ??= await import('./in-force.ts'));
+  const putIntoForce = (
+    { patchBoot, patchDocument }: typeof import('./in-force.ts'),
+    operations: readonly Operation[],
+    { lifetime, origin }: PatchOptions,
+    withdraws: boolean,
+  ): { generation: number; durable: Promise<void> } => {
+    const generation = core.highest + 1;
+    const { document } = store.get();
+    if (lifetime === 'boot') {
+      const inForce = patchBoot(core.inForce, operations, { generation, origin });
+      core.highest = generation;
+      show(core, inForce, generation, document);
+      return { generation, durable: enqueue(() => saveBoot(core)) };
+    }
+    const overlay = core.inForce.overlay;
+    const { inForce, changes, fields } = patchDocument(core.inForce, operations, { generation, origin });
+    core.highest = generation;
+    const done = Promise.withResolvers<void>();
+    const built = inForce.document;
+    core.pending = [...core.pending, { operations, origin, generation, changes, fields, withdraws, built, done }];
+    show(core, inForce, generation, document);
+    writeSoon();
+    if (inForce.overlay !== overlay) void enqueue(() => saveBoot(core));
+    return { generation, durable: done.promise };
+  };
+
   return {
-    async patch(operations, { lifetime, origin }) {
-      const { patchBoot, patchDocument } = (loaded ??= await import('./in-force.ts'));
-      const mark = { generation: core.highest + 1, origin };
+    patch: async (operations, given) => putIntoForce(loaded ?? (await load()), operations, given, false),
+    async patchRead(make, { expected, ...given }) {
+      const { checkedOperations } = await import('./patch-bounds.ts');
+      const module = await load();
+      const made = await enqueue(async () => {
+        await synchronise(core, file, false);
+        const { generation } = store.get();
+        checkExpected(generation, expected);
+        const { tree } = given.lifetime === 'boot' ? core.inForce.effective : core.inForce.document;
+        const operations = checkedOperations(tree, make(tree));
+        if (operations.length === 0) return { generation, durable: Promise.resolve() };
+        return putIntoForce(module, operations, given, true);
+      });
+      await made.durable;
+      // Made anew on an edit that came between, it has a later number.
       const { document } = store.get();
-      if (lifetime === 'boot') {
-        const inForce = patchBoot(core.inForce, operations, mark);
-        core.highest = mark.generation;
-        show(core, inForce, mark.generation, document);
-        return { generation: mark.generation, durable: enqueue(() => saveBoot(core)) };
-      }
-      const overlay = core.inForce.overlay;
-      const { inForce, changes, fields } = patchDocument(core.inForce, operations, mark);
-      core.highest = mark.generation;
-      const done = Promise.withResolvers<void>();
-      core.pending = [
-        ...core.pending,
-        { operations, origin, generation: mark.generation, changes, fields, built: inForce.document, done },
-      ];
-      show(core, inForce, mark.generation, document);
-      writeSoon();
-      if (inForce.overlay !== overlay) void enqueue(() => saveBoot(core));
-      return { generation: mark.generation, durable: done.promise };
+      return {
+        generation: given.lifetime === 'boot' ? made.generation : Math.max(made.generation, document.generation),
+      };
     },
+    current: () => ({ text: core.text, effective: core.inForce.effective.tree }),
     apply: (text, given) => enqueue(() => applyText(core, file, text, given)),
     preview: (text) => previewText(core, text),
     async history() {
       const all = await Promise.all(generations.list().map(({ generation }) => generations.read(generation)));
       return all.flatMap((one) => (one === null ? [] : [summaryOf(one)]));
     },
-    rollback: (generation, { origin }) =>
+    rollback: (generation, { origin, expected = null }) =>
       enqueue(async () => {
         const earlier = await generations.read(generation);
-        if (earlier === null) throw new DocumentConflict(core.highest, `generation ${generation} is not stored`);
-        const made = await applyText(core, file, earlier.text, { origin });
+        if (earlier === null) {
+          throw new DocumentConflict(store.get().generation, `generation ${generation} is not stored`, generation);
+        }
+        const made = await applyText(core, file, earlier.text, { origin, expected });
         store.update((draft) => {
           for (const [key, resolved] of earlier.lock)
             if (draft.desired.containers.has(key)) draft.lock.set(key, resolved);
@@ -172,8 +231,8 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       }).catch((error: unknown) => log.error({ err: error }, 'what versions were resolved to cannot be stored'));
     },
     fallback: (generation) => enqueue(() => giveUp(core, generation)),
-    warm: async () => {
-      loaded = await import('./in-force.ts');
+    async warm() {
+      await load();
     },
     async close() {
       await watch.close();

@@ -1,10 +1,10 @@
 // What is in force: the document and the overlay over it. Pure: each function gives a new one or throws.
 import type { Operation } from 'fast-json-patch';
 import { build, type Built } from './build.ts';
-import type { Problem } from './check.ts';
 import type { Configured } from './desired.ts';
 import { addFields, applyOverlay, differences, dropFields, type OverlayField } from './overlay.ts';
-import { formatPointer, isWithin } from './pointer.ts';
+import { isWithin } from './pointer.ts';
+import { PatchRefused } from './refusals.ts';
 import { resolveOperations, type Change, type Tree } from './tree.ts';
 import { toJson } from './store.ts';
 
@@ -21,18 +21,6 @@ export interface InForce {
 export interface Mark {
   readonly generation: number;
   readonly origin: string;
-}
-
-/** A patch whose outcome would be no valid document. */
-export class PatchRefused extends Error {
-  readonly pointer: string;
-
-  constructor({ path, message }: Problem) {
-    const pointer = formatPointer(path);
-    super(`the patch is refused: ${pointer === '' ? 'the document' : pointer}: ${message}`);
-    this.name = 'PatchRefused';
-    this.pointer = pointer;
-  }
 }
 
 /** The effective state of a document under an overlay. Fields of the overlay that no longer fit the document are left out. */

@@ -5,6 +5,7 @@ import { readDocumentFile, type FileResult, type FileText } from './file.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parser.ts';
 import { badDocument, goodDocument, noPlace, notWritable } from './publish.ts';
 import { REST } from './watch.ts';
+import { DocumentConflict } from './refusals.ts';
 import { createFile, replaceFile, type ReplaceOptions } from './write.ts';
 import type { Kind } from './generations.ts';
 import type { DocumentStatus } from './status.ts';
@@ -74,23 +75,24 @@ async function takeOverText(core: Core, text: string): Promise<void> {
   const state = core.store.get();
   if (!parsed.ok) showStatus(core, badDocument(state, parsed.error));
   else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state, noPlace(TORN)));
-  else await adopt(core, text, parsed, 'file', 'file');
+  else refuse(core, await adopt(core, text, parsed, 'file', 'file'));
 }
 
-/** A new text becomes the document in force; patches that are pending are made anew on it. */
+/** A new text becomes the document in force; patches that are pending are made anew on it. Gives those that are withdrawn. */
 export async function adopt(
   core: Core,
   text: string,
   parsed: Extract<Parsed, { ok: true }>,
   kind: Kind,
   origin: string,
-): Promise<void> {
+): Promise<readonly Pending[]> {
   const { adoptDocument, divert, patchDocument, rebuild } = await import('./in-force.ts');
   const generation = ++core.highest;
   const written = rebuild(core.inForce, parsed.tree, generation);
   let inForce = adoptDocument(core.inForce, written, generation);
   const rebased: Pending[] = [];
   const diverted: Pending[] = [];
+  const withdrawn: Pending[] = [];
   for (const patch of core.pending) {
     const mark = { generation: ++core.highest, origin: patch.origin };
     try {
@@ -98,6 +100,10 @@ export async function adopt(
       inForce = patched.inForce;
       rebased.push({ ...patch, ...patched, generation: mark.generation, built: inForce.document });
     } catch (error) {
+      if (patch.withdraws) {
+        withdrawn.push(patch);
+        continue;
+      }
       core.log.warn(
         { err: error, origin: patch.origin },
         'a patch does not fit the edited document; it lasts until the boot ends',
@@ -114,6 +120,15 @@ export async function adopt(
   await store(true);
   if (overlaid) await saveBoot(core);
   for (const patch of diverted) patch.done.resolve();
+  return withdrawn;
+}
+
+/** Says of patches that they do not fit what somebody else has made of the document; nothing of them is left. */
+export function refuse(core: Core, withdrawn: readonly Pending[]): void {
+  for (const { generation, done } of withdrawn) {
+    const reason = `the patch that was generation ${generation} does not fit the edit that came between`;
+    done.reject(new DocumentConflict(core.highest, reason, generation));
+  }
 }
 
 async function writePending(core: Core, options: FileOptions, file: FileText | null): Promise<void> {
@@ -164,13 +179,14 @@ async function writeBatch(
 /** Somebody saved the file between our reading and our writing: the patches are made anew on what was saved. */
 async function keepSave(core: Core, options: FileOptions, saved: string, ours: string): Promise<void> {
   const parsed = await core.parser.parse(saved);
-  if (parsed.ok && (!core.endMark || parsed.endMark)) {
-    await adopt(core, saved, parsed, 'file', 'file');
-    return;
+  const isGood = parsed.ok && (!core.endMark || parsed.endMark);
+  const withdrawn = isGood ? await adopt(core, saved, parsed, 'file', 'file') : [];
+  if (core.pending.length === 0 || !isGood) {
+    const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
+    if (file.kind === 'text' && file.text === ours) await replaceFile(file, saved, options);
   }
-  const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
-  if (file.kind === 'text' && file.text === ours) await replaceFile(file, saved, options);
-  // The next turn finds it, says what is wrong with it, and lays the patches over the document.
+  refuse(core, withdrawn);
+  // The next turn finds it; where something is wrong with it, that is said, and the patches are laid over the document.
 }
 
 /** The pending patches last until the boot ends instead. */

@@ -1,7 +1,6 @@
 // The status as the console tells it, for as long as the daemon lives.
 import { setTimeout as delay } from 'node:timers/promises';
-import jsonPatch from 'fast-json-patch';
-import { connectConsole, NoConsole } from '../src/console/client.ts';
+import { connect, ConnectionLost, NoConsole } from '../src/client/northstate.ts';
 import type { Status } from '../state/status.ts';
 
 export interface Feed {
@@ -21,15 +20,11 @@ export function watchStatus(url: string, exited: Promise<unknown>): Feed {
 
   /** Until the console hangs up. */
   const read = async (): Promise<void> => {
-    const client = await connectConsole(url);
+    await using client = await connect({ url, reconnect: false });
     const hangUp = (): void => client.close();
     ended.signal.addEventListener('abort', hangUp);
-    last = (await client.call('watch', null)).status;
-    for (const listener of listeners) listener(last);
-    for await (const notification of client.notifications()) {
-      if (typeof notification !== 'object' || !('status' in notification)) continue;
-      const { operations } = notification.status;
-      last = jsonPatch.applyPatch(last, operations, false, false, false).newDocument;
+    for await (const { status } of client.watch()) {
+      last = status;
       for (const listener of listeners) listener(last);
     }
     ended.signal.removeEventListener('abort', hangUp);
@@ -78,9 +73,7 @@ export function watchStatus(url: string, exited: Promise<unknown>): Feed {
 
 /** Nobody listens, or whoever did has died. */
 function isHangUp(error: unknown): boolean {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const codes = ['ECONNRESET', 'EPIPE'];
-  return error instanceof NoConsole || codes.includes(code ?? '') || message === 'the console ended the connection';
+  return error instanceof NoConsole || error instanceof ConnectionLost;
 }
 
 function summary(status: Status | null): string {

@@ -1,12 +1,14 @@
 // What every command needs that talks to a running daemon.
 import { defaultConsole } from '../console/address.ts';
-import { connectConsole, ConsoleError, NoConsole, type Client } from '../console/client.ts';
+import { connect, ConsoleError, NoConsole, type Northstate } from '../client/northstate.ts';
 import type { Lifetime } from '../runtime.ts';
 import { exitCodes, Failure } from './exit.ts';
 
 /** Options of every command that talks to a daemon. */
 export interface ConsoleOptions {
   readonly console?: string;
+  /** Print the console's messages as they are, and nothing else. */
+  readonly json?: boolean;
 }
 
 /** Options of every command that changes the document. */
@@ -15,15 +17,26 @@ export interface PatchOptions extends ConsoleOptions {
   readonly document?: boolean;
 }
 
+/** How long commands that go on wait for a daemon that has ended, in ms: its successor is there in a moment. */
+const successorPatience = 2000;
+
+export interface Connecting {
+  readonly subscribe?: boolean;
+  /** How long to wait for a daemon that is not there yet, in ms; 0 when left out. */
+  readonly patience?: number;
+}
+
 /** Connects, has `use` do its work, and hangs up. Errors of the console come as a Failure with a hint. */
 export async function withConsole<T>(
-  { console: given }: ConsoleOptions,
-  use: (client: Client) => Promise<T>,
+  { console: given, json }: ConsoleOptions,
+  use: (client: Northstate) => Promise<T>,
+  { subscribe = false, patience = 0 }: Connecting = {},
 ): Promise<T> {
   const url = given ?? process.env['NORTHSTATE_CONSOLE'] ?? defaultConsole;
-  let client: Client | null = null;
+  const tap = json === true ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
+  let client: Northstate | null = null;
   try {
-    client = await connectConsole(url);
+    client = await connect({ url, subscribe, patience: { first: patience, later: successorPatience }, tap });
     return await use(client);
   } catch (error) {
     if (error instanceof NoConsole) {
@@ -66,7 +79,7 @@ export function lifetimeOf({ boot, document }: PatchOptions): { lifetime: Lifeti
 }
 
 /** The `name:version` that a person means by `name` or `name:version`: what its entry stands for, else the only one installed. */
-export async function containerOf(client: Client, asked: string): Promise<string> {
+export async function containerOf(client: Northstate, asked: string): Promise<string> {
   if (asked.includes(':')) return asked;
   const { status } = await client.call('get', null);
   const version = Object.hasOwn(status.containers, asked) ? status.containers[asked]?.version : null;

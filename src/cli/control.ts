@@ -89,7 +89,7 @@ export async function install(file: string, repository: string, options: PatchOp
     if (size === 0) throw new Failure(`${file} is empty`, { hint: 'name a package' });
     // The stream closes the file. A file that grows meanwhile is sent as long as it was announced.
     const bytes = handle.createReadStream({ end: size - 1, highWaterMark: 256 * 1024 });
-    const container = await client.install({ repository, size, ...lifetime }, bytes);
+    const container = await client.install(repository, { size, bytes }, lifetime);
     say(`${container} installed`);
   });
 }
@@ -111,9 +111,7 @@ export async function uninstall(
 export async function shutdown(options: ConsoleOptions): Promise<void> {
   await withConsole(options, async (client) => {
     await client.call('shutdown', null);
-    for await (const notification of client.notifications()) {
-      if (notification === 'shutdown') break;
-    }
+    await client.closed();
   });
 }
 

@@ -2,9 +2,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Operation } from 'fast-json-patch';
 import type { Status } from '../../state/status.ts';
-import type { Client } from '../console/client.ts';
+import type { Northstate } from '../client/northstate.ts';
 import { withConsole, type ConsoleOptions } from './console.ts';
-import { Failure } from './exit.ts';
 import { render, type Format } from './output.ts';
 import { changeLine, statusTable, summary } from './status-table.ts';
 
@@ -25,19 +24,9 @@ export async function get(options: GetOptions): Promise<void> {
   });
 }
 
-async function watch(client: Client, format: Format): Promise<void> {
-  const [{ default: jsonPatch }, show] = await Promise.all([import('fast-json-patch'), view(format)]);
-  const { status: first } = await client.call('watch', null);
-  // Without a prototype `__proto__` is a name like others.
-  const status = { ...first, containers: Object.assign(Object.create(null) as Status['containers'], first.containers) };
-  await show(status, null);
-  for await (const notification of client.notifications()) {
-    if (typeof notification !== 'object' || !('status' in notification)) continue;
-    const { operations } = notification.status;
-    jsonPatch.applyPatch(status, operations, false, true, false);
-    await show(status, operations);
-  }
-  throw new Failure('the daemon ended the connection');
+async function watch(client: Northstate, format: Format): Promise<void> {
+  const show = await view(format);
+  for await (const { status, operations } of client.watch()) await show(status, operations);
 }
 
 /** Shows a status; `operations` lead to it from the one before, null = it is the first. */

@@ -1,6 +1,5 @@
 // northstate logs: a container's output.
 import { parseDuration } from '../../state/units.ts';
-import { consoleError } from '../console/client.ts';
 import { withConsole, type ConsoleOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable } from './output.ts';
@@ -9,27 +8,21 @@ export interface LogsOptions extends ConsoleOptions {
   readonly follow?: boolean;
   readonly since?: string;
   readonly timestamps?: boolean;
+  /** Fail unless this is the boot. */
+  readonly boot?: string;
 }
 
 /** Prints the output that is kept, each line to the stream that it was written to; with `follow` also what comes. */
-export async function logs(name: string, { follow, since, timestamps, ...options }: LogsOptions): Promise<void> {
+export async function logs(name: string, { follow, since, timestamps, boot, ...options }: LogsOptions): Promise<void> {
   const from = since === undefined ? null : pointInTime(since);
   await withConsole(options, async (client) => {
-    await client.call('logs', { name, since: from, follow: follow ?? false });
-    for await (const notification of client.notifications()) {
-      if (typeof notification !== 'object') continue;
-      if ('log' in notification) {
-        const { time, stream, line } = notification.log;
-        const target = stream === 'stderr' ? process.stderr : process.stdout;
-        const shown = target.isTTY ? printable(line) : line;
-        target.write(timestamps === true ? `${new Date(time).toISOString()} ${shown}\n` : `${shown}\n`);
-      }
-      if ('log_end' in notification) {
-        if (notification.log_end.error !== null) throw consoleError(notification.log_end.error);
-        return;
-      }
+    const wanted = { since: from, follow: follow ?? false, ...(boot !== undefined && { boot }) };
+    for await (const { time, stream, line } of client.logs(name, wanted)) {
+      if (options.json === true) continue;
+      const target = stream === 'stderr' ? process.stderr : process.stdout;
+      const shown = target.isTTY ? printable(line) : line;
+      target.write(timestamps === true ? `${new Date(time).toISOString()} ${shown}\n` : `${shown}\n`);
     }
-    throw new Failure('the daemon ended the connection');
   });
 }
 

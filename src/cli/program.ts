@@ -92,9 +92,11 @@ function addDocument(program: Command): void {
       (await import('./history.ts')).history(options),
     );
   example(program.command('schema'), 'northstate schema > northstate.schema.json')
-    .description('print the JSON Schema of the document, or of manifests, for editors')
-    .addArgument(new Argument('[of]', 'what it describes').choices(['document', 'manifest']).default('document'))
-    .action(async (of: 'document' | 'manifest') => (await import('./schema.ts')).schema(of));
+    .description("print the JSON Schema of the document, of manifests, or of a client's messages to the console")
+    .addArgument(
+      new Argument('[of]', 'what it describes').choices(['document', 'manifest', 'console']).default('document'),
+    )
+    .action(async (of: import('./schema.ts').Described) => (await import('./schema.ts')).schema(of));
 }
 
 function addStatus(program: Command): void {

@@ -1,9 +1,12 @@
 // northstate schema: the JSON Schemas of what people write.
 import { documentJsonSchema } from '../../state/schema.ts';
+import { messageSchema } from '../console/protocol.ts';
 import { manifestJsonSchema } from '../npk/manifest-schema.ts';
 
-/** Prints the schema (draft 2020-12) of the document or of manifests. */
-export function schema(of: 'document' | 'manifest'): void {
-  const found = of === 'manifest' ? manifestJsonSchema() : documentJsonSchema();
-  process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
+const schemas = { document: documentJsonSchema, manifest: manifestJsonSchema, console: messageSchema } as const;
+export type Described = keyof typeof schemas;
+
+/** Prints the schema (draft 2020-12) of the document, of manifests, or of what a client may send to the console. */
+export function schema(of: Described): void {
+  process.stdout.write(`${JSON.stringify(schemas[of](), null, 2)}\n`);
 }

@@ -1,16 +1,17 @@
 // A client of the console: requests answered in order, notifications as an async iteration.
-import { createConnection, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import type { Operation } from 'fast-json-patch';
-import type { MemoryEvents } from '../../controllers/cgroup-alarm.ts';
-import type { Status } from '../../state/status.ts';
-import type { LogLine } from '../runtime.ts';
-import { protocolVersion, socketPath } from './address.ts';
+import { protocolVersion } from './address.ts';
+import type { Answers, ErrorMessage, ForContainer, Notification } from './answers.ts';
+import { dial, type ClientTls } from './dial.ts';
 import { drained } from './outbox.ts';
 import type { Bodies } from './protocol.ts';
 
-/** Nobody listens at the address. */
-export class NoConsole extends Error {}
+export type * from './answers.ts';
+export { NoConsole, type ClientTls } from './dial.ts';
+
+/** The connection ended before the answer came: whether the console has done what was asked is not known. */
+export class ConnectionLost extends Error {}
 
 /** The console's answer is an error; `reason` is the protocol's name of it. */
 export class ConsoleError extends Error {
@@ -25,120 +26,55 @@ export class ConsoleError extends Error {
   }
 }
 
-export interface Snapshot {
-  readonly status: Status;
-  readonly sequence: number;
-}
-
-export interface PlannedStep {
-  readonly op: string;
-  readonly name: string;
-  readonly text: string;
-  readonly waits: string | null;
-}
-
-/** `describe`: what explains one container. */
-export interface Description {
-  readonly name: string;
-  readonly status: Status['containers'][string] | null;
-  readonly entry: Readonly<Record<string, unknown>> | null;
-  /** Fields of the entry that last until the boot ends. */
-  readonly overlay: readonly { readonly pointer: string; readonly origin: string; readonly generation: number }[];
-  readonly lock: { readonly version: string; readonly repository: string; readonly digest: string | null } | null;
-  readonly package: { readonly path: string; readonly repository: string; readonly digest: string | null } | null;
-  readonly steps: readonly PlannedStep[];
-}
-
-/** A stored generation of the document. `time` is RFC 3339, UTC. */
-export interface StoredGeneration {
-  readonly generation: number;
-  readonly kind: string;
-  readonly origin: string;
-  readonly time: string;
-  readonly schema: string;
-  readonly runtime: string;
-  readonly inForce: boolean;
-}
-
-interface ForContainer {
-  readonly container: string;
-}
-interface ForName {
-  readonly name: string;
-}
-type ErrorMessage = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-type Outcome<T> = { readonly ok: T } | { readonly error: { readonly error: ErrorMessage } };
-
-/** What each request gives. */
-export interface Answers {
-  readonly ident: string;
-  readonly list: readonly string[];
-  readonly repositories: readonly string[];
-  readonly inspect: ForContainer & { readonly data: Readonly<Record<string, unknown>> };
-  readonly uninstall: ForContainer;
-  readonly start: ForContainer;
-  readonly kill: ForContainer;
-  readonly mount: readonly Outcome<ForContainer>[];
-  readonly umount: readonly Outcome<ForContainer>[];
-  readonly apply: { readonly generation: number };
-  readonly get: Snapshot;
-  readonly watch: Snapshot;
-  readonly plan: { readonly steps: readonly PlannedStep[] };
-  readonly describe: Description;
-  readonly logs: ForName;
-  readonly wait: { readonly result: 'converged' | 'failed' | 'timeout' };
-  readonly history: { readonly generations: readonly StoredGeneration[] };
-  readonly stop: ForName;
-  readonly pause: ForName;
-  readonly resume: ForName;
-  readonly restart: ForName;
-  readonly update: ForName;
-  readonly shutdown: null;
-}
-
-export type Notification =
-  | 'shutdown'
-  | { readonly started: string }
-  | { readonly install: string }
-  | { readonly uninstall: string }
-  | {
-      readonly exit: readonly [
-        string,
-        { readonly exit: { readonly code: number } } | { readonly signalled: { readonly signal: number } },
-      ];
-    }
-  | { readonly status: { readonly operations: readonly Operation[]; readonly sequence: number } }
-  | { readonly c_group: readonly [string, { readonly memory: MemoryEvents }] }
-  | { readonly integrity_lost: readonly [string, 'written' | 'corrupted'] }
-  | { readonly log: LogLine & ForName }
-  | { readonly log_end: ForName & { readonly error: ErrorMessage | null } };
-
 export interface Client {
   /** Sends a request; gives its `ok`, or throws a ConsoleError. `mount` and `umount` give one outcome for each container. */
   call<K extends keyof Answers>(name: K, body: Bodies[K]): Promise<Answers[K]>;
   /** Sends a package of `size` bytes into a repository; gives name:version. */
   install(body: Bodies['install'], bytes: Readable): Promise<string>;
-  /** What the console tells unasked, until it or `close` ends the connection. Kept until it is read. */
+  /** What the console tells unasked, until it or `close` ends the connection. Kept until it is read, for one reader. */
   notifications(): AsyncIterable<Notification>;
+  /** Resolves when the connection has ended. */
+  readonly closed: Promise<void>;
   /** Hangs up. */
   close(): void;
 }
 
-/** Connects to `unix:///path`. With `subscribe` the events (started, exit, ...) come as notifications, too. Throws NoConsole. */
-export async function connectConsole(url: string, { subscribe = false } = {}): Promise<Client> {
-  const socket = await open(url);
+export interface ClientOptions {
+  /** Have the events (started, exit, ...) told as notifications, too. */
+  readonly subscribe?: boolean;
+  /** The connection serves one stream of notifications: while its reader lags behind, nothing more is read. */
+  readonly stream?: boolean;
+  readonly tls?: ClientTls | undefined;
+  /** Told every line that the console sends but its greeting. */
+  readonly tap?: ((line: string) => void) | undefined;
+}
+
+/** Notifications that wait for their reader: a stream reads on below it, any other connection is given up beyond the second. */
+const mostAhead = 1024;
+const mostUnread = 100_000;
+
+/** Connects to an address as dial() knows them. Throws NoConsole, or an Error when the console refuses the connection. */
+export async function connectConsole(url: string, options: ClientOptions = {}): Promise<Client> {
+  const { subscribe = false, stream = false, tap } = options;
+  const socket = await dial(url, options.tls);
   const waiting: ((message: unknown) => void)[] = [];
   const notifications: Notification[] = [];
+  const closed = Promise.withResolvers<void>();
   let news = Promise.withResolvers<void>();
   let failure: Error | null = null;
+  let greeted = false;
 
   const lines = new LineSplitter((line) => {
     const message = JSON.parse(line) as { readonly notification?: Notification };
+    if (greeted) tap?.(line);
+    greeted = true;
     if (message.notification === undefined) {
       waiting.shift()?.(message);
       return;
     }
     notifications.push(message.notification);
+    if (stream && notifications.length > mostAhead) socket.pause();
+    if (!stream && notifications.length > mostUnread) socket.destroy(new Error('notifications are not read'));
     news.resolve();
   });
   socket.on('data', (data: Buffer) => lines.push(data));
@@ -146,6 +82,7 @@ export async function connectConsole(url: string, { subscribe = false } = {}): P
   socket.on('close', () => {
     for (const answer of waiting.splice(0)) answer(null);
     news.resolve();
+    closed.resolve();
   });
 
   async function exchange(message: unknown, bytes?: Readable): Promise<unknown> {
@@ -155,7 +92,7 @@ export async function connectConsole(url: string, { subscribe = false } = {}): P
     if (bytes !== undefined) await send(socket, bytes);
     if (socket.closed) resolve(null);
     const answer = await promise;
-    if (answer === null) throw failure ?? new Error('the console ended the connection');
+    if (answer === null) throw new ConnectionLost('the console ended the connection', { cause: failure });
     return answer;
   }
 
@@ -178,11 +115,13 @@ export async function connectConsole(url: string, { subscribe = false } = {}): P
       for (;;) {
         yield* notifications.splice(0);
         if (notifications.length > 0) continue;
+        if (stream) socket.resume();
         if (socket.closed) return;
         await news.promise;
         news = Promise.withResolvers();
       }
     },
+    closed: closed.promise,
     close: () => void socket.destroy(),
   };
 }
@@ -193,23 +132,6 @@ export function consoleError(message: ErrorMessage): ConsoleError {
   return new ConsoleError(reason, sentence(reason, detail), detail);
 }
 
-async function open(url: string): Promise<Socket> {
-  const path = socketPath(url);
-  return await new Promise((resolve, reject) => {
-    const socket = createConnection(path);
-    socket.once('connect', () => resolve(socket));
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      // The last one: the daemon ended before it took the connection.
-      const nobody = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'].includes(error.code ?? '');
-      reject(
-        nobody
-          ? new NoConsole(`nobody listens at ${url}`)
-          : new Error(`connect ${url}: ${error.code ?? error.message}`),
-      );
-    });
-  });
-}
-
 async function send(socket: Socket, bytes: Readable): Promise<void> {
   for await (const chunk of bytes) {
     if (socket.closed) return;
@@ -217,12 +139,15 @@ async function send(socket: Socket, bytes: Readable): Promise<void> {
   }
 }
 
+/** Requests whose answer has another name. */
+const answerNames: Readonly<Record<string, string>> = { token_create: 'token', token_verify: 'token_verification' };
+
 function result(name: string, message: unknown): unknown {
   const response = (message as { readonly response?: unknown }).response;
   if (response === 'shutdown') return null;
   const members = response as Readonly<Record<string, unknown>>;
   if ('permission_denied' in members) throw new ConsoleError('permission_denied', `${name} is not permitted here`, {});
-  const outcome = members[name];
+  const outcome = members[answerNames[name] ?? name];
   if (typeof outcome !== 'object' || outcome === null || Array.isArray(outcome)) return outcome;
   if ('error' in outcome) throw consoleError((outcome.error as { readonly error: ErrorMessage }).error);
   return (outcome as { readonly ok: unknown }).ok;

@@ -116,6 +116,7 @@ async function serveRequests(channel: Channel, peer: Peer, listener: Listener, s
     identity: peer.identity,
     tokens,
     tokenValidity: limits.tokenValidity,
+    permissions: peer.permissions,
     lifetime: patches,
     signal,
     now,

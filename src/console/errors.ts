@@ -1,5 +1,7 @@
 // Errors as the console answers with them: an object under the error's name.
 import { DocumentConflict, DocumentRefused } from '../../state/documents.ts';
+import { PatchRefused } from '../../state/refusals.ts';
+import { PatchError } from '../../state/tree.ts';
 import { RuntimeError } from '../runtime.ts';
 
 /** Northstar's errors. Its clients know no others, so anything else is `unexpected` to them. */
@@ -29,7 +31,11 @@ export function northstarError(error: unknown): Readonly<Record<string, unknown>
 export function ourError(error: unknown): Readonly<Record<string, unknown>> {
   if (error instanceof DocumentRefused) return { invalid_document: error.error };
   if (error instanceof DocumentConflict) {
-    return { conflict: { generation: error.generation, message: error.message } };
+    const { generation, expected, message } = error;
+    return { conflict: { generation, expected, message } };
+  }
+  if (error instanceof PatchError || error instanceof PatchRefused) {
+    return { patch_refused: { pointer: error.pointer, message: error.message } };
   }
   if (!(error instanceof RuntimeError)) return unexpected(error);
   return { [error.reason]: { ...error.detail, message: error.message } };

@@ -1,16 +1,16 @@
 // What is told to many connections at once: events, and changes of the status. Each is rendered once.
 import type { Exit } from '../../state/observed.ts';
-import type { Runtime, RuntimeEvent } from '../runtime.ts';
+import type { Runtime, RuntimeEvent, StampedEvent } from '../runtime.ts';
 
 type Listener = (line: string) => void;
 
 export interface Feeds {
-  /** Number of the last change of the status that was told; a new daemon starts over. */
-  sequence(): number;
   /** From now on calls the listener with the notification (a line) of every event. */
   joinEvents(listener: Listener): void;
   /** From now on calls the listener with the notification (a line) of every change of the status, and of every lost image. */
   joinStatus(listener: Listener): void;
+  /** From now on calls the listener with the notification (a line) of every event with its number and times. */
+  joinStamped(listener: Listener): void;
   /** Calls the listener no more. */
   leave(listener: Listener): void;
   close(): void;
@@ -19,23 +19,21 @@ export interface Feeds {
 export function openFeeds(runtime: Runtime): Feeds {
   const forEvents = new Set<Listener>();
   const forStatus = new Set<Listener>();
-  let sequence = 0;
+  const forStamped = new Set<Listener>();
 
-  const endEvents = runtime.events((event) =>
-    tell(event.type === 'integrity_lost' ? forStatus : forEvents, () => eventNotification(event)),
-  );
-  const endStatus = runtime.subscribe((operations) => {
-    sequence += 1;
-    tell(forStatus, () => ({ status: { operations, sequence } }));
+  const endEvents = runtime.events((stamped) => {
+    const { event } = stamped;
+    tell(event.type === 'integrity_lost' ? forStatus : forEvents, () => eventNotification(event));
+    tell(forStamped, () => ({ event: stampedMessage(stamped, runtime.boot) }));
   });
+  const endStatus = runtime.subscribe((change) => tell(forStatus, () => ({ status: change })));
 
   return {
-    sequence: () => sequence,
     joinEvents: (listener) => void forEvents.add(listener),
     joinStatus: (listener) => void forStatus.add(listener),
+    joinStamped: (listener) => void forStamped.add(listener),
     leave(listener) {
-      forEvents.delete(listener);
-      forStatus.delete(listener);
+      for (const each of [forEvents, forStatus, forStamped]) each.delete(listener);
     },
     close() {
       endEvents();
@@ -48,6 +46,11 @@ function tell(listeners: ReadonlySet<Listener>, notification: () => unknown): vo
   if (listeners.size === 0) return;
   const line = `${JSON.stringify({ notification: notification() })}\n`;
   for (const listener of listeners) listener(line);
+}
+
+/** An event with its number and times, as `events` shows it. */
+export function stampedMessage({ event, ...stamp }: StampedEvent, boot: string): unknown {
+  return { ...stamp, boot, event: eventNotification(event) };
 }
 
 function eventNotification(event: RuntimeEvent): unknown {

@@ -4,7 +4,7 @@ import { parsePointer } from '../../state/pointer.ts';
 import { requestNames, type Request, type RequestName } from './protocol.ts';
 
 export type Permission =
-  Exclude<RequestName, 'token_verify'> | 'notifications' | 'patch' | 'start_command' | 'token_verification';
+  Exclude<RequestName, 'token_verify'> | 'notifications' | 'start_command' | 'token_verification';
 
 /** Everything, or what is listed: nothing is allowed by default. */
 export type Permissions = 'full' | readonly Permission[];
@@ -20,8 +20,12 @@ export function grants(permissions: Permissions, permission: Permission): boolea
   return permissions === 'full' || permissions.includes(permission);
 }
 
-/** Whether a request is allowed. A start with an init, arguments or variables of its own needs `start_command` instead of `start`. */
+/**
+ * Whether a request is allowed. A start with an init, arguments or variables of its own needs `start_command` instead of
+ * `start`; a patch is judged by its operations, once they are known.
+ */
 export function allows(permissions: Permissions, request: Request): boolean {
+  if (request.name === 'patch') return true;
   return grants(permissions, needed(request));
 }
 
@@ -30,6 +34,17 @@ function needed(request: Request): Permission {
   if (request.name !== 'start') return request.name;
   const { init, arguments: args, environment } = request.body;
   return init !== null || args.length > 0 || Object.keys(environment).length > 0 ? 'start_command' : 'start';
+}
+
+/** Whether a patch is allowed. `reads`: that it changes nothing, or what, tells something of the document, as `get` does. */
+export function allowsPatch(
+  permissions: Permissions,
+  operations: readonly Operation[],
+  { reads }: { readonly reads: boolean },
+): boolean {
+  if (grants(permissions, 'patch')) return true;
+  const all = [...patchPermissions(operations), ...(reads || operations.length === 0 ? (['get'] as const) : [])];
+  return all.every((permission) => grants(permissions, permission));
 }
 
 /**

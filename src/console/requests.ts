@@ -5,7 +5,17 @@ import { RuntimeError, type Lifetime, type LogLine, type Runtime } from '../runt
 import { northstarError, ourError } from './errors.ts';
 import type { Feeds } from './feeds.ts';
 import { checkKill, checkMount, checkStart, checkUmount, checkUninstall, isRunning } from './preconditions.ts';
-import type { Bodies, Request, RequestName } from './protocol.ts';
+import type { Permissions } from './permissions.ts';
+import {
+  applyDocument,
+  eventsFrom,
+  getState,
+  patchDocument,
+  PatchForbidden,
+  sendReport,
+  watchFrom,
+} from './document-requests.ts';
+import { requestMessage, type Bodies, type Request, type RequestName } from './protocol.ts';
 import {
   describeContainer,
   inspectContainer,
@@ -29,6 +39,7 @@ export interface Session {
   readonly tokens: Tokens;
   /** ms */
   readonly tokenValidity: number;
+  readonly permissions: Permissions;
   /** How long patches of this listener last when the request does not say. */
   readonly lifetime: Lifetime;
   /** Aborted when the connection ends. */
@@ -129,27 +140,49 @@ const handlers: Handlers = {
     return { token_verification: tokens.verify(Buffer.from(token, 'base64'), given, tokenValidity) };
   },
 
-  apply: async ({ document, expected }, { runtime, identity }) => ({
-    apply: await ours(() => runtime.apply(document, { expected, origin: identity })),
+  apply: async (body, session) => ({ apply: await ours(() => applyDocument(body, session)) }),
+  patch: async (body, session) => {
+    try {
+      return { patch: { ok: await patchDocument(body, session) } };
+    } catch (error) {
+      if (error instanceof PatchForbidden) return { permission_denied: requestMessage({ name: 'patch', body }) };
+      return { patch: { error: { error: ourError(error) } } };
+    }
+  },
+  get: async (body, session) => ({ get: await ours(() => getState(body, session)) }),
+  watch: async (body, session) => ({ watch: await ours(() => watchFrom(body, session)) }),
+  events: async (body, session) => ({ events: await ours(() => eventsFrom(body, session)) }),
+  explain: async ({ name }, { runtime }) => ({
+    explain: await ours(() => {
+      const key = keyOf(runtime.state(), name);
+      return { name: key, unmet: runtime.explain(key) };
+    }),
   }),
-  get: (_, session) => ({ get: { ok: snapshot(session) } }),
-  watch: (_, session) => {
-    session.feeds.joinStatus(session.notify);
-    return { watch: { ok: snapshot(session) } };
+  rollback: async ({ generation, expected }, { runtime, identity }) => ({
+    rollback: await ours(() => runtime.rollback(generation, { expected, origin: identity })),
+  }),
+  report: (_, session) => {
+    session.after(() => void sendReport(session));
+    return { report: { ok: { name: reportName(new Date()) } } };
   },
   plan: async ({ document }, { runtime }) => ({
     plan: await ours(async () => ({ steps: await runtime.plan(document) })),
   }),
   describe: async ({ name }, { runtime }) => ({ describe: await ours(() => describeContainer(runtime, name)) }),
-  logs: async ({ name, since, follow }, session) => ({
+  logs: async ({ name, since, follow, boot }, session) => ({
     logs: await ours(() => {
+      const present = session.runtime.boot;
+      if (boot !== undefined && boot !== present) {
+        const message = `output is kept until the boot ends; this is boot ${present}`;
+        throw new RuntimeError('unknown_boot', message, { boot: present });
+      }
       const key = keyOf(session.runtime.state(), name);
       if (session.logs.has(key))
         throw new RuntimeError('busy', `${key} is read on this connection already`, { name: key });
       session.logs.add(key);
       const lines = session.runtime.logs(nameOf(key), { since, follow, signal: session.signal });
       session.after(() => void sendLog(key, lines, session));
-      return { name: key };
+      return { name: key, boot: present };
     }),
   }),
   wait: async ({ generation, timeout }, { runtime }) => ({
@@ -223,8 +256,9 @@ async function run(
   });
 }
 
-function snapshot({ runtime, feeds }: Session): unknown {
-  return { status: runtime.state().status, sequence: feeds.sequence() };
+/** What the archive of a report may be called: the time goes into it, UTC. */
+function reportName(now: Date): string {
+  return `northstate-report-${now.toISOString().slice(0, 19).replaceAll(':', '')}Z.zip`;
 }
 
 /** Sends a container's output line by line, as fast as the client reads, then says that it is over. */

@@ -241,7 +241,7 @@ test('shutdown ends when the daemon has hung up', async (context) => {
     log: silentLog,
     now: () => 0,
   });
-  runtime.events((event) => {
+  runtime.events(({ event }) => {
     if (event.type === 'shutdown') void console.close();
   });
   assert.deepEqual(await northstate(context, listen, ['shutdown']), { code: 0, stdout: '', stderr: '' });

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { openConsole } from '../../../src/console/server.ts';
-import { fakeRuntime, containerStatus, type FakeRuntime } from '../console/fake-runtime.ts';
+import { fakeRuntime, type FakeRuntime } from '../console/fake-runtime.ts';
+import { containerStatus } from '../console/fake-state.ts';
 import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../console/scratch.ts';
 import { entry, northstate, startCommand } from './command-line.ts';
 
@@ -48,7 +49,7 @@ test('get --watch prints a line for each container that changes', async (context
   );
 });
 
-test('get --watch ends with an error when the daemon ends', async (context) => {
+test('get --watch ends with an error when the daemon has ended and no other takes its place', async (context) => {
   const runtime = fakeRuntime({ packages: [broker] });
   const listen = `unix://${await scratchDirectory(context)}/console`;
   const console = await openConsole({ ...consoleOptions, tokens: testTokens, listen, runtime });
@@ -56,7 +57,7 @@ test('get --watch ends with an error when the daemon ends', async (context) => {
   await once(child.stdout ?? child, 'data');
   await console.close();
   const [code] = (await once(child, 'exit')) as [number];
-  assert.equal(code, 1);
+  assert.equal(code, 5);
 });
 
 test('get --watch draws the table anew on a terminal', async (context) => {

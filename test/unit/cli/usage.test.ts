@@ -55,8 +55,8 @@ test('without a daemon a command ends with 5 and says how to start one', async (
   );
 });
 
-test('a console that is no unix socket is an error that says what to write', async (context) => {
-  const { code, stderr } = await northstate(context, nowhere, ['get', '--console', 'tcp://localhost:4200']);
+test('a console that is no address is an error that says what to write', async (context) => {
+  const { code, stderr } = await northstate(context, nowhere, ['get', '--console', 'localhost:4200']);
   assert.equal(code, 1);
   assert.match(stderr, /expected unix:\/\/\/path/);
 });

@@ -2,12 +2,33 @@
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Command } from '../../../state/commands.ts';
-import type { Summary } from '../../../state/generations.ts';
-import type { Manifest, Mount } from '../../../state/manifest.ts';
 import type { Exit, ObservedAttempt, ObservedMount, ObservedPackage } from '../../../state/observed.ts';
-import type { ContainerStatus, Status } from '../../../state/status.ts';
-import { emptyState, type State } from '../../../state/store.ts';
-import { RuntimeError, type LogLine, type Runtime, type RuntimeEvent } from '../../../src/runtime.ts';
+import type { Status } from '../../../state/status.ts';
+import type { State } from '../../../state/store.ts';
+import type { Tree } from '../../../state/tree.ts';
+import { createJournal } from '../../../src/journal.ts';
+import {
+  RuntimeError,
+  type LogLine,
+  type Runtime,
+  type RuntimeEvent,
+  type StampedEvent,
+  type StatusChange,
+  type Unmet,
+} from '../../../src/runtime.ts';
+
+import {
+  containerStatus,
+  empty,
+  emptyStatus,
+  generation,
+  identity,
+  manifestOf,
+  observedAttempt,
+  observedPackage,
+  observedRepository,
+  record,
+} from './fake-state.ts';
 
 export interface FakePackage {
   /** A manifest as `inspect` shows it. */
@@ -30,6 +51,12 @@ export interface FakeRuntime extends Runtime {
   readonly calls: unknown[];
   /** Lines that `logs` gives. */
   lines: LogLine[];
+  /** What the document in force says. */
+  tree: Tree;
+  /** What `explain` gives. */
+  unmet: Map<string, Unmet>;
+  /** What `report` gives. */
+  archive: Buffer[];
   /** What `apply`, `command` and `wait` answer next. */
   failure: Error | null;
   outcome: 'converged' | 'failed' | 'timeout';
@@ -42,8 +69,10 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
   const packages = new Map<string, ObservedPackage[]>();
   const mounts = new Map<string, ObservedMount[]>();
   const attempts = new Map<string, ObservedAttempt[]>();
-  const eventListeners = new Set<(event: RuntimeEvent) => void>();
-  const statusListeners = new Set<(operations: readonly Operation[], state: State) => void>();
+  const eventListeners = new Set<(stamped: StampedEvent) => void>();
+  const statusListeners = new Set<(change: StatusChange) => void>();
+  const changes = createJournal<StatusChange>(1, 4);
+  const pastEvents = createJournal<StampedEvent>(1, 4);
   const limits = options.repositories ?? { system: {} };
   let status: Status = emptyStatus();
   let attemptId = 0;
@@ -76,7 +105,9 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
   }
 
   function emit(event: RuntimeEvent): void {
-    for (const listener of eventListeners) listener(event);
+    const stamped = { sequence: pastEvents.last() + 1, monotonic: 1000, time: '2026-01-01T00:00:00.000Z', event };
+    pastEvents.add(stamped);
+    for (const listener of eventListeners) listener(stamped);
   }
 
   function mount(container: string): void {
@@ -172,14 +203,22 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
   const fake: FakeRuntime = {
     calls: [],
     lines: [],
+    tree: new Map([['apiVersion', 'northstate/v1']]),
+    unmet: new Map(),
+    archive: [],
     failure: null,
     outcome: 'converged',
     emit,
     change(operations, changed) {
       status = changed;
-      for (const listener of statusListeners) listener(operations, state());
+      const change = { sequence: changes.last() + 1, operations };
+      changes.add(change);
+      for (const listener of statusListeners) listener(change);
     },
     state,
+    boot: 'this-boot',
+    changes,
+    pastEvents,
     subscribe(listener) {
       statusListeners.add(listener);
       return () => void statusListeners.delete(listener);
@@ -199,6 +238,24 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       await Promise.resolve();
       if (fake.failure !== null) throw fake.failure;
       return { generation: status.generation + 1 };
+    },
+    async patch(make, given) {
+      await Promise.resolve();
+      if (fake.failure !== null) throw fake.failure;
+      fake.calls.push({ patch: make(fake.tree), ...given });
+      return { generation: status.generation + 1 };
+    },
+    async rollback(to, given) {
+      fake.calls.push({ rollback: to, ...given });
+      await Promise.resolve();
+      if (fake.failure !== null) throw fake.failure;
+      return { generation: status.generation + 1 };
+    },
+    document: () => ({ text: 'apiVersion: northstate/v1\n', effective: fake.tree }),
+    explain: (name) => fake.unmet.get(name) ?? null,
+    async *report() {
+      await Promise.resolve();
+      yield* fake.archive;
     },
     plan: (text) =>
       Promise.resolve([
@@ -221,85 +278,4 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     },
   };
   return fake;
-}
-
-const empty = emptyState();
-const identity = { dev: 1, ino: 1, size: 1000, mtimeMs: 0, ctimeMs: 0 };
-const observedRepository = {
-  type: 'fs',
-  dir: null,
-  verified: false,
-  integrity: 'none',
-  packages: 0,
-  size: 0,
-  broken: [],
-  error: null,
-} as const;
-const observedPackage = {
-  logs: new Map(),
-  path: '/packages/x.npk',
-  image: { offset: 4096, size: 4096, type: 'squashfs' },
-  digest: null,
-  signed: null,
-  integrity: 'none',
-} as const;
-const record = {
-  version: '',
-  entry: '',
-  run: null,
-  restarts: 0,
-  generation: 1,
-  uses: [],
-  lacks: [],
-  lastExit: null,
-  stop: null,
-  made: '',
-  at: 0,
-  autostart: false,
-  onStop: { signal: 15, grace: 0 },
-  dependsOn: [],
-};
-const observedAttempt = {
-  state: 'running',
-  pid: 4711,
-  hash: '',
-  preparedAt: 0,
-  startedAt: 1,
-  exitedAt: 0,
-  exit: null,
-  oomKills: 0,
-  failure: null,
-  after: 0,
-  going: false,
-} as const;
-
-function generation(number: number, kind: Summary['kind']): Summary {
-  return { generation: number, kind, origin: kind, time: 0, schema: 'northstate/v1', runtime: '0.1.0' };
-}
-
-function manifestOf(shown: Readonly<Record<string, unknown>>): Manifest {
-  const mounts = new Map(Object.entries((shown['mounts'] ?? {}) as Record<string, Mount>));
-  return { ...shown, ...(mounts.size > 0 && { mounts }) } as unknown as Manifest;
-}
-
-function emptyStatus(): Status {
-  const document = { status: 'ok', generation: 1, error: null } as const;
-  return { generation: 1, observedGeneration: 1, converged: true, document, repositories: {}, containers: {} };
-}
-
-export function containerStatus(version: string, repository = 'system'): ContainerStatus {
-  return {
-    version,
-    repository,
-    desired: 'installed',
-    phase: 'Installed',
-    mounted: false,
-    pid: null,
-    paused: false,
-    since: '2026-01-01T00:00:00.000Z',
-    restarts: 0,
-    nextRestart: null,
-    lastExit: null,
-    conditions: [],
-  };
 }

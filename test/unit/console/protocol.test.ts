@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { Malformed, parseMessage } from '../../../src/console/json.ts';
 import { allows, permissionNames, type Permission } from '../../../src/console/permissions.ts';
-import { isServed, readConnect, readRequest, requestMessage } from '../../../src/console/protocol.ts';
+import {
+  isServed,
+  messageSchema,
+  readConnect,
+  readRequest,
+  requestMessage,
+  requestNames,
+} from '../../../src/console/protocol.ts';
 
 const start = { container: 'a:1.0.0', init: null, arguments: [], environment: {} };
 
@@ -114,3 +122,39 @@ test('every request needs exactly its own permission', () => {
     assert.equal(allows([], request), false);
   }
 });
+
+test('the JSON Schema of messages admits what the console takes, and nothing that it refuses by its shape', () => {
+  const validate = new Ajv2020({ strict: false, formats: { base64: true } }).compile(messageSchema());
+  const container = fc.constantFrom('a:1.0.0', 'a', 'a/b:1.0.0', 'a:1');
+  const member = fc.oneof(
+    fc.constantFrom<unknown>(null, true, '', 'boot', 'text', 0, -1, 1.5, [], ['x'], {}),
+    container,
+  );
+  const shape = fc.dictionary(
+    fc.constantFrom('container', 'containers', 'name', 'signal', 'lifetime', 'document', 'expected', 'since', 'follow'),
+    member,
+  );
+  const request = fc.oneof(
+    fc.constantFrom<unknown>(...requestNames),
+    fc
+      .tuple(fc.constantFrom<string>(...requestNames), fc.oneof(shape, member))
+      .map(([name, body]) => ({ [name]: body })),
+  );
+  fc.assert(
+    fc.property(request, (asked) => {
+      const message = { request: asked };
+      assert.equal(validate(message), isTaken(message), JSON.stringify([message, validate.errors]));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+function isTaken(message: unknown): boolean {
+  try {
+    readRequest(message);
+    return true;
+  } catch (error) {
+    if (error instanceof Malformed) return false;
+    throw error;
+  }
+}

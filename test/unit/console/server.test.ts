@@ -6,7 +6,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { RuntimeError } from '../../../src/runtime.ts';
-import { containerStatus, fakeRuntime } from './fake-runtime.ts';
+import { fakeRuntime } from './fake-runtime.ts';
+import { containerStatus } from './fake-state.ts';
 import { connectRaw, openTestConsole, rawClient, scratchDirectory, silentLog, testTokens } from './scratch.ts';
 import { openConsole } from '../../../src/console/server.ts';
 
@@ -91,7 +92,8 @@ test('watch gives the status, then every change of it with its number', async (c
   const client = await connectRaw(context, url);
   client.send({ request: 'watch' });
   const { status } = runtime.state();
-  const snapshot = { status: JSON.parse(JSON.stringify(status)) as unknown, sequence: 0 };
+  const place = { boot: 'this-boot', sequence: 0, missed: [], gap: null };
+  const snapshot = { ...place, status: JSON.parse(JSON.stringify(status)) as unknown };
   assert.deepEqual(await client.next(), { response: { watch: { ok: snapshot } } });
   const operations = [{ op: 'replace', path: '/converged', value: false }] as const;
   runtime.change(operations, { ...status, converged: false });
@@ -105,7 +107,7 @@ test('logs sends the lines beside other answers, then says that it is over', asy
   const url = await openTestConsole(context, runtime);
   const client = await connectRaw(context, url);
   client.send({ request: { logs: { name: 'broker', since: null, follow: false } } });
-  assert.deepEqual(await client.next(), { response: { logs: { ok: { name: 'broker' } } } });
+  assert.deepEqual(await client.next(), { response: { logs: { ok: { name: 'broker', boot: 'this-boot' } } } });
   assert.deepEqual(await client.next(), { notification: { log: { name: 'broker', ...line } } });
   assert.deepEqual(await client.next(), { notification: { log_end: { name: 'broker', error: null } } });
 });

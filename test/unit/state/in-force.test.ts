@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseDocument } from '../../../state/document.ts';
-import { adoptDocument, lay, patchBoot, patchDocument, PatchRefused, type InForce } from '../../../state/in-force.ts';
+import { adoptDocument, lay, patchBoot, patchDocument, type InForce } from '../../../state/in-force.ts';
 import { addFields, applyOverlay, differences, dropFields } from '../../../state/overlay.ts';
+import { PatchRefused } from '../../../state/refusals.ts';
 import { toJson } from '../../../state/store.ts';
 import { applyOperations, PatchError, resolveOperations, sameTree, toTree } from '../../../state/tree.ts';
 

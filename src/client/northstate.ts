@@ -1,0 +1,230 @@
+// The package's entry: a client of a northstate console, typed, that comes back when its connection ends.
+//
+//   import { connect } from 'northstate';
+//   await using northstate = await connect();
+//   await northstate.start('hello-world:1.0.0');
+//   for await (const { status } of northstate.watch()) console.log(status.converged);
+import { open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import type { Operation } from 'fast-json-patch';
+import type { Status } from '../../state/status.ts';
+import { defaultConsole } from '../console/address.ts';
+import type { Answers, DesiredView, Notification, ObservedView } from '../console/answers.ts';
+import { connectConsole, consoleError, type Client, type ClientTls } from '../console/client.ts';
+import type { Bodies } from '../console/protocol.ts';
+import type { Lifetime, LogLine } from '../runtime.ts';
+import { createLink } from './link.ts';
+import * as streams from './streams.ts';
+
+export type * from '../console/answers.ts';
+export { ConnectionLost, ConsoleError, NoConsole, type ClientTls } from '../console/client.ts';
+export type { Lifetime, LogLine, Unmet } from '../runtime.ts';
+export type { ContainerStatus, Condition, Phase, RepositoryStatus, Status } from '../../state/status.ts';
+export type { EventOrGap, EventsOptions, LogsOptions, Watched, WatchPlace } from './streams.ts';
+
+export interface ConnectOptions {
+  /**
+   * `unix:///path`, `tcp://host[:port]`, `tls://host[:port]`, or `fd:N` within a container. When it is left out that of
+   * NORTHSTATE_CONSOLE, within a container that of NORTHSTAR_CONSOLE, else unix:///run/northstate/console.
+   */
+  readonly url?: string;
+  /** Have `notifications` tell what happens to containers. */
+  readonly subscribe?: boolean;
+  /** Connect again, later and later, when the connection ends; true when left out. */
+  readonly reconnect?: boolean;
+  /** How long to wait for a console to be there, in ms: at first (0 when left out), and when it has ended (30 s). */
+  readonly patience?: { readonly first?: number; readonly later?: number };
+  readonly tls?: ClientTls;
+  /** Told every line that the console answers with. */
+  readonly tap?: ((line: string) => void) | undefined;
+}
+
+/** How long a change lasts; when it is left out the console decides. */
+interface Lasting {
+  readonly lifetime?: Lifetime | undefined;
+}
+
+/** The connection was made anew: what happened meanwhile was told to nobody. `events` may still have it. */
+export interface Reconnected {
+  readonly reconnected: true;
+}
+
+export interface Northstate extends AsyncDisposable {
+  /** Any request by its name: `call('describe', { name })`. Throws ConsoleError, ConnectionLost or NoConsole. */
+  call<K extends keyof Answers>(name: K, body: Bodies[K]): Promise<Answers[K]>;
+
+  list(): Promise<readonly string[]>;
+  /** Starts `name:version`; what is given of init, args and env replaces the manifest's for this run. */
+  start(
+    container: string,
+    options?: Lasting & {
+      readonly init?: string | null;
+      readonly args?: readonly string[];
+      readonly env?: Readonly<Record<string, string>>;
+    },
+  ): Promise<void>;
+  /** Sends exactly this signal, 15 when left out; 15 and 9 also keep the container down. */
+  kill(container: string, signal?: number, options?: Lasting): Promise<void>;
+  /** Installs a package, a file or a stream of a known size; gives its `name:version`. */
+  install(
+    repository: string,
+    source: string | { readonly size: number; readonly bytes: Readable },
+    options?: Lasting,
+  ): Promise<string>;
+  uninstall(container: string, options?: Lasting & { readonly wipe?: boolean }): Promise<void>;
+
+  status(): Promise<Status>;
+  desired(container?: string): Promise<DesiredView>;
+  observed(container?: string): Promise<ObservedView>;
+  /** Makes a document the one in force, unless another generation than `expected` is: then ConsoleError `conflict`. */
+  apply(document: string, options?: { readonly expected?: number | null }): Promise<number>;
+  /** The steps that a document would take, once it is found good. Nothing is changed. */
+  dryRun(document: string, options?: { readonly expected?: number | null }): Promise<Answers['plan']['steps']>;
+  /** RFC 6902 operations on the document in force; gives the generation. */
+  patch(operations: readonly Operation[], options?: Lasting & { readonly expected?: number | null }): Promise<number>;
+  /** A merge patch (RFC 7386) of the document in force; gives the generation. */
+  merge(patch: object, options?: Lasting & { readonly expected?: number | null }): Promise<number>;
+  /** A stored generation again; gives the new one's number. */
+  rollback(generation: number, options?: { readonly expected?: number | null }): Promise<number>;
+  /** Until a generation (the present one when left out) is reached or has failed for good; `timeout` in ms. */
+  wait(options: { readonly timeout: number; readonly generation?: number }): Promise<Answers['wait']['result']>;
+
+  /** What is told of containers, for one reader; needs `subscribe`. */
+  notifications(): AsyncGenerator<Notification | Reconnected>;
+  /** Every status from now on, or from where an earlier watcher was. */
+  watch(from?: streams.WatchPlace): AsyncGenerator<streams.Watched>;
+  events(options?: streams.EventsOptions): AsyncGenerator<streams.EventOrGap>;
+  logs(name: string, options?: streams.LogsOptions): AsyncGenerator<LogLine>;
+  /** The bytes of a ZIP archive for support; it holds no secrets. */
+  report(): AsyncGenerator<Buffer>;
+  /** Resolves when the present connection has ended. */
+  closed(): Promise<void>;
+  /** Hangs up: what is under way fails, streams end. */
+  close(): void;
+}
+
+/** Requests that change nothing are made again when the connection ends before their answer. */
+const reading = new Set<keyof Bodies>([
+  ...(['ident', 'list', 'repositories', 'inspect', 'get', 'plan', 'describe', 'explain', 'history', 'wait'] as const),
+]);
+
+/** Connects to a console. Throws NoConsole when nobody listens there, and an Error when it refuses the connection. */
+export async function connect(options: ConnectOptions = {}): Promise<Northstate> {
+  const { subscribe = false, reconnect = true, tls, tap } = options;
+  const { first = 0, later = 30_000 } = options.patience ?? {};
+  const url = options.url ?? consoleOfEnvironment();
+  const open = (): Promise<Client> => connectConsole(url, { subscribe, tls, tap });
+  const main = createLink({ open, reconnect, first, later });
+  const following = new Set<() => void>();
+  /** The connection whose notifications are read. */
+  let told = await main.client();
+
+  /** Connections for one stream. */
+  async function* connections(): AsyncGenerator<Client, void, undefined> {
+    const connected = (): Promise<Client> => connectConsole(url, { stream: true, tls, tap });
+    const link = createLink({ open: connected, reconnect, first: 0, later });
+    const end = (): void => link.close();
+    following.add(end);
+    try {
+      do {
+        const client = await link.client();
+        yield client;
+        await client.closed;
+      } while (reconnect && following.has(end));
+    } finally {
+      following.delete(end);
+      link.close();
+    }
+  }
+
+  const call: Northstate['call'] = (name, body) => main.use((client) => client.call(name, body), reading.has(name));
+  const get = (what: 'desired' | 'observed', container?: string): Promise<unknown> =>
+    call('get', { what, ...(container !== undefined && { container }) });
+  const close = (): void => {
+    const ends = [...following];
+    following.clear();
+    for (const end of ends) end();
+    main.close();
+  };
+
+  return {
+    call,
+    list: () => call('list', null),
+    async start(container, { init = null, args = [], env = {}, lifetime } = {}) {
+      await call('start', { container, init, arguments: args, environment: env, lifetime });
+    },
+    async kill(container, signal = 15, { lifetime } = {}) {
+      await call('kill', { container, signal, lifetime });
+    },
+    async install(repository, source, { lifetime } = {}) {
+      const { size, bytes } = typeof source === 'string' ? await openPackage(source) : source;
+      return await main.use((client) => client.install({ repository, size, lifetime }, bytes), false);
+    },
+    async uninstall(container, { wipe = false, lifetime } = {}) {
+      await call('uninstall', { container, wipe, lifetime });
+    },
+    status: async () => (await call('get', null)).status,
+    desired: async (container) => (await get('desired', container)) as DesiredView,
+    observed: async (container) => (await get('observed', container)) as ObservedView,
+    apply: async (document, { expected = null } = {}) => (await call('apply', { document, expected })).generation,
+    async dryRun(document, { expected = null } = {}) {
+      return (await call('apply', { document, expected, dry_run: true })).steps ?? [];
+    },
+    patch: async (operations, { expected = null, lifetime } = {}) =>
+      (await call('patch', { operations, expected, lifetime })).generation,
+    merge: async (patch, { expected = null, lifetime } = {}) =>
+      (await call('patch', { merge: patch, expected, lifetime })).generation,
+    rollback: async (generation, { expected = null } = {}) =>
+      (await call('rollback', { generation, expected })).generation,
+    async wait({ timeout, generation }) {
+      const until = performance.now() + timeout;
+      const wanted = generation ?? (await call('get', null)).generation;
+      const left = (): number => Math.max(0, Math.round(until - performance.now()));
+      return (await main.use((client) => client.call('wait', { generation: wanted, timeout: left() }), true)).result;
+    },
+    async *notifications() {
+      for (;;) {
+        yield* told.notifications();
+        const next = reconnect ? await nextClient() : null;
+        if (next === null) return;
+        told = next;
+        yield { reconnected: true };
+      }
+    },
+    watch: (from) => streams.watch(connections, from ?? null),
+    events: (given = {}) => streams.events(connections, given),
+    logs: (name, given = {}) => streams.logs(connections, name, given),
+    report: () => streams.report(connections),
+    closed: async () => await (await main.client()).closed,
+    close,
+    [Symbol.asyncDispose]: async () => close(),
+  };
+
+  /** The connection after one that has ended; null after close(). */
+  async function nextClient(): Promise<Client | null> {
+    await told.closed;
+    try {
+      return await main.client();
+    } catch (error) {
+      if (main.isClosed()) return null;
+      throw error;
+    }
+  }
+}
+
+/** The error of one outcome of `mount` or `umount` as an exception. */
+export { consoleError };
+
+function consoleOfEnvironment(): string {
+  const { NORTHSTATE_CONSOLE: url, NORTHSTAR_CONSOLE: descriptor } = process.env;
+  return url ?? (descriptor === undefined ? defaultConsole : `fd:${descriptor}`);
+}
+
+/** A package as it is sent: a file that grows meanwhile is sent as long as it was announced. The stream closes it. */
+async function openPackage(path: string): Promise<{ size: number; bytes: Readable }> {
+  const handle = await open(path);
+  const { size } = await handle.stat();
+  if (size > 0) return { size, bytes: handle.createReadStream({ end: size - 1, highWaterMark: 256 * 1024 }) };
+  await handle.close();
+  throw new Error(`${path} is empty`);
+}

@@ -1,0 +1,24 @@
+// What the kernel says of itself, for a report.
+import { readFile } from 'node:fs/promises';
+import { arch, release, version } from 'node:os';
+
+const files = [
+  '/proc/filesystems',
+  '/proc/cgroups',
+  '/proc/cmdline',
+  '/proc/self/mountinfo',
+  '/sys/kernel/security/lsm',
+];
+
+/** Release, architecture and what a few files of /proc and /sys say; null where there is no such file. */
+export async function kernelFacts(): Promise<unknown> {
+  const texts = await Promise.all(
+    files.map(async (file) => [file, await readFile(file, 'utf8').catch(ifMissing)] as const),
+  );
+  return { release: release(), version: version(), arch: arch(), ...Object.fromEntries(texts) };
+}
+
+function ifMissing(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT' || error.code === 'EACCES') return null;
+  throw error;
+}
