@@ -22,6 +22,8 @@ export interface ListenOptions {
   readonly tls: Tls | null;
   /** The socket as an earlier process has left it: it is bound, and clients may have connected meanwhile. */
   readonly inherited: number | null;
+  /** Connections that may wait to be accepted. */
+  readonly backlog: number;
   /** ms that a client may take to show its certificate. */
   readonly handshakeTimeout: number;
 }
@@ -36,7 +38,8 @@ const OWNER_ALONE = 0o177;
 export async function listen(options: ListenOptions, accept: (socket: Socket) => void): Promise<Server> {
   const address = parseAddress(options.listen);
   const server = await createFor(options, accept);
-  if (options.inherited !== null) await settled(server, () => server.listen({ fd: options.inherited }));
+  if (options.inherited !== null)
+    await settled(server, () => server.listen({ fd: options.inherited, backlog: options.backlog }));
   else if (address.kind === 'unix') await bindFile(server, address.path, options);
   else await bindAddress(server, address, options);
   return server;
@@ -56,12 +59,12 @@ async function createFor({ tls, handshakeTimeout }: ListenOptions, accept: (sock
 }
 
 /** Binds so that it is never open to others than it is meant for, not even briefly; bind(2) happens in the call. */
-async function bindFile(server: Server, path: string, { mode, uid, gid }: ListenOptions): Promise<void> {
+async function bindFile(server: Server, path: string, { mode, uid, gid, backlog }: ListenOptions): Promise<void> {
   await removeStale(path);
   const umask = process.umask(OWNER_ALONE);
   try {
     await settled(server, () => {
-      server.listen(path);
+      server.listen({ path, backlog });
       process.umask(umask);
     });
   } finally {
@@ -79,11 +82,11 @@ async function bindFile(server: Server, path: string, { mode, uid, gid }: Listen
 async function bindAddress(
   server: Server,
   { host, port }: Address & { kind: 'tcp' },
-  { listen: url, tls }: ListenOptions,
+  { listen: url, tls, backlog }: ListenOptions,
 ): Promise<void> {
   const { address } = await lookup(host);
   if (tls === null && !isLoopback(address)) throw new Error(openToOthers(url));
-  await settled(server, () => server.listen({ host: address, port }));
+  await settled(server, () => server.listen({ host: address, port, backlog }));
 }
 
 async function settled(server: Server, start: () => void): Promise<void> {

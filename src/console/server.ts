@@ -94,7 +94,7 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   const { listen: url, tls = null } = options;
   const inherited = keeper?.kept.get(name) ?? null;
   const server = await listen(
-    { listen: url, ...file, tls, inherited, handshakeTimeout: limits.connectTimeout },
+    { listen: url, ...file, tls, inherited, backlog: limits.connections, handshakeTimeout: limits.connectTimeout },
     accept,
   );
   server.maxConnections = limits.connections;
