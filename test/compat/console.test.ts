@@ -18,6 +18,8 @@ const same = [
   'permissions',
   'queries',
   'rate',
+  'token',
+  'token-expired',
   'uninstall',
 ];
 /** What is answered better than recorded. */
