@@ -41,20 +41,22 @@ export async function readTranscript(name: string): Promise<Transcript> {
 export async function replay(context: TestContext, url: string, events: readonly TranscriptEvent[]): Promise<void> {
   const clients = new Map<string, RawClient>();
   const due = new Map<string, unknown[]>();
+  /** What placeholders stood for. */
+  const bound: Bound = new Map();
   for (const event of [...events, null]) {
     if (event !== null && (event.recv !== undefined || event.recv_end === true)) {
       due.set(event.on, [...(due.get(event.on) ?? []), event.recv ?? null]);
       continue;
     }
-    for (const [name, expected] of due) await receive(name, clients.get(name), expected);
+    for (const [name, expected] of due) await receive(name, clients.get(name), expected, bound);
     due.clear();
     if (event?.open === true) clients.set(event.on, rawClient(context, url));
-    else if (event !== null) await act(event, clients.get(event.on));
+    else if (event !== null) await act(event, clients.get(event.on), bound);
   }
 }
 
-async function act(event: TranscriptEvent, client: RawClient | undefined): Promise<void> {
-  if (event.send !== undefined) client?.send(event.send);
+async function act(event: TranscriptEvent, client: RawClient | undefined, bound: Bound): Promise<void> {
+  if (event.send !== undefined) client?.send(filled(event.send, bound));
   else if (event.send_text !== undefined) client?.socket.write(event.send_text);
   else if (event.send_file !== undefined) {
     const bytes = await readFile(new URL(event.send_file, fixtures));
@@ -63,29 +65,44 @@ async function act(event: TranscriptEvent, client: RawClient | undefined): Promi
   else if (event.close === true) client?.socket.destroy();
 }
 
-async function receive(name: string, client: RawClient | undefined, expected: unknown[]): Promise<void> {
+async function receive(name: string, client: RawClient | undefined, expected: unknown[], bound: Bound): Promise<void> {
   while (expected.length > 0) {
     const actual = await client?.next();
-    const found = expected.findIndex((each) => matches(each, actual));
+    const found = expected.findIndex((each) => matches(each, actual, bound));
     if (found < 0) throw new Error(`${name}: got ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`);
     expected.splice(found, 1);
   }
 }
 
+/** By placeholder, with its brackets. */
+type Bound = Map<string, unknown>;
+
+/** A message of the client with what was received for its placeholders. */
+function filled(message: unknown, bound: Bound): unknown {
+  return JSON.parse(JSON.stringify(message), (_, value: unknown) =>
+    typeof value === 'string' && bound.has(value) ? bound.get(value) : value,
+  );
+}
+
 const placeholder = /<(?!INIT>)[A-Z_]+>/;
 
 /** Whether a message is as recorded: a text in angle brackets stands for any value, lists of texts have no order. */
-export function matches(expected: unknown, actual: unknown): boolean {
-  if (typeof expected === 'string' && placeholder.test(expected)) return true;
+export function matches(expected: unknown, actual: unknown, bound: Bound = new Map()): boolean {
+  if (typeof expected === 'string' && placeholder.test(expected)) {
+    bound.set(expected, actual);
+    return true;
+  }
   if (Array.isArray(expected) && Array.isArray(actual)) {
     const texts = [...(expected as unknown[]), ...(actual as unknown[])].every((item) => typeof item === 'string');
     const [left, right] = texts ? [expected.toSorted(), actual.toSorted()] : [expected, actual];
-    return left.length === right.length && left.every((item, index) => matches(item, right[index]));
+    return left.length === right.length && left.every((item, index) => matches(item, right[index], bound));
   }
   if (!isObject(expected) || !isObject(actual)) return isDeepStrictEqual(expected, actual);
   if ('unexpected' in expected && 'unexpected' in actual) return true; // the texts are each runtime's own
   const names = Object.keys(expected);
-  return names.length === Object.keys(actual).length && names.every((each) => matches(expected[each], actual[each]));
+  return (
+    names.length === Object.keys(actual).length && names.every((each) => matches(expected[each], actual[each], bound))
+  );
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
