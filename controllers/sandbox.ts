@@ -19,8 +19,6 @@ export type Source =
       readonly id: string;
       readonly dir: string;
     }
-  /** The directory of the image that has its device nodes. */
-  | { readonly kind: 'devices'; readonly path: string; readonly dir: string }
   | { readonly kind: 'bind' | 'persist' | 'sockets'; readonly path: string };
 
 /** Which MOUNT_ATTR_* a tree gets, and whether what is mounted below it comes along. */
@@ -37,7 +35,7 @@ export type SandboxOp =
   | Exclude<Op, { readonly fd: number } | { readonly op: 'ids' | 'seccomp' | 'exec' }>
   | { readonly op: 'root'; readonly source: Source; readonly flags: TreeFlags }
   | { readonly op: 'tree'; readonly source: Source; readonly flags: TreeFlags; readonly target: string }
-  /** The image's own device nodes, where it has the usual ones and no others, else a file system with those. */
+  /** The image's own device nodes, where it has them, else a file system with the usual ones. */
   | { readonly op: 'devices'; readonly image: string; readonly target: string; readonly links: boolean }
   /** The network namespace of /run/netns. */
   | { readonly op: 'network'; readonly namespace: string }
@@ -123,6 +121,7 @@ export function sandboxOps(input: SandboxInput): SandboxOp[] {
   const { manifest, image } = input;
   const { uid, gid, network, capabilities = [], seccomp } = manifest;
   const mounts = [...(manifest.mounts ?? [])].sort(([a], [b]) => compareTargets(a, b));
+  const hasDevices = mounts.some(([, { type }]) => type === 'dev');
   return [
     { op: 'namespaces', flags: namespacesOf(network) },
     { op: 'output', stream: 1, ...outputOf(input, 'stdout') },
@@ -132,8 +131,7 @@ export function sandboxOps(input: SandboxInput): SandboxOp[] {
     {
       op: 'root',
       source: { kind: 'image', ...image },
-      // Nodes work nowhere but in /dev, and there only those that belong there (devices.ts).
-      flags: flagsOf(['nosuid', 'nodev']),
+      flags: flagsOf(['nosuid', ...(hasDevices ? [] : (['nodev'] as const))]),
     },
     ...mounts.flatMap(([target, mount]) => mountOps(input, target, mount)),
     { op: 'pivot' },
@@ -192,7 +190,7 @@ function mountOps(input: SandboxInput, target: string, mount: Mount): SandboxOp[
   ];
   switch (mount.type) {
     case 'bind':
-      return tree({ kind: 'bind', path: mount.host }, mount.options ?? []);
+      return tree({ kind: 'bind', path: mount.host }, bindOptions(input.manifest, mount));
     case 'persist':
       return tree({ kind: 'persist', path: persistPath(input) }, ['rw', 'nosuid', 'nodev', 'noexec']);
     case 'sockets':
@@ -221,6 +219,16 @@ function mountOps(input: SandboxInput, target: string, mount: Mount): SandboxOp[
       return [{ op: 'devices', image: input.image.path, target, links }];
     }
   }
+}
+
+/**
+ * What a container with CAP_MKNOD may write to is nodev: it could make itself any disk of the host there. A bind of /dev is
+ * about devices and stays as it was asked for.
+ */
+function bindOptions({ capabilities = [] }: Manifest, bind: Extract<Mount, { type: 'bind' }>): readonly MountOption[] {
+  const { host, options = [] } = bind;
+  const makesDevices = capabilities.includes('CAP_MKNOD') && options.includes('rw') && !/^\/dev(\/|$)/.test(host);
+  return makesDevices ? [...options, 'nodev'] : options;
 }
 
 /** The directory that all versions of a name share. */

@@ -117,10 +117,21 @@ test('hides what proc and sysfs tell of the host, right after they are mounted',
   ]);
 });
 
-test('lets no device node of the image work by itself, /dev or not', () => {
+test('keeps device nodes of the image working where there is a /dev', () => {
   const nodev = (mounts: Manifest['mounts']) => only(opsOf({ mounts }), 'root')[0]?.flags.nodev;
   assert.equal(nodev(undefined), true);
-  assert.equal(nodev(new Map([['/dev', { type: 'dev' }]])), true);
+  assert.equal(nodev(new Map([['/dev', { type: 'dev' }]])), false);
+});
+
+test('takes devices away from what a container may write to that may make some, but for a bind of /dev', () => {
+  const nodev = (host: string, options: 'rw'[], capabilities: Manifest['capabilities']) => {
+    const mounts: Manifest['mounts'] = new Map([['/at', { type: 'bind', host, options }]]);
+    return only(opsOf({ mounts, capabilities }), 'tree')[0]?.flags.nodev;
+  };
+  assert.equal(nodev('/srv', ['rw'], ['CAP_MKNOD']), true);
+  assert.equal(nodev('/srv', ['rw'], ['CAP_CHOWN']), false);
+  assert.equal(nodev('/srv', [], ['CAP_MKNOD']), false);
+  assert.equal(nodev('/dev/net', ['rw'], ['CAP_MKNOD']), false);
 });
 
 test('names a resource that nothing installed fits', () => {
