@@ -13,13 +13,13 @@ import type { Target, View } from './controller.ts';
 import { deviceOps } from './devices.ts';
 import { TerminalError } from './failure.ts';
 import { groupNumbers } from './group-file.ts';
+import { openInherited } from './inherited-stream.ts';
 import { openPersist, openSource } from './sandbox-trees.ts';
 import { sandboxOps, type SandboxInput, type SandboxOp } from './sandbox.ts';
 import { seccompRules } from './seccomp-profile.ts';
 import { startOf } from './start-command.ts';
 import type { Descriptors } from './start-descriptors.ts';
 
-const deviceFlags = { readOnly: true, nosuid: true, nodev: false, noexec: true, recursive: false };
 const CLONE_NEWNET = 0x40000000;
 const persistMode = 0o700;
 const namespaceDir = '/run/netns';
@@ -141,12 +141,9 @@ function openOps(
         return [op.op === 'root' ? { op: 'root', fd: tree.fd } : { op: 'tree', fd: tree.fd, target }];
       }
       case 'devices': {
-        const source = { kind: 'devices', path: op.image, dir: op.target } as const;
-        const tree = openSource(source, deviceFlags, op.target);
-        if (tree !== null) opened.push(tree.fd);
-        const made = tree === null ? deviceOps(op.target, op.links) : { ops: [], late: tree.late };
-        late.push(...made.late);
-        return tree === null ? made.ops : [{ op: 'tree', fd: tree.fd, target: op.target }];
+        const devices = deviceOps(op.image, op.target, op.links);
+        late.push(...devices.late);
+        return devices.ops;
       }
       case 'network': {
         const fd = openNamespace(op.namespace);
@@ -231,7 +228,11 @@ async function go(target: Target, id: number, ports: SandboxPorts): Promise<Oper
     }
     const descriptors = await ports.descriptors.open(manifest, id);
     closing.push(descriptors.close);
-    ops.push(...start.inherited.map((stream) => ({ op: 'descriptor', fd: stream, number: stream }) as const));
+    for (const stream of start.inherited) {
+      const opened = openInherited(stream);
+      closing.push(() => opened.close());
+      ops.push({ op: 'descriptor', fd: opened.fd, number: stream });
+    }
     ops.push(...descriptors.ops);
     const environment = [...start.environment, ...descriptors.environment].map(([key, value]) => `${key}=${value}`);
     ops.push({ op: 'exec', path: start.path, arguments: start.arguments, environment });
