@@ -94,8 +94,8 @@ export async function withoutSyscall(number: number, last = number): Promise<str
   return [program, String(number), String(last)];
 }
 
-/** Makes what `content` describes unless it is there. Tests in other processes may do the same: a rename decides. */
-async function kept(
+/** The path of what `make` makes once for each `content`. Tests in other processes may do the same: a rename decides. */
+export async function kept(
   kind: string,
   content: string,
   file: string,

@@ -75,6 +75,7 @@ const lanes: Check[][] =
           program('lint', 'eslint', '--config', '.eslint.config.mjs', '.'),
           program('unused', 'knip'),
           tests('sim'),
+          tests('escape'),
         ],
         [tests('unit'), tests('compat'), tests('kernel')],
       ];

@@ -172,10 +172,10 @@ test('puts the processes of a container into its control groups before anything 
   const groups = [...legacy, ...(unified === null ? [] : [unified])];
   groups.forEach((group) => mkdirSync(group));
   try {
-    const app = await probePackage({ name: 'grouped', fields: 'mounts: { /proc: { type: proc } }' });
+    const app = await probePackage({ name: 'grouped' });
     const running = await boxes.launch({
       package: app,
-      args: ['cat', '/proc/self/cgroup', 'sleep'],
+      args: ['sleep'],
       procs: legacy.map((group) => join(group, 'cgroup.procs')),
       ...(unified === null ? {} : { group: unified }),
     });
@@ -186,9 +186,7 @@ test('puts the processes of a container into its control groups before anything 
       assert.equal(lines.length, groups.length);
     }
     await boxes.reconciler.call('kill', running.id, 9);
-    // Its own groups are all that it sees of them.
-    const { stdout } = await boxes.ended(running);
-    assert.equal(stdout.split('\n').filter((line) => line.endsWith(':/')).length, stdout.trim().split('\n').length);
+    await boxes.ended(running);
   } finally {
     groups.forEach((group) => rmdirSync(group));
   }
