@@ -5,6 +5,7 @@ import { SyscallError } from '../native/libc.ts';
 import { parseMountTable } from '../native/mounts-table.ts';
 import type { Op } from '../native/ops.ts';
 import { openTree, openTreeOf, openWithin, setTreeAttributes } from '../native/trees.ts';
+import { openDevices } from './devices.ts';
 import { TerminalError } from './failure.ts';
 import { treeAttributes, type Source, type TreeFlags } from './sandbox.ts';
 
@@ -16,7 +17,8 @@ export interface OpenedTree {
 }
 
 /**
- * Opens a tree and gives it its flags; `target` is where it will be. null when it is a bind whose host path is missing.
+ * Opens a tree and gives it its flags; `target` is where it will be. null when it is a bind whose host path is missing, or an
+ * image without device nodes.
  * Throws TerminalError for a resource without the directory, SyscallError.
  */
 export function openSource(source: Source, flags: TreeFlags, target: string): OpenedTree | null {
@@ -37,6 +39,11 @@ function openTreeOfSource(source: Source, recursive: boolean): number | null {
     case 'image':
     case 'sockets':
       return openTree(source.path, recursive);
+    case 'devices': {
+      const place = openDevices(source.path, source.dir);
+      const subject = `${source.dir} in ${source.path}`;
+      return place === null ? null : withDescriptor(place, (fd) => openTreeOf(fd, subject, false));
+    }
     case 'bind':
       return unlessMissing(() => openTree(source.path, recursive));
     case 'persist':

@@ -19,6 +19,8 @@ export type Source =
       readonly id: string;
       readonly dir: string;
     }
+  /** The directory of the image that has its device nodes. */
+  | { readonly kind: 'devices'; readonly path: string; readonly dir: string }
   | { readonly kind: 'bind' | 'persist' | 'sockets'; readonly path: string };
 
 /** Which MOUNT_ATTR_* a tree gets, and whether what is mounted below it comes along. */
@@ -35,7 +37,7 @@ export type SandboxOp =
   | Exclude<Op, { readonly fd: number } | { readonly op: 'ids' | 'seccomp' | 'exec' }>
   | { readonly op: 'root'; readonly source: Source; readonly flags: TreeFlags }
   | { readonly op: 'tree'; readonly source: Source; readonly flags: TreeFlags; readonly target: string }
-  /** The image's own device nodes, where it has them, else a file system with the usual ones. */
+  /** The image's own device nodes, where it has the usual ones and no others, else a file system with those. */
   | { readonly op: 'devices'; readonly image: string; readonly target: string; readonly links: boolean }
   /** The network namespace of /run/netns. */
   | { readonly op: 'network'; readonly namespace: string }
@@ -121,7 +123,6 @@ export function sandboxOps(input: SandboxInput): SandboxOp[] {
   const { manifest, image } = input;
   const { uid, gid, network, capabilities = [], seccomp } = manifest;
   const mounts = [...(manifest.mounts ?? [])].sort(([a], [b]) => compareTargets(a, b));
-  const hasDevices = mounts.some(([, { type }]) => type === 'dev');
   return [
     { op: 'namespaces', flags: namespacesOf(network) },
     { op: 'output', stream: 1, ...outputOf(input, 'stdout') },
@@ -131,7 +132,8 @@ export function sandboxOps(input: SandboxInput): SandboxOp[] {
     {
       op: 'root',
       source: { kind: 'image', ...image },
-      flags: flagsOf(['nosuid', ...(hasDevices ? [] : (['nodev'] as const))]),
+      // Nodes work nowhere but in /dev, and there only those that belong there (devices.ts).
+      flags: flagsOf(['nosuid', 'nodev']),
     },
     ...mounts.flatMap(([target, mount]) => mountOps(input, target, mount)),
     { op: 'pivot' },

@@ -20,6 +20,7 @@ import { seccompRules } from './seccomp-profile.ts';
 import { startOf } from './start-command.ts';
 import type { Descriptors } from './start-descriptors.ts';
 
+const deviceFlags = { readOnly: true, nosuid: true, nodev: false, noexec: true, recursive: false };
 const CLONE_NEWNET = 0x40000000;
 const persistMode = 0o700;
 const namespaceDir = '/run/netns';
@@ -141,9 +142,12 @@ function openOps(
         return [op.op === 'root' ? { op: 'root', fd: tree.fd } : { op: 'tree', fd: tree.fd, target }];
       }
       case 'devices': {
-        const devices = deviceOps(op.image, op.target, op.links);
-        late.push(...devices.late);
-        return devices.ops;
+        const source = { kind: 'devices', path: op.image, dir: op.target } as const;
+        const tree = openSource(source, deviceFlags, op.target);
+        if (tree !== null) opened.push(tree.fd);
+        const made = tree === null ? deviceOps(op.target, op.links) : { ops: [], late: tree.late };
+        late.push(...made.late);
+        return tree === null ? made.ops : [{ op: 'tree', fd: tree.fd, target: op.target }];
       }
       case 'network': {
         const fd = openNamespace(op.namespace);

@@ -33,35 +33,80 @@ const library = once(() => {
     init: seccomp.func('seccomp_init', 'void *', ['uint32_t']),
     release: seccomp.func('seccomp_release', 'void', ['void *']),
     setAttribute: seccomp.func('seccomp_attr_set', 'int', ['void *', 'int', 'uint32_t']),
+    addArchitecture: seccomp.func('seccomp_arch_add', 'int', ['void *', 'uint32_t']),
+    removeArchitecture: seccomp.func('seccomp_arch_remove', 'int', ['void *', 'uint32_t']),
     resolve: seccomp.func('seccomp_syscall_resolve_name', 'int', ['str']),
+    resolveFor: seccomp.func('seccomp_syscall_resolve_name_arch', 'int', ['uint32_t', 'str']),
     addRule: seccomp.func('seccomp_rule_add_array', 'int', ['void *', 'uint32_t', 'int', 'uint32_t', 'void *']),
     exportBpf: seccomp.func('seccomp_export_bpf', 'int', ['void *', 'int']),
+    exportPfc: seccomp.func('seccomp_export_pfc', 'int', ['void *', 'int']),
   };
 });
+
+/** Architectures that filters are made for, by the names of uname(2): AUDIT_ARCH_* of each, which libseccomp's tokens are. */
+const tokens = { x86_64: 0xc000003e, aarch64: 0xc00000b7 } as const;
+export type Architecture = keyof typeof tokens;
+export const architectures = Object.keys(tokens) as readonly Architecture[];
+
+/** The one that this runs on. */
+export const ownArchitecture: Architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+
+/** What libseccomp gives for a name that no architecture has; one that another has is a smaller number. */
+const NR_SCMP_ERROR = -1;
+
+/** Whether any architecture has a system call of this name. Throws an Error when libseccomp is not installed. */
+export function isSyscall(name: string): boolean {
+  return library().resolve(name) !== NR_SCMP_ERROR;
+}
+
+/** Whether this architecture has it. */
+export function hasCall(name: string, architecture: Architecture): boolean {
+  return (library().resolveFor(tokens[architecture], name) as number) >= 0;
+}
 
 const compiled = new Map<string, Uint8Array>();
 const cacheLimit = 256;
 
 /**
  * The filter as an array of struct sock_filter: calls without a rule, and calls of another architecture, kill the
- * process with SIGSYS. Names that this architecture does not have are skipped. It takes some 3 ms, so what was compiled
+ * process with SIGSYS. Names that the architecture does not have are skipped. It takes some 3 ms, so what was compiled
  * for a `key` is kept; the same key must stand for the same rules. Throws SyscallError, or an Error when libseccomp is not
  * installed.
  */
 export function compileFilter(key: string, rules: () => ReadonlyMap<string, FilterRule>): Uint8Array {
   const known = compiled.get(key);
   if (known !== undefined) return known;
-  const filter = compile(rules());
+  const filter = compileFor(ownArchitecture, rules());
   if (compiled.size >= cacheLimit) compiled.clear();
   compiled.set(key, filter);
   return filter;
 }
 
-function compile(rules: ReadonlyMap<string, FilterRule>): Uint8Array {
-  const { init, release, setAttribute, resolve } = library();
+/** The same for any architecture, afresh. */
+export function compileFor(architecture: Architecture, rules: ReadonlyMap<string, FilterRule>): Uint8Array {
+  return withContext(architecture, rules, (context) => exported('seccomp_export_bpf', library().exportBpf, context));
+}
+
+/** What such a filter does, for people: libseccomp's pseudo filter code. */
+export function describeFilter(architecture: Architecture, rules: ReadonlyMap<string, FilterRule>): string {
+  return withContext(architecture, rules, (context) =>
+    Buffer.from(exported('seccomp_export_pfc', library().exportPfc, context)).toString('utf8'),
+  );
+}
+
+function withContext<T>(
+  architecture: Architecture,
+  rules: ReadonlyMap<string, FilterRule>,
+  use: (context: unknown) => T,
+): T {
+  const { init, release, setAttribute, addArchitecture, removeArchitecture } = library();
   const context: unknown = init(SCMP_ACT_KILL_PROCESS);
   if (context === null) throw new SyscallError('seccomp_init', constants.errno.ENOMEM, 'a filter');
   try {
+    if (architecture !== ownArchitecture) {
+      check('seccomp_arch_add', architecture, addArchitecture(context, tokens[architecture]));
+      check('seccomp_arch_remove', ownArchitecture, removeArchitecture(context, tokens[ownArchitecture]));
+    }
     check(
       'seccomp_attr_set',
       'bad architecture',
@@ -69,19 +114,18 @@ function compile(rules: ReadonlyMap<string, FilterRule>): Uint8Array {
     );
     // A binary tree takes some 10 instructions for a call where a list takes as many as there are rules.
     check('seccomp_attr_set', 'binary tree', setAttribute(context, SCMP_FLTATR_CTL_OPTIMIZE, OPTIMIZE_BINARY_TREE));
-    for (const [name, rule] of rules) {
-      const number: unknown = resolve(name);
-      if (typeof number === 'number' && number >= 0) addRule(context, name, number, rule);
-    }
-    return exported(context);
+    for (const [name, rule] of rules) if (hasCall(name, architecture)) addRule(context, name, rule);
+    return use(context);
   } finally {
     release(context);
   }
 }
 
-function addRule(context: unknown, name: string, number: number, rule: FilterRule): void {
+/** Rules go by this machine's number of a call, or by the one that libseccomp has for it where the machine has none. */
+function addRule(context: unknown, name: string, rule: FilterRule): void {
+  const { addRule: addTo, resolve } = library();
   const add = (action: number, tests: Uint8Array | null): void =>
-    check('seccomp_rule_add_array', name, library().addRule(context, action, number, tests === null ? 0 : 1, tests));
+    check('seccomp_rule_add_array', name, addTo(context, action, resolve(name), tests === null ? 0 : 1, tests));
   if (rule === 'any') add(SCMP_ACT_ALLOW, null);
   else if ('errno' in rule) add(SCMP_ACT_ERRNO | rule.errno, null);
   else for (const test of rule.anyOf) add(SCMP_ACT_ALLOW, comparison(test));
@@ -101,10 +145,10 @@ function comparison(test: ArgumentTest): Uint8Array {
   return bytes;
 }
 
-function exported(context: unknown): Uint8Array {
+function exported(call: string, exportTo: (context: unknown, fd: number) => unknown, context: unknown): Uint8Array {
   const fd = memfdCreate('memfd', 'seccomp', MFD_CLOEXEC);
   try {
-    check('seccomp_export_bpf', 'a filter', library().exportBpf(context, fd));
+    check(call, 'a filter', exportTo(context, fd));
     const filter = Buffer.alloc(fstatSync(fd).size);
     readSync(fd, filter, 0, filter.length, 0);
     return filter;

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { ManifestError, type ManifestIssue } from '../npk/error.ts';
 import { readManifest, type ReadManifest } from '../npk/manifest.ts';
+import { checkSyscallNames } from '../npk/syscall-names.ts';
 import { manifestYaml } from '../npk/manifest-yaml.ts';
 import { exitCodes } from './exit.ts';
 import { printable, render, type Format } from './output.ts';
@@ -10,24 +11,26 @@ import { printable, render, type Format } from './output.ts';
 interface Lint {
   readonly errors: readonly ManifestIssue[];
   /** Forms of the older dialect. */
-  readonly warnings: readonly string[];
+  readonly deprecations: readonly string[];
+  readonly warnings: readonly ManifestIssue[];
 }
 
-/** Prints every error with its place, and the deprecations; ends with exit code 1 when there is an error. */
+/** Prints every error and warning with its place, and the deprecations; ends with exit code 1 when there is an error. */
 export async function lint(file: string, { output }: { readonly output: Format }): Promise<void> {
   const found = await lintOf(file === '-' ? await buffer(process.stdin) : await readFile(file));
   const isGood = found.errors.length === 0;
   if (output === 'table') process.stdout.write(lines(file, found));
-  else process.stdout.write(await render({ file, ok: isGood, ...found }, output));
+  else process.stdout.write(await render(report(file, found), output));
   if (!isGood) process.exitCode = exitCodes.error;
 }
 
 async function lintOf(bytes: Buffer): Promise<Lint> {
   try {
     const read = await readManifest(bytes, { old: false });
-    return { errors: unwritable(read), warnings: read.deprecations };
+    const { errors, warnings } = checkSyscallNames(read);
+    return { errors: [...unwritable(read), ...errors], warnings, deprecations: read.deprecations };
   } catch (error) {
-    if (error instanceof ManifestError) return { errors: error.issues, warnings: [] };
+    if (error instanceof ManifestError) return { errors: error.issues, warnings: [], deprecations: [] };
     throw error;
   }
 }
@@ -43,13 +46,28 @@ function unwritable({ manifest, issueAt }: ReadManifest): ManifestIssue[] {
   }
 }
 
+function report(file: string, { errors, warnings, deprecations }: Lint): object {
+  const texts = warnings.map((issue) => `${placeOf(issue).slice(1)}: ${textOf(issue)}`);
+  return { file, ok: errors.length === 0, errors, warnings: [...deprecations, ...texts] };
+}
+
 /** As compilers write them, so that editors find the place. */
-function lines(file: string, { errors, warnings }: Lint): string {
-  const found = errors.map(({ line, column, field, message }) => {
-    const place = line === null || column === null ? '' : `:${line}:${column}`;
-    return `${file}${place}: error: ${field === '' ? '' : `${field}: `}${message}`;
-  });
-  return [...found, ...warnings.map((warning) => `${file}: warning: ${warning}`)]
+function lines(file: string, { errors, warnings, deprecations }: Lint): string {
+  const place = (kind: string) => (issue: ManifestIssue) => `${file}${placeOf(issue)}: ${kind}: ${textOf(issue)}`;
+  return [
+    ...errors.map(place('error')),
+    ...warnings.map(place('warning')),
+    ...deprecations.map((deprecation) => `${file}: warning: ${deprecation}`),
+  ]
     .map((line) => `${printable(line)}\n`)
     .join('');
+}
+
+/** `:9:5`, or nothing. */
+function placeOf({ line, column }: ManifestIssue): string {
+  return line === null || column === null ? '' : `:${line}:${column}`;
+}
+
+function textOf({ field, message }: ManifestIssue): string {
+  return field === '' ? message : `${field}: ${message}`;
 }

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { example, format, wholeNumber } from './words.ts';
 
-/** Adds pack, unpack, inspect, verify, gen-key and lint. */
+/** Adds pack, unpack, inspect, verify, lint, seccomp and gen-key. */
 export function addPackageFiles(program: Command): void {
   addPack(program);
   example(program.command('unpack'), 'northstate unpack hello-world-1.0.0.npk --out hello-world')
@@ -38,6 +38,16 @@ export function addPackageFiles(program: Command): void {
     .addOption(format())
     .action(async (file: string, options: Parameters<typeof import('./lint.ts').lint>[1]) =>
       (await import('./lint.ts')).lint(file, options),
+    );
+  example(program.command('seccomp'), 'northstate seccomp hello-world-1.0.0.npk')
+    .description('show which system calls a manifest or a package lets in, or make a profile of a trace')
+    .argument('[file]', 'a manifest or an NPK')
+    .addOption(new Option('--arch <name>', 'of the processor').choices(['x86_64', 'aarch64']))
+    .option('--from-strace <log>', 'print a seccomp section for what strace(1) has seen, instead')
+    .option('--no-default-profile', 'with --from-strace: list every call, not only those beside the default profile')
+    .addOption(format())
+    .action(async (file: string | undefined, options: import('./seccomp.ts').SeccompOptions) =>
+      (await import('./seccomp.ts')).seccomp(file, options),
     );
   example(program.command('gen-key'), 'northstate gen-key --name integrator --out /etc/northstate')
     .description('make a pair of keys to sign packages with: NAME.key and NAME.pub')

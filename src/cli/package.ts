@@ -25,6 +25,10 @@ export async function pack({ clones, mksquashfs, mkfsErofs, progress: asked, ...
     progress.end();
     for (const deprecation of packed[0]?.deprecations ?? [])
       process.stderr.write(`northstate: ${printable(deprecation)}\n`);
+    for (const { line, column, field, message } of packed[0]?.warnings ?? [])
+      process.stderr.write(
+        `northstate: ${given.manifest}:${line ?? 0}:${column ?? 0}: ${printable(`${field}: ${message}`)}\n`,
+      );
     process.stdout.write(packed.map(({ path }) => `${path}\n`).join(''));
   } finally {
     progress.end();

@@ -6,14 +6,15 @@ import { crc32 } from 'node:zlib';
 import type { Manifest } from '../../state/manifest.ts';
 import { fileBytes } from './bytes.ts';
 import { checkedSalt, checkedUuid, derivedSalt, derivedUuid } from './derived.ts';
-import { PackageError } from './error.ts';
+import { ManifestError, PackageError, type ManifestIssue } from './error.ts';
 import { createHasher } from './hasher.ts';
 import { readSuperblock } from './image.ts';
 import { readSecretKey } from './keys.ts';
 import { makeErofs, makeSquashfs, type Compression } from './make-image.ts';
-import { readManifest } from './manifest.ts';
+import { readManifest, type ReadManifest } from './manifest.ts';
 import { manifestYaml } from './manifest-yaml.ts';
 import { mountPoints } from './mount-points.ts';
+import { checkSyscallNames } from './syscall-names.ts';
 import { VERITY_BLOCK } from './verity.ts';
 import { writePackage } from './write-package.ts';
 import { makeTree, type NewTree } from './write-verity.ts';
@@ -53,6 +54,8 @@ export interface Packed {
   readonly version: string;
   /** What of the older dialect the manifest used; the package is written in today's. */
   readonly deprecations: readonly string[];
+  /** System calls that this machine's architecture does not have, with line and column. */
+  readonly warnings: readonly ManifestIssue[];
 }
 
 /**
@@ -74,7 +77,7 @@ export async function packClones(options: PackOptions, count: number): Promise<P
 }
 
 async function packAll(options: PackOptions, namesOf: (manifest: Manifest) => readonly string[]): Promise<Packed[]> {
-  const { manifest, deprecations } = await readSource(options.manifest);
+  const { manifest, deprecations, warnings } = await readSource(options.manifest);
   const key = options.key === undefined ? null : await readSecretKey(options.key);
   const names = namesOf(manifest);
   const isDirectory = await leadsToDirectory(options.out);
@@ -92,7 +95,7 @@ async function packAll(options: PackOptions, namesOf: (manifest: Manifest) => re
       const path = isDirectory ? join(options.out, `${name}-${manifest.version}.npk`) : options.out;
       const parts = { manifest: { ...manifest, name }, image: { handle, size }, tree, key };
       await writePackage(path, parts, (part) => options.onProgress?.('package', part));
-      packed.push({ path, name, version: manifest.version, deprecations });
+      packed.push({ path, name, version: manifest.version, deprecations, warnings });
     }
     return packed;
   } finally {
@@ -100,10 +103,14 @@ async function packAll(options: PackOptions, namesOf: (manifest: Manifest) => re
   }
 }
 
-async function readSource(path: string): Promise<Awaited<ReturnType<typeof readManifest>>> {
+async function readSource(path: string): Promise<ReadManifest & Pick<Packed, 'warnings'>> {
   const bytes = await readFile(path);
   try {
-    return await readManifest(bytes, { old: false });
+    const read = await readManifest(bytes, { old: false });
+    const { errors, warnings } = checkSyscallNames(read);
+    const [first, ...more] = errors;
+    if (first !== undefined) throw new ManifestError('manifest', [first, ...more]);
+    return { ...read, warnings };
   } catch (error) {
     if (!(error instanceof PackageError)) throw error;
     throw new PackageError(error.reason, error.message.replace(/^manifest\.yaml/, path), { cause: error });

@@ -172,10 +172,10 @@ test('puts the processes of a container into its control groups before anything 
   const groups = [...legacy, ...(unified === null ? [] : [unified])];
   groups.forEach((group) => mkdirSync(group));
   try {
-    const app = await probePackage({ name: 'grouped' });
+    const app = await probePackage({ name: 'grouped', fields: 'mounts: { /proc: { type: proc } }' });
     const running = await boxes.launch({
       package: app,
-      args: ['sleep'],
+      args: ['cat', '/proc/self/cgroup', 'sleep'],
       procs: legacy.map((group) => join(group, 'cgroup.procs')),
       ...(unified === null ? {} : { group: unified }),
     });
@@ -186,7 +186,9 @@ test('puts the processes of a container into its control groups before anything 
       assert.equal(lines.length, groups.length);
     }
     await boxes.reconciler.call('kill', running.id, 9);
-    await boxes.ended(running);
+    // Its own groups are all that it sees of them.
+    const { stdout } = await boxes.ended(running);
+    assert.equal(stdout.split('\n').filter((line) => line.endsWith(':/')).length, stdout.trim().split('\n').length);
   } finally {
     groups.forEach((group) => rmdirSync(group));
   }

@@ -102,19 +102,20 @@ export async function mountCases(wrapper: readonly string[]): Promise<void> {
     });
   });
 
-  test('mounts the image nosuid, and nodev unless it has a /dev', async () => {
+  test('mounts the image nosuid and nodev, and only of its /dev without the latter', async () => {
     await whileRunning({ package: fixture('minimal-1.0.0') }, (running) => {
       assert.deepEqual(optionsOf(running, '/'), ['ro', 'nosuid', 'nodev']);
     });
     await whileRunning({ package: fixture('mount-dev-1.0.0') }, (running) => {
-      assert.deepEqual(optionsOf(running, '/'), ['ro', 'nosuid']);
+      assert.deepEqual(optionsOf(running, '/'), ['ro', 'nosuid', 'nodev']);
+      assert.deepEqual(optionsOf(running, '/dev'), ['ro', 'nosuid', 'noexec']);
     });
   });
 
   test('shows the container nothing but its own mounts', async () => {
     await whileRunning({ package: fixture('mount-dev-proc-1.0.0'), args: ['sleep'] }, (running) => {
       const own = [...mountsOf(running).keys()].filter((target) => !target.startsWith('/proc/'));
-      assert.deepEqual(own.sort(), ['/', '/proc']);
+      assert.deepEqual(own.sort(), ['/', '/dev', '/proc']);
     });
   });
 

@@ -11,7 +11,6 @@ import { cutPower } from './power.ts';
 const cgroups = 'test/kernel/cgroups.test.ts';
 const check = 'test/kernel/check.test.ts';
 const freeze = 'test/kernel/cgroups-freeze.test.ts';
-const groups = 'test/kernel/daemon-groups.test.ts';
 const limits = 'test/vm/guest/limits.ts';
 const missing = 'test/vm/guest/missing.ts';
 const launch = 'test/kernel/sandbox-ops.test.ts';
@@ -38,7 +37,7 @@ const seed = Math.trunc(Date.now() / 1000) % 1_000_000;
 await suite('another kernel', { concurrency: 2 }, () => {
   let guest: Guest;
   before(async () => {
-    guest = await prepareGuest([cgroups, check, freeze, groups, limits, missing, launch, mounts, verity, selinux]);
+    guest = await prepareGuest([cgroups, check, freeze, limits, missing, launch, mounts, verity, selinux]);
   });
 
   /** Runs files of tests in the guest. `setUp` are lines of shell before them. */
@@ -58,7 +57,7 @@ await suite('another kernel', { concurrency: 2 }, () => {
   });
 
   test('containers and limits work on cgroup v2', () =>
-    pass([cgroups, freeze, groups, limits, launch, check], 'cgroup_no_v1=all'));
+    pass([cgroups, freeze, limits, launch, check], 'cgroup_no_v1=all'));
 
   test('each controller is found where it is when cgroup v1 and v2 are mounted side by side', () =>
     pass([cgroups, freeze, limits, check], '', mixed));

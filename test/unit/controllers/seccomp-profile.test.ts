@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seccompRules } from '../../../controllers/seccomp-profile.ts';
+import { architectures, compileFor, isSyscall, type Architecture } from '../../../native/seccomp.ts';
 import type { Capability, SeccompRule } from '../../../state/manifest.ts';
+import { decide } from '../native/bpf.ts';
 
 function profile(capabilities: readonly Capability[], allow: Record<string, SeccompRule> = {}) {
   return seccompRules({ profile: 'default', allow: new Map(Object.entries(allow)) } as never, capabilities);
@@ -34,7 +36,7 @@ test('leaves out what changes the host', () => {
 
 const widened: readonly (readonly [Capability, readonly string[]])[] = [
   ['CAP_DAC_READ_SEARCH', ['open_by_handle_at']],
-  ['CAP_SYS_ADMIN', ['mount', 'umount2', 'setns', 'unshare', 'bpf', 'clone', 'syslog']],
+  ['CAP_SYS_ADMIN', ['mount', 'umount2', 'setns', 'unshare', 'bpf', 'clone', 'syslog', 'mount_setattr']],
   ['CAP_SYS_BOOT', ['reboot']],
   ['CAP_SYS_CHROOT', ['chroot']],
   ['CAP_SYS_MODULE', ['init_module', 'finit_module', 'delete_module']],
@@ -120,4 +122,77 @@ test('lets in nothing for an empty list of values', () => {
 test('without the profile lets in what is allowed, and the exec of the start', () => {
   const rules = seccompRules({ allow: new Map([['write', 'any' as const]]) }, ['CAP_SYS_ADMIN']);
   assert.deepEqual([...rules.keys()].sort(), ['execve', 'write']);
+});
+
+/** Numbers of calls (syscalls(2)). */
+const machines = {
+  x86_64: {
+    arch: 0xc000003e,
+    open: 2,
+    openat: 257,
+    clone: 56,
+    clone3: 435,
+    reboot: 169,
+    unshare: 272,
+    ptrace: 101,
+    personality: 135,
+  },
+  aarch64: {
+    arch: 0xc00000b7,
+    open: null,
+    openat: 56,
+    clone: 220,
+    clone3: 435,
+    reboot: 142,
+    unshare: 97,
+    ptrace: 117,
+    personality: 92,
+  },
+} as const satisfies Record<Architecture, unknown>;
+const ALLOW = 0x7fff0000;
+const ENOSYS = 0x00050000 + 38;
+const KILL_PROCESS = 0x80000000;
+const CLONE_THREAD = 0x10000n;
+const CLONE_NEWUSER = 0x10000000n;
+
+for (const architecture of architectures) {
+  const { arch, open, openat, clone, clone3, reboot, unshare, ptrace, personality } = machines[architecture];
+
+  test(`the compiled profile decides as its rules say on ${architecture}`, () => {
+    const filter = compileFor(architecture, profile([]));
+    const says = (number: number, ...args: bigint[]) => decide(filter, { number, arch, args });
+    assert.deepEqual(
+      [openat, ptrace].map((number) => says(number)),
+      [ALLOW, ALLOW],
+    );
+    if (open !== null) assert.equal(says(open), ALLOW);
+    assert.deepEqual(
+      [reboot, unshare].map((number) => says(number)),
+      [KILL_PROCESS, KILL_PROCESS],
+    );
+    assert.equal(says(clone, CLONE_THREAD), ALLOW);
+    assert.equal(says(clone, CLONE_THREAD | CLONE_NEWUSER), KILL_PROCESS);
+    assert.equal(says(clone3), ENOSYS);
+    assert.deepEqual(
+      [0n, 8n, 0xffffffffn, 4n].map((value) => says(personality, value)),
+      [ALLOW, ALLOW, ALLOW, KILL_PROCESS],
+    );
+  });
+
+  test(`the compiled profile is wider with capabilities on ${architecture}`, () => {
+    const filter = compileFor(architecture, profile(['CAP_SYS_ADMIN', 'CAP_SYS_BOOT']));
+    const says = (number: number, ...args: bigint[]) => decide(filter, { number, arch, args });
+    assert.deepEqual(
+      [says(reboot), says(unshare), says(clone, CLONE_NEWUSER), says(clone3)],
+      [ALLOW, ALLOW, ALLOW, ENOSYS],
+    );
+  });
+}
+
+test('every name of the profile is a system call of some architecture', () => {
+  const all = profile(widened.map(([capability]) => capability));
+  assert.deepEqual(
+    [...all.keys()].filter((name) => !isSyscall(name)),
+    [],
+  );
 });

@@ -17,7 +17,7 @@ const limits = (bytes: number) =>
 const app = (version: string, bytes: number) =>
   `app: { version: ${version}, state: running, cgroups: ${limits(bytes)} }`;
 const eater = (args: string) =>
-  `eater: { state: running, restart: { policy: never }, args: ${args}, cgroups: { memory: { memory_hard_limit: 8000000, memory_swap_limit: 8000000 } } }`;
+  `eater: { state: running, restart: { policy: never }, args: ${args}, cgroups: { memory: { oom_monitor: true, memory_hard_limit: 8000000, memory_swap_limit: 8000000 } } }`;
 
 /** The directory of a name in the hierarchy that a controller is in. */
 function groupOf(daemon: Daemon, name: string, controller: ControllerName): string {
@@ -89,11 +89,26 @@ test('limits hold from the start, change in place, survive the reconciler and a 
   assert.deepEqual(await leftovers(daemon.mark, before), []);
 });
 
-test('a container that takes more memory than it may is killed, and the console counts that', async () => {
+test('a process that takes more memory than its container may is killed, and the console tells what the groups count', async () => {
   const packages = [await probePackage({ name: 'eater' })];
-  const document = (directory: string) => documentOf(directory, eater('[eat, "64", sleep]'));
+  const document = (directory: string) => documentOf(directory, eater('[signals, child-eats, "64", raise, "9"]'));
   await using daemon = await startDaemon({ packages, document });
-  const ended = await daemon.untilContainer('eater', 'has ended', ({ phase }) => phase === 'Exited');
-  assert.deepEqual(ended.lastExit, { signal: 9 });
+  await daemon.untilContainer('eater', 'runs', ({ phase }) => phase === 'Running');
+  const client = await connectConsole(daemon.console, { subscribe: true });
+  await client.call('kill', { container: 'eater:1.0.0', signal: 15, lifetime: undefined });
+  const told: unknown[] = [];
+  for await (const notification of client.notifications()) {
+    if (typeof notification === 'object' && 'c_group' in notification) told.push(notification.c_group);
+    if (typeof notification === 'object' && 'exit' in notification) break;
+  }
+  client.close();
+  const [[container, { memory }] = ['', { memory: {} }]] = told as [
+    string,
+    { memory: Record<string, number | null> },
+  ][];
+  assert.deepEqual([told.length, container, memory['oom_kill']], [1, 'eater:1.0.0', 1]);
+  const met = ['low', 'max', 'oom'].map((name) => memory[name]);
+  if (versionOf(hierarchies, 'memory') === 1) assert.deepEqual(met, [null, null, null]);
+  else assert.ok(met[0] === 0 && Number(met[1]) > 0 && Number(met[2]) > 0, String(met));
   assert.equal(await daemon.stop(), 0, daemon.log());
 });
