@@ -8,8 +8,8 @@ export function readControl(file: string): string | null {
   try {
     return readFileSync(file, 'utf8').trimEnd();
   } catch (error) {
-    // ENODEV: the group went while the file was open; ESRCH: so did the process whose file it is.
-    if (['ENOENT', 'ENODEV', 'ESRCH'].includes(codeOf(error))) return null;
+    // ENODEV: the group went while the file was open.
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENODEV') return null;
     throw error;
   }
 }

@@ -1,8 +1,9 @@
 // Freezing and thawing the leaf of an attempt: cgroup.freeze wherever there is a v2 tree, else the v1 freezer, which an
 // attempt is brought into when it is to be frozen for the first time.
-import { readdirSync, watch } from 'node:fs';
+import { watch } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { descendantsOf } from '../native/processes.ts';
 import { readControl, writeControl } from './cgroup-files.ts';
 import { branchesOf, groupIn, leavesIn, type Branch, type Tree } from './cgroup-groups.ts';
 import { moveInto } from './cgroup-leaf.ts';
@@ -94,17 +95,4 @@ async function settles(branch: Branch, leaf: string): Promise<boolean> {
   const end = performance.now() + patience;
   for (let pause = 1; stateOf(branch, leaf) === 'freezing' && performance.now() < end; pause *= 2) await delay(pause);
   return stateOf(branch, leaf) === 'frozen';
-}
-
-/** A process and all that it has forked, which in a PID namespace is everybody (proc_pid_stat(5), field ppid). */
-function descendantsOf(init: number): number[] {
-  const children = new Map<number, number[]>();
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
-    const parent = Number(/.*\) \S (\d+)/s.exec(readControl(`/proc/${entry}/stat`) ?? '')?.[1] ?? 0);
-    children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
-  }
-  const found = [init];
-  for (const pid of found) found.push(...(children.get(pid) ?? []));
-  return found;
 }

@@ -185,7 +185,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     before: Readonly<Record<string, ContainerStatus>>,
   ): (readonly [string, ContainerStatus | null])[] {
     const view = viewOf(name);
-    const critical = criticalEnd(view);
+    const critical = criticalEnd(view, left.get(name) ?? nothing);
     if (critical !== null && !ended.has(name)) {
       ended.add(name);
       ports.critical(name, critical);

@@ -2,7 +2,8 @@
 import type { Observed } from '../state/observed.ts';
 import type { ContainerStatus, Phase, RepositoryStatus } from '../state/status.ts';
 import { conditionsOf } from './conditions.ts';
-import type { View } from './controller.ts';
+import { decide, wanted } from './containers.ts';
+import type { Target, View } from './controller.ts';
 import { factsOf, isMounted, isPaused, type Facts, type Left } from './phase.ts';
 import { exitText } from './restart.ts';
 
@@ -75,15 +76,31 @@ export function isUnsettled(phase: Phase): boolean {
   return moving.has(phase);
 }
 
-/** The failure of a container that its package calls critical; null when it did not fail. A stop is no failure. */
-export function criticalEnd(view: View): string | null {
-  const target = view.targets.find(({ entry }) => entry.state === 'running');
-  if (view.stopping || target?.package?.manifest.autostart !== 'critical') return null;
+/**
+ * The failure of a container that its package calls critical; null when it did not fail. A stop is no failure. `left` is what
+ * the loop could not do for it.
+ */
+export function criticalEnd(view: View, left: Left): string | null {
+  const target = wanted(view);
+  if (target?.package?.manifest.autostart !== 'critical') return null;
   const last = view.attempts.findLast(({ state }) => state !== 'prepared' && state !== 'preparing');
-  if (last === undefined || last.state === 'running' || last.record.stop !== null) return null;
-  if (last.failure !== null) return `${last.name} could not start: ${last.failure.step} ${last.failure.code}`;
-  const failed = last.exit !== null && ('signal' in last.exit || last.exit.code !== 0);
-  return failed ? `${last.name} ended with ${exitText(last.exit)}` : null;
+  if (last?.state === 'running' || (last !== undefined && last.record.stop !== null)) return null;
+  if (last !== undefined && last.failure !== null)
+    return `${last.name} could not start: ${last.failure.step} ${last.failure.code}`;
+  const failed = last !== undefined && last.exit !== null && ('signal' in last.exit || last.exit.code !== 0);
+  if (failed) return `${last.name} ended with ${exitText(last.exit)}`;
+  const never = last === undefined ? neverStarts(view, target, left) : null;
+  return never === null ? null : `${view.name} could not start: ${never}`;
+}
+
+/** Why there is not even an attempt, where waiting does not help. One that starts by itself waits for no installation. */
+function neverStarts(view: View, target: Target, { failures }: Left): string | null {
+  const { verdict } = decide(view);
+  if (verdict?.kind === 'failed') return verdict.message;
+  const terminal = failures.find(({ retryAt }) => retryAt === null);
+  if (terminal !== undefined) return terminal.message;
+  const lacking = target.autostart === null ? undefined : target.resources.find(({ id }) => id === null);
+  return lacking === undefined ? null : `the resource ${lacking.name} ${lacking.requirement} is not installed`;
 }
 
 /** Why a name is not as the document has it, for a person, in the order in which it is worked off. */

@@ -29,6 +29,7 @@ import { openFeeds } from './console/feeds.ts';
 import { defaultLimits, openConsole, type Console } from './console/server.ts';
 import { createTokens } from './console/tokens.ts';
 import { createContainerConsoles } from './container-consoles.ts';
+import { createDebugCommands } from './debug-commands.ts';
 import { createGroupWatch } from './group-watch.ts';
 import { decodeGlobal, encodeGlobal, type GlobalRecord } from './global-record.ts';
 import { kernelFacts } from './kernel-facts.ts';
@@ -237,6 +238,13 @@ const groupWatch = createGroupWatch({
   failed: die,
 });
 
+const debugCommands = createDebugCommands({
+  commands: config.debug.commands,
+  log,
+  remembered: remembered.attempts,
+  launcher: hello.pid,
+});
+
 /** The exit status, once the runtime is to end. */
 let status: number | null = null;
 let consoles: Console[] = [];
@@ -247,6 +255,7 @@ const following: LauncherEvents = {
     if (attempt.state === 'exited' || attempt.state === 'failed') descriptors.sweep(attempt.name);
     groupWatch.seen(attempt);
     attempts.seen(attempt);
+    debugCommands.seen(attempt);
     if (attempt.state === 'exited' || attempt.state === 'failed') containerConsoles.ended(attempt.id);
     logs.changed(attempt.name);
   },
@@ -349,6 +358,7 @@ function tokenKey(): Buffer {
 async function end(left: readonly string[]): Promise<void> {
   if (left.length > 0) log.error({ containers: left }, 'could not be taken down');
   reconciler.close();
+  debugCommands.close();
   await Promise.all(consoles.map((each) => each.close()));
   await repositories.close();
   await documents.close();

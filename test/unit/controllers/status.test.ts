@@ -173,11 +173,26 @@ test('what is on its way somewhere has not converged', () => {
 test('a critical container that fails ends the runtime; one that is stopped does not', () => {
   const critical = packageOf('1.0.0', { manifest: { ...found.manifest, autostart: 'critical' } });
   const failing = (exit: ObservedAttempt['exit'], record: Partial<ObservedAttempt['record']> = {}) =>
-    criticalEnd(view({ targets: [target('running', '1.0.0', critical)], attempts: [ended(exit, record)] }));
+    criticalEnd(view({ targets: [target('running', '1.0.0', critical)], attempts: [ended(exit, record)] }), nothing);
   assert.equal(failing({ code: 1 }), 'app ended with exit code 1');
   assert.equal(failing({ signal: 9 }), 'app ended with signal 9');
   assert.equal(failing({ code: 0 }), null);
   assert.equal(failing({ signal: 15 }, { stop: stopping }), null);
+  const unstarted = (retryAt: number | null) =>
+    criticalEnd(view({ targets: [target('running', '1.0.0', critical)] }), {
+      steps: [],
+      failures: [{ ...broken, retryAt }],
+    });
+  assert.equal(unstarted(null), 'app could not start: garbage');
+  assert.equal(unstarted(5), null);
+  const lacking = { target: '/data', name: 'data', requirement: '^1', id: null };
+  const alone = { ...target('running', '1.0.0', critical), resources: [lacking], autostart: 'critical' as const };
+  assert.equal(
+    criticalEnd(view({ targets: [alone] }), nothing),
+    'app could not start: the resource data ^1 is not installed',
+  );
+  assert.equal(criticalEnd(view({ targets: [{ ...alone, autostart: null }] }), nothing), null);
+  assert.equal(criticalEnd(view({ targets: [alone], stopping: true }), nothing), null);
 });
 
 test('why something waits is told along the chain of what it depends on', () => {
