@@ -118,7 +118,11 @@ function until(
       finish();
       const why = explain(partsOf(container).name).join('; ');
       const error = `not done within ${timeout / 1000} s${why === '' ? '' : `: ${why}`}`;
-      reject(new RuntimeError('start_container_failed', `${container}: ${error}`, { container, error }));
+      const isStart = command.type === 'start';
+      const [reason, detail] = isStart
+        ? ['start_container_failed', { container, error }]
+        : ['timeout', { name: container }];
+      reject(new RuntimeError(reason, `${container}: ${error}`, detail));
     }, timeout);
   });
 }

@@ -1,6 +1,7 @@
 // When an imperative command has had its effect: what has to be observed, and what says that it never will be. Pure.
 import { startFailure } from '../controllers/start-failure.ts';
-import type { Command } from '../state/commands.ts';
+import { entryFor, type Command } from '../state/commands.ts';
+import type { DesiredState } from '../state/desired.ts';
 import type { ObservedAttempt } from '../state/observed.ts';
 import type { State } from '../state/store.ts';
 import { RuntimeError } from './runtime.ts';
@@ -10,6 +11,31 @@ export type Effect = 'done' | RuntimeError | null;
 
 /** Gives the test for a command's effect; `patched` is the state right after its patch. */
 export function effectOf(command: Command, patched: State): (state: State) => Effect {
+  const seen = observedEffect(command, patched);
+  return (state) => seen(state) ?? takenBack(command, patched, state);
+}
+
+/** What an entry says as long as the command's effect is to be expected. */
+const asks: Readonly<Partial<Record<Command['type'], readonly (DesiredState | undefined)[]>>> = {
+  start: ['running'],
+  mount: ['mounted', 'running'],
+  umount: ['installed', 'absent', undefined],
+  uninstall: ['absent'],
+};
+
+/** What came of a race with another edit, which says something else: both generations are named. */
+function takenBack(command: Command, patched: State, state: State): RuntimeError | null {
+  const asked = asks[command.type];
+  if (asked === undefined || !('container' in command) || state.generation === patched.generation) return null;
+  const { container } = command;
+  const holds = (at: State) => asked.includes(entryFor(container, at)?.state);
+  if (!holds(patched) || holds(state)) return null;
+  const error = `generation ${patched.generation} asked for it, another edit took that back with generation ${state.generation}`;
+  if (command.type === 'start') return failed(container, error);
+  return new RuntimeError('conflict', `${container}: ${error}`, { generation: state.generation });
+}
+
+function observedEffect(command: Command, patched: State): (state: State) => Effect {
   switch (command.type) {
     case 'start': {
       const { name, version } = partsOf(command.container);

@@ -67,6 +67,19 @@ export function createEvents(now: () => number): Events {
   };
 }
 
+/** One thing at a time for each name. */
+function createTurns(): Runtime['inTurn'] {
+  const last = new Map<string, Promise<unknown>>();
+  return async (name, act) => {
+    const result = (last.get(name) ?? Promise.resolve()).then(act);
+    const settled = result.catch(() => undefined);
+    last.set(name, settled);
+    await settled;
+    if (last.get(name) === settled) last.delete(name);
+    return await result;
+  };
+}
+
 /** Microseconds since the boot: higher than any number that an earlier reconciler of this boot has come to. */
 function firstNumber(now: () => number): number {
   return Math.floor(now() * 1000);
@@ -106,6 +119,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
       await execute(command, options, commandPorts);
       if (command.type === 'uninstall') events.tell({ type: 'uninstall', container: command.container });
     },
+    inTurn: createTurns(),
     apply: (text, options) => documents.apply(text, options),
     patch: (make, options) => documents.patchRead(make, options),
     rollback: (generation, options) => documents.rollback(generation, options),

@@ -91,6 +91,8 @@ export interface Runtime {
     command: Command,
     options: { lifetime: Lifetime; origin: string; timeout: number; begun?: number | undefined },
   ): Promise<void>;
+  /** Begins when all that was begun for the same name has ended: the second of two starts is judged by what the first made. */
+  inTurn<T>(name: string, act: () => Promise<T>): Promise<T>;
   /** A whole new document; with `dryRun` it is only checked, and the generation in force is given. */
   apply(
     text: string,

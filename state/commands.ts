@@ -128,7 +128,7 @@ function setState(container: string, to: DesiredState, state: State, already: re
 }
 
 /** The entry that speaks for name:version: that of the name when it resolves to this version, else of name:version. */
-function entryFor(container: string, state: State): ContainerEntry | null {
+export function entryFor(container: string, state: State): ContainerEntry | null {
   const ofName = state.desired.containers.get(nameOf(container));
   if (ofName !== undefined && resolvedVersion(ofName, state) === versionOf(container)) return ofName;
   return state.desired.containers.get(container) ?? null;

@@ -118,11 +118,13 @@ const handlers: Handlers = {
     ),
   }),
   start: async (body, session) => ({
-    start: await ofContainer(body.container, async () => {
-      begin(body.container, session, (state) => checkStart(state, body));
-      const { container, init, arguments: args, environment: env } = body;
-      await run(session, { type: 'start', container, init, args, env }, body);
-    }),
+    start: await ofContainer(body.container, () =>
+      session.runtime.inTurn(nameOf(body.container), async () => {
+        begin(body.container, session, (state) => checkStart(state, body));
+        const { container, init, arguments: args, environment: env } = body;
+        await run(session, { type: 'start', container, init, args, env }, body);
+      }),
+    ),
   }),
   kill: async (body, session) => ({
     kill: await ofContainer(body.container, async () => {

@@ -75,6 +75,7 @@ test('a container hears what happens, and its console ends with it, also when it
   const lonely = await probePackage({
     name: 'lonely',
     args: [
+      ...['wait', '300'], // its own start has been told by then
       ...say(hello(true)),
       'hear',
       '3',

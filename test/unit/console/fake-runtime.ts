@@ -227,6 +227,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       eventListeners.add(listener);
       return () => void eventListeners.delete(listener);
     },
+    inTurn: (_, act) => act(),
     async command(command, given) {
       fake.calls.push({ command, ...given });
       await Promise.resolve();
