@@ -16,7 +16,7 @@ import { enterMountNamespace } from '../namespace.ts';
 import { running } from '../scenario.ts';
 import { untilLogged } from '../successor.ts';
 import { openCells, type Cells } from './cells.ts';
-import { digestOf, payload } from './payload.ts';
+import { digestOf, hostilePackage, payload } from './payload.ts';
 
 enterMountNamespace();
 
@@ -50,6 +50,7 @@ const cellsOf = [
   { name: 'networked', fields: 'network: host\n' },
   { name: 'attacker', fields: race('') },
   { name: 'victim', fields: race(', /shared/x: { type: tmpfs, size: 64Ki }') },
+  { name: 'evil', fields: '', package: await imageWithDevices() },
   { name: 'speaker', fields: 'io: { stdout: inherit, stderr: inherit }\n' },
 ];
 
@@ -78,6 +79,22 @@ async function outside(...act: readonly string[]): Promise<string[]> {
   const { stdout, stderr } = await run(program, ['0', ...act]);
   assert.equal(stderr, '');
   return stdout.trimEnd().split('\n').slice(1);
+}
+
+/** A hostile image: beside the six devices that a package has, one in /dev and one elsewhere. */
+function imageWithDevices(): Promise<string> {
+  const manifest = `name: evil
+version: 1.0.0
+init: /escape
+io: { stdout: pipe, stderr: pipe }
+uid: 1000
+gid: 1000
+mounts: { /dev: { type: dev } }
+`;
+  return hostilePackage(manifest, 'devices', async (root) => {
+    await mkdir(join(root, 'dev'));
+    for (const place of ['node', 'dev/node']) await run('mknod', ['-m', '666', join(root, place), 'c', '1', '5']);
+  });
 }
 
 before(async () => {
@@ -198,12 +215,13 @@ test('files of the kernel cannot be written, nor made writable', async () => {
   assert.deepEqual((await cells.run('filtered', 'users', '/')).exit, { signalled: { signal: 31 } });
 });
 
-test('a device that a container has made opens nothing', async () => {
+test('a device that a container has made, or a package brought, opens nothing', async () => {
   const made = await cells.said('maker', 'nodes', '/tmp', '/data', '/dev', '/rw');
   assert.deepEqual(
     done(made).filter((line) => line.startsWith('open')),
     [],
   );
+  assert.deepEqual(done(await cells.said('evil', 'open', '/node', '/dev/node')), []);
   assert.deepEqual(done(await outside('nodes', join(host, 'tmp'))).length, 2);
 });
 
