@@ -1,6 +1,7 @@
 // The log: one JSON object a line on stderr, or lines for people when stderr is a terminal. Messages are constant,
 // what differs is in fields.
 import pino from 'pino';
+import { createUnblockedWriter } from '../native/unblocked.ts';
 import type { LogLevel } from './config.ts';
 
 export type Log = pino.Logger;
@@ -18,16 +19,33 @@ export interface LogOptions {
 /** Opens the log on stderr (fd 2). Lines are written at once, so that the last ones before a crash are there. */
 export function openLog({ level, human = process.stderr.isTTY }: LogOptions): Log {
   const options = { level, redact, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  return human
-    ? pino(options, { write: (line) => void process.stderr.write(forPeople(line)) })
-    : pino(options, stderr());
+  const write = writer();
+  return pino(options, { write: human ? (line) => write(forPeople(line)) : write });
 }
 
-/** A destination whose reader may be slow or gone: a line that cannot be written is dropped, the runtime goes on. */
-function stderr(): pino.DestinationStream {
-  const destination = pino.destination({ dest: 2, sync: true });
-  destination.on('error', () => undefined);
-  return destination;
+/**
+ * Writes lines to stderr, whose reader may be slow or gone: what there is no room for is dropped, and counted in the next line
+ * that there is room for. The runtime goes on.
+ */
+function writer(): (line: string) => void {
+  const write = createUnblockedWriter(2);
+  /** The end of a line that went in part. */
+  let rest: Uint8Array = new Uint8Array();
+  let dropped = 0;
+  return (line) => {
+    try {
+      if (rest.length > 0) rest = rest.subarray(write(rest));
+      const bytes = Buffer.from(
+        dropped === 0 ? line : `${JSON.stringify({ level: 40, msg: 'log lines dropped', dropped })}\n${line}`,
+      );
+      const sent = rest.length > 0 ? 0 : write(bytes);
+      if (sent > 0) rest = bytes.subarray(sent);
+      dropped = sent > 0 ? 0 : dropped + 1;
+    } catch {
+      // Nobody reads any more, and there is no other place to say so.
+      dropped += 1;
+    }
+  };
 }
 
 const names = new Map(Object.entries(pino.levels.labels).map(([value, label]) => [Number(value), label]));
