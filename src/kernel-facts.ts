@@ -10,12 +10,14 @@ const files = [
   '/sys/kernel/security/lsm',
 ];
 
-/** Release, architecture and what a few files of /proc and /sys say; null where there is no such file. */
+/** Release, architecture, what a few files of /proc and /sys say (null: there is none), and what `northstate check` finds. */
 export async function kernelFacts(): Promise<unknown> {
   const texts = await Promise.all(
     files.map(async (file) => [file, await readFile(file, 'utf8').catch(ifMissing)] as const),
   );
-  return { release: release(), version: version(), arch: arch(), ...Object.fromEntries(texts) };
+  const { checkHost } = await import('./check/check.ts');
+  const facts = { release: release(), version: version(), arch: arch(), ...Object.fromEntries(texts) };
+  return { ...facts, features: await checkHost() };
 }
 
 function ifMissing(error: NodeJS.ErrnoException): null {

@@ -1,7 +1,6 @@
 // northstate apply and plan: a whole document.
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
-import { withConsole, type ConsoleOptions } from './console.ts';
+import { say, withConsole, type ConsoleOptions } from './console.ts';
+import { readInput } from './document.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
 
@@ -15,10 +14,10 @@ export interface ApplyOptions extends ConsoleOptions {
 
 /** Makes a document the one in force; with `wait` ends when it is reached, has failed for good, or the time is over. */
 export async function apply({ file, wait, timeout, expect, ...options }: ApplyOptions): Promise<void> {
-  const document = await readDocument(file);
+  const document = await readInput(file);
   await withConsole(options, async (client) => {
     const { generation } = await client.call('apply', { document, expected: expect ?? null });
-    process.stdout.write(`generation ${generation}\n`);
+    say(options, `generation ${generation}`);
     if (wait !== true) return;
     const { result } = await client.call('wait', { generation, timeout });
     if (result === 'failed') {
@@ -32,7 +31,7 @@ export async function apply({ file, wait, timeout, expect, ...options }: ApplyOp
         hint,
       });
     }
-    process.stdout.write('converged\n');
+    say(options, 'converged');
   });
 }
 
@@ -43,8 +42,9 @@ export interface PlanOptions extends ConsoleOptions {
 
 /** Prints the ordered steps that a document would take; without a file, those that the one in force still takes. */
 export async function plan({ file, output, ...options }: PlanOptions): Promise<void> {
-  const document = file === undefined ? null : await readDocument(file);
+  const document = file === undefined ? null : await readInput(file);
   const { steps } = await withConsole(options, (client) => client.call('plan', { document }));
+  if (options.json === true) return;
   if (output !== 'table') process.stdout.write(await render(steps, output));
   else if (steps.length === 0) process.stdout.write('nothing to do\n');
   else {
@@ -54,17 +54,5 @@ export async function plan({ file, output, ...options }: PlanOptions): Promise<v
       printable(step.text) + (step.waits === null ? '' : `, after ${printable(step.waits)}`),
     ]);
     process.stdout.write(await table(rows));
-  }
-}
-
-async function readDocument(file: string): Promise<string> {
-  if (file === '-') return await text(process.stdin);
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Failure(`read ${file}: ${code ?? String(error)}`, {
-      hint: 'name a readable file, or - for standard input',
-    });
   }
 }

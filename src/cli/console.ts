@@ -3,12 +3,15 @@ import { defaultConsole } from '../console/address.ts';
 import { connect, ConsoleError, NoConsole, type Northstate } from '../client/northstate.ts';
 import type { Lifetime } from '../runtime.ts';
 import { exitCodes, Failure } from './exit.ts';
+import { printable } from './output.ts';
 
 /** Options of every command that talks to a daemon. */
 export interface ConsoleOptions {
   readonly console?: string;
   /** Print the console's messages as they are, and nothing else. */
   readonly json?: boolean;
+  /** Give up after so many ms. */
+  readonly limit?: number;
 }
 
 /** Options of every command that changes the document. */
@@ -24,24 +27,28 @@ export interface Connecting {
   readonly subscribe?: boolean;
   /** How long to wait for a daemon that is not there yet, in ms; 0 when left out. */
   readonly patience?: number;
+  /** The same for the successor of one that has ended. */
+  readonly later?: number;
+  /** The exit code when there is none. */
+  readonly absent?: number;
 }
 
 /** Connects, has `use` do its work, and hangs up. Errors of the console come as a Failure with a hint. */
 export async function withConsole<T>(
-  { console: given, json }: ConsoleOptions,
+  { console: given, json, limit }: ConsoleOptions,
   use: (client: Northstate) => Promise<T>,
-  { subscribe = false, patience = 0 }: Connecting = {},
+  { subscribe = false, patience = 0, later = successorPatience, absent = exitCodes.noDaemon }: Connecting = {},
 ): Promise<T> {
   const url = given ?? process.env['NORTHSTATE_CONSOLE'] ?? defaultConsole;
   const tap = json === true ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
   let client: Northstate | null = null;
   try {
-    client = await connect({ url, subscribe, patience: { first: patience, later: successorPatience }, tap });
-    return await use(client);
+    client = await connect({ url, subscribe, patience: { first: patience, later }, tap });
+    return await within(limit, use(client));
   } catch (error) {
     if (error instanceof NoConsole) {
       const hint = 'start the daemon with: northstate run, or name its console with --console';
-      throw new Failure(error.message, { code: exitCodes.noDaemon, hint });
+      throw new Failure(error.message, { code: absent, hint });
     }
     if (error instanceof ConsoleError) {
       throw new Failure(place(error) + error.message, { hint: hints[error.reason] ?? null });
@@ -50,6 +57,22 @@ export async function withConsole<T>(
   } finally {
     client?.close();
   }
+}
+
+/** What `work` gives, unless that takes longer than `limit` ms. */
+async function within<T>(limit: number | undefined, work: Promise<T>): Promise<T> {
+  if (limit === undefined) return await work;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const failure = new Failure(`no answer within ${limit / 1000} s`, { code: exitCodes.timeout });
+    timer = setTimeout(() => reject(failure), limit);
+  });
+  return await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+/** Prints a line, unless the messages themselves are asked for. */
+export function say({ json }: ConsoleOptions, line: string): void {
+  if (json !== true) process.stdout.write(`${printable(line)}\n`);
 }
 
 /** Where in the document an error is. */

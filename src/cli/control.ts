@@ -2,9 +2,8 @@
 import { open } from 'node:fs/promises';
 import { signals } from '../../state/units.ts';
 import { consoleError } from '../console/client.ts';
-import { containerOf, lifetimeOf, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
+import { containerOf, lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
-import { printable } from './output.ts';
 
 /** start NAME [KEY=VALUE...] [INIT [ARG...]]: what stands after the name replaces the manifest's for this run. */
 export async function start(asked: string, words: readonly string[], options: PatchOptions): Promise<void> {
@@ -16,7 +15,7 @@ export async function start(asked: string, words: readonly string[], options: Pa
   await withConsole(options, async (client) => {
     const container = await containerOf(client, asked);
     await client.call('start', { container, init, arguments: args, environment, ...lifetime });
-    say(`${container} started`);
+    say(options, `${container} started`);
   });
 }
 
@@ -33,7 +32,7 @@ export async function kill(asked: string, signal: string, options: PatchOptions)
   await withConsole(options, async (client) => {
     const container = await containerOf(client, asked);
     await client.call('kill', { container, signal: number, ...lifetime });
-    say(`${container} got signal ${number}`);
+    say(options, `${container} got signal ${number}`);
   });
 }
 
@@ -54,7 +53,7 @@ export async function order(
   const lifetime = lifetimeOf(options);
   await withConsole(options, async (client) => {
     const { name: key } = await client.call(what, { name, timeout, ...lifetime });
-    say(`${key} ${done[what]}`);
+    say(options, `${key} ${done[what]}`);
   });
 }
 
@@ -70,7 +69,7 @@ export async function mountOrUmount(
     const outcomes = await client.call(what, { containers, ...lifetime });
     const failures: string[] = [];
     for (const [index, outcome] of outcomes.entries()) {
-      if ('ok' in outcome) say(`${outcome.ok.container} ${what}ed`);
+      if ('ok' in outcome) say(options, `${outcome.ok.container} ${what}ed`);
       else failures.push(`${containers[index]}: ${consoleError(outcome.error.error).message}`);
     }
     if (failures.length > 0) throw new Failure(failures.join('; '), { hint: 'northstate get shows what is there' });
@@ -90,7 +89,7 @@ export async function install(file: string, repository: string, options: PatchOp
     // The stream closes the file. A file that grows meanwhile is sent as long as it was announced.
     const bytes = handle.createReadStream({ end: size - 1, highWaterMark: 256 * 1024 });
     const container = await client.install(repository, { size, bytes }, lifetime);
-    say(`${container} installed`);
+    say(options, `${container} installed`);
   });
 }
 
@@ -103,7 +102,7 @@ export async function uninstall(
   await withConsole(options, async (client) => {
     const container = await containerOf(client, asked);
     await client.call('uninstall', { container, wipe: wipe ?? false, ...lifetime });
-    say(`${container} uninstalled`);
+    say(options, `${container} uninstalled`);
   });
 }
 
@@ -118,8 +117,4 @@ export async function shutdown(options: ConsoleOptions): Promise<void> {
 function variable(word: string): [string, string] {
   const at = word.indexOf('=');
   return [word.slice(0, at), word.slice(at + 1)];
-}
-
-function say(line: string): void {
-  process.stdout.write(`${printable(line)}\n`);
 }

@@ -11,6 +11,7 @@ export async function describe(
   { output, ...options }: ConsoleOptions & { readonly output: Format },
 ): Promise<void> {
   const description = await withConsole(options, (client) => client.call('describe', { name }));
+  if (options.json === true) return;
   process.stdout.write(output === 'table' ? await forPeople(description) : await render(description, output));
 }
 

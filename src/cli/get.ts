@@ -16,17 +16,18 @@ export interface GetOptions extends ConsoleOptions {
 export async function get(options: GetOptions): Promise<void> {
   await withConsole(options, async (client) => {
     if (options.watch === true) {
-      await watch(client, options.output);
+      await watch(client, options.output, options.json === true);
       return;
     }
     const { status } = await client.call('get', null);
+    if (options.json === true) return;
     process.stdout.write(await (options.output === 'table' ? statusTable(status) : render(status, options.output)));
   });
 }
 
-async function watch(client: Northstate, format: Format): Promise<void> {
+async function watch(client: Northstate, format: Format, raw: boolean): Promise<void> {
   const show = await view(format);
-  for await (const { status, operations } of client.watch()) await show(status, operations);
+  for await (const { status, operations } of client.watch()) if (!raw) await show(status, operations);
 }
 
 /** Shows a status; `operations` lead to it from the one before, null = it is the first. */

@@ -5,6 +5,7 @@ import { printable, render, table, type Format } from './output.ts';
 /** Prints the generations, newest first; the one in force has a star. */
 export async function history({ output, ...options }: ConsoleOptions & { readonly output: Format }): Promise<void> {
   const { generations } = await withConsole(options, (client) => client.call('history', null));
+  if (options.json === true) return;
   if (output !== 'table') {
     process.stdout.write(await render(generations, output));
     return;

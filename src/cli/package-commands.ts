@@ -1,6 +1,7 @@
 // The commands about package files and manifests: their words and options. They need no daemon.
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { example, format, wholeNumber } from './words.ts';
+import type { ConsoleOptions } from './console.ts';
+import { example, format, wholeNumber, talks } from './words.ts';
 
 /** Adds pack, unpack, inspect, verify, lint, seccomp and gen-key. */
 export function addPackageFiles(program: Command): void {
@@ -15,13 +16,13 @@ export function addPackageFiles(program: Command): void {
     .action(async (file: string | undefined, options: Parameters<typeof import('./package.ts').unpack>[1]) =>
       (await import('./package.ts')).unpack(file, options),
     );
-  example(program.command('inspect'), 'northstate inspect hello-world-1.0.0.npk')
-    .description('show what a package file is')
-    .argument('<file>', 'an NPK')
+  talks(example(program.command('inspect'), 'northstate inspect hello-world-1.0.0.npk'))
+    .description('show what a package file is, or what the daemon knows of a container')
+    .argument('<what>', 'a file (with a slash, or .npk at its end, or there), else name or name:version')
     .option('-s, --short', 'one line')
     .addOption(format())
-    .action(async (file: string, options: import('./package.ts').InspectOptions) =>
-      (await import('./package.ts')).inspect(file, options),
+    .action(async (file: string, options: import('./package.ts').InspectOptions & ConsoleOptions) =>
+      (await import('./inspect.ts')).inspect(file, options),
     );
   example(program.command('verify'), 'northstate verify hello-world-1.0.0.npk --key integrator.pub')
     .description('check a package file from end to end: with a key its signature and every block, too')

@@ -1,10 +1,10 @@
 // Every command of northstate: its words, options, help and example. What a command does is loaded when it is called.
-import { Argument, Command, InvalidArgumentError, Option } from 'commander';
-import { parseDuration } from '../../state/units.ts';
+import { Argument, Command } from 'commander';
 import { defaultConsole } from '../console/address.ts';
 import type { ConsoleOptions, PatchOptions } from './console.ts';
+import { addDeclarative, addGlobalOptions, addNorthstar } from './console-commands.ts';
 import { addPackageFiles } from './package-commands.ts';
-import { example, format, wholeNumber } from './words.ts';
+import { example, format, patches, talks, timeout, wholeNumber } from './words.ts';
 
 const outcome = `
 Exit codes:
@@ -40,7 +40,10 @@ export function createProgram(): Command {
   addStatus(program);
   addContainers(program);
   addPackages(program);
+  addNorthstar(program);
+  addDeclarative(program);
   addPackageFiles(program);
+  addGlobalOptions(program);
   return program;
 }
 
@@ -118,6 +121,7 @@ function addStatus(program: Command): void {
     .option('-f, --follow', 'go on with what comes')
     .option('--since <time>', 'a duration such as 10m, or a time such as 2026-01-31T12:00:00Z')
     .option('-t, --timestamps', 'begin each line with its time')
+    .option('--boot <id>', 'fail unless this is the boot: output is kept until it ends')
     .action(async (name: string, options: import('./logs.ts').LogsOptions) =>
       (await import('./logs.ts')).logs(name, options),
     );
@@ -175,28 +179,8 @@ function addPackages(program: Command): void {
   patches(example(program.command('uninstall'), 'northstate uninstall hello-world:1.0.0 --wipe'))
     .description('delete a package')
     .argument('<name>', 'name or name:version')
-    .option('--wipe', 'delete its persistent data, too')
+    .option('-w, --wipe', 'delete its persistent data, too')
     .action(async (name: string, options: PatchOptions & { wipe?: boolean }) =>
       (await import('./control.ts')).uninstall(name, options),
     );
-}
-
-function talks(command: Command): Command {
-  return command.option('--console <url>', 'where the daemon listens, as unix:///path');
-}
-
-function patches(command: Command): Command {
-  return talks(command)
-    .option('--boot', 'the change lasts until the boot ends')
-    .option('--document', 'the change lasts in the document');
-}
-
-function timeout(text: string, description: string): Option {
-  return new Option('--timeout <duration>', description).argParser(duration).default(parseDuration(text), text);
-}
-
-function duration(text: string): number {
-  const value = parseDuration(text);
-  if (value === null) throw new InvalidArgumentError('Expected a duration such as 30s or 5m.');
-  return value;
 }

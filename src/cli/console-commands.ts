@@ -1,0 +1,110 @@
+// The words of the commands that only ask the console, or speak of the document as a whole.
+import { Option, type Command } from 'commander';
+import type { ConsoleOptions } from './console.ts';
+import { completer, shells, type Shell } from './completion.ts';
+import { duration, example, format, patches, talks, timeout, wholeNumber } from './words.ts';
+
+/** Adds what Northstar's nstar has, under its names: list, repositories, ident, notifications, token, verify-token, completion. */
+export function addNorthstar(program: Command): void {
+  const load = () => import('./northstar.ts');
+  talks(example(program.command('list').alias('ls'), 'northstate list'))
+    .description('name the installed packages; on a terminal with what they do')
+    .action(async (options: ConsoleOptions) => (await load()).list(options));
+  talks(example(program.command('repositories').alias('repos'), 'northstate repositories'))
+    .description('name the repositories')
+    .action(async (options: ConsoleOptions) => (await load()).repositories(options));
+  talks(example(program.command('ident'), 'northstate ident'))
+    .description('say what the console calls this client')
+    .action(async (options: ConsoleOptions) => (await load()).ident(options));
+  talks(example(program.command('notifications'), 'northstate notifications -n 10'))
+    .description('print what happens to containers, a JSON object a line')
+    .option('-n, --number <n>', 'end after so many', wholeNumber)
+    .action(async (options: ConsoleOptions & { number?: number }) => (await load()).notifications(options));
+  talks(example(program.command('token'), 'northstate token broker "what both know"'))
+    .description('make a token that tells a container who this client is')
+    .argument('<target>', 'the name of the container that will verify it')
+    .argument('<shared>', 'a text that both know')
+    .action(async (target: string, shared: string, options: ConsoleOptions) =>
+      (await load()).token(target, shared, options),
+    );
+  talks(example(program.command('verify-token'), 'northstate verify-token TOKEN broker "what both know"'))
+    .description('judge a token that was made for this client')
+    .argument('<token>', 'as `token` printed it')
+    .argument('<user>', 'the name of the one who showed it')
+    .argument('<shared>', 'a text that both know')
+    .action(async (given: string, user: string, shared: string, options: ConsoleOptions) =>
+      (await load()).verifyToken(given, user, shared, options),
+    );
+  example(program.command('completion'), 'northstate completion -s bash > /etc/bash_completion.d/northstate')
+    .description('print the completion for a shell')
+    .addOption(new Option('-s, --shell <shell>', 'which').choices(shells).makeOptionMandatory())
+    .option('-o, --output <file>', 'write it there instead')
+    .action(async (options: { shell: Shell; output?: string }) =>
+      (await import('./completion.ts')).completion(options),
+    );
+  example(program.command(completer, { hidden: true }), `northstate ${completer} -- start br`)
+    .description('print the words that may come next, for the completion of a shell')
+    .argument('[words...]')
+    .passThroughOptions()
+    .action(async (words: string[]) => (await import('./completion.ts')).complete(program, words));
+}
+
+/** Adds patch, rollback, explain, wait, events and report. */
+export function addDeclarative(program: Command): void {
+  const load = () => import('./document.ts');
+  patches(example(program.command('patch'), `northstate patch '{"containers":{"broker":{"state":"mounted"}}}'`))
+    .description('change fields of the document: a list is a JSON patch (RFC 6902), an object a merge patch (RFC 7386)')
+    .argument('[patch]', 'JSON or YAML')
+    .option('-f, --file <file>', 'the patch, - is standard input')
+    .option('--expect <generation>', 'refuse unless this generation is in force', wholeNumber)
+    .action(async (given: string | undefined, options: import('./document.ts').PatchCommand) =>
+      (await load()).patch(given, options),
+    );
+  talks(example(program.command('rollback'), 'northstate rollback 7'))
+    .description('make a stored generation the document again, with the versions that it had')
+    .argument('<generation>', 'a number that `history` shows', wholeNumber)
+    .option('--expect <generation>', 'refuse unless this generation is in force', wholeNumber)
+    .action(async (generation: number, options: ConsoleOptions & { expect?: number }) =>
+      (await load()).rollback(generation, options),
+    );
+  talks(example(program.command('explain'), 'northstate explain telemetry'))
+    .description('show the chain of what keeps a container from being as the document wants it')
+    .argument('<name>', 'a container')
+    .addOption(format())
+    .action(async (name: string, options: Parameters<Awaited<ReturnType<typeof load>>['explain']>[1]) =>
+      (await load()).explain(name, options),
+    );
+  talks(example(program.command('wait'), 'northstate wait --for converged --timeout 60s'))
+    .description('wait until the document is reached: exit code 0; 3 when it failed for good, 4 when the time is over')
+    .addOption(new Option('--for <what>', 'what to wait for').choices(['converged']).default('converged'))
+    .addOption(timeout('60s', 'how long to wait, also for the daemon'))
+    .option('--generation <generation>', 'this one or a later one (default: the present one)', wholeNumber)
+    .action(async (options: Parameters<Awaited<ReturnType<typeof load>>['wait']>[0]) => (await load()).wait(options));
+  talks(example(program.command('events'), 'northstate events -f'))
+    .description('show what has happened to containers, with numbers and times')
+    .option('-f, --follow', 'go on with what comes')
+    .option('--since <number>', 'what came after this one', wholeNumber)
+    .option('--boot <id>', 'the boot that the number counts in')
+    .addOption(format(['table', 'json']))
+    .action(async (options: import('./events.ts').EventsCommand) => (await import('./events.ts')).events(options));
+  talks(example(program.command('report'), 'northstate report report.zip'))
+    .description('write an archive of all that explains the present state, without secrets, for support')
+    .argument('[file]', 'a file that does not exist yet')
+    .action(async (file: string | undefined, options: ConsoleOptions) =>
+      (await import('./events.ts')).report(file, options),
+    );
+}
+
+/** The options that nstar takes before the command; each is passed on to the command. */
+export function addGlobalOptions(program: Command): void {
+  program
+    .option('-u, --url <url>', 'where the daemon listens, as --console of a command')
+    .option('-j, --json', "print the console's messages as they are")
+    .addOption(new Option('-t, --timeout <duration>', 'give up after so long').argParser(duration))
+    .hook('preAction', (_, command) => {
+      const { url, json, timeout: limit } = program.opts<{ url?: string; json?: boolean; timeout?: number }>();
+      for (const [name, value] of Object.entries({ console: url, json, limit })) {
+        if (value !== undefined && command.getOptionValue(name) === undefined) command.setOptionValue(name, value);
+      }
+    });
+}

@@ -1,0 +1,106 @@
+// northstate patch, rollback, explain and wait: what is done with the document, and what keeps it from being reached.
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { styleText } from 'node:util';
+import type { Operation } from 'fast-json-patch';
+import type { Unmet } from '../client/northstate.ts';
+import { lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
+import { exitCodes, Failure } from './exit.ts';
+import { printable, render, type Format } from './output.ts';
+
+export interface PatchCommand extends PatchOptions {
+  readonly file?: string;
+  readonly expect?: number;
+}
+
+/** patch [PATCH]: a list is RFC 6902, an object a merge patch (RFC 7386); JSON or YAML, given or in a file. */
+export async function patch(given: string | undefined, { file, expect, ...options }: PatchCommand): Promise<void> {
+  const lifetime = lifetimeOf(options);
+  if ((given === undefined) === (file === undefined)) {
+    throw new Failure('expected one patch: northstate patch PATCH, or -f FILE', { code: exitCodes.usage });
+  }
+  const wanted = await parse(given ?? (await readInput(file ?? '-')));
+  const expected = expect ?? null;
+  await withConsole(options, async (client) => {
+    const generation = Array.isArray(wanted)
+      ? await client.patch(wanted as readonly Operation[], { expected, ...lifetime })
+      : await client.merge(wanted, { expected, ...lifetime });
+    say(options, `generation ${generation}`);
+  });
+}
+
+async function parse(patch: string): Promise<object> {
+  const { default: yaml } = await import('yaml');
+  let value: unknown;
+  try {
+    value = yaml.parse(patch);
+  } catch (error) {
+    throw new Failure(`the patch is neither JSON nor YAML: ${(error as Error).message}`, { code: exitCodes.usage });
+  }
+  if (typeof value === 'object' && value !== null) return value;
+  throw new Failure('a patch is a list of operations, or an object', { code: exitCodes.usage });
+}
+
+/** The contents of a file, - is standard input. */
+export async function readInput(file: string): Promise<string> {
+  if (file === '-') return await text(process.stdin);
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const hint = 'name a readable file, or - for standard input';
+    throw new Failure(`read ${file}: ${code ?? String(error)}`, { hint });
+  }
+}
+
+/** rollback GENERATION: its text and versions again, as a new generation. */
+export async function rollback(
+  generation: number,
+  { expect, ...options }: ConsoleOptions & { readonly expect?: number },
+): Promise<void> {
+  await withConsole(options, async (client) => {
+    say(options, `generation ${await client.rollback(generation, { expected: expect ?? null })}`);
+  });
+}
+
+/** explain NAME: the chain of what keeps a container from being as the document wants it. */
+export async function explain(
+  name: string,
+  { output, ...options }: ConsoleOptions & { readonly output: Format },
+): Promise<void> {
+  const found = await withConsole(options, (client) => client.call('explain', { name }));
+  if (options.json === true) return;
+  if (output !== 'table') process.stdout.write(await render(found, output));
+  else if (found.unmet === null) process.stdout.write(`${printable(found.name)} is as the document wants it\n`);
+  else process.stdout.write(chain(found.unmet, 0));
+}
+
+function chain({ container, unmet, reason, message, because }: Unmet, depth: number): string {
+  const lead = depth === 0 ? '' : `${'  '.repeat(depth - 1)}<- `;
+  const why = styleText('dim', message === '' ? reason : `${reason}: ${printable(message)}`);
+  const line = `${lead}${printable(container)} is not ${styleText('bold', unmet)} (${why})\n`;
+  return line + because.map((link) => chain(link, depth + 1)).join('');
+}
+
+/** wait: until the generation in force is reached (0), has failed for good (3), or the time is over (4). Waits for the daemon, too. */
+export async function wait({
+  timeout,
+  generation,
+  ...options
+}: ConsoleOptions & { readonly timeout: number; readonly generation?: number }): Promise<void> {
+  const until = performance.now() + timeout;
+  await withConsole(
+    options,
+    async (client) => {
+      const left = Math.max(0, Math.round(until - performance.now()));
+      const result = await client.wait({ timeout: left, ...(generation !== undefined && { generation }) });
+      const hint = 'northstate explain NAME says why';
+      if (result === 'failed') throw new Failure('the document failed for good', { code: exitCodes.failed, hint });
+      if (result === 'timeout') {
+        throw new Failure(`the document is not reached after ${timeout / 1000} s`, { code: exitCodes.timeout, hint });
+      }
+      say(options, 'converged');
+    },
+    { patience: timeout, later: timeout, absent: exitCodes.timeout },
+  );
+}

@@ -1,0 +1,47 @@
+// northstate events and report: what has happened, and an archive of all that explains the present state.
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { styleText } from 'node:util';
+import type { StampedEvent } from '../client/northstate.ts';
+import { say, withConsole, type ConsoleOptions } from './console.ts';
+import { Failure } from './exit.ts';
+import { printable, type Format } from './output.ts';
+
+export interface EventsCommand extends ConsoleOptions {
+  readonly follow?: boolean;
+  readonly since?: number;
+  readonly boot?: string;
+  readonly output: Format;
+}
+
+/** Prints the events that are kept, oldest first, one a line; with `follow` what comes, too. A gap is told on stderr. */
+export async function events({ follow, since, boot, output, ...options }: EventsCommand): Promise<void> {
+  const from = { ...(since !== undefined && { since }), ...(boot !== undefined && { boot }) };
+  await withConsole(options, async (client) => {
+    for await (const event of client.events({ ...from, follow: follow ?? false })) {
+      if ('gap' in event) {
+        const { since: asked, oldest } = event.gap;
+        process.stderr.write(`northstate: events after ${asked} are not kept any more; the oldest is ${oldest}\n`);
+      } else say(options, output === 'table' ? line(event) : JSON.stringify(event));
+    }
+  });
+}
+
+function line({ sequence, time, monotonic, event }: StampedEvent): string {
+  const stamp = styleText('dim', `${time} +${(monotonic / 1000).toFixed(3)}s`);
+  return `${stamp} ${sequence} ${printable(JSON.stringify(event))}`;
+}
+
+/** Writes the archive to a file, which is made; prints its name. */
+export async function report(file: string | undefined, options: ConsoleOptions): Promise<void> {
+  const path = file ?? `northstate-report-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}Z.zip`;
+  await withConsole(options, async (client) => {
+    const target = createWriteStream(path, { flags: 'wx', mode: 0o600 });
+    await pipeline(client.report(), target).catch((error: unknown) => {
+      const { code, syscall } = error as NodeJS.ErrnoException;
+      if (syscall === undefined) throw error;
+      throw new Failure(`${syscall} ${path}: ${code ?? ''}`, { hint: 'name a file that does not exist yet' });
+    });
+    say(options, path);
+  });
+}
