@@ -6,10 +6,13 @@ import type { Store } from '../state/store.ts';
 import type { Output } from './logs.ts';
 import type { Observing } from './observing.ts';
 import type { RuntimeEvent } from './runtime.ts';
+import type { Told } from './told.ts';
 
 export interface Attempts {
   /** What the launcher says of an attempt. */
   seen(attempt: Attempt): void;
+  /** Tells what nobody was there to tell. */
+  tellMissed(): void;
   /** What an act has made of one. */
   observe(attempt: ObservedAttempt): void;
   forgotten(name: string, id: number): void;
@@ -24,10 +27,12 @@ export interface AttemptsPorts {
   readonly store: Store;
   readonly observing: Observing;
   readonly tell: (event: RuntimeEvent) => void;
+  readonly told: Told;
 }
 
-/** Begins with the attempts that the launcher remembers, oldest first; they are no news. */
-export function createAttempts(remembered: readonly Attempt[], { store, observing, tell }: AttemptsPorts): Attempts {
+/** Begins with the attempts that the launcher remembers, oldest first. */
+export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPorts): Attempts {
+  const { store, observing, told } = ports;
   const names = new Map<number, string>();
   const rings = new Map<number, { begin: number; end: number }>();
   let highest = 0;
@@ -43,19 +48,28 @@ export function createAttempts(remembered: readonly Attempt[], { store, observin
     return { ...pick(rest), id, name, version: record.version, record };
   }
 
-  const found = Map.groupBy(remembered.map(note), ({ name }) => name);
-  observing.allAttempts(found);
+  function tellOnce({ id, name, version, startedAt, exit }: ObservedAttempt): void {
+    const container = `${name}:${version}`;
+    if (startedAt > 0 && !told.has(id, 'started')) {
+      ports.tell({ type: 'started', container });
+      told.add(id, 'started');
+    }
+    if (exit !== null && !told.has(id, 'exit')) {
+      ports.tell({ type: 'exit', container, exit });
+      told.add(id, 'exit');
+    }
+  }
+
+  const earlier = remembered.map(note);
+  observing.allAttempts(Map.groupBy(earlier, ({ name }) => name));
 
   return {
     seen(attempt) {
-      const before = attemptsOf(attempt.name).find((each) => each.id === attempt.id);
       const now = note(attempt);
       observing.attempts(now.name, withAttempt(attemptsOf(now.name), now));
-      const container = `${now.name}:${now.version}`;
-      const ran = before?.startedAt !== undefined && before.startedAt > 0;
-      if (now.startedAt > 0 && !ran) tell({ type: 'started', container });
-      if (now.exit !== null && (before?.exit ?? null) === null) tell({ type: 'exit', container, exit: now.exit });
+      tellOnce(now);
     },
+    tellMissed: () => earlier.forEach(tellOnce),
     observe(attempt) {
       names.set(attempt.id, attempt.name);
       observing.attempts(attempt.name, withAttempt(attemptsOf(attempt.name), attempt));

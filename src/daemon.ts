@@ -1,7 +1,6 @@
 // The reconciler: everything is wired here, in the order in which it begins.
 //
 //   daemon.ts --configuration JSON      as `northstate run` has the launcher start it; NORTHSTATE_LAUNCHER_FD is its socket
-import { randomBytes } from 'node:crypto';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { act as actOnContainer, signalExactly, type ContainerPorts } from '../controllers/container-acts.ts';
@@ -24,11 +23,7 @@ import { createStore, toJson } from '../state/store.ts';
 import { createAttempts } from './attempts.ts';
 import { configurationFromArgument } from './config.ts';
 import { createContainerLog, styleOf } from './container-log.ts';
-import type { Listener } from './console/connection.ts';
-import { openFeeds } from './console/feeds.ts';
-import { defaultLimits, openConsole, type Console } from './console/server.ts';
-import { createTokens } from './console/tokens.ts';
-import { createContainerConsoles } from './container-consoles.ts';
+import { createConsoles, tokenKeyOf } from './consoles.ts';
 import { createDebugCommands } from './debug-commands.ts';
 import { createGroupWatch } from './group-watch.ts';
 import { decodeGlobal, encodeGlobal, type GlobalRecord } from './global-record.ts';
@@ -44,6 +39,7 @@ import { createParts } from './parts.ts';
 import { createRepositoryWatch, ueventsKey } from './repository-watch.ts';
 import { createReporter } from './report.ts';
 import type { Runtime } from './runtime.ts';
+import { openTold } from './told.ts';
 import { runtimeVersion } from './version.ts';
 
 /** Deaths of the reconciler on one generation after which the one before is taken. */
@@ -141,7 +137,8 @@ observing.packages(packages, null);
 observing.mounts(mounted);
 observing.cgroups(cgroups.observe());
 
-const attempts = createAttempts(remembered.attempts, { store, observing, tell: (event) => events.tell(event) });
+const told = await openTold(remembered.descriptors, launcher);
+const attempts = createAttempts(remembered.attempts, { store, observing, tell: (event) => events.tell(event), told });
 const notes = openNotes(runDir, boot, hello.startedAt, (path, err) =>
   log.warn({ path, err }, 'a note of what has run cannot be read: that container may run once more'),
 );
@@ -150,13 +147,11 @@ store.update((draft) => {
 });
 
 // What is done about the difference.
-const containerConsoles = createContainerConsoles({
-  launcher,
-  kept: remembered.descriptors,
-  listener: () => containerListener,
-  log,
-});
-const descriptors = createDescriptors({ socketDir, console: containerConsoles.open, log });
+const tokenKey = tokenKeyOf(global, remember);
+// What patches need takes a while to load: it is there by the time that a client has said what it wants.
+const connected = (): void => void documents.warm().catch(die);
+const consoles = createConsoles({ config, launcher, remembered, tokenKey, log, connected });
+const descriptors = createDescriptors({ socketDir, console: consoles.containers.open, log });
 descriptors.sweep(null);
 const sandboxes = createSandboxes({
   dataDir,
@@ -247,7 +242,6 @@ const debugCommands = createDebugCommands({
 
 /** The exit status, once the runtime is to end. */
 let status: number | null = null;
-let consoles: Console[] = [];
 
 // From here on changes are followed.
 const following: LauncherEvents = {
@@ -256,7 +250,7 @@ const following: LauncherEvents = {
     groupWatch.seen(attempt);
     attempts.seen(attempt);
     debugCommands.seen(attempt);
-    if (attempt.state === 'exited' || attempt.state === 'failed') containerConsoles.ended(attempt.id);
+    if (attempt.state === 'exited' || attempt.state === 'failed') consoles.containers.ended(attempt.id);
     logs.changed(attempt.name);
   },
   output(id, begin, end) {
@@ -266,7 +260,7 @@ const following: LauncherEvents = {
   watch(key) {
     if (key === mountTableKey) mountWatch.fired();
     else if (key === ueventsKey) repositoryWatch.fired();
-    else if (!containerConsoles.fired(key)) groupWatch.fired(key);
+    else if (!consoles.containers.fired(key)) groupWatch.fired(key);
   },
   deadline: () => reconciler.due(),
   terminate(signal) {
@@ -313,22 +307,9 @@ const runtime: Runtime = createRuntime({
   usage: (name) => cgroups.usage(name),
   shutdown: () => shutdown(0),
 });
-// What patches need takes a while to load: it is there by the time that a client has said what it wants.
-const connected = (): void => void documents.warm().catch(die);
-const served = { runtime, tokens: createTokens(tokenKey(), () => bootTime() - hello.startedAt), log, now: bootTime };
-const containerListener: Listener = {
-  ...served,
-  feeds: openFeeds(runtime),
-  patches: config.containerConsoles.patches,
-  limits: { ...defaultLimits, ...config.containerConsoles.limits, connectTimeout: Infinity },
-};
-containerConsoles.adopt((id) =>
-  remembered.attempts.some((each) => each.id === id && (each.state === 'running' || each.going)),
-);
-const keeper = { kept: remembered.descriptors, keep: launcher.keep };
-consoles = await Promise.all(
-  config.console.map((settings) => openConsole({ ...settings, ...served, connected, keeper })),
-);
+consoles.adopt(runtime);
+attempts.tellMissed();
+await consoles.open(runtime);
 await launcher.ready(store.get().generation);
 log.info({ generation: store.get().generation, containers: store.get().desired.containers.size }, 'ready');
 // A process that is killed keeps nothing: what was compiled for this start is stored now, once, for the next one.
@@ -349,17 +330,11 @@ function remember(change: Partial<GlobalRecord>): void {
   launcher.record(0, encodeGlobal(global)).catch(die);
 }
 
-/** The key of all tokens: the first reconciler makes it, and it ends with the launcher. */
-function tokenKey(): Buffer {
-  if (global.tokenKey === null) remember({ tokenKey: randomBytes(32).toString('base64') });
-  return Buffer.from(global.tokenKey ?? '', 'base64');
-}
-
 async function end(left: readonly string[]): Promise<void> {
   if (left.length > 0) log.error({ containers: left }, 'could not be taken down');
   reconciler.close();
   debugCommands.close();
-  await Promise.all(consoles.map((each) => each.close()));
+  await consoles.close();
   await repositories.close();
   await documents.close();
   descriptors.sweep(null);

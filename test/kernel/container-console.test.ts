@@ -136,6 +136,28 @@ test('what a container asked for when the reconciler died is done and answered b
   });
 });
 
+test('a container that listens hears also of what happens while there is no reconciler, and of nothing twice', async () => {
+  const args = ['wait', '300', ...say(hello(true)), 'hear', '3', '9'];
+  const fields = 'console: { permissions: [notifications] }\n';
+  const ear = await probePackage({ name: 'ear', args, fields });
+  const brief = await probePackage({ name: 'brief' });
+  const entries = ['ear', 'brief'].map((name) => `${name}: { state: running, restart: { policy: never } }`);
+  await withDaemon([ear, brief], entries, async (daemon) => {
+    const { pid } = await running(daemon, 'brief');
+    await untilLogged(daemon, 'connect_ack');
+    await killReconciler(daemon);
+    process.kill(pid ?? 0, 'SIGKILL');
+    await spoken(daemon, 'ear', 2);
+    await succeed(daemon);
+    assert.equal((await daemon.run('start', 'brief')).code, 0);
+    assert.deepEqual(await spoken(daemon, 'ear', 3), [
+      '{"connect_ack":null}',
+      '{"notification":{"exit":["brief:1.0.0",{"signalled":{"signal":9}}]}}',
+      '{"notification":{"started":"brief:1.0.0"}}',
+    ]);
+  });
+});
+
 test('a client that connects while there is no reconciler is served by the next one', async () => {
   await withDaemon([], [], async (daemon) => {
     await killReconciler(daemon);
