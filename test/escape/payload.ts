@@ -22,7 +22,8 @@ async function compiled(): Promise<string> {
   const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
   return kept('escape', texts.join(''), 'escape', async (path) => {
     const folder = await mkdtemp(`${path}-`);
-    await writeFile(join(folder, 'calls.inc'), await systemCalls());
+    const calls = [...(await systemCalls())].map(([name, number]) => `{${number}, "${name}"},\n`);
+    await writeFile(join(folder, 'calls.inc'), calls.join(''));
     const options = '-std=gnu17 -Os -s -static -Wall -Wextra -Wshadow -Werror'.split(' ');
     const programs = files.filter((file) => file.endsWith('.c'));
     const { code, stderr } = await run('gcc', [...options, `-I${folder}`, '-o', path, ...programs]);
@@ -31,15 +32,13 @@ async function compiled(): Promise<string> {
   });
 }
 
-/** Number and name of each system call of this architecture, as lines of a C array. */
-async function systemCalls(): Promise<string> {
+/** Name and number of each system call of this architecture, in the order of the numbers. */
+export async function systemCalls(): Promise<Map<string, number>> {
   const { stdout } = await run('gcc', ['-E', '-dM', '-include', 'sys/syscall.h', '-x', 'c', '/dev/null']);
-  const found = [...stdout.matchAll(/^#define __NR_(\w+) (\d+)$/gm)].map(([, name = '', nr]) => ({
-    name,
-    nr: Number(nr),
-  }));
-  const known = found.filter(({ nr }) => nr <= lastCall).sort((a, b) => a.nr - b.nr);
-  return known.map(({ name, nr }) => `{${nr}, "${name}"},\n`).join('');
+  const found = [...stdout.matchAll(/^#define __NR_(\w+) (\d+)$/gm)].map(
+    ([, name = '', number]) => [name, Number(number)] as const,
+  );
+  return new Map(found.filter(([, number]) => number <= lastCall).sort(([, a], [, b]) => a - b));
 }
 
 /**

@@ -110,12 +110,17 @@ function calls(said: readonly string[]): string[] {
     const names = found.filter((name) => (how === '' ? !name.includes(' ') : name.endsWith(how)));
     return [how, names.map((name) => name.slice(0, name.length - how.length))] as const;
   });
-  const lists = parts.flatMap(([how, names]) => (names.length > 0 ? [wrapped(`let in${how}:`, names)] : []));
+  const lists = parts.flatMap(([how, names]) => (names.length > 0 ? [`let in${how}:`, ...byLetter(names)] : []));
   return [
     ...lists,
     ...found.filter((name) => name.includes(': ')),
     ...said.filter((line) => line.startsWith('calls ')),
   ];
+}
+
+/** A name more changes the lines of its letter only. */
+function byLetter(names: readonly string[]): string[] {
+  return [...Map.groupBy(names, (name) => name.charAt(0))].map(([letter, group]) => wrapped(`${letter}:`, group));
 }
 
 function wrapped(head: string, words: readonly string[]): string {
