@@ -87,7 +87,7 @@ const umask = 0o022;
  * meters that leak what other programs compute (CVE-2020-8694). The specification's read-only paths (bus, fs, irq, sys,
  * sysrq-trigger) are read-only as the whole of proc is.
  */
-const masked = {
+export const masked = {
   proc: ['acpi', 'asound', 'kcore', 'keys', 'latency_stats', 'sched_debug', 'scsi', 'timer_list', 'timer_stats'],
   sysfs: ['devices/virtual/powercap', 'firmware'],
 } as const;

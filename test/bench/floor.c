@@ -2,7 +2,10 @@
  * application in a container, with none of the project's code in between. It does what a start must do: clone3 with the
  * namespaces, a detached tree of the image moved in place, proc, pivot_root, a second process, ids, exec.
  *
- *   floor IMAGE_DIR ROUNDS REST_MS [CGROUP...]
+ *   floor [OPTION...] IMAGE_DIR ROUNDS REST_MS [CGROUP...]
+ *
+ *   -b DIR:TARGET  a bind, read-only        -s TARGET  sysfs, read-only     -f FILE  a filter of system calls, as an array
+ *   -t TARGET      a tmpfs                  -m TARGET  hides what is there           of struct sock_filter
  *
  * IMAGE_DIR is a mounted image with /probe of test/payload, whose `stamp` writes the CLOCK_MONOTONIC (ns, decimal) of its
  * first instruction, and with a directory /proc. A CGROUP is a cgroup.procs file (v1), which init joins, or, before those, the
@@ -12,8 +15,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -26,6 +31,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { KERNEL_ATTRIBUTES = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 
 static void die(const char *step)
 {
@@ -46,6 +53,17 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* What an option adds to each start, in the order given. */
+static struct extra {
+    int kind;
+    const char *target; /* below the new root */
+    const char *source;
+    int tree;
+} extras[64];
+static int extra_count;
+static struct sock_filter instructions[BPF_MAXINSNS];
+static struct sock_fprog filter = {.filter = instructions};
+
 static void application(void)
 {
     char *argv[] = { "/probe", "stamp", "-", NULL }, *env[] = { NULL };
@@ -53,8 +71,70 @@ static void application(void)
     check(syscall(SYS_setresgid, 1000, 1000, 1000), "setresgid");
     check(syscall(SYS_setresuid, 1000, 1000, 1000), "setresuid");
     check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+    if (filter.len > 0)
+        check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter), "seccomp");
     execve("/probe", argv, env);
     die("execve");
+}
+
+static void attach(int tree, const char *target)
+{
+    check(syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH), target);
+    close(tree);
+}
+
+static void mount_new(const char *type, const char *target, unsigned long attributes)
+{
+    int fs = (int)syscall(SYS_fsopen, type, 0);
+    check(fs, type);
+    check(syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0), type);
+    int made = (int)syscall(SYS_fsmount, fs, 0, attributes);
+    check(made, type);
+    close(fs);
+    attach(made, target);
+}
+
+/* A directory is hidden by an empty one, a file by the null device. */
+static void hide(const char *target)
+{
+    struct stat found;
+    check(stat(target, &found), target);
+    if (S_ISDIR(found.st_mode))
+        mount_new("tmpfs", target, KERNEL_ATTRIBUTES);
+    else
+        attach((int)syscall(SYS_open_tree, AT_FDCWD, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), target);
+}
+
+static void mount_extra(const struct extra *extra)
+{
+    if (extra->kind == 'b')
+        attach(extra->tree, extra->target);
+    else if (extra->kind == 's')
+        mount_new("sysfs", extra->target, KERNEL_ATTRIBUTES);
+    else if (extra->kind == 't')
+        mount_new("tmpfs", extra->target, KERNEL_ATTRIBUTES & ~(unsigned long)MOUNT_ATTR_RDONLY);
+    else
+        hide(extra->target);
+}
+
+/* As the reconciler does it: before the init is there. */
+static void open_binds(void)
+{
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, .propagation = MS_PRIVATE};
+    for (struct extra *extra = extras; extra < extras + extra_count; extra++) {
+        if (extra->kind != 'b')
+            continue;
+        extra->tree = (int)syscall(SYS_open_tree, AT_FDCWD, extra->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        check(extra->tree, extra->source);
+        check(syscall(SYS_mount_setattr, extra->tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes), extra->source);
+    }
+}
+
+static void close_binds(void)
+{
+    for (struct extra *extra = extras; extra < extras + extra_count; extra++)
+        if (extra->kind == 'b')
+            close(extra->tree);
 }
 
 static void init(int tree, int out, int count, char **procs)
@@ -70,12 +150,9 @@ static void init(int tree, int out, int count, char **procs)
     check(dup2(out, 1), "dup2");
     check(syscall(SYS_move_mount, tree, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH), "move_mount");
     check(chdir("/tmp"), "chdir");
-    int fs = (int)syscall(SYS_fsopen, "proc", 0);
-    check(fs, "fsopen");
-    check(syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0), "fsconfig");
-    int proc = (int)syscall(SYS_fsmount, fs, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-    check(proc, "fsmount");
-    check(syscall(SYS_move_mount, proc, "", AT_FDCWD, "proc", MOVE_MOUNT_F_EMPTY_PATH), "move_mount proc");
+    mount_new("proc", "proc", KERNEL_ATTRIBUTES);
+    for (int i = 0; i < extra_count; i++)
+        mount_extra(&extras[i]);
     check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
     check(syscall(SYS_umount2, ".", 2), "umount");
     check(chdir("/"), "chdir /");
@@ -97,6 +174,7 @@ static int64_t round_ns(const char *image, int group, int count, char **procs)
     int64_t begin = now_ns();
     int tree = (int)syscall(SYS_open_tree, AT_FDCWD, image, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     check(tree, "open_tree");
+    open_binds();
     struct clone_args args = {
         .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP,
         .exit_signal = SIGCHLD,
@@ -110,6 +188,7 @@ static int64_t round_ns(const char *image, int group, int count, char **procs)
     if (pid == 0)
         init(tree, out[1], count, procs);
     close(tree);
+    close_binds();
     close(out[1]);
     char text[32] = { 0 };
     check(read(out[0], text, sizeof text - 1), "read");
@@ -119,10 +198,43 @@ static int64_t round_ns(const char *image, int group, int count, char **procs)
     return strtoll(text, NULL, 10) - begin;
 }
 
+static void read_filter(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    check(fd, path);
+    ssize_t size = read(fd, instructions, sizeof instructions);
+    check(size, path);
+    filter.len = (unsigned short)((size_t)size / sizeof *instructions);
+    close(fd);
+}
+
+static void add_extra(int kind, char *text)
+{
+    if (extra_count == sizeof extras / sizeof *extras) {
+        errno = E2BIG;
+        die(text);
+    }
+    char *colon = kind == 'b' ? strrchr(text, ':') : NULL;
+    if (colon)
+        *colon = '\0';
+    const char *target = colon ? colon + 1 : text;
+    extras[extra_count++] = (struct extra){.kind = kind, .source = text, .target = target + (*target == '/')};
+}
+
 int main(int argc, char **argv)
 {
+    for (int option; (option = getopt(argc, argv, "+b:t:s:m:f:")) != -1;) {
+        if (option == '?')
+            return 2;
+        if (option == 'f')
+            read_filter(optarg);
+        else
+            add_extra(option, optarg);
+    }
+    argv += optind - 1;
+    argc -= optind - 1;
     if (argc < 4) {
-        fprintf(stderr, "usage: floor IMAGE_DIR ROUNDS REST_MS [CGROUP...]\n");
+        fprintf(stderr, "usage: floor [OPTION...] IMAGE_DIR ROUNDS REST_MS [CGROUP...]\n");
         return 2;
     }
     char **procs = argv + 4;

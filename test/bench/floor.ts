@@ -7,23 +7,27 @@ import { run } from '../command.ts';
 
 const build = join(import.meta.dirname, '../../.build/bench');
 
-/** Milliseconds from a decision to the application's first instruction, by the C program alone. `rest` in ms before each. */
+/**
+ * Milliseconds from a decision to the application's first instruction, by the C program alone. `rest` in ms before each;
+ * `more` are options of floor.c.
+ */
 export async function floorRounds(
   image: string,
   rounds: number,
   rest: number,
   groups: readonly string[] = [],
+  more: readonly string[] = [],
 ): Promise<number[]> {
-  const { stdout } = await succeed(await floor(), [image, String(rounds), String(rest), ...groups]);
+  const { stdout } = await succeed(await compiled('floor'), [...more, image, String(rounds), String(rest), ...groups]);
   return stdout
     .trim()
     .split('\n')
     .map((line) => Number(line) / 1e6);
 }
 
-/** The path of the program, compiled unless it is newer than its source. */
-export async function floor(): Promise<string> {
-  const [program, source] = [join(build, 'floor'), join(import.meta.dirname, 'floor.c')];
+/** The path of a program of this folder (NAME.c), compiled unless it is newer than its source. */
+export async function compiled(name: 'floor' | 'filter'): Promise<string> {
+  const [program, source] = [join(build, name), join(import.meta.dirname, `${name}.c`)];
   if ((statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0) < statSync(source).mtimeMs) {
     await mkdir(build, { recursive: true });
     await succeed('gcc', ['-std=gnu17', '-O2', '-static', '-o', program, source]);

@@ -1,9 +1,13 @@
 // bench/start: from the request `start` on the console to the first instruction of the application, image mounted. The
 // floor is a C program that does the same system calls and nothing else; crun, runc and bwrap are measured where installed.
+import { mkdtempDisposable } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connectConsole, type Client } from '../../src/console/client.ts';
 import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
 import { probePackage } from '../packages.ts';
 import { floorRounds, peers } from './floor.ts';
+import { fullFloor, fullManifest, fullResource } from './full-manifest.ts';
 import { row, type Row } from './measure.ts';
 import { mountedImage } from './mounted.ts';
 import { onceEnded, linesOf } from './rounds.ts';
@@ -31,6 +35,20 @@ const cases: readonly Case[] = [
   { name: 'prepared, cgroups, after 50 ms', container: 'ready-limited', rest, floor: 'floor, cgroups after 50 ms' },
 ];
 
+const fullCases: readonly Case[] = [
+  { name: 'full manifest, back to back', container: 'full', rest: 0, floor: 'floor, full manifest' },
+  { name: 'full manifest, after 50 ms', container: 'full', rest, floor: 'floor, full manifest after 50 ms' },
+  {
+    name: 'full manifest, prepared, after 50 ms',
+    container: 'ready-full',
+    rest,
+    floor: 'floor, full manifest after 50 ms',
+  },
+];
+
+const entry = '{ state: mounted, restart: { policy: never } }';
+const keep = '{ state: mounted, prepare: true, restart: { policy: never } }';
+
 export async function* bench(): AsyncGenerator<Row> {
   const plain = await probePackage({ name: 'plain', args: stamp, fields: proc });
   const limited = await probePackage({ name: 'limited', args: stamp, fields: proc + limits });
@@ -44,8 +62,6 @@ export async function* bench(): AsyncGenerator<Row> {
   yield row('start', 'floor, cgroups after 50 ms', 'ms', await floorRounds(image.path, rounds, rest, image.groups));
   for await (const [name, samples] of peers(image.path, 50)) yield row('start', name, 'ms', samples, 'floor');
 
-  const entry = '{ state: mounted, restart: { policy: never } }';
-  const keep = '{ state: mounted, prepare: true, restart: { policy: never } }';
   const entries = [`plain: ${entry}`, `limited: ${entry}`, `ready: ${keep}`, `ready-limited: ${keep}`];
   const packages = [plain, limited, ready, readyLimited];
   await using daemon = await startDaemon({
@@ -55,8 +71,30 @@ export async function* bench(): AsyncGenerator<Row> {
   });
   await daemon.until('everything mounted', ({ converged }) => converged);
   for (const each of cases) yield row('start', each.name, 'ms', await measure(daemon, each), each.floor);
+  yield* withFullManifest();
   yield* besideImages(500);
   yield* underFlood(flood);
+}
+
+/** All kinds of mounts, the default profile and control groups; the floor does the same. */
+async function* withFullManifest(): AsyncGenerator<Row> {
+  const fields = fullManifest + limits;
+  const full = await probePackage({ name: 'full', args: stamp, fields });
+  const ready = await probePackage({ name: 'ready-full', args: stamp, fields });
+  await using image = await mountedImage(full);
+  await using scratch = await mkdtempDisposable(join(tmpdir(), 'northstate-full-'));
+  const more = await fullFloor(image.path, join(scratch.path, 'filter'));
+  yield row('start', 'floor, full manifest', 'ms', await floorRounds(image.path, rounds, 0, image.groups, more));
+  const after = await floorRounds(image.path, rounds, rest, image.groups, more);
+  yield row('start', 'floor, full manifest after 50 ms', 'ms', after);
+
+  await using daemon = await startDaemon({
+    asOnDevice: true,
+    packages: [full, ready, fullResource],
+    document: (dir) => documentOf(dir, `full: ${entry}`, `ready-full: ${keep}`),
+  });
+  await daemon.until('everything mounted', ({ converged }) => converged);
+  for (const each of fullCases) yield row('start', each.name, 'ms', await measure(daemon, each), each.floor);
 }
 
 /** Other images that are mounted. */

@@ -2,12 +2,12 @@
 // machine some ten times slower; what they tell is the ratio to the floor, measured in the same machine.
 import { globSync } from 'node:fs';
 import path from 'node:path';
-import { floor } from '../bench/floor.ts';
+import { compiled } from '../bench/floor.ts';
 import { exitStatus, startMachine } from './boot.ts';
 import { prepareGuest } from './guest.ts';
 import { root } from './kept.ts';
 
-await floor();
+await compiled('floor');
 const benches = globSync('test/bench/*.bench.ts', { cwd: root });
 const { image } = await prepareGuest(['test/bench/run.ts', ...benches, 'src/npk/digest-worker.ts']);
 const command = ['node', 'test/bench/run.ts', ...process.argv.slice(2).map((word) => path.basename(word))].join(' ');
