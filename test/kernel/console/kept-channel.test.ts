@@ -1,0 +1,123 @@
+// A container's console whose server is killed again and again, at any instant: the client cannot tell.
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, statSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createSocketPair } from '../../../native/socket-pair.ts';
+import { createKeptFile } from '../../../src/console/kept-file.ts';
+import { createRandom } from '../../sim/random.ts';
+
+const kills = 12;
+/** Requests that are on their way at once, and how long some of them are. */
+const ahead = 5;
+const padding = ' '.repeat(3000);
+
+test('every request is answered once and in order, every line is whole, wherever the server is killed', async () => {
+  const { ours, theirs } = createSocketPair();
+  const file = createKeptFile('counter:1.0.0', ['inspect', 'notifications']);
+  const client = new Socket({ fd: theirs });
+  const random = createRandom(20_261_122);
+  let asked = 0;
+  let answered = 0;
+  let progress = Promise.withResolvers<undefined>();
+  const end = { isNear: false };
+
+  function ask(): void {
+    asked += 1;
+    const request = `{"request":{"inspect":{"container":"x:0.0.${asked}"}}}${random.chance(0.2) ? padding : ''}\n`;
+    // In two pieces at any place, as a stream may come.
+    const cut = random.between(0, request.length);
+    client.write(request.slice(0, cut));
+    client.write(request.slice(cut));
+  }
+
+  const conversation = (async () => {
+    client.write('{"connect":{"version":"0.9.2","subscribe_notifications":true}}\n');
+    for (let count = 0; count < ahead; count += 1) ask();
+    let greeted = false;
+    for await (const line of createInterface({ input: client })) {
+      const message = JSON.parse(line) as { connect_ack?: null; notification?: object; response?: object };
+      if (message.notification !== undefined) {
+        assert.ok(greeted);
+        continue;
+      }
+      if (!greeted) {
+        assert.deepEqual(message, { connect_ack: null });
+        greeted = true;
+        continue;
+      }
+      answered += 1;
+      const container = `x:0.0.${answered}`;
+      const error = { container, error: { invalid_container: { container } } };
+      assert.deepEqual(message, { response: { inspect: { error } } });
+      progress.resolve(undefined);
+      if (!end.isNear) ask();
+      else if (answered === asked) return;
+    }
+    throw new Error('the console hung up');
+  })();
+
+  async function untilAnswered(): Promise<void> {
+    progress = Promise.withResolvers();
+    await Promise.race([progress.promise, conversation]);
+  }
+
+  try {
+    for (let count = 0; count <= kills; count += 1) {
+      const { server, ended } = serve(ours, file.fd);
+      await untilAnswered();
+      end.isNear = count === kills;
+      if (end.isNear) await conversation;
+      else await delay(random.between(0, 8));
+      server.kill('SIGKILL');
+      await ended;
+    }
+  } finally {
+    client.destroy();
+    for (const fd of [ours, file.fd]) closeSync(fd);
+  }
+  assert.ok(answered > kills * ahead, `${answered} answers`);
+});
+
+test('what a client does not read waits for it, also in the next server, and is bounded', async () => {
+  const { ours, theirs } = createSocketPair();
+  const file = createKeptFile('slow:1.0.0', ['inspect']);
+  const client = new Socket({ fd: theirs });
+  const count = 4000; // answers of more bytes than the socket has room for
+  const requests = Array.from(
+    { length: count },
+    (_, index) => `{"request":{"inspect":{"container":"x:0.0.${index}"}}}\n`,
+  );
+  const first = serve(ours, file.fd);
+  try {
+    client.write(`{"connect":{"version":"0.9.2","subscribe_notifications":false}}\n${requests.join('')}`);
+    await once(client, 'readable');
+    first.server.kill('SIGKILL');
+    await first.ended;
+    const second = serve(ours, file.fd);
+    let heard = -1; // the greeting
+    for await (const line of createInterface({ input: client })) {
+      if (heard >= 0) assert.match(line, new RegExp(`"x:0\\.0\\.${heard}"`));
+      heard += 1;
+      if (heard === count) break;
+    }
+    second.server.kill('SIGKILL');
+    await second.ended;
+    assert.ok(statSync(`/proc/self/fd/${file.fd}`).blocks * 512 < 512 * 1024, 'memory is given back');
+  } finally {
+    client.destroy();
+    for (const fd of [ours, file.fd]) closeSync(fd);
+  }
+});
+
+function serve(socket: number, file: number): { server: ChildProcess; ended: Promise<unknown> } {
+  const program = join(import.meta.dirname, 'kept-server.ts');
+  const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', socket, file];
+  const server = spawn(process.execPath, ['--no-warnings', program], { stdio });
+  return { server, ended: once(server, 'exit') };
+}

@@ -1,0 +1,42 @@
+// Serves a kept console on the descriptors 3 (socket) and 4 (file) until somebody kills it: a reconciler without the rest.
+import pino from 'pino';
+import { serveConnection } from '../../../src/console/connection.ts';
+import { openFeeds } from '../../../src/console/feeds.ts';
+import { keptChannel } from '../../../src/console/kept-channel.ts';
+import { openKeptFile } from '../../../src/console/kept-file.ts';
+import { defaultLimits } from '../../../src/console/server.ts';
+import { createTokens } from '../../../src/console/tokens.ts';
+import { declareAsync } from '../../../native/libc.ts';
+import { fakeRuntime } from '../../unit/console/fake-runtime.ts';
+
+const socket = 3;
+const POLLIN = 1;
+const POLLOUT = 4;
+const poll = declareAsync('poll', 'int', ['void *', 'uint64_t', 'int']);
+
+async function ready(which: 'readable' | 'writable'): Promise<void> {
+  const entry = Buffer.alloc(8);
+  entry.writeInt32LE(socket, 0);
+  entry.writeInt16LE(which === 'readable' ? POLLIN : POLLOUT, 4);
+  await poll('the console', entry, 1, -1);
+}
+
+const runtime = fakeRuntime();
+const limits = { ...defaultLimits, requestsPerSecond: 1e6, connectTimeout: Infinity };
+const file = openKeptFile(4);
+const channel = keptChannel({ socket, file, limits, ready, ended: () => process.exit(0) });
+const { container, permissions } = file.conversation;
+void serveConnection(
+  channel,
+  { identity: container, permissions, onlyNorthstar: true },
+  {
+    runtime,
+    feeds: openFeeds(runtime),
+    tokens: createTokens(Buffer.alloc(32), () => 0),
+    patches: 'boot',
+    limits,
+    log: pino({ level: 'silent' }),
+    now: () => 0,
+  },
+);
+setInterval(() => runtime.emit({ type: 'started', container: 'tick:1.0.0' }), 1);
