@@ -15,6 +15,8 @@ export interface Hierarchies {
   readonly unified: string | null;
   /** Controllers that the v2 tree has, by their v1 names. */
   readonly unifiedControllers: ReadonlySet<ControllerName>;
+  /** memory.swappiness of v1 that a new group takes over; the kernel's own where it was not looked at. */
+  readonly swappiness: string;
   /** Bytes; limits of memory are rounded down to whole pages. */
   readonly pageSize: number;
 }
@@ -24,7 +26,10 @@ export async function detectHierarchies(): Promise<Hierarchies> {
   const table = await readMountTable();
   const unified = unifiedMount(table);
   const controllers = unified === null ? '' : await readFile(join(unified, 'cgroup.controllers'), 'utf8');
-  return hierarchiesOf(table, controllers, pageSize());
+  const found = hierarchiesOf(table, controllers, pageSize());
+  const memory = found.legacy.get('memory');
+  if (memory === undefined) return found;
+  return { ...found, swappiness: (await readFile(join(memory, 'memory.swappiness'), 'utf8')).trim() };
 }
 
 /** Which version a controller has: that of the hierarchy it sits in, null = the host does not offer it. */
@@ -42,7 +47,7 @@ export function hierarchiesOf(table: readonly TableEntry[], controllers: string,
   }
   const offered = new Set(controllers.trim().split(/\s+/));
   const unifiedControllers = new Set(controllerNames.filter((name) => offered.has(unifiedName(name))));
-  return { legacy, unified: unifiedMount(table), unifiedControllers, pageSize: page };
+  return { legacy, unified: unifiedMount(table), unifiedControllers, swappiness: '60', pageSize: page };
 }
 
 /** What v2 calls a controller. */

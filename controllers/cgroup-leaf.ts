@@ -1,6 +1,6 @@
 // The leaf of an attempt: a group below the name's group, which holds the processes and nothing else.
 import { constants, existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { codeOf, openDescriptors, readControl, writeControl } from './cgroup-files.ts';
 import type { Cgroups as Section } from '../state/manifest.ts';
 import {
@@ -13,7 +13,8 @@ import {
   type Branch,
   type Tree,
 } from './cgroup-groups.ts';
-import { processesOf } from './cgroup-realtime.ts';
+import type { ControllerName } from './cgroup-hierarchies.ts';
+import { budgetOf } from './cgroup-realtime.ts';
 import { TerminalError } from './failure.ts';
 
 /** What a sandbox needs of its leaf. */
@@ -69,10 +70,11 @@ async function leafIn(
 }
 
 /**
- * On cgroup v1, the processors and memory nodes of an attempt: those that the section asks for, else all of the group's.
- * Rejects with TerminalError (CgroupRefused).
+ * On cgroup v1, what groups do not hand down: the processors and memory nodes of an attempt, which are those that the section
+ * asks for, else all of the group's, and its swappiness. Rejects with TerminalError (CgroupRefused).
  */
-export async function setProcessors(tree: Tree, name: string, attempt: number, section: Section | null): Promise<void> {
+export async function setOwn(tree: Tree, name: string, attempt: number, section: Section | null): Promise<void> {
+  await setSwappiness(tree, name, attempt, section);
   const branch = branchesOf(tree, ['cpuset']).find(({ version }) => version === 1);
   if (branch === undefined) return;
   const group = groupIn(branch, name);
@@ -157,4 +159,26 @@ function pidsIn(leaf: string): number[] {
     .split('\n')
     .map(Number)
     .filter((pid) => pid > 0);
+}
+
+async function setSwappiness(tree: Tree, name: string, attempt: number, section: Section | null): Promise<void> {
+  const branch = branchesOf(tree, ['memory']).find(
+    ({ version, controllers }) => version === 1 && controllers.includes('memory'),
+  );
+  if (branch === undefined) return;
+  const file = join(groupIn(branch, name), String(attempt), 'memory.swappiness');
+  const now = readControl(file);
+  const value = String(section?.memory?.swappiness ?? tree.hierarchies.swappiness);
+  if (now !== null && now !== value) await writeControl(file, value);
+}
+
+/**
+ * The group that the processes of a leaf go into. On v1 a real-time budget is the name's, which then has all of it: a
+ * replacement could not have it as well in a leaf of its own. And rates of block devices hold for the processes of a group, not
+ * for those in groups below it (cgroup-v1/blkio-controller, "Hierarchical Cgroups").
+ */
+function processesOf(branch: Branch, leaf: string, section: Section | null): string {
+  const has = (controller: ControllerName): boolean => branch.version === 1 && branch.controllers.includes(controller);
+  const shared = (has('cpu') && budgetOf(section) !== null) || (has('blkio') && section?.blkio !== undefined);
+  return shared ? dirname(leaf) : leaf;
 }

@@ -3,6 +3,7 @@
 // section says in terms of v1 is translated to v2 as the OCI runtimes do (crun(1), "CGROUP v2").
 import type { Cgroups } from '../state/manifest.ts';
 import { TerminalError } from './failure.ts';
+import { blkio } from './cgroup-limits-blkio.ts';
 import { unifiedName, versionOf, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
 
 /** One value for one file of a group. */
@@ -15,6 +16,17 @@ export interface Limit {
   readonly shown: string | null;
   /** What the file shows in a new group. */
   readonly initial: string | null;
+  /** The file has a line for each device: what stands behind a device's number to take its line away. */
+  readonly reset?: string;
+  /** What a kernel that does not have the file has in its place. */
+  readonly instead?: Instead;
+}
+
+export interface Instead {
+  readonly file: string;
+  readonly value: string;
+  /** What the first file would show for what this one shows. */
+  readonly asShown: (text: string) => string;
 }
 
 export interface Limits {
@@ -30,7 +42,7 @@ export function limitsOf(section: Cgroups | null, hierarchies: Hierarchies): Lim
     if (controller === 'cpuacct' || versionOf(hierarchies, controller) !== null) continue;
     throw new TerminalError('NoController', `cgroups: this host has no ${controller} controller in cgroup v1 or v2`);
   }
-  const found = [cpu, cpuset, memory, blkio].map((translate) => translate(section, hierarchies));
+  const found = [cpu, cpuset, memory, blkio, pids].map((translate) => translate(section, hierarchies));
   return { limits: found.flatMap(({ limits }) => limits), leftOut: found.flatMap(({ leftOut }) => leftOut ?? []) };
 }
 
@@ -43,6 +55,7 @@ export function controllersOf(section: Cgroups | null): Set<ControllerName> {
   if (asked?.cpus !== undefined || asked?.mems !== undefined) needed.add('cpuset');
   if (memoryAsked !== undefined) needed.add('memory');
   if (blkioAsked !== undefined) needed.add('blkio');
+  if (section.pids !== undefined) needed.add('pids');
   if (needed.size > 0) needed.add('cpuacct');
   return needed;
 }
@@ -53,12 +66,12 @@ export function summaryOf(
 ): string {
   const differing = shown.filter((limit) => limit.shown !== null && limit.shown !== limit.initial);
   return differing
-    .map((limit) => `${limit.file} ${limit.shown ?? ''}`)
+    .map((limit) => `${limit.file} ${(limit.shown ?? '').replaceAll('\n', ', ')}`)
     .sort()
     .join('\n');
 }
 
-type Translation = { limits: Limit[]; leftOut?: string[] };
+export type Translation = { limits: Limit[]; leftOut?: string[] };
 
 function cpu(section: Cgroups | null, hierarchies: Hierarchies): Translation {
   const asked = section?.cpu;
@@ -119,17 +132,21 @@ function memory(section: Cgroups | null, hierarchies: Hierarchies): Translation 
   const { pageSize } = hierarchies;
   if (versionOf(hierarchies, 'memory') === 1) {
     const bytes = (file: string, value: number | undefined) => legacyBytes(file, value, pageSize);
-    const others: [string, number | undefined][] = [
-      ['memory.swappiness', asked?.swappiness],
-      ['memory.kmem.limit_in_bytes', asked?.kernel_memory_limit],
-      ['memory.kmem.tcp.limit_in_bytes', asked?.kernel_tcp_memory_limit],
-    ];
+    // Kernels since 5.16 take a limit of their own memory and do not keep it.
+    const kernel = asked?.kernel_memory_limit;
     return {
       limits: [
         bytes('memory.limit_in_bytes', hard),
         bytes('memory.soft_limit_in_bytes', soft),
         bytes('memory.memsw.limit_in_bytes', swap),
-        ...others.flatMap(([file, value]) => (value === undefined ? [] : [written('memory', file, value)])),
+        plain(
+          'memory',
+          'memory.swappiness',
+          String(asked?.swappiness ?? hierarchies.swappiness),
+          hierarchies.swappiness,
+        ),
+        bytes('memory.kmem.tcp.limit_in_bytes', asked?.kernel_tcp_memory_limit),
+        ...(kernel === undefined ? [] : [written('memory', 'memory.kmem.limit_in_bytes', kernel)]),
         ...attributes,
       ],
     };
@@ -155,44 +172,18 @@ function swapAlone(hard: number | undefined, swap: number | undefined): number |
   throw new TerminalError('BadLimit', 'cgroups: memory_swap_limit needs a memory_hard_limit that is not above it');
 }
 
-function blkio(section: Cgroups | null, hierarchies: Hierarchies): Translation {
-  const asked = section?.blkio;
-  if (asked === undefined) return { limits: [] };
-  const legacy = versionOf(hierarchies, 'blkio') === 1;
-  const device = ({ major, minor }: { major: number; minor: number }) => `${major}:${minor}`;
-  const rates = (['read_bps', 'read_iops', 'write_bps', 'write_iops'] as const).flatMap((kind) =>
-    asked[`throttle_${kind}_device`].map((each) => {
-      const [direction = '', unit = ''] = kind.split('_');
-      const key = `${direction.slice(0, 1)}${unit}`;
-      const rate = String(each.rate);
-      return legacy
-        ? written('blkio', `blkio.throttle.${kind}_device`, `${device(each)} ${rate}`)
-        : written('blkio', 'io.max', `${device(each)} ${key}=${rate}`);
-    }),
-  );
-  const weight = (value: number) =>
-    String(legacy ? value : 1 + Math.floor(((clamp(value, 10, 1000) - 10) * 9999) / 990));
-  const weightFile = legacy ? 'blkio.weight' : 'io.weight';
-  const weights = [
-    ...(asked.weight === undefined ? [] : [written('blkio', weightFile, weight(asked.weight))]),
-    ...asked.weight_device.flatMap((each) => {
-      if (each.weight === undefined) return [];
-      const value = `${device(each)} ${weight(each.weight)}`;
-      return [written('blkio', legacy ? 'blkio.weight_device' : 'io.weight', value)];
-    }),
-  ];
-  const leaf = asked.leaf_weight !== undefined || asked.weight_device.some((each) => each.leaf_weight !== undefined);
-  return {
-    limits: [...weights, ...rates, ...attributesOf('blkio', asked.attrs, hierarchies)],
-    leftOut: leaf ? ['blkio.leaf_weight: no kernel since Linux 5.0 has it'] : [],
-  };
+function pids(section: Cgroups | null, hierarchies: Hierarchies): Translation {
+  const asked = section?.pids;
+  const max = asked?.max;
+  const limit = plain('pids', 'pids.max', max === undefined || max < 0 ? 'max' : String(max), 'max');
+  return { limits: [limit, ...attributesOf('pids', asked?.attrs, hierarchies)] };
 }
 
 /**
  * Files by name, as given. Only those of the section's own controller: `cgroup.procs` would let a package move any process
  * of the host.
  */
-function attributesOf(
+export function attributesOf(
   controller: ControllerName,
   attrs: Readonly<Record<string, string>> | undefined,
   hierarchies: Hierarchies,
@@ -207,7 +198,7 @@ function attributesOf(
   });
 }
 
-function plain(controller: ControllerName, file: string, value: string, initial: string): Limit {
+export function plain(controller: ControllerName, file: string, value: string, initial: string): Limit {
   return { controller, file, value, shown: value, initial };
 }
 
@@ -233,6 +224,6 @@ function wholePages(bytes: number, pageSize: number): number {
   return Math.floor(bytes / pageSize) * pageSize;
 }
 
-function clamp(value: number, low: number, high: number): number {
+export function clamp(value: number, low: number, high: number): number {
   return Math.min(Math.max(value, low), high);
 }

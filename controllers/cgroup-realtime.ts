@@ -1,23 +1,14 @@
 // The real-time budget of groups on cgroup v1 (sched(7), CONFIG_RT_GROUP_SCHED): a new group has none, and nothing in it can
 // have a real-time policy; what a group gives away to those in it, all of them together, is never more than it has.
 import { writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Cgroups as Section } from '../state/manifest.ts';
 import { codeOf, readControl } from './cgroup-files.ts';
-import { branchesOf, groupIn, namesIn, type Branch, type Tree } from './cgroup-groups.ts';
+import { branchesOf, groupIn, namesIn, type Tree } from './cgroup-groups.ts';
 import { TerminalError } from './failure.ts';
 
 const periodFile = 'cpu.rt_period_us';
 const runtimeFile = 'cpu.rt_runtime_us';
-
-/**
- * The group that the processes of a leaf go into: with a budget that is the name's, which then has all of it. A replacement
- * could not have it as well in a leaf of its own.
- */
-export function processesOf(branch: Branch, leaf: string, section: Section | null): string {
-  const shared = branch.version === 1 && branch.controllers.includes('cpu') && budgetOf(section) !== null;
-  return shared ? dirname(leaf) : leaf;
-}
 
 /**
  * Gives the group of a name the budget that the section asks for, and our root as much more. Quick, and in one go: two names
@@ -38,7 +29,7 @@ export function giveRealtime(tree: Tree, name: string, section: Section | null):
 }
 
 /** In microseconds; a period that is not asked for is the kernel's. */
-function budgetOf(section: Section | null): { runtime: number; period: number } | null {
+export function budgetOf(section: Section | null): { runtime: number; period: number } | null {
   const { realtime_runtime: runtime = 0, realtime_period: period = 1_000_000 } = section?.cpu ?? {};
   return runtime > 0 ? { runtime, period } : null;
 }

@@ -2,6 +2,7 @@
 // is not in a controller, or its v2 form does not tell, numbers are 0 and lists empty.
 import { join } from 'node:path';
 import { readControl } from './cgroup-files.ts';
+import { legacyBlkio, unifiedBlkio } from './cgroup-usage-blkio.ts';
 import { versionOf, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
 
 export type Usage = Readonly<Record<string, unknown>>;
@@ -15,14 +16,22 @@ export function usageOf(groups: ReadonlyMap<string, string>, hierarchies: Hierar
     return (file: string) => (group === undefined ? '' : (readControl(join(group, file)) ?? ''));
   };
   const memory = versionOf(hierarchies, 'memory') === 2 ? unifiedMemory : legacyMemory;
+  const blkio = versionOf(hierarchies, 'blkio') === 2 ? unifiedBlkio : legacyBlkio;
   return { blkio: blkio(read('blkio')), cpu: cpu(read('cpu')), memory: memory(read('memory')) };
 }
 
-type Read = (file: string) => string;
+export type Read = (file: string) => string;
 
+/** The file as it is; what v2 counts in microseconds stands in it as v1 has it, too. */
 function cpu(read: Read): Usage {
   const stat = read('cpu.stat');
-  return { stat: stat === '' ? '' : `${stat}\n` };
+  if (stat === '') return { stat };
+  const times = table(stat);
+  const inNanoseconds = ['throttled', 'burst'].flatMap((name) => {
+    const usec = times[`${name}_usec`];
+    return usec === undefined ? [] : [`${name}_time ${usec * 1000}\n`];
+  });
+  return { stat: `${stat}\n${inNanoseconds.join('')}` };
 }
 
 function legacyMemory(read: Read): Usage {
@@ -54,12 +63,31 @@ function legacyMemory(read: Read): Usage {
   };
 }
 
-/** What v2 counts under another name; it has no numbers of its own for the kernel's memory. */
+/** The largest number of whole pages, which v1 shows where there is no limit. */
+const unlimited = Number(2n ** 63n - 4096n);
+
+/** What v2 counts under another name; it has no limits of its own for the kernel's memory. */
 function unifiedMemory(read: Read): Usage {
-  const number = (file: string) => (read(file) === 'max' ? Number(2n ** 63n - 4096n) : Number(read(file)));
+  const number = (file: string) => (read(file) === 'max' ? unlimited : Number(read(file)));
   const events = table(read('memory.events'));
-  const unused = { fail_cnt: 0, limit_in_bytes: 0, max_usage_in_bytes: 0, usage_in_bytes: 0 };
+  const unused = { fail_cnt: 0, limit_in_bytes: unlimited, max_usage_in_bytes: 0, usage_in_bytes: 0 };
   const stat = table(read('memory.stat'));
+  const own = {
+    ...stat,
+    cache: stat['file'] ?? 0,
+    dirty: stat['file_dirty'] ?? 0,
+    mapped_file: stat['file_mapped'] ?? 0,
+    rss: stat['anon'] ?? 0,
+    rss_huge: stat['anon_thp'] ?? 0,
+    swap: Number(read('memory.swap.current')),
+    writeback: stat['file_writeback'] ?? 0,
+  };
+  // What a v2 group counts is always that of the groups below it, too.
+  const total = Object.fromEntries(Object.entries(own).map(([name, value]) => [`total_${name}`, value]));
+  const limits = {
+    hierarchical_memory_limit: number('memory.max'),
+    hierarchical_memsw_limit: Math.min(unlimited, number('memory.max') + number('memory.swap.max')),
+  };
   return {
     memory: {
       fail_cnt: events['max'] ?? 0,
@@ -67,15 +95,10 @@ function unifiedMemory(read: Read): Usage {
       max_usage_in_bytes: number('memory.peak'),
       usage_in_bytes: number('memory.current'),
       move_charge_at_immigrate: 0,
-      numa_stat: numa(''),
+      numa_stat: unifiedNuma(read('memory.numa_stat')),
       oom_control: { oom_kill: events['oom_kill'] ?? 0, oom_kill_disable: false, under_oom: false },
       soft_limit_in_bytes: number('memory.low'),
-      stat: memoryStat({
-        ...stat,
-        cache: stat['file'] ?? 0,
-        rss: stat['anon'] ?? 0,
-        mapped_file: stat['file_mapped'] ?? 0,
-      }),
+      stat: memoryStat({ ...own, ...total, ...limits }, stat),
       swappiness: 0,
       use_hierarchy: 1,
     },
@@ -104,10 +127,11 @@ const memoryCounters = [
   'writeback',
 ];
 
-function memoryStat(raw: Readonly<Record<string, number>>): Usage {
+/** `raw` is what the kernel said. */
+function memoryStat(found: Readonly<Record<string, number>>, raw = found): Usage {
   const names = [...memoryCounters, ...memoryCounters.map((name) => `total_${name}`)];
   const limits = ['hierarchical_memory_limit', 'hierarchical_memsw_limit'];
-  return { ...Object.fromEntries([...names, ...limits].map((name) => [name, raw[name] ?? 0])), raw };
+  return { ...Object.fromEntries([...names, ...limits].map((name) => [name, found[name] ?? 0])), raw };
 }
 
 /** Lines `total=47 N0=40 N1=7`: pages in all and on each node. */
@@ -124,61 +148,24 @@ function numa(text: string): Usage {
   );
 }
 
-const blkioLists = ['io_merged', 'io_queued', 'io_service_bytes', 'io_service_time', 'io_serviced', 'io_wait_time'];
-const throttleRates = ['read_bps_device', 'read_iops_device', 'write_bps_device', 'write_iops_device'];
-
-/** Linux since 5.0 counts in the throttle files only; the schedulers that filled the others are gone. */
-function blkio(read: Read): Usage {
-  const empty = blkioLists.flatMap((list) => [
-    [list, []],
-    [`${list}_recursive`, []],
-    [`${list}_total`, 0],
-    [`${list}_recursive_total`, 0],
-  ]);
-  const throttle = ['io_service_bytes', 'io_serviced'].flatMap((file) => {
-    const services = ioServices(read(`blkio.throttle.${file}`));
-    const below = ioServices(read(`blkio.throttle.${file}_recursive`));
-    return [
-      [file, services],
-      [`${file}_total`, totalOf(services)],
-      [`${file}_recursive`, below],
-      [`${file}_recursive_total`, totalOf(below)],
-    ];
-  });
-  const rates = throttleRates.map((file) => [file, deviceRates(read(`blkio.throttle.${file}`))]);
-  return {
-    ...(Object.fromEntries(empty) as Usage),
-    io_stat: [],
-    leaf_weight: 0,
-    leaf_weight_device: [],
-    sectors: [],
-    sectors_recursive: [],
-    throttle: Object.fromEntries([...throttle, ...rates]) as Usage,
-    time: [],
-    time_recursive: [],
-    weight: 0,
-    weight_device: [],
-  };
-}
-
-/** Lines `8:0 Read 4096`, by device. */
-function ioServices(text: string): Record<string, number>[] {
-  const found = [...text.matchAll(/^(\d+):(\d+) (\w+) (\d+)$/gm)];
-  const devices = Map.groupBy(found, ([, major, minor]) => `${major}:${minor}`);
-  return [...devices.values()].map((lines) => ({
-    major: Number(lines[0]?.[1]),
-    minor: Number(lines[0]?.[2]),
-    ...Object.fromEntries(lines.map(([, , , kind = '', value]) => [kind.toLowerCase(), Number(value)])),
-  }));
-}
-
-function totalOf(services: readonly Record<string, number>[]): number {
-  return services.reduce((sum, service) => sum + (service['total'] ?? 0), 0);
-}
-
-function deviceRates(text: string): Record<string, number>[] {
-  const found = [...text.matchAll(/^(\d+):(\d+) (\d+)$/gm)];
-  return found.map(([, major, minor, data]) => ({ major: Number(major), minor: Number(minor), data: Number(data) }));
+/** Lines `anon N0=4096 N1=0` of v2: bytes on each node, which become pages as v1 counts them. */
+function unifiedNuma(text: string): Usage {
+  const bytes = new Map(
+    [...text.matchAll(/^(\w+) (N.*)$/gm)].map(([, kind = '', nodes = '']) => [
+      kind,
+      [...nodes.matchAll(/=(\d+)/g)].map(([, value]) => Number(value) / 4096),
+    ]),
+  );
+  const found = ['anon', 'file', 'unevictable'].map((kind) => [kind, bytes.get(kind) ?? []] as const);
+  const nodes = found[0]?.[1].map((_, node) => found.reduce((sum, [, pages]) => sum + (pages[node] ?? 0), 0)) ?? [];
+  return Object.fromEntries<number | number[]>(
+    [...found, ['total', nodes] as const].flatMap(([kind, pages]) =>
+      [kind, `hierarchical_${kind}`].flatMap((name) => [
+        [`${name}_pages`, pages.reduce((sum, each) => sum + each, 0)] as const,
+        [`${name}_pages_per_node`, [...pages]] as const,
+      ]),
+    ),
+  );
 }
 
 /** Lines `name number`. */

@@ -25,12 +25,43 @@ export function changesFor(tree: Tree, name: string, section: Section | null): C
     if (group === undefined) return [];
     const path = join(group, limit.file);
     if (limit.shown === null) return [{ ...limit, path, now: null }];
-    const now = readControl(path);
+    const { file, now } = shownBy(limit, group);
     // A host may lack a file (memory.memsw without swap accounting): that matters only to whom it was asked for.
     const isMissedByNobody = now === null && limit.shown === limit.initial;
-    return now === limit.shown || isMissedByNobody ? [] : [{ ...limit, path, now }];
+    if (now === limit.shown || isMissedByNobody) return [];
+    const value = file === limit.instead?.file ? limit.instead.value : limit.value;
+    if (limit.reset === undefined) return [{ ...limit, value, path: join(group, file), now }];
+    const lines = linesToWrite(value, readControl(join(group, file)) ?? '', limit.reset);
+    return lines.map((line) => ({ ...limit, value: line, path: join(group, file), now }));
   });
   return inAcceptedOrder(changes);
+}
+
+/** Which file of a group says what a limit is about, and what it says, in terms of the first one. */
+function shownBy(
+  { file, reset, instead }: Limit,
+  group: string,
+): { readonly file: string; readonly now: string | null } {
+  const read = (name: string): string | null => {
+    const text = readControl(join(group, name));
+    return text === null || reset === undefined ? text : text.split('\n').sort().join('\n');
+  };
+  const first = read(file);
+  const second = first === null && instead !== undefined ? read(instead.file) : null;
+  if (second === null || instead === undefined) return { file, now: first };
+  return { file: instead.file, now: instead.asShown(second) };
+}
+
+/** A file of devices takes one line at a time, and keeps those of devices that are not named. */
+function linesToWrite(wanted: string, now: string, reset: string): string[] {
+  const linesOf = (text: string): string[] => text.split('\n').filter((line) => line !== '');
+  const keyOf = (line: string): string => line.split(' ', 1)[0] ?? line;
+  const kept = new Set(linesOf(wanted).map(keyOf));
+  const gone = linesOf(now)
+    .map(keyOf)
+    .filter((key) => !kept.has(key));
+  const present = new Set(linesOf(now));
+  return [...gone.map((key) => `${key} ${reset}`), ...linesOf(wanted).filter((line) => !present.has(line))];
 }
 
 /** The same as open files. Throws also TerminalError (CgroupRefused). */
@@ -46,9 +77,9 @@ export function openLimits(tree: Tree, name: string, section: Section | null): L
 
 /** Which limits the files of a group show, of those that a new one has; the same text as summaryOf gives for the section that asked for them. */
 export function shownLimits(initially: readonly Limit[], groups: ReadonlyMap<string, string>): string {
-  const shown = initially.flatMap(({ controller, file, initial }) => {
-    const group = groups.get(controller);
-    return group === undefined ? [] : [{ file, shown: readControl(join(group, file)), initial }];
+  const shown = initially.flatMap((limit) => {
+    const group = groups.get(limit.controller);
+    return group === undefined ? [] : [{ file: limit.file, shown: shownBy(limit, group).now, initial: limit.initial }];
   });
   return summaryOf(shown);
 }

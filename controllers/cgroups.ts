@@ -29,7 +29,7 @@ import {
 } from './cgroup-groups.ts';
 import type { Hierarchies } from './cgroup-hierarchies.ts';
 import { freeze, frozenLeaves, thaw } from './cgroup-freeze.ts';
-import { makeLeaf, moveInto, removeLeaf, setProcessors, type Leaf } from './cgroup-leaf.ts';
+import { makeLeaf, moveInto, removeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
 import { controllersOf, limitsOf } from './cgroup-limits.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
@@ -68,7 +68,7 @@ export function createCgroups(options: {
     const made = await makeLeaf(tree, branchesOf(tree, controllersOf(section)), name, attempt, section);
     try {
       giveRealtime(tree, name, section);
-      await setProcessors(tree, name, attempt, section);
+      await setOwn(tree, name, attempt, section);
       return made;
     } catch (error) {
       made.close();
@@ -89,7 +89,7 @@ export function createCgroups(options: {
       for (const attempt of leavesIn(branches, name)) await moveInto(tree, branch, name, attempt, { section });
     }
     for (const { path, value } of changesFor(tree, name, section)) await writeControl(path, value);
-    for (const attempt of leavesIn(branches, name)) await setProcessors(tree, name, attempt, section);
+    for (const attempt of leavesIn(branches, name)) await setOwn(tree, name, attempt, section);
   }
 
   function describe(name: string, branches: readonly Branch[]): ObservedCgroup | null {

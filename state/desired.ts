@@ -90,17 +90,26 @@ export const emptyDesired: Desired = { repositories: new Map(), containers: new 
 const hashes = new WeakMap<ContainerEntry, string>();
 
 /**
- * SHA-256 (hex) of the fields of an entry whose change replaces a running container: init, args, env and rlimits. Which
- * package runs is not among them: that is the resolved version, which the caller compares beside it.
+ * SHA-256 (hex) of the fields of an entry whose change replaces a running container: init, args, env, rlimits, and what of
+ * cgroups cannot change while it runs. Which package runs is not among them: that is the resolved version, which the caller compares beside it.
  */
 export function replacingHash(entry: ContainerEntry): string {
   const known = hashes.get(entry);
   if (known !== undefined) return known;
   const env = [...entry.env].sort(([a], [b]) => (a < b ? -1 : 1));
-  const text = JSON.stringify([entry.init, entry.args, env, entry.rlimits], sortedKeys);
+  const text = JSON.stringify([entry.init, entry.args, env, entry.rlimits, ...fixedLimits(entry)], sortedKeys);
   const made = hash('sha256', text);
   hashes.set(entry, made);
   return made;
+}
+
+/** Files by name say nothing about what they were before, and a group stays where it is. */
+function fixedLimits({ cgroups }: ContainerEntry): unknown[] {
+  const { parent, ...sections } = cgroups ?? {};
+  const attrs = Object.entries(sections).flatMap(([name, section]) =>
+    section.attrs === undefined ? [] : [[name, section.attrs] as const],
+  );
+  return parent === undefined && attrs.length === 0 ? [] : [{ parent, attrs: Object.fromEntries(attrs) }];
 }
 
 function sortedKeys(_key: string, value: unknown): unknown {

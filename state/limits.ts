@@ -49,6 +49,8 @@ export function cgroupsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrN
       swappiness: unsigned.optional(),
       attrs,
     }).optional(),
+    /** Processes and threads in the group, -1 = no limit. */
+    pids: object({ max: z.int().optional(), attrs }).optional(),
   });
 }
 

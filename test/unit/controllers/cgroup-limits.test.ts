@@ -9,18 +9,26 @@ const legacy: Hierarchies = {
   legacy: new Map(controllerNames.map((name) => [name, `/cg/${name}`])),
   unified: null,
   unifiedControllers: new Set(),
+  swappiness: '60',
   pageSize: 4096,
 };
 const unified: Hierarchies = {
   legacy: new Map(),
   unified: '/cg',
-  unifiedControllers: new Set(['cpu', 'cpuset', 'memory', 'blkio']),
+  unifiedControllers: new Set(['cpu', 'cpuset', 'memory', 'blkio', 'pids']),
+  swappiness: '60',
   pageSize: 4096,
 };
 
 const memory = (fields: Partial<NonNullable<Cgroups['memory']>>): Cgroups => ({
   memory: { oom_monitor: false, ...fields },
 });
+const unthrottled = {
+  throttle_read_bps_device: [],
+  throttle_read_iops_device: [],
+  throttle_write_bps_device: [],
+  throttle_write_iops_device: [],
+};
 const throttle = {
   weight_device: [],
   throttle_read_bps_device: [{ major: 8, minor: 0, rate: 1000 }],
@@ -71,7 +79,7 @@ const cases: Record<string, { section: Cgroups | null; v1: string[]; v2: string[
   },
   'what v2 has no counterpart for is named': {
     section: memory({ swappiness: 0, kernel_memory_limit: 1 }),
-    v1: ['memory.swappiness = 0', 'memory.kmem.limit_in_bytes = 1'],
+    v1: ['memory.swappiness 0', 'memory.kmem.limit_in_bytes = 1'],
     v2: [],
     leftOut: [
       'memory.swappiness: cgroup v2 has no counterpart',
@@ -81,12 +89,35 @@ const cases: Record<string, { section: Cgroups | null; v1: string[]; v2: string[
   'rates of block devices': {
     section: { blkio: { ...throttle, weight: 500 } },
     v1: [
-      'blkio.weight = 500',
-      'blkio.throttle.read_bps_device = 8:0 1000',
-      'blkio.throttle.write_iops_device = 8:16 20',
+      'blkio.bfq.weight_device default 500',
+      'blkio.throttle.read_bps_device 8:0 1000',
+      'blkio.throttle.write_iops_device 8:16 20',
     ],
-    v2: ['io.weight = 4950', 'io.max = 8:0 rbps=1000', 'io.max = 8:16 wiops=20'],
+    v2: [
+      'io.weight default 4950 instead io.bfq.weight default 500',
+      'io.max 8:0 rbps=1000 wbps=max riops=max wiops=max\n8:16 rbps=max wbps=max riops=max wiops=20',
+    ],
   },
+  'weights of block devices': {
+    section: {
+      blkio: {
+        ...unthrottled,
+        weight_device: [
+          { major: 8, minor: 0, weight: 1000 },
+          { major: 8, minor: 16 },
+        ],
+      },
+    },
+    v1: ['blkio.bfq.weight_device 8:0 1000\ndefault 100'],
+    v2: ['io.weight 8:0 10000\ndefault 100 instead io.bfq.weight 8:0 1000\ndefault 100'],
+  },
+  'leaf weights, which no kernel has': {
+    section: { blkio: { ...unthrottled, weight_device: [], leaf_weight: 5 } },
+    v1: [],
+    v2: [],
+    leftOut: ['blkio.leaf_weight: no kernel since Linux 5.0 has it'],
+  },
+  'a number of processes': { section: { pids: { max: 20 } }, v1: ['pids.max 20'], v2: ['pids.max 20'] },
 };
 
 /** `file value` for what is not as in a new group, `file = value` for what is written without being compared. */
@@ -94,7 +125,10 @@ function lines(section: Cgroups | null, hierarchies: Hierarchies): string[] {
   const { limits } = limitsOf(section, hierarchies);
   return limits
     .filter(({ shown, initial }) => shown === null || shown !== initial)
-    .map(({ file, value, shown }) => `${file} ${shown === null ? '= ' : ''}${value}`);
+    .map(({ file, value, shown, instead }) => {
+      const other = instead === undefined ? '' : ` instead ${instead.file} ${instead.value}`;
+      return `${file} ${shown === null ? '= ' : ''}${value}${other}`;
+    });
 }
 
 for (const [name, { section, v1, v2, leftOut = [] }] of Object.entries(cases)) {
@@ -117,6 +151,9 @@ test('every limit that is not asked for is listed with its initial value, so tha
       'memory.max=max',
       'memory.low=0',
       'memory.swap.max=max',
+      'io.weight=default 100',
+      'io.max=',
+      'pids.max=max',
     ],
   );
 });
@@ -176,4 +213,11 @@ test('on a hybrid host each controller is where the host has it', () => {
 test('a host without control groups has none', () => {
   const found = hierarchiesOf(parseMountTable(''), '', 4096);
   assert.deepEqual([found.legacy.size, found.unified, found.unifiedControllers.size], [0, null, 0]);
+});
+
+test("weights of BFQ are compared as io.cost's", () => {
+  const { limits } = limitsOf({ blkio: { ...unthrottled, weight: 500, weight_device: [] } }, unified);
+  const weight = limits.find(({ file }) => file === 'io.weight');
+  assert.equal(weight?.instead?.asShown('default 500'), weight?.shown);
+  assert.equal(weight?.instead?.asShown('default 100'), 'default 100');
 });

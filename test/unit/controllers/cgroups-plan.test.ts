@@ -11,6 +11,7 @@ const hierarchies: Hierarchies = {
   legacy: new Map(controllerNames.map((name) => [name, `/cg/${name}`])),
   unified: '/cg/unified',
   unifiedControllers: new Set(),
+  swappiness: '60',
   pageSize: 4096,
 };
 const one = packageOf('1.0.0');

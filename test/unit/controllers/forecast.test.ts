@@ -6,7 +6,13 @@ import type { Observed, ObservedAttempt } from '../../../state/observed.ts';
 import { emptyState, type State } from '../../../state/store.ts';
 import { attempt, mountOf, packageOf, target } from './views.ts';
 
-const hierarchies = { legacy: new Map(), unified: null, unifiedControllers: new Set<never>(), pageSize: 4096 };
+const hierarchies = {
+  legacy: new Map(),
+  unified: null,
+  unifiedControllers: new Set<never>(),
+  swappiness: '60',
+  pageSize: 4096,
+};
 
 function lines(state: State, packageAt = (_source: string) => packageOf('2.0.0')): string[] {
   const steps = forecast(state, { hierarchies, defaultRepository: 'system', packageAt, now: 0 });
