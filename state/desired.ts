@@ -107,7 +107,7 @@ export function replacingHash(entry: ContainerEntry): string {
 function fixedLimits({ cgroups }: ContainerEntry): unknown[] {
   const { parent, ...sections } = cgroups ?? {};
   const attrs = Object.entries(sections).flatMap(([name, section]) =>
-    section.attrs === undefined ? [] : [[name, section.attrs] as const],
+    section?.attrs === undefined ? [] : [[name, section.attrs] as const],
   );
   return parent === undefined && attrs.length === 0 ? [] : [{ parent, attrs: Object.fromEntries(attrs) }];
 }
