@@ -60,8 +60,9 @@ static int make_outputs(struct init *init, struct birth *birth, const struct ops
 }
 
 /**
- * A tmpfs, mounted nowhere, with the node `null`: the minimal namespace has no /dev, and each application opens its own
- * /dev/null, so that no two share the flags of an open file. Made once; gives its descriptor.
+ * A tmpfs with the node `null`: the minimal namespace has no /dev, and each application opens its own /dev/null, so that no
+ * two share the flags of an open file. Made once; gives its descriptor. It is mounted, so that every init finds it in its copy
+ * of that namespace: of what is mounted nowhere Linux before 6.15 makes no binds.
  */
 static int devices(struct failure *why) {
     static int made = -1;
@@ -74,12 +75,13 @@ static int devices(struct failure *why) {
     close(context);
     if (mount < 0) return fail(why, STEP_INIT, error, "fsmount tmpfs");
     mode_t mask = umask(0);
-    int made_node = mknodat(mount, "null", S_IFCHR | 0666, makedev(1, 3));
-    error = errno;
+    int placed = mknodat(mount, "null", S_IFCHR | 0666, makedev(1, 3));
     umask(mask);
-    if (made_node < 0) {
+    if (placed == 0) placed = sys_move_mount(mount, "", AT_FDCWD, devices_directory, MOVE_MOUNT_F_EMPTY_PATH);
+    error = errno;
+    if (placed < 0) {
         close(mount);
-        return fail(why, STEP_INIT, error, "mknod null");
+        return fail(why, STEP_INIT, error, "%s", devices_directory);
     }
     made = mount;
     return made;

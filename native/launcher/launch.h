@@ -61,6 +61,9 @@ struct init {
     int oom;            /* a duplicate of OOM's descriptor */
 };
 
+/* Where the minimal namespace has the null device, once it is needed. */
+static const char devices_directory[] = "/devices";
+
 /*
  * Makes the init: control socket, pipes, clone3 (CLONE_PIDFD, CLONE_INTO_CGROUP). It does not wait: the init works on and
  * sends CONTROL_PREPARED or CONTROL_FAILURE. 0, or -1 with the failure and nothing left behind; EMFILE when it would take

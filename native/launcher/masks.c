@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "sandbox.h"
@@ -15,14 +16,20 @@ static int make_empty(void) {
                        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
-int mask_path(const struct op *op, int devices, struct failure *why) {
+/** The null device, as the init's copy of the launcher's namespace has it: until the pivot that is what `/` is. */
+static int clone_null(void) {
+    char path[32];
+    snprintf(path, sizeof path, "%s/null", devices_directory);
+    return sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
+int mask_path(const struct op *op, struct failure *why) {
     const char *path = op->mask.path;
     cleanup_close int place = resolve_in_root(path, O_PATH);
     struct stat found;
     if (place < 0 && errno == ENOENT) return 0;
     if (place < 0 || fstat(place, &found) < 0) return fail(why, OP_MASK, errno, "%s", path);
-    cleanup_close int cover =
-        S_ISDIR(found.st_mode) ? make_empty() : sys_open_tree(devices, "null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    cleanup_close int cover = S_ISDIR(found.st_mode) ? make_empty() : clone_null();
     if (cover >= 0 && sys_move_mount(cover, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
         return 0;
     return fail(why, OP_MASK, errno, "%s", path);

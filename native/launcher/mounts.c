@@ -149,7 +149,7 @@ static int pivot(struct failure *why) {
     return 0;
 }
 
-static int execute(const struct birth *birth, const struct op *op, struct failure *why) {
+static int execute(const struct op *op, struct failure *why) {
     switch (op->kind) {
         case OP_SETNS:
             if (setns(op->setns.fd, (int)op->setns.flags) == 0) return 0;
@@ -170,7 +170,7 @@ static int execute(const struct birth *birth, const struct op *op, struct failur
         case OP_SYMLINK:
             return make_symlink(op, why);
         case OP_MASK:
-            return mask_path(op, birth->devices, why);
+            return mask_path(op, why);
         case OP_PIVOT:
             return pivot(why);
         default: // not the init's, or done before
@@ -191,6 +191,6 @@ int enter_sandbox(const struct birth *birth, struct failure *why) {
         if (prepare->items[i].kind == OP_CGROUP_JOIN && join_group(&prepare->items[i], why) < 0) return -1;
     if (unshare_cgroup(prepare, why) < 0) return -1;
     for (uint32_t i = 0; i < prepare->count; i++)
-        if (prepare->items[i].kind != OP_CGROUP_JOIN && execute(birth, &prepare->items[i], why) < 0) return -1;
+        if (prepare->items[i].kind != OP_CGROUP_JOIN && execute(&prepare->items[i], why) < 0) return -1;
     return 0;
 }

@@ -24,9 +24,9 @@ int make_reconciler_namespace(void) {
 }
 
 /*
- * A read-only tmpfs with one empty directory, on which an init moves its root. Nothing of the host is left in it, so no
- * path that a container brings can lead there. pivot_root refuses an initramfs as the old root: chroot does then, with
- * the old root covered by the new one.
+ * A read-only tmpfs with two directories: on one an init moves its root, the other has the null device (launch.c). Nothing
+ * of the host is left in it, so no path that a container brings can lead there. pivot_root refuses an initramfs as the old
+ * root: chroot does then, with the old root covered by the new one.
  */
 int enter_minimal_namespace(void) {
     if (unshare(CLONE_NEWNS) != 0) return complain("unshare of the minimal mount namespace");
@@ -42,8 +42,8 @@ int enter_minimal_namespace(void) {
     close(context);
     if (tree < 0) return complain("the root of the minimal mount namespace");
     int failed = -1;
-    if (mkdirat(tree, "root", 0755) != 0) {
-        complain("mkdir root");
+    if (mkdirat(tree, "root", 0755) != 0 || mkdirat(tree, &devices_directory[1], 0755) != 0) {
+        complain("directories of the minimal root");
     } else if (move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0 || fchdir(tree) != 0) {
         complain("move_mount of the minimal root");
     } else if (syscall(SYS_pivot_root, ".", ".") == 0) {

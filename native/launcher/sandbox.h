@@ -10,7 +10,7 @@ struct birth {
     struct ops *prepare;
     int control;   // its end of the control socket
     int output[2]; // write ends of the application's stdout and stderr, -1: /dev/null
-    int devices;   // a private tmpfs that holds the node `null`
+    int devices;   // a tmpfs that holds the node `null`
     int proc;      // a proc of the new PID namespace that is mounted nowhere, -1 when LABEL is not in the list
 };
 
@@ -43,10 +43,10 @@ void close_descriptor(const int *fd);
 int resolve_in_root(const char *path, uint64_t flags);
 
 /**
- * Hides what is at a path of the new root: a directory behind an empty one, a file behind the null device of `devices`.
- * Nothing is done where nothing is.
+ * Hides what is at a path of the new root: a directory behind an empty one, a file behind the null device. Nothing is done
+ * where nothing is.
  */
-int mask_path(const struct op *op, int devices, struct failure *why);
+int mask_path(const struct op *op, struct failure *why);
 
 /**
  * Opens a proc of this PID namespace for set_label, mounted nowhere, -1 when the list has no LABEL. The new root may have

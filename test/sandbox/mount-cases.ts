@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statfsSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -160,6 +161,8 @@ export async function mountCases(wrapper: readonly string[]): Promise<void> {
         .split('\n')
         .find((text) => text.includes('/tmp/scratch'));
       assert.match(line ?? '', /size=64k/);
+      const { blocks, bsize } = statfsSync(`/proc/${running.pid}/root/tmp/scratch`);
+      assert.equal(blocks * bsize, 65536);
     });
   });
 
