@@ -29,6 +29,7 @@ const limits = z.strictObject({
   installStall: duration.exactOptional(),
   connectTimeout: duration.exactOptional(),
   unread: size.exactOptional(),
+  memory: size.exactOptional(),
   connections: count.exactOptional(),
   tokenValidity: duration.exactOptional(),
 });

@@ -9,6 +9,7 @@ import type { Channel } from './console/channel.ts';
 import { serveConnection, type Listener } from './console/connection.ts';
 import { keptChannel } from './console/kept-channel.ts';
 import { createKeptFile, openKeptFile, type KeptFile } from './console/kept-file.ts';
+import { createMemory } from './console/memory.ts';
 import type { Log } from './log.ts';
 
 export interface ContainerConsoles {
@@ -39,6 +40,7 @@ export function createContainerConsoles(ports: ContainerConsolesPorts): Containe
   const { launcher, kept, log } = ports;
   const channels = new Map<number, Channel>();
   const waiting = new Map<number, () => void>();
+  let memory: ReturnType<typeof createMemory> | null = null;
 
   function serve(attempt: number, socket: number, file: KeptFile): void {
     const listener = ports.listener();
@@ -72,6 +74,7 @@ export function createContainerConsoles(ports: ContainerConsolesPorts): Containe
       socket,
       file,
       limits: listener.limits,
+      memory: (memory ??= createMemory(listener.limits.memory)),
       ready,
       ended() {
         release().catch((err: unknown) => log.error({ err, container }, "a container's console cannot be given up"));

@@ -45,6 +45,7 @@ function limitsOf(given: Partial<Limits>): object {
     installStall: `${all.installStall}ms`,
     connectTimeout: `${all.connectTimeout}ms`,
     unread: `${all.unread}B`,
+    memory: `${all.memory}B`,
     connections,
     tokenValidity: `${all.tokenValidity}ms`,
   };

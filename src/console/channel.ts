@@ -1,5 +1,6 @@
 // What a conversation takes place on: lines and bytes in, messages out, and what is remembered of it.
 import type { Socket } from 'node:net';
+import type { Share } from './memory.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createReader, socketSource, type Reader } from './reader.ts';
 
@@ -33,16 +34,17 @@ export interface Channel {
   destroy(): void;
 }
 
-/** A client's connection; it lives as long as this process. */
+/** A client's connection; it lives as long as this process. `memory` gives its shares of what all of them may hold. */
 export function socketChannel(
   socket: Socket,
   limits: { readonly requestSize: number; readonly unread: number },
+  memory: (ended: AbortSignal) => Share,
 ): Channel {
   const closed = new AbortController();
   socket.on('close', () => closed.abort());
   return {
-    reader: createReader(socketSource(socket), limits.requestSize),
-    outbox: createOutbox(socket, limits.unread),
+    reader: createReader(socketSource(socket), limits.requestSize, memory(closed.signal)),
+    outbox: createOutbox(socket, limits.unread, memory(closed.signal)),
     signal: closed.signal,
     progress: { greeted: false, subscribed: false, left: null },
     begun: new Map(),

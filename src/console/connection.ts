@@ -26,7 +26,9 @@ export interface Limits {
   readonly connectTimeout: number;
   /** Bytes of notifications that may wait for a slow reader. */
   readonly unread: number;
-  /** ms that a token is good for. */
+  /** Bytes that all connections together may hold, of unfinished messages and of what is not read. */
+  readonly memory: number;
+  /** Connections at once. */
   readonly connections: number;
   /** ms that a token is good for. */
   readonly tokenValidity: number;

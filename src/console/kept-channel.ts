@@ -4,6 +4,7 @@ import { SyscallError } from '../../native/libc.ts';
 import { peek, peeked, sendFromFile, setPeeked, take } from '../../native/socket-pair.ts';
 import type { Channel } from './channel.ts';
 import type { KeptFile } from './kept-file.ts';
+import type { Share } from './memory.ts';
 import type { Outbox } from './outbox.ts';
 import { createReader, ReadError, type Source } from './reader.ts';
 
@@ -14,6 +15,8 @@ export interface KeptChannelOptions {
   readonly socket: number;
   readonly file: KeptFile;
   readonly limits: { readonly requestSize: number; readonly unread: number };
+  /** Its share of what all consoles of containers may hold. */
+  readonly memory: (ended: AbortSignal) => Share;
   /** Resolves when the socket has something to read, or room, or when the channel has ended. */
   ready(which: 'readable' | 'writable'): Promise<void>;
   /** Called once, when the channel has ended: the socket and the file are not used any more. */
@@ -21,7 +24,7 @@ export interface KeptChannelOptions {
 }
 
 /** Goes on where the file is. */
-export function keptChannel({ socket, file, limits, ready, ended }: KeptChannelOptions): Channel {
+export function keptChannel({ socket, file, limits, memory, ready, ended }: KeptChannelOptions): Channel {
   const over = new AbortController();
   recover(socket, file);
 
@@ -42,7 +45,7 @@ export function keptChannel({ socket, file, limits, ready, ended }: KeptChannelO
     used: source.given,
   });
   return {
-    reader: createReader(source, limits.requestSize),
+    reader: createReader(source, limits.requestSize, memory(over.signal)),
     outbox,
     signal: over.signal,
     progress: file.conversation,

@@ -1,6 +1,7 @@
 // What is sent on one connection. A response waits for a slow reader; a notification cannot, so it is counted, and a
 // reader that leaves too much of it unread is disconnected.
 import type { Socket } from 'node:net';
+import type { Share } from './memory.ts';
 
 export interface Outbox {
   /** Sends the answer to what was read last, and waits until the reader has caught up or is gone. */
@@ -14,14 +15,15 @@ export interface Outbox {
   release(): void;
 }
 
-/** `limit`: bytes of notifications that may wait for the reader. */
-export function createOutbox(socket: Socket, limit: number): Outbox {
+/** `limit`: bytes of notifications that may wait for the reader; `share` is told how many do. */
+export function createOutbox(socket: Socket, limit: number, share: Share): Outbox {
   let held: string[] | null = null;
   let unread = 0;
 
   function write(line: string, bytes: number): void {
     socket.write(line, () => {
       unread -= bytes;
+      share.hold(unread);
     });
   }
 
@@ -36,7 +38,8 @@ export function createOutbox(socket: Socket, limit: number): Outbox {
       if (!socket.writable) return;
       const bytes = Buffer.byteLength(line);
       unread += bytes;
-      if (unread > limit) socket.destroy(new Error('the client reads its notifications too slowly'));
+      if (unread > limit || !share.hold(unread))
+        socket.destroy(new Error('the client reads its notifications too slowly'));
       else if (held !== null) held.push(line);
       else write(line, bytes);
     },

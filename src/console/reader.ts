@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
+import type { Share } from './memory.ts';
 
 /** The client broke a limit of the connection, or hung up where more was due. The connection ends without an answer. */
 export class ReadError extends Error {
@@ -70,8 +71,8 @@ export function socketSource(socket: Socket): Source {
   return { chunk, used: () => undefined };
 }
 
-/** Reads from a source, which nobody else may read; a line may have `limit` bytes. */
-export function createReader({ chunk, used }: Source, limit: number): Reader {
+/** Reads from a source, which nobody else may read; a line may have `limit` bytes. `share` is told what is held. */
+export function createReader({ chunk, used }: Source, limit: number, share: Share): Reader {
   let held = Buffer.alloc(0);
   let begin = 0;
   let end = 0;
@@ -83,6 +84,7 @@ export function createReader({ chunk, used }: Source, limit: number): Reader {
       end -= begin;
       begin = 0;
       held = grown;
+      if (!share.hold(held.length)) throw new ReadError('all connections together hold too much');
     }
     data.copy(held, end);
     end += data.length;
@@ -91,7 +93,9 @@ export function createReader({ chunk, used }: Source, limit: number): Reader {
   /** Nothing is held: a connection that once sent a long line does not keep its memory. */
   function rest(): void {
     begin = end = 0;
-    if (held.length > IDLE) held = Buffer.alloc(0);
+    if (held.length <= IDLE) return;
+    held = Buffer.alloc(0);
+    share.hold(0);
   }
 
   /** Gives away what is held. */

@@ -9,6 +9,7 @@ import { socketChannel } from './channel.ts';
 import { serveConnection, type Limits, type Listener } from './connection.ts';
 import { openFeeds } from './feeds.ts';
 import { descriptorOf, listen, type Tls } from './listening.ts';
+import { createMemory } from './memory.ts';
 import type { Permissions } from './permissions.ts';
 import { externalIdentity } from './protocol.ts';
 import type { Tokens } from './tokens.ts';
@@ -21,6 +22,7 @@ export const defaultLimits: Limits = {
   installStall: 10_000,
   connectTimeout: 10_000,
   unread: 1024 * 1024,
+  memory: 64 * 1024 * 1024,
   connections: 1024,
   tokenValidity: 60_000,
 };
@@ -75,6 +77,7 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   const limits = { ...defaultLimits, ...options.limits };
   const feeds = openFeeds(runtime);
   const listener: Listener = { runtime, feeds, tokens, patches, limits, log, now };
+  const memory = createMemory(limits.memory);
   const sockets = new Set<Socket>();
   const isFile = parseAddress(options.listen).kind === 'unix';
 
@@ -86,7 +89,7 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
     socket.on('error', (error) => log.debug({ err: error }, 'console connection broke'));
     const granted = isFile && peers.length > 0 ? granting(descriptorOf(socket), peers) : permissions;
     const peer = { identity: externalIdentity, permissions: granted ?? permissions, onlyNorthstar: false };
-    void serveConnection(socketChannel(socket, limits), peer, listener);
+    void serveConnection(socketChannel(socket, limits, memory), peer, listener);
   }
 
   const name = `listener ${options.listen}`;

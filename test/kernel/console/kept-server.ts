@@ -4,6 +4,7 @@ import { serveConnection } from '../../../src/console/connection.ts';
 import { openFeeds } from '../../../src/console/feeds.ts';
 import { keptChannel } from '../../../src/console/kept-channel.ts';
 import { openKeptFile } from '../../../src/console/kept-file.ts';
+import { createMemory } from '../../../src/console/memory.ts';
 import { defaultLimits } from '../../../src/console/server.ts';
 import { createTokens } from '../../../src/console/tokens.ts';
 import { declareAsync } from '../../../native/libc.ts';
@@ -24,7 +25,14 @@ async function ready(which: 'readable' | 'writable'): Promise<void> {
 const runtime = fakeRuntime();
 const limits = { ...defaultLimits, requestsPerSecond: 1e6, connectTimeout: Infinity };
 const file = openKeptFile(4);
-const channel = keptChannel({ socket, file, limits, ready, ended: () => process.exit(0) });
+const channel = keptChannel({
+  socket,
+  file,
+  limits,
+  memory: createMemory(limits.memory),
+  ready,
+  ended: () => process.exit(0),
+});
 const { container, permissions } = file.conversation;
 void serveConnection(
   channel,

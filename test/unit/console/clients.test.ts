@@ -111,6 +111,21 @@ test('a line without end is not kept beyond its limit', async (context) => {
   await closed;
 });
 
+test('many long lines without end do not add up: beyond what all may hold together a connection ends, and short ones go on', async (context) => {
+  const url = await openTestConsole(context, fakeRuntime(), { limits: { requestSize: 300_000, memory: 1_000_000 } });
+  const [calm, ...greedy] = await Promise.all(Array.from({ length: 9 }, () => connectRaw(context, url)));
+  const ended = greedy.map(({ socket }) => new Promise((resolve) => socket.on('close', () => resolve(socket))));
+  for (const { socket } of greedy) socket.write(Buffer.alloc(290_000, 'x'));
+  await Promise.race(ended);
+  calm?.send({ request: 'ident' });
+  assert.deepEqual(await calm?.next(), ident);
+  for (const { socket } of greedy) socket.destroy();
+  await Promise.all(ended);
+  const late = await connectRaw(context, url);
+  late.socket.write(`${JSON.stringify({ request: 'ident' })}${' '.repeat(290_000)}\n`);
+  assert.deepEqual(await late.next(), ident);
+});
+
 test('a thousand connections are served while one of them floods, and those beyond the limit are not let in', async (context) => {
   const count = 1000;
   const limits = { connections: count, requestsPerSecond: 1e6 };

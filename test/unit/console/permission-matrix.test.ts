@@ -9,6 +9,7 @@ import { test, type TestContext } from 'node:test';
 import { socketChannel } from '../../../src/console/channel.ts';
 import { serveConnection } from '../../../src/console/connection.ts';
 import { openFeeds } from '../../../src/console/feeds.ts';
+import { createMemory } from '../../../src/console/memory.ts';
 import { permissionNames, type Permission, type Permissions } from '../../../src/console/permissions.ts';
 import { requestNames } from '../../../src/console/protocol.ts';
 import { defaultLimits } from '../../../src/console/server.ts';
@@ -123,7 +124,7 @@ async function openContainer(context: TestContext, permissions: readonly Permiss
   const path = join(await scratchDirectory(context), 'container');
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const peer = { identity: 'broker:1.2.3', permissions, onlyNorthstar: true };
-    void serveConnection(socketChannel(socket, listener.limits), peer, listener);
+    void serveConnection(socketChannel(socket, listener.limits, createMemory(listener.limits.memory)), peer, listener);
   }).listen(path);
   await once(server, 'listening');
   context.after(() => void server.close());
