@@ -1,9 +1,11 @@
-// Finding, making and removing control groups: ROOT/container-NAME/ATTEMPT in every hierarchy that a container needs.
+// Finding, making and removing control groups: ROOT/container-NAME/ATTEMPT in every hierarchy that a container needs. A
+// section's `parent` stands in the place of ROOT.
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, readControl, writeControl } from './cgroup-files.ts';
 import { controllerNames, unifiedName, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
+import type { Places } from './cgroup-places.ts';
 import { TerminalError } from './failure.ts';
 
 /** No control file begins with it, so that no name (`memory.max`, `tasks`) can clash with one. */
@@ -13,6 +15,8 @@ const namePrefix = 'container-';
 export interface Tree {
   readonly hierarchies: Hierarchies;
   readonly root: string;
+  /** The names that are not below the root. */
+  readonly places: Places;
   /** Roots that are being made: no group may be made in one that is not ready. */
   readonly making: Map<string, Promise<void>>;
 }
@@ -25,13 +29,14 @@ export interface Branch {
   readonly root: string;
   /** The directory above, which is not ours. */
   readonly mount: string;
+  readonly places: Places;
 }
 
 /** The v2 tree, when there is one, and the v1 hierarchies of the given controllers. */
-export function branchesOf({ hierarchies, root }: Tree, controllers: Iterable<ControllerName>): Branch[] {
+export function branchesOf({ hierarchies, root, places }: Tree, controllers: Iterable<ControllerName>): Branch[] {
   const { legacy, unified, unifiedControllers } = hierarchies;
   const branch = (version: 1 | 2, mount: string, names: readonly ControllerName[]): Branch[] => [
-    { version, controllers: names, mount, root: join(mount, root) },
+    { version, controllers: names, mount, root: join(mount, root), places },
   ];
   const used = [...controllers].filter((name) => legacy.has(name));
   const mounts = Map.groupBy(used, (name) => legacy.get(name) ?? '');
@@ -45,7 +50,8 @@ export function allBranches(tree: Tree): Branch[] {
 }
 
 export function groupIn(branch: Branch, name: string): string {
-  return join(branch.root, namePrefix + name);
+  const parent = branch.places.of(name);
+  return join(parent === null ? branch.root : join(branch.mount, parent), namePrefix + name);
 }
 
 /** The hierarchies in which a name has a group. */
@@ -71,8 +77,12 @@ export function namesIn(tree: Tree): Map<string, Branch[]> {
     for (const entry of entriesOf(branch.root)) {
       if (!entry.startsWith(namePrefix)) continue;
       const name = entry.slice(namePrefix.length);
-      names.set(name, [...(names.get(name) ?? []), branch]);
+      if (tree.places.of(name) === null) names.set(name, [...(names.get(name) ?? []), branch]);
     }
+  }
+  for (const name of tree.places.all().keys()) {
+    const branches = branchesWith(tree, name);
+    if (branches.length > 0) names.set(name, branches);
   }
   return names;
 }
@@ -96,9 +106,9 @@ function entriesOf(directory: string): string[] {
 /** Makes the group of a name in one hierarchy, and the root above it; both may exist. Gives its directory. */
 export async function makeGroup(tree: Tree, branch: Branch, name: string): Promise<string> {
   const group = groupIn(branch, name);
-  const { root, mount, controllers, version } = branch;
-  await makeRoot(tree, branch);
-  if (version === 2) for (const above of [mount, root]) await enable(above, controllers);
+  const { controllers, version } = branch;
+  const above = await makeAbove(tree, branch, name);
+  if (version === 2) for (const directory of above) await enable(directory, controllers);
   await makeDirectory(group);
   if (version === 1) return group;
   // In the leaf too, memory is counted by itself: its events tell whether this very attempt ran out of it.
@@ -109,30 +119,60 @@ export async function makeGroup(tree: Tree, branch: Branch, name: string): Promi
   return group;
 }
 
-function makeRoot({ making }: Tree, branch: Branch): Promise<void> {
-  const { root } = branch;
-  const pending = making.get(root);
+/** Makes what is missing above the group of a name. Gives the directories from the mount point down. */
+async function makeAbove(tree: Tree, branch: Branch, name: string): Promise<string[]> {
+  const { mount, root } = branch;
+  const parent = tree.places.of(name);
+  if (parent === null) {
+    await makeOnce(tree, branch, root, mount);
+    return [mount, root];
+  }
+  const directories = [mount];
+  for (const step of parent.split('/')) {
+    const above = directories.at(-1) ?? mount;
+    const directory = join(above, step);
+    // What is there already is somebody else's, and stays as it is.
+    if (!existsSync(directory)) tree.places.addMade(directory);
+    await makeOnce(tree, branch, directory, above);
+    directories.push(directory);
+  }
+  return directories;
+}
+
+function makeOnce({ making }: Tree, branch: Branch, directory: string, above: string): Promise<void> {
+  const pending = making.get(directory);
   if (pending !== undefined) return pending;
-  if (existsSync(root)) return Promise.resolve();
-  const made = makeDirectory(root)
-    .then(() => (branch.version === 1 ? prepareLegacyRoot(branch) : undefined))
-    .finally(() => making.delete(root));
-  making.set(root, made);
+  if (existsSync(directory)) return Promise.resolve();
+  const made = makeDirectory(directory)
+    .then(() => (branch.version === 1 ? prepareLegacy(branch, directory, above) : undefined))
+    .finally(() => making.delete(directory));
+  making.set(directory, made);
   return made;
 }
 
 /** What every group below inherits, and what can be set only as long as there is none. */
-async function prepareLegacyRoot({ root, mount, controllers }: Branch): Promise<void> {
+async function prepareLegacy({ controllers }: Branch, directory: string, above: string): Promise<void> {
   if (controllers.includes('cpuset')) {
     // A new group has no processor and no memory node, and nothing can run in it, unless the one above says otherwise.
-    await writeControl(join(root, 'cgroup.clone_children'), '1');
+    await writeControl(join(directory, 'cgroup.clone_children'), '1');
     for (const file of ['cpuset.cpus', 'cpuset.mems']) {
-      await writeControl(join(root, file), readControl(join(mount, file)) ?? '');
+      await writeControl(join(directory, file), readControl(join(above, file)) ?? '');
     }
   }
   // Before Linux 5.11 the limits of a group held for the groups in it only where this was set.
-  const hierarchical = join(root, 'memory.use_hierarchy');
+  const hierarchical = join(directory, 'memory.use_hierarchy');
   if (controllers.includes('memory') && readControl(hierarchical) === '0') await writeControl(hierarchical, '1');
+}
+
+/** Takes away what is left of the roots, and of the parents that were made. Gives why any of them stays. */
+export async function removeRoots(tree: Tree): Promise<unknown[]> {
+  const errors: unknown[] = [];
+  const remove = (directory: string): Promise<void> =>
+    removeGroup(directory).catch((error: unknown) => void errors.push(error));
+  // What lies in another is longer.
+  for (const made of [...tree.places.made()].sort((a, b) => b.length - a.length)) await remove(made);
+  await Promise.all([...new Set(allBranches(tree).map(({ root }) => root))].map(remove));
+  return errors;
 }
 
 /** Hands controllers of the v2 tree down to the groups in a directory, one by one: the error names the one refused. */

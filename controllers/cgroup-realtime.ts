@@ -23,7 +23,10 @@ export function giveRealtime(tree: Tree, name: string, section: Section | null):
   const shares = others.map((other) => shareOf(groupIn(branch, other)));
   const period = Number(readControl(join(branch.root, periodFile)));
   const needed = Math.ceil(shares.reduce((sum, share) => sum + share, asked.runtime / asked.period) * period);
-  if (Number(readControl(join(branch.root, runtimeFile))) < needed) write(join(branch.root, runtimeFile), needed);
+  // A parent's budget is not ours to raise.
+  const isOurs = tree.places.of(name) === null;
+  if (isOurs && Number(readControl(join(branch.root, runtimeFile))) < needed)
+    write(join(branch.root, runtimeFile), needed);
   if (Number(readControl(join(group, periodFile))) !== asked.period) write(join(group, periodFile), asked.period);
   if (Number(readControl(join(group, runtimeFile))) !== asked.runtime) write(join(group, runtimeFile), asked.runtime);
 }

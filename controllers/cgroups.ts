@@ -24,11 +24,13 @@ import {
   makeGroup,
   namesIn,
   removeGroup,
+  removeRoots,
   type Branch,
   type Tree,
 } from './cgroup-groups.ts';
 import type { Hierarchies } from './cgroup-hierarchies.ts';
 import { freeze, frozenLeaves, thaw } from './cgroup-freeze.ts';
+import { openPlaces } from './cgroup-places.ts';
 import { makeLeaf, moveInto, removeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
 import { controllersOf, limitsOf } from './cgroup-limits.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
@@ -55,16 +57,21 @@ export interface Cgroups extends Controller<CgroupStep> {
 export function createCgroups(options: {
   readonly hierarchies: Hierarchies;
   readonly root: string;
+  /** Where it is kept which groups are below a `parent` instead; left out: nowhere. */
+  readonly placesFile?: string;
   readonly log: Pick<Logger, 'warn'>;
 }): Cgroups {
   const { hierarchies, log } = options;
   const initially = limitsOf(null, hierarchies).limits;
-  const tree: Tree = { hierarchies, root: options.root, making: new Map() };
+  const places = openPlaces(options.placesFile ?? null);
+  const tree: Tree = { hierarchies, root: options.root, places, making: new Map() };
 
   async function leaf(name: string, attempt: number, section: Section | null): Promise<Leaf> {
     // What the host cannot do is refused before anything is made.
     for (const leftOut of limitsOf(section, hierarchies).leftOut)
       log.warn({ container: name, leftOut }, 'limit left out');
+    // One that has a group stays where it is.
+    if (branchesWith(tree, name).length === 0) places.set(name, parentOf(section));
     const made = await makeLeaf(tree, branchesOf(tree, controllersOf(section)), name, attempt, section);
     try {
       giveRealtime(tree, name, section);
@@ -115,7 +122,10 @@ export function createCgroups(options: {
         // On v1 a process that is frozen does not even die of SIGKILL.
         await thaw(tree, step.name, step.attempt);
         await removeLeaf(tree, step.name, step.attempt);
-      } else await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
+      } else {
+        await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
+        places.set(step.name, null);
+      }
     },
     observe() {
       const observed = [...namesIn(tree)].map(([name, branches]) => describe(name, branches));
@@ -128,11 +138,13 @@ export function createCgroups(options: {
     memoryEvents: (name, attempt) => memoryEvents(tree, name, attempt),
     usage: (name) => usageOf(groupsIn(branchesWith(tree, name), name), hierarchies),
     async removeRoot() {
-      const roots = allBranches(tree).map(({ root }) => root);
-      const results = await Promise.allSettled(roots.map(removeGroup));
-      for (const { reason } of results.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[]) {
-        log.warn({ err: reason as unknown }, 'control group left behind');
-      }
+      for (const err of await removeRoots(tree)) log.warn({ err }, 'control group left behind');
     },
   };
+}
+
+/** In one spelling; null is our root. */
+function parentOf(section: Section | null): string | null {
+  const steps = (section?.parent ?? '').split('/').filter((step) => step !== '' && step !== '.');
+  return steps.length === 0 ? null : steps.join('/');
 }

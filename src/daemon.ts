@@ -126,7 +126,7 @@ const repositories = createRepositories({
 });
 const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });
 const hierarchies = await detectHierarchies();
-const cgroups = createCgroups({ hierarchies, root: config.cgroup, log });
+const cgroups = createCgroups({ hierarchies, root: config.cgroup, placesFile: `${runDir}/cgroups.json`, log });
 const mountWatch = createMountWatch({ mounts, observing, launcher, failed: die });
 await watchMountTable(launcher);
 const watched = { store, mounts, repositories, observing, launcher, log };

@@ -103,13 +103,13 @@ export function replacingHash(entry: ContainerEntry): string {
   return made;
 }
 
-/** Files by name say nothing about what they were before, and a group stays where it is. */
+/** Files by name say nothing about what they were before. */
 function fixedLimits({ cgroups }: ContainerEntry): unknown[] {
-  const { parent, ...sections } = cgroups ?? {};
+  const { parent: _place, ...sections } = cgroups ?? {};
   const attrs = Object.entries(sections).flatMap(([name, section]) =>
     section?.attrs === undefined ? [] : [[name, section.attrs] as const],
   );
-  return parent === undefined && attrs.length === 0 ? [] : [{ parent, attrs: Object.fromEntries(attrs) }];
+  return attrs.length === 0 ? [] : [Object.fromEntries(attrs)];
 }
 
 function sortedKeys(_key: string, value: unknown): unknown {

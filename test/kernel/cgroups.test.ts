@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
-import { constants } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { versionOf } from '../../controllers/cgroup-hierarchies.ts';
 import type { Cgroups } from '../../controllers/cgroups.ts';
 import { TerminalError } from '../../controllers/failure.ts';
 import type { Cgroups as Section } from '../../state/manifest.ts';
-import { hierarchies, useControlGroups, type ControlGroups } from '../control-groups.ts';
+import { groupOf, hierarchies, limited, useControlGroups, type ControlGroups } from '../control-groups.ts';
 
 const { signal } = new AbortController();
 const memoryVersion = versionOf(hierarchies, 'memory');
@@ -18,23 +17,8 @@ const control = useControlGroups();
 let cgroups: Cgroups;
 let start: ControlGroups['start'];
 let warnings: string[];
-beforeEach(() => ({ cgroups, start, warnings } = control()));
-
-const limited = (hard: number, swap?: number): Section => ({
-  memory: { oom_monitor: false, memory_hard_limit: hard, ...(swap === undefined ? {} : { memory_swap_limit: swap }) },
-});
-
-/** Writes the limits as the launcher does at the start of an application. */
-function applyLimits(name: string, section: Section | null): string[] {
-  const { files, close } = cgroups.limits(name, section);
-  for (const { fd, bytes } of files) writeSync(fd, bytes);
-  close();
-  return files.map(({ path, bytes }) => `${path.slice(path.lastIndexOf('/') + 1)} ${Buffer.from(bytes).toString()}`);
-}
-
-function groupOf(child: ChildProcess): string {
-  return readFileSync(`/proc/${child.pid ?? 0}/cgroup`, 'utf8');
-}
+let applyLimits: ControlGroups['applyLimits'];
+beforeEach(() => ({ cgroups, start, warnings, applyLimits } = control()));
 
 test('a leaf is made in the v2 tree, and on v1 for the controllers that the section uses and no others', async () => {
   const plain = await cgroups.leaf('plain', 3, null);
@@ -195,67 +179,6 @@ test('statistics have the shape that the console gives, and count what is used',
 test('a container without limits has no statistics', async () => {
   (await cgroups.leaf('app', 1, null)).close();
   if (hierarchies.unifiedControllers.size === 0) assert.deepEqual(cgroups.usage('app'), {});
-});
-
-test('rates of a block device hold for what runs, change one by one, and are taken back', async () => {
-  const [device = ''] = readdirSync('/sys/block').map((name) => readFileSync(`/sys/block/${name}/dev`, 'utf8').trim());
-  const [major = 0, minor = 0] = device.split(':').map(Number);
-  const rates = (bps: number, iops: number): Section => ({
-    blkio: {
-      weight_device: [],
-      throttle_read_bps_device: bps === 0 ? [] : [{ major, minor, rate: bps }],
-      throttle_read_iops_device: [],
-      throttle_write_bps_device: [],
-      throttle_write_iops_device: iops === 0 ? [] : [{ major, minor, rate: iops }],
-    },
-  });
-  const shown = () => cgroups.observeOne('app')?.limits ?? '';
-  const leaf = await cgroups.leaf('app', 1, rates(1_000_000, 0));
-  applyLimits('app', rates(1_000_000, 0));
-  const child = start(leaf, 'sleep');
-  leaf.close();
-  const group = cgroups.observeOne('app')?.groups.get('blkio') ?? '';
-  const holds = versionOf(hierarchies, 'blkio') === 1 ? '' : '/1';
-  assert.ok(readFileSync(`${group}${holds}/cgroup.procs`, 'utf8').split('\n').includes(String(child.pid)));
-  assert.match(shown(), new RegExp(`${device} (rbps=)?1000000`));
-  for (const [bps, iops] of [
-    [2_000_000, 50],
-    [0, 50],
-    [0, 0],
-  ] as const) {
-    await cgroups.act({ op: 'limit', name: 'app', section: rates(bps, iops), waits: null }, signal);
-    assert.equal(/2000000/.test(shown()), bps > 0);
-    assert.equal(new RegExp(`${device}.*[ =]50`).test(shown()), iops > 0);
-    assert.equal(shown() === '', bps + iops === 0);
-  }
-});
-
-test('a number of processes is a limit', async () => {
-  const section: Section = { pids: { max: 1 } };
-  const leaf = await cgroups.leaf('app', 1, section);
-  applyLimits('app', section);
-  const child = start(leaf, 'orphans', '1');
-  leaf.close();
-  child.stdin?.end('go\n');
-  const [code] = (await once(child, 'exit')) as [number | null];
-  assert.equal(code, constants.errno.EAGAIN);
-  assert.equal(cgroups.observeOne('app')?.limits, 'pids.max 1');
-});
-
-test('swappiness is that of the processes, and goes back to what the host has', async () => {
-  const section: Section = { memory: { oom_monitor: false, swappiness: 5 } };
-  (await cgroups.leaf('app', 1, section)).close();
-  applyLimits('app', section);
-  // cgroup v2 has no such file: the limit is left out, and said to be.
-  if (memoryVersion === 2) {
-    assert.match(warnings.join(), /memory\.swappiness: cgroup v2 has no counterpart/);
-    return;
-  }
-  const group = cgroups.observeOne('app')?.groups.get('memory') ?? '';
-  const both = () => ['', '/1'].map((leaf) => readFileSync(`${group}${leaf}/memory.swappiness`, 'utf8').trim());
-  assert.deepEqual(both(), ['5', '5']);
-  await cgroups.act({ op: 'limit', name: 'app', section: { memory: { oom_monitor: false } }, waits: null }, signal);
-  assert.deepEqual(both(), [hierarchies.swappiness, hierarchies.swappiness]);
 });
 
 test('a value that the kernel refuses is an error that names file, value and errno', async () => {

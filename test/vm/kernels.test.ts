@@ -10,6 +10,7 @@ import { cutPower } from './power.ts';
 /** Files of tests for the guest; each runs in the boots below that name it. */
 const cgroups = 'test/kernel/cgroups.test.ts';
 const check = 'test/kernel/check.test.ts';
+const blocks = 'test/kernel/cgroups-limits.test.ts';
 const freeze = 'test/kernel/cgroups-freeze.test.ts';
 const limits = 'test/vm/guest/limits.ts';
 const missing = 'test/vm/guest/missing.ts';
@@ -37,7 +38,7 @@ const seed = Math.trunc(Date.now() / 1000) % 1_000_000;
 await suite('another kernel', { concurrency: 2 }, () => {
   let guest: Guest;
   before(async () => {
-    guest = await prepareGuest([cgroups, check, freeze, limits, missing, launch, mounts, verity, selinux]);
+    guest = await prepareGuest([cgroups, blocks, check, freeze, limits, missing, launch, mounts, verity, selinux]);
   });
 
   /** Runs files of tests in the guest. `setUp` are lines of shell before them. */
@@ -57,10 +58,10 @@ await suite('another kernel', { concurrency: 2 }, () => {
   });
 
   test('containers and limits work on cgroup v2', () =>
-    pass([cgroups, freeze, limits, launch, check], 'cgroup_no_v1=all'));
+    pass([cgroups, blocks, freeze, limits, launch, check], 'cgroup_no_v1=all'));
 
   test('each controller is found where it is when cgroup v1 and v2 are mounted side by side', () =>
-    pass([cgroups, freeze, limits, check], '', mixed));
+    pass([cgroups, blocks, freeze, limits, check], '', mixed));
 
   test('images are mounted, and a kernel without the memory controller runs what asks for no limit of memory', () =>
     pass([missing, mounts], 'cgroup_no_v1=all cgroup_disable=memory'));
