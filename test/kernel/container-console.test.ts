@@ -1,5 +1,6 @@
 // Consoles that containers are given: a descriptor that answers, and goes on answering whatever becomes of the reconciler.
 import assert from 'node:assert/strict';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { connectConsole } from '../../src/console/client.ts';
@@ -158,6 +159,22 @@ test('a container that listens hears also of what happens while there is no reco
   });
 });
 
+test('consoles of containers that have ended leave no descriptor, in the reconciler or the launcher', async () => {
+  const args = [...say(hello(false)), 'sleep'];
+  const talker = await probePackage({ name: 'talker', args, fields: 'console: { permissions: full }\n' });
+  await withDaemon([talker], ['talker: { state: mounted, restart: { policy: never } }'], async (daemon) => {
+    const open = (): string[] => [daemon.pid, daemon.reconciler() ?? 0].map(consolesOf);
+    for (let round = 0; round < 3; round += 1) {
+      assert.equal((await daemon.run('start', 'talker')).code, 0);
+      assert.match(open().join(), /northstate console talker:1\.0\.0/);
+      assert.equal((await daemon.run('kill', 'talker', 'KILL')).code, 0);
+      await daemon.until('it has ended and is forgotten', ({ converged }) => converged);
+    }
+    await daemon.run('get');
+    assert.deepEqual(open(), ['', '']);
+  });
+});
+
 test('a client that connects while there is no reconciler is served by the next one', async () => {
   await withDaemon([], [], async (daemon) => {
     await killReconciler(daemon);
@@ -166,6 +183,18 @@ test('a client that connects while there is no reconciler is served by the next 
     client.close();
   });
 });
+
+/** The files in memory of containers' consoles that a process has open. */
+function consolesOf(pid: number): string {
+  const targets = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
+    } catch {
+      return []; // closed meanwhile
+    }
+  });
+  return targets.filter((target) => target.includes('northstate console')).join(' ');
+}
 
 /** The first lines of a container's output, as soon as there are so many. */
 async function spoken(daemon: Daemon, name: string, count: number): Promise<string[]> {

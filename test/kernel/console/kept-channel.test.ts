@@ -115,6 +115,35 @@ test('what a client does not read waits for it, also in the next server, and is 
   }
 });
 
+test('an installation that loses its server is answered with an error when its bytes have come, and the next request is read', async () => {
+  const { ours, theirs } = createSocketPair();
+  const file = createKeptFile('updater:1.0.0', ['ident', 'install']);
+  const client = new Socket({ fd: theirs });
+  const lines = createInterface({ input: client })[Symbol.asyncIterator]();
+  const next = async (): Promise<unknown> => JSON.parse((await lines.next()).value as string);
+  const half = Buffer.alloc(600_000, '{"request":"list"}\n'); // more than the socket has room for, and no package
+  const first = serve(ours, file.fd);
+  try {
+    client.write('{"connect":{"version":"0.9.2","subscribe_notifications":false}}\n');
+    assert.deepEqual(await next(), { connect_ack: null });
+    client.write(`{"request":{"install":{"repository":"system","size":${2 * half.length}}}}\n`);
+    await new Promise((resolve) => client.write(half, resolve));
+    first.server.kill('SIGKILL');
+    await first.ended;
+    const second = serve(ours, file.fd);
+    client.write(half);
+    client.write('{"request":"ident"}\n');
+    const answer = (await next()) as { response: { install: { error: { error: { unexpected: { error: string } } } } } };
+    assert.match(answer.response.install.error.error.unexpected.error, /started anew during the installation/);
+    assert.deepEqual(await next(), { response: { ident: 'updater:1.0.0' } });
+    second.server.kill('SIGKILL');
+    await second.ended;
+  } finally {
+    client.destroy();
+    for (const fd of [ours, file.fd]) closeSync(fd);
+  }
+});
+
 function serve(socket: number, file: number): { server: ChildProcess; ended: Promise<unknown> } {
   const program = join(import.meta.dirname, 'kept-server.ts');
   const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', socket, file];
