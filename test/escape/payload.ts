@@ -64,7 +64,7 @@ export async function hostilePackage(
     }
     await prepare(root);
     await writeFile(join(work, 'manifest.yaml'), manifest);
-    await pack({ manifest: join(work, 'manifest.yaml'), root, out: path });
+    await pack({ manifest: join(work, 'manifest.yaml'), root, out: path, compression: 'none' });
     await rm(work, { recursive: true });
   });
 }

@@ -38,7 +38,7 @@ int in_child(void (*run)(void *), void *argument)
 
 static act *find(const char *name)
 {
-    const struct named_act *const lists[] = {runtime_acts, file_acts, kernel_acts, resource_acts};
+    const struct named_act *const lists[] = {runtime_acts, file_acts, kernel_acts, resource_acts, console_acts};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         for (const struct named_act *each = lists[i]; each->name; each++)
             if (strcmp(each->name, name) == 0)

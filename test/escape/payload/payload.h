@@ -10,7 +10,7 @@ struct named_act {
 };
 
 /* Lists that end with a name of NULL. */
-extern const struct named_act runtime_acts[], file_acts[], kernel_acts[], resource_acts[];
+extern const struct named_act runtime_acts[], file_acts[], kernel_acts[], resource_acts[], console_acts[];
 
 /* Writes `what: done`, or the name of errno when `result` is negative; gives `result` back. */
 long tell(const char *what, long result);
