@@ -77,8 +77,11 @@ export function partsOf(container: string): { readonly name: string; readonly ve
   return { name, version };
 }
 
-function attemptsOf({ observed }: State, name: string): readonly ObservedAttempt[] {
-  return observed.attempts.get(name) ?? [];
+/** Those of a name, or of name:version. */
+function attemptsOf({ observed }: State, container: string): readonly ObservedAttempt[] {
+  const { name, version } = partsOf(container);
+  const all = observed.attempts.get(name) ?? [];
+  return version === null ? all : all.filter((attempt) => attempt.version === version);
 }
 
 function isAlive({ state }: ObservedAttempt): boolean {

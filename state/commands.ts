@@ -160,8 +160,10 @@ function ofRunning(
   const entries = [...desired.containers.values()].filter((entry) => entry.name === name || entry.key === name);
   const running = entries.filter((entry) => entry.state === 'running');
   if (running.length > 0) return running.flatMap(act.entry);
-  const attempt = observed.attempts.get(name)?.findLast(({ state }) => state === 'running');
-  if (attempt !== undefined && entries.length === 0) return act.container(`${name}:${attempt.version}`);
+  const attempt = observed.attempts
+    .get(nameOf(name))
+    ?.findLast(({ state, version }) => state === 'running' && (nameOf(name) === name || version === versionOf(name)));
+  if (attempt !== undefined && entries.length === 0) return act.container(`${attempt.name}:${attempt.version}`);
   throw new CommandError(name, entries.length === 0 ? 'is not known' : 'is not to run');
 }
 

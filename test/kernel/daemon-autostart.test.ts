@@ -74,6 +74,20 @@ test('a critical container that ends with 0, and a relaxed one that fails, leave
   });
 });
 
+test('what has started by itself is paused, resumed and stopped like everything else', async () => {
+  await withPackages([bystander], async (daemon) => {
+    const container = 'bystander:1.0.0';
+    const { pid } = await running(daemon, container);
+    assert.equal((await daemon.run('pause', 'bystander')).stdout, `${container} paused\n`);
+    const { paused, pid: same } = await daemon.untilContainer(container, 'is paused', (each) => each.paused);
+    assert.deepEqual([paused, same], [true, pid]);
+    assert.equal((await daemon.run('resume', 'bystander')).stdout, `${container} resumed\n`);
+    assert.equal((await daemon.run('stop', 'bystander')).stdout, `${container} stopped\n`);
+    assert.deepEqual(logged(daemon).slice(-2), ['bystander: signal 15', 'bystander: ends']);
+    assert.equal(await daemon.stop(), 0, daemon.log());
+  });
+});
+
 test('a shutdown, which ends critical containers by a signal, has status 0', async () => {
   await withPackages([await starting({ kind: 'critical', args: ['sleep'] })], async (daemon) => {
     await running(daemon, 'app:1.0.0');
