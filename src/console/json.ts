@@ -24,22 +24,52 @@ export function parseMessage(line: string): unknown {
   return value;
 }
 
-const tokens = /"(?:[^"\\]|\\.)*"|[{}[\],:]/gs;
-
 /** The first member name (as written) that stands twice in one object, null when there is none. `text` is valid JSON. */
 function duplicate(text: string): string | null {
   const names: (Set<string> | null)[] = [];
-  let string = '';
-  for (const [token] of text.matchAll(tokens)) {
-    if (token === '{') names.push(names.length < strictDepth ? new Set() : null);
-    else if (token === '[') names.push(null);
-    else if (token === '}' || token === ']') names.pop();
-    else if (token === ':') {
-      const known = names.at(-1);
-      const name = JSON.parse(string) as string;
-      if (known?.has(name)) return string;
-      known?.add(name);
-    } else if (token.startsWith('"')) string = token;
+  let begin = 0;
+  let end = 0;
+  // Character by character: a message of a megabyte must not keep the others waiting.
+  for (let at = 0; at < text.length; at += 1) {
+    switch (text.charCodeAt(at)) {
+      case QUOTE:
+        begin = at;
+        at = end = endOfString(text, at);
+        break;
+      case BRACE:
+        names.push(names.length < strictDepth ? new Set() : null);
+        break;
+      case BRACKET:
+        names.push(null);
+        break;
+      case BRACE + 2:
+      case BRACKET + 2:
+        names.pop();
+        break;
+      case COLON: {
+        const known = names.at(-1);
+        if (known === null || known === undefined) break;
+        const written = text.slice(begin, end + 1);
+        const name = JSON.parse(written) as string;
+        if (known.has(name)) return written;
+        known.add(name);
+      }
+    }
   }
   return null;
+}
+
+const QUOTE = 0x22;
+const COLON = 0x3a;
+const BRACKET = 0x5b;
+const BRACE = 0x7b;
+const BACKSLASH = 0x5c;
+
+/** Where the string ends whose opening quote is at `at`: a quote with an even number of backslashes before it. */
+function endOfString(text: string, at: number): number {
+  for (let end = text.indexOf('"', at + 1); ; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return end;
+  }
 }
