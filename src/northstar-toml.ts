@@ -88,7 +88,7 @@ const northstar = z.strictObject({
 });
 
 /** What a northstar.toml decides; the rest is as in a configuration that says nothing. */
-export type NorthstarConfiguration = Omit<Configuration, 'desired' | 'seed' | 'stateDir' | 'log'>;
+export type NorthstarConfiguration = Omit<Configuration, 'desired' | 'seed' | 'stateDir'>;
 
 /**
  * Reads the text of a northstar.toml. What its console commands last until the boot ends, since such a device comes up
@@ -131,6 +131,8 @@ export function readNorthstarToml(text: string, file: string): NorthstarConfigur
     ),
     loopTimeout: given.loop_device_timeout,
     debug: given.debug,
+    // As Northstar's: what containers print by `pipe` is in it.
+    log: { level: 'debug' },
   };
 }
 
