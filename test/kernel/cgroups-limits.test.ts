@@ -53,6 +53,34 @@ test('rates of a block device hold for what runs, change one by one, and are tak
   }
 });
 
+test('a weight is that of the scheduler which the kernel has, or an error that names the file', async () => {
+  const unthrottled = { throttle_read_bps_device: [], throttle_read_iops_device: [] };
+  const section: Section = {
+    blkio: {
+      weight: 500,
+      weight_device: [],
+      ...unthrottled,
+      throttle_write_bps_device: [],
+      throttle_write_iops_device: [],
+    },
+  };
+  (await cgroups.leaf('app', 1, section)).close();
+  const group = cgroups.observeOne('app')?.groups.get('blkio') ?? '';
+  const files = ['blkio.bfq.weight_device', 'io.weight', 'io.bfq.weight'].filter((file) =>
+    existsSync(join(group, file)),
+  );
+  if (files.length === 0) {
+    assert.throws(() => applyLimits('app', section), /cannot open .*weight(_device)?: ENOENT/);
+    return;
+  }
+  applyLimits('app', section);
+  assert.match(cgroups.observeOne('app')?.limits ?? '', /weight(_device)? default (500|4950)/);
+  assert.deepEqual(applyLimits('app', section), []);
+  assert.equal((cgroups.usage('app') as { blkio: { weight: number } }).blkio.weight, 500);
+  applyLimits('app', null);
+  assert.equal(cgroups.observeOne('app')?.limits, '');
+});
+
 test('a number of processes is a limit', async () => {
   const section: Section = { pids: { max: 1 } };
   const leaf = await cgroups.leaf('app', 1, section);
