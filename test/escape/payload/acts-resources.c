@@ -38,7 +38,7 @@ static void say_and_stay(char **arguments)
 static void fork_all(char **arguments)
 {
     (void)arguments;
-    enum { ENOUGH = 5000 };
+    enum { ENOUGH = 500 };
     for (int i = 0; i < ENOUGH; i++) {
         pid_t child = fork();
         if (child < 0)
