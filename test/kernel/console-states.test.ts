@@ -137,7 +137,7 @@ test('a start whose patch another edit takes back is answered at once, with both
     const { generation } = await daemon.until('converged', ({ converged }) => converged);
     const answer = daemon.run('start', 'waiting');
     await daemon.untilContainer('waiting', 'is asked for', ({ desired }) => desired === 'running');
-    await daemon.write(documentOf(daemon.repository, ...entries));
+    assert.equal((await daemon.run('stop', 'waiting')).code, 0);
     const { code, stderr } = await answer;
     assert.equal(code, 1);
     assert.match(
