@@ -11,6 +11,7 @@ import { openCells, type Cells } from './cells.ts';
 const uid = 61_337;
 const own = `uid: ${uid}\ngid: ${uid}\n`;
 const cellsOf = [
+  { name: 'group', fields: 'uid: 61338\ngid: 61338\ncgroups: { pids: { max: 30 } }\n' },
   { name: 'forks', fields: `${own}rlimits: { nproc: { soft: 40, hard: 40 } }\n` },
   {
     name: 'memory',
@@ -43,13 +44,18 @@ function processesOf(user: number): number {
   ).length;
 }
 
-test('processes end where the limit is, and all of them with the container', async () => {
-  await cells.begin('forks', 'fork: EAGAIN', 'forks');
-  const count = processesOf(uid);
-  assert.ok(count > 20 && count <= 41, `${count} processes`);
-  await cells.end('forks');
-  assert.equal(processesOf(uid), 0);
-});
+for (const [name, user, most] of [
+  ['forks', uid, 40],
+  ['group', 61_338, 30],
+] as const) {
+  test(`processes end where the limit of ${name} is, and all of them with the container`, async () => {
+    await cells.begin(name, 'fork: EAGAIN', 'forks');
+    const count = processesOf(user);
+    assert.ok(count > most / 2 && count <= most + 1, `${count} processes`);
+    await cells.end(name);
+    assert.equal(processesOf(user), 0);
+  });
+}
 
 test('memory ends where the limit is', async () => {
   assert.deepEqual((await cells.run('memory', 'memory')).exit, { signalled: { signal: 9 } });
