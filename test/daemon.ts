@@ -62,6 +62,8 @@ export interface DaemonOptions {
   readonly asOnDevice?: boolean;
   /** Further fields of its configuration, as YAML. */
   readonly configuration?: string;
+  /** Limits of its console, as the configuration has them; the defaults when left out. */
+  readonly limits?: Readonly<Record<string, number>>;
   /** A command line that runs it, as withoutSyscall gives one; it must execute what follows in its own process. */
   readonly prefix?: readonly string[];
 }
@@ -79,7 +81,8 @@ ${entries.map((line) => `  ${line}\n`).join('')}...
 
 /** Starts a daemon and waits until its console answers. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { packages, document, directory: earlier, asOnDevice = false, configuration: more = '', prefix = [] } = options;
+  const { packages, document, directory: earlier, asOnDevice = false, limits = {} } = options;
+  const { configuration: more = '', prefix = [] } = options;
   const directory = earlier ?? (await mkdtemp(join(tmpdir(), 'northstate-')));
   const mark = basename(directory);
   const path = (name: string): string => join(directory, name);
@@ -87,7 +90,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   for (const name of ['packages', 'state', 'data', 'run']) await mkdir(path(name), { recursive: true });
   for (const file of packages) await copyFile(file, join(path('packages'), basename(file)));
   if (document !== undefined) await writeFile(path('desired.yaml'), document(path('packages')));
-  await writeFile(path('config.yaml'), `${configuration(path, mark, url, asOnDevice ? 'info' : 'debug')}${more}`);
+  await writeFile(
+    path('config.yaml'),
+    `${configuration(path, mark, url, asOnDevice ? 'info' : 'debug', limits)}${more}`,
+  );
   if (asOnDevice) await run('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', path('run')]);
 
   const log = openSync(path('log'), 'a');
@@ -171,7 +177,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   return daemon;
 }
 
-function configuration(path: (name: string) => string, mark: string, url: string, level: string): string {
+function configuration(
+  path: (name: string) => string,
+  mark: string,
+  url: string,
+  level: string,
+  limits: Readonly<Record<string, number>>,
+): string {
   return `desired: ${path('desired.yaml')}
 seed: ${path('seed.yaml')}
 stateDir: ${path('state')}
@@ -179,7 +191,7 @@ dataDir: ${path('data')}
 runDir: ${path('run')}
 socketDir: ${path('run/sockets')}
 cgroup: ${mark}
-console: [{ listen: "${url}", permissions: full, patches: document }]
+console: [{ listen: "${url}", permissions: full, patches: document, limits: ${JSON.stringify(limits)} }]
 log: { level: ${level} }
 `;
 }

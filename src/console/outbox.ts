@@ -27,8 +27,17 @@ export function createOutbox(socket: Socket, limit: number, share: Share): Outbo
     });
   }
 
+  /** Answers to requests that came together leave together: one write(2) for all that is made before the next turn. */
+  function gather(): void {
+    if (socket.writableCorked > 0) return;
+    socket.cork();
+    process.nextTick(() => socket.uncork());
+  }
+
   async function send(message: unknown): Promise<void> {
-    if (socket.writable && !socket.write(`${JSON.stringify(message)}\n`)) await drained(socket);
+    if (!socket.writable) return;
+    gather();
+    if (!socket.write(`${JSON.stringify(message)}\n`)) await drained(socket);
   }
 
   return {
