@@ -14,21 +14,19 @@ import { createRepositories } from '../controllers/repositories.ts';
 import { createSandboxes } from '../controllers/sandboxes.ts';
 import { createDescriptors } from '../controllers/start-descriptors.ts';
 import { bootId, bootTime } from '../native/clock.ts';
-import { exchange } from '../native/file.ts';
-import { connectLauncher, type LauncherEvents } from '../native/launcher.ts';
 import { hasSelinux } from '../native/selinux.ts';
-import { copyAttributes } from '../native/xattr.ts';
-import { openDocuments } from '../state/documents.ts';
 import { createStore, toJson } from '../state/store.ts';
 import { createAttempts } from './attempts.ts';
 import { configurationFromArgument } from './config.ts';
 import { createContainerLog, styleOf } from './container-log.ts';
 import { createConsoles, tokenKeyOf } from './consoles.ts';
 import { createDebugCommands } from './debug-commands.ts';
+import { openDocumentInForce } from './document-in-force.ts';
 import { createGroupWatch } from './group-watch.ts';
 import { decodeGlobal, encodeGlobal, type GlobalRecord } from './global-record.ts';
 import { kernelFacts } from './kernel-facts.ts';
 import { createEvents, createRuntime } from './live-runtime.ts';
+import { linkToLauncher } from './launcher-link.ts';
 import { openLog } from './log.ts';
 import { createLogs } from './logs.ts';
 import { createMountWatch, mountTableKey, watchMountTable } from './mount-watch.ts';
@@ -40,16 +38,13 @@ import { createRepositoryWatch, ueventsKey } from './repository-watch.ts';
 import { createReporter } from './report.ts';
 import type { Runtime } from './runtime.ts';
 import { openTold } from './told.ts';
-import { runtimeVersion } from './version.ts';
 
-/** Deaths of the reconciler on one generation after which the one before is taken. */
-const deathsUntilFallback = 5;
 /** Bytes that the launcher keeps of each container's output. */
 const outputSize = 64 * 1024;
 
 const { values } = parseArgs({ options: { configuration: { type: 'string' } } });
 const config = configurationFromArgument(values.configuration ?? '{}');
-const { runDir, stateDir, dataDir, socketDir } = config;
+const { runDir, dataDir, socketDir } = config;
 const log = openLog(config.log);
 const store = createStore();
 const observing = createObserving(store);
@@ -63,52 +58,17 @@ function die(error: unknown): never {
 process.on('unhandledRejection', die);
 process.on('uncaughtException', die);
 
-function closed(error: Error | null): void {
+// The launcher, and everything that it remembers.
+const launcherFd = Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?? 3);
+const { launcher, remembered, follow } = await linkToLauncher(launcherFd, (error) => {
   if (error !== null) die(error);
-}
-
-// The launcher, and everything that it remembers. What it tells before there is somebody to act on it is kept until then.
-const early: ((events: LauncherEvents) => void)[] = [];
-let deliver = (event: (events: LauncherEvents) => void): void => void early.push(event);
-const { launcher, remembered } = await connectLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?? 3), {
-  attempt: (attempt) => deliver((to) => to.attempt(attempt)),
-  output: (id, begin, end) => deliver((to) => to.output(id, begin, end)),
-  watch: (key) => deliver((to) => to.watch(key)),
-  deadline: () => deliver((to) => to.deadline()),
-  terminate: (signal) => deliver((to) => to.terminate(signal)),
-  closed,
 });
 const { hello } = remembered;
 let global = decodeGlobal(remembered.global);
 log.info({ starts: hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
 
-// The document in force.
 const boot = bootId();
-const documents = await openDocuments({
-  desired: config.desired,
-  seed: config.seed,
-  stateDir,
-  runDir,
-  store,
-  log,
-  bootId: boot,
-  runtime: runtimeVersion,
-  configured: new Map(config.repositories.map((each) => [each.id, each])),
-  exchange,
-  copyAttributes,
-});
-if (hello.deaths >= deathsUntilFallback && store.get().generation === hello.generation) {
-  log.error(
-    { generation: hello.generation, deaths: hello.deaths },
-    'generation given up: the reconciler died on it again and again',
-  );
-  await documents.fallback(hello.generation);
-}
-await launcher.trying(store.get().generation);
-store.subscribe((operations, { generation }) => {
-  // Told before anything is done about it: from now on deaths are this generation's.
-  if (operations.some(({ path }) => path === '/generation')) launcher.trying(generation).catch(die);
-});
+const documents = await openDocumentInForce({ config, store, log, boot, launcher, hello, failed: die });
 
 // What the kernel, the repositories and the launcher show.
 const { openReader, verifyImage } = createPackages();
@@ -244,7 +204,11 @@ const debugCommands = createDebugCommands({
 let status: number | null = null;
 
 // From here on changes are followed.
-const following: LauncherEvents = {
+await repositoryWatch.follow();
+reconciler.start();
+groupWatch.follow();
+if (global.ending !== null) shutdown(global.ending);
+follow({
   attempt(attempt) {
     if (attempt.state === 'exited' || attempt.state === 'failed') descriptors.sweep(attempt.name);
     groupWatch.seen(attempt);
@@ -267,14 +231,7 @@ const following: LauncherEvents = {
     log.info({ signal }, 'asked to end');
     shutdown(0);
   },
-  closed,
-};
-await repositoryWatch.follow();
-reconciler.start();
-groupWatch.follow();
-if (global.ending !== null) shutdown(global.ending);
-deliver = (event) => event(following);
-early.forEach(deliver);
+});
 
 // Whoever wants to see or change something.
 const runtime: Runtime = createRuntime({

@@ -63,7 +63,7 @@ async function ready({ stderr }: ChildProcess): Promise<void> {
   const said: string[] = [];
   for await (const line of createInterface({ input: stderr })) {
     said.push(line);
-    if ((JSON.parse(line) as { msg?: string }).msg === 'ready') {
+    if (line.includes('"msg":"ready"')) {
       stderr.resume();
       return;
     }
