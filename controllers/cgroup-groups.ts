@@ -46,7 +46,11 @@ export function branchesOf({ hierarchies, root, places }: Tree, controllers: Ite
 
 /** Every hierarchy that a group of ours can be in. */
 export function allBranches(tree: Tree): Branch[] {
-  return branchesOf(tree, controllerNames);
+  const { hierarchies, root, places } = tree;
+  const others = hierarchies.others.map((mount): Branch => {
+    return { version: 1, controllers: [], mount, root: join(mount, root), places };
+  });
+  return [...branchesOf(tree, controllerNames), ...others];
 }
 
 export function groupIn(branch: Branch, name: string): string {

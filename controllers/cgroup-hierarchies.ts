@@ -11,6 +11,8 @@ export type ControllerName = (typeof controllerNames)[number];
 export interface Hierarchies {
   /** v1 controller -> mount point. Several may share one. */
   readonly legacy: ReadonlyMap<ControllerName, string>;
+  /** Mount points of the v1 hierarchies in which no controller is that is used: named ones, devices, ... */
+  readonly others: readonly string[];
   /** Mount point of the v2 tree, null when there is none. */
   readonly unified: string | null;
   /** Controllers that the v2 tree has, by their v1 names. */
@@ -41,13 +43,16 @@ export function versionOf({ legacy, unifiedControllers }: Hierarchies, controlle
 /** The same from the table and the text of cgroup.controllers. Pure. */
 export function hierarchiesOf(table: readonly TableEntry[], controllers: string, page: number): Hierarchies {
   const legacy = new Map<ControllerName, string>();
+  const others: string[] = [];
   for (const { type, options, target } of table) {
     if (type !== 'cgroup') continue;
-    for (const name of controllerNames) if (options.includes(name) && !legacy.has(name)) legacy.set(name, target);
+    const used = controllerNames.filter((name) => options.includes(name));
+    for (const name of used) if (!legacy.has(name)) legacy.set(name, target);
+    if (used.length === 0) others.push(target);
   }
   const offered = new Set(controllers.trim().split(/\s+/));
   const unifiedControllers = new Set(controllerNames.filter((name) => offered.has(unifiedName(name))));
-  return { legacy, unified: unifiedMount(table), unifiedControllers, swappiness: '60', pageSize: page };
+  return { legacy, others, unified: unifiedMount(table), unifiedControllers, swappiness: '60', pageSize: page };
 }
 
 /** What v2 calls a controller. */

@@ -4,7 +4,8 @@
 //     plan(view)                pure, see cgroups-plan.ts
 //     act(step)                 limit: TerminalError (CgroupRefused, NoController, BadLimit); remove-*: Error while still in use
 //     observe(), observeOne(n)  the groups below root, and which limits their files show
-//     leaf(name, id, section)   makes the leaf of an attempt and opens what a sandbox needs of it; close() when sent
+//     leaf(name, id, section)   makes the leaf of an attempt and opens what a sandbox needs of it; close() when sent. With
+//                               `everywhere` not only in the hierarchies that the section needs, but in all
 //     limits(name, section)     opens the files of the group that are to change, in the order that the kernel accepts; close() when sent
 //     alarm(kind, name, id)     what the launcher is to watch of a running attempt; memoryEvents(name, id): what has happened
 //     usage(name)               statistics in the console's shape
@@ -44,7 +45,7 @@ export type { Leaf, LimitFiles };
 export interface Cgroups extends Controller<CgroupStep> {
   observe(): Map<string, ObservedCgroup>;
   observeOne(name: string): ObservedCgroup | null;
-  leaf(name: string, attempt: number, section: Section | null): Promise<Leaf>;
+  leaf(name: string, attempt: number, section: Section | null, everywhere?: boolean): Promise<Leaf>;
   limits(name: string, section: Section | null): LimitFiles;
   /** Null when there is nothing to watch. The descriptor is the caller's to close. */
   alarm(kind: 'memory' | 'freeze', name: string, attempt: number): Alarm | null;
@@ -66,13 +67,14 @@ export function createCgroups(options: {
   const places = openPlaces(options.placesFile ?? null);
   const tree: Tree = { hierarchies, root: options.root, places, making: new Map() };
 
-  async function leaf(name: string, attempt: number, section: Section | null): Promise<Leaf> {
+  async function leaf(name: string, attempt: number, section: Section | null, everywhere = false): Promise<Leaf> {
     // What the host cannot do is refused before anything is made.
     for (const leftOut of limitsOf(section, hierarchies).leftOut)
       log.warn({ container: name, leftOut }, 'limit left out');
     // One that has a group stays where it is.
     if (branchesWith(tree, name).length === 0) places.set(name, parentOf(section));
-    const made = await makeLeaf(tree, branchesOf(tree, controllersOf(section)), name, attempt, section);
+    const branches = everywhere ? allBranches(tree) : branchesOf(tree, controllersOf(section));
+    const made = await makeLeaf(tree, branches, name, attempt, section);
     try {
       giveRealtime(tree, name, section);
       await setOwn(tree, name, attempt, section);

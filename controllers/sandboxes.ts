@@ -31,7 +31,7 @@ export interface SandboxPorts {
   /** Bytes that are kept of each stream that goes to the log. */
   readonly outputSize: number;
   /** The control groups (cgroups.ts). */
-  readonly leaf: (name: string, attempt: number, section: Section | null) => Promise<Leaf>;
+  readonly leaf: (name: string, attempt: number, section: Section | null, everywhere: boolean) => Promise<Leaf>;
   readonly limits: (name: string, section: Section | null) => LimitFiles;
   readonly descriptors: Pick<Descriptors, 'open'>;
   /** The kernel enforces or logs by an SELinux policy: contexts of manifests mean something. */
@@ -73,8 +73,11 @@ function packageOf(target: Target): NonNullable<Target['package']> {
 }
 
 async function prepare(view: View, target: Target, id: number, ports: SandboxPorts): Promise<Sandbox> {
+  // Who may mount would find the top of every v1 hierarchy that it has no group in, and there the program that the host runs
+  // when a group empties (release_agent, CVE-2022-0492).
+  const mayMount = packageOf(target).manifest.capabilities?.includes('CAP_SYS_ADMIN') === true;
   // Made by another thread while the trees are opened here. One that stays without an attempt is removed as a stray.
-  const making = ports.leaf(view.name, id, sectionOf(target));
+  const making = ports.leaf(view.name, id, sectionOf(target), mayMount);
   const opened: number[] = [];
   const close = (): void => opened.forEach((fd) => closeSync(fd));
   try {

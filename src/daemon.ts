@@ -117,7 +117,7 @@ const sandboxes = createSandboxes({
   dataDir,
   socketDir,
   outputSize,
-  leaf: (name, attempt, section) => cgroups.leaf(name, attempt, section),
+  leaf: (...of) => cgroups.leaf(...of),
   limits: (name, section) => cgroups.limits(name, section),
   descriptors,
   selinux: hasSelinux(),

@@ -14,6 +14,7 @@ export const hierarchies: Hierarchies = {
   legacy: new Map([['memory', '/sys/fs/cgroup/memory']]),
   unified: null,
   unifiedControllers: new Set(),
+  others: [],
   swappiness: '60',
   pageSize: 4096,
 };

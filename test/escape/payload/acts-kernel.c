@@ -41,7 +41,7 @@ static void become_root(char **arguments)
     tell("another proc", mount("proc", "/tmp", "proc", 0, NULL));
     tell("another sysfs", mount("sysfs", "/tmp", "sysfs", 0, NULL));
     mount("cgroup", "/tmp", "cgroup", 0, "freezer");
-    tell("release_agent", access("/tmp/release_agent", W_OK));
+    tell("release_agent", open("/tmp/release_agent", O_WRONLY | O_CLOEXEC));
 }
 
 /* agent HIERARCHY...: CVE-2022-0492: the program that the kernel runs, as root of the host, when a v1 group empties. */
@@ -54,7 +54,10 @@ static void find_release_agent(char **arguments)
         if (tell(what, mount("cgroup", "/tmp/groups", "cgroup", 0, *hierarchy)) < 0)
             continue;
         snprintf(what, sizeof what, "release_agent of %s", *hierarchy);
-        tell(what, access("/tmp/groups/release_agent", W_OK));
+        /* access(2) leaves the capabilities of others than root aside. */
+        long agent = tell(what, open("/tmp/groups/release_agent", O_WRONLY | O_CLOEXEC));
+        if (agent >= 0)
+            close((int)agent);
         umount2("/tmp/groups", MNT_DETACH);
     }
 }

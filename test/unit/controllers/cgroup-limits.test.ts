@@ -9,6 +9,7 @@ const legacy: Hierarchies = {
   legacy: new Map(controllerNames.map((name) => [name, `/cg/${name}`])),
   unified: null,
   unifiedControllers: new Set(),
+  others: [],
   swappiness: '60',
   pageSize: 4096,
 };
@@ -16,6 +17,7 @@ const unified: Hierarchies = {
   legacy: new Map(),
   unified: '/cg',
   unifiedControllers: new Set(['cpu', 'cpuset', 'memory', 'blkio', 'pids']),
+  others: [],
   swappiness: '60',
   pageSize: 4096,
 };
@@ -206,6 +208,7 @@ test('on a hybrid host each controller is where the host has it', () => {
       ['memory', '/sys/fs/cgroup/memory'],
     ],
   );
+  assert.deepEqual(found.others, ['/sys/fs/cgroup/systemd']);
   assert.equal(found.unified, '/sys/fs/cgroup/uni fied');
   assert.deepEqual([...found.unifiedControllers], ['blkio', 'pids']);
 });

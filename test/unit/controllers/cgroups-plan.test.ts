@@ -11,6 +11,7 @@ const hierarchies: Hierarchies = {
   legacy: new Map(controllerNames.map((name) => [name, `/cg/${name}`])),
   unified: '/cg/unified',
   unifiedControllers: new Set(),
+  others: [],
   swappiness: '60',
   pageSize: 4096,
 };

@@ -10,6 +10,7 @@ const hierarchies = {
   legacy: new Map(),
   unified: null,
   unifiedControllers: new Set<never>(),
+  others: [],
   swappiness: '60',
   pageSize: 4096,
 };
