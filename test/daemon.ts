@@ -64,6 +64,8 @@ export interface DaemonOptions {
   readonly configuration?: string;
   /** Limits of its console, as the configuration has them; the defaults when left out. */
   readonly limits?: Readonly<Record<string, number>>;
+  /** It may end by itself, also before its console answers. */
+  readonly mayEnd?: boolean;
   /** A command line that runs it, as withoutSyscall gives one; it must execute what follows in its own process. */
   readonly prefix?: readonly string[];
 }
@@ -168,7 +170,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     [Symbol.asyncDispose]: remove,
   };
   try {
-    await feed.until('the first status', () => true, patience(15_000));
+    const shown = feed.until('the first status', () => true, patience(15_000));
+    // One that is to end may have done so before anybody could ask.
+    await (options.mayEnd === true ? Promise.race([shown.catch(() => undefined), exited]) : shown);
   } catch (error) {
     const logged = daemon.log();
     await remove();

@@ -26,7 +26,8 @@ test('SIGTERM stops dependents first, and each only when those above it have end
   ];
   const before = openDescriptors();
   await using daemon = await startDaemon({ packages, document: (directory) => documentOf(directory, ...entries) });
-  for (const name of ['base', 'middle', 'top']) await untilLogged(daemon, `"container":"${name}","stream"`);
+  for (const name of ['base', 'middle', 'top'])
+    await untilLogged(daemon, `"container":"${name}","target":"${name}:1.0.0"`);
   await endsClean(daemon, before);
   const ends = ['top', 'middle', 'base'].flatMap((name) => [`${name}: signal 15`, `${name}: ends`]);
   assert.deepEqual(logged(daemon).slice(-ends.length), ends);
@@ -38,7 +39,7 @@ test('TERM comes before KILL, and containers that do not depend on one another s
   const entries = [...names, 'hears'].map((name) => `${name}: { version: 1.0.0, state: running, stop: { grace: 2s } }`);
   const before = openDescriptors();
   await using daemon = await startDaemon({ packages, document: (directory) => documentOf(directory, ...entries) });
-  for (const name of names) await untilLogged(daemon, `"container":"${name}","stream"`);
+  for (const name of names) await untilLogged(daemon, `"container":"${name}","target":"${name}:1.0.0"`);
   await untilLogged(daemon, '"line":"ready"');
   const begun = performance.now();
   await endsClean(daemon, before);
@@ -110,7 +111,7 @@ test('the death of the launcher takes containers, reconciler and mounts along; t
   });
   for (const name of names) {
     await running(first, name);
-    await untilLogged(first, `"container":"${name}","stream"`);
+    await untilLogged(first, `"container":"${name}","target":"${name}:1.0.0"`);
   }
   const processes = [...inits(first), first.reconciler() ?? 0];
   assert.equal(processes.length, names.length + 1);

@@ -36,8 +36,10 @@ async function askAs(ids: { uid: number; gid: number }, path: string, request: u
       process.exit();
     });`;
   const child = spawn(process.execPath, ['-e', program], { ...ids, cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] });
-  const chunks = await child.stdout.toArray();
-  return JSON.parse(Buffer.concat(chunks as Buffer[]).toString());
+  const closed = once(child, 'close');
+  const said = Buffer.concat((await child.stdout.toArray()) as Buffer[]).toString();
+  assert.notEqual(said, '', `no answer; the client's exit code and signal: ${String(await closed)}`);
+  return JSON.parse(said);
 }
 
 const ident = { response: { ident: 'extern:0.0.0' } };
