@@ -55,7 +55,12 @@ async function createFor({ tls, handshakeTimeout }: ListenOptions, accept: (sock
   const { createServer: createTlsServer } = await import('node:tls');
   const [cert, key, ca] = [tls.cert, tls.key, tls.ca].map((path) => readFileSync(path));
   const certificates = { cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
-  return createTlsServer({ ...certificates, allowHalfOpen: true, handshakeTimeout }, accept);
+  const server = createTlsServer({ ...certificates, handshakeTimeout }, (socket) => {
+    // Only now: who hangs up before it has shown a certificate has nothing more to hear.
+    socket.allowHalfOpen = true;
+    accept(socket);
+  });
+  return server.on('tlsClientError', (_, socket) => socket.destroy());
 }
 
 /** Binds so that it is never open to others than it is meant for, not even briefly; bind(2) happens in the call. */

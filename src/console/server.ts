@@ -102,6 +102,12 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   );
   server.maxConnections = limits.connections;
   server.on('drop', () => log.warn({ limit: limits.connections, listen: url }, 'too many console connections'));
+  // Those, too, that have not shown a certificate yet.
+  const connected = new Set<Socket>();
+  server.on('connection', (socket) => {
+    connected.add(socket);
+    socket.on('close', () => connected.delete(socket));
+  });
   server.on('tlsClientError', (error) => log.debug({ err: error }, 'client without a certificate that is accepted'));
   if (keeper !== undefined && inherited === null) await keeper.keep(name, descriptorOf(server));
 
@@ -111,7 +117,7 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.end();
       const slow = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
+        for (const socket of [...sockets, ...connected]) socket.destroy();
       }, farewell);
       await closed;
       clearTimeout(slow);

@@ -112,6 +112,41 @@ test('a TCP listener that other machines reach asks for a certificate, and is re
   assert.deepEqual(await ask(context, present('client'), 'ident'), ident);
 });
 
+test('who shows no certificate holds no connection: neither one that hangs up, nor one that is silent, nor at the end', async (context) => {
+  const pki = await certificates(context);
+  const port = await freePort();
+  const console = await openConsole({
+    listen: `tcp://127.0.0.1:${port}`,
+    permissions: 'full',
+    patches: 'boot',
+    runtime: fakeRuntime(),
+    tokens: testTokens,
+    log: silentLog,
+    now: () => 0,
+    tls: { cert: pki('server.pem'), key: pki('server.key'), ca: pki('ca.pem') },
+    limits: { connections: 3, connectTimeout: 300 },
+  });
+  const plain = async (): Promise<Socket> => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    return socket;
+  };
+  for (let round = 0; round < 6; round++) {
+    const socket = await plain();
+    socket.end().resume();
+    await once(socket, 'close');
+  }
+  const silent = await plain();
+  silent.resume();
+  await once(silent, 'close');
+  const present = { port, ca: readFileSync(pki('ca.pem')), servername: 'northstate', ...credentials(pki, 'client') };
+  assert.deepEqual(await ask(context, connectTls(present), 'ident'), ident);
+  const last = await plain();
+  last.resume();
+  await Promise.all([console.close(), once(last, 'close')]);
+});
+
 async function freePort(): Promise<number> {
   const { createServer } = await import('node:net');
   const server = createServer().listen(0, '127.0.0.1');
