@@ -77,14 +77,16 @@ export function isUnsettled(phase: Phase): boolean {
 }
 
 /**
- * The failure of a container that its package calls critical; null when it did not fail. A stop is no failure. `left` is what
- * the loop could not do for it.
+ * The failure of a container that its package calls critical; null when it did not fail. A stop is no failure, an end by the
+ * very signal that a client sent is one, as in Northstar. `left` is what the loop could not do for it.
  */
 export function criticalEnd(view: View, left: Left): string | null {
-  const target = wanted(view);
-  if (target?.package?.manifest.autostart !== 'critical') return null;
   const last = view.attempts.findLast(({ state }) => state !== 'prepared' && state !== 'preparing');
-  if (last?.state === 'running' || (last !== undefined && last.record.stop !== null)) return null;
+  const stop = last?.record.stop ?? null;
+  const isKilled = stop !== null && stop.deadline === null && !view.stopping;
+  const target = isKilled ? view.targets.find(({ version }) => version === last?.version) : wanted(view);
+  if (target?.package?.manifest.autostart !== 'critical') return null;
+  if (last?.state === 'running' || (stop !== null && !isKilled)) return null;
   if (last !== undefined && last.failure !== null)
     return `${last.name} could not start: ${last.failure.step} ${last.failure.code}`;
   const failed = last !== undefined && last.exit !== null && ('signal' in last.exit || last.exit.code !== 0);

@@ -1,6 +1,6 @@
 // Imperative commands: each becomes a patch, and is answered when its effect is observed and the patch is durable.
 import type { ObservedAttempt } from '../state/observed.ts';
-import { closingPatch, commandPatch, isAsked, type Command } from '../state/commands.ts';
+import { closingPatch, commandPatch, isAsked, withdrawStart, type Command } from '../state/commands.ts';
 import type { Documents } from '../state/documents.ts';
 import type { State, Store } from '../state/store.ts';
 import { effectOf, partsOf } from './effects.ts';
@@ -38,13 +38,30 @@ export async function execute(command: Command, options: Options, ports: Command
     await kill(command, options, ports);
     return;
   }
+  const before = ports.store.get();
   const { durable } = await patch(command, options, ports);
   if (command.type === 'update') forgetVersions(command.name, ports);
-  const effect = effectOf(command, ports.store.get());
-  await Promise.all([durable, until(effect, command, options.timeout, ports)]);
+  const patched = ports.store.get();
+  try {
+    await Promise.all([durable, until(effectOf(command, patched), command, options.timeout, ports)]);
+  } catch (error) {
+    if (command.type === 'start') await withdraw(command.container, { before, patched }, options, ports);
+    throw error;
+  }
   if (command.type === 'uninstall' && command.wipe) await ports.wipe(partsOf(command.container).name);
   const closing = closingPatch(command, ports.store.get());
   if (closing.length > 0) await (await ports.documents.patch(closing, options)).durable;
+}
+
+/** A start that was answered with an error leaves nothing: it would happen later, when nobody expects it. */
+async function withdraw(
+  container: string,
+  { before, patched }: { before: State; patched: State },
+  { lifetime, origin }: Options,
+  { documents, store }: CommandPorts,
+): Promise<void> {
+  const operations = withdrawStart(container, before, patched, store.get());
+  if (operations.length > 0) await (await documents.patch(operations, { lifetime, origin })).durable;
 }
 
 /** What the entries of a name were resolved to: without it they take the highest version that is installed. */

@@ -87,6 +87,27 @@ export function closingPatch(command: Command, state: State): Operation[] {
   return ours ? [{ op: 'remove', path: pointerTo(entry.key) }] : [];
 }
 
+/**
+ * What takes a start back that has failed: its entry says again what it said before, as long as it says what the start made of
+ * it. One that was to run before stays as it is.
+ */
+export function withdrawStart(container: string, before: State, patched: State, now: State): Operation[] {
+  const asked = entryFor(container, patched);
+  const entry = entryFor(container, now);
+  if (asked === null || entry?.state !== 'running' || entry.run?.id !== asked.run?.id) return [];
+  const was = before.desired.containers.get(entry.key);
+  if (was === undefined) return [{ op: 'remove', path: pointerTo(entry.key) }];
+  if (was.state === 'running') return [];
+  return [{ op: 'add', path: pointerTo(entry.key, 'state'), value: was.state }, runAgain(entry.key, was.run)];
+}
+
+function runAgain(key: string, run: ContainerEntry['run']): Operation {
+  const path = pointerTo(key, 'run');
+  if (run === null) return { op: 'remove', path };
+  const { id, init, args, env } = run;
+  return { op: 'add', path, value: runOf({ init, args: args ?? [], env: Object.fromEntries(env ?? []) }, id) };
+}
+
 /** Whether the document asks for this very version, and for no earlier run than that. */
 export function isAsked(container: string, run: number, state: State): boolean {
   const entry = entryFor(container, state);

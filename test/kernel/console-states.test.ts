@@ -5,7 +5,7 @@ import { connectConsole, ConsoleError, type Client } from '../../src/console/cli
 import { documentOf, startDaemon } from '../daemon.ts';
 import { openDescriptors } from '../leaks.ts';
 import { probePackage } from '../packages.ts';
-import { endsClean, running, withDaemon } from '../scenario.ts';
+import { endsClean, withDaemon } from '../scenario.ts';
 import { createRandom } from '../sim/random.ts';
 
 /** `ok`, or the name of an error. */
@@ -123,7 +123,8 @@ test('a start that cannot happen is answered within ten seconds with what it lac
     assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
     const refused = both.find((each) => each.status === 'rejected')?.reason as ConsoleError;
     assert.equal(refused.reason, 'start_container_started');
-    await running(daemon, 'waiting'); // still asked for
+    // What was answered with an error does not happen later.
+    await daemon.untilContainer('waiting', 'is as it was', ({ desired }) => desired === 'mounted');
     one.close();
     other.close();
   });

@@ -178,6 +178,10 @@ test('a critical container that fails ends the runtime; one that is stopped does
   assert.equal(failing({ signal: 9 }), 'app ended with signal 9');
   assert.equal(failing({ code: 0 }), null);
   assert.equal(failing({ signal: 15 }, { stop: stopping }), null);
+  const killed = ended({ signal: 9 }, { stop: { deadline: null, killed: false } });
+  const down = { targets: [target('mounted', '1.0.0', critical)], attempts: [killed] };
+  assert.equal(criticalEnd(view(down), nothing), 'app ended with signal 9');
+  assert.equal(criticalEnd(view({ ...down, stopping: true }), nothing), null);
   const unstarted = (retryAt: number | null) =>
     criticalEnd(view({ targets: [target('running', '1.0.0', critical)] }), {
       steps: [],

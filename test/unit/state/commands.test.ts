@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Operation } from 'fast-json-patch';
-import { closingPatch, commandPatch, CommandError, type Command } from '../../../state/commands.ts';
+import { closingPatch, commandPatch, CommandError, withdrawStart, type Command } from '../../../state/commands.ts';
 import { parseDocument } from '../../../state/document.ts';
 import type { ObservedAttempt, ObservedPackage } from '../../../state/observed.ts';
 import { emptyState, type State } from '../../../state/store.ts';
@@ -205,4 +205,23 @@ test('after an uninstall the entry goes when a command made it, and stays when a
   ]);
   assert.deepEqual(closingPatch(uninstall, stateOf(absent)), []);
   assert.deepEqual(closingPatch({ type: 'stop', name: 'a' }, stateOf(absent)), []);
+});
+
+test('a start that failed is taken back, unless its entry was to run before or says something else by now', () => {
+  const packages = ['a:1.0.0'];
+  const at = (containers: string) => stateOf({ containers, packages });
+  const started = at('{ "a:1.0.0": { state: running, run: 5, args: [b] } }');
+  const back = (before: string, now = started) => withdrawStart('a:1.0.0', at(before), started, now);
+  assert.deepEqual(back('{}'), [{ op: 'remove', path: '/containers/a:1.0.0' }]);
+  assert.deepEqual(back('{ "a:1.0.0": { state: mounted } }'), [
+    add('/containers/a:1.0.0/state', 'mounted'),
+    { op: 'remove', path: '/containers/a:1.0.0/run' },
+  ]);
+  assert.deepEqual(back('{ "a:1.0.0": { state: installed, run: { id: 4, args: [x], env: { A: b } } } }'), [
+    add('/containers/a:1.0.0/state', 'installed'),
+    add('/containers/a:1.0.0/run', { id: 4, args: ['x'], env: { A: 'b' } }),
+  ]);
+  assert.deepEqual(back('{ "a:1.0.0": { state: running, run: 4 } }'), []);
+  assert.deepEqual(back('{}', at('{ "a:1.0.0": { state: running, run: 6 } }')), []);
+  assert.deepEqual(back('{}', at('{}')), []);
 });
