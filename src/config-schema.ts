@@ -93,7 +93,7 @@ const schema = z.strictObject({
 
 /** Checks a text, which is YAML or a northstar.toml; throws ConfigurationError at the first thing that is wrong. */
 export function checkConfiguration(text: string, file: string): Configuration {
-  return isToml(text) ? { ...checkYaml('', file), ...readNorthstarToml(text, file) } : checkYaml(text, file);
+  return isToml(text) ? readNorthstarToml(text, file) : checkYaml(text, file);
 }
 
 function checkYaml(text: string, file: string): Configuration {

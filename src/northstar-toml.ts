@@ -87,14 +87,11 @@ const northstar = z.strictObject({
   debug: z.strictObject({ commands: z.array(z.string()).default([]) }).prefault({}),
 });
 
-/** What a northstar.toml decides; the rest is as in a configuration that says nothing. */
-export type NorthstarConfiguration = Omit<Configuration, 'desired' | 'seed' | 'stateDir'>;
-
 /**
  * Reads the text of a northstar.toml. What its console commands last until the boot ends, since such a device comes up
  * from its packages. Throws ConfigurationError with line and column.
  */
-export function readNorthstarToml(text: string, file: string): NorthstarConfiguration {
+export function readNorthstarToml(text: string, file: string): Configuration {
   const value = parseToml(text, file);
   const checked = check(northstar, toTree(JSON.parse(JSON.stringify(value))), []);
   if ('message' in checked) {
@@ -103,7 +100,12 @@ export function readNorthstarToml(text: string, file: string): NorthstarConfigur
   const given = checked.value;
   const { global, options: limits } = given.console;
   const unread = given.notification_buffer_size * notificationSize;
+  // What Northstar has no field for stays within the directories that it names. No container's name has an @.
+  const own = `${given.data_dir}/@northstate`;
   return {
+    desired: `${own}/desired.yaml`,
+    seed: `${own}/seed.yaml`,
+    stateDir: `${own}/state`,
     dataDir: given.data_dir,
     runDir: given.run_dir,
     socketDir: given.socket_dir,

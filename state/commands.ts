@@ -65,10 +65,7 @@ export function commandPatch(command: Command, state: State): Operation[] {
         container: (container) => [create(container, { state: 'running', paused: true, restart: { policy: 'never' } })],
       });
     case 'resume':
-      return ofRunning(command.name, state, {
-        entry: ({ key, paused }) => (paused ? [{ op: 'add', path: pointerTo(key, 'paused'), value: false }] : []),
-        container: () => [],
-      });
+      return resume(command.name, state);
     case 'restart':
       return ofRunning(command.name, state, {
         entry: (entry) => [{ op: 'add', path: pointerTo(entry.key, 'run'), value: again(entry, state) }],
@@ -121,6 +118,14 @@ function start(container: string, run: unknown, state: State): Operation[] {
     { op: 'add', path: pointerTo(entry.key, 'state'), value: 'running' },
     { op: 'add', path: pointerTo(entry.key, 'run'), value: run },
   ];
+}
+
+/** Also of what does not run any more: it is not to begin paused when it runs again. */
+function resume(name: string, state: State): Operation[] {
+  const entries = [...state.desired.containers.values()].filter((entry) => entry.name === name || entry.key === name);
+  const paused = entries.filter((entry) => entry.paused);
+  if (paused.length === 0) return ofRunning(name, state, { entry: () => [], container: () => [] });
+  return paused.map(({ key }) => ({ op: 'add', path: pointerTo(key, 'paused'), value: false }));
 }
 
 /** One more start with the arguments of the one before. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Operation } from 'fast-json-patch';
 import { applyText, type ApplyOptions, previewText } from './apply.ts';
 import { openBootState } from './boot-state.ts';
-import { checkExpected, DocumentConflict } from './refusals.ts';
+import { checkExpected, UnknownGeneration } from './refusals.ts';
 import { saveBoot, show, type Log } from './core.ts';
 import type { Configured } from './desired.ts';
 import { openGenerations, type Summary } from './generations.ts';
@@ -207,9 +207,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     rollback: (generation, { origin, expected = null }) =>
       enqueue(async () => {
         const earlier = await generations.read(generation);
-        if (earlier === null) {
-          throw new DocumentConflict(store.get().generation, `generation ${generation} is not stored`, generation);
-        }
+        if (earlier === null) throw new UnknownGeneration(generation);
         const made = await applyText(core, file, earlier.text, { origin, expected });
         store.update((draft) => {
           for (const [key, resolved] of earlier.lock)

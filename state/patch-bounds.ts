@@ -14,6 +14,16 @@ export function checkedOperations(tree: Tree, operations: readonly Operation[]):
   return operations;
 }
 
+/** Throws PatchError when what a patch says, of whatever form, lies deeper than a document may. */
+export function checkDepth(patch: unknown): void {
+  const isDeeper = (value: unknown, left: number): boolean =>
+    typeof value === 'object' &&
+    value !== null &&
+    (left === 0 || Object.values(value).some((member) => isDeeper(member, left - 1)));
+  // The operations themselves and their list are two levels.
+  if (isDeeper(patch, DEEPEST + 2)) throw new PatchError(0, '', 'it is nested too deep');
+}
+
 function isTooLarge(tree: Tree): boolean {
   let nodes = 0;
   const visit = (node: Tree, depth: number): boolean => {

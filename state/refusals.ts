@@ -15,6 +15,17 @@ export class DocumentConflict extends Error {
   }
 }
 
+/** There is no such generation, or none any more. */
+export class UnknownGeneration extends Error {
+  readonly generation: number;
+
+  constructor(generation: number) {
+    super(`generation ${generation} is not stored`);
+    this.name = 'UnknownGeneration';
+    this.generation = generation;
+  }
+}
+
 /** Throws DocumentConflict when another generation is in force than the one expected (null: any will do). */
 export function checkExpected(generation: number, expected: number | null | undefined): void {
   if (expected === undefined || expected === null || expected === generation) return;

@@ -88,6 +88,7 @@ const hints: Readonly<Record<string, string>> = {
   stop_container_not_started: 'northstate get shows what runs',
   start_container_failed: 'northstate describe NAME and northstate logs NAME say more',
   conflict: 'get the document in force and apply again',
+  unknown_generation: 'northstate history shows those that are stored',
   invalid_document: 'nothing was changed',
   permission_denied: 'the configuration of the console says what is permitted',
 };

@@ -1,5 +1,5 @@
 // northstate run: checks the host and the configuration, then becomes the launcher.
-import { accessSync, constants, globSync, statSync } from 'node:fs';
+import { accessSync, constants, globSync, lstatSync, statSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { release } from 'node:os';
 import { dirname, resolve } from 'node:path';
@@ -10,8 +10,10 @@ import {
   defaultConfigPath,
   readConfiguration,
   type Configuration,
+  type ConsoleConfiguration,
   type Overrides,
 } from '../config.ts';
+import { parseAddress } from '../console/address.ts';
 import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../trust.ts';
 import { Failure } from './exit.ts';
 
@@ -49,15 +51,31 @@ async function prepare(config: string | undefined, overrides: Overrides): Promis
     const { desired, stateDir, runDir, dataDir, socketDir } = configuration;
     for (const directory of [stateDir, runDir, dataDir, socketDir]) await makeTrustedDirectory(directory);
     await checkTrusted(dirname(desired));
-    for (const file of configuration.console.flatMap(({ tls }) =>
-      tls === undefined ? [] : [tls.cert, tls.key, tls.ca],
-    ))
-      await checkTrusted(file);
+    for (const listener of configuration.console) await checkListener(listener);
     return configuration;
   } catch (error) {
     if (error instanceof ConfigurationError) throw new Failure(error.message, { hint: excerptHint(error) });
     if (error instanceof UntrustedPath) throw new Failure(error.message);
     throw error;
+  }
+}
+
+/** What would end every reconciler, one after the other, ends this command. */
+async function checkListener({ listen, tls }: ConsoleConfiguration): Promise<void> {
+  const files = tls === undefined ? [] : (['cert', 'key', 'ca'] as const).map((field) => [field, tls[field]] as const);
+  for (const [field, file] of files) {
+    await checkTrusted(file);
+    try {
+      accessSync(file, constants.R_OK);
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      throw new ConfigurationError(`console ${listen}: tls.${field} ${file}: ${code}`);
+    }
+  }
+  const address = parseAddress(listen);
+  const found = address.kind === 'unix' ? lstatSync(address.path, { throwIfNoEntry: false }) : undefined;
+  if (found !== undefined && !found.isSocket()) {
+    throw new ConfigurationError(`console ${listen}: there is something else than a socket; remove it`);
   }
 }
 

@@ -1,6 +1,7 @@
 // What the requests do that Northstar does not have: the document and its patches, the state, and what has happened.
 import type { Operation } from 'fast-json-patch';
 import { mergeOperations } from '../../state/merge-patch.ts';
+import { checkDepth } from '../../state/patch-bounds.ts';
 import { formatPointer } from '../../state/pointer.ts';
 import { toJson, type State } from '../../state/store.ts';
 import { isMap, type Tree } from '../../state/tree.ts';
@@ -35,6 +36,7 @@ export async function patchDocument(
     throw new RuntimeError('invalid_arguments', 'a patch has either operations or merge');
   }
   const make = (tree: Tree): readonly Operation[] => {
+    checkDepth(merge ?? operations);
     const made = merge === undefined ? (operations as readonly Operation[]) : mergeOperations(tree, merge);
     if (!allowsPatch(session.permissions, made, { reads: merge !== undefined })) throw new PatchForbidden();
     return made;

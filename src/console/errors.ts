@@ -1,6 +1,6 @@
 // Errors as the console answers with them: an object under the error's name.
 import { DocumentConflict, DocumentRefused } from '../../state/documents.ts';
-import { PatchRefused } from '../../state/refusals.ts';
+import { PatchRefused, UnknownGeneration } from '../../state/refusals.ts';
 import { PatchError } from '../../state/tree.ts';
 import { RuntimeError } from '../runtime.ts';
 
@@ -36,6 +36,9 @@ export function ourError(error: unknown): Readonly<Record<string, unknown>> {
   }
   if (error instanceof PatchError || error instanceof PatchRefused) {
     return { patch_refused: { pointer: error.pointer, message: error.message } };
+  }
+  if (error instanceof UnknownGeneration) {
+    return { unknown_generation: { generation: error.generation, message: error.message } };
   }
   if (!(error instanceof RuntimeError)) return unexpected(error);
   return { [error.reason]: { ...error.detail, message: error.message } };

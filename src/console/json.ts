@@ -11,7 +11,10 @@ export class Malformed extends Error {
 /** Messages nest three objects deep above free maps (an environment), in which the last of two equal names counts. */
 const strictDepth = 3;
 
-/** Parses one message; Malformed when it is no JSON (RFC 8259) or names a member of it twice. */
+/** As deep as Northstar reads (serde_json): what walks through a message may call itself for each level. */
+const deepest = 128;
+
+/** Parses one message; Malformed when it is no JSON (RFC 8259), nests too deep or names a member of it twice. */
 export function parseMessage(line: string): unknown {
   let value: unknown;
   try {
@@ -24,13 +27,14 @@ export function parseMessage(line: string): unknown {
   return value;
 }
 
-/** The first member name (as written) that stands twice in one object, null when there is none. `text` is valid JSON. */
+/** The first member name (as written) that stands twice in one object, null when there is none. Malformed when `text`, valid JSON, nests too deep. */
 function duplicate(text: string): string | null {
   const names: (Set<string> | null)[] = [];
   let begin = 0;
   let end = 0;
   // Character by character: a message of a megabyte must not keep the others waiting.
   for (let at = 0; at < text.length; at += 1) {
+    if (names.length > deepest) throw new Malformed(`nested deeper than ${deepest}`);
     switch (text.charCodeAt(at)) {
       case QUOTE:
         begin = at;

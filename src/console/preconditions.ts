@@ -20,6 +20,11 @@ export function checkStart(state: State, { container, init, environment }: Bodie
     const cause = `env contains reserved key ${reserved.join(' or ')}`;
     throw new RuntimeError('invalid_arguments', cause, { cause });
   }
+  const misnamed = Object.keys(environment).find((name) => !/^[^=\0]{1,64}$/.test(name));
+  if (misnamed !== undefined) {
+    const cause = `env: a variable has 1 to 64 characters without "=": ${misnamed.slice(0, 64)}`;
+    throw new RuntimeError('invalid_arguments', cause, { cause });
+  }
   if (found.manifest.init === undefined && (init ?? '') === '') {
     throw new RuntimeError('start_container_resource', `${container} has no init`, { container });
   }

@@ -39,3 +39,22 @@ test('run refuses a configuration that others may write, and directories of othe
   const config = await northstate(context, '', ['run', '--config', file]);
   assert.match(config.stderr, needsRoot ?? /config\.yaml is writable by others/);
 });
+
+test('run refuses a listener that cannot be, before anything is started', async (context) => {
+  const directory = await scratchDirectory(context);
+  const file = join(directory, 'config.yaml');
+  const run = async (listener: string): Promise<string> => {
+    const own = ['stateDir', 'runDir', 'dataDir', 'socketDir'].map((name) => `${name}: ${directory}/${name}\n`);
+    await writeFile(file, `${own.join('')}desired: ${directory}/desired.yaml\nconsole: [ ${listener} ]\n`);
+    return (await northstate(context, '', ['run', '--config', file])).stderr;
+  };
+  const missing = `{ cert: ${directory}/none.pem, key: ${directory}/none.key, ca: ${directory}/none.pem }`;
+  assert.match(
+    await run(`{ listen: "tcp://127.0.0.1:1", permissions: full, tls: ${missing} }`),
+    needsRoot ?? /console tcp:\/\/127\.0\.0\.1:1: tls\.cert \S+none\.pem: ENOENT/,
+  );
+  assert.match(
+    await run(`{ listen: "unix://${file}", permissions: full }`),
+    needsRoot ?? /there is something else than a socket; remove it/,
+  );
+});

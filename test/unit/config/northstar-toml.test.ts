@@ -32,7 +32,8 @@ test('four fields are enough, and the others are as Northstar has them', async (
   assert.deepEqual(console, []);
   assert.deepEqual(containerConsoles, { patches: 'boot', limits: northstarLimits });
   assert.deepEqual([repositories, loopTimeout, debug], [[], 10_000, { commands: [] }]);
-  assert.deepEqual([found.desired, found.log], ['/var/lib/northstate/desired.yaml', { level: 'debug' }]);
+  assert.deepEqual([found.desired, found.stateDir], ['/d/@northstate/desired.yaml', '/d/@northstate/state']);
+  assert.deepEqual(found.log, { level: 'debug' });
 });
 
 test('the console and the repositories of a device are taken over', async () => {

@@ -142,6 +142,12 @@ test('events have a number, the boot and both clocks, and are followed from a nu
   assert.match(late, /"gap":\{"since":1,"boot":"this-boot","oldest":4\}/);
 });
 
+test('a patch that lies too deep is refused as such', async (context) => {
+  const { ask } = await opened(context);
+  const merge = JSON.parse(`${'{"a":'.repeat(100)}1${'}'.repeat(100)}`) as unknown;
+  assert.match(JSON.stringify(await ask({ patch: { merge } })), /"patch_refused":.*nested too deep/);
+});
+
 test('explain, rollback and logs of another boot answer in their own shapes', async (context) => {
   const { runtime, ask } = await opened(context);
   assert.deepEqual(await ask({ explain: { name: 'broker' } }), { explain: { ok: { name: 'broker', unmet: null } } });

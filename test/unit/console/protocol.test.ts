@@ -68,6 +68,12 @@ test('versions from 0.9 on are served', () => {
   assert.deepEqual(['0.0.0', '0.8.9'].map(isServed), [false, false]);
 });
 
+test('a message that nests deeper than Northstar reads is refused', () => {
+  const deep = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
+  assert.throws(() => parseMessage(deep(129)), Malformed);
+  assert.doesNotThrow(() => parseMessage(deep(128)));
+});
+
 test('a member that is given twice is refused, but for the names of a free map', () => {
   assert.throws(() => parseMessage('{"a":1,"a":2}'), Malformed);
   assert.throws(() => parseMessage('{"a":{"b":1,"\\u0062":2}}'), Malformed);

@@ -70,6 +70,12 @@ const table: [what: string, given: Given, command: Command, operations: Operatio
     [add('/containers/a/state', 'running'), add('/containers/a/run', 1)],
   ],
   [
+    'resume of what does not run any more ends the pause, too',
+    { containers: '{ "a:1.0.0": { state: mounted, paused: true } }' },
+    { type: 'resume', name: 'a' },
+    [add('/containers/a:1.0.0/paused', false)],
+  ],
+  [
     'start with arguments puts them into the run; empty ones replace nothing',
     { containers: '{ "a:1.0.0": { state: mounted } }' },
     { type: 'start', container: 'a:1.0.0', init: null, args: ['-v'], env: { A: 'x' } },
