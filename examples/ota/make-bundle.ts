@@ -8,6 +8,12 @@ import { parseArgs } from 'node:util';
 import { inspect } from '../../src/npk/inspect.ts';
 import { signBundle, type Bundle, type BundledPackage } from './bundle.ts';
 
+// What goes wrong is said in a line, to whoever reads the build's log.
+process.on('uncaughtException', (error) => {
+  console.error(`ota: ${error.message}`);
+  process.exit(1);
+});
+
 const { values, positionals: packages } = parseArgs({
   allowPositionals: true,
   options: {

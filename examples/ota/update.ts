@@ -11,6 +11,12 @@ import { largestBundle, openBundle, type BundledPackage } from './bundle.ts';
 import { download, fetchSmall } from './download.ts';
 import { readProgress, writeProgress, type Progress } from './progress.ts';
 
+// What goes wrong is said in a line, to whoever reads the updater's log.
+process.on('uncaughtException', (error) => {
+  console.error(`ota: ${error.message}`);
+  process.exit(1);
+});
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {

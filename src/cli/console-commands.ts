@@ -95,15 +95,24 @@ export function addDeclarative(program: Command): void {
     );
 }
 
-/** The options that nstar takes before the command; each is passed on to the command. */
+interface GlobalOptions {
+  readonly url?: string;
+  readonly timeout?: number;
+}
+
+/** The options that nstar takes before the command, and those of TLS; each is passed on to the command. */
 export function addGlobalOptions(program: Command): void {
   program
     .option('-u, --url <url>', 'where the daemon listens, as --console of a command')
     .option('-j, --json', "print the console's messages as they are")
     .addOption(new Option('-t, --timeout <duration>', 'give up after so long').argParser(duration))
+    .option('--tls-ca <file>', 'who signed the certificate of a console at tls://host:port (PEM)')
+    .option('--tls-cert <file>', 'our certificate for it (PEM)')
+    .option('--tls-key <file>', 'the key of our certificate (PEM)')
+    .option('--tls-name <name>', "the name in the console's certificate, where it is not the host's")
     .hook('preAction', (_, command) => {
-      const { url, json, timeout: limit } = program.opts<{ url?: string; json?: boolean; timeout?: number }>();
-      for (const [name, value] of Object.entries({ console: url, json, limit })) {
+      const { url, timeout: limit, ...same } = program.opts<Omit<ConsoleOptions, 'console'> & GlobalOptions>();
+      for (const [name, value] of Object.entries({ console: url, limit, ...same })) {
         if (value !== undefined && command.getOptionValue(name) === undefined) command.setOptionValue(name, value);
       }
     });

@@ -1,6 +1,7 @@
 // What every command needs that talks to a running daemon.
+import { readFile } from 'node:fs/promises';
 import { defaultConsole } from '../console/address.ts';
-import { connect, ConsoleError, NoConsole, type Northstate } from '../client/northstate.ts';
+import { connect, ConsoleError, NoConsole, type ConnectOptions, type Northstate } from '../client/northstate.ts';
 import type { Lifetime } from '../runtime.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable } from './output.ts';
@@ -12,6 +13,11 @@ export interface ConsoleOptions {
   readonly json?: boolean;
   /** Give up after so many ms. */
   readonly limit?: number;
+  /** PEM files, for a console that wants certificates. */
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsName?: string;
 }
 
 /** Options of every command that changes the document. */
@@ -35,7 +41,7 @@ export interface Connecting {
 
 /** Connects, has `use` do its work, and hangs up. Errors of the console come as a Failure with a hint. */
 export async function withConsole<T>(
-  { console: given, json, limit }: ConsoleOptions,
+  { console: given, json, limit, ...files }: ConsoleOptions,
   use: (client: Northstate) => Promise<T>,
   { subscribe = false, patience = 0, later = successorPatience, absent = exitCodes.noDaemon }: Connecting = {},
 ): Promise<T> {
@@ -43,7 +49,7 @@ export async function withConsole<T>(
   const tap = json === true ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
   let client: Northstate | null = null;
   try {
-    client = await connect({ url, subscribe, patience: { first: patience, later }, tap });
+    client = await connect({ url, subscribe, patience: { first: patience, later }, tap, ...(await tlsOf(files)) });
     return await within(limit, use(client));
   } catch (error) {
     if (error instanceof NoConsole) {
@@ -56,6 +62,26 @@ export async function withConsole<T>(
     throw error;
   } finally {
     client?.close();
+  }
+}
+
+/** The certificates for a console at tls://; nothing when no file is named. */
+async function tlsOf(options: ConsoleOptions): Promise<Pick<ConnectOptions, 'tls'>> {
+  const { tlsCa, tlsCert, tlsKey, tlsName } = options;
+  if (tlsCa === undefined && tlsCert === undefined && tlsKey === undefined) return {};
+  if (tlsCa === undefined || tlsCert === undefined || tlsKey === undefined) {
+    throw new Failure('--tls-ca, --tls-cert and --tls-key belong together', { code: exitCodes.usage });
+  }
+  const [ca, cert, key] = await Promise.all([tlsCa, tlsCert, tlsKey].map(readPem));
+  const servername = tlsName === undefined ? {} : { servername: tlsName };
+  return { tls: { ca: ca ?? '', cert: cert ?? '', key: key ?? '', ...servername } };
+}
+
+async function readPem(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new Failure(`${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
   }
 }
 

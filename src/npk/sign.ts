@@ -1,6 +1,6 @@
 // Writing signature.yaml, and making keys.
 import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rawPublicKey, rawSecretKey } from './keys.ts';
 
@@ -28,10 +28,11 @@ fs.img:
 }
 
 /**
- * Makes a pair of keys in a directory: NAME.key, which only its owner can read, and NAME.pub, 32 raw bytes each. Never
+ * Makes a pair of keys in a directory, which is made when it is missing: NAME.key, which only its owner can read, and NAME.pub, 32 raw bytes each. Never
  * overwrites a file; rejects when one of them is there already, and then leaves none behind.
  */
 export async function generateKeys(directory: string, name: string): Promise<{ secret: string; public: string }> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const secret = join(directory, `${name}.key`);
   const shared = join(directory, `${name}.pub`);

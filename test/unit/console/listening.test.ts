@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { openConsole } from '../../../src/console/server.ts';
+import { northstate } from '../cli/command-line.ts';
 import { fakeRuntime } from './fake-runtime.ts';
 import { openTestConsole, scratchDirectory, silentLog, testTokens } from './scratch.ts';
 
@@ -99,6 +100,9 @@ test('a TCP listener that other machines reach asks for a certificate, and is re
   const present = (name: string) =>
     connectTls({ port, ca: readFileSync(pki('ca.pem')), servername: 'northstate', ...credentials(pki, name) });
   assert.deepEqual(await ask(context, present('client'), 'ident'), ident);
+  const files = ['--tls-ca', pki('ca.pem'), '--tls-cert', pki('client.pem'), '--tls-key', pki('client.key')];
+  const named = ['-u', `tls://127.0.0.1:${port}`, ...files, '--tls-name', 'northstate'];
+  assert.equal((await northstate(context, '', [...named, 'ident'])).stdout, 'extern:0.0.0\n');
   for (const name of ['stranger', 'nobody']) {
     const socket = present(name);
     const said = socket.toArray().catch(() => []);
