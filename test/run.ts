@@ -2,7 +2,7 @@
 // has failed, shows what the failed ones said, and ends with exit code 1 when there are any.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -22,6 +22,8 @@ interface Check {
 // One scratch directory for all: what a test forgets does not stay on the machine, and is recognised by this name.
 const scratch = mkdtempSync(join(tmpdir(), 'northstate-test-'));
 
+// Processes of other users find what is theirs in it.
+chmodSync(scratch, 0o711);
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
