@@ -34,8 +34,10 @@ function program(name: string, command: string, ...args: readonly string[]): Che
     async run() {
       const env = { ...process.env, TMPDIR: scratch };
       const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
-      process.once('exit', () => child.kill());
+      const kill = (): void => void child.kill();
+      process.once('exit', kill);
       const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+      process.off('exit', kill);
       return { passed: child.exitCode === 0, output: stdout + stderr };
     },
   };

@@ -120,6 +120,7 @@ containers:
   });
   const { pid } = await running(daemon, 'app');
   await untilLogged(daemon, `"line":"app:1.0.0 has process ${pid}"`);
+  await untilLogged(daemon, 'debug command has ended');
   const commands = () => childrenOf(daemon.reconciler() ?? 0);
   const [sleep = 0, ...others] = commands();
   assert.deepEqual(others, []);
