@@ -21,6 +21,8 @@ export function createMountWatch(ports: {
   readonly failed: (error: unknown) => void;
 }): MountWatch {
   let acts = 0;
+  /** Acts that ever began: one may begin and end while the table is read. */
+  let begun = 0;
   let pending = false;
   let reading = false;
 
@@ -28,12 +30,13 @@ export function createMountWatch(ports: {
     if (!pending || reading || acts > 0) return;
     pending = false;
     reading = true;
+    const before = begun;
     try {
       // Armed before the table is read, so that no change falls between.
       await ports.launcher.rearm(mountTableKey);
       const seen = await ports.mounts.observe();
       // An act that began meanwhile may have changed what was read; it reports by itself, and the table is read again.
-      if (acts > 0) pending = true;
+      if (begun !== before) pending = true;
       else ports.observing.mounts(seen);
     } finally {
       reading = false;
@@ -50,6 +53,7 @@ export function createMountWatch(ports: {
     },
     async during(act) {
       acts += 1;
+      begun += 1;
       try {
         return await act();
       } finally {
