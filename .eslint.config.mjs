@@ -18,10 +18,11 @@ export default defineConfig(
     plugins: { boundaries },
     settings: {
       'boundaries/elements': [
-        { type: 'npk', pattern: 'src/npk' },
+        { type: 'npk', partialMatch: false, pattern: 'src/npk/**' },
         ...['state', 'controllers', 'native', 'src', 'examples', 'test'].map((folder) => ({
           type: folder,
-          pattern: folder,
+          partialMatch: false,
+          pattern: `${folder}/**`,
         })),
       ],
     },

@@ -8,8 +8,8 @@ import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs, promisify, styleText } from 'node:util';
-import { startDaemon, type Daemon } from '../test/daemon.ts';
-import { leftovers, openDescriptors } from '../test/leaks.ts';
+import { startDaemon, type Daemon } from '../test/support/test-daemon.ts';
+import { leftovers, openDescriptors } from '../test/support/leaks.ts';
 import type { Status } from '../state/status.ts';
 import { liveTable } from './table.ts';
 

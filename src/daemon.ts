@@ -3,41 +3,41 @@
 //   daemon.ts --configuration JSON      as `northstate run` has the launcher start it; NORTHSTATE_LAUNCHER_FD is its socket
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
-import { act as actOnContainer, signalExactly, type ContainerPorts } from '../controllers/container-acts.ts';
-import { detectHierarchies } from '../controllers/cgroup-hierarchies.ts';
-import { createCgroups } from '../controllers/cgroups.ts';
-import { plan as planContainers } from '../controllers/containers.ts';
-import { createMemoryFiles } from '../controllers/memory-files.ts';
-import { createMounts } from '../controllers/mounts.ts';
-import { createReconciler, type Reconciler } from '../controllers/reconciler.ts';
-import { createRepositories } from '../controllers/repositories.ts';
-import { createSandboxes } from '../controllers/sandboxes.ts';
-import { createDescriptors } from '../controllers/start-descriptors.ts';
+import { act as actOnContainer, signalExactly, type ContainerPorts } from '../controllers/containers/containers-act.ts';
+import { detectHierarchies } from '../controllers/cgroups/cgroup-hierarchies.ts';
+import { createCgroups } from '../controllers/cgroups/cgroups.ts';
+import { plan as planContainers } from '../controllers/containers/containers-plan.ts';
+import { createMemoryFiles } from '../controllers/repositories/memory-files.ts';
+import { createMounts } from '../controllers/mounts/mounts.ts';
+import { createReconciler, type Reconciler } from '../controllers/reconcile/reconciler.ts';
+import { createRepositories } from '../controllers/repositories/repositories.ts';
+import { createSandboxes } from '../controllers/sandbox/sandbox-open.ts';
+import { createDescriptors } from '../controllers/sandbox/start-descriptors.ts';
 import { bootId, bootTime } from '../native/clock.ts';
 import { hasSelinux } from '../native/selinux.ts';
 import { createStore, toJson } from '../state/store.ts';
-import { createAttempts } from './attempts.ts';
-import { configurationFromArgument } from './config.ts';
-import { createContainerLog, styleOf } from './container-log.ts';
-import { createConsoles, tokenKeyOf } from './consoles.ts';
-import { createDebugCommands } from './debug-commands.ts';
-import { openDocumentInForce } from './document-in-force.ts';
-import { createGroupWatch } from './group-watch.ts';
-import { decodeGlobal, encodeGlobal, type GlobalRecord } from './global-record.ts';
-import { kernelFacts } from './kernel-facts.ts';
-import { createEvents, createRuntime } from './live-runtime.ts';
-import { linkToLauncher } from './launcher-link.ts';
-import { openLog } from './log.ts';
-import { createLogs } from './logs.ts';
-import { createMountWatch, mountTableKey, watchMountTable } from './mount-watch.ts';
-import { openNotes } from './notes.ts';
-import { createObserving } from './observing.ts';
-import { createPackages } from './package-reader.ts';
-import { createParts } from './parts.ts';
-import { createRepositoryWatch, ueventsKey } from './repository-watch.ts';
-import { createReporter } from './report.ts';
-import type { Runtime } from './runtime.ts';
-import { openTold } from './told.ts';
+import { createAttempts } from '../controllers/containers/attempts.ts';
+import { configurationFromArgument } from './config/configuration.ts';
+import { createContainerLog, styleOf } from './logs/container-log.ts';
+import { createConsoles, tokenKeyOf } from './daemon/consoles.ts';
+import { createDebugCommands } from './daemon/debug-commands.ts';
+import { openDocumentInForce } from './daemon/document-in-force.ts';
+import { createGroupWatch } from '../controllers/cgroups/cgroups-watch.ts';
+import { decodeGlobal, encodeGlobal, type GlobalRecord } from './daemon/global-record.ts';
+import { kernelFacts } from './report/kernel-facts.ts';
+import { createEvents, createRuntime } from './runtime/live-runtime.ts';
+import { linkToLauncher } from './daemon/launcher-link.ts';
+import { openLog } from './logs/log.ts';
+import { createLogs } from './logs/container-output.ts';
+import { createMountWatch, mountTableKey, watchMountTable } from '../controllers/mounts/mounts-watch.ts';
+import { openNotes } from '../controllers/containers/run-notes.ts';
+import { createObserving } from '../controllers/observing.ts';
+import { createPackages } from '../controllers/repositories/package-reader.ts';
+import { createParts } from '../controllers/reconcile/parts.ts';
+import { createRepositoryWatch, ueventsKey } from '../controllers/repositories/repositories-watch.ts';
+import { createReporter } from './report/support-report.ts';
+import type { Runtime } from './runtime/runtime.ts';
+import { openTold } from '../controllers/containers/told.ts';
 
 /** Bytes that the launcher keeps of each container's output. */
 const outputSize = 64 * 1024;
@@ -260,7 +260,7 @@ const runtime: Runtime = createRuntime({
     observe: (attempt) => attempts.observe(attempt),
   },
   plan: async (text) =>
-    (await import('./plan.ts')).planDocument(text, { store, documents, hierarchies, now: bootTime }),
+    (await import('./runtime/plan-document.ts')).planDocument(text, { store, documents, hierarchies, now: bootTime }),
   usage: (name) => cgroups.usage(name),
   shutdown: () => shutdown(0),
 });

@@ -1,6 +1,6 @@
 // What the document asks for, as the rest of the runtime sees it: defaults filled in, durations in ms, names in Maps.
 import { hash } from 'node:crypto';
-import type { Cgroups, Rlimits } from './manifest.ts';
+import type { Cgroups, Rlimits } from './schema/manifest.ts';
 
 export type DesiredState = 'absent' | 'installed' | 'mounted' | 'running';
 

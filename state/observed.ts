@@ -1,6 +1,6 @@
 // What the kernel, the repositories and the launcher show. Controllers write it, planners read it; nothing in it is an intention.
 import type { Integrity } from './desired.ts';
-import type { Manifest } from './manifest.ts';
+import type { Manifest } from './schema/manifest.ts';
 import type { OutputLevel } from './names.ts';
 
 /** How a container ended: its exit code, or the signal that ended it. */

@@ -3,7 +3,7 @@ import type { Operation } from 'fast-json-patch';
 import { enableMapSet, enablePatches, produceWithPatches, setAutoFreeze, type Draft, type Patch } from 'immer';
 import { emptyDesired, type Desired } from './desired.ts';
 import type { Observed } from './observed.ts';
-import { formatPointer } from './pointer.ts';
+import { formatPointer } from './text/pointer.ts';
 import type { DocumentStatus, Status } from './status.ts';
 
 enableMapSet();

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs, styleText } from 'node:util';
-import { leftovers, openDescriptors } from './leaks.ts';
+import { leftovers, openDescriptors } from './support/leaks.ts';
 
 interface Result {
   readonly passed: boolean;

@@ -5,8 +5,8 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { inspect } from '../../src/npk/inspect.ts';
-import { signBundle, type Bundle, type BundledPackage } from './bundle.ts';
+import { inspect } from '../../src/npk/inspect-package.ts';
+import { signBundle, type Bundle, type BundledPackage } from './ota-bundle.ts';
 
 // What goes wrong is said in a line, to whoever reads the build's log.
 process.on('uncaughtException', (error) => {

@@ -7,9 +7,9 @@ import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
 import { connect, ConnectionLost, ConsoleError } from 'northstate';
-import { largestBundle, openBundle, type BundledPackage } from './bundle.ts';
+import { largestBundle, openBundle, type BundledPackage } from './ota-bundle.ts';
 import { download, fetchSmall } from './download.ts';
-import { readProgress, writeProgress, type Progress } from './progress.ts';
+import { readProgress, writeProgress, type Progress } from './ota-progress.ts';
 
 // What goes wrong is said in a line, to whoever reads the updater's log.
 process.on('uncaughtException', (error) => {

@@ -17,5 +17,5 @@ fi
 mkdir -p "$out"
 # Written beside its place and moved: a program that runs cannot be overwritten, and two builds do not meet.
 # shellcheck disable=SC2086
-"${CC:-cc}" -std=c17 -O2 $warnings $flags -o "$out/$program.$$" "$here"/*.c
+"${CC:-cc}" -std=c17 -O2 $warnings $flags -o "$out/$program.$$" "$here"/*.c "$here"/*/*.c
 mv -f "$out/$program.$$" "$out/$program"

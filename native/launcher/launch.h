@@ -8,7 +8,7 @@
 
 #include "wire.h"
 
-/* Where a request failed when it was not an op: numbers beside the ops' own. native/ops.ts has the same table. */
+/* Where a request failed when it was not an op: numbers beside the ops' own. native/wire/ops.ts has the same table. */
 enum step {
     STEP_REQUEST = 0x100, /* a request or op list that does not parse */
     STEP_ATTEMPT = 0x101, /* the attempt: ENOENT, EEXIST (same id, other hash), EBUSY, ENOSPC (too many), EINVAL (its state) */

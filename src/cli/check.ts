@@ -1,7 +1,7 @@
 // northstate check: whether this host can run northstate, and what to change.
 import { release } from 'node:os';
 import { styleText } from 'node:util';
-import { checkHost } from '../check/check.ts';
+import { checkHost } from '../check/check-host.ts';
 import { isGood, type Feature } from '../check/feature.ts';
 import { exitCodes } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';

@@ -1,9 +1,9 @@
 // northstate config: the settings that are in force, in the form of a config.yaml.
 import { stringify } from 'yaml';
 import type { RepositoryEntry } from '../../state/desired.ts';
-import { ConfigurationError, readConfiguration, type Configuration } from '../config.ts';
-import type { Limits } from '../console/connection.ts';
-import { defaultLimits } from '../console/server.ts';
+import { ConfigurationError, readConfiguration, type Configuration } from '../config/configuration.ts';
+import type { Limits } from '../console/server/connection.ts';
+import { defaultLimits } from '../console/server/server.ts';
 import { Failure } from './exit.ts';
 
 /** Prints the effective configuration, defaults and what a northstar.toml means included; `run --config` reads it again. */

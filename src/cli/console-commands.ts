@@ -6,7 +6,7 @@ import { duration, example, format, patches, talks, timeout, wholeNumber } from 
 
 /** Adds what Northstar's nstar has, under its names: list, repositories, ident, notifications, token, verify-token, completion. */
 export function addNorthstar(program: Command): void {
-  const load = () => import('./northstar.ts');
+  const load = () => import('./nstar-commands.ts');
   talks(example(program.command('list').alias('ls'), 'northstate list'))
     .description('name the installed packages; on a terminal with what they do')
     .action(async (options: ConsoleOptions) => (await load()).list(options));

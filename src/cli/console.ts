@@ -1,8 +1,8 @@
 // What every command needs that talks to a running daemon.
 import { readFile } from 'node:fs/promises';
-import { defaultConsole } from '../console/address.ts';
+import { defaultConsole } from '../console/protocol/address.ts';
 import { connect, ConsoleError, NoConsole, type ConnectOptions, type Northstate } from '../client/northstate.ts';
-import type { Lifetime } from '../runtime.ts';
+import type { Lifetime } from '../runtime/runtime.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable } from './output.ts';
 

@@ -1,7 +1,7 @@
 // Commands that order something of one container, or of a few.
 import { open } from 'node:fs/promises';
-import { signals } from '../../state/units.ts';
-import { consoleError } from '../console/client.ts';
+import { signals } from '../../state/schema/units.ts';
+import { consoleError } from '../client/console-client.ts';
 import { containerOf, lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 

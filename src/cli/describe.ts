@@ -1,6 +1,6 @@
 // northstate describe: everything that explains one container.
 import { styleText } from 'node:util';
-import type { Description } from '../console/answers.ts';
+import type { Description } from '../console/protocol/answers.ts';
 import { withConsole, type ConsoleOptions } from './console.ts';
 import { printable, render, table, type Format } from './output.ts';
 import { exitText } from './status-table.ts';

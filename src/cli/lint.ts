@@ -1,10 +1,10 @@
 // northstate lint: what is wrong in a manifest, for editors and CI.
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
-import { ManifestError, type ManifestIssue } from '../npk/error.ts';
-import { readManifest, type ReadManifest } from '../npk/manifest.ts';
-import { checkSyscallNames } from '../npk/syscall-names.ts';
-import { manifestYaml } from '../npk/manifest-yaml.ts';
+import { ManifestError, type ManifestIssue } from '../npk/package-error.ts';
+import { readManifest, type ReadManifest } from '../npk/manifest/read-manifest.ts';
+import { checkSyscallNames } from '../npk/manifest/syscall-names.ts';
+import { manifestYaml } from '../npk/manifest/manifest-yaml.ts';
 import { exitCodes } from './exit.ts';
 import { printable, render, type Format } from './output.ts';
 

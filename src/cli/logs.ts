@@ -1,5 +1,5 @@
 // northstate logs: a container's output.
-import { parseDuration } from '../../state/units.ts';
+import { parseDuration } from '../../state/schema/units.ts';
 import { withConsole, type ConsoleOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable } from './output.ts';

@@ -13,16 +13,16 @@ export function addPackageFiles(program: Command): void {
     .requiredOption('-o, --out <dir>', 'a directory that is empty or not there')
     .option('-k, --key <file>', 'verify everything first, with a public key; may be repeated', collect)
     .option('--progress', 'show progress also where stderr is no terminal')
-    .action(async (file: string | undefined, options: Parameters<typeof import('./package.ts').unpack>[1]) =>
-      (await import('./package.ts')).unpack(file, options),
+    .action(async (file: string | undefined, options: Parameters<typeof import('./package-files.ts').unpack>[1]) =>
+      (await import('./package-files.ts')).unpack(file, options),
     );
   talks(example(program.command('inspect'), 'northstate inspect hello-world-1.0.0.npk'))
     .description('show what a package file is, or what the daemon knows of a container')
     .argument('<what>', 'a file (with a slash, or .npk at its end, or there), else name or name:version')
     .option('-s, --short', 'one line')
     .addOption(format())
-    .action(async (file: string, options: import('./package.ts').InspectOptions & ConsoleOptions) =>
-      (await import('./inspect.ts')).inspect(file, options),
+    .action(async (file: string, options: import('./package-files.ts').InspectOptions & ConsoleOptions) =>
+      (await import('./inspect-command.ts')).inspect(file, options),
     );
   example(program.command('verify'), 'northstate verify hello-world-1.0.0.npk --key integrator.pub')
     .description('check a package file from end to end: with a key its signature and every block, too')
@@ -30,8 +30,8 @@ export function addPackageFiles(program: Command): void {
     .option('-k, --key <file>', 'a public key, raw or PEM, one of which must have signed it; may be repeated', collect)
     .option('--progress', 'show progress also where stderr is no terminal')
     .addOption(format())
-    .action(async (file: string, options: import('./verify.ts').VerifyOptions) =>
-      (await import('./verify.ts')).verify(file, options),
+    .action(async (file: string, options: import('./verify-command.ts').VerifyOptions) =>
+      (await import('./verify-command.ts')).verify(file, options),
     );
   example(program.command('lint'), 'northstate lint manifest.yaml')
     .description('say everything that is wrong in a manifest, with line, column and field')
@@ -47,15 +47,15 @@ export function addPackageFiles(program: Command): void {
     .option('--from-strace <log>', 'print a seccomp section for what strace(1) has seen, instead')
     .option('--no-default-profile', 'with --from-strace: list every call, not only those beside the default profile')
     .addOption(format())
-    .action(async (file: string | undefined, options: import('./seccomp.ts').SeccompOptions) =>
-      (await import('./seccomp.ts')).seccomp(file, options),
+    .action(async (file: string | undefined, options: import('./seccomp-command.ts').SeccompOptions) =>
+      (await import('./seccomp-command.ts')).seccomp(file, options),
     );
   example(program.command('gen-key'), 'northstate gen-key --name integrator --out /etc/northstate')
     .description('make a pair of keys to sign packages with: NAME.key and NAME.pub')
     .requiredOption('-n, --name <name>', 'what the files are called', fileName)
     .option('-o, --out <dir>', 'where they are made', '.')
-    .action(async (options: Parameters<typeof import('./package.ts').generateKey>[0]) =>
-      (await import('./package.ts')).generateKey(options),
+    .action(async (options: Parameters<typeof import('./package-files.ts').generateKey>[0]) =>
+      (await import('./package-files.ts')).generateKey(options),
     );
 }
 
@@ -84,7 +84,9 @@ function addPack(program: Command): void {
     .option('--mksquashfs <program>', 'what makes squashfs images', 'mksquashfs')
     .option('--mkfs-erofs <program>', 'what makes erofs images', 'mkfs.erofs')
     .option('--progress', 'show progress also where stderr is no terminal')
-    .action(async (options: import('./package.ts').PackCommand) => (await import('./package.ts')).pack(options));
+    .action(async (options: import('./package-files.ts').PackCommand) =>
+      (await import('./package-files.ts')).pack(options),
+    );
 }
 
 function collect(text: string, before: readonly string[] | undefined): string[] {

@@ -1,6 +1,6 @@
 // Every command of northstate: its words, options, help and example. What a command does is loaded when it is called.
 import { Argument, Command } from 'commander';
-import { defaultConsole } from '../console/address.ts';
+import { defaultConsole } from '../console/protocol/address.ts';
 import type { ConsoleOptions, PatchOptions } from './console.ts';
 import { addDeclarative, addGlobalOptions, addNorthstar } from './console-commands.ts';
 import { addPackageFiles } from './package-commands.ts';

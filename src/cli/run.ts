@@ -12,9 +12,9 @@ import {
   type Configuration,
   type ConsoleConfiguration,
   type Overrides,
-} from '../config.ts';
-import { parseAddress } from '../console/address.ts';
-import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../trust.ts';
+} from '../config/configuration.ts';
+import { parseAddress } from '../console/protocol/address.ts';
+import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../../state/file/trust.ts';
 import { Failure } from './exit.ts';
 
 export interface RunOptions {

@@ -1,7 +1,7 @@
 // northstate schema: the JSON Schemas of what people write.
-import { documentJsonSchema } from '../../state/schema.ts';
-import { messageSchema } from '../console/protocol.ts';
-import { manifestJsonSchema } from '../npk/manifest-schema.ts';
+import { documentJsonSchema } from '../../state/schema/document-schema.ts';
+import { messageSchema } from '../console/protocol/protocol.ts';
+import { manifestJsonSchema } from '../npk/manifest/manifest-schema.ts';
 
 const schemas = { document: documentJsonSchema, manifest: manifestJsonSchema, console: messageSchema } as const;
 export type Described = keyof typeof schemas;

@@ -1,6 +1,6 @@
 // What the definitions of several commands share.
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { parseDuration } from '../../state/units.ts';
+import { parseDuration } from '../../state/schema/units.ts';
 
 /** Adds a line to try to a command's help. */
 export function example(command: Command, line: string): Command {

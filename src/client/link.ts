@@ -1,6 +1,6 @@
 // A connection that comes back: after an end it is made again, later and later, until somebody closes it.
 import { setTimeout as delay } from 'node:timers/promises';
-import { ConnectionLost, type Client } from '../console/client.ts';
+import { ConnectionLost, type Client } from './console-client.ts';
 
 /** ms before the first new try, and the longest between two; each is made up to a half shorter by chance. */
 const firstPause = 100;

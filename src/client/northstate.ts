@@ -8,17 +8,18 @@ import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Status } from '../../state/status.ts';
-import { defaultConsole } from '../console/address.ts';
-import type { Answers, DesiredView, Notification, ObservedView } from '../console/answers.ts';
-import { connectConsole, consoleError, type Client, type ClientTls } from '../console/client.ts';
-import type { Bodies } from '../console/protocol.ts';
-import type { Lifetime, LogLine } from '../runtime.ts';
+import { defaultConsole } from '../console/protocol/address.ts';
+import type { Answers, DesiredView, Notification, ObservedView } from '../console/protocol/answers.ts';
+import { connectConsole, consoleError, type Client, type ClientTls } from './console-client.ts';
+import type { Bodies } from '../console/protocol/protocol.ts';
+import type { Lifetime, LogLine } from '../runtime/runtime.ts';
 import { createLink } from './link.ts';
 import * as streams from './streams.ts';
 
-export type * from '../console/answers.ts';
-export { ConnectionLost, ConsoleError, NoConsole, type ClientTls } from '../console/client.ts';
-export type { Lifetime, LogLine, Unmet } from '../runtime.ts';
+export type * from '../console/protocol/answers.ts';
+export { ConnectionLost, ConsoleError, NoConsole, type ClientTls } from './console-client.ts';
+export type { Unmet } from '../../controllers/status/explain.ts';
+export type { Lifetime, LogLine } from '../runtime/runtime.ts';
 export type { ContainerStatus, Condition, Phase, RepositoryStatus, Status } from '../../state/status.ts';
 export type { EventOrGap, EventsOptions, LogsOptions, Watched, WatchPlace } from './streams.ts';
 

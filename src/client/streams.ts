@@ -1,9 +1,9 @@
 // What goes on until somebody stops it: each stream has a connection of its own, and goes on where it was when that ends.
 import type { Operation } from 'fast-json-patch';
 import type { Status } from '../../state/status.ts';
-import type { Change, Gap, Notification, StampedEvent } from '../console/answers.ts';
-import { consoleError, type Client } from '../console/client.ts';
-import type { LogLine } from '../runtime.ts';
+import type { Change, Gap, Notification, StampedEvent } from '../console/protocol/answers.ts';
+import { consoleError, type Client } from './console-client.ts';
+import type { LogLine } from '../runtime/runtime.ts';
 import { applied } from './operations.ts';
 
 /** Where a watcher has been: what it had then, so that it may go on from there. */

@@ -1,7 +1,7 @@
 // Which format a package claims: the archive's comment.
 import { parseVersion } from '../../state/version.ts';
-import { PackageError } from './error.ts';
-import { readTree, type Tree } from './tree.ts';
+import { PackageError } from './package-error.ts';
+import { readTree, type Tree } from './manifest/syntax.ts';
 
 /** The version of the format that we write. */
 export const FORMAT_VERSION = '0.9.2';

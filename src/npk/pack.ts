@@ -3,22 +3,22 @@ import { constants, copyFile, mkdtemp, open, readFile, rm, stat, type FileHandle
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
-import type { Manifest } from '../../state/manifest.ts';
-import { fileBytes } from './bytes.ts';
-import { checkedSalt, checkedUuid, derivedSalt, derivedUuid } from './derived.ts';
-import { ManifestError, PackageError, type ManifestIssue } from './error.ts';
-import { createHasher } from './hasher.ts';
-import { readSuperblock } from './image.ts';
-import { readSecretKey } from './keys.ts';
-import { makeErofs, makeSquashfs, type Compression } from './make-image.ts';
-import { readManifest, type ReadManifest } from './manifest.ts';
-import { manifestYaml } from './manifest-yaml.ts';
-import { mountPoints } from './mount-points.ts';
-import { checkSyscallNames } from './syscall-names.ts';
-import { VERITY_BLOCK } from './verity.ts';
-import { writePackage } from './write-package.ts';
-import { makeTree, type NewTree } from './write-verity.ts';
-import { chunks } from './zip-writer.ts';
+import type { Manifest } from '../../state/schema/manifest.ts';
+import { fileBytes } from './archive/bytes.ts';
+import { checkedSalt, checkedUuid, derivedSalt, derivedUuid } from './signature/derived.ts';
+import { ManifestError, PackageError, type ManifestIssue } from './package-error.ts';
+import { createHasher } from './image/hasher.ts';
+import { readSuperblock } from './image/superblock.ts';
+import { readSecretKey } from './signature/keys.ts';
+import { makeErofs, makeSquashfs, type Compression } from './image/make-image.ts';
+import { readManifest, type ReadManifest } from './manifest/read-manifest.ts';
+import { manifestYaml } from './manifest/manifest-yaml.ts';
+import { mountPoints } from './image/mount-points.ts';
+import { checkSyscallNames } from './manifest/syscall-names.ts';
+import { VERITY_BLOCK } from './image/verity.ts';
+import { writePackage } from './archive/write-package.ts';
+import { makeTree, type NewTree } from './image/write-verity.ts';
+import { chunks } from './archive/zip-writer.ts';
 
 export interface PackOptions {
   /** The manifest's file: YAML, JSON or TOML. */

@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { createHasher } from './hasher.ts';
-import type { Image } from './image.ts';
-import type { PublicKey } from './keys.ts';
-import { named, openFile, readContent } from './package.ts';
-import { runTool } from './tool.ts';
-import { verifyImage, type VerifyOptions } from './verify-image.ts';
+import { createHasher } from './image/hasher.ts';
+import type { Image } from './image/superblock.ts';
+import type { PublicKey } from './signature/keys.ts';
+import { named, openFile, readContent } from './open-package.ts';
+import { runTool } from './image/tool.ts';
+import { verifyImage, type VerifyOptions } from './image/verify-image.ts';
 
 export interface UnpackOptions {
   /** A directory that is empty or not there; it appears when everything is in it. */

@@ -5,8 +5,8 @@ import { copyFile, rm, stat } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect } from '../../src/client/northstate.ts';
-import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
-import { bulk, probePackage } from '../packages.ts';
+import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
+import { bulk, probePackage } from '../support/packages.ts';
 import { repeated, row, type Row } from './measure.ts';
 
 const containers = 100;

@@ -1,8 +1,8 @@
 // bench/converge: an empty runtime is given a document with many containers, until the last application's first
 // instruction; then one more is added. And the same from exec of the daemon, with the document already there.
 import { readFileSync } from 'node:fs';
-import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
-import { probePackage } from '../packages.ts';
+import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
+import { probePackage } from '../support/packages.ts';
 import { row, type Row } from './measure.ts';
 import { linesOf } from './rounds.ts';
 

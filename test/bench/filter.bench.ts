@@ -3,9 +3,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { seccompRules } from '../../controllers/seccomp-profile.ts';
-import { compileFor, ownArchitecture } from '../../native/seccomp.ts';
-import { run } from '../command.ts';
+import { seccompRules } from '../../controllers/sandbox/seccomp-profile.ts';
+import { compileFor, ownArchitecture } from '../../native/seccomp-filter.ts';
+import { run } from '../support/command.ts';
 import { systemCalls } from '../escape/payload.ts';
 import { compiled } from './floor.ts';
 import { linearFilter } from './linear-filter.ts';

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { masked } from '../../controllers/sandbox.ts';
-import { seccompRules } from '../../controllers/seccomp-profile.ts';
-import { compileFor, ownArchitecture } from '../../native/seccomp.ts';
+import { masked } from '../../controllers/sandbox/specification.ts';
+import { seccompRules } from '../../controllers/sandbox/seccomp-profile.ts';
+import { compileFor, ownArchitecture } from '../../native/seccomp-filter.ts';
 
 /** Every Debian has it. */
 const bound = '/etc/skel';

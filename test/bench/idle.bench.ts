@@ -2,8 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as pass } from 'node:timers/promises';
-import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
-import { probePackage } from '../packages.ts';
+import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
+import { probePackage } from '../support/packages.ts';
 import { row, type Row } from './measure.ts';
 
 /** How long nothing happens, in ms. */

@@ -1,5 +1,5 @@
 // What a benchmark gives: rows of percentiles, printed as a table with the ratio to the floor of the same run.
-import { run } from '../command.ts';
+import { run } from '../support/command.ts';
 
 /** One line of the result. `floor` names the case of the same bench that it is compared with. */
 export interface Row {

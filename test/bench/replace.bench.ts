@@ -1,6 +1,6 @@
 // bench/replace: from the last act of the old application to the first instruction of the new one when the version changes.
-import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
-import { probePackage } from '../packages.ts';
+import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
+import { probePackage } from '../support/packages.ts';
 import { row, type Row } from './measure.ts';
 import { linesOf } from './rounds.ts';
 

@@ -1,5 +1,5 @@
 // What measurements wait for on the console: the end of a container, and what it wrote.
-import { connectConsole, type Client } from '../../src/console/client.ts';
+import { connectConsole, type Client } from '../../src/client/console-client.ts';
 
 /** Resolves when a container (name:version) has ended. Call it before what makes it start. */
 export async function onceEnded(client: Client, container: string): Promise<void> {

@@ -3,9 +3,9 @@
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectConsole, type Client } from '../../src/console/client.ts';
-import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
-import { probePackage } from '../packages.ts';
+import { connectConsole, type Client } from '../../src/client/console-client.ts';
+import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
+import { probePackage } from '../support/packages.ts';
 import { floorRounds, peers } from './floor.ts';
 import { fullFloor, fullManifest, fullResource } from './full-manifest.ts';
 import { row, type Row } from './measure.ts';

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import type { Exit } from '../../state/observed.ts';
-import { fakeRuntime, type FakeRuntime } from '../unit/console/fake-runtime.ts';
-import { openTestConsole } from '../unit/console/scratch.ts';
+import { fakeRuntime, type FakeRuntime } from '../support/console/fake-runtime.ts';
+import { openTestConsole } from '../support/console/scratch.ts';
 import { fixtures, readTranscript, replay, type Transcript } from './replay.ts';
 
 interface Expected {

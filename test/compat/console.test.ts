@@ -1,6 +1,6 @@
 // Recorded sessions with Northstar, played against a daemon that runs under the same northstar.toml, and real containers.
 import { suite, test, type TestContext } from 'node:test';
-import { startNorthstar } from './northstar.ts';
+import { startNorthstar } from './northstar-daemon.ts';
 import { readTranscript, replay, type TranscriptEvent } from './replay.ts';
 
 type Events = readonly TranscriptEvent[];

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Manifest } from '../../state/manifest.ts';
-import { manifestForInspect } from '../../src/npk/manifest-json.ts';
+import type { Manifest } from '../../state/schema/manifest.ts';
+import { manifestForInspect } from '../../src/npk/manifest/manifest-json.ts';
 
-const folder = join(import.meta.dirname, '../../../shared/fixtures');
+const folder = join(import.meta.dirname, '../fixtures');
 
 /** The path of a fixture. Throws, saying where it is looked for, when the fixtures are not there. */
 export function fixture(...path: readonly string[]): string {

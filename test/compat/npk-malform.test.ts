@@ -6,13 +6,13 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { PackageError } from '../../src/npk/error.ts';
-import { createHasher } from '../../src/npk/hasher.ts';
-import { inspect } from '../../src/npk/inspect.ts';
-import { readKeys, type PublicKey } from '../../src/npk/keys.ts';
-import { readPackage } from '../../src/npk/package.ts';
+import { PackageError } from '../../src/npk/package-error.ts';
+import { createHasher } from '../../src/npk/image/hasher.ts';
+import { inspect } from '../../src/npk/inspect-package.ts';
+import { readKeys, type PublicKey } from '../../src/npk/signature/keys.ts';
+import { readPackage } from '../../src/npk/open-package.ts';
 import { unpack } from '../../src/npk/unpack.ts';
-import { verifyPackage } from '../../src/npk/verify.ts';
+import { verifyPackage } from '../../src/npk/verify-package.ts';
 import { assertManifest, expected, fixture } from './npk-fixtures.ts';
 
 interface Case {

@@ -4,12 +4,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Manifest, SeccompRule } from '../../state/manifest.ts';
-import { createHasher } from '../../src/npk/hasher.ts';
-import { inspect } from '../../src/npk/inspect.ts';
-import { readKeys } from '../../src/npk/keys.ts';
-import { openPackage, readPackage } from '../../src/npk/package.ts';
-import { verifyPackage } from '../../src/npk/verify.ts';
+import type { Manifest, SeccompRule } from '../../state/schema/manifest.ts';
+import { createHasher } from '../../src/npk/image/hasher.ts';
+import { inspect } from '../../src/npk/inspect-package.ts';
+import { readKeys } from '../../src/npk/signature/keys.ts';
+import { openPackage, readPackage } from '../../src/npk/open-package.ts';
+import { verifyPackage } from '../../src/npk/verify-package.ts';
 import { assertManifest, expected, fixture, packagesIn } from './npk-fixtures.ts';
 
 interface Expected {

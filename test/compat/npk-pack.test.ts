@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { createHasher } from '../../src/npk/hasher.ts';
-import { inspect } from '../../src/npk/inspect.ts';
-import { readKeys } from '../../src/npk/keys.ts';
-import { compressions } from '../../src/npk/make-image.ts';
+import { createHasher } from '../../src/npk/image/hasher.ts';
+import { inspect } from '../../src/npk/inspect-package.ts';
+import { readKeys } from '../../src/npk/signature/keys.ts';
+import { compressions } from '../../src/npk/image/make-image.ts';
 import { pack, type PackOptions } from '../../src/npk/pack.ts';
-import { readPackage } from '../../src/npk/package.ts';
+import { readPackage } from '../../src/npk/open-package.ts';
 import { unpack } from '../../src/npk/unpack.ts';
-import { verifyPackage } from '../../src/npk/verify.ts';
+import { verifyPackage } from '../../src/npk/verify-package.ts';
 import { assertManifest, expected, fixture } from './npk-fixtures.ts';
 
 interface Expected {

@@ -6,9 +6,9 @@ import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse as parseToml } from 'smol-toml';
 import { parse as parseYaml } from 'yaml';
-import { manifestJsonSchema } from '../../src/npk/manifest-schema.ts';
-import { readManifest } from '../../src/npk/manifest.ts';
-import { manifestForInspect } from '../../src/npk/manifest-json.ts';
+import { manifestJsonSchema } from '../../src/npk/manifest/manifest-schema.ts';
+import { readManifest } from '../../src/npk/manifest/read-manifest.ts';
+import { manifestForInspect } from '../../src/npk/manifest/manifest-json.ts';
 import { fixture } from './npk-fixtures.ts';
 
 const validate = new Ajv2020({ strict: false }).compile(manifestJsonSchema());

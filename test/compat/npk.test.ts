@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { test } from 'node:test';
-import { createHasher } from '../../src/npk/hasher.ts';
-import { inspect, inspectShort } from '../../src/npk/inspect.ts';
-import { readKeys } from '../../src/npk/keys.ts';
-import { readPackage } from '../../src/npk/package.ts';
-import { verifyPackage } from '../../src/npk/verify.ts';
+import { createHasher } from '../../src/npk/image/hasher.ts';
+import { inspect, inspectShort } from '../../src/npk/inspect-package.ts';
+import { readKeys } from '../../src/npk/signature/keys.ts';
+import { readPackage } from '../../src/npk/open-package.ts';
+import { verifyPackage } from '../../src/npk/verify-package.ts';
 import { assertManifest, expected, fixture, packagesIn } from './npk-fixtures.ts';
 
 interface Expected {

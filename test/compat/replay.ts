@@ -3,9 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { readFile } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { rawClient, type RawClient } from '../unit/console/scratch.ts';
+import { rawClient, type RawClient } from '../support/console/scratch.ts';
 
-export const fixtures = new URL('../../../shared/fixtures/', import.meta.url);
+export const fixtures = new URL('../fixtures/', import.meta.url);
 
 export interface TranscriptEvent {
   readonly on: string;

@@ -1,12 +1,12 @@
 // What the audit of Northstar 0.6 found (ESR-01), as far as it is about consoles, seccomp and memory; from containers where
 // they are who would do it. 003, 005, 007, 011 (PID 1) and 014 are in escapes.test.ts, 006 is among the mounts
-// (test/sandbox/mount-cases.ts), 010 in every report: descriptors 0 to 2.
+// (test/support/mount-cases.ts), 010 in every report: descriptors 0 to 2.
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
-import { seccompRules } from '../../controllers/seccomp-profile.ts';
-import { bulk, probePackage } from '../packages.ts';
-import { running } from '../scenario.ts';
+import { seccompRules } from '../../controllers/sandbox/seccomp-profile.ts';
+import { bulk, probePackage } from '../support/packages.ts';
+import { running } from '../support/scenario.ts';
 import { openCells, type Cells } from './cells.ts';
 
 const consoleOf = (...permissions: readonly string[]) => `console: { permissions: [${permissions.join(', ')}] }\n`;

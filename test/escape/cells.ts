@@ -1,6 +1,6 @@
 // A runtime with hostile containers, started one after the other for what each of them is to try.
-import { connectConsole, ConsoleError, type Client, type Notification } from '../../src/console/client.ts';
-import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
+import { connectConsole, ConsoleError, type Client, type Notification } from '../../src/client/console-client.ts';
+import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
 import { hostilePackage } from './payload.ts';
 
 /** A container that is started with an act. */

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, statSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
-import { documentOf } from '../daemon.ts';
-import { running } from '../scenario.ts';
+import { documentOf } from '../support/test-daemon.ts';
+import { running } from '../support/scenario.ts';
 import { openCells, type Cells } from './cells.ts';
 
 /** Ids that no other test has: limits of processes and watches are counted by user. */

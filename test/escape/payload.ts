@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pack } from '../../src/npk/pack.ts';
-import { run } from '../command.ts';
-import { kept } from '../packages.ts';
+import { run } from '../support/command.ts';
+import { kept } from '../support/packages.ts';
 
 const sources = join(import.meta.dirname, 'payload');
 /** What Linux 6.1 has. Later ones are the same to every filter: unknown. */

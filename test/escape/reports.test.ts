@@ -7,12 +7,12 @@ import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { capabilityNames } from '../../state/names.ts';
 import { linesOf } from '../bench/rounds.ts';
-import { run } from '../command.ts';
-import { documentOf, startDaemon, type Daemon } from '../daemon.ts';
-import { hostPid } from '../sandbox/processes.ts';
-import { running } from '../scenario.ts';
+import { run } from '../support/command.ts';
+import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
+import { hostPid } from '../support/container-processes.ts';
+import { running } from '../support/scenario.ts';
 import { hostilePackage } from './payload.ts';
-import { callsTitle, reportOf } from './report.ts';
+import { callsTitle, reportOf } from './report-text.ts';
 
 const folder = join(import.meta.dirname, 'reports');
 const accept = process.env['NORTHSTATE_ACCEPT_REPORTS'] === '1';

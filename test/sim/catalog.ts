@@ -1,6 +1,6 @@
 // The packages and documents of the simulation: few names, so that what concerns two of them happens often.
 import type { ContainerEntry, Desired, DesiredState } from '../../state/desired.ts';
-import { cgroupsSchema, type Manifest } from '../../state/manifest.ts';
+import { cgroupsSchema, type Manifest } from '../../state/schema/manifest.ts';
 import type { ObservedPackage } from '../../state/observed.ts';
 import type { Random } from './random.ts';
 

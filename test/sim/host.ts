@@ -1,20 +1,20 @@
 // One life of the reconciler on the simulated device: its store, the real loop, model and planners, and acts on the device.
-import { withAttempt } from '../../controllers/attempts.ts';
-import { planCgroups, sectionOf } from '../../controllers/cgroups-plan.ts';
-import { act, type ContainerPorts, type Sandboxes } from '../../controllers/container-acts.ts';
-import { madeOf } from '../../controllers/candidate.ts';
-import { plan as planContainers, type ContainerStep } from '../../controllers/containers.ts';
+import { withAttempt } from '../../controllers/containers/attempt-record.ts';
+import { planCgroups, sectionOf } from '../../controllers/cgroups/cgroups-plan.ts';
+import { act, type ContainerPorts, type Sandboxes } from '../../controllers/containers/containers-act.ts';
+import { madeOf } from '../../controllers/containers/candidate.ts';
+import { plan as planContainers, type ContainerStep } from '../../controllers/containers/containers-plan.ts';
 import type { Step, View } from '../../controllers/controller.ts';
-import { limited, type AnyStep } from '../../controllers/effect.ts';
+import { limited, type AnyStep } from '../../controllers/forecast/effect.ts';
 import { TerminalError } from '../../controllers/failure.ts';
-import { planMounts } from '../../controllers/mounts-plan.ts';
-import { createReconciler, type Part, type Reconciler } from '../../controllers/reconciler.ts';
-import { planRepositories, type InstallStep } from '../../controllers/repositories-plan.ts';
+import { planMounts } from '../../controllers/mounts/mounts-plan.ts';
+import { createReconciler, type Part, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
+import { planRepositories, type InstallStep } from '../../controllers/repositories/repositories-plan.ts';
 import type { Observed, ObservedAttempt } from '../../state/observed.ts';
 import { createStore, emptyState, type State, type Store } from '../../state/store.ts';
 import { matches, parseRequirement } from '../../state/version.ts';
 import { names, packageAt } from './catalog.ts';
-import type { SimulatedLauncher } from './launcher.ts';
+import type { SimulatedLauncher } from './sim-launcher.ts';
 import { hierarchies, type World } from './world.ts';
 
 export interface Host {

@@ -1,10 +1,10 @@
 // One run of the simulation: a seed decides the document, everything that happens, and every failure.
 import { names, randomDocument, versions } from './catalog.ts';
 import { checkConverged } from './convergence.ts';
-import { drift, edit } from './events.ts';
+import { drift, edit } from './sim-events.ts';
 import { startHost, type Host } from './host.ts';
 import { checkDevice } from './invariants.ts';
-import { createLauncher, type SimulatedLauncher } from './launcher.ts';
+import { createLauncher, type SimulatedLauncher } from './sim-launcher.ts';
 import { createRandom } from './random.ts';
 import { createTime } from './time.ts';
 import { createWorld, drop, type World } from './world.ts';

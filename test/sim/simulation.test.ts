@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { decodeRecord, encodeRecord } from '../../controllers/attempts.ts';
-import { createLauncher } from './launcher.ts';
+import { decodeRecord, encodeRecord } from '../../controllers/containers/attempt-record.ts';
+import { createLauncher } from './sim-launcher.ts';
 import { createRandom } from './random.ts';
 import type { Seeds } from './seeds.ts';
 import { simulate } from './simulate.ts';
@@ -24,7 +24,7 @@ test('ten thousand random documents converge through edits, failures, drift and 
       return broken;
     }),
   );
-  assert.deepEqual(results.flat(), [], 'node test/sim/run.ts --seed SEED shows the trace of one');
+  assert.deepEqual(results.flat(), [], 'node test/sim/run-seeds.ts --seed SEED shows the trace of one');
 });
 
 test('a seed replays exactly', async () => {

@@ -1,7 +1,7 @@
 // The simulated device: what is true about packages, mounts, groups and runDir, whatever the reconciler has observed of it.
-import type { AnyStep, Circumstances } from '../../controllers/effect.ts';
-import { effect } from '../../controllers/effect.ts';
-import type { Hierarchies } from '../../controllers/cgroup-hierarchies.ts';
+import type { AnyStep, Circumstances } from '../../controllers/forecast/effect.ts';
+import { effect } from '../../controllers/forecast/effect.ts';
+import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import type { View } from '../../controllers/controller.ts';
 import { emptyDesired, type ContainerEntry, type Desired } from '../../state/desired.ts';
 import type { Observed, ObservedAttempt, ObservedPackage } from '../../state/observed.ts';

@@ -9,8 +9,10 @@ import { root } from './kept.ts';
 
 await compiled('floor');
 const benches = globSync('test/bench/*.bench.ts', { cwd: root });
-const { image } = await prepareGuest(['test/bench/run.ts', ...benches, 'src/npk/digest-worker.ts']);
-const command = ['node', 'test/bench/run.ts', ...process.argv.slice(2).map((word) => path.basename(word))].join(' ');
+const { image } = await prepareGuest(['test/bench/run-benches.ts', ...benches, 'src/npk/image/digest-worker.ts']);
+const command = ['node', 'test/bench/run-benches.ts', ...process.argv.slice(2).map((word) => path.basename(word))].join(
+  ' ',
+);
 const machine = startMachine(image, command, { parameters: 'cgroup_no_v1=all' });
 let output = '';
 machine.output.setEncoding('utf8').on('data', (text: string) => {

@@ -1,7 +1,7 @@
 // Boots the image under qemu in software emulation and runs one command in it.
 import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
-import type { Image } from './image.ts';
+import type { Image } from './guest-image.ts';
 
 export interface Machine {
   /** What the guest writes to its console, and qemu to its standard error. */

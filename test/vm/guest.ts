@@ -2,10 +2,10 @@
 import { createHash, hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { launcherProgram } from '../launcher/launcher.ts';
-import { probePackage } from '../packages.ts';
+import { launcherProgram } from '../support/test-launcher.ts';
+import { probePackage } from '../support/packages.ts';
 import { guestRoot } from './bundle.ts';
-import { makeImage, type Image } from './image.ts';
+import { makeImage, type Image } from './guest-image.ts';
 import type { Candidate } from './power-orders.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');

@@ -8,16 +8,16 @@ import { prepareGuest, type Guest } from './guest.ts';
 import { cutPower } from './power.ts';
 
 /** Files of tests for the guest; each runs in the boots below that name it. */
-const cgroups = 'test/kernel/cgroups.test.ts';
-const check = 'test/kernel/check.test.ts';
-const blocks = 'test/kernel/cgroups-limits.test.ts';
-const freeze = 'test/kernel/cgroups-freeze.test.ts';
-const limits = 'test/vm/guest/limits.ts';
+const cgroups = 'test/kernel/cgroups/cgroups.test.ts';
+const check = 'test/kernel/check/check.test.ts';
+const blocks = 'test/kernel/cgroups/cgroups-limits.test.ts';
+const freeze = 'test/kernel/cgroups/cgroups-freeze.test.ts';
+const limits = 'test/vm/guest/limits-guest.ts';
 const missing = 'test/vm/guest/missing.ts';
-const launch = 'test/kernel/sandbox-ops.test.ts';
-const mounts = 'test/kernel/mounts.test.ts';
-const verity = 'test/vm/guest/verity.ts';
-const selinux = 'test/vm/guest/selinux.ts';
+const launch = 'test/kernel/sandbox/sandbox-ops.test.ts';
+const mounts = 'test/kernel/mounts/mounts.test.ts';
+const verity = 'test/vm/guest/verity-guest.ts';
+const selinux = 'test/vm/guest/selinux-guest.ts';
 
 /** Some controllers in v1 hierarchies, as an older init system mounts them; the v2 tree keeps the others. */
 const mixed = `

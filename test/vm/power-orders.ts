@@ -2,7 +2,7 @@
 // the power goes while it is carried out.
 import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
-import { documentOf } from '../daemon.ts';
+import { documentOf } from '../support/test-daemon.ts';
 import type { Random } from '../sim/random.ts';
 
 export const directory = '/disk/northstate';

@@ -53,7 +53,7 @@ export async function cutPower({ image, app, candidates, rounds, seed, log }: Po
   const disk = makeDisk(await emptyFileSystem(folder, diskSize));
   const server = await serveDisk(disk, path.join(folder, 'disk'));
   const start = (): Conversation<Reply> =>
-    converse(startMachine(image, `${setUp}node test/vm/guest/power.ts`, { disk: server.url }), patience);
+    converse(startMachine(image, `${setUp}node test/vm/guest/power-guest.ts`, { disk: server.url }), patience);
   let orders = 1;
   const next = ({ document, packages }: Known): Order =>
     nextOrder(random, { document, packages, candidates, number: (orders += 1) });
@@ -126,7 +126,7 @@ async function comeUp(machine: Conversation<Reply>, known: Known): Promise<Known
   const { up } = second;
   check(known, up);
   assert.ok(up.generation >= known.generation, `generation ${up.generation}, but ${known.generation} was acknowledged`);
-  // The draft of the document has one name, and the next one is written over it (state/write.ts).
+  // The draft of the document has one name, and the next one is written over it (state/file/write-file.ts).
   const left = up.files.filter((file) => /\.northstate-|\.new$/.test(file));
   assert.deepEqual(left, [], 'leftovers of what was cut off are still there');
   return { document: up.document ?? '', generation: up.generation, packages: wholePackages(up), underWay: null };

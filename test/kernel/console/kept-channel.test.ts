@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createSocketPair } from '../../../native/socket-pair.ts';
-import { createKeptFile } from '../../../src/console/kept-file.ts';
+import { createKeptFile } from '../../../src/console/server/kept-file.ts';
 import { createRandom } from '../../sim/random.ts';
 
 const kills = 12;

@@ -1,14 +1,14 @@
 // Serves a kept console on the descriptors 3 (socket) and 4 (file) until somebody kills it: a reconciler without the rest.
 import pino from 'pino';
-import { serveConnection } from '../../../src/console/connection.ts';
-import { openFeeds } from '../../../src/console/feeds.ts';
-import { keptChannel } from '../../../src/console/kept-channel.ts';
-import { openKeptFile } from '../../../src/console/kept-file.ts';
-import { createMemory } from '../../../src/console/memory.ts';
-import { defaultLimits } from '../../../src/console/server.ts';
-import { createTokens } from '../../../src/console/tokens.ts';
+import { serveConnection } from '../../../src/console/server/connection.ts';
+import { openFeeds } from '../../../src/console/server/feeds.ts';
+import { keptChannel } from '../../../src/console/server/kept-channel.ts';
+import { openKeptFile } from '../../../src/console/server/kept-file.ts';
+import { createMemory } from '../../../src/console/protocol/memory.ts';
+import { defaultLimits } from '../../../src/console/server/server.ts';
+import { createTokens } from '../../../src/console/server/tokens.ts';
 import { declareAsync } from '../../../native/libc.ts';
-import { fakeRuntime } from '../../unit/console/fake-runtime.ts';
+import { fakeRuntime } from '../../support/console/fake-runtime.ts';
 
 const socket = 3;
 const POLLIN = 1;

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { appendFile, copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { run } from '../../command.ts';
-import { broken, entry, fixture, installed, noticed, one, openAll, other, size, two } from './fixture.ts';
+import { run } from '../../support/command.ts';
+import { broken, entry, fixture, installed, noticed, one, openAll, other, size, two } from './repository-fixture.ts';
 
 test('packages are found whatever their files are called, highest version first', async () => {
   await copyFile(one, join(fixture.system, 'first'));

@@ -4,9 +4,9 @@ import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import type { InstallStep } from '../../../controllers/repositories-plan.ts';
+import type { InstallStep } from '../../../controllers/repositories/repositories-plan.ts';
 import type { RepositoryEntry } from '../../../state/desired.ts';
-import { run } from '../../command.ts';
+import { run } from '../../support/command.ts';
 import {
   broken,
   entry,
@@ -21,7 +21,7 @@ import {
   size,
   two,
   uninstall,
-} from './fixture.ts';
+} from './repository-fixture.ts';
 
 test('a package is installed under its name and version, with its digest known, also to the next reconciler', async () => {
   await openAll(entry('system'));

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { sameIdentity } from '../../../native/file.ts';
 import { isSealed } from '../../../native/memfd.ts';
-import { readPackage } from '../../../src/npk/package.ts';
+import { readPackage } from '../../../src/npk/open-package.ts';
 import {
   entry,
   fixture,
@@ -18,7 +18,7 @@ import {
   size,
   two,
   uninstall,
-} from './fixture.ts';
+} from './repository-fixture.ts';
 
 const scratch = (fields = {}) => entry('scratch', { type: 'mem', ...fields });
 const into = { repository: 'scratch' };

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { DocumentConflict, DocumentRefused } from '../../../state/documents.ts';
-import { RuntimeError } from '../../../src/runtime.ts';
-import { fakeRuntime } from '../console/fake-runtime.ts';
-import { openTestConsole, scratchDirectory, testTokens } from '../console/scratch.ts';
+import { DocumentConflict, DocumentRefused } from '../../../state/document/documents.ts';
+import { RuntimeError } from '../../../src/runtime/runtime.ts';
+import { fakeRuntime } from '../../support/console/fake-runtime.ts';
+import { openTestConsole, scratchDirectory, testTokens } from '../../support/console/scratch.ts';
 import { northstate } from './command-line.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
@@ -229,8 +229,8 @@ test('logs prints each line to the stream that it was written to', async (contex
 
 test('shutdown ends when the daemon has hung up', async (context) => {
   const runtime = fakeRuntime();
-  const { openConsole } = await import('../../../src/console/server.ts');
-  const { silentLog } = await import('../console/scratch.ts');
+  const { openConsole } = await import('../../../src/console/server/server.ts');
+  const { silentLog } = await import('../../support/console/scratch.ts');
   const listen = `unix://${await scratchDirectory(context)}/console`;
   const console = await openConsole({
     listen,

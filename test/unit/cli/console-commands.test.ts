@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { toTree } from '../../../state/tree.ts';
-import { fakeRuntime, type FakeRuntime } from '../console/fake-runtime.ts';
-import { openTestConsole, scratchDirectory } from '../console/scratch.ts';
+import { toTree } from '../../../state/text/tree.ts';
+import { fakeRuntime, type FakeRuntime } from '../../support/console/fake-runtime.ts';
+import { openTestConsole, scratchDirectory } from '../../support/console/scratch.ts';
 import { entry, northstate, startCommand } from './command-line.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
@@ -164,7 +164,7 @@ test('bash, zsh and fish complete live names of containers', async (context) => 
     const program = join(dirname(file), `ask.${shell}`);
     await writeFile(program, script);
     // Asynchronous, since the console is in this very process.
-    const { code, stdout, stderr } = await (await import('../../command.ts')).run(shell, [program, file], env);
+    const { code, stdout, stderr } = await (await import('../../support/command.ts')).run(shell, [program, file], env);
     assert.equal(code, 0, `${shell}: ${stderr}`);
     assert.deepEqual(stdout.trim().split('\n'), names[shell] ?? ['maps:1.0.0', 'maps:2.0.0'], shell);
   }

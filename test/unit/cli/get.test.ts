@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
-import { openConsole } from '../../../src/console/server.ts';
-import { fakeRuntime, type FakeRuntime } from '../console/fake-runtime.ts';
-import { containerStatus } from '../console/fake-state.ts';
-import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../console/scratch.ts';
+import { openConsole } from '../../../src/console/server/server.ts';
+import { fakeRuntime, type FakeRuntime } from '../../support/console/fake-runtime.ts';
+import { containerStatus } from '../../support/console/fake-state.ts';
+import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../../support/console/scratch.ts';
 import { entry, northstate, startCommand } from './command-line.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { scratchDirectory } from '../console/scratch.ts';
+import { scratchDirectory } from '../../support/console/scratch.ts';
 import { northstate } from './command-line.ts';
 
 const needsRoot = process.getuid?.() === 0 ? null : /^northstate: run needs root/;

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createProgram } from '../../../src/cli/program.ts';
 import { printable, table } from '../../../src/cli/output.ts';
-import { scratchDirectory } from '../console/scratch.ts';
+import { scratchDirectory } from '../../support/console/scratch.ts';
 import { northstate } from './command-line.ts';
 
 const nowhere = 'unix:///nowhere/console';

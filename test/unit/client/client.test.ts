@@ -6,9 +6,9 @@ import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
 import { connect, ConnectionLost, NoConsole, type Northstate } from '../../../src/client/northstate.ts';
 import { applied } from '../../../src/client/operations.ts';
-import { openConsole, type Console } from '../../../src/console/server.ts';
-import { fakeRuntime, type FakeRuntime } from '../console/fake-runtime.ts';
-import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../console/scratch.ts';
+import { openConsole, type Console } from '../../../src/console/server/server.ts';
+import { fakeRuntime, type FakeRuntime } from '../../support/console/fake-runtime.ts';
+import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../../support/console/scratch.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
 

@@ -9,7 +9,7 @@ import {
   configurationFromArgument,
   parseConfiguration,
   readConfiguration,
-} from '../../../src/config.ts';
+} from '../../../src/config/configuration.ts';
 
 const defaults = {
   desired: '/var/lib/northstate/desired.yaml',

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ConfigurationError, parseConfiguration } from '../../../src/config.ts';
+import { ConfigurationError, parseConfiguration } from '../../../src/config/configuration.ts';
 import { northstate } from '../cli/command-line.ts';
-import { scratchDirectory } from '../console/scratch.ts';
+import { scratchDirectory } from '../../support/console/scratch.ts';
 
 const required = 'run_dir = "/r"\ndata_dir = "/d"\nsocket_dir = "/s"\ncgroup = "c"\n';
 const northstarLimits = {
@@ -18,7 +18,7 @@ const northstarLimits = {
 };
 
 async function fixture(name: string): Promise<string> {
-  const text = await readFile(new URL(`../../../../shared/fixtures/configs/${name}.toml`, import.meta.url), 'utf8');
+  const text = await readFile(new URL(`../../fixtures/configs/${name}.toml`, import.meta.url), 'utf8');
   return text.replaceAll('DIR', '/scratch');
 }
 

@@ -1,7 +1,7 @@
 // ZIP archives byte by byte, good and bad: apart from the writer under test, so that the reader has two sources.
 import { crc32 } from 'node:zlib';
-import type { Bytes } from '../../../src/npk/bytes.ts';
-import { PackageError } from '../../../src/npk/error.ts';
+import type { Bytes } from '../../../src/npk/archive/bytes.ts';
+import { PackageError } from '../../../src/npk/package-error.ts';
 
 export interface Part {
   readonly name: string;

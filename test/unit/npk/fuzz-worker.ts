@@ -1,7 +1,7 @@
 // The thread in which cases of fuzzing run: it tells each seed before and each outcome after.
 import { parentPort, workerData } from 'node:worker_threads';
-import { createHasher } from '../../../src/npk/hasher.ts';
-import { fuzzOnce, makeCorpus } from './fuzz.ts';
+import { createHasher } from '../../../src/npk/image/hasher.ts';
+import { fuzzOnce, makeCorpus } from './fuzz-cases.ts';
 
 export interface FuzzRange {
   readonly work: string;

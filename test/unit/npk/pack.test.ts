@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import yauzl from 'yauzl';
-import { inspect } from '../../../src/npk/inspect.ts';
-import { compressions } from '../../../src/npk/make-image.ts';
-import { manifestYaml } from '../../../src/npk/manifest-yaml.ts';
-import { readManifest } from '../../../src/npk/manifest.ts';
+import { inspect } from '../../../src/npk/inspect-package.ts';
+import { compressions } from '../../../src/npk/image/make-image.ts';
+import { manifestYaml } from '../../../src/npk/manifest/manifest-yaml.ts';
+import { readManifest } from '../../../src/npk/manifest/read-manifest.ts';
 import { pack, type PackOptions } from '../../../src/npk/pack.ts';
-import { readPackage } from '../../../src/npk/package.ts';
+import { readPackage } from '../../../src/npk/open-package.ts';
 
 const run = promisify(execFile);
 let work = '';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Operation } from 'fast-json-patch';
-import { formatPointer, parsePointer } from '../../../state/pointer.ts';
+import { formatPointer, parsePointer } from '../../../state/text/pointer.ts';
 import { createStore, toJson, type State } from '../../../state/store.ts';
-import { applyOperations, sameTree, toTree } from '../../../state/tree.ts';
+import { applyOperations, sameTree, toTree } from '../../../state/text/tree.ts';
 
 const locked = { version: '1.0.0', repository: 'system', digest: null };
 

@@ -1,0 +1,54 @@
+// Reading, writing and opening control files. Reads happen in place: a control file never waits for a disk.
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { TerminalError } from '../failure.ts';
+
+/** The text of a control file without its last newline; null when the file or its group is missing. */
+export function readControl(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8').trimEnd();
+  } catch (error) {
+    // ENODEV: the group went while the file was open.
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENODEV') return null;
+    throw error;
+  }
+}
+
+/** Writes one value. Rejects with TerminalError (CgroupRefused) that names file, value and errno. */
+export async function writeControl(file: string, value: string): Promise<void> {
+  try {
+    await writeFile(file, value, { flag: constants.O_WRONLY });
+  } catch (error) {
+    throw new TerminalError('CgroupRefused', `cgroups: ${file} refuses "${value}": ${codeOf(error)}`, { cause: error });
+  }
+}
+
+/** Bare descriptors, close-on-exec, that are closed together. */
+export interface Descriptors {
+  /** Throws TerminalError (CgroupRefused), after closing those that are open already. */
+  open(path: string, flags: number): number;
+  close(): void;
+}
+
+export function openDescriptors(): Descriptors {
+  const opened: number[] = [];
+  const close = () => opened.splice(0).forEach((fd) => closeSync(fd));
+  return {
+    open(path, flags) {
+      try {
+        const fd = openSync(path, flags);
+        opened.push(fd);
+        return fd;
+      } catch (error) {
+        close();
+        throw new TerminalError('CgroupRefused', `cgroups: cannot open ${path}: ${codeOf(error)}`, { cause: error });
+      }
+    },
+    close,
+  };
+}
+
+/** The symbolic errno of an error of node:fs, else its message. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
+}

@@ -1,0 +1,214 @@
+// Finding, making and removing control groups: ROOT/container-NAME/ATTEMPT in every hierarchy that a container needs. A
+// section's `parent` stands in the place of ROOT.
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { codeOf, readControl, writeControl } from './cgroup-files.ts';
+import { controllerNames, unifiedName, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
+import type { Places } from './cgroup-places.ts';
+import { TerminalError } from '../failure.ts';
+
+/** No control file begins with it, so that no name (`memory.max`, `tasks`) can clash with one. */
+const namePrefix = 'container-';
+
+/** Our part of every hierarchy: what lies below the directory `root` of each. */
+export interface Tree {
+  readonly hierarchies: Hierarchies;
+  readonly root: string;
+  /** The names that are not below the root. */
+  readonly places: Places;
+  /** Roots that are being made: no group may be made in one that is not ready. */
+  readonly making: Map<string, Promise<void>>;
+}
+
+/** One hierarchy: the v2 tree, or the v1 hierarchy of some controllers. */
+export interface Branch {
+  readonly version: 1 | 2;
+  readonly controllers: readonly ControllerName[];
+  /** Our root directory in it. */
+  readonly root: string;
+  /** The directory above, which is not ours. */
+  readonly mount: string;
+  readonly places: Places;
+}
+
+/** The v2 tree, when there is one, and the v1 hierarchies of the given controllers. */
+export function branchesOf({ hierarchies, root, places }: Tree, controllers: Iterable<ControllerName>): Branch[] {
+  const { legacy, unified, unifiedControllers } = hierarchies;
+  const branch = (version: 1 | 2, mount: string, names: readonly ControllerName[]): Branch[] => [
+    { version, controllers: names, mount, root: join(mount, root), places },
+  ];
+  const used = [...controllers].filter((name) => legacy.has(name));
+  const mounts = Map.groupBy(used, (name) => legacy.get(name) ?? '');
+  const first = unified === null ? [] : branch(2, unified, [...unifiedControllers]);
+  return [...first, ...[...mounts].flatMap(([mount, names]) => branch(1, mount, names))];
+}
+
+/** Every hierarchy that a group of ours can be in. */
+export function allBranches(tree: Tree): Branch[] {
+  const { hierarchies, root, places } = tree;
+  const others = hierarchies.others.map((mount): Branch => {
+    return { version: 1, controllers: [], mount, root: join(mount, root), places };
+  });
+  return [...branchesOf(tree, controllerNames), ...others];
+}
+
+export function groupIn(branch: Branch, name: string): string {
+  const parent = branch.places.of(name);
+  return join(parent === null ? branch.root : join(branch.mount, parent), namePrefix + name);
+}
+
+/** The hierarchies in which a name has a group. */
+export function branchesWith(tree: Tree, name: string): Branch[] {
+  return allBranches(tree).filter((branch) => existsSync(groupIn(branch, name)));
+}
+
+/** Controller -> directory of the name's group in the given hierarchies; `unified` for the v2 tree itself. */
+export function groupsIn(branches: readonly Branch[], name: string): Map<string, string> {
+  const groups = new Map<string, string>();
+  for (const branch of branches) {
+    const group = groupIn(branch, name);
+    if (branch.version === 2) groups.set('unified', group);
+    for (const controller of branch.controllers) groups.set(controller, group);
+  }
+  return groups;
+}
+
+/** Every name that has a group, and the hierarchies in which it does. */
+export function namesIn(tree: Tree): Map<string, Branch[]> {
+  const names = new Map<string, Branch[]>();
+  for (const branch of allBranches(tree)) {
+    for (const entry of entriesOf(branch.root)) {
+      if (!entry.startsWith(namePrefix)) continue;
+      const name = entry.slice(namePrefix.length);
+      if (tree.places.of(name) === null) names.set(name, [...(names.get(name) ?? []), branch]);
+    }
+  }
+  for (const name of tree.places.all().keys()) {
+    const branches = branchesWith(tree, name);
+    if (branches.length > 0) names.set(name, branches);
+  }
+  return names;
+}
+
+/** Attempts that have a leaf in any of the given hierarchies. */
+export function leavesIn(branches: readonly Branch[], name: string): number[] {
+  const entries = branches.flatMap((branch) => entriesOf(groupIn(branch, name)));
+  return [...new Set(entries.filter((entry) => /^\d+$/.test(entry)).map(Number))].sort((a, b) => a - b);
+}
+
+/** [] for a directory that is missing. */
+function entriesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Makes the group of a name in one hierarchy, and the root above it; both may exist. Gives its directory. */
+export async function makeGroup(tree: Tree, branch: Branch, name: string): Promise<string> {
+  const group = groupIn(branch, name);
+  const { controllers, version } = branch;
+  const above = await makeAbove(tree, branch, name);
+  if (version === 2) for (const directory of above) await enable(directory, controllers);
+  await makeDirectory(group);
+  if (version === 1) return group;
+  // In the leaf too, memory is counted by itself: its events tell whether this very attempt ran out of it.
+  await enable(
+    group,
+    controllers.filter((controller) => controller === 'memory'),
+  );
+  return group;
+}
+
+/** Makes what is missing above the group of a name. Gives the directories from the mount point down. */
+async function makeAbove(tree: Tree, branch: Branch, name: string): Promise<string[]> {
+  const { mount, root } = branch;
+  const parent = tree.places.of(name);
+  if (parent === null) {
+    await makeOnce(tree, branch, root, mount);
+    return [mount, root];
+  }
+  const directories = [mount];
+  for (const step of parent.split('/')) {
+    const above = directories.at(-1) ?? mount;
+    const directory = join(above, step);
+    // What is there already is somebody else's, and stays as it is.
+    if (!existsSync(directory)) tree.places.addMade(directory);
+    await makeOnce(tree, branch, directory, above);
+    directories.push(directory);
+  }
+  return directories;
+}
+
+function makeOnce({ making }: Tree, branch: Branch, directory: string, above: string): Promise<void> {
+  const pending = making.get(directory);
+  if (pending !== undefined) return pending;
+  if (existsSync(directory)) return Promise.resolve();
+  const made = makeDirectory(directory)
+    .then(() => (branch.version === 1 ? prepareLegacy(branch, directory, above) : undefined))
+    .finally(() => making.delete(directory));
+  making.set(directory, made);
+  return made;
+}
+
+/** What every group below inherits, and what can be set only as long as there is none. */
+async function prepareLegacy({ controllers }: Branch, directory: string, above: string): Promise<void> {
+  if (controllers.includes('cpuset')) {
+    // A new group has no processor and no memory node, and nothing can run in it, unless the one above says otherwise.
+    await writeControl(join(directory, 'cgroup.clone_children'), '1');
+    for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+      await writeControl(join(directory, file), readControl(join(above, file)) ?? '');
+    }
+  }
+  // Before Linux 5.11 the limits of a group held for the groups in it only where this was set.
+  const hierarchical = join(directory, 'memory.use_hierarchy');
+  if (controllers.includes('memory') && readControl(hierarchical) === '0') await writeControl(hierarchical, '1');
+}
+
+/** Takes away what is left of the roots, and of the parents that were made. Gives why any of them stays. */
+export async function removeRoots(tree: Tree): Promise<unknown[]> {
+  const errors: unknown[] = [];
+  const remove = (directory: string): Promise<void> =>
+    removeGroup(directory).catch((error: unknown) => void errors.push(error));
+  // What lies in another is longer.
+  for (const made of [...tree.places.made()].sort((a, b) => b.length - a.length)) await remove(made);
+  await Promise.all([...new Set(allBranches(tree).map(({ root }) => root))].map(remove));
+  return errors;
+}
+
+/** Hands controllers of the v2 tree down to the groups in a directory, one by one: the error names the one refused. */
+async function enable(directory: string, controllers: readonly ControllerName[]): Promise<void> {
+  if (controllers.length === 0) return;
+  const file = join(directory, 'cgroup.subtree_control');
+  const enabled = new Set(readControl(file)?.split(' '));
+  const missing = controllers.map(unifiedName).filter((name) => !enabled.has(name));
+  for (const name of missing) await writeControl(file, `+${name}`);
+}
+
+/**
+ * Makes a group; one that exists is no error. false = the one above is missing. Not in place: the kernel makes it wait for
+ * processes that join another group. Rejects with TerminalError (CgroupRefused).
+ */
+export async function makeDirectory(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, { mode: 0o755 });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return true;
+    if (codeOf(error) === 'ENOENT') return false;
+    throw new TerminalError('CgroupRefused', `cgroups: cannot make ${path}: ${codeOf(error)}`, { cause: error });
+  }
+}
+
+/** Removes a group; one that is gone is no error. Rejects as long as there are processes or groups in it. */
+export async function removeGroup(path: string): Promise<void> {
+  try {
+    await rmdir(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw new Error(`cgroups: cannot remove ${path}: ${codeOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,184 @@
+// The leaf of an attempt: a group below the name's group, which holds the processes and nothing else.
+import { constants, existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { codeOf, openDescriptors, readControl, writeControl } from './cgroup-files.ts';
+import type { Cgroups as Section } from '../../state/schema/manifest.ts';
+import {
+  allBranches,
+  branchesOf,
+  groupIn,
+  makeDirectory,
+  makeGroup,
+  removeGroup,
+  type Branch,
+  type Tree,
+} from './cgroup-groups.ts';
+import type { ControllerName } from './cgroup-hierarchies.ts';
+import { budgetOf } from './cgroup-realtime.ts';
+import { TerminalError } from '../failure.ts';
+
+/** What a sandbox needs of its leaf. */
+export interface Leaf {
+  /** The v2 directory, for CLONE_INTO_CGROUP; null without a v2 tree. */
+  readonly directory: number | null;
+  /** cgroup.procs of the v1 leaves, open for writing. */
+  readonly procs: readonly number[];
+  /** memory.events (v2) or memory.oom_control (v1): its `oom_kill N` counts this attempt's; null without the memory controller. */
+  readonly oom: number | null;
+  /** Closes the descriptors; the leaf stays. */
+  close(): void;
+}
+
+/** Makes the leaf in the given hierarchies; it may exist. Rejects with TerminalError (CgroupRefused). */
+export async function makeLeaf(
+  tree: Tree,
+  branches: readonly Branch[],
+  name: string,
+  attempt: number,
+  section: Section | null,
+): Promise<Leaf> {
+  const leaves = await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt)));
+  const unified = leaves.find(({ branch }) => branch.version === 2);
+  const legacy = leaves.filter(({ branch }) => branch.version === 1);
+  const memory = leaves.find(({ branch }) => branch.controllers.includes('memory'));
+  const events = memory?.branch.version === 2 ? 'memory.events' : 'memory.oom_control';
+  const { open, close } = openDescriptors();
+  return {
+    directory: unified === undefined ? null : open(unified.path, constants.O_RDONLY | constants.O_DIRECTORY),
+    procs: legacy.map(({ branch, path }) =>
+      open(join(processesOf(branch, path, section), 'cgroup.procs'), constants.O_WRONLY),
+    ),
+    oom: memory === undefined ? null : open(join(memory.path, events), constants.O_RDONLY),
+    close,
+  };
+}
+
+async function leafIn(
+  tree: Tree,
+  branch: Branch,
+  name: string,
+  attempt: number,
+): Promise<{ branch: Branch; path: string }> {
+  const path = join(groupIn(branch, name), String(attempt));
+  // The group is there as a rule. On v2 it must also hand the memory controller down.
+  const whole = branch.version === 1 || !branch.controllers.includes('memory');
+  if (!(await makeDirectory(path)) || !(whole || existsSync(join(path, 'memory.events')))) {
+    await makeGroup(tree, branch, name);
+    await makeDirectory(path);
+  }
+  return { branch, path };
+}
+
+/**
+ * On cgroup v1, what groups do not hand down: the processors and memory nodes of an attempt, which are those that the section
+ * asks for, else all of the group's, and its swappiness. Rejects with TerminalError (CgroupRefused).
+ */
+export async function setOwn(tree: Tree, name: string, attempt: number, section: Section | null): Promise<void> {
+  await setSwappiness(tree, name, attempt, section);
+  const branch = branchesOf(tree, ['cpuset']).find(({ version }) => version === 1);
+  if (branch === undefined) return;
+  const group = groupIn(branch, name);
+  const sets = { 'cpuset.cpus': section?.cpu?.cpus, 'cpuset.mems': section?.cpu?.mems };
+  for (const [file, asked] of Object.entries(sets)) {
+    const leaf = join(group, String(attempt), file);
+    const now = readControl(leaf);
+    const value = asked ?? readControl(join(group, file));
+    if (now !== null && value !== null && now !== value) await writeControl(leaf, value);
+  }
+}
+
+/**
+ * Brings the processes of an attempt into another hierarchy, until no new one has been forked meanwhile: those of its
+ * leaves, and `others`. `section` is that of a hierarchy with limits.
+ */
+export async function moveInto(
+  tree: Tree,
+  branch: Branch,
+  name: string,
+  attempt: number,
+  { section = null, others = () => [] }: { section?: Section | null; others?: () => readonly number[] },
+): Promise<void> {
+  const sources = leavesOfAttempt(tree, name, attempt);
+  const { path } = await leafIn(tree, branch, name, attempt);
+  const procs = join(processesOf(branch, path, section), 'cgroup.procs');
+  const moved = new Set<number>();
+  for (;;) {
+    const found = new Set([...sources.flatMap(pidsIn), ...others()]).difference(moved);
+    if (found.size === 0) return;
+    for (const pid of found) await move(procs, pid);
+    found.forEach((pid) => moved.add(pid));
+  }
+}
+
+async function move(procs: string, pid: number): Promise<void> {
+  try {
+    await writeControl(procs, String(pid));
+  } catch (error) {
+    // ESRCH: it has ended.
+    if (!(error instanceof TerminalError) || codeOf(error.cause) !== 'ESRCH') throw error;
+  }
+}
+
+/**
+ * Removes the leaf of an attempt that has ended. Processes in it that outlived their init are killed: nobody else owns
+ * them. Rejects as long as they are dying.
+ */
+export async function removeLeaf(tree: Tree, name: string, attempt: number): Promise<void> {
+  const leaves = leavesOfAttempt(tree, name, attempt);
+  for (const leaf of leaves) await killAll(leaf);
+  await Promise.all(leaves.map(removeGroup));
+}
+
+/** cgroup.kill (v2, since Linux 5.14) leaves no time for a fork; without it the processes are killed one by one. */
+async function killAll(leaf: string): Promise<void> {
+  const whole = join(leaf, 'cgroup.kill');
+  const pids = pidsIn(leaf);
+  if (pids.length === 0) return;
+  if (existsSync(whole)) await writeControl(whole, '1');
+  else pids.forEach(kill);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw error;
+  }
+}
+
+function leavesOfAttempt(tree: Tree, name: string, attempt: number): string[] {
+  return allBranches(tree)
+    .map((branch) => join(groupIn(branch, name), String(attempt)))
+    .filter((path) => existsSync(path));
+}
+
+/** A pid of 0 is a process of another PID namespace, which cannot be named here. */
+function pidsIn(leaf: string): number[] {
+  const text = readControl(join(leaf, 'cgroup.procs')) ?? '';
+  return text
+    .split('\n')
+    .map(Number)
+    .filter((pid) => pid > 0);
+}
+
+async function setSwappiness(tree: Tree, name: string, attempt: number, section: Section | null): Promise<void> {
+  const branch = branchesOf(tree, ['memory']).find(
+    ({ version, controllers }) => version === 1 && controllers.includes('memory'),
+  );
+  if (branch === undefined) return;
+  const file = join(groupIn(branch, name), String(attempt), 'memory.swappiness');
+  const now = readControl(file);
+  const value = String(section?.memory?.swappiness ?? tree.hierarchies.swappiness);
+  if (now !== null && now !== value) await writeControl(file, value);
+}
+
+/**
+ * The group that the processes of a leaf go into. On v1 a real-time budget is the name's, which then has all of it: a
+ * replacement could not have it as well in a leaf of its own. And rates of block devices hold for the processes of a group, not
+ * for those in groups below it (cgroup-v1/blkio-controller, "Hierarchical Cgroups").
+ */
+function processesOf(branch: Branch, leaf: string, section: Section | null): string {
+  const has = (controller: ControllerName): boolean => branch.version === 1 && branch.controllers.includes(controller);
+  const shared = (has('cpu') && budgetOf(section) !== null) || (has('blkio') && section?.blkio !== undefined);
+  return shared ? dirname(leaf) : leaf;
+}

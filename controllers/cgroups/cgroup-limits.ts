@@ -1,0 +1,229 @@
+// The `cgroups` section of a manifest or an entry as values for the kernel's files. Pure.
+// v1: https://docs.kernel.org/admin-guide/cgroup-v1/, v2: https://docs.kernel.org/admin-guide/cgroup-v2.html. What a
+// section says in terms of v1 is translated to v2 as the OCI runtimes do (crun(1), "CGROUP v2").
+import type { Cgroups } from '../../state/schema/manifest.ts';
+import { TerminalError } from '../failure.ts';
+import { blkio } from './cgroup-limits-blkio.ts';
+import { unifiedName, versionOf, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
+
+/** One value for one file of a group. */
+export interface Limit {
+  readonly controller: ControllerName;
+  readonly file: string;
+  /** What is written. */
+  readonly value: string;
+  /** What the file shows then; null where it shows something else and is not compared. */
+  readonly shown: string | null;
+  /** What the file shows in a new group. */
+  readonly initial: string | null;
+  /** The file has a line for each device: what stands behind a device's number to take its line away. */
+  readonly reset?: string;
+  /** What a kernel that does not have the file has in its place. */
+  readonly instead?: Instead;
+}
+
+export interface Instead {
+  readonly file: string;
+  readonly value: string;
+  /** What the first file would show for what this one shows. */
+  readonly asShown: (text: string) => string;
+}
+
+export interface Limits {
+  /** For every file that a section can set: what is asked for, or else the kernel's initial value. */
+  readonly limits: readonly Limit[];
+  /** For a person: what the host's version of a controller has no counterpart for, and is left out. */
+  readonly leftOut: readonly string[];
+}
+
+/** Throws TerminalError (NoController, BadLimit) for what the host cannot do at all. `null` is a section that asks for nothing. */
+export function limitsOf(section: Cgroups | null, hierarchies: Hierarchies): Limits {
+  for (const controller of controllersOf(section)) {
+    if (controller === 'cpuacct' || versionOf(hierarchies, controller) !== null) continue;
+    throw new TerminalError('NoController', `cgroups: this host has no ${controller} controller in cgroup v1 or v2`);
+  }
+  const found = [cpu, cpuset, memory, blkio, pids].map((translate) => translate(section, hierarchies));
+  return { limits: found.flatMap(({ limits }) => limits), leftOut: found.flatMap(({ leftOut }) => leftOut ?? []) };
+}
+
+/** The controllers that a section needs; cpuacct for the statistics that come with any. */
+export function controllersOf(section: Cgroups | null): Set<ControllerName> {
+  const needed = new Set<ControllerName>();
+  if (section === null) return needed;
+  const { cpu: asked, memory: memoryAsked, blkio: blkioAsked } = section;
+  if (asked !== undefined) needed.add('cpu');
+  if (asked?.cpus !== undefined || asked?.mems !== undefined) needed.add('cpuset');
+  if (memoryAsked !== undefined) needed.add('memory');
+  if (blkioAsked !== undefined) needed.add('blkio');
+  if (section.pids !== undefined) needed.add('pids');
+  if (needed.size > 0) needed.add('cpuacct');
+  return needed;
+}
+
+/** What distinguishes a group with limits from a new one: `file value` for each file that is not as the kernel made it. */
+export function summaryOf(
+  shown: readonly { readonly file: string; readonly shown: string | null; readonly initial: string | null }[],
+): string {
+  const differing = shown.filter((limit) => limit.shown !== null && limit.shown !== limit.initial);
+  return differing
+    .map((limit) => `${limit.file} ${(limit.shown ?? '').replaceAll('\n', ', ')}`)
+    .sort()
+    .join('\n');
+}
+
+export type Translation = { limits: Limit[]; leftOut?: string[] };
+
+function cpu(section: Cgroups | null, hierarchies: Hierarchies): Translation {
+  const asked = section?.cpu;
+  const shares = asked?.shares;
+  const period = String(asked?.period ?? 100_000);
+  const quota = asked?.quota === undefined || asked.quota < 0 ? null : String(asked.quota);
+  const attributes = attributesOf('cpu', asked?.attrs, hierarchies);
+  if (versionOf(hierarchies, 'cpu') === 1) {
+    return {
+      limits: [
+        plain('cpu', 'cpu.shares', String(clamp(shares ?? 1024, 2, 262_144)), '1024'),
+        plain('cpu', 'cpu.cfs_period_us', period, '100000'),
+        plain('cpu', 'cpu.cfs_quota_us', quota ?? '-1', '-1'),
+        ...(asked?.realtime_period === undefined ? [] : [written('cpu', 'cpu.rt_period_us', asked.realtime_period)]),
+        ...(asked?.realtime_runtime === undefined ? [] : [written('cpu', 'cpu.rt_runtime_us', asked.realtime_runtime)]),
+        ...attributes,
+      ],
+    };
+  }
+  const weight = shares === undefined ? 100 : 1 + Math.floor(((clamp(shares, 2, 262_144) - 2) * 9999) / 262_142);
+  const realtime = asked?.realtime_runtime !== undefined || asked?.realtime_period !== undefined;
+  return {
+    limits: [
+      plain('cpu', 'cpu.weight', String(weight), '100'),
+      plain('cpu', 'cpu.max', `${quota ?? 'max'} ${period}`, 'max 100000'),
+      ...attributes,
+    ],
+    leftOut: realtime ? ['cpu.realtime_runtime and realtime_period: cgroup v2 has no real-time budget'] : [],
+  };
+}
+
+function cpuset(section: Cgroups | null, hierarchies: Hierarchies): Translation {
+  // On v1 no set may be smaller than one below it: there the leaf gets it (setProcessors in cgroup-leaf.ts).
+  if (versionOf(hierarchies, 'cpuset') === 1) return { limits: [] };
+  const set = (file: string, asked: string | undefined): Limit => ({
+    ...plain('cpuset', file, asked ?? '', ''),
+    shown: asked === undefined ? '' : ranges(asked),
+  });
+  return { limits: [set('cpuset.cpus', section?.cpu?.cpus), set('cpuset.mems', section?.cpu?.mems)] };
+}
+
+/** A list such as `0,1,3` as the kernel prints it: `0-1,3`. */
+function ranges(list: string): string {
+  const numbers = list.split(',').flatMap((part) => {
+    const [first = 0, last = first] = part.split('-').map(Number);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+  const sorted = [...new Set(numbers)].sort((a, b) => a - b);
+  const starts = sorted.filter((number) => !sorted.includes(number - 1));
+  const ends = sorted.filter((number) => !sorted.includes(number + 1));
+  return starts.map((start, index) => (start === ends[index] ? String(start) : `${start}-${ends[index]}`)).join(',');
+}
+
+function memory(section: Cgroups | null, hierarchies: Hierarchies): Translation {
+  const asked = section?.memory;
+  const { memory_hard_limit: hard, memory_soft_limit: soft, memory_swap_limit: swap } = asked ?? {};
+  const attributes = attributesOf('memory', asked?.attrs, hierarchies);
+  const { pageSize } = hierarchies;
+  if (versionOf(hierarchies, 'memory') === 1) {
+    const bytes = (file: string, value: number | undefined) => legacyBytes(file, value, pageSize);
+    // Kernels since 5.16 take a limit of their own memory and do not keep it.
+    const kernel = asked?.kernel_memory_limit;
+    return {
+      limits: [
+        bytes('memory.limit_in_bytes', hard),
+        bytes('memory.soft_limit_in_bytes', soft),
+        bytes('memory.memsw.limit_in_bytes', swap),
+        plain(
+          'memory',
+          'memory.swappiness',
+          String(asked?.swappiness ?? hierarchies.swappiness),
+          hierarchies.swappiness,
+        ),
+        bytes('memory.kmem.tcp.limit_in_bytes', asked?.kernel_tcp_memory_limit),
+        ...(kernel === undefined ? [] : [written('memory', 'memory.kmem.limit_in_bytes', kernel)]),
+        ...attributes,
+      ],
+    };
+  }
+  const leftOut = (['swappiness', 'kernel_memory_limit', 'kernel_tcp_memory_limit'] as const)
+    .filter((field) => asked?.[field] !== undefined)
+    .map((field) => `memory.${field}: cgroup v2 has no counterpart`);
+  return {
+    limits: [
+      unifiedBytes('memory.max', hard, 'max', pageSize),
+      unifiedBytes('memory.low', soft, '0', pageSize),
+      unifiedBytes('memory.swap.max', swapAlone(hard, swap), 'max', pageSize),
+      ...attributes,
+    ],
+    leftOut,
+  };
+}
+
+/** v1 limits the sum of memory and swap, v2 swap by itself. */
+function swapAlone(hard: number | undefined, swap: number | undefined): number | undefined {
+  if (swap === undefined || swap < 0) return undefined;
+  if (hard !== undefined && hard >= 0 && swap >= hard) return swap - hard;
+  throw new TerminalError('BadLimit', 'cgroups: memory_swap_limit needs a memory_hard_limit that is not above it');
+}
+
+function pids(section: Cgroups | null, hierarchies: Hierarchies): Translation {
+  const asked = section?.pids;
+  const max = asked?.max;
+  const limit = plain('pids', 'pids.max', max === undefined || max < 0 ? 'max' : String(max), 'max');
+  return { limits: [limit, ...attributesOf('pids', asked?.attrs, hierarchies)] };
+}
+
+/**
+ * Files by name, as given. Only those of the section's own controller: `cgroup.procs` would let a package move any process
+ * of the host.
+ */
+export function attributesOf(
+  controller: ControllerName,
+  attrs: Readonly<Record<string, string>> | undefined,
+  hierarchies: Hierarchies,
+): Limit[] {
+  const prefix = `${versionOf(hierarchies, controller) === 1 ? controller : unifiedName(controller)}.`;
+  return Object.entries(attrs ?? {}).map(([file, value]) => {
+    if (file.startsWith(prefix) && !file.includes('/')) return written(controller, file, value);
+    throw new TerminalError(
+      'BadLimit',
+      `cgroups: attrs of ${controller}: ${file} is not one of its files (${prefix}*)`,
+    );
+  });
+}
+
+export function plain(controller: ControllerName, file: string, value: string, initial: string): Limit {
+  return { controller, file, value, shown: value, initial };
+}
+
+/** A value that the file does not show as it was written, or whose initial value differs from host to host. */
+function written(controller: ControllerName, file: string, value: string | number): Limit {
+  return { controller, file, value: String(value), shown: null, initial: null };
+}
+
+function legacyBytes(file: string, value: number | undefined, pageSize: number): Limit {
+  // PAGE_COUNTER_MAX: the largest number of whole pages that a signed 64-bit number of bytes holds.
+  const unlimited = String(((2n ** 63n - 1n) / BigInt(pageSize)) * BigInt(pageSize));
+  const limited = value !== undefined && value >= 0;
+  const shown = limited ? String(wholePages(value, pageSize)) : unlimited;
+  return { controller: 'memory', file, value: limited ? String(value) : '-1', shown, initial: unlimited };
+}
+
+function unifiedBytes(file: string, value: number | undefined, initial: string, pageSize: number): Limit {
+  if (value === undefined || value < 0) return plain('memory', file, initial, initial);
+  return { controller: 'memory', file, value: String(value), shown: String(wholePages(value, pageSize)), initial };
+}
+
+function wholePages(bytes: number, pageSize: number): number {
+  return Math.floor(bytes / pageSize) * pageSize;
+}
+
+export function clamp(value: number, low: number, high: number): number {
+  return Math.min(Math.max(value, low), high);
+}

@@ -1,0 +1,102 @@
+// What is to be done to the control groups of a container name. Pure. A group and its leaf are made with a sandbox.
+import type { Cgroups } from '../../state/schema/manifest.ts';
+import type { Step, Target, View } from '../controller.ts';
+import type { Hierarchies } from './cgroup-hierarchies.ts';
+import { TerminalError } from '../failure.ts';
+import { controllersOf, limitsOf, summaryOf } from './cgroup-limits.ts';
+
+/** Changes the limits of what runs. Those of what is about to start come with its start. */
+export interface LimitStep extends Step {
+  readonly op: 'limit';
+  readonly section: Cgroups | null;
+}
+
+/** Stops every process of a running attempt where it is; `pid` is its init's. */
+export interface FreezeStep extends Step {
+  readonly op: 'freeze';
+  readonly attempt: number;
+  readonly pid: number;
+}
+
+export interface ThawStep extends Step {
+  readonly op: 'thaw';
+  readonly attempt: number;
+}
+
+export interface RemoveLeafStep extends Step {
+  readonly op: 'remove-leaf';
+  readonly attempt: number;
+}
+
+export interface RemoveGroupStep extends Step {
+  readonly op: 'remove-group';
+}
+
+export type CgroupStep = LimitStep | FreezeStep | ThawStep | RemoveLeafStep | RemoveGroupStep;
+
+export function planCgroups(view: View, hierarchies: Hierarchies): CgroupStep[] {
+  const freezing = freezer(view);
+  if (view.cgroup === null) return freezing;
+  const live = new Set(
+    view.attempts.filter(({ state }) => state !== 'exited' && state !== 'failed').map(({ id }) => id),
+  );
+  const dead = view.cgroup.leaves.filter((id) => !live.has(id));
+  const steps: CgroupStep[] = [
+    ...freezing,
+    ...limit(view, hierarchies),
+    ...dead.map((attempt) => ({ op: 'remove-leaf' as const, name: view.name, attempt, waits: null })),
+  ];
+  if (isNeeded(view) || live.size > 0) return steps;
+  const waits = dead.length > 0 ? `its leaf ${dead[0]} is still there` : null;
+  return [...steps, { op: 'remove-group', name: view.name, waits }];
+}
+
+/** The section that holds for a target: the entry's replaces the manifest's. */
+export function sectionOf({ entry, package: found }: Target): Cgroups | null {
+  return entry.cgroups ?? found?.manifest.cgroups ?? null;
+}
+
+function limit(view: View, hierarchies: Hierarchies): LimitStep[] {
+  const target = view.targets.find(({ entry }) => entry.state === 'running');
+  if (target === undefined || target.package === null || view.stopping) return [];
+  const runs = view.attempts.some(
+    ({ state, version, record }) =>
+      state === 'running' && version === target.version && record.entry === target.replacing && record.stop === null,
+  );
+  if (!runs) return [];
+  const section = sectionOf(target);
+  const present = view.cgroup?.groups ?? new Map<string, string>();
+  const missing = [...controllersOf(section)].some((name) => hierarchies.legacy.has(name) && !present.has(name));
+  if (!missing && view.cgroup?.limits === summaryOfSection(section, hierarchies)) return [];
+  return [{ op: 'limit', name: view.name, section, waits: null }];
+}
+
+/** One that is told to end must be able to: it is thawed as soon as its signal is on its way. */
+function freezer({ name, targets, attempts, cgroup, stopping }: View): CgroupStep[] {
+  const target = targets.find(({ entry }) => entry.state === 'running');
+  const paused = target?.entry.paused === true && !stopping;
+  return attempts
+    .filter(({ state }) => state === 'running')
+    .flatMap(({ id, pid, version, record }): CgroupStep[] => {
+      const now = cgroup?.frozen.get(id);
+      const wanted = paused && version === target.version && record.stop === null;
+      if (wanted) return now === 'frozen' ? [] : [{ op: 'freeze', name, attempt: id, pid, waits: null }];
+      return now === undefined ? [] : [{ op: 'thaw', name, attempt: id, waits: null }];
+    });
+}
+
+/** Null when the host cannot do it: the act says why. */
+function summaryOfSection(section: Cgroups | null, hierarchies: Hierarchies): string | null {
+  try {
+    return summaryOf(limitsOf(section, hierarchies).limits);
+  } catch (error) {
+    if (error instanceof TerminalError) return null;
+    throw error;
+  }
+}
+
+/** The group stays between two starts, and with it the statistics. */
+function isNeeded(view: View): boolean {
+  if (view.stopping) return false;
+  return view.targets.some(({ entry }) => entry.state === 'running' || (entry.state === 'mounted' && entry.prepare));
+}

@@ -1,0 +1,126 @@
+// The launcher's attempts as this process sees them: what is observed of them, their output, and what became of them.
+import { decodeRecord, withAttempt } from './attempt-record.ts';
+import type { Attempt } from '../../native/wire/launcher.ts';
+import type { ObservedAttempt } from '../../state/observed.ts';
+import type { Store } from '../../state/store.ts';
+import type { Observing } from '../observing.ts';
+import type { RuntimeEvent } from '../events.ts';
+import type { Told } from './told.ts';
+
+/** An attempt's output as far as the launcher has told of it. */
+export interface Output {
+  readonly id: number;
+  readonly begin: number;
+  readonly end: number;
+  /** Nothing can be added any more. */
+  readonly ended: boolean;
+}
+
+export interface Attempts {
+  /** What the launcher says of an attempt. */
+  seen(attempt: Attempt): void;
+  /** Tells what nobody was there to tell. */
+  tellMissed(): void;
+  /** What an act has made of one. */
+  observe(attempt: ObservedAttempt): void;
+  forgotten(name: string, id: number): void;
+  /** The launcher has more output. */
+  grown(id: number, begin: number, end: number): void;
+  nextId(): number;
+  nameOf(id: number): string | null;
+  outputs(name: string): readonly Output[];
+}
+
+export interface AttemptsPorts {
+  readonly store: Store;
+  readonly observing: Observing;
+  readonly tell: (event: RuntimeEvent) => void;
+  readonly told: Told;
+}
+
+/** Begins with the attempts that the launcher remembers, oldest first. */
+export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPorts): Attempts {
+  const { store, observing, told } = ports;
+  const names = new Map<number, string>();
+  const rings = new Map<number, { begin: number; end: number }>();
+  let highest = 0;
+
+  const attemptsOf = (name: string) => store.get().observed.attempts.get(name) ?? [];
+
+  function note(attempt: Attempt): ObservedAttempt {
+    const { id, name, output, ...rest } = attempt;
+    highest = Math.max(highest, id);
+    names.set(id, name);
+    rings.set(id, output);
+    const record = decodeRecord(attempt.record);
+    return { ...pick(rest), id, name, version: record.version, record };
+  }
+
+  function tellOnce({ id, name, version, startedAt, exit }: ObservedAttempt): void {
+    const container = `${name}:${version}`;
+    if (startedAt > 0 && !told.has(id, 'started')) {
+      ports.tell({ type: 'started', container });
+      told.add(id, 'started');
+    }
+    if (exit !== null && !told.has(id, 'exit')) {
+      ports.tell({ type: 'exit', container, exit });
+      told.add(id, 'exit');
+    }
+  }
+
+  const earlier = remembered.map(note);
+  observing.allAttempts(Map.groupBy(earlier, ({ name }) => name));
+
+  return {
+    seen(attempt) {
+      const now = note(attempt);
+      observing.attempts(now.name, withAttempt(attemptsOf(now.name), now));
+      tellOnce(now);
+    },
+    tellMissed: () => earlier.forEach(tellOnce),
+    observe(attempt) {
+      names.set(attempt.id, attempt.name);
+      observing.attempts(attempt.name, withAttempt(attemptsOf(attempt.name), attempt));
+    },
+    forgotten(name, id) {
+      names.delete(id);
+      rings.delete(id);
+      const left = attemptsOf(name).filter((attempt) => attempt.id !== id);
+      observing.attempts(name, left);
+    },
+    grown(id, begin, end) {
+      rings.set(id, { begin, end });
+    },
+    nextId() {
+      highest += 1;
+      return highest;
+    },
+    nameOf: (id) => names.get(id) ?? null,
+    outputs: (name) =>
+      attemptsOf(name).map(({ id, state }) => ({
+        id,
+        begin: rings.get(id)?.begin ?? 0,
+        end: rings.get(id)?.end ?? 0,
+        ended: state === 'exited' || state === 'failed',
+      })),
+  };
+}
+
+type Seen = Omit<ObservedAttempt, 'id' | 'name' | 'version' | 'record'>;
+
+function pick({
+  state,
+  pid,
+  hash,
+  preparedAt,
+  startedAt,
+  exitedAt,
+  exit,
+  oomKills,
+  failure,
+  after,
+  going,
+}: Seen): Seen {
+  const known = failure === null ? null : { step: failure.step, code: failure.code, subject: failure.subject };
+  return { state, pid, hash, preparedAt, startedAt, exitedAt, exit, oomKills, failure: known, after, going };
+}

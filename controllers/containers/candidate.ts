@@ -1,0 +1,77 @@
+// The sandbox that a start uses: what it is made from, which of those that are there fits, what must be observed before one
+// can be made. Pure.
+import { hash } from 'node:crypto';
+import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
+import type { Target, View } from '../controller.ts';
+import { lostImage } from '../mounts/lost-images.ts';
+import { asksForRun } from './restart.ts';
+
+/** What the planners can see of the things that a sandbox is made from, as a hash; null while one of them is not there. */
+export function madeOf(view: View, target: Target): string | null {
+  if (prepareWaits(view, target) !== null) return null;
+  const mounts = [ownMount(view, target), ...target.resources.map(({ id }) => view.resourceMounts.get(id ?? ''))];
+  const parts = [target.replacing, target.package?.identity, mounts.map((mount) => [mount?.id, mount?.mountId])];
+  return hash('sha256', JSON.stringify(parts)).slice(0, 32);
+}
+
+/** What must be observed before the sandbox of a target can be made; null when everything is there. */
+export function prepareWaits(view: View, target: Target): string | null {
+  if (target.version === null || target.package === null) {
+    return `${target.key}${target.version === null ? '' : `:${target.version}`} is not installed`;
+  }
+  const { digest } = target.entry;
+  if (digest !== null && target.package.digest !== digest) return `${target.package.id} is not known to be ${digest}`;
+  const mount = ownMount(view, target);
+  if (mount === undefined) return `${target.package.id} is not mounted`;
+  if (isStale(mount, target.package)) return `an older file of ${mount.id} is still mounted`;
+  const lost = lostImage(view, target);
+  if (lost !== null) return lost;
+  for (const { id, name, requirement } of target.resources) {
+    if (id === null) return `no installed version of the resource ${name} matches ${requirement}`;
+    if (!view.resourceMounts.has(id)) return `the resource ${id} is not mounted`;
+  }
+  return null;
+}
+
+/** The package file has been replaced by another one of the same version since its image was mounted. */
+export function isStale({ backing }: ObservedMount, { identity }: ObservedPackage): boolean {
+  return backing?.dev !== identity.dev || backing.ino !== identity.ino;
+}
+
+export function ownMount(view: View, { version }: Target) {
+  return view.mounts.find((mount) => mount.version === version);
+}
+
+/**
+ * The sandbox that the next start uses: made from what is there now, and armed for nothing else than the present instance.
+ * One that is being started is only that of the very run that is asked for.
+ */
+export function candidateOf(
+  view: View,
+  { entry }: Target,
+  made: string,
+  current: ObservedAttempt | null,
+): ObservedAttempt | null {
+  const fits = (attempt: ObservedAttempt): boolean => {
+    const { record, after } = attempt;
+    if (!isSandbox(attempt) || record.made !== made) return false;
+    if (startsByItself(attempt)) return current === null && entry.state === 'running' && !asksForRun(entry, record.run);
+    return after === 0 || current === null || after === current.id;
+  };
+  return view.attempts.findLast(fits) ?? null;
+}
+
+export function isSandbox({ state }: ObservedAttempt): boolean {
+  return state === 'prepared' || state === 'preparing';
+}
+
+/** An earlier reconciler had it started, and did not see how that ended. */
+export function startsByItself(attempt: ObservedAttempt): boolean {
+  return isSandbox(attempt) && attempt.going && attempt.after === 0;
+}
+
+/** A sandbox that is to be discarded and may start all the same until then. */
+export function leavingWaits({ attempts }: View, candidate: ObservedAttempt | null): string | null {
+  const leaving = attempts.find((attempt) => attempt !== candidate && startsByItself(attempt));
+  return leaving === undefined ? null : `attempt ${leaving.id} is not discarded`;
+}

@@ -1,0 +1,259 @@
+// The acts of the containers controller: each has the launcher do one thing, and notes what it answered as observed.
+import type { Op } from '../../native/wire/ops.ts';
+import type { AttemptRecord, ObservedAttempt, Ran } from '../../state/observed.ts';
+import { encodeRecord } from './attempt-record.ts';
+import { madeOf } from './candidate.ts';
+import type { ContainerStep } from './containers-plan.ts';
+import type { Target, View } from '../controller.ts';
+
+/** What the acts need of native/wire/launcher.ts. */
+export interface Launcher {
+  prepare(sandbox: { id: number; name: string; hash: string; record: Uint8Array; ops: readonly Op[] }): Promise<void>;
+  go(start: { id: number; after: number; record: Uint8Array; ops: readonly Op[] }): Promise<void>;
+  kill(id: number, signal: number): Promise<void>;
+  forget(id: number): Promise<void>;
+  record(id: number, bytes: Uint8Array): Promise<void>;
+}
+
+/** Operations and the descriptors in them, which `close` closes once they are sent. */
+export interface Operations {
+  readonly ops: readonly Op[];
+  close(): void;
+}
+
+/** `lacks` says what the host did not have of what the manifest names, and the sandbox is made without. */
+export interface Sandbox extends Operations {
+  readonly hash: string;
+  readonly lacks: readonly string[];
+}
+
+/** Turns a target into what the launcher executes: both halves of a start. */
+export interface Sandboxes {
+  /** Hash of everything that the sandbox would be made from now, host paths and namespaces looked at. */
+  hash(view: View, target: Target): Promise<string> | string;
+  prepare(view: View, target: Target, id: number): Promise<Sandbox>;
+  go(view: View, target: Target, attempt: ObservedAttempt): Promise<Operations>;
+}
+
+export interface ContainerPorts {
+  readonly launcher: Launcher;
+  readonly sandboxes: Sandboxes;
+  /** CLOCK_BOOTTIME in ms. */
+  now(): number;
+  view(name: string): View;
+  /** An attempt id that was never used: higher than every one that the launcher remembers. */
+  nextId(): number;
+  /** Takes an attempt into the observed state (attempts.ts: withAttempt). */
+  observe(attempt: ObservedAttempt): void;
+  /** Takes an attempt out of the observed state. */
+  forgotten(name: string, id: number): void;
+  /** Keeps in runDir, and in the observed state, that a name has run in this boot; null takes it away. */
+  note(name: string, ran: Ran | null): Promise<void> | void;
+}
+
+type Acts = {
+  [O in ContainerStep['op']]: (step: Extract<ContainerStep, { op: O }>, ports: ContainerPorts) => Promise<void>;
+};
+
+/** Performs a step. Rejects with a LaunchError when the launcher could not, which it remembers with the attempt as well. */
+export function act(step: ContainerStep, ports: ContainerPorts): Promise<void> {
+  // The table is complete by its type; TypeScript does not see that the key and the argument belong together.
+  return (acts[step.op] as (step: ContainerStep, ports: ContainerPorts) => Promise<void>)(step, ports);
+}
+
+const acts: Acts = { prepare, start, go, signal, kill, discard: forget, forget, note };
+
+type StepOf<O extends ContainerStep['op']> = Extract<ContainerStep, { op: O }>;
+
+async function prepare(step: StepOf<'prepare'>, ports: ContainerPorts): Promise<void> {
+  const { attempt, prepared } = await askForSandbox(step, ports);
+  await prepared;
+  if (seen(ports, step.name, attempt.id) === undefined) ports.observe({ ...attempt, preparedAt: ports.now() });
+}
+
+/** The second half is on its way while the init is at the first: it lies in its socket until that is done. */
+async function start(step: StepOf<'start'>, ports: ContainerPorts): Promise<void> {
+  const { name } = step;
+  const { attempt, prepared, view, target } = await askForSandbox(step, ports);
+  const { id, record } = attempt;
+  const gone = ports.sandboxes.go(view, target, attempt).then(async ({ ops, close }) => {
+    try {
+      // An edit may have come since: the sandbox is then left for the planner to discard.
+      const goes = isStillWanted(ports.view(name), target);
+      if (goes) await started({ name, id, after: 0 }, record, ops, ports);
+      return goes;
+    } finally {
+      close();
+    }
+  });
+  // Without a sandbox there is no start: its error says why.
+  for (const result of await Promise.allSettled([prepared, gone]))
+    if (result.status === 'rejected') throw result.reason;
+  const known = seen(ports, name, id) ?? { ...attempt, preparedAt: ports.now() };
+  if (known.state !== 'prepared' && known.state !== 'preparing') return;
+  const running = (await gone) ? ({ state: 'running', startedAt: ports.now(), going: false } as const) : {};
+  ports.observe({ ...known, ...running });
+}
+
+function isStillWanted({ targets, stopping }: View, { key, replacing, entry }: Target): boolean {
+  const now = targets.find((target) => target.key === key);
+  const same = now?.replacing === replacing && now.entry.run?.id === entry.run?.id;
+  return same && now.entry.state === 'running' && !stopping;
+}
+
+/** Resolves when the launcher has been asked; `prepared` when it has done it. */
+async function askForSandbox(
+  step: StepOf<'prepare' | 'start'>,
+  ports: ContainerPorts,
+): Promise<{ attempt: ObservedAttempt; prepared: Promise<void>; view: View; target: Target }> {
+  const { name, version, key } = step;
+  const view = ports.view(name);
+  const target = targetOf(view, key);
+  if (madeOf(view, target) !== step.made) throw new Error(`${key} is no longer what was planned`);
+  const id = ports.nextId();
+  const { ops, hash, lacks, close } = await ports.sandboxes.prepare(view, target, id);
+  const record = { ...recordOf(step, target, ports.now()), lacks };
+  const prepared = ports.launcher.prepare({ id, name, hash, record: encodeRecord(record), ops }).finally(close);
+  return { attempt: { ...unseen, id, name, version, hash, record, preparedAt: 0 }, prepared, view, target };
+}
+
+async function go(step: StepOf<'go'>, ports: ContainerPorts): Promise<void> {
+  const view = ports.view(step.name);
+  const target = targetOf(view, step.key);
+  const attempt = attemptOf(view, step.id);
+  // What a host path or namespace leads to may have changed since it was prepared; planners do not see that.
+  if ((await ports.sandboxes.hash(view, target)) !== attempt.hash) return forget(step, ports);
+  const { ops, close } = await ports.sandboxes.go(view, target, attempt);
+  const record: AttemptRecord = { ...attempt.record, ...startOf(step, target) };
+  try {
+    await started(step, record, ops, ports);
+  } finally {
+    close();
+  }
+  const known = seen(ports, step.name, step.id);
+  if (known?.state !== 'prepared') return;
+  const state =
+    step.after === 0 ? { state: 'running' as const, startedAt: ports.now() } : { after: step.after, going: true };
+  ports.observe({ ...known, record, ...state });
+}
+
+async function started(
+  { name, id, after }: Pick<StepOf<'go'>, 'name' | 'id' | 'after'>,
+  record: AttemptRecord,
+  ops: readonly Op[],
+  ports: ContainerPorts,
+): Promise<void> {
+  const { ran } = ports.view(name);
+  const notes = after === 0 && !record.autostart;
+  const start = ports.launcher.go({ id, after, record: encodeRecord(record), ops });
+  // Written beside the start, not after it: even the death of the launcher at this instant repeats no run.
+  const noted = notes ? ports.note(name, { run: record.run, exit: null, attempt: id }) : undefined;
+  const [result] = await Promise.allSettled([start, noted]);
+  if (result.status === 'fulfilled') return;
+  if (notes) await ports.note(name, ran);
+  throw result.reason;
+}
+
+/** The deadline is remembered with the signal, so that a reconciler started anew goes on where this one was. */
+async function signal(step: StepOf<'signal'>, ports: ContainerPorts): Promise<void> {
+  const attempt = attemptOf(ports.view(step.name), step.id);
+  await write(attempt, { deadline: ports.now() + step.grace, killed: false }, ports, step.signal);
+}
+
+async function kill(step: StepOf<'kill'>, ports: ContainerPorts): Promise<void> {
+  const attempt = attemptOf(ports.view(step.name), step.id);
+  await write(attempt, { deadline: ports.now(), killed: true }, ports, SIGKILL);
+}
+
+async function forget({ id, name }: { id: number; name: string }, ports: ContainerPorts): Promise<void> {
+  await ports.launcher.forget(id);
+  ports.forgotten(name, id);
+}
+
+async function note(step: StepOf<'note'>, ports: ContainerPorts): Promise<void> {
+  await ports.note(step.name, step.ran);
+}
+
+/**
+ * Sends exactly one signal, with no escalation, and marks the attempt as stopped by command first: its end is then not
+ * judged by `restart`. Resolves at delivery. For console requests that are answered by the signal alone.
+ */
+export async function signalExactly(attempt: ObservedAttempt, number: number, ports: ContainerPorts): Promise<void> {
+  await write(attempt, { deadline: null, killed: false }, ports, number);
+}
+
+const SIGKILL = 9;
+
+/** Record and signal leave together: nothing can come between them but the end of this process in the middle of a write. */
+async function write(
+  attempt: ObservedAttempt,
+  stop: AttemptRecord['stop'],
+  ports: ContainerPorts,
+  number: number,
+): Promise<void> {
+  const { launcher } = ports;
+  const record = { ...attempt.record, stop };
+  const written = launcher.record(attempt.id, encodeRecord(record));
+  const sent = launcher.kill(attempt.id, number);
+  const results = await Promise.allSettled([written, sent]);
+  const known = seen(ports, attempt.name, attempt.id);
+  if (results[0].status === 'fulfilled' && known !== undefined) ports.observe({ ...known, record });
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+/** The attempt as it is known by now: while a request was under way, the launcher may have told more about it. */
+function seen(ports: ContainerPorts, name: string, id: number): ObservedAttempt | undefined {
+  return ports.view(name).attempts.find((attempt) => attempt.id === id);
+}
+
+function targetOf({ targets, name }: View, key: string): Target {
+  const target = targets.find((each) => each.key === key);
+  if (target === undefined) throw new Error(`${key} is no longer asked of ${name}`);
+  return target;
+}
+
+function attemptOf({ attempts, name }: View, id: number): ObservedAttempt {
+  const attempt = attempts.find((each) => each.id === id);
+  if (attempt === undefined) throw new Error(`attempt ${id} of ${name} is gone`);
+  return attempt;
+}
+
+/** The record of a sandbox that is asked for at `now` (CLOCK_BOOTTIME in ms). */
+export function recordOf(step: StepOf<'prepare' | 'start'>, target: Target, now: number): AttemptRecord {
+  return {
+    ...startOf(step, target),
+    version: step.version,
+    entry: target.replacing,
+    made: step.made,
+    uses: target.resources.flatMap((resource) => resource.id ?? []),
+    lacks: [],
+    at: now,
+    stop: null,
+  };
+}
+
+function startOf({ restarts, lastExit }: Pick<AttemptRecord, 'restarts' | 'lastExit'>, target: Target) {
+  const { entry, autostart } = target;
+  return {
+    run: entry.run?.id ?? null,
+    restarts,
+    lastExit,
+    generation: entry.generation,
+    autostart: autostart !== null,
+    onStop: { signal: entry.stop.signal, grace: entry.stop.grace },
+    dependsOn: [...entry.dependsOn.keys()],
+  };
+}
+
+/** An attempt that has just been prepared and of which the launcher has told nothing else yet. */
+export const unseen = {
+  state: 'prepared',
+  pid: 0,
+  startedAt: 0,
+  exitedAt: 0,
+  exit: null,
+  oomKills: 0,
+  failure: null,
+  after: 0,
+  going: false,
+} as const;

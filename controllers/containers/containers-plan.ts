@@ -1,0 +1,282 @@
+// The containers controller: which sandboxes are made, started, stopped and forgotten. Pure; the acts are in
+// containers-act.ts, the restart policy in restart.ts.
+//
+// A start has two halves: `prepare` makes the sandbox, `go` starts the application in it. Where nothing can come between
+// them, `start` has the launcher do one after the other. A replacement is prepared while the old instance runs; `go` then
+// waits in the launcher for the old one's end, which `signal` asks for last.
+import type { ContainerEntry } from '../../state/desired.ts';
+import type { Exit, ObservedAttempt, ObservedPackage, Ran } from '../../state/observed.ts';
+import type { Step, Target, View } from '../controller.ts';
+import { lostImage, usesLost } from '../mounts/lost-images.ts';
+import {
+  candidateOf,
+  isSandbox,
+  isStale,
+  leavingWaits,
+  madeOf,
+  ownMount,
+  prepareWaits,
+  startsByItself,
+} from './candidate.ts';
+import { asksForRun, judge, newestDone, type Verdict } from './restart.ts';
+
+interface Common extends Step {
+  readonly waits: string | null;
+}
+
+export type ContainerStep =
+  /** Makes the sandbox of a target. */
+  | (Common & { readonly op: 'prepare' } & Sandbox & Start)
+  /** Makes it and starts it. */
+  | (Common & { readonly op: 'start' } & Sandbox & Start)
+  /** Starts it, or (`after` is not 0) has the launcher start it when that attempt has ended. */
+  | (Common & { readonly op: 'go'; readonly id: number; readonly key: string; readonly after: number } & Start)
+  | (Common & { readonly op: 'signal'; readonly id: number; readonly signal: number; readonly grace: number })
+  | (Common & { readonly op: 'kill'; readonly id: number })
+  /** Takes away a sandbox in which nothing has run. */
+  | (Common & { readonly op: 'discard'; readonly id: number })
+  /** Lets the launcher forget an attempt that has ended. */
+  | (Common & { readonly op: 'forget'; readonly id: number })
+  /** Writes to runDir that the name has run in this boot; null takes the note away. */
+  | (Common & { readonly op: 'note'; readonly ran: Ran | null });
+
+/** Of which target a sandbox is; `made` is what it is made from. */
+interface Sandbox {
+  readonly key: string;
+  readonly version: string;
+  readonly made: string;
+}
+
+/** What the record of an attempt says about why it is made. */
+interface Start {
+  readonly restarts: number;
+  readonly lastExit: Exit | null;
+}
+
+/** The steps, when to look again (CLOCK_BOOTTIME in ms, null = no time changes anything), and what the status tells. */
+export interface Decision {
+  readonly steps: ContainerStep[];
+  readonly wake: number | null;
+  /** Null when something runs, or nothing should. */
+  readonly verdict: Verdict | null;
+  /** Whether what runs is to be replaced. */
+  readonly replacing: boolean;
+}
+
+const decisions = new WeakMap<View, Decision>();
+
+/** Decides for one name. Every view is decided on once. */
+export function decide(view: View): Decision {
+  const known = decisions.get(view) ?? decided(view);
+  decisions.set(view, known);
+  return known;
+}
+
+function decided(view: View): Decision {
+  const target = wanted(view);
+  const running = view.attempts.filter(({ state }) => state === 'running');
+  const current = running.find(({ record }) => record.entry === target?.replacing) ?? running.at(-1) ?? null;
+  const lost = target === null ? null : lostImage(view, target);
+  const replacing = target !== null && current !== null && lost === null && isReplaced(current, target);
+  const verdict =
+    target === null || (current !== null && !replacing && lost === null) ? null : startVerdict(view, target, current);
+  const next = nextTarget(view, target, verdict);
+  const made = next === null ? null : madeOf(view, next);
+  const candidate = next === null || made === null ? null : candidateOf(view, next, made, current);
+
+  const stops = running.flatMap((attempt) => {
+    if (attempt !== current || target === null || usesLost(view, attempt)) return stop(view, attempt, null);
+    if (!replacing) return [];
+    return stop(view, attempt, replacementWaits(view, target, verdict, candidate, current));
+  });
+  const steps: ContainerStep[] = [
+    ...tidy(view, candidate),
+    ...notes(view, target, current, verdict),
+    ...(next === null ? [] : start(view, next, { made, candidate, current, verdict })),
+    ...stops,
+  ];
+  return { steps, wake: wake(view, running, verdict), verdict, replacing };
+}
+
+/** The steps of decide(): the controller's plan. */
+export function plan(view: View): ContainerStep[] {
+  return decide(view).steps;
+}
+
+/** The target of this name that should run now, null when none should. */
+export function wanted(view: View): Target | null {
+  return view.stopping ? null : (view.targets.find(({ entry }) => entry.state === 'running') ?? null);
+}
+
+/** A stop under way is finished, also when the entry wants it to run again meanwhile. */
+function isReplaced({ record }: ObservedAttempt, { entry, replacing }: Target): boolean {
+  const stops = record.stop !== null && record.stop.deadline !== null;
+  return stops || record.entry !== replacing || asksForRun(entry, record.run);
+}
+
+function startVerdict(view: View, target: Target, current: ObservedAttempt | null): Verdict {
+  const lost = lostImage(view, target);
+  if (lost !== null) return { kind: 'failed', reason: 'IntegrityLost', message: lost };
+  if (target.package !== null && !hasInit(target.entry, target.package)) {
+    return { kind: 'failed', reason: 'StartFailed', message: `${target.package.id} has no init: it is a resource` };
+  }
+  const last = newestDone(view.attempts);
+  // What ended before the present instance was started has been answered by it.
+  if (current !== null && (last === null || last.id < current.id))
+    return { kind: 'start', restarts: 0, lastExit: null };
+  return judge(view, target, madeOf(view, target));
+}
+
+/** A package without one is a resource: there is nothing to run in it, unless the entry names something. */
+function hasInit({ init, run }: ContainerEntry, found: ObservedPackage | null): boolean {
+  return (run?.init ?? init ?? found?.manifest.init ?? null) !== null;
+}
+
+/** Whose sandbox is to be there now: that of a start that is due, or one that `prepare: true` keeps ready. */
+function nextTarget(view: View, target: Target | null, verdict: Verdict | null): Target | null {
+  if (target !== null)
+    return isDue(view, verdict) || (verdict?.kind === 'backoff' && target.entry.prepare) ? target : null;
+  if (view.stopping) return null;
+  return (
+    view.targets.find(
+      ({ entry, package: found }) => entry.state === 'mounted' && entry.prepare && hasInit(entry, found),
+    ) ?? null
+  );
+}
+
+function isDue(view: View, verdict: Verdict | null): verdict is Verdict & { kind: 'start' | 'backoff' } {
+  return verdict?.kind === 'start' || (verdict?.kind === 'backoff' && view.now >= verdict.at);
+}
+
+/** Takes away other sandboxes, and all ended attempts but the newest, whose exit and output are still asked for. */
+function tidy(view: View, candidate: ObservedAttempt | null): ContainerStep[] {
+  const { name, attempts } = view;
+  const kept = view.targets.length > 0 || view.stopping ? newestDone(attempts) : null;
+  return attempts.flatMap((attempt): ContainerStep[] => {
+    const { id, state } = attempt;
+    if (isSandbox(attempt)) {
+      return attempt === candidate ? [] : [{ op: 'discard', name, id, waits: null }];
+    }
+    const armed = attempts.some(({ after }) => after === id);
+    const done = state === 'exited' || state === 'failed';
+    return done && attempt !== kept && !armed && !view.stopping ? [{ op: 'forget', name, id, waits: null }] : [];
+  });
+}
+
+/** Keeps in runDir what has run in this boot. */
+function notes(
+  view: View,
+  target: Target | null,
+  current: ObservedAttempt | null,
+  verdict: Verdict | null,
+): ContainerStep[] {
+  const { name, ran } = view;
+  const note = (next: Ran | null): ContainerStep[] => [{ op: 'note', name, ran: next, waits: null }];
+  if (current !== null && !current.record.autostart) {
+    const { run } = current.record;
+    return ran === null || ran.run !== run || ran.exit !== null ? note({ run, exit: null, attempt: current.id }) : [];
+  }
+  const last = newestDone(view.attempts);
+  if (verdict?.kind === 'exited' && verdict.exit !== null && last !== null && !last.record.autostart) {
+    return ran === null || ran.exit === null
+      ? note({ run: last.record.run, exit: verdict.exit, attempt: last.id })
+      : [];
+  }
+  // A stop that was asked for ends the run: wanted again, it starts again.
+  const ended = view.targets.length === 0 || (last !== null && last.record.stop !== null);
+  return ran !== null && target === null && current === null && !view.stopping && ended ? note(null) : [];
+}
+
+interface Next {
+  readonly made: string | null;
+  readonly candidate: ObservedAttempt | null;
+  readonly current: ObservedAttempt | null;
+  readonly verdict: Verdict | null;
+}
+
+function start(view: View, target: Target, { made, candidate, current, verdict }: Next): ContainerStep[] {
+  const { name } = view;
+  const { key, version, entry } = target;
+  const known = verdict?.kind === 'start' || verdict?.kind === 'backoff' ? verdict : null;
+  const common = {
+    name,
+    key,
+    restarts: known?.restarts ?? 0,
+    lastExit: known?.lastExit ?? null,
+  };
+  const steps: ContainerStep[] = [];
+  const due = entry.state === 'running' && isDue(view, verdict);
+  if (candidate === null) {
+    const sandbox = { ...common, version: version ?? '', made: made ?? '' };
+    const waits = prepareWaits(view, target);
+    const atOnce =
+      due && current === null && waits === null && dependencyWaits(view) === null && leavingWaits(view, null) === null;
+    if (atOnce) return [{ op: 'start', ...sandbox, waits }];
+    steps.push({ op: 'prepare', ...sandbox, waits });
+  }
+  if (!due || (candidate !== null && startsByItself(candidate))) return steps;
+  const after = current?.id ?? 0;
+  if (candidate === null || candidate.after === 0) {
+    const waits =
+      candidate === null || candidate.state === 'preparing'
+        ? 'its sandbox is not prepared'
+        : (dependencyWaits(view) ??
+          leavingWaits(view, candidate) ??
+          (current === null ? null : packageWaits(view, target, current)));
+    steps.push({ op: 'go', ...common, id: candidate?.id ?? 0, after, waits });
+  }
+  return steps;
+}
+
+function dependencyWaits({ dependenciesDown }: View): string | null {
+  return dependenciesDown.length === 0 ? null : `not running yet: ${dependenciesDown.join(', ')}`;
+}
+
+/** Only a change of the entry waits for the packages of the others; one more run of the same does not. */
+function packageWaits(view: View, target: Target, current: ObservedAttempt): string | null {
+  if (current.record.entry === target.replacing || view.missingPackages.length === 0) return null;
+  return `missing: ${view.missingPackages.join(', ')}`;
+}
+
+/** Why the present instance is not told to stop yet for the next one. */
+function replacementWaits(
+  view: View,
+  target: Target,
+  verdict: Verdict | null,
+  candidate: ObservedAttempt | null,
+  current: ObservedAttempt,
+): string | null {
+  if (verdict?.kind === 'failed') return verdict.message;
+  if (candidate?.state === 'prepared' && candidate.after === current.id) return null;
+  const waits = dependencyWaits(view) ?? packageWaits(view, target, current);
+  const mount = ownMount(view, target);
+  // The present instance holds the older image itself: the newer one can only be mounted when it has ended.
+  const holds = current.version === target.version && (view.usedBy.get(current.version) ?? []).length === 0;
+  if (holds && mount !== undefined && target.package !== null && isStale(mount, target.package)) return waits;
+  return waits ?? 'the next instance is not prepared';
+}
+
+/** TERM (or what the entry says), then SIGKILL at the deadline in the record. A stop that has begun waits for nothing. */
+function stop(view: View, attempt: ObservedAttempt, waits: string | null): ContainerStep[] {
+  const { name } = view;
+  const { id, record } = attempt;
+  if (record.stop !== null && record.stop.deadline !== null) {
+    const kill = !record.stop.killed && view.now >= record.stop.deadline;
+    return kill ? [{ op: 'kill', name, id, waits: null }] : [];
+  }
+  // Exactly one signal was asked for, and it has been sent: what the application makes of it is its own affair.
+  if (record.stop !== null && wanted(view) === null && !view.stopping) return [];
+  const entry = view.targets.find(({ version }) => version === attempt.version)?.entry;
+  const { signal, grace } = entry?.stop ?? record.onStop;
+  const dependents = view.dependentsUp.length === 0 ? null : `still running: ${view.dependentsUp.join(', ')}`;
+  return [{ op: 'signal', name, id, signal, grace, waits: waits ?? dependents }];
+}
+
+function wake(view: View, running: readonly ObservedAttempt[], verdict: Verdict | null): number | null {
+  const times = running.flatMap(({ record: { stop: ending } }) =>
+    ending === null || ending.deadline === null || ending.killed ? [] : [ending.deadline],
+  );
+  if (verdict?.kind === 'backoff') times.push(verdict.at);
+  const later = times.filter((time) => time > view.now);
+  return later.length === 0 ? null : Math.min(...later);
+}

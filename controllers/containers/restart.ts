@@ -1,0 +1,113 @@
+// Whether a container is to be started now. Pure: everything follows from the attempts that the launcher remembers, from
+// their records and times, and from what runDir says has run in this boot.
+import type { ContainerEntry } from '../../state/desired.ts';
+import type { Exit, ObservedAttempt } from '../../state/observed.ts';
+import type { Target, View } from '../controller.ts';
+import { startFailure } from './start-failure.ts';
+
+/** What is to become of a container that should run and does not. */
+export type Verdict =
+  | { readonly kind: 'start'; readonly restarts: number; readonly lastExit: Exit | null }
+  /** It starts again at `at` (CLOCK_BOOTTIME in ms). */
+  | { readonly kind: 'backoff'; readonly at: number; readonly restarts: number; readonly lastExit: Exit | null }
+  /** It ended, and `restart` does not answer that: until `run` changes. */
+  | { readonly kind: 'exited'; readonly exit: Exit | null }
+  | {
+      readonly kind: 'failed';
+      readonly reason: 'RestartLimit' | 'StartFailed' | 'IntegrityLost';
+      readonly message: string;
+    };
+
+/** Failures of a start that the same start would meet again (errno names). */
+const hopeless = new Set([
+  'ENOENT',
+  'EACCES',
+  'ENOEXEC',
+  'EINVAL',
+  'ENOTDIR',
+  'ELOOP',
+  'EPERM',
+  'ENOSYS',
+  'E2BIG',
+  'EISDIR',
+  'ENAMETOOLONG',
+  'EXDEV',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+]);
+
+/** Judges a target that wants `running` and of which nothing runs. */
+export function judge(view: View, target: Target, made: string | null): Verdict {
+  const last = newestDone(view.attempts);
+  if (last === null) return judgeUnremembered(view, target);
+  const { record } = last;
+  const lastExit = last.exit ?? record.lastExit;
+  const asked = asksForRun(target.entry, record.run);
+  if (last.failure !== null) {
+    const changed = asked || record.entry !== target.replacing || (made !== null && record.made !== made);
+    return changed ? { kind: 'start', restarts: 0, lastExit } : judgeFailure(last, target.entry);
+  }
+  if (asked || record.stop !== null) return { kind: 'start', restarts: 0, lastExit };
+  if (!answers(target.entry.restart.policy, last.exit)) return { kind: 'exited', exit: last.exit };
+  if (record.entry !== target.replacing) return { kind: 'start', restarts: 0, lastExit };
+  return again(last, target.entry, lastExit, `ended with ${exitText(last.exit, last.oomKills)}`);
+}
+
+/** Whether the entry asks for one more start than the one that an attempt (or a boot's record) counts as. */
+export function asksForRun(entry: ContainerEntry, run: number | null): boolean {
+  return entry.run !== null && entry.run.id !== run;
+}
+
+/** The newest attempt that has ended or that could not start; null when there is none. */
+export function newestDone(attempts: readonly ObservedAttempt[]): ObservedAttempt | null {
+  return attempts.findLast(({ state }) => state === 'exited' || state === 'failed') ?? null;
+}
+
+/** "exit code 1", "signal 9", or "signal 9, out of memory" when the kernel has killed processes of it for that. */
+export function exitText(exit: Exit | null, oomKills = 0): string {
+  if (exit === null) return 'an unknown status';
+  const text = 'code' in exit ? `exit code ${exit.code}` : `signal ${exit.signal}`;
+  return oomKills > 0 ? `${text}, out of memory` : text;
+}
+
+/** The launcher knows of no start. One of an earlier launcher in the same boot is not repeated against `restart`. */
+function judgeUnremembered({ ran, attempts }: View, { entry, autostart }: Target): Verdict {
+  const start: Verdict = { kind: 'start', restarts: 0, lastExit: ran?.exit ?? null };
+  if (ran === null || autostart !== null || asksForRun(entry, ran.run)) return start;
+  // The note of a start is written before it: as long as the sandbox only stands ready, or could not be made, nothing has run.
+  const failed = ran.attempt !== null && !attempts.some(({ id }) => id === ran.attempt);
+  if (ran.exit === null && (failed || attempts.some(({ state }) => state === 'prepared'))) return start;
+  const ended = ran.exit !== null && !answers(entry.restart.policy, ran.exit);
+  return ended || entry.restart.policy === 'never' ? { kind: 'exited', exit: ran.exit } : start;
+}
+
+function judgeFailure(last: ObservedAttempt, entry: ContainerEntry): Verdict {
+  const failure = last.failure ?? { step: 'start', code: 'EIO', subject: '' };
+  const { step, code } = failure;
+  const message = startFailure(`${last.name}:${last.version}`, failure);
+  // A group that vanished under a start is made again; everything else that is missing stays missing.
+  if (hopeless.has(code) && !step.startsWith('cgroup')) return { kind: 'failed', reason: 'StartFailed', message };
+  return again(last, entry, last.record.lastExit, message);
+}
+
+function again(last: ObservedAttempt, entry: ContainerEntry, lastExit: Exit | null, what: string): Verdict {
+  const { resetAfter, limit } = entry.restart;
+  const healthy = last.startedAt > 0 && last.exitedAt - last.startedAt >= resetAfter;
+  const restarts = healthy ? 0 : last.record.restarts;
+  if (limit > 0 && restarts >= limit) {
+    return { kind: 'failed', reason: 'RestartLimit', message: `${what} and has been restarted ${restarts} times` };
+  }
+  const at = Math.max(last.exitedAt, last.preparedAt, last.record.at) + delay(entry, restarts, last.id);
+  return { kind: 'backoff', at, restarts: restarts + 1, lastExit };
+}
+
+/** Capped exponential backoff in ms. The jitter, up to an eighth, comes from the attempt's id: the same after every crash. */
+function delay({ restart }: ContainerEntry, restarts: number, id: number): number {
+  const capped = Math.min(restart.maxBackoff, restart.backoff * 2 ** Math.min(restarts, 40));
+  return capped * (1 - ((id * 2654435761) >>> 0) / 2 ** 32 / 8);
+}
+
+function answers(policy: ContainerEntry['restart']['policy'], exit: Exit | null): boolean {
+  if (policy === 'on-failure') return exit === null || 'signal' in exit || exit.code !== 0;
+  return policy === 'always';
+}

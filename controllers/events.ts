@@ -1,0 +1,17 @@
+// What the controllers tell of: subscribers of a console hear it.
+import type { MemoryEvents } from './cgroups/cgroup-alarm.ts';
+
+/** A start, an end, an installation: what subscribers of a console are told. */
+export type RuntimeEvent =
+  | { readonly type: 'started'; readonly container: string }
+  | {
+      readonly type: 'exit';
+      readonly container: string;
+      readonly exit: { readonly code: number } | { readonly signal: number };
+    }
+  | { readonly type: 'install' | 'uninstall'; readonly container: string }
+  /** The kernel has killed in it for want of memory; what its groups count now, null = this version of cgroups does not. */
+  | { readonly type: 'c_group'; readonly container: string; readonly memory: MemoryEvents }
+  /** Its image is no longer what was mounted. Northstar's clients do not know it: told to those that watch the status. */
+  | { readonly type: 'integrity_lost'; readonly container: string; readonly how: 'written' | 'corrupted' }
+  | { readonly type: 'shutdown' };

@@ -1,0 +1,113 @@
+// Which images of a container name must be mounted and which must go. Pure.
+import type { Integrity } from '../../state/desired.ts';
+import type { FileIdentity, HashTree, ObservedMount, ObservedPackage } from '../../state/observed.ts';
+import type { Step, View } from '../controller.ts';
+
+/** Mounts a package's image. `image` is null as long as the step waits for the package. */
+export interface MountStep extends Step {
+  readonly op: 'mount';
+  /** name:version */
+  readonly id: string;
+  readonly image: Image | null;
+}
+
+export interface UmountStep extends Step {
+  readonly op: 'umount';
+  /** name:version */
+  readonly id: string;
+}
+
+export type MountsStep = MountStep | UmountStep;
+
+/** The range of a package file that holds its image, and which bytes the file must still have. */
+export interface Image {
+  readonly path: string;
+  readonly offset: number;
+  readonly size: number;
+  readonly type: 'squashfs' | 'erofs';
+  readonly identity: FileIdentity;
+  readonly integrity: Integrity;
+  /** What it is checked against; null with integrity `none`. */
+  readonly tree: HashTree | null;
+  readonly repository: string;
+  /** The image's own device nodes are used: a `dev` mount in the manifest. */
+  readonly devices: boolean;
+  /** The SELinux context of all its files, where the host has SELinux. */
+  readonly context: string | null;
+}
+
+/**
+ * Mounts come first, so that a replacement's image is there before the old one goes. An image stays mounted as long as
+ * anything uses it; one whose package file is another one now is mounted anew, but only when nothing uses it. One whose
+ * file was written to in place stays as it is, for all to see: only another file, or a person, takes it away.
+ */
+export function planMounts(view: View): MountsStep[] {
+  const wanted = wantedVersions(view);
+  const mounts = [...wanted].flatMap((version) => mountOf(view, version));
+  const gone = view.mounts
+    .filter((mount) => !wanted.has(mount.version))
+    .map((mount) => umountStep(view, mount.id, usersOf(view, mount)));
+  return [...mounts, ...gone];
+}
+
+function wantedVersions(view: View): Set<string> {
+  const needed = [...view.mountsWanted.keys()];
+  if (view.stopping) return new Set(needed);
+  const own = view.targets
+    .filter(({ entry }) => entry.state === 'mounted' || entry.state === 'running')
+    .map(({ version, entry }) => version ?? entry.version ?? '*');
+  return new Set([...own, ...needed]);
+}
+
+function mountOf(view: View, version: string): MountsStep[] {
+  const id = `${view.name}:${version}`;
+  const found = view.packages.find((candidate) => candidate.id === id) ?? null;
+  const mount = view.mounts.find((candidate) => candidate.id === id);
+  if (mount !== undefined) {
+    const stale = found !== null && !isBackedBy(mount, found) && usersOf(view, mount).length === 0;
+    return stale ? [umountStep(view, id, []), mountStep(view, id, found, 'an older file is still mounted')] : [];
+  }
+  const waits = found === null ? `${id} is not installed` : otherBytes(view, version, found);
+  return [mountStep(view, id, found, waits)];
+}
+
+/** Other bytes than the entry's digest are never mounted, and so never run. */
+function otherBytes(view: View, version: string, found: ObservedPackage): string | null {
+  const asked = view.targets.find((target) => target.version === version)?.entry.digest ?? null;
+  return asked === null || found.digest === asked ? null : `${found.id} is not known to have ${asked}`;
+}
+
+function mountStep(view: View, id: string, found: ObservedPackage | null, waits: string | null): MountStep {
+  return { op: 'mount', name: view.name, id, image: found && imageOf(found), waits };
+}
+
+function umountStep(view: View, id: string, users: readonly string[]): UmountStep {
+  return { op: 'umount', name: view.name, id, waits: users.length === 0 ? null : `in use by ${users.join(', ')}` };
+}
+
+function imageOf(found: ObservedPackage): Image {
+  const mounts = [...(found.manifest.mounts?.values() ?? [])];
+  return {
+    path: found.path,
+    ...found.image,
+    identity: found.identity,
+    integrity: found.integrity,
+    tree: found.signed?.tree ?? null,
+    repository: found.repository,
+    devices: mounts.some(({ type }) => type === 'dev'),
+    context: found.manifest.selinux?.mount_context ?? null,
+  };
+}
+
+function isBackedBy({ backing }: ObservedMount, { identity }: ObservedPackage): boolean {
+  return backing !== null && backing.dev === identity.dev && backing.ino === identity.ino;
+}
+
+/** Who uses a mounted image: other containers by name, attempts of this one. A prepared attempt uses it as a running one does. */
+function usersOf(view: View, { id, version }: ObservedMount): string[] {
+  const own = view.attempts
+    .filter(({ state }) => state !== 'exited' && state !== 'failed')
+    .filter((attempt) => attempt.version === version || attempt.record.uses.includes(id))
+    .map((attempt) => `attempt ${attempt.id}`);
+  return [...(view.usedBy.get(version) ?? []), ...own];
+}

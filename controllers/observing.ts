@@ -1,0 +1,91 @@
+// Takes what the controllers see into the store, name by name: what did not change makes no patch, and so no work.
+import { isDeepStrictEqual } from 'node:util';
+import type { Draft } from 'immer';
+import type { ObservedPackages } from './repositories/repositories.ts';
+import type { ObservedAttempt, ObservedCgroup, ObservedMount } from '../state/observed.ts';
+import type { State, Store } from '../state/store.ts';
+
+type Names = Iterable<string> | null;
+
+export interface Observing {
+  /** Packages of these names (null: of all) as the repositories show them now, and the repositories themselves. */
+  packages(seen: ObservedPackages, names: Names): void;
+  /** The whole mount table. */
+  mounts(seen: ReadonlyMap<string, readonly ObservedMount[]>): void;
+  /** One image; null = it is not mounted. */
+  mount(id: string, seen: ObservedMount | null): void;
+  /** The groups of every name, as they are found at the beginning. */
+  cgroups(seen: ReadonlyMap<string, ObservedCgroup>): void;
+  /** The same for all attempts. */
+  allAttempts(seen: ReadonlyMap<string, readonly ObservedAttempt[]>): void;
+  /** The groups of one name; null = there are none. */
+  cgroup(name: string, seen: ObservedCgroup | null): void;
+  attempts(name: string, seen: readonly ObservedAttempt[]): void;
+}
+
+export function createObserving(store: Store): Observing {
+  function replace(
+    draft: Draft<State>,
+    kind: 'packages' | 'mounts' | 'attempts',
+    name: string,
+    seen: readonly unknown[] | undefined,
+  ): void {
+    const before = store.get().observed[kind].get(name);
+    if (isDeepStrictEqual(before ?? [], seen ?? [])) return;
+    const map = draft.observed[kind] as Map<string, unknown>;
+    if (seen === undefined || seen.length === 0) map.delete(name);
+    // Frozen, it is not walked through for drafts.
+    else map.set(name, Object.freeze([...seen]));
+  }
+
+  /** Whether a name's list is another one than before. */
+  function differs(kind: 'mounts' | 'attempts', name: string, seen: readonly unknown[]): boolean {
+    return !isDeepStrictEqual(store.get().observed[kind].get(name) ?? [], seen);
+  }
+
+  return {
+    packages({ repositories, packages }, names) {
+      const { observed } = store.get();
+      const concerned = new Set(names ?? [...packages.keys(), ...observed.packages.keys()]);
+      store.update((draft) => {
+        for (const name of concerned) replace(draft, 'packages', name, packages.get(name));
+        for (const [id, repository] of repositories) {
+          if (!isDeepStrictEqual(observed.repositories.get(id), repository)) {
+            draft.observed.repositories.set(id, repository as Draft<typeof repository>);
+          }
+        }
+        for (const id of observed.repositories.keys())
+          if (!repositories.has(id)) draft.observed.repositories.delete(id);
+      });
+    },
+    mounts(seen) {
+      const names = new Set([...seen.keys(), ...store.get().observed.mounts.keys()]);
+      store.update((draft) => {
+        for (const name of names) replace(draft, 'mounts', name, seen.get(name));
+      });
+    },
+    mount(id, seen) {
+      const [name = ''] = id.split(':');
+      const others = (store.get().observed.mounts.get(name) ?? []).filter((mount) => mount.id !== id);
+      const all = seen === null ? others : [...others, seen];
+      if (differs('mounts', name, all)) store.observe('mounts', name, all.length === 0 ? undefined : all);
+    },
+    cgroups(seen) {
+      store.update(({ observed }) => {
+        for (const [name, group] of seen) observed.cgroups.set(name, Object.freeze(group) as Draft<ObservedCgroup>);
+      });
+    },
+    allAttempts(seen) {
+      store.update((draft) => {
+        for (const [name, attempts] of seen) replace(draft, 'attempts', name, attempts);
+      });
+    },
+    cgroup(name, seen) {
+      if (!isDeepStrictEqual(store.get().observed.cgroups.get(name) ?? null, seen))
+        store.observe('cgroups', name, seen ?? undefined);
+    },
+    attempts(name, seen) {
+      if (differs('attempts', name, seen)) store.observe('attempts', name, seen.length === 0 ? undefined : seen);
+    },
+  };
+}

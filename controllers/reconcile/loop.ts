@@ -1,0 +1,209 @@
+// The loop: one keyed queue. A name is planned when something that it depends on has changed, its first step that waits for
+// nothing is performed, and it is planned again, until nothing is left that can be done now. Different names run in parallel,
+// one name never twice. Time, randomness and the acts are parameters, so that the simulation runs this very loop.
+import { TerminalError } from '../failure.ts';
+import type { Step } from '../controller.ts';
+
+export interface Clock {
+  /** CLOCK_BOOTTIME in ms. */
+  now(): number;
+  /** Has `Loop.due` called at that time; null = never. A later call replaces an earlier one. */
+  setDeadline(at: number | null): void;
+}
+
+export interface LoopPorts<S extends Step> {
+  readonly clock: Clock;
+  /** Between 0 and 1. */
+  random(): number;
+  /** The steps that a name still needs, in order, and when time alone changes them. */
+  plan(name: string): { readonly steps: readonly S[]; readonly wake: number | null };
+  act(step: S, signal: AbortSignal): Promise<void>;
+  /** Runs the task soon, after what is already under way. */
+  defer(task: () => void): void;
+  /** Called when a name has nothing more that can be done now, with the steps that wait and the failures that stand. */
+  settled(name: string, steps: readonly S[], failures: readonly Failure[]): void;
+  failed(step: S, failure: Failure): void;
+}
+
+/** A step that could not be performed. `retryAt` (CLOCK_BOOTTIME in ms) is null for one that a retry cannot mend. */
+export interface Failure {
+  readonly op: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly count: number;
+  readonly retryAt: number | null;
+}
+
+export interface Loop {
+  /** Has names planned. With `afresh`, failures that no retry could mend are tried again: what they depend on has changed. */
+  enqueue(names: Iterable<string>, afresh?: boolean): void;
+  /** The deadline that was set has come. */
+  due(): void;
+  /** Whether no name is queued or worked on. */
+  idle(): boolean;
+  /** Ends it: no step is begun any more, and the signal of those under way is aborted. */
+  stop(): void;
+}
+
+const FIRST_RETRY = 100;
+const LAST_RETRY = 30_000;
+
+export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
+  const { clock } = ports;
+  const queued = new Set<string>();
+  const busy = new Set<string>();
+  const wakes = new Map<string, number>();
+  const failures = new Map<string, Map<string, Failure>>();
+  const unplannable = new Map<string, Failure>();
+  const abort = new AbortController();
+  let scheduled = false;
+  let deadline: number | null = null;
+
+  function enqueue(names: Iterable<string>, afresh = false): void {
+    for (const name of names) {
+      if (afresh) forgive(name);
+      queued.add(name);
+    }
+    if (scheduled || queued.size === 0) return;
+    scheduled = true;
+    ports.defer(drain);
+  }
+
+  function drain(): void {
+    scheduled = false;
+    for (const name of queued) {
+      // One that is worked on is planned again anyway when its step is done.
+      queued.delete(name);
+      if (!busy.has(name) && !abort.signal.aborted) void turn(name);
+    }
+    setDeadline();
+  }
+
+  async function turn(name: string): Promise<void> {
+    busy.add(name);
+    let last: S | null = null;
+    for (;;) {
+      const { steps, wake } = planned(name);
+      dropOld(name, steps);
+      if (last !== null) noEffect(last, steps);
+      const failed = failures.get(name);
+      const step = steps.find((each) => each.waits === null && mayRun(failed?.get(keyOf(each))));
+      if (step === undefined || abort.signal.aborted) {
+        busy.delete(name);
+        settle(name, steps, wake);
+        return;
+      }
+      last = await attempt(step);
+    }
+  }
+
+  /** A name that cannot even be planned has nothing done to it until something about it changes. */
+  function planned(name: string): ReturnType<typeof ports.plan> {
+    try {
+      return ports.plan(name);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const reason = error instanceof TerminalError ? error.reason : 'StepFailed';
+      unplannable.set(name, { op: 'plan', reason, message, count: 1, retryAt: null });
+      return { steps: [], wake: null };
+    }
+  }
+
+  /** Gives the step when it was performed, null when it failed. */
+  async function attempt(step: S): Promise<S | null> {
+    try {
+      await ports.act(step, abort.signal);
+      return step;
+    } catch (error) {
+      if (!abort.signal.aborted) fail(step, error);
+      return null;
+    }
+  }
+
+  /** A step that is planned again right after it was performed: its effect is not seen yet, or it has none. */
+  function noEffect(last: S, steps: readonly S[]): void {
+    const again = steps.find(({ op, waits }) => op === last.op && waits === null);
+    if (again === undefined || keyOf(again) !== keyOf(last)) return;
+    if (mayRun(failures.get(last.name)?.get(keyOf(last)))) {
+      fail(last, new Error(`${last.op} of ${last.name} has shown no effect yet`));
+    }
+  }
+
+  function fail(step: S, error: unknown): void {
+    const known = failures.get(step.name) ?? new Map<string, Failure>();
+    failures.set(step.name, known);
+    const key = keyOf(step);
+    const count = (known.get(key)?.count ?? 0) + 1;
+    const delay = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** Math.min(count - 1, 20)) * (0.75 + ports.random() / 4);
+    const failure = {
+      op: step.op,
+      reason: error instanceof TerminalError ? error.reason : 'StepFailed',
+      message: error instanceof Error ? error.message : String(error),
+      count,
+      retryAt: error instanceof TerminalError ? null : clock.now() + delay,
+    };
+    known.set(key, failure);
+    ports.failed(step, failure);
+  }
+
+  /** Failures of steps that are no longer planned are over. */
+  function dropOld(name: string, steps: readonly S[]): void {
+    const known = failures.get(name);
+    if (known === undefined) return;
+    const planned = new Set(steps.map(keyOf));
+    for (const key of known.keys()) if (!planned.has(key)) known.delete(key);
+    if (known.size === 0) failures.delete(name);
+  }
+
+  function forgive(name: string): void {
+    for (const [key, { retryAt }] of failures.get(name) ?? []) if (retryAt === null) failures.get(name)?.delete(key);
+  }
+
+  function mayRun(failure: Failure | undefined): boolean {
+    return failure === undefined || (failure.retryAt !== null && failure.retryAt <= clock.now());
+  }
+
+  function settle(name: string, steps: readonly S[], wake: number | null): void {
+    const known = [...(failures.get(name)?.values() ?? [])];
+    const unplanned = unplannable.get(name);
+    if (unplanned !== undefined) known.push(unplanned);
+    unplannable.delete(name);
+    const times = [wake, ...known.map(({ retryAt }) => retryAt)].filter((time) => time !== null);
+    if (times.length === 0) wakes.delete(name);
+    else wakes.set(name, Math.min(...times));
+    setDeadline();
+    ports.settled(name, steps, known);
+  }
+
+  function setDeadline(): void {
+    if (scheduled) return;
+    let next: number | null = null;
+    for (const time of wakes.values()) if (next === null || time < next) next = time;
+    if (next === deadline || abort.signal.aborted) return;
+    deadline = next;
+    clock.setDeadline(next);
+  }
+
+  return {
+    enqueue,
+    due() {
+      deadline = null;
+      const now = clock.now();
+      const names = [...wakes].filter(([, time]) => time <= now).map(([name]) => name);
+      for (const name of names) wakes.delete(name);
+      enqueue(names);
+      setDeadline();
+    },
+    idle: () => queued.size === 0 && busy.size === 0,
+    stop() {
+      abort.abort();
+      queued.clear();
+      clock.setDeadline(null);
+    },
+  };
+}
+
+/** Two steps are the same when they say the same: what a failure stands for. */
+function keyOf(step: Step): string {
+  return JSON.stringify(step);
+}

@@ -1,0 +1,260 @@
+// What the planners look at, for one name at a time, and which names a change of the state concerns. Kept up to date from
+// patches, so that the work is bounded by what changed and not by how many containers there are.
+import type { Operation } from 'fast-json-patch';
+import type { Observed, ObservedMount } from '../../state/observed.ts';
+import { parsePointer } from '../../state/text/pointer.ts';
+import { emptyState, type Locked, type State } from '../../state/store.ts';
+import type { Target, View } from '../controller.ts';
+import { footprintOf, nameOf, noFootprint, type Footprint } from './footprint.ts';
+import { createRelation } from './relation.ts';
+import { resolve } from './resolve.ts';
+
+/** What a change of the state means. */
+export interface Change {
+  /** Names whose plan may be another one now. */
+  readonly affected: Set<string>;
+  /** Those of which an entry or a package changed: what could not be mended before may be mended now. */
+  readonly afresh: Set<string>;
+  /** What the resolution wants locked, by entry key. */
+  readonly locks: Map<string, Locked>;
+}
+
+export interface Model {
+  /** Takes over a state. `operations` lead to it from the one before; null = look at everything. */
+  update(state: State, operations: readonly Operation[] | null): Change;
+  view(name: string, now: number): View;
+  /** Every name that the document mentions or that anything is observed of. */
+  names(): Set<string>;
+  /** From now on nothing is wanted any more. */
+  stop(): Change;
+  /** Packages that autostart is to start and that have no attempt yet. */
+  autostartPending(): string[];
+  /** Ends the judging of autostart: only what it has started stays wanted. */
+  autostartDone(): Change;
+}
+
+const perName = ['packages', 'mounts', 'cgroups', 'attempts', 'ran'] as const satisfies (keyof Observed)[];
+
+/** `autostart`: whether the packages that start by themselves have still to be judged since the launcher was started. */
+export function createModel({ autostart }: { autostart: boolean }): Model {
+  let state = emptyState();
+  let stopping = false;
+  /** Frozen when everything is first seen: what is installed later does not start by itself. */
+  let starting: Set<string> | null = autostart ? null : new Set();
+  const keys = createRelation();
+  const users = createRelation();
+  const dependents = createRelation();
+  const targets = new Map<string, readonly Target[]>();
+  const footprints = new Map<string, Footprint>();
+  const missing = new Map<string, readonly string[]>();
+  const replaced = new Set<string>();
+  let missingNow: readonly string[] = [];
+  let mountOnStart = new Set<string>();
+
+  function update(next: State, operations: readonly Operation[] | null): Change {
+    const before = state;
+    state = next;
+    if (operations === null) {
+      starting ??= new Set(
+        [...next.observed.packages].filter(([, all]) => all.some(startsItself)).map(([name]) => name),
+      );
+    }
+    const touched = new Map<string, boolean>();
+    for (const path of operations?.map(({ path: pointer }) => parsePointer(pointer)) ?? [[]])
+      touch(path, before, touched);
+    return refreshAll(touched);
+  }
+
+  /** Notes the names that a changed path concerns directly; true = the change is one of an entry or a package. */
+  function touch([top, part, key]: readonly string[], before: State, touched: Map<string, boolean>): void {
+    if (top === undefined || top === 'desired') touchDesired(part, key, before, touched);
+    if (top === undefined || top === 'observed') {
+      for (const each of perName) {
+        if (part !== undefined && part !== each) continue;
+        const names = key === undefined ? differing<unknown>(before.observed[each], state.observed[each]) : [key];
+        for (const name of names) mark(touched, name, each === 'packages');
+      }
+    }
+    if (top === undefined || top === 'lock') {
+      const locked = part === undefined ? differing(before.lock, state.lock) : [part];
+      for (const each of locked) for (const name of keys.of(each)) mark(touched, name, true);
+    }
+  }
+
+  function touchDesired(
+    part: string | undefined,
+    key: string | undefined,
+    before: State,
+    touched: Map<string, boolean>,
+  ) {
+    if (part === undefined || part === 'containers') {
+      const { containers } = state.desired;
+      for (const each of key === undefined ? differing(before.desired.containers, containers) : [key]) {
+        const old = before.desired.containers.get(each);
+        const entry = containers.get(each);
+        // A document that was read anew has other objects for the same entries.
+        if (key === undefined && old !== undefined && old.generation === entry?.generation) continue;
+        if (old !== undefined) mark(touched, old.name, true);
+        if (entry !== undefined) mark(touched, entry.name, true);
+        keys.set(each, entry === undefined ? [] : [entry.name]);
+      }
+    }
+    if (part === 'autostart' || part === 'repositories' || part === undefined) {
+      const on = [...state.desired.repositories.values()].filter((each) => each.mountOnStart).map(({ id }) => id);
+      const changed = on.length !== mountOnStart.size || on.some((id) => !mountOnStart.has(id));
+      mountOnStart = new Set(on);
+      const implied = changed || before.desired.autostart !== state.desired.autostart;
+      for (const [name, all] of footprints) if (implied || all.missing.length > 0) mark(touched, name, true);
+    }
+  }
+
+  function refreshAll(touched: ReadonlyMap<string, boolean>): Change {
+    const change: Change = { affected: new Set(touched.keys()), afresh: new Set(), locks: new Map() };
+    for (const [name, afresh] of touched) {
+      if (afresh) change.afresh.add(name);
+      // Other names' targets name its packages as resources, and wait for its mounts.
+      for (const user of [...users.withValue(name)]) {
+        if (afresh) refresh(user, change);
+        else change.affected.add(user);
+      }
+      refresh(name, change);
+    }
+    const all = [...missing.values()].flat();
+    if (all.length !== missingNow.length || all.some((each, index) => each !== missingNow[index])) {
+      missingNow = all;
+      for (const name of replaced) change.affected.add(name);
+    }
+    return change;
+  }
+
+  /** Resolves a name anew, and tells those whom the difference concerns. */
+  function refresh(name: string, change: Change): void {
+    const { observed, lock, desired } = state;
+    const attempts = observed.attempts.get(name) ?? [];
+    const judging = starting === null || starting.has(name) ? 'all' : 'started';
+    const resolved = resolve({
+      name,
+      entries: [...keys.withValue(name)].flatMap((key) => desired.containers.get(key) ?? []),
+      packages: observed.packages.get(name) ?? [],
+      attempts,
+      lock,
+      repositories: new Set(desired.repositories.keys()),
+      mountOnStart,
+      autostart: desired.autostart === 'ignore' ? 'none' : judging,
+      packagesOf: (other) => observed.packages.get(other) ?? [],
+    });
+    if (resolved.targets.length === 0) targets.delete(name);
+    else targets.set(name, resolved.targets);
+    for (const [key, locked] of resolved.locks) change.locks.set(key, locked);
+    change.affected.add(name);
+    tell(name, footprintOf(resolved.targets, attempts, observed.mounts.get(name) ?? [], stopping), change);
+  }
+
+  function tell(name: string, next: Footprint, { affected }: Change): void {
+    const old = footprints.get(name) ?? noFootprint;
+    footprints.set(name, next);
+    users.set(name, next.resources);
+    dependents.set(name, next.dependsOn);
+    if (!same(old.wants, next.wants) || !same(old.uses, next.uses)) {
+      for (const id of [...old.wants, ...old.uses, ...next.wants, ...next.uses]) affected.add(nameOf(id));
+    }
+    if (old.up !== next.up || old.leaving !== next.leaving || !same(old.dependsOn, next.dependsOn)) {
+      for (const each of [...old.dependsOn, ...next.dependsOn, ...dependents.withValue(name)]) affected.add(each);
+    }
+    if (next.missing.length === 0) missing.delete(name);
+    else missing.set(name, next.missing);
+    if (next.replaced) replaced.add(name);
+    else replaced.delete(name);
+  }
+
+  function view(name: string, now: number): View {
+    const { observed } = state;
+    const own = targets.get(name) ?? [];
+    const wanted = own.find(({ entry }) => entry.state === 'running');
+    const around = [...users.withValue(name)];
+    return {
+      name,
+      stopping,
+      targets: own,
+      packages: observed.packages.get(name) ?? [],
+      mounts: observed.mounts.get(name) ?? [],
+      cgroup: observed.cgroups.get(name) ?? null,
+      attempts: observed.attempts.get(name) ?? [],
+      ran: observed.ran.get(name) ?? null,
+      mountsWanted: byVersion(name, around, (footprint) => footprint.wants),
+      usedBy: byVersion(name, around, (footprint) => footprint.uses),
+      resourceMounts: resourceMounts(name, own),
+      dependenciesDown: [...(wanted?.entry.dependsOn.keys() ?? [])].filter((each) => footprints.get(each)?.up !== true),
+      dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
+      missingPackages: missingNow,
+      now,
+    };
+  }
+
+  function byVersion(name: string, around: readonly string[], of: (footprint: Footprint) => readonly string[]) {
+    const found = new Map<string, string[]>();
+    for (const user of around) {
+      for (const id of of(footprints.get(user) ?? noFootprint)) {
+        if (nameOf(id) !== name || user === name) continue;
+        const version = id.slice(name.length + 1);
+        found.set(version, [...(found.get(version) ?? []), user]);
+      }
+    }
+    return found;
+  }
+
+  function resourceMounts(name: string, own: readonly Target[]): Map<string, ObservedMount> {
+    const wanted = own.flatMap(({ resources }) => resources.flatMap(({ id }) => id ?? []));
+    const used = (state.observed.attempts.get(name) ?? []).flatMap(({ record }) => record.uses);
+    const found = new Map<string, ObservedMount>();
+    for (const id of [...wanted, ...used]) {
+      const mount = state.observed.mounts.get(nameOf(id))?.find((each) => each.id === id);
+      if (mount !== undefined) found.set(id, mount);
+    }
+    return found;
+  }
+
+  function names(): Set<string> {
+    const found = new Set([...state.desired.containers.values()].map(({ name }) => name));
+    for (const each of perName) for (const name of state.observed[each].keys()) found.add(name);
+    return found;
+  }
+
+  return {
+    update,
+    view,
+    names,
+    stop() {
+      stopping = true;
+      return refreshAll(new Map([...names()].map((name) => [name, false])));
+    },
+    autostartPending: () =>
+      [...(starting ?? [])].filter(
+        (name) =>
+          targets.get(name)?.some((target) => target.autostart !== null) === true && !state.observed.attempts.has(name),
+      ),
+    autostartDone() {
+      const judged = new Map([...(starting ?? [])].map((name) => [name, false]));
+      starting = new Set();
+      return refreshAll(judged);
+    },
+  };
+}
+
+function startsItself({ manifest }: { manifest: { autostart?: unknown } }): boolean {
+  return manifest.autostart !== undefined;
+}
+
+function mark(touched: Map<string, boolean>, name: string, afresh: boolean): void {
+  touched.set(name, afresh || touched.get(name) === true);
+}
+
+/** Keys whose values are not the same object in both maps. */
+function differing<V>(a: ReadonlyMap<string, V>, b: ReadonlyMap<string, V>): string[] {
+  const added = [...b.keys()].filter((key) => a.get(key) !== b.get(key));
+  return [...added, ...[...a.keys()].filter((key) => !b.has(key))];
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((each, index) => each === b[index]);
+}

@@ -1,0 +1,268 @@
+// The reconciler: the store's changes wake the loop, the loop plans and acts, and what it settles on becomes the status.
+import type { Operation } from 'fast-json-patch';
+import type { Draft } from 'immer';
+import { isDeepStrictEqual } from 'node:util';
+import type { Observed } from '../../state/observed.ts';
+import type { ContainerStatus, Status } from '../../state/status.ts';
+import type { Locked, State, Store } from '../../state/store.ts';
+import { decide } from '../containers/containers-plan.ts';
+import type { Step, View } from '../controller.ts';
+import { createLoop, type Clock, type Failure } from './loop.ts';
+import type { Left } from '../status/phase.ts';
+import { createRelation } from './relation.ts';
+import { criticalEnd, explainName, isUnsettled, repositoryStatuses, statusOf } from '../status/container-status.ts';
+import { createModel, type Change } from './model.ts';
+
+/** A controller as the loop uses it: after `act`, what the step touched has been observed into the store. */
+export interface Part {
+  plan(view: View): readonly Step[];
+  act(step: Step, signal: AbortSignal): Promise<void>;
+}
+
+export interface ReconcilerPorts {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Between 0 and 1. */
+  random(): number;
+  /** Runs a task after `delay` ms; with 0 soon, after what is already under way. */
+  defer(task: () => void, delay: number): void;
+  /** In the order of going up: repositories, mounts, cgroups, containers. */
+  readonly parts: readonly Part[];
+  /** Keeps what a requirement was resolved to (Documents.setLock); it is in the store when this returns. */
+  setLock(key: string, locked: Locked): void;
+  /** Whether the packages that start by themselves have still to be judged since the launcher was started. */
+  readonly autostart: boolean;
+  /** They have been: to be noted in the launcher's global record. */
+  autostartDone(): void;
+  /** A time of CLOCK_BOOTTIME (ms) in RFC 3339, UTC. */
+  wallClock(boot: number): string;
+  /** A critical container has failed: the runtime is to end with exit code 1. */
+  critical(name: string, message: string): void;
+  /** A step has been performed (null) or could not be. */
+  acted(step: Step, failure: Failure | null): void;
+  /** After `stop`: everything is down, or what is left cannot be taken down (its names). */
+  stopped(left: readonly string[]): void;
+}
+
+export interface Reconciler {
+  /** Begins: the store holds the document, and everything has been observed once. */
+  start(): void;
+  /** The deadline given to the clock has come. */
+  due(): void;
+  /** Takes everything down in order; `stopped` follows. */
+  stop(): void;
+  /** Plans names again, failures included that no retry mends: for observations that are not in the store. */
+  look(names: Iterable<string>): void;
+  view(name: string): View;
+  /** Why a container is not as the document has it, line by line, for a person; [] when it is. */
+  explain(name: string): readonly string[];
+  /** Whether the present generation has converged, cannot, or is still moving. */
+  outcome(): 'converged' | 'failed' | 'moving';
+  /** Calls the listener whenever nothing more can be done now and the status says so; gives the function that ends it. */
+  onSettled(listener: () => void): () => void;
+  /** Ends at once, and leaves everything as it is. */
+  close(): void;
+}
+
+const nothing: Left = { steps: [], failures: [] };
+
+/** ms between two writings of the status while steps are under way. */
+const BUSY_STATUS = 20;
+
+/** How often what is left is tried when the runtime ends. */
+const LAST_TRIES = 4;
+
+export function createReconciler(ports: ReconcilerPorts): Reconciler {
+  const { store, clock } = ports;
+  const model = createModel({ autostart: ports.autostart });
+  const left = new Map<string, Left>();
+  const stale = new Set<string>();
+  const keys = createRelation();
+  const unsettled = new Set<string>();
+  const ended = new Set<string>();
+  let repositories: Observed['repositories'] | null = null;
+  const owners = new WeakMap<Step, Part>();
+  const listeners = new Set<() => void>();
+  let judging = ports.autostart;
+  /** When the status is written next (CLOCK_BOOTTIME in ms), null = nothing has changed. */
+  let flushAt: number | null = null;
+  let stopping = false;
+  let stopped = false;
+  let unsubscribe: (() => void) | null = null;
+
+  const loop = createLoop<Step>({
+    clock,
+    random: () => ports.random(),
+    defer: (task) => ports.defer(task, 0),
+    plan(name) {
+      const view = viewOf(name);
+      const steps = ports.parts.flatMap((part) =>
+        part.plan(view).map((step) => {
+          owners.set(step, part);
+          return step;
+        }),
+      );
+      return { steps, wake: decide(view).wake };
+    },
+    async act(step, signal) {
+      await owners.get(step)?.act(step, signal);
+      ports.acted(step, null);
+    },
+    failed: (step, failure) => ports.acted(step, failure),
+    settled(name, steps, failures) {
+      if (steps.length === 0 && failures.length === 0) left.delete(name);
+      else left.set(name, { steps, failures });
+      touch([name]);
+    },
+  });
+
+  function viewOf(name: string): View {
+    return model.view(name, clock.now());
+  }
+
+  function changed(operations: readonly Operation[] | null, state: State): void {
+    follow(model.update(state, operations));
+  }
+
+  function follow({ affected, afresh, locks }: Change): void {
+    for (const [key, locked] of locks) ports.setLock(key, locked);
+    loop.enqueue(affected);
+    loop.enqueue(afresh, true);
+    touch(affected);
+  }
+
+  /** What is under way changes again at once: its status is written now and then only. */
+  function touch(names: Iterable<string>): void {
+    for (const name of names) stale.add(name);
+    if (!loop.idle()) flushIn(BUSY_STATUS);
+    else flushIn(0);
+  }
+
+  function flushIn(delay: number): void {
+    if (flushAt !== null && flushAt <= clock.now() + delay) return;
+    const at = clock.now() + delay;
+    flushAt = at;
+    ports.defer(() => {
+      if (flushAt === at) flush();
+    }, delay);
+  }
+
+  /** Writes the status of every name that changed, in one go. */
+  function flush(): void {
+    flushAt = null;
+    if (unsubscribe === null) return;
+    const { status, generation, document, observed } = store.get();
+    const names = [...stale];
+    stale.clear();
+    const changes = names.flatMap((name) => changesOf(name, status.containers));
+    const idle = loop.idle();
+    const whole = {
+      generation,
+      observedGeneration: idle ? generation : status.observedGeneration,
+      converged: idle && left.size === 0 && unsettled.size === 0,
+      document,
+    };
+    const again = repositories !== observed.repositories;
+    if (changes.length > 0 || again || !isDeepStrictEqual({ ...status, ...whole }, status)) {
+      store.update((draft) => {
+        Object.assign(draft.status, whole);
+        for (const [key, next] of changes) {
+          if (next === null) Reflect.deleteProperty(draft.status.containers, key);
+          else draft.status.containers[key] = next as Draft<ContainerStatus>;
+        }
+        if (again) draft.status.repositories = repositoryStatuses(observed) as Draft<Status['repositories']>;
+      });
+    }
+    repositories = observed.repositories;
+    if (judging && model.autostartPending().length === 0) endJudging();
+    if (stopping && idle) tellStopped();
+    if (idle) for (const listener of listeners) listener();
+  }
+
+  /** What the status of a name's entries becomes; null = the entry is gone. */
+  function changesOf(
+    name: string,
+    before: Readonly<Record<string, ContainerStatus>>,
+  ): (readonly [string, ContainerStatus | null])[] {
+    const view = viewOf(name);
+    const critical = criticalEnd(view, left.get(name) ?? nothing);
+    if (critical !== null && !ended.has(name)) {
+      ended.add(name);
+      ports.critical(name, critical);
+    }
+    const statuses = statusOf(view, left.get(name) ?? nothing, before, (boot) => ports.wallClock(boot));
+    const gone = keys.of(name).filter((key) => !statuses.has(key));
+    keys.set(name, [...statuses.keys()]);
+    for (const key of gone) unsettled.delete(key);
+    for (const [key, { phase }] of statuses) {
+      if (isUnsettled(phase)) unsettled.add(key);
+      else unsettled.delete(key);
+    }
+    const changed = [...statuses].filter(([key, status]) => !isDeepStrictEqual(before[key], status));
+    return [...changed, ...gone.map((key) => [key, null] as const)];
+  }
+
+  function endJudging(): void {
+    judging = false;
+    follow(model.autostartDone());
+    ports.autostartDone();
+  }
+
+  /** Down is when nothing is left to do, or when the rest has been tried often enough. */
+  function tellStopped(): void {
+    const names = [...left.keys()];
+    const given = [...left.values()].every(({ failures }) => failures.some(({ count }) => count >= LAST_TRIES));
+    const lives = [...store.get().observed.attempts.values()].flat().some(({ state }) => state === 'running');
+    if (stopped || lives || (names.length > 0 && !given)) return;
+    stopped = true;
+    ports.stopped(names);
+  }
+
+  function explain(name: string, depth: number): string[] {
+    return explainName(viewOf(name), left.get(name) ?? nothing, (other) =>
+      depth > 8 ? [] : explain(other, depth + 1),
+    );
+  }
+
+  return {
+    start() {
+      unsubscribe = store.subscribe(changed);
+      changed(null, store.get());
+      loop.enqueue(model.names());
+      // The first one at once: whoever asks is told what was found, not nothing.
+      flushIn(0);
+    },
+    due: () => {
+      loop.due();
+    },
+    stop() {
+      stopping = true;
+      follow(model.stop());
+    },
+    look(names) {
+      loop.enqueue(names, true);
+    },
+    view: viewOf,
+    explain: (name) => explain(name, 0),
+    outcome() {
+      if (!loop.idle() || flushAt !== null) return 'moving';
+      const { converged, containers } = store.get().status;
+      if (converged) return 'converged';
+      const retries = [...left.values()].some(({ failures }) => failures.some(({ retryAt }) => retryAt !== null));
+      // What only waits for something else moves no more than that does.
+      const changing = [...unsettled].some(
+        (key) => containers[key]?.phase !== 'Failed' && !left.has(key.split(':', 1)[0] ?? key),
+      );
+      return retries || changing ? 'moving' : 'failed';
+    },
+    onSettled(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close() {
+      unsubscribe?.();
+      unsubscribe = null;
+      loop.stop();
+    },
+  };
+}

@@ -1,0 +1,71 @@
+// Parsed packages by file identity, kept in runDir (a tmpfs): a reconciler that starts again parses nothing.
+import { readFileSync } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
+import { deserialize, serialize } from 'node:v8';
+import type { Logger } from 'pino';
+import { sameIdentity } from '../../native/file.ts';
+import type { FileIdentity, ObservedPackage } from '../../state/observed.ts';
+
+/** Raise it whenever the meaning of what is kept changes. */
+const format = 3;
+
+export interface PackageCache {
+  /** The package at a path, if the file is still the one that was read. */
+  find(path: string, identity: FileIdentity): ObservedPackage | null;
+  /** Adds what an act knows of a file that it has just made or read. */
+  add(found: ObservedPackage): void;
+  /** Keeps these packages and no others. Calls in quick succession write the file once. */
+  keep(packages: readonly ObservedPackage[]): void;
+  /** Resolves when everything is written. */
+  written(): Promise<void>;
+}
+
+/** Opens the cache file. One that is missing or unreadable is an empty cache: everything in it can be read again. */
+export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn'>): PackageCache {
+  let known = load(file, log);
+  let unwritten = false;
+  let writing: Promise<void> | null = null;
+
+  async function write(): Promise<void> {
+    while (unwritten) {
+      unwritten = false;
+      try {
+        await writeFile(`${file}.part`, serialize({ format, packages: [...known.values()] }), { mode: 0o600 });
+        await rename(`${file}.part`, file);
+      } catch (error) {
+        log.warn({ file, err: error }, 'package cache not written');
+      }
+    }
+    writing = null;
+  }
+
+  return {
+    find(path, identity) {
+      const found = known.get(path);
+      return found !== undefined && sameIdentity(found.identity, identity) ? found : null;
+    },
+    add: (found) => void known.set(found.path, found),
+    keep(packages) {
+      known = byPath(packages);
+      unwritten = true;
+      writing ??= write();
+    },
+    async written() {
+      await writing;
+    },
+  };
+}
+
+function load(file: string, log: Pick<Logger, 'debug'>): Map<string, ObservedPackage> {
+  try {
+    const kept = deserialize(readFileSync(file)) as { format?: unknown; packages: readonly ObservedPackage[] };
+    if (kept.format === format) return byPath(kept.packages);
+  } catch (error) {
+    log.debug({ file, reason: error instanceof Error ? error.message : String(error) }, 'no package cache');
+  }
+  return new Map();
+}
+
+function byPath(packages: readonly ObservedPackage[]): Map<string, ObservedPackage> {
+  return new Map(packages.map((found) => [found.path, found]));
+}

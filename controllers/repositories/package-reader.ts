@@ -1,0 +1,56 @@
+// How the controllers read and check packages. Loaded when it is needed for the first time: after a restart the packages are
+// known (packages.json), and where no repository has a key nothing is ever checked.
+import { open, type FileHandle } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import type { VerifyImage } from '../mounts/image-devices.ts';
+import type { OpenReader } from './repository.ts';
+import type { HashTree } from '../../state/observed.ts';
+import type { Hasher } from '../../src/npk/image/hasher.ts';
+import { checkTrusted } from '../../state/file/trust.ts';
+
+export interface Packages {
+  readonly openReader: OpenReader;
+  readonly verifyImage: VerifyImage;
+}
+
+/** One for the whole program: all checks share their threads. */
+export function createPackages(): Packages {
+  let hasher: Hasher | null = null;
+
+  async function verifyImage(
+    file: FileHandle,
+    image: { readonly offset: number },
+    tree: HashTree,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const npk = await import('../../src/npk/image/verify-image.ts');
+    hasher ??= (await import('../../src/npk/image/hasher.ts')).createHasher(availableParallelism());
+    await npk.verifyImage(file, image, tree, { hasher, signal });
+  }
+
+  /** Whoever may write to a key or to the directory decides what root runs: both must be root's. */
+  const openReader: OpenReader = async ({ keys: files, dir }) => {
+    if (files.length === 0) return { keys: new Set(), read: (path) => read(path, null), verify: async () => undefined };
+    for (const path of [...files, ...(dir === null ? [] : [dir])]) await checkTrusted(path, process.getuid?.() ?? 0);
+    const { readKeys } = await import('../../src/npk/signature/keys.ts');
+    const keys = (await Promise.all(files.map((path) => readKeys(path)))).flat();
+    return {
+      keys: new Set(keys.map(({ id }) => id)),
+      read: (path) => read(path, keys),
+      async verify(path, { image, signed }, signal) {
+        await using file = await open(path);
+        if (signed !== null) await verifyImage(file, image, signed.tree, signal);
+      },
+    };
+  };
+
+  return { openReader, verifyImage };
+}
+
+type Keys = Awaited<ReturnType<typeof import('../../src/npk/signature/keys.ts').readKeys>>;
+
+async function read(path: string, keys: Keys | null) {
+  const { readPackage } = await import('../../src/npk/open-package.ts');
+  const { name, version, manifest, logs, image, verified } = await readPackage(path, { keys });
+  return { name, version, manifest, logs, image, signed: verified && { by: verified.key.id, tree: verified.tree } };
+}

@@ -1,0 +1,80 @@
+// Which packages of a container name must be installed, hashed and deleted. Pure.
+import type { ObservedPackage } from '../../state/observed.ts';
+import type { Step, Target, View } from '../controller.ts';
+
+/** Copies a package file from `source` into a repository. */
+export interface InstallStep extends Step {
+  readonly op: 'install';
+  readonly source: string;
+  readonly repository: string;
+  /** `sha256:<hex>` that the file must have, null = any. */
+  readonly digest: string | null;
+  /** Exact or a requirement, null = any. */
+  readonly version: string | null;
+}
+
+/** Finds out which bytes an installed package holds: the document says which it must have. */
+export interface DigestStep extends Step {
+  readonly op: 'digest';
+  readonly id: string;
+  readonly path: string;
+}
+
+export interface UninstallStep extends Step {
+  readonly op: 'uninstall';
+  readonly id: string;
+  readonly path: string;
+}
+
+export type RepositoryStep = InstallStep | DigestStep | UninstallStep;
+
+/** `defaultRepository` is where packages go whose entry names none; null = there is no repository to install into. */
+export function planRepositories(view: View, defaultRepository: string | null): RepositoryStep[] {
+  if (view.stopping) return [];
+  return [
+    ...view.targets.flatMap((target) => install(view, target, defaultRepository)),
+    ...view.targets.flatMap(({ entry, package: found }) => digest(view, entry.digest, found)),
+    ...unwanted(view).map((found) => uninstall(view, found)),
+  ];
+}
+
+function install(view: View, target: Target, defaultRepository: string | null): InstallStep[] {
+  const { entry, package: found } = target;
+  if (entry.state === 'absent' || entry.source === null || found !== null) return [];
+  const repository = entry.repository ?? defaultRepository;
+  const waits = repository === null ? 'there is no repository to install into' : null;
+  // What the entry was resolved to and has vanished is installed again, and no other version in its place.
+  const { source } = entry;
+  const { digest } = target;
+  const version = target.version ?? entry.version;
+  return [{ op: 'install', name: view.name, source, repository: repository ?? '', digest, version, waits }];
+}
+
+function digest(view: View, asked: string | null, found: ObservedPackage | null): DigestStep[] {
+  if (asked === null || found === null || found.digest === asked) return [];
+  const { id, path } = found;
+  const waits = found.digest && `${id} in ${found.repository} has ${found.digest}, the document asks for ${asked}`;
+  return [{ op: 'digest', name: view.name, id, path, waits }];
+}
+
+/** What `absent` entries name: one version, or without a version every one that no other entry names. */
+function unwanted(view: View): ObservedPackage[] {
+  const kept = new Set(view.targets.filter(({ entry }) => entry.state !== 'absent').map(({ version }) => version));
+  const absent = view.targets.filter(({ entry }) => entry.state === 'absent');
+  const all = absent.some(({ entry }) => entry.version === null);
+  const versions = new Set(absent.map(({ version }) => version));
+  return view.packages.filter(({ version }) => !kept.has(version) && (all || versions.has(version)));
+}
+
+/** A file goes last: process, mount, file. */
+function uninstall(view: View, { id, path, version }: ObservedPackage): UninstallStep {
+  const users = [
+    ...view.attempts
+      .filter((attempt) => attempt.version === version && attempt.state !== 'exited' && attempt.state !== 'failed')
+      .map((attempt) => `attempt ${attempt.id}`),
+    ...(view.usedBy.get(version) ?? []),
+  ];
+  const mounted = view.mounts.some((mount) => mount.id === id);
+  const waits = users.length > 0 ? `in use by ${users.join(', ')}` : mounted ? 'its image is still mounted' : null;
+  return { op: 'uninstall', name: view.name, id, path, waits };
+}

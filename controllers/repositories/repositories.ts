@@ -1,0 +1,249 @@
+// The repositories controller: packages in directories and in memory, installed, hashed, deleted, and noticed when others do so.
+//
+//   createRepositories({ entries, cacheFile, openReader, memory, onChange, log }): Repositories
+//     plan(view)             pure, see repositories-plan.ts
+//     act(step, signal)      rejects with TerminalError (reasons UnknownRepository, RepositoryFull, RepositoryReadOnly, Duplicate,
+//                            BadPackage, WrongPackage, SourceMissing, SizeMismatch, DigestMismatch) or an error of the file system
+//     observe()              looks at every repository again; for the start. Packages by container name, highest version first
+//     current()              what is known without looking: after an act, or when onChange was called
+//     setRepositories(map)   other repositories from now on; resolves with the names of containers concerned
+//     release(isUsed)        gives back the memory of repositories that are gone; true when `current` is another one now
+//     installStream(...)     the same as an install step, from a stream; resolves with name:version
+//     close()                ends the watches and finishes the cache file
+// onChange(names) is called when files came or went by themselves: names of containers, [] = only a repository's own state.
+import type { Readable } from 'node:stream';
+import type { Logger } from 'pino';
+import type { RepositoryEntry } from '../../state/desired.ts';
+import type { FileIdentity, ObservedPackage, ObservedRepository } from '../../state/observed.ts';
+import { matches, parseRequirement, parseVersion } from '../../state/version.ts';
+import type { Controller } from '../controller.ts';
+import { TerminalError } from '../failure.ts';
+import type { MemoryFiles } from './memory-files.ts';
+import { openPackageCache } from './package-cache.ts';
+import { indexPackages } from './package-index.ts';
+import { planRepositories, type InstallStep, type RepositoryStep } from './repositories-plan.ts';
+import type { OpenReader, PackageContent, Repository } from './repository.ts';
+import { openRepositoryDirectory } from './repository-directory.ts';
+import { digestOf, openSource } from './repository-install.ts';
+import { openRepositoryMemory } from './repository-memory.ts';
+import { createRoom } from './repository-room.ts';
+
+export interface ObservedPackages {
+  readonly repositories: ReadonlyMap<string, ObservedRepository>;
+  /** By container name, highest version first. */
+  readonly packages: ReadonlyMap<string, readonly ObservedPackage[]>;
+}
+
+export interface Repositories extends Controller<RepositoryStep> {
+  observe(): Promise<ObservedPackages>;
+  current(): ObservedPackages;
+  setRepositories(entries: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]>;
+  release(isUsed: (identity: FileIdentity) => boolean): Promise<boolean>;
+  installStream(repository: string, size: number, bytes: Readable, signal?: AbortSignal): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface RepositoriesOptions {
+  readonly entries: ReadonlyMap<string, RepositoryEntry>;
+  readonly cacheFile: string;
+  readonly openReader: OpenReader;
+  readonly memory: MemoryFiles;
+  readonly onChange: (names: readonly string[]) => void;
+  readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
+}
+
+/** Opens the repositories and watches them; nothing is read before the first `observe`. */
+export function createRepositories(options: RepositoriesOptions): Repositories {
+  const { openReader, memory, onChange, log } = options;
+  const cache = openPackageCache(options.cacheFile, log);
+  let { entries } = options;
+  let open: ReadonlyMap<string, Repository> = new Map([...entries].map(([id, entry]) => [id, openOne(entry)]));
+  const room = createRoom(
+    () => [...open.values()],
+    (id) => entries.get(id)?.capacity ?? { containers: null, size: null },
+  );
+  let index: ReturnType<typeof indexPackages> | null = null;
+  const reported = new Set<string>();
+
+  function current(): ObservedPackages {
+    if (index !== null) return index;
+    index = indexPackages([...open.values(), ...lingering()]);
+    for (const duplicate of index.duplicates) {
+      if (reported.has(duplicate)) continue;
+      reported.add(duplicate);
+      log.warn({ duplicate }, 'a container is installed twice, only the first is used');
+    }
+    return index;
+  }
+
+  /** Repositories in memory that the document has no more: as long as an image of theirs is mounted. */
+  function leaving(): string[] {
+    return [...memory.repositories()].filter((id) => entries.get(id)?.type !== 'mem');
+  }
+
+  /** How they show: nothing new is mounted from them. */
+  function lingering(): Pick<Repository, 'packages' | 'observed'>[] {
+    const ids = leaving().filter((id) => !open.has(id));
+    return ids.map((id) => {
+      const size = memory.of(id).reduce((sum, { identity }) => sum + identity.size, 0);
+      const error =
+        'it is not in the document, and stays until none of its images is mounted; no others are mounted from it';
+      const plain = { type: 'mem', dir: null, verified: false, integrity: 'none', broken: [] } as const;
+      return { packages: () => [], observed: () => ({ id, ...plain, packages: memory.of(id).length, size, error }) };
+    });
+  }
+
+  function changed(): void {
+    index = null;
+    cache.keep([...open.values()].flatMap((repository) => repository.packages()));
+  }
+
+  function openOne(entry: RepositoryEntry): Repository {
+    if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader });
+    const told = (names: readonly string[]) => {
+      changed();
+      onChange(names);
+    };
+    return openRepositoryDirectory({ entry, directory: entry.dir ?? '', cache, openReader, onChange: told, log });
+  }
+
+  async function observe(): Promise<ObservedPackages> {
+    await Promise.all([...open.values()].map((repository) => repository.scan()));
+    changed();
+    return current();
+  }
+
+  /** One change at a time. */
+  let turn: Promise<unknown> = Promise.resolve();
+  function setRepositories(next: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]> {
+    const result = turn.then(() => replace(next));
+    turn = result.catch(() => undefined);
+    return result;
+  }
+
+  /** What is new has been read before it takes the place of what was there. */
+  async function replace(next: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]> {
+    entries = next;
+    const found = [...next].map(([id, entry]) => {
+      const known = open.get(id);
+      return [id, known !== undefined && isSame(known.entry, entry) ? known : openOne(entry)] as const;
+    });
+    const before = [...open.values()];
+    const kept = new Set(found.map(([, repository]) => repository));
+    const added = [...kept].filter((repository) => !before.includes(repository));
+    const names = await Promise.all(added.map((repository) => repository.scan()));
+    open = new Map(found);
+    const gone = before.filter((repository) => !kept.has(repository));
+    for (const repository of gone) repository.close();
+    changed();
+    const left = gone.flatMap((repository) => repository.packages().map(({ name }) => name));
+    return [...new Set([...left, ...names.flat()])];
+  }
+
+  async function release(isUsed: (identity: FileIdentity) => boolean): Promise<boolean> {
+    const before = leaving().length;
+    if (before === 0) return false;
+    await memory.release((id) => entries.get(id)?.type === 'mem', isUsed);
+    index = null;
+    return leaving().length < before;
+  }
+
+  /** Where to install. A repository that has just come into the document is being read. */
+  async function repositoryFor(id: string): Promise<Repository> {
+    await turn;
+    return repositoryOf(id);
+  }
+
+  function repositoryOf(id: string): Repository {
+    const repository = open.get(id);
+    const reason = repository === undefined ? 'there is no such repository' : repository.observed().error;
+    if (repository !== undefined && reason === null) return repository;
+    throw new TerminalError('UnknownRepository', `repository ${id}: ${reason}`);
+  }
+
+  async function install(
+    repository: Repository,
+    from: { size: number; bytes: AsyncIterable<Uint8Array>; digest: string },
+    accept: (content: PackageContent) => void,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const claim = room.take(repository, from.size);
+    const admit = (content: PackageContent) => {
+      accept(content);
+      claim.name(`${content.name}:${content.version}`);
+    };
+    try {
+      const { id } = await repository.install({ ...from, admit, signal });
+      changed();
+      log.info({ container: id, repository: repository.entry.id }, 'package installed');
+      return id;
+    } finally {
+      claim.release();
+    }
+  }
+
+  async function installFromSource(step: InstallStep, signal: AbortSignal): Promise<void> {
+    const repository = await repositoryFor(step.repository);
+    const accept = ({ name, version }: PackageContent) => {
+      if (name === step.name && fits(step.version, version)) return;
+      const asked = `${step.name} ${step.version ?? ''}`.trimEnd();
+      throw new TerminalError('WrongPackage', `source ${step.source}: holds ${name} ${version}, not ${asked}`);
+    };
+    const source = await openSource(step.source);
+    try {
+      await install(repository, { ...source, digest: step.digest ?? 'any' }, accept, signal);
+    } finally {
+      await source.close();
+    }
+  }
+
+  async function findDigest(id: string, path: string, signal: AbortSignal): Promise<void> {
+    const found = [...current().packages.values()].flat().find((one) => one.path === path && one.id === id);
+    if (found === undefined) return;
+    cache.add({ ...found, digest: await digestOf(path, signal) });
+    await repositoryOf(found.repository).look(path);
+    changed();
+  }
+
+  async function uninstall(id: string, path: string): Promise<void> {
+    const found = [...open.values()].find((one) => one.packages().some((p) => p.path === path && p.id === id));
+    if (found === undefined) return;
+    await found.remove(path);
+    changed();
+    log.info({ container: id, repository: found.entry.id }, 'package deleted');
+  }
+
+  return {
+    plan: (view) => planRepositories(view, [...entries.keys()][0] ?? null),
+    async act(step, signal) {
+      if (step.op === 'install') await installFromSource(step, signal);
+      else if (step.op === 'digest') await findDigest(step.id, step.path, signal);
+      else await uninstall(step.id, step.path);
+    },
+    observe,
+    current,
+    setRepositories,
+    release,
+    async installStream(id, size, bytes, signal = new AbortController().signal) {
+      // It may break before it is read: the error is kept, and whoever reads gets it.
+      bytes.on('error', () => undefined);
+      return install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, () => undefined, signal);
+    },
+    async close() {
+      for (const repository of open.values()) repository.close();
+      await cache.written();
+    },
+  };
+}
+
+/** Whether both hold the same packages, read and mounted in the same way: a change of anything else needs no other look. */
+function isSame(one: RepositoryEntry, other: RepositoryEntry): boolean {
+  const parts = ({ type, dir, keys, integrity }: RepositoryEntry) => JSON.stringify([type, dir, keys, integrity]);
+  return parts(one) === parts(other);
+}
+
+/** Whether a version is the one, or meets the requirement, that an entry has; null = any. */
+function fits(asked: string | null, version: string): boolean {
+  if (asked === null) return true;
+  return /^\d+\.\d+\.\d+$/.test(asked) ? parseVersion(asked) === version : matches(parseRequirement(asked), version);
+}

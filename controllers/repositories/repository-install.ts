@@ -1,0 +1,246 @@
+// Copies a package into a repository so that it is there whole or not at all, on a disk also after a power cut.
+import { createHash, randomUUID } from 'node:crypto';
+import { closeSync, constants, fstatSync } from 'node:fs';
+import { open, readdir, readFile, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fsyncDirectory, identityOf } from '../../native/file.ts';
+import { createMemoryFile, sealMemoryFile } from '../../native/memfd.ts';
+import type { FileIdentity } from '../../state/observed.ts';
+import { TerminalError } from '../failure.ts';
+import type { Incoming as AnyIncoming, PackageContent, PackageReader } from './repository.ts';
+
+/** Files of copies under way start with it; a reader of the directory passes them over. */
+export const partialPrefix = '.northstate-install-';
+/** Small enough that hashing one never holds the loop for a millisecond. */
+const chunkSize = 256 * 1024;
+
+interface Incoming<T> extends Omit<AnyIncoming, 'admit'> {
+  readonly reader: PackageReader;
+  /** Looks at the package before it is to be seen, and says where it goes; throws when it must not come in. */
+  readonly admit: (content: PackageContent) => T;
+}
+
+export interface IntoDirectory extends Incoming<string> {
+  readonly directory: string;
+}
+
+export interface Copied {
+  readonly path: string;
+  readonly identity: FileIdentity;
+  readonly content: PackageContent;
+  /** Null when it is not known. */
+  readonly digest: string | null;
+}
+
+/**
+ * Copies into a directory: a file of another name first, that gets its own when it is whole, checked and on the disk.
+ * Rejects with TerminalError (reasons SizeMismatch, DigestMismatch, BadPackage, RepositoryReadOnly), with what `admit`
+ * throws, or with an error of the file system; then nothing is left.
+ */
+export async function copyIntoDirectory(options: IntoDirectory): Promise<Copied> {
+  const { directory, signal, admit } = options;
+  await checkSpace(directory, options.size);
+  const partial = join(directory, `${partialPrefix}${randomUUID()}`);
+  const file = await openPartial(partial);
+  try {
+    const digest = await copyBytes(options, file);
+    const [content] = await Promise.all([check(partial, options), file.sync()]);
+    const path = admit(content);
+    signal.throwIfAborted();
+    await rename(partial, path);
+    await fsyncDirectory(directory);
+    return { path, identity: identityOf(await file.stat()), content, digest };
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+async function openPartial(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', 0o644);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EROFS')) throw error;
+    throw new TerminalError('RepositoryReadOnly', `${dirname(path)}: the file system is read-only (EROFS)`, {
+      cause: error,
+    });
+  }
+}
+
+async function checkSpace(directory: string, size: number): Promise<void> {
+  const { bavail, bsize } = await statfs(directory);
+  if (bavail * bsize >= size) return;
+  const free = String(bavail * bsize);
+  throw new Error(`${directory}: no space for a package of ${size} bytes: ${free} are free (ENOSPC)`);
+}
+
+/**
+ * Copies into a file in memory, which is sealed before anybody looks at what it holds. `name` is for people; `path` opens
+ * the file as long as `fd` is open, which is the caller's. Rejects as copyIntoDirectory does; then nothing is left.
+ */
+export async function copyIntoMemory(
+  options: Incoming<void> & { readonly name: string },
+): Promise<Copied & { readonly fd: number }> {
+  await checkMemory(options.size);
+  const fd = createMemoryFile(options.name);
+  try {
+    const path = `/proc/self/fd/${fd}`;
+    const digest = await fill(path, options);
+    sealMemoryFile(fd);
+    const content = await check(path, options);
+    options.admit(content);
+    options.signal.throwIfAborted();
+    return { fd, path, identity: identityOf(fstatSync(fd)), content, digest };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+async function fill(path: string, options: Incoming<void>): Promise<string | null> {
+  const file = await open(path, 'r+');
+  try {
+    return await copyBytes(options, file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** What the kernel can still give without swapping (proc_meminfo(5), MemAvailable): a package must not take the last of it. */
+async function checkMemory(size: number): Promise<void> {
+  const text = await readFile('/proc/meminfo', 'utf8');
+  const available = Number(/^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1] ?? Infinity) * 1024;
+  if (size <= available / 2) return;
+  throw new Error(
+    `no memory for a package of ${size} bytes: ${available} are available, and half of that is left free`,
+  );
+}
+
+/** Reads what was copied as anybody will who mounts it later, blocks of the image included. */
+async function check(path: string, { reader, signal }: Incoming<unknown>): Promise<PackageContent> {
+  try {
+    const content = await reader.read(path);
+    await reader.verify(path, content, signal);
+    return content;
+  } catch (error) {
+    signal.throwIfAborted();
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TerminalError('BadPackage', `not a package for this repository: ${reason.replace(`${path}: `, '')}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Gives the digest of what was copied, null when nobody wants to know. */
+async function copyBytes(options: Incoming<unknown>, file: FileHandle): Promise<string | null> {
+  const { bytes, size, digest: asked, signal } = options;
+  const hash = asked === 'unknown' ? null : createHash('sha256');
+  const writer = createWriter(file);
+  let copied = 0;
+  for await (const chunk of bytes) {
+    signal.throwIfAborted();
+    copied += chunk.length;
+    if (copied > size) break;
+    hash?.update(chunk);
+    await writer.write(chunk);
+  }
+  await writer.end();
+  if (copied !== size) {
+    const got = copied > size ? 'more' : String(copied);
+    throw new TerminalError('SizeMismatch', `expected a package of ${size} bytes, got ${got}`);
+  }
+  if (hash === null) return null;
+  const digest = `sha256:${hash.digest('hex')}`;
+  if (asked === 'any' || asked === digest) return digest;
+  throw new TerminalError('DigestMismatch', `the package has ${digest}, the document asks for ${asked}`);
+}
+
+/** Bytes that are written at a time: a stream brings them in small pieces. */
+const batchSize = 1024 * 1024;
+
+/** Writes one batch while the next one comes in. */
+function createWriter(file: FileHandle): { write(chunk: Uint8Array): Promise<void>; end(): Promise<void> } {
+  let batch: Uint8Array[] = [];
+  let batched = 0;
+  let writing: Promise<void> = Promise.resolve();
+
+  async function flush(): Promise<void> {
+    await writing;
+    writing = writeAll(file, batch, batched);
+    // Whoever waits for it next is told.
+    writing.catch(() => undefined);
+    batch = [];
+    batched = 0;
+  }
+
+  return {
+    async write(chunk) {
+      batch.push(chunk);
+      batched += chunk.length;
+      if (batched >= batchSize) await flush();
+    },
+    async end() {
+      await flush();
+      await writing;
+    },
+  };
+}
+
+/** Vectored (writev(2)); what a disk that is nearly full leaves over is written again, and says so. */
+async function writeAll(file: FileHandle, parts: readonly Uint8Array[], size: number): Promise<void> {
+  if (size === 0) return;
+  const { bytesWritten } = await file.writev([...parts]);
+  if (bytesWritten < size) await file.appendFile(Buffer.concat(parts).subarray(bytesWritten));
+}
+
+/** A file to copy from; to be closed, read or not. */
+export interface Source {
+  readonly size: number;
+  readonly bytes: AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Opens a package that is to be copied from. Rejects with TerminalError (SourceMissing) when there is no such file. */
+export async function openSource(path: string): Promise<Source> {
+  const file = await openRegular(path);
+  const { size } = await file.stat();
+  const bytes = file.createReadStream({ highWaterMark: chunkSize, autoClose: false });
+  return { size, bytes, close: () => file.close() };
+}
+
+async function openRegular(path: string): Promise<FileHandle> {
+  const missing = (how: string, cause?: unknown) =>
+    new TerminalError('SourceMissing', `source ${path}: ${how}`, { cause });
+  // O_NONBLOCK: a FIFO must not hold a thread until somebody writes to it.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw missing('no such file', error);
+    throw error;
+  });
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw missing('not a regular file');
+}
+
+/** `sha256:<hex>` of a whole file. */
+export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  const source = await openSource(path);
+  try {
+    for await (const chunk of source.bytes) {
+      signal.throwIfAborted();
+      hash.update(chunk);
+    }
+  } finally {
+    await source.close();
+  }
+  return `sha256:${hash.digest('hex')}`;
+}
+
+/** Removes what copies left behind that were cut short by a crash. */
+export async function removePartials(directory: string): Promise<string[]> {
+  const partials = (await readdir(directory)).filter((name) => name.startsWith(partialPrefix));
+  await Promise.all(partials.map((name) => rm(join(directory, name), { force: true })));
+  return partials;
+}

@@ -1,0 +1,81 @@
+// A repository of type mem: packages in sealed files in memory, until the launcher ends.
+import { closeSync } from 'node:fs';
+import type { RepositoryEntry } from '../../state/desired.ts';
+import type { MemoryFiles } from './memory-files.ts';
+import type { PackageCache } from './package-cache.ts';
+import {
+  describeRepository,
+  packageOf,
+  packagesIn,
+  readPackageFile,
+  type OpenReader,
+  type PackageFile,
+  type Repository,
+} from './repository.ts';
+import { copyIntoMemory } from './repository-install.ts';
+
+/** Nothing is read before the first `scan`. What an earlier reconciler has left is there again. */
+export function openRepositoryMemory({
+  entry,
+  memory,
+  cache,
+  openReader,
+}: {
+  readonly entry: RepositoryEntry;
+  readonly memory: MemoryFiles;
+  readonly cache: PackageCache;
+  readonly openReader: OpenReader;
+}): Repository {
+  const { id, integrity } = entry;
+  const files = new Map<string, PackageFile>();
+  let error: string | null = null;
+
+  const fileAt = (path: string) => memory.of(id).find((file) => file.path === path);
+
+  async function look(path: string): Promise<void> {
+    const file = fileAt(path);
+    if (file === undefined) files.delete(path);
+    else files.set(path, await readPackageFile(path, file.identity, { entry, reader: await openReader(entry), cache }));
+  }
+
+  return {
+    entry,
+    async scan() {
+      try {
+        await Promise.all(memory.of(id).map(({ path }) => look(path)));
+        error = null;
+      } catch (reason) {
+        error = reason instanceof Error ? reason.message : String(reason);
+        files.clear();
+      }
+      return packagesIn(files).map(({ name }) => name);
+    },
+    look,
+    packages: () => packagesIn(files),
+    observed: () => describeRepository(entry, files, error),
+    async install(incoming) {
+      const reader = await openReader(entry);
+      const { fd, content, digest, identity, path } = await copyIntoMemory({
+        ...incoming,
+        reader,
+        name: `northstate ${id}`,
+      });
+      try {
+        await memory.add(id, fd);
+      } catch (reason) {
+        closeSync(fd);
+        throw reason;
+      }
+      const found = packageOf(content, { repository: id, path, identity, digest, integrity });
+      cache.add(found);
+      files.set(path, { identity, content: found });
+      return found;
+    },
+    async remove(path) {
+      const file = fileAt(path);
+      files.delete(path);
+      if (file !== undefined) await memory.remove(file);
+    },
+    close: () => undefined,
+  };
+}

@@ -1,0 +1,110 @@
+// What a repository is, whatever holds its packages (repository-directory.ts, repository-memory.ts), and how they are read.
+import { statSync } from 'node:fs';
+import { identityOf, sameIdentity } from '../../native/file.ts';
+import type { RepositoryEntry } from '../../state/desired.ts';
+import type { FileIdentity, ObservedPackage, ObservedRepository } from '../../state/observed.ts';
+import type { PackageCache } from './package-cache.ts';
+
+export interface Repository {
+  readonly entry: RepositoryEntry;
+  /** Looks at every file and reads those that have changed. Gives the names of containers concerned. */
+  scan(): Promise<readonly string[]>;
+  /** Looks at one file, also when it seems not to have changed: an act was here. */
+  look(path: string): Promise<void>;
+  packages(): readonly ObservedPackage[];
+  observed(): ObservedRepository;
+  /** Takes a package in, whole or not at all. Gives it as it is there now. */
+  install(incoming: Incoming): Promise<ObservedPackage>;
+  /** Deletes a package. One that is gone is no error. */
+  remove(path: string): Promise<void>;
+  close(): void;
+}
+
+/** A package on its way into a repository. */
+export interface Incoming {
+  /** Bytes that `bytes` must give, no more and no less. */
+  readonly size: number;
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** `sha256:<hex>` that it must have, `any` that is then known, or `unknown`: to find it out costs more than the copy. */
+  readonly digest: string;
+  /** Looks at the package before anybody else sees it; throws when it must not come in. */
+  readonly admit: (content: PackageContent) => void;
+  readonly signal: AbortSignal;
+}
+
+/** What a reader of package files gives of one. */
+export type PackageContent = Pick<ObservedPackage, 'name' | 'version' | 'manifest' | 'logs' | 'image' | 'signed'>;
+
+/** Reads packages; with keys only those that one of them has signed. */
+export interface PackageReader {
+  /** SHA-256 (hex) of each key; none = nothing is checked. */
+  readonly keys: ReadonlySet<string>;
+  /** Rejects with the reason why it is no package, or none for this repository. */
+  read(path: string): Promise<PackageContent>;
+  /** Compares every block of a package's image with what was signed, where there are keys. Rejects with the first wrong one. */
+  verify(path: string, content: PackageContent, signal: AbortSignal): Promise<void>;
+}
+
+/** Rejects when a key cannot be read, or when others than root may change what must be root's. */
+export type OpenReader = (entry: RepositoryEntry) => Promise<PackageReader>;
+
+/** What a file in a repository is. */
+export interface PackageFile {
+  readonly identity: FileIdentity;
+  readonly content: ObservedPackage | { readonly broken: string };
+}
+
+/** What a file is: from the cache, or read. One that changes meanwhile is no package. */
+export async function readPackageFile(
+  path: string,
+  identity: FileIdentity,
+  {
+    entry,
+    reader,
+    cache,
+  }: { readonly entry: RepositoryEntry; readonly reader: PackageReader; readonly cache: PackageCache },
+): Promise<PackageFile> {
+  const { id: repository, integrity } = entry;
+  const known = cache.find(path, identity);
+  if (known !== null && (reader.keys.size === 0 || reader.keys.has(known.signed?.by ?? ''))) {
+    const signed = reader.keys.size === 0 ? null : known.signed;
+    return { identity, content: { ...known, repository, signed, integrity } };
+  }
+  try {
+    const content = await reader.read(path);
+    const now = identityOf(statSync(path));
+    if (!sameIdentity(now, identity)) return { identity, content: { broken: 'changed while it was being read' } };
+    return { identity, content: packageOf(content, { repository, path, identity, digest: null, integrity }) };
+  } catch (reason) {
+    const message = reason instanceof Error ? reason.message : String(reason);
+    return { identity, content: { broken: message.replace(`${path}: `, '') } };
+  }
+}
+
+/** A package as it lies in a repository. */
+export function packageOf(
+  { name, version, manifest, logs, image, signed }: PackageContent,
+  place: Pick<ObservedPackage, 'repository' | 'path' | 'identity' | 'digest' | 'integrity'>,
+): ObservedPackage {
+  const { offset, size, type } = image;
+  return { id: `${name}:${version}`, name, version, manifest, logs, image: { offset, size, type }, signed, ...place };
+}
+
+/** The packages among files. */
+export function packagesIn(files: ReadonlyMap<string, PackageFile>): ObservedPackage[] {
+  return [...files.values()].map(({ content }) => content).filter((content) => 'id' in content);
+}
+
+/** A repository as the status shows it. `error`: why it cannot be read as a whole. */
+export function describeRepository(
+  { id, type, dir, keys, integrity }: RepositoryEntry,
+  files: ReadonlyMap<string, PackageFile>,
+  error: string | null,
+): ObservedRepository {
+  const packages = packagesIn(files);
+  const broken = [...files]
+    .flatMap(([path, { content }]) => ('broken' in content ? [{ path, message: content.broken }] : []))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  const size = packages.reduce((sum, { identity }) => sum + identity.size, 0);
+  return { id, type, dir, verified: keys.length > 0, integrity, packages: packages.length, size, broken, error };
+}

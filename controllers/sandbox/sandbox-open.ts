@@ -1,0 +1,251 @@
+// Both halves of a start as the launcher takes them: the operations of specification.ts with everything opened that they name.
+import { hash } from 'node:crypto';
+import { closeSync, constants, openSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Op } from '../../native/wire/ops.ts';
+import { compileFilter } from '../../native/seccomp-filter.ts';
+import type { Cgroups as Section } from '../../state/schema/manifest.ts';
+import type { Leaf, LimitFiles } from '../cgroups/cgroups.ts';
+import { sectionOf } from '../cgroups/cgroups-plan.ts';
+import type { Operations, Sandbox, Sandboxes } from '../containers/containers-act.ts';
+import type { Target, View } from '../controller.ts';
+import { deviceOps } from './sandbox-devices.ts';
+import { TerminalError } from '../failure.ts';
+import { groupNumbers } from './host-groups.ts';
+import { openInherited } from './inherited-stream.ts';
+import { openPersist, openSource } from './sandbox-trees.ts';
+import { sandboxOps, type SandboxInput, type SandboxOp } from './specification.ts';
+import { seccompRules } from './seccomp-profile.ts';
+import { startOf } from './start-command.ts';
+import type { Descriptors } from './start-descriptors.ts';
+
+const deviceFlags = { readOnly: true, nosuid: true, nodev: false, noexec: true, recursive: false };
+const CLONE_NEWNET = 0x40000000;
+const persistMode = 0o700;
+const namespaceDir = '/run/netns';
+
+export interface SandboxPorts {
+  readonly dataDir: string;
+  readonly socketDir: string;
+  /** Bytes that are kept of each stream that goes to the log. */
+  readonly outputSize: number;
+  /** The control groups (cgroups.ts). */
+  readonly leaf: (name: string, attempt: number, section: Section | null, everywhere: boolean) => Promise<Leaf>;
+  readonly limits: (name: string, section: Section | null) => LimitFiles;
+  readonly descriptors: Pick<Descriptors, 'open'>;
+  /** The kernel enforces or logs by an SELinux policy: contexts of manifests mean something. */
+  readonly selinux: boolean;
+  readonly log: Pick<Logger, 'warn'>;
+}
+
+/** Everything it throws for a package that cannot be started is a TerminalError; a failed call is a SyscallError. */
+export function createSandboxes(ports: SandboxPorts): Sandboxes {
+  return {
+    hash: (view, target) => hashOf(sandboxOps(inputOf(view, target, ports))),
+    prepare: (view, target, id) => prepare(view, target, id, ports),
+    go: (_view, target, { id }) => go(target, id, ports),
+  };
+}
+
+function inputOf(view: View, target: Target, { dataDir, socketDir, outputSize }: SandboxPorts): SandboxInput {
+  const { manifest } = packageOf(target);
+  const image = view.mounts.find(({ version }) => version === target.version);
+  if (image === undefined) throw new Error(`${target.key}: its image is not mounted`);
+  const resources = target.resources.flatMap(({ target: at, id }) => {
+    const mount = id === null ? undefined : view.resourceMounts.get(id);
+    return mount === undefined ? [] : ([[at, { id: mount.id, path: mount.target, mountId: mount.mountId }]] as const);
+  });
+  return {
+    manifest,
+    entry: target.entry,
+    image: { path: image.target, mountId: image.mountId },
+    resources: new Map(resources),
+    dataDir,
+    socketDir,
+    outputSize,
+  };
+}
+
+function packageOf(target: Target): NonNullable<Target['package']> {
+  if (target.package === null) throw new Error(`${target.key}: no package is installed`);
+  return target.package;
+}
+
+async function prepare(view: View, target: Target, id: number, ports: SandboxPorts): Promise<Sandbox> {
+  // Who may mount would find the top of every v1 hierarchy that it has no group in, and there the program that the host runs
+  // when a group empties (release_agent, CVE-2022-0492).
+  const mayMount = packageOf(target).manifest.capabilities?.includes('CAP_SYS_ADMIN') === true;
+  // Made by another thread while the trees are opened here. One that stays without an attempt is removed as a stray.
+  const making = ports.leaf(view.name, id, sectionOf(target), mayMount);
+  const opened: number[] = [];
+  const close = (): void => opened.forEach((fd) => closeSync(fd));
+  try {
+    const specification = sandboxOps(inputOf(view, target, ports));
+    const lacks: string[] = [];
+    const ops = openOps(specification, opened, lacks, ports);
+    for (const lack of lacks) ports.log.warn({ container: view.name, lack }, 'sandbox is made without');
+    const made = hashOf(specification);
+    const leaf = await making;
+    const closeAll = (): void => {
+      close();
+      leaf.close();
+    };
+    return { ops: [...groupOps(leaf), ...ops], hash: made, lacks: bounded(lacks), close: closeAll };
+  } catch (error) {
+    close();
+    await making.then(
+      (leaf) => leaf.close(),
+      () => undefined,
+    );
+    throw error;
+  }
+}
+
+function groupOps({ directory, procs, oom }: Leaf): Op[] {
+  return [
+    ...(directory === null ? [] : [{ op: 'cgroup-into', fd: directory } as const]),
+    ...procs.map((fd) => ({ op: 'cgroup-join', fd }) as const),
+    ...(oom === null ? [] : [{ op: 'oom', fd: oom } as const]),
+  ];
+}
+
+/** A record has room for so many bytes of them (attempts.ts). */
+const longestLacks = 512;
+
+function bounded(lacks: readonly string[]): readonly string[] {
+  let left = longestLacks;
+  const some = lacks.filter((lack) => (left -= Buffer.byteLength(lack)) >= 0);
+  return some.length === lacks.length ? lacks : [...some, `${lacks.length - some.length} more`];
+}
+
+/**
+ * Puts descriptors and numbers in the place of names. What is opened is added to `opened`, also when it throws; what the host
+ * does not have, and the container can do without, to `lacks`.
+ */
+function openOps(
+  specification: readonly SandboxOp[],
+  opened: number[],
+  lacks: string[],
+  { selinux }: Pick<SandboxPorts, 'selinux'>,
+): Op[] {
+  const late: Op[] = [];
+  const open = (op: SandboxOp): readonly Op[] => {
+    switch (op.op) {
+      case 'root':
+      case 'tree': {
+        const target = op.op === 'root' ? '/' : op.target;
+        const tree = openSource(op.source, op.flags, target);
+        if (tree === null) {
+          lacks.push(`${op.source.path}, which is to be mounted on ${target}, is not on the host`);
+          return [];
+        }
+        opened.push(tree.fd);
+        late.push(...tree.late);
+        return [op.op === 'root' ? { op: 'root', fd: tree.fd } : { op: 'tree', fd: tree.fd, target }];
+      }
+      case 'devices': {
+        const source = { kind: 'devices', path: op.image, dir: op.target } as const;
+        const tree = openSource(source, deviceFlags, op.target);
+        if (tree !== null) opened.push(tree.fd);
+        const made = tree === null ? deviceOps(op.target, op.links) : { ops: [], late: tree.late };
+        late.push(...made.late);
+        return tree === null ? made.ops : [{ op: 'tree', fd: tree.fd, target: op.target }];
+      }
+      case 'network': {
+        const fd = openNamespace(op.namespace);
+        opened.push(fd);
+        return [{ op: 'setns', fd, flags: CLONE_NEWNET }];
+      }
+      case 'identity': {
+        const { known, unknown } = groupNumbers(op.groups);
+        lacks.push(...unknown.map((group) => `the host has no group ${group}`));
+        return [{ op: 'ids', uid: op.uid, gid: op.gid, groups: known }];
+      }
+      case 'filter': {
+        const { seccomp, capabilities } = op;
+        const filter = compileFilter(textOf([seccomp, capabilities]), () => seccompRules(seccomp, capabilities));
+        return [{ op: 'seccomp', filter }];
+      }
+      case 'label':
+        return selinux ? [op] : [];
+      case 'pivot':
+        return [op, ...late];
+      default:
+        return [op];
+    }
+  };
+  return specification.flatMap(open);
+}
+
+function openNamespace(name: string): number {
+  const path = join(namespaceDir, name);
+  try {
+    return openSync(path, constants.O_RDONLY);
+  } catch (error) {
+    throw new TerminalError('StartFailed', `network namespace ${name}: ${path} cannot be opened`, { cause: error });
+  }
+}
+
+/** SHA-256 (hex) over a specification and over what its names lead to now. */
+function hashOf(specification: readonly SandboxOp[]): string {
+  const identities = specification.map(identityOf);
+  return hash('sha256', textOf([specification, identities]));
+}
+
+function identityOf(op: SandboxOp): unknown {
+  switch (op.op) {
+    case 'tree':
+      return op.source.kind === 'resource' || op.source.kind === 'image' ? null : fileIdentity(op.source.path);
+    case 'network':
+      return fileIdentity(join(namespaceDir, op.namespace));
+    case 'identity':
+      return groupNumbers(op.groups).known;
+    default:
+      return null;
+  }
+}
+
+function fileIdentity(path: string): string {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? 'missing' : `${stats.dev}:${stats.ino}`;
+}
+
+/** JSON with sorted entries of maps, and whole numbers of any size. */
+function textOf(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) => {
+    if (typeof part === 'bigint') return String(part);
+    return part instanceof Map ? [...part].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)) : part;
+  });
+}
+
+async function go(target: Target, id: number, ports: SandboxPorts): Promise<Operations> {
+  const { manifest } = packageOf(target);
+  const start = startOf({ manifest, entry: target.entry, dataDir: ports.dataDir });
+  const closing: (() => void)[] = [];
+  const close = (): void => closing.forEach((one) => one());
+  try {
+    const limits = ports.limits(target.entry.name, sectionOf(target));
+    closing.push(limits.close);
+    const ops: Op[] = limits.files.map(({ fd, bytes }) => ({ op: 'write', fd, bytes }));
+    if (start.persist !== null) {
+      const fd = openPersist(start.persist);
+      closing.push(() => closeSync(fd));
+      ops.push({ op: 'owner', fd, uid: manifest.uid, gid: manifest.gid, mode: persistMode });
+    }
+    const descriptors = await ports.descriptors.open(manifest, id);
+    closing.push(descriptors.close);
+    for (const stream of start.inherited) {
+      const opened = openInherited(stream);
+      closing.push(() => opened.close());
+      ops.push({ op: 'descriptor', fd: opened.fd, number: stream });
+    }
+    ops.push(...descriptors.ops);
+    const environment = [...start.environment, ...descriptors.environment].map(([key, value]) => `${key}=${value}`);
+    ops.push({ op: 'exec', path: start.path, arguments: start.arguments, environment });
+    return { ops, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}

@@ -1,0 +1,107 @@
+// Opens the trees that a sandbox is put together from.
+import { closeSync, constants, mkdirSync, openSync, readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { SyscallError } from '../../native/libc.ts';
+import { parseMountTable } from '../../native/mounts-table.ts';
+import type { Op } from '../../native/wire/ops.ts';
+import { openTree, openTreeOf, openWithin, setTreeAttributes } from '../../native/trees.ts';
+import { openDevices } from './sandbox-devices.ts';
+import { TerminalError } from '../failure.ts';
+import { treeAttributes, type Source, type TreeFlags } from './specification.ts';
+
+/** A detached tree, and what is still to be done to it once it is in place. */
+export interface OpenedTree {
+  readonly fd: number;
+  /** Operations for after `pivot`: only where the kernel cannot set flags of a detached tree. */
+  readonly late: readonly Op[];
+}
+
+/**
+ * Opens a tree and gives it its flags; `target` is where it will be. null when it is a bind whose host path is missing, or an
+ * image without device nodes.
+ * Throws TerminalError for a resource without the directory, SyscallError.
+ */
+export function openSource(source: Source, flags: TreeFlags, target: string): OpenedTree | null {
+  const fd = openTreeOfSource(source, flags.recursive);
+  if (fd === null) return null;
+  try {
+    const set = treeAttributes(flags);
+    const done = setTreeAttributes(fd, set, flags.recursive, source.path);
+    return { fd, late: done || set === 0 ? [] : lateAttributes(source, set, flags.recursive, target) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function openTreeOfSource(source: Source, recursive: boolean): number | null {
+  switch (source.kind) {
+    case 'image':
+    case 'sockets':
+      return openTree(source.path, recursive);
+    case 'devices': {
+      const place = openDevices(source.path, source.dir);
+      const subject = `${source.dir} in ${source.path}`;
+      return place === null ? null : withDescriptor(place, (fd) => openTreeOf(fd, subject, false));
+    }
+    case 'bind':
+      return unlessMissing(() => openTree(source.path, recursive));
+    case 'persist':
+      return withDescriptor(openPersist(source.path), (fd) => openTreeOf(fd, source.path, false));
+    case 'resource': {
+      const root = openSync(source.path, constants.O_RDONLY | constants.O_DIRECTORY);
+      const place = withDescriptor(root, () => openResource(root, source));
+      return withDescriptor(place, (fd) => openTreeOf(fd, `${source.dir} in ${source.id}`, false));
+    }
+  }
+}
+
+/** Opens the persist directory and makes it when it is not there: root's until a start gives it to its user. */
+export function openPersist(path: string): number {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  }
+  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+}
+
+function openResource(root: number, { dir, id }: Extract<Source, { kind: 'resource' }>): number {
+  const place = unlessMissing(() => openWithin(root, dir, `${dir} in ${id}`));
+  if (place !== null) return place;
+  throw new TerminalError('MissingResource', `the resource ${id} has no directory ${dir}`);
+}
+
+function unlessMissing(open: () => number): number | null {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof SyscallError && ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(error.code)) return null;
+    throw error;
+  }
+}
+
+function withDescriptor<T>(fd: number, use: (fd: number) => T): T {
+  try {
+    return use(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Linux before 5.12 changes the flags of attached mounts only, and one at a time. */
+function lateAttributes(source: Source, set: number, recursive: boolean, target: string): Op[] {
+  const below = recursive ? mountsBelow(realpathSync(source.path)) : [];
+  return ['', ...below].map((suffix) => {
+    return { op: 'attributes', target: join(target, suffix), set, clear: 0, recursive: false };
+  });
+}
+
+/** Targets of the mounts below a path, relative to it, each once. */
+function mountsBelow(path: string): string[] {
+  const prefix = path === '/' ? '/' : `${path}/`;
+  const targets = parseMountTable(readFileSync('/proc/self/mountinfo', 'utf8')).map((entry) => entry.target);
+  return [
+    ...new Set(targets.filter((at) => at.startsWith(prefix) && at !== prefix).map((at) => at.slice(prefix.length))),
+  ];
+}

@@ -1,0 +1,282 @@
+// From a manifest and its entry to the operations of a start. Pure: what has to be opened or looked up stands in them by
+// name, and sandbox-open.ts puts descriptors and numbers in its place.
+import type { Op } from '../../native/wire/ops.ts';
+import type { ContainerEntry } from '../../state/desired.ts';
+import type { Capability, Manifest, Mount, MountOption } from '../../state/schema/manifest.ts';
+import { capabilityNames } from '../../state/names.ts';
+import { TerminalError } from '../failure.ts';
+
+/**
+ * Where a tree comes from. Paths are the host's; `dir` is resolved within the image of the resource. An image that was
+ * mounted anew has another `mountId`, and makes another sandbox.
+ */
+export type Source =
+  | { readonly kind: 'image'; readonly path: string; readonly mountId: number }
+  | {
+      readonly kind: 'resource';
+      readonly path: string;
+      readonly mountId: number;
+      readonly id: string;
+      readonly dir: string;
+    }
+  /** The directory of the image that has its device nodes. */
+  | { readonly kind: 'devices'; readonly path: string; readonly dir: string }
+  | { readonly kind: 'bind' | 'persist' | 'sockets'; readonly path: string };
+
+/** Which MOUNT_ATTR_* a tree gets, and whether what is mounted below it comes along. */
+export interface TreeFlags {
+  readonly readOnly: boolean;
+  readonly nosuid: boolean;
+  readonly nodev: boolean;
+  readonly noexec: boolean;
+  readonly recursive: boolean;
+}
+
+/** An operation of the prepare list that needs nothing from the host, or one that still names what it needs. */
+export type SandboxOp =
+  | Exclude<Op, { readonly fd: number } | { readonly op: 'ids' | 'seccomp' | 'exec' }>
+  | { readonly op: 'root'; readonly source: Source; readonly flags: TreeFlags }
+  | { readonly op: 'tree'; readonly source: Source; readonly flags: TreeFlags; readonly target: string }
+  /** The image's own device nodes, where it has the usual ones and no others, else a file system with those. */
+  | { readonly op: 'devices'; readonly image: string; readonly target: string; readonly links: boolean }
+  /** The network namespace of /run/netns. */
+  | { readonly op: 'network'; readonly namespace: string }
+  /** `groups` are names of the host's group file; unknown ones are skipped. */
+  | { readonly op: 'identity'; readonly uid: number; readonly gid: number; readonly groups: readonly string[] }
+  | {
+      readonly op: 'filter';
+      readonly seccomp: NonNullable<Manifest['seccomp']>;
+      readonly capabilities: readonly Capability[];
+    };
+
+/** Where an image is mounted, and the id of that mount. */
+export interface MountedImage {
+  readonly path: string;
+  readonly mountId: number;
+}
+
+/** What a sandbox is made from. */
+export interface SandboxInput {
+  readonly manifest: Manifest;
+  readonly entry: Pick<ContainerEntry, 'rlimits'>;
+  readonly image: MountedImage;
+  /** By target in the container. */
+  readonly resources: ReadonlyMap<string, MountedImage & { readonly id: string }>;
+  readonly dataDir: string;
+  readonly socketDir: string;
+  /** Bytes that are kept of each stream that goes to the log. */
+  readonly outputSize: number;
+}
+
+const CLONE_NEWNS = 0x00020000;
+const CLONE_NEWCGROUP = 0x02000000;
+const CLONE_NEWUTS = 0x04000000;
+const CLONE_NEWIPC = 0x08000000;
+const CLONE_NEWPID = 0x20000000;
+const CLONE_NEWNET = 0x40000000;
+/** MOUNT_ATTR_* of mount_setattr(2). */
+const MOUNT_ATTR_RDONLY = 1;
+const MOUNT_ATTR_NOSUID = 2;
+const MOUNT_ATTR_NODEV = 4;
+const MOUNT_ATTR_NOEXEC = 8;
+const hostNameLimit = 64;
+const umask = 0o022;
+
+/**
+ * What these two tell or do for the whole host is hidden: the default list of the OCI runtime specification, and the power
+ * meters that leak what other programs compute (CVE-2020-8694). The specification's read-only paths (bus, fs, irq, sys,
+ * sysrq-trigger) are read-only as the whole of proc is.
+ */
+export const masked = {
+  proc: ['acpi', 'asound', 'kcore', 'keys', 'latency_stats', 'sched_debug', 'scsi', 'timer_list', 'timer_stats'],
+  sysfs: ['devices/virtual/powercap', 'firmware'],
+} as const;
+
+/** RLIMIT_* of setrlimit(2). */
+const rlimitNumbers = {
+  cpu: 0,
+  fsize: 1,
+  data: 2,
+  stack: 3,
+  core: 4,
+  rss: 5,
+  nproc: 6,
+  nofile: 7,
+  memlock: 8,
+  as: 9,
+  locks: 10,
+  sigpending: 11,
+  msgqueue: 12,
+  nice: 13,
+  rtprio: 14,
+  rttime: 15,
+} as const;
+
+/** SCHED_* of sched(7). */
+const policyNumbers = { other: 0, fifo: 1, round_robin: 2, batch: 3, idle: 5 } as const;
+
+/**
+ * The prepare list, in the order of execution. Throws TerminalError for what the manifest asks and no sandbox can give.
+ * The control groups are not in it: they belong to the attempt.
+ */
+export function sandboxOps(input: SandboxInput): SandboxOp[] {
+  const { manifest, image } = input;
+  const { uid, gid, network, capabilities = [], seccomp } = manifest;
+  const mounts = [...(manifest.mounts ?? [])].sort(([a], [b]) => compareTargets(a, b));
+  return [
+    { op: 'namespaces', flags: namespacesOf(network) },
+    { op: 'output', stream: 1, ...outputOf(input, 'stdout') },
+    { op: 'output', stream: 2, ...outputOf(input, 'stderr') },
+    ...(typeof network === 'object' ? [{ op: 'network', namespace: network.namespace } as const] : []),
+    { op: 'hostname', name: manifest.name.slice(0, hostNameLimit) },
+    {
+      op: 'root',
+      source: { kind: 'image', ...image },
+      // Nodes work nowhere but in /dev, and there only those that belong there (sandbox-devices.ts).
+      flags: flagsOf(['nosuid', 'nodev']),
+    },
+    ...mounts.flatMap(([target, mount]) => mountOps(input, target, mount)),
+    { op: 'pivot' },
+    ...rlimitOps(input),
+    ...scheduleOps(manifest.sched),
+    { op: 'umask', mask: umask },
+    { op: 'cwd', path: '/' },
+    { op: 'identity', uid, gid, groups: manifest.suppl_groups ?? [] },
+    capabilityOp(capabilities),
+    ...(manifest.selinux?.exec === undefined ? [] : [{ op: 'label', context: manifest.selinux.exec } as const]),
+    ...(seccomp === undefined ? [] : [{ op: 'filter', seccomp, capabilities } as const]),
+  ];
+}
+
+function namespacesOf(network: Manifest['network']): number {
+  const own = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  return network === undefined ? own | CLONE_NEWNET : own;
+}
+
+function outputOf({ manifest, outputSize }: SandboxInput, stream: 'stdout' | 'stderr') {
+  return manifest.io?.[stream] === 'pipe'
+    ? ({ mode: 'ring', size: outputSize } as const)
+    : ({ mode: 'null', size: 0 } as const);
+}
+
+/** Parents first, each level in the order of its names. */
+function compareTargets(a: string, b: string): number {
+  const one = parts(a);
+  const other = parts(b);
+  for (const [index, part] of one.entries()) {
+    const against = other[index];
+    if (against === undefined) return 1;
+    if (part !== against) return part < against ? -1 : 1;
+  }
+  return one.length - other.length;
+}
+
+function parts(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.');
+}
+
+function flagsOf(options: readonly (MountOption | 'ro')[]): TreeFlags {
+  return {
+    readOnly: !options.includes('rw'),
+    nosuid: options.includes('nosuid'),
+    nodev: options.includes('nodev'),
+    noexec: options.includes('noexec'),
+    recursive: options.includes('rec'),
+  };
+}
+
+function mountOps(input: SandboxInput, target: string, mount: Mount): SandboxOp[] {
+  const kernelAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  const tree = (source: Source, options: readonly MountOption[]): SandboxOp[] => [
+    { op: 'tree', source, flags: flagsOf(options), target },
+  ];
+  switch (mount.type) {
+    case 'bind':
+      return tree({ kind: 'bind', path: mount.host }, bindOptions(input.manifest, mount));
+    case 'persist':
+      return tree({ kind: 'persist', path: persistPath(input) }, ['rw', 'nosuid', 'nodev', 'noexec']);
+    case 'sockets':
+      return tree({ kind: 'sockets', path: input.socketDir }, ['nosuid', 'nodev', 'noexec']);
+    case 'resource': {
+      const resource = input.resources.get(target);
+      if (resource === undefined) {
+        throw new TerminalError('MissingResource', `no installed version of ${mount.name} matches ${mount.version}`);
+      }
+      // `rw` would say nothing: an image cannot be written.
+      const options = (mount.options ?? []).filter((option) => option !== 'rw');
+      return tree({ kind: 'resource', ...resource, dir: mount.dir }, ['nosuid', 'nodev', ...options]);
+    }
+    case 'proc':
+    case 'sysfs':
+      return [
+        { op: 'filesystem', type: mount.type, target, attributes: kernelAttributes, options: [] },
+        ...masked[mount.type].map((path) => ({ op: 'mask', path: `${target}/${path}` }) as const),
+      ];
+    case 'tmpfs': {
+      const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+      return [{ op: 'filesystem', type: 'tmpfs', target, attributes, options: [`size=${mount.size}`, 'mode=1777'] }];
+    }
+    case 'dev': {
+      const links = [...(input.manifest.mounts ?? []).values()].some(({ type }) => type === 'proc');
+      return [{ op: 'devices', image: input.image.path, target, links }];
+    }
+  }
+}
+
+/**
+ * What a container with CAP_MKNOD may write to is nodev: it could make itself any disk of the host there. A bind of /dev is
+ * about devices and stays as it was asked for.
+ */
+function bindOptions({ capabilities = [] }: Manifest, bind: Extract<Mount, { type: 'bind' }>): readonly MountOption[] {
+  const { host, options = [] } = bind;
+  const makesDevices = capabilities.includes('CAP_MKNOD') && options.includes('rw') && !/^\/dev(\/|$)/.test(host);
+  return makesDevices ? [...options, 'nodev'] : options;
+}
+
+/** The directory that all versions of a name share. */
+function persistPath({ dataDir, manifest }: SandboxInput): string {
+  return `${dataDir}/${manifest.name}`;
+}
+
+function rlimitOps({ manifest, entry }: SandboxInput): SandboxOp[] {
+  const limits = Object.entries(entry.rlimits ?? manifest.rlimits ?? {});
+  return limits.flatMap(([name, limit]) => {
+    const resource = rlimitNumbers[name as keyof typeof rlimitNumbers];
+    return limit === undefined ? [] : [{ op: 'rlimit', resource, soft: limit.soft, hard: limit.hard } as const];
+  });
+}
+
+function scheduleOps(sched: Manifest['sched']): SandboxOp[] {
+  const policy = sched?.policy;
+  if (policy === undefined) return [];
+  if (policy === 'deadline') {
+    throw new TerminalError(
+      'StartFailed',
+      'sched: policy deadline has no parameters in a manifest; take fifo or round_robin',
+    );
+  }
+  const schedule = (name: keyof typeof policyNumbers, nice: number, priority: number): SandboxOp[] => [
+    { op: 'schedule', policy: policyNumbers[name], nice, priority },
+  ];
+  if (policy === 'idle') return schedule('idle', 0, 0);
+  if ('other' in policy) return schedule('other', policy.other.nice, 0);
+  if ('batch' in policy) return schedule('batch', policy.batch.nice, 0);
+  if ('fifo' in policy) return schedule('fifo', 0, policy.fifo.priority);
+  return schedule('round_robin', 0, policy.round_robin.priority);
+}
+
+/** Kept and raised in the ambient set, so that they survive the exec of a program without file capabilities. */
+function capabilityOp(names: readonly Capability[]): SandboxOp {
+  const set = names.reduce((bits, name) => bits | (1n << BigInt(capabilityNames.indexOf(name))), 0n);
+  return { op: 'capabilities', bounding: set, permitted: set, effective: set, inheritable: set, ambient: set };
+}
+
+/** The MOUNT_ATTR_* of a tree's flags. */
+export function treeAttributes({ readOnly, nosuid, nodev, noexec }: TreeFlags): number {
+  return (
+    (readOnly ? MOUNT_ATTR_RDONLY : 0) |
+    (nosuid ? MOUNT_ATTR_NOSUID : 0) |
+    (nodev ? MOUNT_ATTR_NODEV : 0) |
+    (noexec ? MOUNT_ATTR_NOEXEC : 0)
+  );
+}

@@ -1,0 +1,111 @@
+// The conditions of a target, as Kubernetes uses the word. Pure.
+import {
+  conditionReasons,
+  conditionTypes,
+  type Condition,
+  type ConditionReason,
+  type ConditionType,
+} from '../../state/status.ts';
+import type { ObservedPackage } from '../../state/observed.ts';
+import { corruptedImage, lostImage } from '../mounts/lost-images.ts';
+import { isMounted, isPaused, type Facts } from './phase.ts';
+import { exitText } from '../containers/restart.ts';
+
+type Finding = readonly ['True' | 'False' | 'Unknown', ConditionReason, string];
+
+/** All conditions of a target. One that says the same as before keeps the time of its last transition; `now` is RFC 3339. */
+export function conditionsOf(facts: Facts, before: readonly Condition[], now: string): Condition[] {
+  return conditionTypes.map((type) => {
+    const [status, reason, message] = findings[type](facts);
+    const old = before.find((condition) => condition.type === type);
+    const kept = old !== undefined && old.status === status && old.reason === reason;
+    const { generation } = facts.target.entry;
+    return { type, status, reason, message, generation, lastTransition: kept ? old.lastTransition : now };
+  });
+}
+
+const findings: Record<ConditionType, (facts: Facts) => Finding> = {
+  Installed: ({ target }) =>
+    target.package === null
+      ? ['False', 'NotInstalled', `nothing that is installed is ${asked(target)}`]
+      : ['True', 'PackageInstalled', `${target.package.id} is in repository ${target.package.repository}`],
+  Verified({ target: { entry, package: found } }) {
+    if (entry.digest === null) return verifiedByKey(found);
+    if (found === null || found.digest === null) return ['Unknown', 'DigestUnknown', 'the digest is not known yet'];
+    if (found.digest === entry.digest) return ['True', 'DigestMatches', found.digest];
+    return ['False', 'DigestMismatch', `the file has ${found.digest}, the document asks for ${entry.digest}`];
+  },
+  Mounted: ({ view, target }) => (isMounted(view, target) ? ['True', 'ImageMounted', ''] : ['False', 'NotMounted', '']),
+  Ready: ready,
+  UpdateAvailable: ({ target: { newer } }) =>
+    newer === null ? ['False', 'UpToDate', ''] : ['True', 'HigherVersionInstalled', `${newer} is installed`],
+  PackageMissing({ target }) {
+    const missing = target.package === null && target.version !== null && target.entry.state !== 'absent';
+    if (!missing) return ['False', 'AsResolved', ''];
+    const gone = target.goneRepository;
+    if (gone === null) return ['True', 'PackageVanished', `${asked(target)} is not installed`];
+    return ['True', 'RepositoryRemoved', `${asked(target)} was in repository ${gone}, which the document has no more`];
+  },
+  IntegrityLost({ view, target }) {
+    const written = lostImage(view, target);
+    if (written !== null) return ['True', 'ImageWritten', written];
+    const blocks = corruptedImage(view, target);
+    return blocks === null ? ['False', 'ImageIntact', ''] : ['True', 'BlocksCorrupted', blocks];
+  },
+  Degraded({ view, target, left, decision, terminal, running }) {
+    const lost = lostImage(view, target) ?? corruptedImage(view, target);
+    if (lost !== null) return ['True', 'IntegrityLost', lost];
+    const failure = terminal ?? left.failures.find(({ count }) => count > 1) ?? null;
+    if (failure !== null) return ['True', reasonOf(failure.reason), failure.message];
+    if (running !== null && decision.verdict?.kind === 'failed')
+      return ['True', 'StartFailed', decision.verdict.message];
+    const lacks = running?.record.lacks ?? [];
+    if (lacks.length > 0) return ['True', 'MissingOnHost', lacks.join('; ')];
+    // What is to be replaced may be of another version than what this target is.
+    const replaces = decision.replacing && target.entry.state === 'running';
+    const stop = replaces ? left.steps.find(({ op, waits }) => op === 'signal' && waits !== null) : undefined;
+    return stop === undefined ? ['False', 'AsExpected', ''] : ['True', 'ReplacementWaits', stop.waits ?? ''];
+  },
+};
+
+function verifiedByKey(found: ObservedPackage | null): Finding {
+  if (found === null || found.signed === null) {
+    return ['Unknown', 'NothingToVerify', 'neither has the repository a key nor the entry a digest'];
+  }
+  return [
+    'True',
+    'SignatureValid',
+    `signed with the key ${found.signed.by.slice(0, 16)}, checked by ${found.integrity}`,
+  ];
+}
+
+function ready({ view, target, phase, running, done, decision: { verdict }, left, terminal }: Facts): Finding {
+  if (isPaused({ view, running })) return ['False', 'Paused', 'its processes are frozen until it is resumed'];
+  const oomKills = done?.oomKills ?? 0;
+  if (phase === 'Running') return ['True', 'Running', `process ${running?.pid ?? 0}`];
+  if (phase === 'Stopping') return ['False', 'Stopping', ''];
+  if (target.entry.state !== 'running') return ['False', 'NotWanted', `the entry asks for ${target.entry.state}`];
+  if (verdict?.kind === 'failed') return ['False', verdict.reason, verdict.message];
+  if (verdict?.kind === 'exited')
+    return ['False', 'Exited', `ended with ${exitText(verdict.exit, oomKills)}; another run starts it again`];
+  if (phase === 'Backoff') return ['False', 'Backoff', `ended with ${exitText(lastExit(verdict), oomKills)}`];
+  if (target.package === null) return ['False', 'WaitingForPackage', `${asked(target)} is not installed`];
+  if (terminal !== null) return ['False', 'StartFailed', terminal.message];
+  if (view.dependenciesDown.length > 0) return ['False', 'WaitingForDependency', view.dependenciesDown.join(', ')];
+  const lacking = target.resources.find(({ id }) => id === null);
+  if (lacking !== undefined) return ['False', 'WaitingForResource', `${lacking.name} ${lacking.requirement}`];
+  return ['False', 'Starting', left.steps.find(({ waits }) => waits !== null)?.waits ?? ''];
+}
+
+function lastExit(verdict: Facts['decision']['verdict']) {
+  return verdict?.kind === 'backoff' ? verdict.lastExit : null;
+}
+
+function asked({ key, version, entry }: Facts['target']): string {
+  const wants = version ?? entry.version;
+  return wants === null || key.endsWith(`:${wants}`) ? key : `${key} ${wants}`;
+}
+
+function reasonOf(reason: string): ConditionReason {
+  return conditionReasons.find((each) => each === reason) ?? 'StepFailed';
+}

@@ -1,0 +1,120 @@
+// The status of containers, made from what is observed and from what the loop could not do. Pure.
+import type { Observed } from '../../state/observed.ts';
+import type { ContainerStatus, Phase, RepositoryStatus } from '../../state/status.ts';
+import { conditionsOf } from './conditions.ts';
+import { decide, wanted } from '../containers/containers-plan.ts';
+import type { Target, View } from '../controller.ts';
+import { factsOf, isMounted, isPaused, type Facts, type Left } from './phase.ts';
+import { exitText } from '../containers/restart.ts';
+
+/** Times of CLOCK_BOOTTIME (ms) in RFC 3339, UTC. */
+export type WallClock = (boot: number) => string;
+
+/** The status of every target of a name, by entry key. Times that say what they said before keep their text. */
+export function statusOf(
+  view: View,
+  left: Left,
+  before: Readonly<Record<string, ContainerStatus>>,
+  wallClock: WallClock,
+): ReadonlyMap<string, ContainerStatus> {
+  return new Map(
+    factsOf(view, left).map((facts) => [facts.target.key, one(facts, before[facts.target.key], wallClock)]),
+  );
+}
+
+function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallClock): ContainerStatus {
+  const { view, target, phase, running, done, decision } = facts;
+  const verdict = phase === 'Backoff' && decision.verdict?.kind === 'backoff' ? decision.verdict : null;
+  const pid = running?.pid ?? null;
+  const kept = before?.phase === phase && before.pid === pid;
+  // Frozen here, it is not walked through again when the store takes it over.
+  return Object.freeze({
+    version: target.version ?? running?.version ?? null,
+    repository: target.package?.repository ?? target.entry.repository,
+    desired: target.entry.state,
+    phase,
+    mounted: isMounted(view, target),
+    pid,
+    paused: isPaused(facts),
+    since: since(facts, kept ? before.since : null, wallClock),
+    restarts: (running ?? done)?.record.restarts ?? 0,
+    nextRestart: verdict === null ? null : close(before?.nextRestart ?? null, wallClock(verdict.at)),
+    lastExit: done?.exit ?? (running ?? done)?.record.lastExit ?? view.ran?.exit ?? null,
+    conditions: conditionsOf(facts, before?.conditions ?? [], wallClock(view.now)),
+  });
+}
+
+/** `kept`: what the status said, where phase and process are the same. A short phase between may not have been shown. */
+function since({ view, phase, running, done }: Facts, kept: string | null, wallClock: WallClock): string {
+  const ended = phase === 'Exited' || phase === 'Backoff' ? (done?.exitedAt ?? 0) : 0;
+  const began = phase === 'Running' ? (running?.startedAt ?? 0) : ended;
+  return began > 0 ? close(kept, wallClock(began)) : (kept ?? wallClock(view.now));
+}
+
+/** Two readings of the wall clock differ a little: the same time keeps its first text. */
+function close(before: string | null, next: string): string {
+  return before !== null && Math.abs(Date.parse(before) - Date.parse(next)) < 100 ? before : next;
+}
+
+/** The status of every repository. */
+export function repositoryStatuses({ repositories }: Observed): Record<string, RepositoryStatus> {
+  return Object.fromEntries(
+    [...repositories].map(([id, { type, verified, integrity, packages, size, broken, error }]) => {
+      const problems = [
+        ...(error === null ? [] : [error]),
+        ...broken.map(({ path, message }) => `${path}: ${message}`),
+      ];
+      return [id, { type, verified, integrity, packages, size, problems }];
+    }),
+  );
+}
+
+const moving: ReadonlySet<Phase> = new Set<Phase>(['Starting', 'Stopping', 'Backoff', 'Failed']);
+
+/** Whether a phase keeps the whole from having converged. */
+export function isUnsettled(phase: Phase): boolean {
+  return moving.has(phase);
+}
+
+/**
+ * The failure of a container that its package calls critical; null when it did not fail. A stop is no failure, an end by the
+ * very signal that a client sent is one, as in Northstar. `left` is what the loop could not do for it.
+ */
+export function criticalEnd(view: View, left: Left): string | null {
+  const last = view.attempts.findLast(({ state }) => state !== 'prepared' && state !== 'preparing');
+  const stop = last?.record.stop ?? null;
+  const isKilled = stop !== null && stop.deadline === null && !view.stopping;
+  const target = isKilled ? view.targets.find(({ version }) => version === last?.version) : wanted(view);
+  if (target?.package?.manifest.autostart !== 'critical') return null;
+  if (last?.state === 'running' || (stop !== null && !isKilled)) return null;
+  if (last !== undefined && last.failure !== null)
+    return `${last.name} could not start: ${last.failure.step} ${last.failure.code}`;
+  const failed = last !== undefined && last.exit !== null && ('signal' in last.exit || last.exit.code !== 0);
+  if (failed) return `${last.name} ended with ${exitText(last.exit)}`;
+  const never = last === undefined ? neverStarts(view, target, left) : null;
+  return never === null ? null : `${view.name} could not start: ${never}`;
+}
+
+/** Why there is not even an attempt, where waiting does not help. One that starts by itself waits for no installation. */
+function neverStarts(view: View, target: Target, { failures }: Left): string | null {
+  const { verdict } = decide(view);
+  if (verdict?.kind === 'failed') return verdict.message;
+  const terminal = failures.find(({ retryAt }) => retryAt === null);
+  if (terminal !== undefined) return terminal.message;
+  const lacking = target.autostart === null ? undefined : target.resources.find(({ id }) => id === null);
+  return lacking === undefined ? null : `the resource ${lacking.name} ${lacking.requirement} is not installed`;
+}
+
+/** Why a name is not as the document has it, for a person, in the order in which it is worked off. */
+export function explainName(view: View, left: Left, of: (name: string) => readonly string[]): string[] {
+  const lines = left.steps.map(({ op, waits }) => (waits === null ? `${op} is under way` : `${op} waits: ${waits}`));
+  const failures = left.failures.map(({ op, message, retryAt }) => {
+    const next = retryAt === null ? 'until something it depends on changes' : 'it is tried again';
+    return `${op} failed: ${message} (${next})`;
+  });
+  const verdicts = factsOf(view, left).flatMap(({ decision: { verdict } }) =>
+    verdict?.kind === 'failed' ? [verdict.message] : [],
+  );
+  const dependencies = view.dependenciesDown.flatMap((name) => of(name).map((line) => `  ${name}: ${line}`));
+  return [...lines, ...failures, ...new Set(verdicts), ...dependencies];
+}

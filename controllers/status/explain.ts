@@ -1,0 +1,139 @@
+// Why a container is not what the document wants: the chain of what is unmet, down to what nothing else explains. Pure.
+import type { ContainerStatus, Condition, ConditionType } from '../../state/status.ts';
+import type { State } from '../../state/store.ts';
+import { highest, parseRequirement } from '../../state/version.ts';
+
+/** One link of the chain that keeps a container from being what the document wants. */
+export interface Unmet {
+  readonly container: string;
+  /** What it is not: a phase that is wanted, or a condition that does not hold. */
+  readonly unmet: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly because: readonly Unmet[];
+}
+
+/** Links of a chain: dependencies of the document have no cycles, but what is observed may lag behind it. */
+const LONGEST = 16;
+
+/** What is still to be done for a name, and what failed of it, line by line as Reconciler.explain gives it. */
+type Remaining = (name: string) => readonly string[];
+
+/** The chain that begins at a key of the status; null when the container is as the document wants it, or not known. */
+export function unmetOf(state: State, key: string, remaining: Remaining): Unmet | null {
+  return chainOf({ state, remaining }, key, 0);
+}
+
+interface Look {
+  readonly state: State;
+  readonly remaining: Remaining;
+}
+
+const wantedPhase = { absent: 'Absent', installed: 'Installed', mounted: 'Mounted', running: 'Running' } as const;
+
+function chainOf(look: Look, key: string, depth: number): Unmet | null {
+  const status = look.state.status.containers[key];
+  if (status === undefined) return null;
+  const lines = look.remaining(nameOf(key));
+  const unmet = wantedPhase[status.desired];
+  const isDown = status.desired !== 'running' && status.pid !== null;
+  if (!isDown && isReached(status) && lines.length === 0) return null;
+  if (status.desired === 'running') return notRunning(look, key, status, lines, depth);
+  const lacking = notMounted(key, status, lines) ?? notInstalled(key, status, lines);
+  if (lacking !== null && !isDown) return lacking;
+  return { container: key, unmet, reason: status.phase, message: lines.join('; '), because: [] };
+}
+
+function isReached({ desired, phase, mounted, conditions }: ContainerStatus): boolean {
+  if (conditionOf(conditions, 'Degraded')?.status === 'True') return false;
+  if (desired === 'running') return phase === 'Running';
+  if (desired === 'mounted') return mounted;
+  return desired === 'absent' ? phase === 'Absent' : conditionOf(conditions, 'Installed')?.status === 'True';
+}
+
+/** Its dependencies come first, then what its package mounts, then its own image: the order in which they are needed. */
+function notRunning(look: Look, key: string, status: ContainerStatus, lines: readonly string[], depth: number): Unmet {
+  const degraded = conditionOf(status.conditions, 'Degraded');
+  const judged = degraded?.status === 'True' ? degraded : conditionOf(status.conditions, 'Ready');
+  const image = notMounted(key, status, lines);
+  const because = [
+    ...(depth < LONGEST ? dependencies(look, key, depth) : []),
+    ...resources(look, key, status),
+    ...(image === null ? [] : [image]),
+  ];
+  const own = lines.filter(
+    (line) => !isAbout(line, imageSteps) && !isAbout(line, packageSteps) && !line.startsWith(' '),
+  );
+  const message = [...new Set([judged?.message ?? '', ...own])].filter((text) => text !== '').join('; ');
+  return { container: key, unmet: 'Running', reason: judged?.reason ?? status.phase, message, because };
+}
+
+function dependencies(look: Look, key: string, depth: number): Unmet[] {
+  const { desired, status } = look.state;
+  const names = [...(desired.containers.get(key)?.dependsOn.keys() ?? [])];
+  return names.flatMap((name) => {
+    const other = keyOf(look.state, name);
+    if (other === undefined) {
+      return [link(name, 'Running', 'NotWanted', 'the document has no such container')];
+    }
+    if (status.containers[other]?.phase === 'Running') return [];
+    const chain = chainOf(look, other, depth + 1);
+    return [chain ?? link(other, 'Running', 'NotWanted', `the document wants it ${status.containers[other]?.desired}`)];
+  });
+}
+
+/** The key under which a name shall run, else any of its keys. */
+function keyOf({ status: { containers } }: State, name: string): string | undefined {
+  const keys = Object.keys(containers).filter((key) => nameOf(key) === name);
+  return keys.find((key) => containers[key]?.desired === 'running') ?? keys[0];
+}
+
+function resources({ state }: Look, key: string, { version }: ContainerStatus): Unmet[] {
+  const { packages, mounts } = state.observed;
+  const found = packages.get(nameOf(key))?.find((each) => each.version === version);
+  return [...(found?.manifest.mounts?.values() ?? [])].flatMap((mount) => {
+    if (mount.type !== 'resource') return [];
+    const versions = (packages.get(mount.name) ?? []).map((each) => each.version);
+    const best = highest(parseRequirement(mount.version), versions);
+    if (best === null) return [link(mount.name, 'Installed', 'NotInstalled', `no ${mount.version} of it is installed`)];
+    const id = `${mount.name}:${best}`;
+    const isMounted = mounts.get(mount.name)?.some((each) => each.id === id) ?? false;
+    return isMounted ? [] : [link(id, 'Mounted', 'NotMounted', '')];
+  });
+}
+
+const imageSteps = ['mount', 'umount', 'verify'];
+const packageSteps = ['install', 'uninstall'];
+
+function notMounted(key: string, status: ContainerStatus, lines: readonly string[]): Unmet | null {
+  if (status.mounted || (status.desired !== 'mounted' && status.desired !== 'running')) return null;
+  const lacking = notInstalled(key, status, lines);
+  const message = lines.filter((line) => isAbout(line, imageSteps)).join('; ');
+  return { ...link(key, 'Mounted', 'NotMounted', message), because: lacking === null ? [] : [lacking] };
+}
+
+function notInstalled(key: string, status: ContainerStatus, lines: readonly string[]): Unmet | null {
+  const installed = conditionOf(status.conditions, 'Installed');
+  if (status.desired === 'absent' || installed?.status !== 'False') return null;
+  const missing = conditionOf(status.conditions, 'PackageMissing');
+  const { reason, message } = missing?.status === 'True' ? missing : installed;
+  const tries = lines.filter((line) => isAbout(line, packageSteps));
+  return link(key, 'Installed', reason, [message, ...tries].filter((text) => text !== '').join('; '));
+}
+
+/** Whether a line tells of one of these steps. */
+function isAbout(line: string, steps: readonly string[]): boolean {
+  return steps.some((step) => line.startsWith(`${step} `));
+}
+
+function link(container: string, unmet: string, reason: string, message: string): Unmet {
+  return { container, unmet, reason, message, because: [] };
+}
+
+function conditionOf(conditions: readonly Condition[], type: ConditionType): Condition | undefined {
+  return conditions.find((condition) => condition.type === type);
+}
+
+function nameOf(key: string): string {
+  return key.split(':', 1)[0] ?? key;
+}

@@ -1,0 +1,79 @@
+/* The launcher: root of the process tree, parent of the reconciler and of every container. It never decides. */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "launcher.h"
+#include "../memory.h"
+
+struct arguments {
+    const char *state_dir;
+    const char *run_dir;
+    const char *name;
+    char **command;
+};
+
+static int parse_arguments(char **argv, struct arguments *arguments) {
+    *arguments = (struct arguments){.name = "northstate"};
+    for (char **at = argv + 1; *at != NULL; at++) {
+        const char **value = NULL;
+        if (strcmp(*at, "--") == 0) {
+            arguments->command = at + 1;
+            break;
+        }
+        if (strcmp(*at, "--state-dir") == 0) value = &arguments->state_dir;
+        if (strcmp(*at, "--run-dir") == 0) value = &arguments->run_dir;
+        if (strcmp(*at, "--name") == 0) value = &arguments->name;
+        if (value == NULL || at[1] == NULL) {
+            say("%s: not an option, or it lacks its value", *at);
+            return -1;
+        }
+        *value = *++at;
+    }
+    if (arguments->state_dir != NULL && arguments->run_dir != NULL && arguments->command != NULL &&
+        arguments->command[0] != NULL) {
+        return 0;
+    }
+    say("usage: northstate-launcher --state-dir DIR --run-dir DIR [--name NAME] -- RECONCILER [ARGUMENT...]");
+    return -1;
+}
+
+static int allocate(struct launcher *l) {
+    l->watches = dontfork_alloc(WATCH_LIMIT * sizeof *l->watches);
+    l->keeps = dontfork_alloc(KEEP_LIMIT * sizeof *l->keeps);
+    if (l->watches != NULL && l->keeps != NULL && attempts_open(&l->attempts) == 0 &&
+        inbox_open(&l->reconciler.in) == 0 && outbox_open(&l->reconciler.out) == 0) {
+        return 0;
+    }
+    say("out of memory");
+    return -1;
+}
+
+int main(int argc, char **argv) {
+    (void)argc;
+    struct arguments arguments;
+    if (parse_arguments(argv, &arguments) != 0 || check_kernel() != 0 || seal_program(argv) != 0) return EXIT_FAILURE;
+
+    struct launcher *l = dontfork_alloc(sizeof *l);
+    if (l == NULL) return EXIT_FAILURE;
+    note_strings(argv);
+    l->pid = getpid();
+    l->started_ns = boottime_now();
+    l->reconciler.command = arguments.command;
+    l->reconciler.directory = getcwd(NULL, 0);
+    l->reconciler.socket = l->reconciler.pidfd = -1;
+    prctl(PR_SET_NAME, arguments.name, 0, 0, 0);
+
+    if (reset_process(l) != 0) return EXIT_FAILURE;
+    if (lock_directory(arguments.state_dir) != 0) return EXIT_FAILURE;
+    if (strcmp(arguments.state_dir, arguments.run_dir) != 0 && lock_directory(arguments.run_dir) != 0) return EXIT_FAILURE;
+    notify_open();
+    if ((l->namespace_of_reconciler = make_reconciler_namespace()) < 0) return EXIT_FAILURE;
+    if (enter_minimal_namespace() != 0) return EXIT_FAILURE;
+    if (allocate(l) != 0 || loop_open(l) != 0) return EXIT_FAILURE;
+
+    start_reconciler(l);
+    return loop_run(l);
+}

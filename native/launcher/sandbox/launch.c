@@ -1,0 +1,159 @@
+// The launcher's side of a start: descriptors, clone3, and passing on the go list. It never waits for an init.
+#define _GNU_SOURCE
+#include "../launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "ops.h"
+#include "sandbox.h"
+#include "../syscalls.h"
+
+enum {
+    NAMESPACES_KNOWN = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
+};
+
+static int set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+/** The control socket: our end does not block, the init's does. Its buffer takes the longest list in one message. */
+static int make_control(struct init *init, struct birth *birth, int bound, struct failure *why) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return fail(why, STEP_CONTROL, errno, "socketpair");
+    init->control = pair[0];
+    birth->control = pair[1];
+    if (pair[1] >= bound) return fail(why, STEP_CONTROL, EMFILE, "the launcher's descriptors (RLIMIT_NOFILE)");
+    int size = FRAME_LIMIT;
+    if (set_nonblocking(init->control) < 0 || setsockopt(init->control, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
+        return fail(why, STEP_CONTROL, errno, "control socket");
+    return 0;
+}
+
+/** Pipes for the streams that go to a ring. */
+static int make_outputs(struct init *init, struct birth *birth, const struct ops *prepare, struct failure *why) {
+    for (uint32_t i = 0; i < prepare->count; i++) {
+        const struct op *op = &prepare->items[i];
+        int ends[2];
+        if (op->kind != OP_OUTPUT || op->output.mode == 0) continue;
+        int *output = &init->output[op->output.stream - 1];
+        if (*output >= 0) return fail(why, OP_OUTPUT, EEXIST, "stream %u", op->output.stream);
+        if (pipe2(ends, O_CLOEXEC) < 0) return fail(why, OP_OUTPUT, errno, "pipe of stream %u", op->output.stream);
+        *output = ends[0];
+        birth->output[op->output.stream - 1] = ends[1];
+        if (set_nonblocking(ends[0]) < 0) return fail(why, OP_OUTPUT, errno, "pipe of stream %u", op->output.stream);
+        if (op->output.size > init->ring_size) init->ring_size = op->output.size;
+    }
+    return 0;
+}
+
+/**
+ * A tmpfs with the node `null`: the minimal namespace has no /dev, and each application opens its own /dev/null, so that no
+ * two share the flags of an open file. Made once; gives its descriptor. It is mounted, so that every init finds it in its copy
+ * of that namespace: of what is mounted nowhere Linux before 6.15 makes no binds.
+ */
+static int devices(struct failure *why) {
+    static int made = -1;
+    if (made >= 0) return made;
+    int context = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
+    if (context < 0) return fail(why, STEP_INIT, errno, "fsopen tmpfs");
+    int mount = -1;
+    if (sys_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0) mount = sys_fsmount(context, FSMOUNT_CLOEXEC, 0);
+    int error = errno;
+    close(context);
+    if (mount < 0) return fail(why, STEP_INIT, error, "fsmount tmpfs");
+    mode_t mask = umask(0);
+    int placed = mknodat(mount, "null", S_IFCHR | 0666, makedev(1, 3));
+    umask(mask);
+    if (placed == 0) placed = sys_move_mount(mount, "", AT_FDCWD, devices_directory, MOVE_MOUNT_F_EMPTY_PATH);
+    error = errno;
+    if (placed < 0) {
+        close(mount);
+        return fail(why, STEP_INIT, error, "%s", devices_directory);
+    }
+    made = mount;
+    return made;
+}
+
+static int make_init(struct init *init, struct birth *birth, struct failure *why) {
+    const struct op *namespaces = ops_find(birth->prepare, OP_NAMESPACES);
+    const struct op *into = ops_find(birth->prepare, OP_CGROUP_INTO);
+    uint32_t flags = namespaces ? namespaces->namespaces.flags : 0;
+    if (flags & ~(uint32_t)NAMESPACES_KNOWN) return fail(why, OP_NAMESPACES, EINVAL, "flags %#x", flags);
+    if (!(flags & CLONE_NEWPID)) return fail(why, OP_NAMESPACES, EINVAL, "no PID namespace");
+    // The cgroup namespace is unshared in the init, when it has joined the groups that are to be its root.
+    struct clone_args args = {
+        .flags = (flags & ~(uint32_t)CLONE_NEWCGROUP) | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+        .pidfd = (uint64_t)(uintptr_t)&init->pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    if (into) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (unsigned)into->cgroup_into.fd;
+    }
+    pid_t pid = (pid_t)sys_clone3(&args, sizeof args);
+    if (pid < 0) return fail(why, into ? OP_CGROUP_INTO : STEP_CLONE, errno, "clone3");
+    if (pid == 0) init_main(birth);
+    init->pid = pid;
+    return 0;
+}
+
+static void close_if_open(int fd) {
+    if (fd >= 0) close(fd);
+}
+
+static void abandon(struct init *init) {
+    close_if_open(init->control);
+    close_if_open(init->output[0]);
+    close_if_open(init->output[1]);
+    close_if_open(init->oom);
+    *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
+}
+
+int launch_prepare(struct init *init, struct ops *prepare, int bound, struct failure *why) {
+    *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
+    struct birth birth = {.prepare = prepare, .control = -1, .output = {-1, -1}, .devices = devices(why), .proc = -1};
+    int result = birth.devices < 0 ? -1 : 0;
+    const struct op *oom = ops_find(prepare, OP_OOM);
+    if (result == 0 && oom) {
+        init->oom = fcntl(oom->oom.fd, F_DUPFD_CLOEXEC, 3);
+        if (init->oom < 0) result = fail(why, OP_OOM, errno, "dup");
+    }
+    if (result == 0) result = make_control(init, &birth, bound, why);
+    if (result == 0) result = make_outputs(init, &birth, prepare, why);
+    if (result == 0) result = make_init(init, &birth, why);
+    close_if_open(birth.control);
+    close_if_open(birth.output[0]);
+    close_if_open(birth.output[1]);
+    if (result < 0) abandon(init);
+    return result;
+}
+
+int launch_go(struct init *init, const struct ops *go, struct failure *why) {
+    struct iovec part = {.iov_base = (void *)(uintptr_t)go->raw.data, .iov_len = go->raw.size};
+    alignas(struct cmsghdr) char control[CMSG_SPACE(FRAME_FDS * sizeof(int))] = {0};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (go->nfds > 0) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(go->nfds * sizeof(int));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(go->nfds * sizeof(int));
+        memcpy(CMSG_DATA(header), go->fds, go->nfds * sizeof(int));
+    }
+    if (sendmsg(init->control, &message, MSG_NOSIGNAL) < 0) return fail(why, STEP_CONTROL, errno, "sending the go list");
+    return 0;
+}

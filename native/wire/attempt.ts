@@ -1,0 +1,103 @@
+// What the launcher remembers of one start of a container, as E_ATTEMPT brings it.
+import { errnoName } from '../libc.ts';
+import { stepName } from './ops.ts';
+import { createDecoder, WireError } from './wire.ts';
+
+const states = ['preparing', 'prepared', 'running', 'exited', 'failed'] as const;
+type AttemptState = (typeof states)[number];
+
+/** Where a start failed: the step (an op's name or one of the launcher's own), errno(3) as number and name, and on what. */
+export interface Failure {
+  readonly step: string;
+  readonly errno: number;
+  readonly code: string;
+  readonly subject: string;
+}
+
+/** A request that the launcher could not do: the step, errno(3) and what it was about. */
+export class LaunchError extends Error implements Failure {
+  readonly step: string;
+  readonly errno: number;
+  readonly code: string;
+  readonly subject: string;
+
+  constructor({ step, errno, code, subject }: Failure) {
+    super(subject === '' ? `${step}: ${code}` : `${step} ${subject}: ${code}`);
+    this.name = 'LaunchError';
+    this.step = step;
+    this.errno = errno;
+    this.code = code;
+    this.subject = subject;
+  }
+}
+
+export interface Attempt {
+  readonly id: number;
+  readonly name: string;
+  /** Of the specification, in hex. */
+  readonly hash: string;
+  readonly record: Uint8Array;
+  readonly state: AttemptState;
+  /** The init's, as the host sees it. */
+  readonly pid: number;
+  /** CLOCK_BOOTTIME in ms, fractional; 0 = not yet. */
+  readonly preparedAt: number;
+  readonly startedAt: number;
+  readonly exitedAt: number;
+  readonly exit: { readonly code: number } | { readonly signal: number } | null;
+  readonly oomKills: number;
+  /** Absolute offsets of the output that is kept. */
+  readonly output: { readonly begin: number; readonly end: number };
+  readonly failure: Failure | null;
+  /** The attempt that its go waits for, 0 = none. */
+  readonly after: number;
+  /** A go was given and exec is not reached yet. */
+  readonly going: boolean;
+}
+
+/** The failure in an answer or event, null when there is none. */
+export function failureOf(step: number, errno: number, subject: string): Failure | null {
+  return step === 0 ? null : { step: stepName(step), errno, code: errnoName(errno), subject };
+}
+
+/** The body of E_ATTEMPT. Throws WireError. */
+export function decodeAttempt(body: Uint8Array): Attempt {
+  const from = createDecoder(body);
+  const id = from.u64();
+  const name = from.text();
+  const hash = Buffer.from(from.raw(32)).toString('hex');
+  const record = from.bytes();
+  const state = states[from.u8() - 1];
+  if (state === undefined) throw new WireError('an attempt in no known state');
+  const pid = from.u32();
+  const [preparedAt, startedAt, exitedAt] = [from.u64() / 1e6, from.u64() / 1e6, from.u64() / 1e6];
+  const exit = decodeExit(from.u8(), from.u32());
+  const oomKills = from.u32();
+  const output = { begin: from.u64(), end: from.u64() };
+  const failure = failureOf(from.u16(), from.u32(), from.text());
+  const after = from.u64();
+  const going = from.u8() !== 0;
+  from.end();
+  return {
+    id,
+    name,
+    hash,
+    record,
+    state,
+    pid,
+    preparedAt,
+    startedAt,
+    exitedAt,
+    exit,
+    oomKills,
+    output,
+    failure,
+    after,
+    going,
+  };
+}
+
+function decodeExit(kind: number, value: number): Attempt['exit'] {
+  if (kind === 0) return null;
+  return kind === 1 ? { code: value } : { signal: value };
+}

@@ -1,0 +1,18 @@
+// What this host offers and lacks for northstate. Every probe leaves the host as it was.
+import type { Feature } from './feature.ts';
+import { groupFeatures } from './control-groups.ts';
+import { imageFeatures } from './images.ts';
+import { kernelFeatures } from './kernel.ts';
+import { programFeatures } from './programs.ts';
+import { rightFeatures } from './rights.ts';
+
+/** Looks at everything, in the order in which a person would. */
+export async function checkHost(): Promise<Feature[]> {
+  return [
+    ...kernelFeatures(),
+    ...(await imageFeatures()),
+    ...(await groupFeatures()),
+    ...rightFeatures(),
+    ...programFeatures(),
+  ];
+}

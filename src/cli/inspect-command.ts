@@ -1,0 +1,11 @@
+// northstate inspect: of a package file, without a daemon, or of a container that is installed.
+import { existsSync } from 'node:fs';
+import type { ConsoleOptions } from './console.ts';
+import type { InspectOptions } from './package-files.ts';
+
+/** A word with a slash, one that ends in .npk, and one that names a file is a package; any other is a container. */
+export async function inspect(what: string, options: InspectOptions & ConsoleOptions): Promise<void> {
+  const isFile = what.includes('/') || what.endsWith('.npk') || existsSync(what);
+  if (isFile) await (await import('./package-files.ts')).inspect(what, options);
+  else await (await import('./nstar-commands.ts')).inspectContainer(what, options);
+}

@@ -1,0 +1,113 @@
+// The fields of the configuration file and their defaults. Loaded only when a file is read: zod takes its time.
+import { z } from 'zod';
+import { repositoryEntry } from '../../state/schema/build-desired.ts';
+import { check } from '../../state/schema/check-value.ts';
+import { name, repositorySchema } from '../../state/schema/document-schema.ts';
+import { parseDuration } from '../../state/schema/units.ts';
+import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
+import { configurationError, logLevels, type Configuration } from './configuration.ts';
+import {
+  addressOf,
+  cgroup,
+  count,
+  listen,
+  path,
+  permissions,
+  problemSentence,
+  size,
+  withUnit,
+} from './config-fields.ts';
+import { defaultConsole, isLoopback, openToOthers } from '../console/protocol/address.ts';
+import { isToml, readNorthstarToml } from './northstar-toml.ts';
+
+const duration = withUnit(parseDuration, 'must be a duration such as 10s');
+
+const limits = z.strictObject({
+  requestsPerSecond: count.exactOptional(),
+  requestSize: size.exactOptional(),
+  installSize: size.exactOptional(),
+  installStall: duration.exactOptional(),
+  connectTimeout: duration.exactOptional(),
+  unread: size.exactOptional(),
+  memory: size.exactOptional(),
+  connections: count.exactOptional(),
+  tokenValidity: duration.exactOptional(),
+});
+
+const id = z.int().min(0).max(0xfffffffe);
+const octal = z
+  .string({ error: 'must be an octal number in quotes, such as "0660"' })
+  .regex(/^0?[0-7]{3}$/, 'must be an octal number such as "0660"')
+  .transform((text) => Number.parseInt(text, 8));
+
+/** No permissions are the default: who opens a console says what it may. */
+const listener = z
+  .strictObject({
+    listen,
+    permissions,
+    peers: z
+      .array(
+        z
+          .strictObject({ uid: id.exactOptional(), gid: id.exactOptional(), permissions })
+          .refine(({ uid, gid }) => uid !== undefined || gid !== undefined, 'must name a uid, a gid or both'),
+      )
+      .exactOptional(),
+    file: z.strictObject({ mode: octal.prefault('0600'), uid: id.default(0), gid: id.default(0) }).exactOptional(),
+    tls: z.strictObject({ cert: path, key: path, ca: path }).exactOptional(),
+    patches: z.enum(['document', 'boot']).default('document'),
+    limits: limits.default({}),
+  })
+  .superRefine(({ listen: url, peers, file, tls }, context) => {
+    const refuse = (field: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [field], message });
+    const address = addressOf(url);
+    if (address === null) return;
+    if (address.kind === 'unix') {
+      if (tls !== undefined) refuse('tls', 'is for tcp:// only');
+      return;
+    }
+    if (peers !== undefined) refuse('peers', 'is for unix:// only: nobody knows the user of a TCP connection');
+    if (file !== undefined) refuse('file', 'is for unix:// only');
+    if (tls === undefined && !isLoopback(address.host)) refuse('listen', openToOthers(url));
+  });
+
+const schema = z.strictObject({
+  desired: path.default('/var/lib/northstate/desired.yaml'),
+  seed: path.default('/etc/northstate/desired.yaml'),
+  stateDir: path.default('/var/lib/northstate/state'),
+  dataDir: path.default('/var/lib/northstate/data'),
+  runDir: path.default('/run/northstate'),
+  socketDir: path.default('/run/northstate/sockets'),
+  cgroup: cgroup.default('northstate'),
+  console: z
+    .array(listener)
+    .default([{ listen: defaultConsole, permissions: 'full', patches: 'document', limits: {} }]),
+  containerConsoles: z
+    .strictObject({ patches: z.enum(['document', 'boot']).default('document'), limits: limits.default({}) })
+    .default({ patches: 'document', limits: {} }),
+  repositories: z.map(name, repositorySchema).default(() => new Map()),
+  loopTimeout: duration.prefault('10s'),
+  debug: z.strictObject({ commands: z.array(z.string()).default([]) }).default({ commands: [] }),
+  log: z.strictObject({ level: z.enum(logLevels).default('info') }).default({ level: 'info' }),
+});
+
+/** Checks a text, which is YAML or a northstar.toml; throws ConfigurationError at the first thing that is wrong. */
+export function checkConfiguration(text: string, file: string): Configuration {
+  return isToml(text) ? readNorthstarToml(text, file) : checkYaml(text, file);
+}
+
+function checkYaml(text: string, file: string): Configuration {
+  try {
+    const yaml = parseYaml(text);
+    // A text without a word, or with comments only, says nothing.
+    const checked = check(schema, treeOfYaml(yaml, null) ?? new Map(), []);
+    if ('message' in checked) {
+      throw new YamlError(offsetOf(yaml, checked.path, checked.atKey), problemSentence(checked));
+    }
+    const { repositories, ...others } = checked.value;
+    return { ...others, repositories: [...repositories].map(([id, given]) => repositoryEntry(id, given)) };
+  } catch (error) {
+    if (!(error instanceof YamlError)) throw error;
+    throw configurationError(file, describeError(text, error.offset, error.message));
+  }
+}

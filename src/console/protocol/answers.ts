@@ -1,0 +1,170 @@
+// What the console answers and tells: the types of its messages, for clients.
+import type { Operation } from 'fast-json-patch';
+import type { MemoryEvents } from '../../../controllers/cgroups/cgroup-alarm.ts';
+import type { Status } from '../../../state/status.ts';
+import type { Unmet } from '../../../controllers/status/explain.ts';
+import type { LogLine } from '../../runtime/runtime.ts';
+
+/** Where an answer stands: numbers of changes and events count within a boot. */
+export interface Place {
+  /** /proc/sys/kernel/random/boot_id */
+  readonly boot: string;
+  /** The number of the last change, of the last event. */
+  readonly sequence: number;
+}
+
+/** `get` of the status. */
+export interface Snapshot extends Place {
+  readonly generation: number;
+  readonly status: Status;
+}
+
+/** `get` of what is desired. */
+export interface DesiredView extends Place {
+  readonly generation: number;
+  /** The document's text; null where one container was asked for. */
+  readonly document: string | null;
+  /** What the document says, with the patches that last until the boot ends. */
+  readonly desired: Readonly<Record<string, unknown>>;
+  /** The same with all defaults. */
+  readonly effective: Readonly<Record<string, unknown>>;
+  /** Where each field of `desired` comes from; every other is a default, or the manifest's. */
+  readonly origins: readonly {
+    readonly pointer: string;
+    readonly lifetime: 'document' | 'boot';
+    readonly origin: string;
+    readonly generation: number;
+  }[];
+}
+
+/** `get` of what is observed. */
+export interface ObservedView extends Place {
+  readonly generation: number;
+  readonly observed: Readonly<Record<string, unknown>>;
+}
+
+/** What of a journal is no longer kept: a client that was at `since` goes on at `oldest`. */
+export interface Gap {
+  readonly since: number;
+  readonly boot: string;
+  readonly oldest: number;
+}
+
+/** A change of the status: operations of RFC 6902, and their number. */
+export interface Change {
+  readonly operations: readonly Operation[];
+  readonly sequence: number;
+}
+
+/** `watch`: the status, or (null) the changes that the client has missed; a gap when those are no longer kept. */
+export interface Watching extends Place {
+  readonly status: Status | null;
+  readonly missed: readonly Change[];
+  readonly gap: Gap | null;
+}
+
+/** An event; `monotonic` is ms since the boot, `time` RFC 3339 by the wall clock of that moment. */
+export interface StampedEvent extends Place {
+  readonly monotonic: number;
+  readonly time: string;
+  readonly event: RuntimeEventMessage;
+}
+
+export interface PlannedStep {
+  readonly op: string;
+  readonly name: string;
+  readonly text: string;
+  readonly waits: string | null;
+}
+
+/** `describe`: what explains one container. */
+export interface Description {
+  readonly name: string;
+  readonly status: Status['containers'][string] | null;
+  readonly entry: Readonly<Record<string, unknown>> | null;
+  /** Fields of the entry that last until the boot ends. */
+  readonly overlay: readonly { readonly pointer: string; readonly origin: string; readonly generation: number }[];
+  readonly lock: { readonly version: string; readonly repository: string; readonly digest: string | null } | null;
+  readonly package: { readonly path: string; readonly repository: string; readonly digest: string | null } | null;
+  readonly steps: readonly PlannedStep[];
+}
+
+/** A stored generation of the document. `time` is RFC 3339, UTC. */
+export interface StoredGeneration {
+  readonly generation: number;
+  readonly kind: string;
+  readonly origin: string;
+  readonly time: string;
+  readonly schema: string;
+  readonly runtime: string;
+  readonly inForce: boolean;
+}
+
+export interface ForContainer {
+  readonly container: string;
+}
+export interface ForName {
+  readonly name: string;
+}
+export type ErrorMessage = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+export type Outcome<T> = { readonly ok: T } | { readonly error: { readonly error: ErrorMessage } };
+
+/** What each request gives. */
+export interface Answers {
+  readonly ident: string;
+  readonly list: readonly string[];
+  readonly repositories: readonly string[];
+  readonly inspect: ForContainer & { readonly data: Readonly<Record<string, unknown>> };
+  readonly uninstall: ForContainer;
+  readonly start: ForContainer;
+  readonly kill: ForContainer;
+  readonly mount: readonly Outcome<ForContainer>[];
+  readonly umount: readonly Outcome<ForContainer>[];
+  /** `steps` of a dry run only. */
+  readonly apply: { readonly generation: number; readonly steps?: readonly PlannedStep[] };
+  readonly patch: { readonly generation: number };
+  readonly get: Snapshot;
+  readonly watch: Watching;
+  readonly plan: { readonly steps: readonly PlannedStep[] };
+  readonly describe: Description;
+  readonly explain: { readonly name: string; readonly unmet: Unmet | null };
+  readonly logs: ForName & { readonly boot: string };
+  readonly events: Place & { readonly events: readonly StampedEvent[]; readonly gap: Gap | null };
+  readonly wait: { readonly result: 'converged' | 'failed' | 'timeout' };
+  readonly history: { readonly generations: readonly StoredGeneration[] };
+  readonly rollback: { readonly generation: number };
+  /** What the archive may be called; its bytes follow as notifications. */
+  readonly report: ForName;
+  readonly token_create: string;
+  readonly token_verify: 'Ok' | 'Invalid' | 'Expired' | 'Future';
+  readonly stop: ForName;
+  readonly pause: ForName;
+  readonly resume: ForName;
+  readonly restart: ForName;
+  readonly update: ForName;
+  readonly shutdown: null;
+}
+
+/** What Northstar's clients are told, and `integrity_lost`. */
+export type RuntimeEventMessage =
+  | 'shutdown'
+  | { readonly started: string }
+  | { readonly install: string }
+  | { readonly uninstall: string }
+  | {
+      readonly exit: readonly [
+        string,
+        { readonly exit: { readonly code: number } } | { readonly signalled: { readonly signal: number } },
+      ];
+    }
+  | { readonly c_group: readonly [string, { readonly memory: MemoryEvents }] }
+  | { readonly integrity_lost: readonly [string, 'written' | 'corrupted'] };
+
+export type Notification =
+  | RuntimeEventMessage
+  | { readonly status: Change }
+  | { readonly event: StampedEvent }
+  | { readonly report: { readonly data: string } }
+  | { readonly report_end: { readonly size: number; readonly error: ErrorMessage | null } }
+  | { readonly log: LogLine & ForName }
+  | { readonly log_end: ForName & { readonly error: ErrorMessage | null } };

@@ -1,0 +1,92 @@
+// Who may ask what. Northstar has fifteen permissions; every request that is ours has one under its own name.
+import type { Operation } from 'fast-json-patch';
+import { parsePointer } from '../../../state/text/pointer.ts';
+import { requestNames, type Request, type RequestName } from './protocol.ts';
+
+export type Permission =
+  Exclude<RequestName, 'token_verify'> | 'notifications' | 'start_command' | 'token_verification';
+
+/** Everything, or what is listed: nothing is allowed by default. */
+export type Permissions = 'full' | readonly Permission[];
+
+export const permissionNames: readonly Permission[] = [
+  ...requestNames.map((name) => (name === 'token_verify' ? 'token_verification' : name)),
+  'notifications',
+  'start_command',
+];
+
+/** Whether one permission is among those given. */
+export function grants(permissions: Permissions, permission: Permission): boolean {
+  return permissions === 'full' || permissions.includes(permission);
+}
+
+/**
+ * Whether a request is allowed. A start with an init, arguments or variables of its own needs `start_command` instead of
+ * `start`; a patch is judged by its operations, once they are known.
+ */
+export function allows(permissions: Permissions, request: Request): boolean {
+  if (request.name === 'patch') return true;
+  return grants(permissions, needed(request));
+}
+
+function needed(request: Request): Permission {
+  if (request.name === 'token_verify') return 'token_verification';
+  if (request.name !== 'start') return request.name;
+  const { init, arguments: args, environment } = request.body;
+  return init !== null || args.length > 0 || Object.keys(environment).length > 0 ? 'start_command' : 'start';
+}
+
+/** Whether a patch is allowed. `reads`: that it changes nothing, or what, tells something of the document, as `get` does. */
+export function allowsPatch(
+  permissions: Permissions,
+  operations: readonly Operation[],
+  { reads }: { readonly reads: boolean },
+): boolean {
+  if (grants(permissions, 'patch')) return true;
+  const all = [...patchPermissions(operations), ...(reads || operations.length === 0 ? (['get'] as const) : [])];
+  return all.every((permission) => grants(permissions, permission));
+}
+
+/**
+ * What operations on the document (RFC 6902) need, each once. How containers run needs what the request for it would: `start`
+ * to run or to run once more, `start_command` for another program, arguments or variables, `kill` to stop; further down
+ * `umount` or `uninstall` with it. A `test` tells what stands there, as `get` does. Anything else, repositories above all, is
+ * `patch`: whoever may change that commands root, so that it stands for all the others.
+ */
+export function patchPermissions(operations: readonly Operation[]): readonly Permission[] {
+  return [...new Set(operations.flatMap(neededFor))];
+}
+
+function neededFor(operation: Operation): readonly Permission[] {
+  if (operation.op === 'test') return ['get'];
+  if (operation.op !== 'add' && operation.op !== 'replace' && operation.op !== 'remove') return ['patch'];
+  const [top, , field, ...below] = pathOf(operation.path);
+  if (top !== 'containers' || field === undefined) return ['patch'];
+  const value: unknown = operation.op === 'remove' ? undefined : operation.value;
+  if (field === 'state' && below.length === 0) return forState(value);
+  if (field === 'run') return forRun(below, value);
+  return field === 'init' || field === 'args' || field === 'env' ? ['start_command'] : ['patch'];
+}
+
+function pathOf(pointer: string): string[] {
+  try {
+    return parsePointer(pointer);
+  } catch {
+    return []; // no pointer: refused later, for a reason that tells more
+  }
+}
+
+/** Without a state an entry is to run. */
+function forState(state: unknown): readonly Permission[] {
+  if (state === undefined || state === 'running') return ['start'];
+  if (state === 'mounted') return ['kill'];
+  if (state === 'installed') return ['kill', 'umount'];
+  return state === 'absent' ? ['kill', 'uninstall'] : ['patch'];
+}
+
+/** `run` is a number, or an object that may bring a command of its own; `below` names a member of it. */
+function forRun(below: readonly string[], value: unknown): readonly Permission[] {
+  const isPlain = value === undefined || typeof value === 'number';
+  if (below.length === 0 && !isPlain) return ['start_command'];
+  return below.length === 0 || below[0] === 'id' ? ['start'] : ['start_command'];
+}

@@ -1,0 +1,191 @@
+// One console connection, from its first message to its end.
+import type { Lifetime, Runtime } from '../../runtime/runtime.ts';
+import type { Log } from '../../logs/log.ts';
+import { protocolVersion } from '../protocol/address.ts';
+import type { Channel } from './channel.ts';
+import type { Feeds } from './feeds.ts';
+import { Malformed, parseMessage } from '../protocol/json.ts';
+import { createPace } from './pace.ts';
+import { allows, grants, type Permissions } from '../protocol/permissions.ts';
+import {
+  isServed,
+  readConnect,
+  readRequest,
+  requestMessage,
+  type Request,
+  type RequestName,
+} from '../protocol/protocol.ts';
+import { ReadError } from './reader.ts';
+import { answer, type Session } from './requests.ts';
+import type { Tokens } from './tokens.ts';
+
+/** What one connection, and one listener, may use. */
+export interface Limits {
+  /** Requests per second, the connect counted; more are delayed. */
+  readonly requestsPerSecond: number;
+  /** Bytes of one message. */
+  readonly requestSize: number;
+  /** Bytes of one package. */
+  readonly installSize: number;
+  /** ms of silence within a package. */
+  readonly installStall: number;
+  /** ms until the first message. */
+  readonly connectTimeout: number;
+  /** Bytes of notifications that may wait for a slow reader. */
+  readonly unread: number;
+  /** Bytes that all connections together may hold, of unfinished messages and of what is not read. */
+  readonly memory: number;
+  /** Connections at once. */
+  readonly connections: number;
+  /** ms that a token is good for. */
+  readonly tokenValidity: number;
+}
+
+/** What the connections of one listener share. */
+export interface Listener {
+  readonly runtime: Runtime;
+  readonly feeds: Feeds;
+  readonly tokens: Tokens;
+  readonly patches: Lifetime;
+  readonly limits: Limits;
+  readonly log: Log;
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: () => number;
+}
+
+/** Who is at the other side, and what it may do. */
+export interface Peer {
+  /** name:version of a container, or `extern:0.0.0`. */
+  readonly identity: string;
+  readonly permissions: Permissions;
+  /** What Northstar's requests cannot say is not heard, as from a container. */
+  readonly onlyNorthstar: boolean;
+}
+
+/** Serves a channel until either side ends it, from wherever it is; never rejects. */
+export async function serveConnection(channel: Channel, peer: Peer, listener: Listener): Promise<void> {
+  const { feeds, log } = listener;
+  const ended = new AbortController();
+  const end = (): void => ended.abort();
+  channel.signal.addEventListener('abort', end, { once: true });
+  try {
+    if (channel.progress.greeted) {
+      if (channel.progress.subscribed) feeds.joinEvents(channel.outbox.notify);
+      await serveRequests(channel, peer, listener, ended.signal);
+    } else if (await greet(channel, peer, listener)) {
+      await serveRequests(channel, peer, listener, ended.signal);
+    }
+  } catch (error) {
+    if (error instanceof Malformed || error instanceof ReadError) {
+      log.debug({ reason: error.message, client: peer.identity }, 'console connection ended');
+    } else {
+      log.error({ err: error, client: peer.identity }, 'console connection failed');
+    }
+  }
+  channel.signal.removeEventListener('abort', end);
+  ended.abort();
+  feeds.leave(channel.outbox.notify);
+  channel.end();
+}
+
+/** Reads the first message and answers it; whether the client is served. */
+async function greet(channel: Channel, { permissions }: Peer, { limits, feeds }: Listener): Promise<boolean> {
+  const { reader, outbox, progress } = channel;
+  const silence = Number.isFinite(limits.connectTimeout)
+    ? setTimeout(channel.destroy, limits.connectTimeout)
+    : undefined;
+  const line = await reader.line().finally(() => clearTimeout(silence));
+  if (line === null) return false;
+  const { version, subscribe } = readConnect(parseMessage(line));
+  if (!isServed(version)) {
+    await outbox.answer({ connect_nack: { invalid_protocol_version: { version: protocolVersion } } });
+    return false;
+  }
+  if (subscribe && !grants(permissions, 'notifications')) {
+    await outbox.answer({ connect_nack: 'permission_denied' });
+    return false;
+  }
+  progress.greeted = true;
+  progress.subscribed = subscribe;
+  await outbox.answer({ connect_ack: null });
+  if (subscribe) feeds.joinEvents(outbox.notify);
+  return true;
+}
+
+/** Answers requests one after the other until the client hangs up. */
+async function serveRequests(channel: Channel, peer: Peer, listener: Listener, signal: AbortSignal): Promise<void> {
+  const { reader, outbox } = channel;
+  const { limits, runtime, feeds, patches, now, tokens } = listener;
+  const turn = createPace(limits.requestsPerSecond);
+  await turn();
+  let tasks: (() => void)[] = [];
+  const session: Session = {
+    runtime,
+    feeds,
+    identity: peer.identity,
+    tokens,
+    tokenValidity: limits.tokenValidity,
+    permissions: peer.permissions,
+    lifetime: patches,
+    signal,
+    now,
+    logs: new Set(),
+    begun: channel.begun,
+    begin: channel.begin,
+    after: (task) => void tasks.push(task),
+    send: (notification) => outbox.send({ notification }),
+    notify: outbox.notify,
+    stretch(size) {
+      channel.expect(size);
+      return reader.bytes(size, limits.installStall);
+    },
+  };
+
+  const { left } = channel.progress;
+  if (left !== null) await endInstallation(left, channel, limits);
+  for (;;) {
+    const line = await reader.line();
+    if (line === null) return;
+    await turn();
+    const request = heard(readRequest(parseMessage(line)), peer);
+    // What a wait waits for is told while it waits; what any other request causes is told after its response.
+    if (request.name !== 'wait') outbox.hold();
+    await outbox.answer({ response: await respond(request, session, peer, listener) });
+    outbox.release();
+    for (const task of tasks) task();
+    tasks = [];
+  }
+}
+
+/** What an earlier reconciler had received of a package went with it. */
+async function endInstallation(left: number, { reader, outbox }: Channel, { installStall }: Limits): Promise<void> {
+  await reader.bytes(left, installStall).skip();
+  const error = { unexpected: { error: 'the runtime was started anew during the installation: install it again' } };
+  await outbox.answer({ response: { install: { error: { error } } } });
+}
+
+/** Members that are ours are ignored where only Northstar's are spoken, as it ignores all that it does not know. */
+function heard(request: Request, { onlyNorthstar }: Peer): Request {
+  if (!onlyNorthstar || request.body === null || !('lifetime' in request.body)) return request;
+  const { lifetime: _, ...body } = request.body;
+  return { name: request.name, body } as Request;
+}
+
+const northstarRequests: ReadonlySet<RequestName> = new Set([
+  ...(['ident', 'list', 'repositories', 'shutdown', 'inspect', 'install', 'uninstall', 'mount', 'umount'] as const),
+  ...(['start', 'kill', 'token_create', 'token_verify'] as const),
+]);
+
+async function respond(
+  request: Request,
+  session: Session,
+  { permissions, onlyNorthstar }: Peer,
+  { limits }: Listener,
+): Promise<unknown> {
+  const isOurs = onlyNorthstar && !northstarRequests.has(request.name);
+  if (isOurs || !allows(permissions, request)) return { permission_denied: requestMessage(request) };
+  if (request.name === 'install' && request.body.size > limits.installSize) {
+    throw new ReadError(`a package of ${request.body.size} bytes is announced, ${limits.installSize} are the limit`);
+  }
+  return await answer(request, session);
+}

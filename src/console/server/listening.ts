@@ -1,0 +1,125 @@
+// The socket that clients connect to: in the file system for those whom its mode lets, on the loopback for everybody on
+// the machine, or for the holders of a certificate anywhere.
+import { chmodSync, chownSync, lstatSync, readFileSync, rmSync } from 'node:fs';
+import { lookup } from 'node:dns/promises';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { isLoopback, openToOthers, parseAddress, type Address } from '../protocol/address.ts';
+
+/** PEM files: our certificate and its key, and the authority that has signed the clients'. */
+export interface Tls {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+export interface ListenOptions {
+  /** `unix:///path` or `tcp://host:port` */
+  readonly listen: string;
+  /** Of the socket's file. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly tls: Tls | null;
+  /** The socket as an earlier process has left it: it is bound, and clients may have connected meanwhile. */
+  readonly inherited: number | null;
+  /** Connections that may wait to be accepted. */
+  readonly backlog: number;
+  /** ms that a client may take to show its certificate. */
+  readonly handshakeTimeout: number;
+}
+
+/** A file that only its owner can use while it is not yet set up. */
+const OWNER_ALONE = 0o177;
+
+/**
+ * Listens. A socket that a dead process left behind is replaced. Rejects when somebody listens there, when something else
+ * stands in its place, when others than this machine could reach it without a certificate, or with bind's errno.
+ */
+export async function listen(options: ListenOptions, accept: (socket: Socket) => void): Promise<Server> {
+  const address = parseAddress(options.listen);
+  const server = await createFor(options, accept);
+  if (options.inherited !== null)
+    await settled(server, () => server.listen({ fd: options.inherited, backlog: options.backlog }));
+  else if (address.kind === 'unix') await bindFile(server, address.path, options);
+  else await bindAddress(server, address, options);
+  return server;
+}
+
+/** The descriptor of a listening socket, for a later process. */
+export function descriptorOf(socket: Server | Socket): number {
+  return (socket as unknown as { readonly _handle: { readonly fd: number } })._handle.fd;
+}
+
+async function createFor({ tls, handshakeTimeout }: ListenOptions, accept: (socket: Socket) => void): Promise<Server> {
+  if (tls === null) return createServer({ allowHalfOpen: true }, accept);
+  const { createServer: createTlsServer } = await import('node:tls');
+  const [cert, key, ca] = [tls.cert, tls.key, tls.ca].map((path) => readFileSync(path));
+  const certificates = { cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
+  const server = createTlsServer({ ...certificates, handshakeTimeout }, (socket) => {
+    // Only now: who hangs up before it has shown a certificate has nothing more to hear.
+    socket.allowHalfOpen = true;
+    accept(socket);
+  });
+  return server.on('tlsClientError', (_, socket) => socket.destroy());
+}
+
+/** Binds so that it is never open to others than it is meant for, not even briefly; bind(2) happens in the call. */
+async function bindFile(server: Server, path: string, { mode, uid, gid, backlog }: ListenOptions): Promise<void> {
+  await removeStale(path);
+  const umask = process.umask(OWNER_ALONE);
+  try {
+    await settled(server, () => {
+      server.listen({ path, backlog });
+      process.umask(umask);
+    });
+  } finally {
+    process.umask(umask);
+  }
+  try {
+    chownSync(path, uid, gid);
+    chmodSync(path, mode);
+  } catch (error) {
+    server.close();
+    throw new Error(`console ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function bindAddress(
+  server: Server,
+  { host, port }: Address & { kind: 'tcp' },
+  { listen: url, tls, backlog }: ListenOptions,
+): Promise<void> {
+  const { address } = await lookup(host);
+  if (tls === null && !isLoopback(address)) throw new Error(openToOthers(url));
+  await settled(server, () => server.listen({ host: address, port, backlog }));
+}
+
+async function settled(server: Server, start: () => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  const done = (): void => resolve(undefined);
+  server.once('listening', done).once('error', reject);
+  start();
+  await promise.finally(() => server.off('listening', done).off('error', reject));
+}
+
+async function removeStale(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new Error(`console ${path}: there is something else than a socket; remove it`);
+  if (await isServedByOther(path)) throw new Error(`console ${path}: another process listens there`);
+  rmSync(path, { force: true });
+}
+
+async function isServedByOther(path: string): Promise<boolean> {
+  return await new Promise((resolve, reject) => {
+    const probe = createConnection(path);
+    probe.on('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
+      else reject(new Error(`console ${path}: ${error.message}`));
+    });
+  });
+}

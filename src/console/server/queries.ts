@@ -1,0 +1,78 @@
+// Answers that only read the state.
+import { formatPointer } from '../../../state/text/pointer.ts';
+import { toJson, type State } from '../../../state/store.ts';
+import { RuntimeError, type Runtime } from '../../runtime/runtime.ts';
+import { manifestForInspect } from '../../npk/manifest/manifest-json.ts';
+import { installed, isMounted, runningAttempt } from './preconditions.ts';
+
+/** `name:version` of every installed package. */
+export function listContainers(state: State): string[] {
+  return [...state.observed.packages.values()].flatMap((packages) => packages.map((each) => each.id));
+}
+
+/** The names of all repositories. */
+export function listRepositories(state: State): string[] {
+  return [...state.observed.repositories.keys()];
+}
+
+/** The `data` of `inspect`; throws invalid_container. `now`: CLOCK_BOOTTIME in ms. */
+export async function inspectContainer(runtime: Runtime, container: string, now: () => number): Promise<unknown> {
+  const state = runtime.state();
+  const found = installed(state, container);
+  const attempt = runningAttempt(state, found.name);
+  const data = {
+    manifest: manifestForInspect(found.manifest),
+    repository: found.repository,
+    mounted: isMounted(state, container),
+  };
+  if (attempt?.version !== found.version) return { ...data, process: null };
+  const statistics = await runtime.statistics(found.name);
+  const uptime = Math.max(0, Math.round((now() - attempt.startedAt) * 1e6));
+  return { ...data, process: { pid: attempt.pid, uptime, statistics } };
+}
+
+/** Everything that explains one container: its entry, status, package and the steps it waits for; throws unknown_name. */
+export async function describeContainer(runtime: Runtime, asked: string): Promise<unknown> {
+  const state = runtime.state();
+  const name = keyOf(state, asked);
+  const status = state.status.containers[name];
+  const entry = state.desired.containers.get(name);
+  const [plainName = name] = name.split(':');
+  const found = state.observed.packages.get(plainName)?.find((each) => each.version === status?.version);
+  const steps = (await runtime.plan(null)).filter((step) => step.name === plainName);
+  return {
+    name,
+    status: status ?? null,
+    entry: entry === undefined ? null : toJson(entry),
+    // Fields that a patch holds until the boot ends; all others come from the document.
+    overlay: state.overlay.filter(({ pointer }) => `${pointer}/`.startsWith(`${formatPointer(['containers', name])}/`)),
+    lock: state.lock.get(name) ?? null,
+    package: found === undefined ? null : { path: found.path, repository: found.repository, digest: found.digest },
+    steps,
+  };
+}
+
+/** The stored generations, newest first. */
+export async function listGenerations(runtime: Runtime): Promise<unknown> {
+  const stored = await runtime.history();
+  const inForce = runtime.state().document.generation;
+  const generations = stored.map((each) => ({
+    ...each,
+    time: new Date(each.time).toISOString(),
+    inForce: each.generation === inForce,
+  }));
+  return { generations: generations.toReversed() };
+}
+
+/** The key of the status that a person means by `name` or `name:version`; throws unknown_name. */
+export function keyOf(state: State, asked: string): string {
+  const { containers } = state.status;
+  if (Object.hasOwn(containers, asked)) return asked;
+  const [name = '', version] = asked.split(':');
+  if (version !== undefined && Object.hasOwn(containers, name) && containers[name]?.version === version) return name;
+  if (version === undefined) {
+    const keys = Object.keys(containers).filter((key) => key.startsWith(`${name}:`));
+    if (keys.length === 1 && keys[0] !== undefined) return keys[0];
+  }
+  throw new RuntimeError('unknown_name', `there is no container ${asked}`, { name: asked });
+}

@@ -1,0 +1,280 @@
+// What each request does: one table, so that a request without an answer does not compile.
+import { nextRun, type Command } from '../../../state/document/command-patches.ts';
+import type { State } from '../../../state/store.ts';
+import { RuntimeError, type Lifetime, type LogLine, type Runtime } from '../../runtime/runtime.ts';
+import { northstarError, ourError } from '../protocol/console-errors.ts';
+import type { Feeds } from './feeds.ts';
+import { checkKill, checkMount, checkStart, checkUmount, checkUninstall, isRunning } from './preconditions.ts';
+import type { Permissions } from '../protocol/permissions.ts';
+import {
+  applyDocument,
+  eventsFrom,
+  getState,
+  patchDocument,
+  PatchForbidden,
+  sendReport,
+  watchFrom,
+} from './document-requests.ts';
+import { requestMessage, type Bodies, type Request, type RequestName } from '../protocol/protocol.ts';
+import {
+  describeContainer,
+  inspectContainer,
+  keyOf,
+  listContainers,
+  listGenerations,
+  listRepositories,
+} from './queries.ts';
+import type { Stretch } from './reader.ts';
+import type { Tokens } from './tokens.ts';
+
+/** How long a command may take until it is answered with an error, in ms. */
+const commandTimeout = 10_000;
+
+/** One connection, as requests see it. */
+export interface Session {
+  readonly runtime: Runtime;
+  readonly feeds: Feeds;
+  /** name:version of the container that asks, or `extern:0.0.0`. */
+  readonly identity: string;
+  readonly tokens: Tokens;
+  /** ms */
+  readonly tokenValidity: number;
+  readonly permissions: Permissions;
+  /** How long patches of this listener last when the request does not say. */
+  readonly lifetime: Lifetime;
+  /** Aborted when the connection ends. */
+  readonly signal: AbortSignal;
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: () => number;
+  /** Containers whose output is being sent. */
+  readonly logs: Set<string>;
+  /** What an earlier reconciler has begun of this request, by container, and the run that a start asks for. */
+  readonly begun: ReadonlyMap<string, number>;
+  /** The request is allowed, and done for this container from now on. */
+  begin(container: string, run: number): void;
+  /** Runs when the response is on its way. */
+  after(task: () => void): void;
+  /** Sends a notification beside the responses; waits for a slow reader. */
+  send(notification: unknown): Promise<void>;
+  /** Sends a line beside the responses; a reader that lags too far behind is disconnected. */
+  notify(line: string): void;
+  /** The raw bytes that follow the request. */
+  stretch(size: number): Stretch;
+}
+
+type Handlers = { readonly [K in RequestName]: (body: Bodies[K], session: Session) => unknown };
+
+/** The value of `response` for a request that is allowed. */
+export async function answer(request: Request, session: Session): Promise<unknown> {
+  const handle = handlers[request.name] as (body: Request['body'], session: Session) => unknown;
+  return await handle(request.body, session);
+}
+
+const handlers: Handlers = {
+  ident: (_, { identity }) => ({ ident: identity }),
+  list: (_, { runtime }) => ({ list: listContainers(runtime.state()) }),
+  repositories: (_, { runtime }) => ({ repositories: listRepositories(runtime.state()) }),
+  shutdown: (_, { runtime, after }) => {
+    after(() => runtime.shutdown());
+    return 'shutdown';
+  },
+  inspect: async ({ container }, { runtime, now }) => ({
+    inspect: await ofContainer(container, async () => ({ data: await inspectContainer(runtime, container, now) })),
+  }),
+  install: async ({ repository, size, lifetime }, session) => {
+    const stretch = session.stretch(size);
+    const options = { lifetime: lifetime ?? session.lifetime, origin: session.identity };
+    const outcome = await session.runtime.install(repository, size, stretch.readable, options).then(
+      (container) => ({ ok: { container } }),
+      (error: unknown) => ({ error: { error: northstarError(error) } }),
+    );
+    await stretch.skip();
+    return { install: outcome };
+  },
+  uninstall: async (body, session) => ({
+    uninstall: await ofContainer(body.container, async () => {
+      begin(body.container, session, (state) => checkUninstall(state, body));
+      await run(session, { type: 'uninstall', container: body.container, wipe: body.wipe }, body);
+    }),
+  }),
+  mount: async (body, session) => ({
+    mount: await Promise.all(
+      body.containers.map((container) =>
+        ofContainer(container, async () => {
+          begin(container, session, (state) => checkMount(state, container));
+          await run(session, { type: 'mount', container }, body);
+        }),
+      ),
+    ),
+  }),
+  umount: async (body, session) => ({
+    umount: await Promise.all(
+      body.containers.map((container) =>
+        ofContainer(container, async () => {
+          begin(container, session, (state) => checkUmount(state, container));
+          await run(session, { type: 'umount', container }, body);
+        }),
+      ),
+    ),
+  }),
+  start: async (body, session) => ({
+    start: await ofContainer(body.container, () =>
+      session.runtime.inTurn(nameOf(body.container), async () => {
+        begin(body.container, session, (state) => checkStart(state, body));
+        const { container, init, arguments: args, environment: env } = body;
+        await run(session, { type: 'start', container, init, args, env }, body);
+      }),
+    ),
+  }),
+  kill: async (body, session) => ({
+    kill: await ofContainer(body.container, async () => {
+      begin(body.container, session, (state) => checkKill(state, body));
+      // It may have had its effect before this process was there.
+      if (session.begun.has(body.container) && !isRunning(session.runtime.state(), body.container)) return;
+      await run(session, { type: 'kill', container: body.container, signal: body.signal }, body);
+    }),
+  }),
+  token_create: ({ target, shared }, { tokens, identity }) => ({
+    token: tokens.create(nameOf(identity), target, Buffer.from(shared, 'base64')),
+  }),
+  token_verify: ({ token, user, shared }, { tokens, identity, tokenValidity }) => {
+    const given = { user, target: nameOf(identity), shared: Buffer.from(shared, 'base64') };
+    return { token_verification: tokens.verify(Buffer.from(token, 'base64'), given, tokenValidity) };
+  },
+
+  apply: async (body, session) => ({ apply: await ours(() => applyDocument(body, session)) }),
+  patch: async (body, session) => {
+    try {
+      return { patch: { ok: await patchDocument(body, session) } };
+    } catch (error) {
+      if (error instanceof PatchForbidden) return { permission_denied: requestMessage({ name: 'patch', body }) };
+      return { patch: { error: { error: ourError(error) } } };
+    }
+  },
+  get: async (body, session) => ({ get: await ours(() => getState(body, session)) }),
+  watch: async (body, session) => ({ watch: await ours(() => watchFrom(body, session)) }),
+  events: async (body, session) => ({ events: await ours(() => eventsFrom(body, session)) }),
+  explain: async ({ name }, { runtime }) => ({
+    explain: await ours(() => {
+      const key = keyOf(runtime.state(), name);
+      return { name: key, unmet: runtime.explain(key) };
+    }),
+  }),
+  rollback: async ({ generation, expected }, { runtime, identity }) => ({
+    rollback: await ours(() => runtime.rollback(generation, { expected, origin: identity })),
+  }),
+  report: (_, session) => {
+    session.after(() => void sendReport(session));
+    return { report: { ok: { name: reportName(new Date()) } } };
+  },
+  plan: async ({ document }, { runtime }) => ({
+    plan: await ours(async () => ({ steps: await runtime.plan(document) })),
+  }),
+  describe: async ({ name }, { runtime }) => ({ describe: await ours(() => describeContainer(runtime, name)) }),
+  logs: async ({ name, since, follow, boot }, session) => ({
+    logs: await ours(() => {
+      const present = session.runtime.boot;
+      if (boot !== undefined && boot !== present) {
+        const message = `output is kept until the boot ends; this is boot ${present}`;
+        throw new RuntimeError('unknown_boot', message, { boot: present });
+      }
+      const key = keyOf(session.runtime.state(), name);
+      if (session.logs.has(key))
+        throw new RuntimeError('busy', `${key} is read on this connection already`, { name: key });
+      session.logs.add(key);
+      const lines = session.runtime.logs(nameOf(key), { since, follow, signal: session.signal });
+      session.after(() => void sendLog(key, lines, session));
+      return { name: key, boot: present };
+    }),
+  }),
+  wait: async ({ generation, timeout }, { runtime }) => ({
+    wait: await ours(async () => ({ result: await runtime.wait({ generation, timeout }) })),
+  }),
+  history: async (_, { runtime }) => ({
+    history: await ours(() => listGenerations(runtime)),
+  }),
+  stop: async (body, session) => ({ stop: await ofName(body, session, 'stop') }),
+  pause: async (body, session) => ({ pause: await ofName(body, session, 'pause') }),
+  resume: async (body, session) => ({ resume: await ofName(body, session, 'resume') }),
+  restart: async (body, session) => ({ restart: await ofName(body, session, 'restart') }),
+  update: async (body, session) => ({ update: await ofName(body, session, 'update') }),
+};
+
+/** Checks whether a request may be done: not what an earlier reconciler had begun, which was allowed then. */
+function begin(container: string, { runtime, begun, begin: note }: Session, check: (state: State) => void): void {
+  if (begun.has(container)) return;
+  const state = runtime.state();
+  check(state);
+  note(container, nextRun(state, nameOf(container)));
+}
+
+function nameOf(container: string): string {
+  return container.split(':', 1)[0] ?? container;
+}
+
+/** Northstar's outcome of a request for one container. */
+async function ofContainer(container: string, act: () => Promise<object | void>): Promise<unknown> {
+  try {
+    const more = await act();
+    return { ok: { container, ...more } };
+  } catch (error) {
+    return { error: { container, error: northstarError(error) } };
+  }
+}
+
+async function ours(act: () => Promise<unknown> | object): Promise<unknown> {
+  try {
+    return { ok: await act() };
+  } catch (error) {
+    return { error: { error: ourError(error) } };
+  }
+}
+
+async function ofName(
+  body: Bodies['stop'],
+  session: Session,
+  type: 'stop' | 'pause' | 'resume' | 'restart' | 'update',
+): Promise<unknown> {
+  return await ours(async () => {
+    const name = keyOf(session.runtime.state(), body.name);
+    await run(session, { type, name }, body);
+    return { name };
+  });
+}
+
+async function run(
+  session: Session,
+  command: Command,
+  body: { readonly lifetime?: Lifetime | undefined; readonly timeout?: number | undefined },
+): Promise<void> {
+  const lifetime = body.lifetime ?? session.lifetime;
+  const timeout = body.timeout ?? commandTimeout;
+  const begun = 'container' in command ? session.begun.get(command.container) : undefined;
+  await session.runtime.command(command, {
+    lifetime,
+    origin: session.identity,
+    timeout,
+    ...(begun !== undefined && { begun }),
+  });
+}
+
+/** What the archive of a report may be called: the time goes into it, UTC. */
+function reportName(now: Date): string {
+  return `northstate-report-${now.toISOString().slice(0, 19).replaceAll(':', '')}Z.zip`;
+}
+
+/** Sends a container's output line by line, as fast as the client reads, then says that it is over. */
+async function sendLog(name: string, lines: AsyncIterable<LogLine>, session: Session): Promise<void> {
+  let error: unknown = null;
+  try {
+    for await (const line of lines) {
+      if (session.signal.aborted) return;
+      await session.send({ log: { name, ...line } });
+    }
+  } catch (cause) {
+    if (session.signal.aborted) return;
+    error = ourError(cause);
+  }
+  session.logs.delete(name);
+  await session.send({ log_end: { name, error } });
+}

@@ -1,0 +1,78 @@
+// Every console of the runtime: the listeners of the configuration, and what containers are given.
+import { randomBytes } from 'node:crypto';
+import { bootTime } from '../../native/clock.ts';
+import type { Launcher, Remembered } from '../../native/wire/launcher.ts';
+import type { Configuration } from '../config/configuration.ts';
+import type { Listener } from '../console/server/connection.ts';
+import { openFeeds } from '../console/server/feeds.ts';
+import { defaultLimits, openConsole, type Console } from '../console/server/server.ts';
+import { createTokens } from '../console/server/tokens.ts';
+import { createContainerConsoles, type ContainerConsoles } from './container-consoles.ts';
+import type { GlobalRecord } from './global-record.ts';
+import type { Log } from '../logs/log.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+
+export interface Consoles {
+  readonly containers: ContainerConsoles;
+  /** Goes on with what an earlier reconciler has left of containers' consoles. From now on `runtime` is there for them. */
+  adopt(runtime: Runtime): void;
+  /** Listens. Rejects when one of the listeners cannot be opened. */
+  open(runtime: Runtime): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ConsolesPorts {
+  readonly config: Pick<Configuration, 'console' | 'containerConsoles'>;
+  readonly launcher: Launcher;
+  readonly remembered: Remembered;
+  /** The key of all tokens. */
+  readonly tokenKey: Uint8Array;
+  readonly log: Log;
+  /** Called at each connection of a client. */
+  readonly connected: () => void;
+}
+
+export function createConsoles({ config, launcher, remembered, tokenKey, log, connected }: ConsolesPorts): Consoles {
+  const { hello, descriptors: kept, attempts } = remembered;
+  const tokens = createTokens(tokenKey, () => bootTime() - hello.startedAt);
+  const shared = { tokens, log, now: bootTime };
+  let listeners: readonly Console[] = [];
+  let listener: Listener | null = null;
+  const containers = createContainerConsoles({
+    launcher,
+    kept,
+    listener() {
+      if (listener === null) throw new Error("a container's console is asked for before there is a runtime");
+      return listener;
+    },
+    log,
+  });
+
+  return {
+    containers,
+    adopt(runtime) {
+      const { patches, limits } = config.containerConsoles;
+      // Its application says the first word when it likes.
+      const all = { ...defaultLimits, ...limits, connectTimeout: Infinity };
+      listener = { ...shared, runtime, feeds: openFeeds(runtime), patches, limits: all };
+      const alive = new Set(attempts.filter((each) => each.state === 'running' || each.going).map(({ id }) => id));
+      containers.adopt((id) => alive.has(id));
+    },
+    async open(runtime) {
+      const keeper = { kept, keep: launcher.keep };
+      const open = config.console.map((each) => openConsole({ ...each, ...shared, runtime, connected, keeper }));
+      listeners = await Promise.all(open);
+    },
+    async close() {
+      await Promise.all(listeners.map((each) => each.close()));
+    },
+  };
+}
+
+/** The key that the launcher remembers; a new one, which it has to `remember`, at its first start. */
+export function tokenKeyOf({ tokenKey }: GlobalRecord, remember: (change: Partial<GlobalRecord>) => void): Uint8Array {
+  if (tokenKey !== null) return Buffer.from(tokenKey, 'base64');
+  const made = randomBytes(32);
+  remember({ tokenKey: made.toString('base64') });
+  return made;
+}

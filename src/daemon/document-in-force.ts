@@ -1,0 +1,48 @@
+// The document that this reconciler works on: opened, given up when reconcilers die on it, and made known to the launcher.
+import { exchange } from '../../native/file.ts';
+import type { Launcher, Remembered } from '../../native/wire/launcher.ts';
+import { copyAttributes } from '../../native/xattr.ts';
+import { openDocuments, type Documents } from '../../state/document/documents.ts';
+import type { Store } from '../../state/store.ts';
+import type { Configuration } from '../config/configuration.ts';
+import type { Log } from '../logs/log.ts';
+import { runtimeVersion } from '../runtime-version.ts';
+
+/** Deaths of the reconciler on one generation after which the one before is taken. */
+const deathsUntilFallback = 5;
+
+export interface DocumentInForcePorts {
+  readonly config: Pick<Configuration, 'desired' | 'seed' | 'stateDir' | 'runDir' | 'repositories'>;
+  readonly store: Store;
+  readonly log: Log;
+  /** The boot's id: another one ends what lasts until the boot ends. */
+  readonly boot: string;
+  readonly launcher: Launcher;
+  readonly hello: Remembered['hello'];
+  /** Told when the launcher does not take what it is told. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** Puts the document into force. The launcher always knows which generation is tried, before anything is done about it. */
+export async function openDocumentInForce(ports: DocumentInForcePorts): Promise<Documents> {
+  const { config, store, log, boot, launcher, hello, failed } = ports;
+  const { desired, seed, stateDir, runDir } = config;
+  const documents = await openDocuments({
+    ...{ desired, seed, stateDir, runDir, store, log, exchange, copyAttributes },
+    bootId: boot,
+    runtime: runtimeVersion,
+    configured: new Map(config.repositories.map((each) => [each.id, each])),
+  });
+  if (hello.deaths >= deathsUntilFallback && store.get().generation === hello.generation) {
+    log.error(
+      { generation: hello.generation, deaths: hello.deaths },
+      'generation given up: the reconciler died on it again and again',
+    );
+    await documents.fallback(hello.generation);
+  }
+  await launcher.trying(store.get().generation);
+  store.subscribe((operations, { generation }) => {
+    if (operations.some(({ path }) => path === '/generation')) launcher.trying(generation).catch(failed);
+  });
+  return documents;
+}

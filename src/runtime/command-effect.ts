@@ -1,0 +1,141 @@
+// When an imperative command has had its effect: what has to be observed, and what says that it never will be. Pure.
+import { startFailure } from '../../controllers/containers/start-failure.ts';
+import { entryFor, type Command } from '../../state/document/command-patches.ts';
+import type { DesiredState } from '../../state/desired.ts';
+import type { ObservedAttempt } from '../../state/observed.ts';
+import type { State } from '../../state/store.ts';
+import { RuntimeError } from './runtime.ts';
+
+/** Null: not yet. An error: it failed. */
+export type Effect = 'done' | RuntimeError | null;
+
+/** Gives the test for a command's effect; `patched` is the state right after its patch. */
+export function effectOf(command: Command, patched: State): (state: State) => Effect {
+  const seen = observedEffect(command, patched);
+  return (state) => seen(state) ?? takenBack(command, patched, state);
+}
+
+/** What an entry says as long as the command's effect is to be expected. */
+const asks: Readonly<Partial<Record<Command['type'], readonly (DesiredState | undefined)[]>>> = {
+  start: ['running'],
+  mount: ['mounted', 'running'],
+  umount: ['installed', 'absent', undefined],
+  uninstall: ['absent'],
+};
+
+/** What came of a race with another edit, which says something else: both generations are named. */
+function takenBack(command: Command, patched: State, state: State): RuntimeError | null {
+  const asked = asks[command.type];
+  if (asked === undefined || !('container' in command) || state.generation === patched.generation) return null;
+  const { container } = command;
+  const holds = (at: State) => asked.includes(entryFor(container, at)?.state);
+  if (!holds(patched) || holds(state)) return null;
+  const error = `generation ${patched.generation} asked for it, another edit took that back with generation ${state.generation}`;
+  if (command.type === 'start') return failed(container, error);
+  return new RuntimeError('conflict', `${container}: ${error}`, { generation: state.generation });
+}
+
+function observedEffect(command: Command, patched: State): (state: State) => Effect {
+  switch (command.type) {
+    case 'start': {
+      const { name, version } = partsOf(command.container);
+      const run = entryOf(patched, name, version)?.run?.id ?? null;
+      return (state) => started(state, name, version, run);
+    }
+    case 'restart': {
+      const run = entryOf(patched, command.name, null)?.run?.id ?? null;
+      return (state) => started(state, command.name, null, run);
+    }
+    case 'update':
+      return (state) => settled(state, command.name);
+    case 'pause':
+      return (state) => (attemptsOf(state, command.name).some((each) => isFrozen(state, each)) ? 'done' : null);
+    case 'resume':
+      return (state) => (attemptsOf(state, command.name).some((each) => isFrozen(state, each)) ? null : 'done');
+    case 'stop':
+      return (state) => (attemptsOf(state, command.name).some(isAlive) ? null : 'done');
+    case 'kill':
+    case 'install-entry':
+      return () => 'done';
+    case 'mount':
+      return (state) => (isMounted(state, command.container) ? 'done' : failureOf(state, command.container));
+    case 'umount':
+      return (state) => (isMounted(state, command.container) ? null : 'done');
+    case 'uninstall': {
+      const { name } = partsOf(command.container);
+      return (state) => {
+        const there = state.observed.packages.get(name)?.some(({ id }) => id === command.container) ?? false;
+        return there ? failureOf(state, command.container) : 'done';
+      };
+    }
+  }
+}
+
+/** A container's name and, of name:version, the version. */
+export function partsOf(container: string): { readonly name: string; readonly version: string | null } {
+  const [name = '', version = null] = container.split(':');
+  return { name, version };
+}
+
+/** Those of a name, or of name:version. */
+function attemptsOf({ observed }: State, container: string): readonly ObservedAttempt[] {
+  const { name, version } = partsOf(container);
+  const all = observed.attempts.get(name) ?? [];
+  return version === null ? all : all.filter((attempt) => attempt.version === version);
+}
+
+function isAlive({ state }: ObservedAttempt): boolean {
+  return state === 'running';
+}
+
+function isFrozen({ observed }: State, { name, id, state }: ObservedAttempt): boolean {
+  return state === 'running' && observed.cgroups.get(name)?.frozen.get(id) === 'frozen';
+}
+
+function isMounted({ observed }: State, container: string): boolean {
+  return observed.mounts.get(partsOf(container).name)?.some(({ id }) => id === container) ?? false;
+}
+
+/** The entry of the name that wants to run, else of name:version. */
+function entryOf({ desired }: State, name: string, version: string | null) {
+  const entries = [desired.containers.get(name), desired.containers.get(`${name}:${version}`)];
+  return entries.find((entry) => entry?.state === 'running');
+}
+
+function started(state: State, name: string, version: string | null, run: number | null): Effect {
+  const attempt = attemptsOf(state, name).findLast((each) => each.record.run === run && each.state !== 'prepared');
+  const id = version === null ? name : `${name}:${version}`;
+  if (attempt === undefined || attempt.state === 'preparing') return failureOf(state, id);
+  if (attempt.failure === null) return 'done';
+  return failed(id, startFailure(`${attempt.name}:${attempt.version}`, attempt.failure));
+}
+
+/** What the status says has failed for good since the command. */
+function failureOf(state: State, container: string): RuntimeError | null {
+  const { name } = partsOf(container);
+  const status = state.status.containers[container] ?? state.status.containers[name];
+  if (status?.phase !== 'Failed' || state.status.observedGeneration < state.generation) return null;
+  const condition = status.conditions.find(({ status: is, type }) =>
+    type === 'Degraded' ? is === 'True' : is === 'False',
+  );
+  const message = condition?.message ?? 'it has failed';
+  return missingResource(container, message) ?? failed(container, message);
+}
+
+/** What the sandbox says when an image has no such directory; Northstar's clients know it as an error of its own. */
+function missingResource(container: string, message: string): RuntimeError | null {
+  const [, resource, version] = /^the resource (.+):(.+) has no directory /.exec(message) ?? [];
+  const detail = { container, resource, version };
+  return resource === undefined ? null : new RuntimeError('start_container_missing_resource', message, detail);
+}
+
+function failed(container: string, error: string): RuntimeError {
+  return new RuntimeError('start_container_failed', `${container}: ${error}`, { container, error });
+}
+
+function settled({ status, generation }: State, name: string): Effect {
+  if (status.observedGeneration < generation) return null;
+  const own = Object.entries(status.containers).filter(([key]) => partsOf(key).name === name);
+  const moving = own.some(([, { phase }]) => phase === 'Starting' || phase === 'Stopping');
+  return moving ? null : 'done';
+}

@@ -1,0 +1,151 @@
+// Imperative commands: each becomes a patch, and is answered when its effect is observed and the patch is durable.
+import type { ObservedAttempt } from '../../state/observed.ts';
+import {
+  closingPatch,
+  commandPatch,
+  isAsked,
+  withdrawStart,
+  type Command,
+} from '../../state/document/command-patches.ts';
+import type { Documents } from '../../state/document/documents.ts';
+import type { State, Store } from '../../state/store.ts';
+import { effectOf, partsOf } from './command-effect.ts';
+import { RuntimeError, type Lifetime } from './runtime.ts';
+
+export interface CommandPorts {
+  readonly store: Store;
+  readonly documents: Documents;
+  /** Sends exactly one signal; the attempt's end is then not judged by its restart policy. */
+  readonly signalExactly: (attempt: ObservedAttempt, signal: number) => Promise<void>;
+  /** Takes an attempt into the observed state. */
+  readonly observe: (attempt: ObservedAttempt) => void;
+  /** Sends a signal and nothing else. */
+  readonly deliver: (attempt: ObservedAttempt, signal: number) => Promise<void>;
+  /** Why a container is not as the document has it. */
+  readonly explain: (name: string) => readonly string[];
+  /** Removes the persistent data of a container name. */
+  readonly wipe: (name: string) => Promise<void>;
+}
+
+interface Options {
+  readonly lifetime: Lifetime;
+  readonly origin: string;
+  readonly timeout: number;
+  /** An earlier reconciler had begun with it, and asked for this run if it was a start. */
+  readonly begun?: number | undefined;
+}
+
+const SIGKILL = 9;
+const SIGTERM = 15;
+
+/** Performs a command; rejects with RuntimeError. */
+export async function execute(command: Command, options: Options, ports: CommandPorts): Promise<void> {
+  if (command.type === 'kill') {
+    await kill(command, options, ports);
+    return;
+  }
+  const before = ports.store.get();
+  const { durable } = await patch(command, options, ports);
+  if (command.type === 'update') forgetVersions(command.name, ports);
+  const patched = ports.store.get();
+  try {
+    await Promise.all([durable, until(effectOf(command, patched), command, options.timeout, ports)]);
+  } catch (error) {
+    if (command.type === 'start') await withdraw(command.container, { before, patched }, options, ports);
+    throw error;
+  }
+  if (command.type === 'uninstall' && command.wipe) await ports.wipe(partsOf(command.container).name);
+  const closing = closingPatch(command, ports.store.get());
+  if (closing.length > 0) await (await ports.documents.patch(closing, options)).durable;
+}
+
+/** A start that was answered with an error leaves nothing: it would happen later, when nobody expects it. */
+async function withdraw(
+  container: string,
+  { before, patched }: { before: State; patched: State },
+  { lifetime, origin }: Options,
+  { documents, store }: CommandPorts,
+): Promise<void> {
+  const operations = withdrawStart(container, before, patched, store.get());
+  if (operations.length > 0) await (await documents.patch(operations, { lifetime, origin })).durable;
+}
+
+/** What the entries of a name were resolved to: without it they take the highest version that is installed. */
+function forgetVersions(name: string, { documents, store }: CommandPorts): void {
+  const { lock, desired } = store.get();
+  for (const key of lock.keys()) {
+    if (key === name || desired.containers.get(key)?.name === name) documents.setLock(key, null);
+  }
+}
+
+/** Answered at delivery. A signal that ends a container is a wish as well: it is to stay down. */
+async function kill(command: Extract<Command, { type: 'kill' }>, options: Options, ports: CommandPorts): Promise<void> {
+  const { name, version } = partsOf(command.container);
+  const running = (ports.store.get().observed.attempts.get(name) ?? []).findLast(
+    (attempt) => attempt.state === 'running' && (version === null || attempt.version === version),
+  );
+  if (running === undefined) {
+    const detail = { container: command.container };
+    throw new RuntimeError('stop_container_not_started', `${command.container} is not running`, detail);
+  }
+  if (command.signal !== SIGKILL && command.signal !== SIGTERM) {
+    await ports.deliver(running, command.signal);
+    return;
+  }
+  // Seen before the wish is: the loop would stop the container in its own way.
+  ports.observe({ ...running, record: { ...running.record, stop: { deadline: null, killed: false } } });
+  const { durable } = await patch(command, options, ports).catch((error: unknown) => {
+    ports.observe(running);
+    throw error;
+  });
+  await Promise.all([ports.signalExactly(running, command.signal), durable]);
+}
+
+async function patch(
+  command: Command,
+  { lifetime, origin, begun }: Options,
+  { documents, store }: CommandPorts,
+): Promise<{ readonly durable: Promise<unknown> }> {
+  if (command.type === 'start' && begun !== undefined && isAsked(command.container, begun, store.get())) {
+    return { durable: Promise.resolve() };
+  }
+  const operations = commandPatch(command, store.get());
+  if (operations.length === 0) return { durable: Promise.resolve() };
+  return await documents.patch(operations, { lifetime, origin });
+}
+
+function until(
+  effect: ReturnType<typeof effectOf>,
+  command: Command,
+  timeout: number,
+  { store, explain }: CommandPorts,
+): Promise<void> {
+  const container = 'container' in command ? command.container : command.name;
+  return new Promise((resolve, reject) => {
+    const look = (state: State): boolean => {
+      const seen = effect(state);
+      if (seen === null) return false;
+      if (seen === 'done') resolve();
+      else reject(seen);
+      return true;
+    };
+    if (look(store.get())) return;
+    const finish = (): void => {
+      unsubscribe();
+      clearTimeout(timer);
+    };
+    const unsubscribe = store.subscribe((_, state) => {
+      if (look(state)) finish();
+    });
+    const timer = setTimeout(() => {
+      finish();
+      const why = explain(partsOf(container).name).join('; ');
+      const error = `not done within ${timeout / 1000} s${why === '' ? '' : `: ${why}`}`;
+      const isStart = command.type === 'start';
+      const [reason, detail] = isStart
+        ? ['start_container_failed', { container, error }]
+        : ['timeout', { name: container }];
+      reject(new RuntimeError(reason, `${container}: ${error}`, detail));
+    }, timeout);
+  });
+}

@@ -1,0 +1,215 @@
+// The runtime that consoles speak to, on top of store, documents and reconciler.
+import { lstat, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TerminalError } from '../../controllers/failure.ts';
+import type { Operation } from 'fast-json-patch';
+import type { Reconciler } from '../../controllers/reconcile/reconciler.ts';
+import type { Repositories } from '../../controllers/repositories/repositories.ts';
+import { InstalledAlready } from '../../controllers/repositories/repository-room.ts';
+import type { Documents } from '../../state/document/documents.ts';
+import type { Store } from '../../state/store.ts';
+import { execute, type CommandPorts } from './commands.ts';
+import { unmetOf } from '../../controllers/status/explain.ts';
+import { createJournal, type Journal } from './journal.ts';
+import type { Logs } from '../logs/container-output.ts';
+import type { Observing } from '../../controllers/observing.ts';
+import type { RuntimeEvent } from '../../controllers/events.ts';
+import { RuntimeError, type Runtime, type StampedEvent, type StatusChange } from './runtime.ts';
+
+export interface RuntimePorts {
+  readonly store: Store;
+  readonly documents: Documents;
+  readonly reconciler: Reconciler;
+  readonly repositories: Repositories;
+  readonly observing: Observing;
+  readonly logs: Logs;
+  readonly dataDir: string;
+  readonly boot: string;
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: () => number;
+  readonly events: Events;
+  readonly signals: Pick<CommandPorts, 'signalExactly' | 'deliver' | 'observe'>;
+  readonly plan: Runtime['plan'];
+  readonly report: Runtime['report'];
+  readonly usage: (name: string) => Readonly<Record<string, unknown>>;
+  readonly shutdown: () => void;
+}
+
+/** Who is told what happens, and what has happened. */
+export interface Events {
+  readonly past: Journal<StampedEvent>;
+  tell(event: RuntimeEvent): void;
+  listen(listener: (stamped: StampedEvent) => void): () => void;
+}
+
+/** As many events, and changes of the status, as are kept for those who were away. */
+const mostKept = 1024;
+
+/** `now`: CLOCK_BOOTTIME in ms. */
+export function createEvents(now: () => number): Events {
+  const listeners = new Set<(stamped: StampedEvent) => void>();
+  const past = createJournal<StampedEvent>(firstNumber(now), mostKept);
+  return {
+    past,
+    tell(event) {
+      const stamped = {
+        sequence: past.last() + 1,
+        monotonic: Math.round(now()),
+        time: new Date().toISOString(),
+        event,
+      };
+      past.add(stamped);
+      for (const listener of listeners) listener(stamped);
+    },
+    listen(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/** One thing at a time for each name. */
+function createTurns(): Runtime['inTurn'] {
+  const last = new Map<string, Promise<unknown>>();
+  return async (name, act) => {
+    const result = (last.get(name) ?? Promise.resolve()).then(act);
+    const settled = result.catch(() => undefined);
+    last.set(name, settled);
+    await settled;
+    if (last.get(name) === settled) last.delete(name);
+    return await result;
+  };
+}
+
+/** Microseconds since the boot: higher than any number that an earlier reconciler of this boot has come to. */
+function firstNumber(now: () => number): number {
+  return Math.floor(now() * 1000);
+}
+
+export function createRuntime(ports: RuntimePorts): Runtime {
+  const { store, documents, reconciler, events } = ports;
+  const commandPorts: CommandPorts = {
+    store,
+    documents,
+    ...ports.signals,
+    explain: (name) => reconciler.explain(name),
+    wipe: (name) => wipe(ports.dataDir, name),
+  };
+
+  const changes = createJournal<StatusChange>(firstNumber(ports.now), mostKept);
+  const changeListeners = new Set<(change: StatusChange) => void>();
+  store.subscribe((all) => {
+    const operations = statusOperations(all);
+    if (operations.length === 0) return;
+    const change = { sequence: changes.last() + 1, operations };
+    changes.add(change);
+    for (const listener of changeListeners) listener(change);
+  });
+
+  return {
+    state: () => store.get(),
+    boot: ports.boot,
+    changes,
+    subscribe(listener) {
+      changeListeners.add(listener);
+      return () => changeListeners.delete(listener);
+    },
+    pastEvents: events.past,
+    events: (listener) => events.listen(listener),
+    async command(command, options) {
+      await execute(command, options, commandPorts);
+      if (command.type === 'uninstall') events.tell({ type: 'uninstall', container: command.container });
+    },
+    inTurn: createTurns(),
+    apply: (text, options) => documents.apply(text, options),
+    patch: (make, options) => documents.patchRead(make, options),
+    rollback: (generation, options) => documents.rollback(generation, options),
+    document: () => documents.current(),
+    explain: (name) => unmetOf(store.get(), name, (plain) => reconciler.explain(plain)),
+    report: () => ports.report(),
+    plan: ports.plan,
+    wait: (options) => wait(options, ports),
+    history: () => documents.history(),
+    async install(repository, size, bytes, options) {
+      const container = await ports.repositories.installStream(repository, size, bytes).catch((error: unknown) => {
+        throw installError(error, repository);
+      });
+      const [name = ''] = container.split(':');
+      ports.observing.packages(ports.repositories.current(), [name]);
+      // What lies in memory is gone with the boot, and so is the wish for it.
+      const mem = store.get().observed.repositories.get(repository)?.type === 'mem';
+      const lifetime = mem ? 'boot' : options.lifetime;
+      await execute(
+        { type: 'install-entry', container, repository },
+        { ...options, lifetime, timeout: 0 },
+        commandPorts,
+      );
+      events.tell({ type: 'install', container });
+      return container;
+    },
+    logs: (name, options) => ports.logs.lines(name, options),
+    statistics: (name) => Promise.resolve(ports.usage(name)),
+    shutdown: ports.shutdown,
+  };
+}
+
+/** The console's name for a refused installation, where it has one. */
+function installError(error: unknown, repository: string): unknown {
+  if (error instanceof InstalledAlready && error.reason === 'Duplicate') {
+    return new RuntimeError('install_duplicate', error.message, { container: error.container });
+  }
+  if (error instanceof TerminalError && error.reason === 'UnknownRepository') {
+    return new RuntimeError('invalid_repository', error.message, { repository });
+  }
+  return error;
+}
+
+/** The operations that concern the status, as those of the status object. */
+function statusOperations(operations: readonly Operation[]): readonly Operation[] {
+  const own = operations.filter(({ path }) => path.startsWith('/status/'));
+  return own.map((operation) => {
+    const path = operation.path.slice('/status'.length);
+    if (!('value' in operation)) return { ...operation, path };
+    // Made when somebody looks at it: most changes are only kept.
+    return {
+      op: operation.op,
+      path,
+      get value(): unknown {
+        return operation.value as unknown;
+      },
+    } as Operation;
+  });
+}
+
+/** Persistent data of a container. The name is checked where it enters; a link in its place is removed, not followed. */
+async function wipe(dataDir: string, name: string): Promise<void> {
+  const path = join(dataDir, name);
+  const found = await lstat(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  });
+  if (found !== null) await rm(path, { recursive: true });
+}
+
+function wait(
+  { generation, timeout }: { generation: number; timeout: number },
+  { store, reconciler }: RuntimePorts,
+): Promise<'converged' | 'failed' | 'timeout'> {
+  return new Promise((resolve) => {
+    const look = (): boolean => {
+      const outcome = store.get().status.observedGeneration < generation ? 'moving' : reconciler.outcome();
+      if (outcome !== 'moving') resolve(outcome);
+      return outcome !== 'moving';
+    };
+    if (look()) return;
+    const timer = setTimeout(() => {
+      unsubscribe();
+      resolve('timeout');
+    }, timeout);
+    const unsubscribe = reconciler.onSettled(() => {
+      if (!look()) return;
+      unsubscribe();
+      clearTimeout(timer);
+    });
+  });
+}

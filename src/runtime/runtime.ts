@@ -1,0 +1,109 @@
+// What the console and the command line may ask of the runtime. daemon.ts implements it.
+import type { Readable } from 'node:stream';
+import type { Operation } from 'fast-json-patch';
+import type { RuntimeEvent } from '../../controllers/events.ts';
+import type { Unmet } from '../../controllers/status/explain.ts';
+import type { Command } from '../../state/document/command-patches.ts';
+import type { Summary } from '../../state/document/generations.ts';
+import type { MakePatch, InForceNow } from '../../state/document/documents.ts';
+import type { State } from '../../state/store.ts';
+import type { Journal } from './journal.ts';
+
+/** How long a patch lasts: in the document, or until the boot ends. */
+export type Lifetime = 'document' | 'boot';
+
+/** An event with its times: `monotonic` is CLOCK_BOOTTIME in ms, `time` RFC 3339 by the wall clock of that moment. */
+export interface StampedEvent {
+  readonly sequence: number;
+  readonly monotonic: number;
+  readonly time: string;
+  readonly event: RuntimeEvent;
+}
+
+/** A change of the status: RFC 6902 operations and their number. */
+export interface StatusChange {
+  readonly sequence: number;
+  readonly operations: readonly Operation[];
+}
+
+/** One line of a container's output. `time` is ms since the epoch. */
+export interface LogLine {
+  readonly time: number;
+  readonly stream: 'stdout' | 'stderr';
+  readonly line: string;
+}
+
+/** Failures that a console answers with; `reason` is the snake_case name of the protocol's error. */
+export class RuntimeError extends Error {
+  readonly reason: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+
+  constructor(reason: string, message: string, detail: Readonly<Record<string, unknown>> = {}) {
+    super(message);
+    this.name = 'RuntimeError';
+    this.reason = reason;
+    this.detail = detail;
+  }
+}
+
+export interface Runtime {
+  /** The present state; immutable. */
+  state(): State;
+  /** /proc/sys/kernel/random/boot_id: numbers of changes and events count within it. */
+  readonly boot: string;
+  /** The latest changes of the status. */
+  readonly changes: Journal<StatusChange>;
+  /** Calls the listener with every change of the status; gives the function that ends it. */
+  subscribe(listener: (change: StatusChange) => void): () => void;
+  /** The latest events. */
+  readonly pastEvents: Journal<StampedEvent>;
+  /** Calls the listener with every event; gives the function that ends it. */
+  events(listener: (stamped: StampedEvent) => void): () => void;
+  /**
+   * Turns an imperative command into a patch and waits until its effect is observed or has failed (RuntimeError). `begun`: an
+   * earlier reconciler had begun with it, and asked for this run if it was a start.
+   */
+  command(
+    command: Command,
+    options: { lifetime: Lifetime; origin: string; timeout: number; begun?: number | undefined },
+  ): Promise<void>;
+  /** Begins when all that was begun for the same name has ended: the second of two starts is judged by what the first made. */
+  inTurn<T>(name: string, act: () => Promise<T>): Promise<T>;
+  /** A whole new document; with `dryRun` it is only checked, and the generation in force is given. */
+  apply(
+    text: string,
+    options: { expected: number | null; origin: string; dryRun?: boolean },
+  ): Promise<{ generation: number }>;
+  /** A patch of the document, as Documents.patchRead. */
+  patch(
+    make: MakePatch,
+    options: { expected: number | null; lifetime: Lifetime; origin: string },
+  ): Promise<{ generation: number }>;
+  /** A stored generation again, as a new one. */
+  rollback(generation: number, options: { expected: number | null; origin: string }): Promise<{ generation: number }>;
+  /** The document in force. */
+  document(): InForceNow;
+  /** The chain of unmet conditions of a container (a key of the status); null when it is as the document wants it. */
+  explain(name: string): Unmet | null;
+  /** Writes everything that explains the present state, without secrets, as a ZIP archive; gives its bytes. */
+  report(): AsyncIterable<Buffer>;
+  /** The ordered steps that a document (null: the one in force) would take, without doing them. */
+  plan(text: string | null): Promise<readonly { op: string; name: string; text: string; waits: string | null }[]>;
+  /** Resolves when `generation` (or a later one) has converged or failed for good, or after `timeout` ms. */
+  wait(options: { generation: number; timeout: number }): Promise<'converged' | 'failed' | 'timeout'>;
+  /** The stored generations of the document, oldest first. */
+  history(): Promise<readonly Summary[]>;
+  /** Streams a package of `size` bytes into a repository; gives name:version. */
+  install(
+    repository: string,
+    size: number,
+    bytes: Readable,
+    options: { lifetime: Lifetime; origin: string },
+  ): Promise<string>;
+  /** The kept output of a container, then, with `follow`, what comes, until the signal. */
+  logs(name: string, options: { since: number | null; follow: boolean; signal: AbortSignal }): AsyncIterable<LogLine>;
+  /** Statistics of a running container's groups, in the console's shape. */
+  statistics(name: string): Promise<Readonly<Record<string, unknown>>>;
+  /** Stops every container in order and ends the runtime. */
+  shutdown(): void;
+}

@@ -1,0 +1,47 @@
+// What lasts until the boot ends: the overlay and the generations that were given up. Kept in runDir, a tmpfs.
+import { mkdir, readFile, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { OverlayField } from './overlay.ts';
+import { toJson } from '../store.ts';
+import { toTree } from '../text/tree.ts';
+import { writeAtomically } from '../file/write-file.ts';
+
+export interface BootState {
+  /** The newest generation of this boot, also of those that are stored nowhere else. */
+  readonly generation: number;
+  /** Stored generations that ended the runtime again and again. */
+  readonly refused: readonly number[];
+  readonly overlay: readonly OverlayField[];
+}
+
+export interface BootFile {
+  save(state: BootState): Promise<void>;
+}
+
+/** Opens the file; what another boot (see random/boot_id, random(4)) left is removed. */
+export async function openBootState(
+  runDir: string,
+  bootId: string,
+  warn: (fields: object, message: string) => void,
+): Promise<{ state: BootState; file: BootFile }> {
+  await mkdir(runDir, { recursive: true, mode: 0o700 });
+  const path = join(runDir, 'overlay.json');
+  const nothing: BootState = { generation: 0, refused: [], overlay: [] };
+  const file: BootFile = {
+    save: async (state) => {
+      await writeAtomically(path, JSON.stringify(toJson({ bootId, ...state })));
+    },
+  };
+  try {
+    const stored = JSON.parse(await readFile(path, 'utf8')) as BootState & { readonly bootId: string };
+    if (stored.bootId === bootId) return { state: { ...stored, overlay: stored.overlay.map(decodeField) }, file };
+    await unlink(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') warn({ err: error, path }, 'the overlay cannot be read');
+  }
+  return { state: nothing, file };
+}
+
+function decodeField({ pointer, value, origin, generation }: OverlayField): OverlayField {
+  return { pointer, origin, generation, ...(value === undefined ? {} : { value: toTree(value) }) };
+}

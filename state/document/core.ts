@@ -1,0 +1,113 @@
+// The document at work: what is in force, what the file holds, and the patches that are on their way into it.
+import type { Operation } from 'fast-json-patch';
+import type { BootFile } from './boot-state.ts';
+import type { Built } from '../schema/build-desired.ts';
+import { SCHEMA, type Generations, type Kind } from './generations.ts';
+import type { InForce } from './in-force.ts';
+import type { OverlayField } from './overlay.ts';
+import type { Parser } from '../text/parser.ts';
+import { publish, sameStatus } from './publish.ts';
+import type { DocumentStatus } from '../status.ts';
+import type { Store } from '../store.ts';
+import type { Change } from '../text/tree.ts';
+
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** A patch that is in force but not in the file yet. */
+export interface Pending {
+  readonly operations: readonly Operation[];
+  readonly origin: string;
+  readonly generation: number;
+  readonly changes: readonly Change[];
+  readonly fields: () => readonly OverlayField[];
+  /** Where it does not fit an edit that came between, it is withdrawn and `done` rejects; else it lasts until the boot ends. */
+  readonly withdraws: boolean;
+  /** The document with it. */
+  readonly built: Built;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+export interface Core {
+  readonly store: Store;
+  readonly log: Log;
+  readonly parser: Parser;
+  readonly generations: Generations;
+  readonly boot: BootFile;
+  readonly runtime: string;
+  readonly now: () => number;
+  inForce: InForce;
+  /** The highest generation that was ever given out. */
+  highest: number;
+  /** Generations that ended the runtime again and again in this boot. */
+  refused: readonly number[];
+  /** The document in force without what is pending: its text ('' = there never was one) and what it says. */
+  text: string;
+  endMark: boolean;
+  written: Built;
+  /** The stored generation that it is; 0 = none. */
+  stored: number;
+  /** What the file held when it was last read or written; null = there was none. */
+  onDisk: string | null;
+  pending: readonly Pending[];
+}
+
+/** Puts what is in force into the store, as the generation given. */
+export function show(core: Core, inForce: InForce, generation: number, document: DocumentStatus): void {
+  core.inForce = inForce;
+  publish(core.store, inForce, generation, document);
+}
+
+/** Changes the document's status alone. */
+export function showStatus(core: Core, status: DocumentStatus): void {
+  const { document } = core.store.get();
+  if (sameStatus(document, status)) return;
+  core.store.update((draft) => {
+    draft.document = status;
+  });
+  if (document.status === status.status && document.error?.message === status.error?.message) return;
+  if (status.status === 'ok') core.log.info({ generation: status.generation }, 'the document is in force');
+  else core.log.warn({ ...status.error, generation: status.generation }, `the document is ${status.status}`);
+}
+
+/** A document that is to be stored as a generation. */
+export interface NewGeneration {
+  readonly generation: number;
+  readonly kind: Kind;
+  readonly origin: string;
+  readonly text: string;
+  readonly endMark: boolean;
+  readonly written: Built;
+}
+
+/**
+ * Writes a generation to the disk; the function that it gives stores it for good, or throws it away. When it cannot be
+ * stored it is in force all the same, and the log says so.
+ */
+export async function prepareGeneration(core: Core, made: NewGeneration): Promise<(keep: boolean) => Promise<void>> {
+  const { written, ...plain } = made;
+  const time = core.now();
+  const { lock } = core.store.get();
+  const failed = (error: unknown): void => {
+    core.log.error({ err: error, generation: made.generation }, 'a generation cannot be stored');
+  };
+  const generation = { ...plain, time, since: time, schema: SCHEMA, runtime: core.runtime, lock, ...written };
+  const prepared = await core.generations.prepare(generation).catch(failed);
+  return async (keep) => {
+    if (keep) core.stored = made.generation;
+    await (keep ? prepared?.commit() : prepared?.discard())?.catch(failed);
+  };
+}
+
+/** Keeps the overlay for the rest of the boot. */
+export async function saveBoot(core: Core): Promise<void> {
+  const { overlay } = core.inForce;
+  try {
+    await core.boot.save({ generation: core.highest, refused: core.refused, overlay });
+  } catch (error) {
+    core.log.error({ err: error }, 'the overlay cannot be kept');
+  }
+}

@@ -1,0 +1,246 @@
+// The document, its patches and its generations: whatever changes the desired state goes through here.
+import { join } from 'node:path';
+import type { Operation } from 'fast-json-patch';
+import { applyText, type ApplyOptions, previewText } from './apply-document.ts';
+import { openBootState } from './boot-state.ts';
+import { checkExpected, UnknownGeneration } from './refusals.ts';
+import { saveBoot, show, type Log } from './core.ts';
+import type { Configured } from '../desired.ts';
+import { openGenerations, type Summary } from './generations.ts';
+import { copySeed, giveUp, openCore } from './open-core.ts';
+import type { Locked, State, Store } from '../store.ts';
+import { synchronise, type FileOptions } from './synchronise.ts';
+import type { Tree } from '../text/tree.ts';
+import { watchFile } from '../file/file-watch.ts';
+import type { Exchange } from '../file/write-file.ts';
+
+export { DocumentRefused } from './apply-document.ts';
+export { DocumentConflict } from './refusals.ts';
+
+/** ms from a patch to the beginning of its write: what the patch starts goes first, and patches that come together are one write. */
+const WRITE_AFTER = 5;
+
+export interface DocumentsOptions {
+  /** Path of the document; it need not exist. */
+  readonly desired: string;
+  /** Copied to `desired` when there never was a document; null = none. */
+  readonly seed: string | null;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly store: Store;
+  readonly log: Log;
+  /** Another one than before ends the life of the overlay (/proc/sys/kernel/random/boot_id). */
+  readonly bootId: string;
+  /** Version of the runtime, stored with each generation. */
+  readonly runtime: string;
+  readonly exchange: Exchange;
+  /** Gives a file the extended attributes (xattr(7)) of another. */
+  readonly copyAttributes: (from: string, to: string) => Promise<void> | void;
+  /** ms since the epoch; the generations' times. */
+  readonly now?: () => number;
+  /** Repositories beside the document's. */
+  readonly configured?: Configured;
+}
+
+/** Gives the operations of a patch, told the tree that they are for; may throw, and nothing is changed then. */
+export type MakePatch = (tree: Tree) => readonly Operation[];
+
+export interface PatchOptions {
+  readonly lifetime: 'document' | 'boot';
+  readonly origin: string;
+}
+
+/** The document in force. */
+export interface InForceNow {
+  readonly text: string;
+  /** What it says, with the patches that last until the boot ends over it. */
+  readonly effective: Tree;
+}
+
+export interface Documents {
+  /**
+   * Puts RFC 6902 operations into force: `desired` in the store has them when this resolves; maps that are missing above an
+   * added field are made. `durable` resolves when they are on the disk (of a `boot` patch: in runDir). Rejects with
+   * PatchError or PatchRefused, and nothing is changed then.
+   */
+  patch(
+    operations: readonly Operation[],
+    options: PatchOptions,
+  ): Promise<{ generation: number; durable: Promise<void> }>;
+  /**
+   * A patch of somebody who has read the document: made on the one in force, once what the file holds has been taken over,
+   * and durable when this resolves. Rejects with PatchError or PatchRefused, and with DocumentConflict when another
+   * generation is in force than `expected`, or when an edit comes between that the patch does not fit; nothing of it stays.
+   */
+  patchRead(
+    make: MakePatch,
+    options: PatchOptions & { readonly expected: number | null },
+  ): Promise<{ generation: number }>;
+  /** The document in force. */
+  current(): InForceNow;
+  /**
+   * A whole new document, in force and on the disk when this resolves. Rejects with DocumentRefused, or with
+   * DocumentConflict when the generation in force is not `expected` or the file was edited meanwhile.
+   */
+  apply(text: string, options: ApplyOptions): Promise<{ generation: number }>;
+  /** The state that a document would lead to; nothing is changed. Rejects with DocumentRefused. */
+  preview(text: string): Promise<State>;
+  /** The stored generations, oldest first. */
+  history(): Promise<readonly Summary[]>;
+  /** Applies a stored generation's text again, with the versions that it had been resolved to. */
+  rollback(
+    generation: number,
+    options: { readonly origin: string; readonly expected?: number | null },
+  ): Promise<{ generation: number }>;
+  /** Remembers what an entry's requirement was resolved to; null forgets it. */
+  setLock(key: string, resolved: Locked | null): void;
+  /** Gives up a generation that ended the runtime again and again: the one before is in force until the boot ends. */
+  fallback(generation: number): Promise<void>;
+  /** Loads what patches and documents need (the schema), ahead of the first one. */
+  warm(): Promise<void>;
+  /** Waits for what is on its way to the disk, and ends watching. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the document: puts what is in force into the store and keeps following the file. When the file's text is that of the
+ * newest stored generation no YAML is parsed. A bad document does not reject: an earlier generation is in force then, and
+ * `document` in the store says why. Rejects when stateDir cannot be used.
+ */
+export async function openDocuments(options: DocumentsOptions): Promise<Documents> {
+  const { store, log, desired: path } = options;
+  const warn = (fields: object, message: string): void => log.warn(fields, message);
+  const generations = await openGenerations(join(options.stateDir, 'generations'), warn);
+  const boot = await openBootState(options.runDir, options.bootId, warn);
+  const file: FileOptions = { path, exchange: options.exchange, copyAttributes: options.copyAttributes };
+  const core = await openCore({ configured: new Map(), ...options }, generations, boot);
+  if (core.stored === 0) await copySeed(core, options);
+  await synchronise(core, file, true);
+
+  // One thing at a time: whatever touches the file or the generations waits for what came before.
+  let last: Promise<unknown> = Promise.resolve();
+  const enqueue = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  };
+  const settle = (rested: boolean): void => {
+    enqueue(() => synchronise(core, file, rested)).catch((error: unknown) => {
+      log.error({ err: error, path }, 'the document cannot be brought together with its file');
+    });
+  };
+  let writing: NodeJS.Timeout | null = null;
+  const writeNow = (): void => {
+    if (writing === null) return;
+    clearTimeout(writing);
+    writing = null;
+    settle(false);
+  };
+  const writeSoon = (): void => {
+    writing ??= setTimeout(writeNow, WRITE_AFTER);
+  };
+  const watch = await watchFile(
+    path,
+    () => settle(true),
+    (error) => log.error({ err: error, path }, 'the document cannot be watched'),
+  );
+  settle(false); // what came between the reading and the watching
+
+  let lockWritten = true;
+  /** What patches need takes a while to load; an import of what is there still costs a look-up. */
+  let loaded: typeof import('./in-force.ts') | null = null;
+  const load = async (): Promise<typeof import('./in-force.ts')> => (loaded ??= await import('./in-force.ts'));
+  const putIntoForce = (
+    { patchBoot, patchDocument }: typeof import('./in-force.ts'),
+    operations: readonly Operation[],
+    { lifetime, origin }: PatchOptions,
+    withdraws: boolean,
+  ): { generation: number; durable: Promise<void> } => {
+    const generation = core.highest + 1;
+    const { document } = store.get();
+    if (lifetime === 'boot') {
+      const inForce = patchBoot(core.inForce, operations, { generation, origin });
+      core.highest = generation;
+      show(core, inForce, generation, document);
+      return { generation, durable: enqueue(() => saveBoot(core)) };
+    }
+    const overlay = core.inForce.overlay;
+    const { inForce, changes, fields } = patchDocument(core.inForce, operations, { generation, origin });
+    core.highest = generation;
+    const done = Promise.withResolvers<void>();
+    const built = inForce.document;
+    core.pending = [...core.pending, { operations, origin, generation, changes, fields, withdraws, built, done }];
+    show(core, inForce, generation, document);
+    writeSoon();
+    if (inForce.overlay !== overlay) void enqueue(() => saveBoot(core));
+    return { generation, durable: done.promise };
+  };
+
+  return {
+    patch: async (operations, given) => putIntoForce(loaded ?? (await load()), operations, given, false),
+    async patchRead(make, { expected, ...given }) {
+      const { checkedOperations } = await import('../text/patch-bounds.ts');
+      const module = await load();
+      const made = await enqueue(async () => {
+        await synchronise(core, file, false);
+        const { generation } = store.get();
+        checkExpected(generation, expected);
+        const { tree } = given.lifetime === 'boot' ? core.inForce.effective : core.inForce.document;
+        const operations = checkedOperations(tree, make(tree));
+        if (operations.length === 0) return { generation, durable: Promise.resolve() };
+        return putIntoForce(module, operations, given, true);
+      });
+      await made.durable;
+      // Made anew on an edit that came between, it has a later number.
+      const { document } = store.get();
+      return {
+        generation: given.lifetime === 'boot' ? made.generation : Math.max(made.generation, document.generation),
+      };
+    },
+    current: () => ({ text: core.text, effective: core.inForce.effective.tree }),
+    apply: (text, given) => enqueue(() => applyText(core, file, text, given)),
+    preview: (text) => previewText(core, text),
+    async history() {
+      const all = await Promise.all(generations.list().map(({ generation }) => generations.read(generation)));
+      return all.flatMap((one) => (one === null ? [] : [summaryOf(one)]));
+    },
+    rollback: (generation, { origin, expected = null }) =>
+      enqueue(async () => {
+        const earlier = await generations.read(generation);
+        if (earlier === null) throw new UnknownGeneration(generation);
+        const made = await applyText(core, file, earlier.text, { origin, expected });
+        store.update((draft) => {
+          for (const [key, resolved] of earlier.lock)
+            if (draft.desired.containers.has(key)) draft.lock.set(key, resolved);
+        });
+        await generations.writeLock(core.stored, store.get().lock);
+        return made;
+      }),
+    setLock(key, resolved) {
+      store.update((draft) => {
+        if (resolved === null) draft.lock.delete(key);
+        else draft.lock.set(key, resolved);
+      });
+      if (!lockWritten) return;
+      lockWritten = false;
+      enqueue(async () => {
+        lockWritten = true;
+        if (core.stored > 0) await generations.writeLock(core.stored, store.get().lock);
+      }).catch((error: unknown) => log.error({ err: error }, 'what versions were resolved to cannot be stored'));
+    },
+    fallback: (generation) => enqueue(() => giveUp(core, generation)),
+    async warm() {
+      await load();
+    },
+    async close() {
+      await watch.close();
+      writeNow();
+      await last;
+      await core.parser.close();
+    },
+  };
+}
+
+function summaryOf({ generation, kind, origin, time, schema, runtime }: Summary): Summary {
+  return { generation, kind, origin, time, schema, runtime };
+}

@@ -1,0 +1,103 @@
+// What is in force: the document and the overlay over it. Pure: each function gives a new one or throws.
+import type { Operation } from 'fast-json-patch';
+import { build, type Built } from '../schema/build-desired.ts';
+import type { Configured } from '../desired.ts';
+import { addFields, applyOverlay, differences, dropFields, type OverlayField } from './overlay.ts';
+import { isWithin } from '../text/pointer.ts';
+import { PatchRefused } from './refusals.ts';
+import { resolveOperations, type Change, type Tree } from '../text/tree.ts';
+import { toJson } from '../store.ts';
+
+export interface InForce {
+  /** The document alone. */
+  readonly document: Built;
+  readonly overlay: readonly OverlayField[];
+  /** The document with the overlay over it. */
+  readonly effective: Built;
+  readonly configured: Configured;
+}
+
+/** Whose change it is, and the generation that it makes. */
+export interface Mark {
+  readonly generation: number;
+  readonly origin: string;
+}
+
+/** The effective state of a document under an overlay. Fields of the overlay that no longer fit the document are left out. */
+export function lay(
+  document: Built,
+  overlay: readonly OverlayField[],
+  before: Built | null,
+  generation: number,
+  configured: Configured,
+): InForce {
+  if (overlay.length === 0) return { document, overlay, effective: document, configured };
+  const all = build(applyOverlay(document.tree, overlay), { before, generation, writtenBy: 'console', configured });
+  if (!('message' in all)) return { document, overlay, effective: all, configured };
+  let kept: InForce = { document, overlay: [], effective: document, configured };
+  for (const field of overlay) {
+    const tree = applyOverlay(kept.effective.tree, [field]);
+    const built = build(tree, { before: kept.effective, generation, writtenBy: 'console', configured });
+    if (!('message' in built)) kept = { document, overlay: [...kept.overlay, field], effective: built, configured };
+  }
+  return kept;
+}
+
+export interface Patched {
+  readonly inForce: InForce;
+  /** The single changes of the document's text. */
+  readonly changes: readonly Change[];
+  /** The same as fields, for an overlay. */
+  readonly fields: () => readonly OverlayField[];
+}
+
+/** A patch of the document. Throws PatchError or PatchRefused; fields of the overlay that it sets give way. */
+export function patchDocument(now: InForce, operations: readonly Operation[], mark: Mark): Patched {
+  const { document, configured } = now;
+  const whole = [...takenAlong(now.overlay, operations), ...operations];
+  const { tree, changes } = resolveOperations(document.tree, whole, { makeParents: true });
+  const built = build(tree, { before: document, generation: mark.generation, writtenBy: 'console', configured });
+  if ('message' in built) throw new PatchRefused(built);
+  const overlay = dropFields(
+    now.overlay,
+    operations.map(({ path }) => path),
+  );
+  const fields = () => differences(document.tree, tree).map((difference) => ({ ...difference, ...mark }));
+  return { inForce: lay(built, overlay, now.effective, mark.generation, configured), changes, fields };
+}
+
+/** A patch that lasts until the boot ends. Throws PatchError or PatchRefused. */
+export function patchBoot(now: InForce, operations: readonly Operation[], mark: Mark): InForce {
+  const { configured, effective } = now;
+  const { tree } = resolveOperations(effective.tree, operations, { makeParents: true });
+  const built = build(tree, { before: effective, generation: mark.generation, writtenBy: 'console', configured });
+  if ('message' in built) throw new PatchRefused(built);
+  const fields = differences(now.effective.tree, tree).map((difference) => ({ ...difference, ...mark }));
+  return { ...now, overlay: addFields(now.overlay, fields), effective: built };
+}
+
+/** A tree that was found good becomes a document: entries that are as before stay the same objects. Throws PatchRefused. */
+export function rebuild({ document, configured }: InForce, tree: Tree, generation: number): Built {
+  const built = build(tree, { before: document, generation, writtenBy: 'person', configured });
+  if ('message' in built) throw new PatchRefused(built);
+  return built;
+}
+
+/** A new document takes the place of the one before: fields of the overlay that it sets otherwise than before give way. */
+export function adoptDocument(now: InForce, document: Built, generation: number): InForce {
+  const changed = differences(now.document.tree, document.tree).map(({ pointer }) => pointer);
+  return lay(document, dropFields(now.overlay, changed), now.effective, generation, now.configured);
+}
+
+/** Patches that cannot reach the document's file are laid over `document`, the one that the file holds. */
+export function divert(now: InForce, document: Built, fields: readonly OverlayField[], generation: number): InForce {
+  return lay(document, addFields(now.overlay, fields), now.effective, generation, now.configured);
+}
+
+/** A field that only the overlay has goes into the document together with what is set below it. */
+function takenAlong(overlay: readonly OverlayField[], operations: readonly Operation[]): Operation[] {
+  return overlay.flatMap(({ pointer, value }) => {
+    const below = operations.some(({ path }) => path !== pointer && isWithin(path, pointer));
+    return below && value !== undefined ? [{ op: 'add' as const, path: pointer, value: toJson(value) }] : [];
+  });
+}

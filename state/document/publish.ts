@@ -1,0 +1,86 @@
+// What is in force becomes the desired state of the store, entry by entry, so that patches are as small as the change.
+import type { Draft } from 'immer';
+import type { ContainerEntry } from '../desired.ts';
+import type { InForce } from './in-force.ts';
+import type { DocumentStatus } from '../status.ts';
+import type { State, Store } from '../store.ts';
+
+/** Puts a generation into the store. What a requirement was resolved to is forgotten when its entry asks for another package. */
+export function publish(store: Store, inForce: InForce, generation: number, document: DocumentStatus): void {
+  const { desired } = inForce.effective;
+  const { desired: before, lock, overlay, document: documentBefore } = store.get();
+  const containers = changedKeys(before.containers, desired.containers);
+  const repositories = changedKeys(before.repositories, desired.repositories);
+  store.update((draft) => {
+    setMembers(draft.desired.containers, desired.containers, containers);
+    setMembers(draft.desired.repositories, desired.repositories, repositories);
+    draft.desired.autostart = desired.autostart;
+    draft.generation = generation;
+    if (!sameStatus(documentBefore, document)) draft.document = document;
+    for (const key of containers) {
+      const [was, is] = [before.containers.get(key), desired.containers.get(key)];
+      const other = is === undefined || (was !== undefined && asksForAnother(was, is));
+      if (other && lock.has(key)) draft.lock.delete(key);
+    }
+    if (overlay.length > 0 || inForce.overlay.length > 0) {
+      draft.overlay = inForce.overlay.map(({ pointer, origin, generation: since }) => ({
+        pointer,
+        origin,
+        generation: since,
+      }));
+    }
+  });
+}
+
+function changedKeys<V>(before: ReadonlyMap<string, V>, after: ReadonlyMap<string, V>): string[] {
+  if (before === after) return [];
+  const changed: string[] = [];
+  let kept = 0;
+  for (const [key, value] of after) {
+    const earlier = before.get(key);
+    if (earlier !== undefined) kept++;
+    if (earlier !== value) changed.push(key);
+  }
+  if (kept < before.size) for (const key of before.keys()) if (!after.has(key)) changed.push(key);
+  return changed;
+}
+
+function setMembers<V>(draft: Map<string, Draft<V>>, after: ReadonlyMap<string, V>, keys: readonly string[]): void {
+  for (const key of keys) {
+    const value = after.get(key);
+    if (value === undefined) draft.delete(key);
+    // Frozen, it is not walked through for drafts.
+    else draft.set(key, Object.freeze(value) as Draft<V>);
+  }
+}
+
+function asksForAnother(was: ContainerEntry, is: ContainerEntry): boolean {
+  const fields = ['version', 'repository', 'source', 'digest'] as const;
+  return fields.some((field) => was[field] !== is[field]);
+}
+
+/** Whether two statuses say the same. */
+export function sameStatus(a: DocumentStatus, b: DocumentStatus): boolean {
+  const same = a.status === b.status && a.generation === b.generation && a.error?.message === b.error?.message;
+  return same && a.error?.line === b.error?.line && a.error?.column === b.error?.column;
+}
+
+/** The status of a document that was read and is in force. */
+export function goodDocument(generation: number): DocumentStatus {
+  return { status: 'ok', generation, error: null };
+}
+
+/** The status while the file cannot be used and an earlier generation stays in force. */
+export function badDocument(state: State, error: NonNullable<DocumentStatus['error']>): DocumentStatus {
+  return { status: 'invalid', generation: state.document.generation, error };
+}
+
+/** The status when patches cannot be written to the document. */
+export function notWritable(state: State, message: string): DocumentStatus {
+  return { status: 'notWritable', generation: state.document.generation, error: noPlace(message) };
+}
+
+/** An error that has no place in the text. */
+export function noPlace(message: string): NonNullable<DocumentStatus['error']> {
+  return { line: 0, column: 0, message, excerpt: '' };
+}

@@ -1,0 +1,45 @@
+// How a change of the document is refused.
+import type { Problem } from '../schema/check-value.ts';
+import { formatPointer } from '../text/pointer.ts';
+
+/** The document is not the one that the caller had in mind: `generation` is in force, `expected` was (null: not said). */
+export class DocumentConflict extends Error {
+  readonly generation: number;
+  readonly expected: number | null;
+
+  constructor(generation: number, reason: string, expected: number | null = null) {
+    super(`${reason}; generation ${generation} is in force: read it and try again`);
+    this.name = 'DocumentConflict';
+    this.generation = generation;
+    this.expected = expected;
+  }
+}
+
+/** There is no such generation, or none any more. */
+export class UnknownGeneration extends Error {
+  readonly generation: number;
+
+  constructor(generation: number) {
+    super(`generation ${generation} is not stored`);
+    this.name = 'UnknownGeneration';
+    this.generation = generation;
+  }
+}
+
+/** Throws DocumentConflict when another generation is in force than the one expected (null: any will do). */
+export function checkExpected(generation: number, expected: number | null | undefined): void {
+  if (expected === undefined || expected === null || expected === generation) return;
+  throw new DocumentConflict(generation, `generation ${expected} was expected`, expected);
+}
+
+/** A patch whose outcome would be no valid document. */
+export class PatchRefused extends Error {
+  readonly pointer: string;
+
+  constructor({ path, message }: Problem) {
+    const pointer = formatPointer(path);
+    super(`the patch is refused: ${pointer === '' ? 'the document' : pointer}: ${message}`);
+    this.name = 'PatchRefused';
+    this.pointer = pointer;
+  }
+}

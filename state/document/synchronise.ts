@@ -1,0 +1,210 @@
+// The file and the document in force brought together: an edit is taken over, pending patches are written.
+import { setTimeout as wait } from 'node:timers/promises';
+import { type Core, type Pending, saveBoot, show, showStatus, prepareGeneration } from './core.ts';
+import { readDocumentFile, type FileResult, type FileText } from '../file/document-file.ts';
+import { LARGEST_DOCUMENT, type Parsed } from '../text/parser.ts';
+import { badDocument, goodDocument, noPlace, notWritable } from './publish.ts';
+import { REST } from '../file/file-watch.ts';
+import { DocumentConflict } from './refusals.ts';
+import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file.ts';
+import type { Kind } from './generations.ts';
+import type { DocumentStatus } from '../status.ts';
+
+export interface FileOptions extends ReplaceOptions {
+  /** The document's path. */
+  readonly path: string;
+}
+
+const TORN = 'the end mark "..." is missing, which the generation in force has: the file was not written whole';
+
+/** What the document of an empty file says. */
+export const EMPTY_TEXT = 'apiVersion: northstate/v1\n';
+
+/**
+ * Reads the file; takes over what is new in it, or says why it cannot be used; then writes the pending patches, or lays
+ * them over the document when they cannot be written. `rested`: nothing has touched the file for a while.
+ */
+export async function synchronise(core: Core, options: FileOptions, rested: boolean): Promise<void> {
+  for (;;) {
+    const file = await readAtRest(core, options.path, rested);
+    if (file.kind === 'moving') return; // its writer's next event brings us back
+    if (isNew(core, file)) await takeOver(core, file);
+    if (core.pending.length === 0) return;
+    const { status, error } = core.store.get().document;
+    const unusable = status === 'invalid' || file.kind === 'refused';
+    if (unusable) await divertPending(core, core.store.get().document, error?.message ?? 'refused');
+    else await writePending(core, options, file.kind === 'text' ? file : null);
+  }
+}
+
+/** A file that is not as it was must stay the same for a while before it is believed: somebody may be writing it in place. */
+async function readAtRest(core: Core, path: string, rested: boolean): Promise<FileResult> {
+  const file = await readDocumentFile(path, LARGEST_DOCUMENT);
+  if (rested || !isNew(core, file)) return file;
+  await wait(REST);
+  const again = await readDocumentFile(path, LARGEST_DOCUMENT);
+  return textOf(again) === textOf(file) ? again : { kind: 'moving' };
+}
+
+function textOf(file: FileResult): string | null {
+  return file.kind === 'text' ? file.text : null;
+}
+
+function isNew(core: Core, file: FileResult): boolean {
+  if (file.kind === 'refused' || (file.kind === 'missing' && core.stored > 0)) return true;
+  return textOf(file) !== core.onDisk || core.store.get().document.status === 'invalid';
+}
+
+async function takeOver(core: Core, file: FileResult): Promise<void> {
+  const state = core.store.get();
+  if (file.kind !== 'text') {
+    const message = file.kind === 'refused' ? file.message : 'the file is missing';
+    if (file.kind === 'refused' || core.stored > 0) showStatus(core, badDocument(state, noPlace(message)));
+    return;
+  }
+  const unchanged = file.text === core.onDisk;
+  core.onDisk = file.text;
+  if (file.text === core.text) showStatus(core, goodDocument(state.document.generation));
+  else if (unchanged)
+    return; // still what was refused before
+  else if (file.text.trim() !== '' || core.stored > 0) await takeOverText(core, file.text);
+}
+
+async function takeOverText(core: Core, text: string): Promise<void> {
+  const parsed = await core.parser.parse(text);
+  const state = core.store.get();
+  if (!parsed.ok) showStatus(core, badDocument(state, parsed.error));
+  else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state, noPlace(TORN)));
+  else refuse(core, await adopt(core, text, parsed, 'file', 'file'));
+}
+
+/** A new text becomes the document in force; patches that are pending are made anew on it. Gives those that are withdrawn. */
+export async function adopt(
+  core: Core,
+  text: string,
+  parsed: Extract<Parsed, { ok: true }>,
+  kind: Kind,
+  origin: string,
+): Promise<readonly Pending[]> {
+  const { adoptDocument, divert, patchDocument, rebuild } = await import('./in-force.ts');
+  const generation = ++core.highest;
+  const written = rebuild(core.inForce, parsed.tree, generation);
+  let inForce = adoptDocument(core.inForce, written, generation);
+  const rebased: Pending[] = [];
+  const diverted: Pending[] = [];
+  const withdrawn: Pending[] = [];
+  for (const patch of core.pending) {
+    const mark = { generation: ++core.highest, origin: patch.origin };
+    try {
+      const patched = patchDocument(inForce, patch.operations, mark);
+      inForce = patched.inForce;
+      rebased.push({ ...patch, ...patched, generation: mark.generation, built: inForce.document });
+    } catch (error) {
+      if (patch.withdraws) {
+        withdrawn.push(patch);
+        continue;
+      }
+      core.log.warn(
+        { err: error, origin: patch.origin },
+        'a patch does not fit the edited document; it lasts until the boot ends',
+      );
+      inForce = divert(inForce, inForce.document, patch.fields(), mark.generation);
+      diverted.push(patch);
+    }
+  }
+  const overlaid = core.inForce.overlay !== inForce.overlay;
+  Object.assign(core, { text, endMark: parsed.endMark, written, pending: rebased });
+  show(core, inForce, core.highest, goodDocument(generation));
+  core.log.info({ generation, origin }, 'a new document is in force');
+  const store = await prepareGeneration(core, { generation, kind, origin, text, endMark: parsed.endMark, written });
+  await store(true);
+  if (overlaid) await saveBoot(core);
+  for (const patch of diverted) patch.done.resolve();
+  return withdrawn;
+}
+
+/** Says of patches that they do not fit what somebody else has made of the document; nothing of them is left. */
+export function refuse(core: Core, withdrawn: readonly Pending[]): void {
+  for (const { generation, done } of withdrawn) {
+    const reason = `the patch that was generation ${generation} does not fit the edit that came between`;
+    done.reject(new DocumentConflict(core.highest, reason, generation));
+  }
+}
+
+async function writePending(core: Core, options: FileOptions, file: FileText | null): Promise<void> {
+  const batch = core.pending;
+  const last = batch.at(-1);
+  if (last === undefined) return;
+  let written: { readonly text: string; readonly saved: string | null };
+  try {
+    written = await writeBatch(core, options, file, batch, last);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    await divertPending(core, notWritable(core.store.get(), message), message);
+    return;
+  }
+  const { text, saved } = written;
+  if (saved === null) {
+    Object.assign(core, { text, onDisk: text, written: last.built, pending: core.pending.slice(batch.length) });
+    showStatus(core, goodDocument(last.generation));
+    for (const patch of batch) patch.done.resolve();
+  } else if (file !== null) {
+    core.onDisk = text;
+    await keepSave(core, options, saved, text);
+  }
+}
+
+/** Writes the document and the generation at the same time: the disk is waited for once. `saved` as replaceFile() gives it. */
+async function writeBatch(
+  core: Core,
+  options: FileOptions,
+  file: FileText | null,
+  batch: readonly Pending[],
+  { generation, origin, built }: Pending,
+): Promise<{ text: string; saved: string | null }> {
+  const changes = batch.flatMap((patch) => patch.changes);
+  const text = await core.parser.splice(core.text === '' ? EMPTY_TEXT : core.text, changes);
+  const { endMark } = core;
+  const prepared = prepareGeneration(core, { generation, kind: 'console', origin, text, endMark, written: built });
+  let saved: string | null = '';
+  try {
+    saved = await (file === null ? createFile(options.path, text) : replaceFile(file, text, options));
+  } finally {
+    const store = await prepared;
+    await store(saved === null);
+  }
+  return { text, saved };
+}
+
+/** Somebody saved the file between our reading and our writing: the patches are made anew on what was saved. */
+async function keepSave(core: Core, options: FileOptions, saved: string, ours: string): Promise<void> {
+  const parsed = await core.parser.parse(saved);
+  const isGood = parsed.ok && (!core.endMark || parsed.endMark);
+  const withdrawn = isGood ? await adopt(core, saved, parsed, 'file', 'file') : [];
+  if (core.pending.length === 0 || !isGood) {
+    const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
+    if (file.kind === 'text' && file.text === ours) await replaceFile(file, saved, options);
+  }
+  refuse(core, withdrawn);
+  // The next turn finds it; where something is wrong with it, that is said, and the patches are laid over the document.
+}
+
+/** The pending patches last until the boot ends instead. */
+async function divertPending(core: Core, status: DocumentStatus, reason: string): Promise<void> {
+  const { divert } = await import('./in-force.ts');
+  const batch = core.pending;
+  core.pending = [];
+  const fields = batch.flatMap((patch) => patch.fields());
+  core.log.warn(
+    { reason, patches: batch.length },
+    'patches cannot be written to the document; they last until the boot ends',
+  );
+  show(
+    core,
+    divert(core.inForce, core.written, fields, core.store.get().generation),
+    core.store.get().generation,
+    status,
+  );
+  await saveBoot(core);
+  for (const patch of batch) patch.done.resolve();
+}

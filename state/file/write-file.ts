@@ -1,0 +1,147 @@
+// Writing so that a power cut leaves the old or the new, and that nobody's save is lost.
+import { constants } from 'node:fs';
+import { link, open, readFile, rename, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { FileText } from './document-file.ts';
+
+/** Swaps two names at once (renameat2(2), RENAME_EXCHANGE); its error, or what caused it, has a `code`. */
+export type Exchange = (from: string, to: string) => Promise<void> | void;
+
+/** A file that is on the disk under another name yet. */
+export interface PreparedFile {
+  /** Gives it its name in one step that survives a power cut. */
+  commit(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** Writes a file's new contents beside it, so that only the renaming is left. */
+export async function prepareFile(path: string, text: string): Promise<PreparedFile> {
+  const temporary = `${path}.new`;
+  await writeSynced(temporary, text, 0o600);
+  return {
+    async commit() {
+      await rename(temporary, path);
+      await syncDirectory(dirname(path));
+    },
+    discard: () => unlink(temporary),
+  };
+}
+
+/** The same without the waits for the disk, for a tmpfs. */
+export async function writeAtomically(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(text);
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+}
+
+/** fsync(2) of a directory: the names in it survive a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+export interface ReplaceOptions {
+  readonly exchange: Exchange;
+  /** Copies extended attributes (xattr(7)) from one file to another. */
+  readonly copyAttributes: (from: string, to: string) => Promise<void> | void;
+}
+
+/**
+ * Replaces a document's file, with its owner, mode and extended attributes. Gives null when what it replaced is `old`,
+ * else the text that somebody saved meanwhile: the file has the new text then, and the caller decides. Throws when the
+ * file cannot be written; it is then as it was.
+ */
+export async function replaceFile(old: FileText, text: string, options: ReplaceOptions): Promise<string | null> {
+  const { target } = old;
+  const temporary = temporaryFor(target);
+  await writeSynced(temporary, text, old.mode);
+  try {
+    await keepOwner(temporary, old);
+    await options.copyAttributes(target, temporary);
+    await exchangeOrRename(temporary, target, options.exchange);
+    await syncDirectory(dirname(target));
+    const out = await readFile(temporary, 'utf8').catch(ifMissing);
+    return out === null || out === old.text ? null : out;
+  } finally {
+    await unlink(temporary).catch(ifMissing);
+  }
+}
+
+/** Creates a document's file where there is none; gives null, or '' when one has appeared meanwhile. Throws when it cannot be written. */
+export async function createFile(path: string, text: string): Promise<string | null> {
+  const temporary = temporaryFor(path);
+  await writeSynced(temporary, text, 0o644);
+  try {
+    await link(temporary, path);
+    await syncDirectory(dirname(path));
+    return null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return '';
+    throw error;
+  } finally {
+    await unlink(temporary).catch(ifMissing);
+  }
+}
+
+/** In the same directory (rename(2) does not leave a file system), hidden, and one name only: what a crash leaves is written over. */
+function temporaryFor(path: string): string {
+  return join(dirname(path), `.${basename(path)}.northstate`);
+}
+
+async function writeSynced(path: string, text: string, mode: number): Promise<void> {
+  await unlink(path).catch(ifMissing);
+  const handle = await open(path, 'wx', mode);
+  try {
+    await handle.chmod(mode);
+    await handle.writeFile(text);
+    await handle.sync();
+  } catch (error) {
+    await unlink(path).catch(ifMissing);
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function keepOwner(path: string, { uid, gid, mode }: FileText): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    const now = await handle.stat();
+    if (now.uid === uid && now.gid === gid) return;
+    await handle.chown(uid, gid);
+    await handle.chmod(mode); // chown(2) clears the set-id bits
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A file system without RENAME_EXCHANGE says EINVAL: there, what is replaced cannot be looked at afterwards. */
+async function exchangeOrRename(from: string, to: string, exchange: Exchange): Promise<void> {
+  try {
+    await exchange(from, to);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code !== 'EINVAL' && code !== 'ENOSYS') throw error;
+    await rename(from, to);
+  }
+}
+
+/** The errno's name that an error, or the one that caused it, carries. */
+function errorCode(error: unknown): unknown {
+  if (!(error instanceof Error)) return undefined;
+  return 'code' in error ? error.code : errorCode(error.cause);
+}
+
+function ifMissing(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT') return null;
+  throw error;
+}

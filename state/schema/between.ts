@@ -1,0 +1,69 @@
+// What must hold between the entries of a document.
+import type { Problem } from './check-value.ts';
+import type { ContainerEntry, Desired } from '../desired.ts';
+
+/** The first problem between entries: two running versions of a name, a dependency that does not exist, a cycle. */
+export function problemBetween({ containers }: Desired): Problem | null {
+  const names = new Set<string>();
+  const running = new Map<string, string>();
+  const depending = new Map<string, ContainerEntry[]>();
+  for (const entry of containers.values()) {
+    const { key, name, state, dependsOn } = entry;
+    names.add(name);
+    if (dependsOn.size > 0) depending.set(name, [...(depending.get(name) ?? []), entry]);
+    if (state !== 'running') continue;
+    const other = running.get(name);
+    if (other !== undefined)
+      return problem([key], `only one version of ${name} can run: ${other} and ${key} both ask for it`);
+    running.set(name, key);
+  }
+  for (const { key, dependsOn } of [...depending.values()].flat()) {
+    for (const dependency of dependsOn.keys()) {
+      if (names.has(dependency)) continue;
+      return problem([key, 'dependsOn', dependency], `${key} depends on ${dependency}, which is not in the document`);
+    }
+  }
+  return cycle(depending);
+}
+
+/** `depending`: the entries of each name that depends on others. Walks with a list instead of calls: chains may be long. */
+function cycle(depending: ReadonlyMap<string, readonly ContainerEntry[]>): Problem | null {
+  const seen = new Set<string>();
+  for (const first of depending.keys()) {
+    // The way from `first` to where we are; of each name the dependencies that are still to be looked at.
+    const way: { readonly name: string; readonly edges: Edge[] }[] = [];
+    const onWay = new Set<string>();
+    const enter = (name: string): void => {
+      if (seen.has(name)) return;
+      seen.add(name);
+      onWay.add(name);
+      way.push({ name, edges: edgesOf(depending.get(name) ?? []) });
+    };
+    enter(first);
+    for (let here = way.at(-1); here !== undefined; here = way.at(-1)) {
+      const edge = here.edges.pop();
+      if (edge === undefined) {
+        way.pop();
+        onWay.delete(here.name);
+      } else if (onWay.has(edge.to)) {
+        const names = way.map(({ name }) => name);
+        const members = [...names.slice(names.indexOf(edge.to)), edge.to].join(' -> ');
+        return problem([edge.key, 'dependsOn', edge.to], `these depend on each other in a cycle: ${members}`);
+      } else enter(edge.to);
+    }
+  }
+  return null;
+}
+
+interface Edge {
+  readonly key: string;
+  readonly to: string;
+}
+
+function edgesOf(entries: readonly ContainerEntry[]): Edge[] {
+  return entries.flatMap(({ key, dependsOn }) => [...dependsOn.keys()].map((to) => ({ key, to })));
+}
+
+function problem(path: string[], message: string): Problem {
+  return { path: ['containers', ...path], atKey: true, message };
+}

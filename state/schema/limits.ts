@@ -1,0 +1,71 @@
+// Limits of control groups and processes, as a manifest and a document give them.
+import { z } from 'zod';
+import { rlimitNames } from '../names.ts';
+
+const unsigned = z.int().min(0);
+const fileName = z.string().regex(/^(?!\.{1,2}$)[^/\0]{1,255}$/, 'must be a plain file name');
+const group = z
+  .string()
+  .min(1)
+  .max(4096)
+  .refine((text) => !text.includes('\0') && !text.split('/').includes('..'), 'must not contain ".."');
+
+type StrictOrNot<C extends z.core.$ZodObjectConfig> = <T extends z.core.$ZodLooseShape>(shape: T) => z.ZodObject<T, C>;
+
+/** The schema of `cgroups` whose objects are made by `object`: in packages unknown fields are dropped, in documents refused. */
+export function cgroupsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrNot<C>) {
+  const device = { major: unsigned, minor: unsigned };
+  const rates = z.array(object({ ...device, rate: unsigned }));
+  const attrs = z.record(fileName, z.string()).optional();
+  return object({
+    parent: group.optional(),
+    blkio: object({
+      weight: unsigned.optional(),
+      leaf_weight: unsigned.optional(),
+      weight_device: z.array(object({ ...device, weight: unsigned.optional(), leaf_weight: unsigned.optional() })),
+      throttle_read_bps_device: rates,
+      throttle_read_iops_device: rates,
+      throttle_write_bps_device: rates,
+      throttle_write_iops_device: rates,
+      attrs,
+    }).optional(),
+    cpu: object({
+      cpus: z.string().optional(),
+      mems: z.string().optional(),
+      shares: unsigned.optional(),
+      quota: z.int().optional(),
+      period: unsigned.optional(),
+      realtime_runtime: z.int().optional(),
+      realtime_period: unsigned.optional(),
+      attrs,
+    }).optional(),
+    memory: object({
+      oom_monitor: z.boolean().default(false),
+      kernel_memory_limit: z.int().optional(),
+      memory_hard_limit: z.int().optional(),
+      memory_soft_limit: z.int().optional(),
+      kernel_tcp_memory_limit: z.int().optional(),
+      memory_swap_limit: z.int().optional(),
+      swappiness: unsigned.optional(),
+      attrs,
+    }).optional(),
+    /** Processes and threads in the group, -1 = no limit. */
+    pids: object({ max: z.int().optional(), attrs }).optional(),
+  });
+}
+
+/** The schema of `rlimits`, in the same way. */
+export function rlimitsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrNot<C>) {
+  const limit = object({ soft: unsigned.nullable().default(null), hard: unsigned.nullable().default(null) }).optional();
+  return z.strictObject(
+    Object.fromEntries(rlimitNames.map((name) => [name, limit])) as Record<(typeof rlimitNames)[number], typeof limit>,
+  );
+}
+
+/** `cgroups` as a document may give them: unknown fields are errors. Limits in bytes, -1 = none; quota and periods in µs. */
+export const cgroupsSchema = cgroupsWith(z.strictObject);
+/** `rlimits` as a document may give them: unknown fields are errors; null = unlimited (RLIM_INFINITY). */
+export const rlimitsSchema = rlimitsWith(z.strictObject);
+
+export type Cgroups = z.output<typeof cgroupsSchema>;
+export type Rlimits = z.output<typeof rlimitsSchema>;

@@ -1,0 +1,37 @@
+// What is done with documents off the main loop: here or in a worker, the same.
+import type { Configured } from '../desired.ts';
+import { parseDocument } from '../document/parse-document.ts';
+import { LARGEST_DOCUMENT, type Parsed } from './parser.ts';
+import { documentJsonSchema } from '../schema/document-schema.ts';
+import { readText, splice, type Spliced } from './splice.ts';
+import type { Change } from './tree.ts';
+
+export interface DocumentWork {
+  parse(text: string): Parsed;
+  /** `text` null: the one that was parsed or made last. */
+  splice(text: string | null, changes: readonly Change[]): string;
+}
+
+/** Makes the functions; they keep the nodes of the last text, on which the next patch is most likely made. */
+export function createDocumentWork(configured: Configured): DocumentWork {
+  let last: Spliced | null = null;
+  return {
+    parse(text) {
+      const parsed = parseDocument(text, { configured });
+      if (!parsed.ok) return parsed;
+      const { tree, desired, endMark, yaml } = parsed;
+      last = { text, yaml, tree };
+      return { ok: true, tree, desired, endMark };
+    },
+    splice(text, changes) {
+      const known = last !== null && (text === null || text === last.text) ? last : null;
+      if (known === null && text === null) throw new Error('there is no text to patch');
+      const before = known ?? readText(text ?? '', documentJsonSchema());
+      last = splice(before, changes, documentJsonSchema());
+      const size = Buffer.byteLength(last.text);
+      if (size > LARGEST_DOCUMENT)
+        throw new Error(`the document would have ${size} bytes; at most ${LARGEST_DOCUMENT} are read`);
+      return last.text;
+    },
+  };
+}

@@ -1,0 +1,188 @@
+// Repositories of a whole runtime: edited while it runs, in memory, with keys.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { test } from 'node:test';
+import { bulk, keyPair, probePackage } from '../../support/packages.ts';
+import { command, documentWith, entry, holds, reasonOf, withRepositories } from '../../support/repository-documents.ts';
+import { running } from '../../support/scenario.ts';
+import { succeed } from '../../support/successor.ts';
+
+const app = await probePackage({ name: 'app' });
+const other = await probePackage({ name: 'other' });
+
+test('a repository that is removed, or gets another directory, stops and deletes nothing, and comes back', async () => {
+  const fs = (dir: string) => `packages: { type: fs, dir: ${dir} }`;
+  await withRepositories(
+    [app],
+    (dir) => documentWith([fs(dir)], [entry]),
+    async (daemon) => {
+      const { pid } = await running(daemon, 'app');
+      const elsewhere = join(daemon.directory, 'elsewhere');
+      await mkdir(elsewhere);
+
+      await daemon.write(documentWith([], [entry]));
+      const removed = await daemon.untilContainer('app', 'has lost its repository', (each) =>
+        holds(each, 'PackageMissing'),
+      );
+      assert.equal(reasonOf(removed, 'PackageMissing'), 'RepositoryRemoved');
+      assert.deepEqual([removed.pid, removed.phase, removed.mounted], [pid, 'Running', true]);
+      assert.deepEqual(await readdir(daemon.repository), [basename(app)]);
+
+      await daemon.write(documentWith([fs(elsewhere)], [entry]));
+      const moved = await daemon.untilContainer(
+        'app',
+        'is not in the other directory',
+        (each) => reasonOf(each, 'PackageMissing') === 'PackageVanished',
+      );
+      assert.deepEqual([moved.pid, moved.phase], [pid, 'Running']);
+
+      await daemon.write(documentWith([fs(daemon.repository)], [entry]));
+      const back = await daemon.untilContainer(
+        'app',
+        'has its package again',
+        (each) => !holds(each, 'PackageMissing'),
+      );
+      assert.deepEqual([back.pid, back.phase], [pid, 'Running']);
+    },
+  );
+});
+
+test('packages in memory survive the reconciler, and are gone with the runtime', async () => {
+  const scratch = 'scratch: { type: mem, capacity: { containers: 2 } }';
+  await withRepositories(
+    [],
+    () => documentWith([scratch], []),
+    async (daemon) => {
+      await command(daemon, 'install', app, 'scratch');
+      await command(daemon, 'start', 'app:1.0.0');
+      const { pid } = await running(daemon, 'app:1.0.0');
+      const { repositories } = await daemon.until(
+        'shows its package',
+        (each) => each.repositories['scratch']?.packages === 1,
+      );
+      assert.equal(repositories['scratch']?.size, (await stat(app)).size);
+      assert.equal(repositories['scratch'].type, 'mem');
+
+      const after = await succeed(daemon);
+      assert.equal(after.containers['app:1.0.0']?.pid, pid);
+      assert.equal(after.repositories['scratch']?.packages, 1);
+      process.kill(pid ?? 0, 'SIGKILL');
+      const again = await daemon.untilContainer(
+        'app:1.0.0',
+        'runs again',
+        (each) => each.phase === 'Running' && each.pid !== pid,
+      );
+      assert.notEqual(again.pid, pid);
+
+      await command(daemon, 'install', other, 'scratch');
+      const full = await daemon.run('install', await probePackage({ name: 'third' }), 'scratch');
+      assert.equal(full.code, 1);
+      assert.match(full.stderr, /scratch is full: it may hold 2 packages/);
+      await command(daemon, 'uninstall', 'other:1.0.0');
+      await daemon.until('one is left', (each) => each.repositories['scratch']?.packages === 1);
+      // What was typed lasts as long as what lies in memory.
+      assert.doesNotMatch(await readFile(daemon.document, 'utf8'), /other/);
+    },
+  );
+});
+
+test('a repository in memory stays as long as an image of it is mounted, also when its reconciler dies', async () => {
+  const scratch = 'scratch: { type: mem }';
+  await withRepositories(
+    [],
+    () => documentWith([scratch], [entry]),
+    async (daemon) => {
+      await command(daemon, 'install', app, 'scratch');
+      const { pid } = await running(daemon, 'app');
+      await daemon.write(documentWith([], [entry]));
+      const problem = (text: RegExp) => (each: { repositories: Record<string, { problems: readonly string[] }> }) =>
+        text.test(each.repositories['scratch']?.problems.join() ?? '');
+      await daemon.until('the repository lingers', problem(/not in the document, and stays until/));
+      const after = await succeed(daemon);
+      assert.equal(after.containers['app']?.pid, pid);
+      assert.equal(after.repositories['scratch']?.packages, 1);
+      await daemon.write(documentWith([], []));
+      const gone = await daemon.until('it is gone', ({ repositories }) => repositories['scratch'] === undefined);
+      assert.equal(existsSync(`/proc/${pid}`), false);
+      assert.equal(gone.repositories['scratch'], undefined);
+    },
+  );
+});
+
+test('a key is asked of what is mounted next: another key stops nothing and refuses, the right one is taken again', async () => {
+  const [right, wrong] = [await keyPair('right'), await keyPair('wrong')];
+  const signed = await probePackage({ name: 'app', key: 'right', files: { bulk: bulk(100_000) } });
+  const keyed = (dir: string, key: string) => `packages: { type: fs, dir: ${dir}, key: ${key}, integrity: full-check }`;
+  await withRepositories(
+    [signed, other],
+    (dir) => documentWith([keyed(dir, right.public)], [entry]),
+    async (daemon) => {
+      const { pid, conditions } = await running(daemon, 'app');
+      assert.ok(
+        conditions.some(
+          ({ type, status, reason }) => type === 'Verified' && status === 'True' && reason === 'SignatureValid',
+        ),
+      );
+      const { repositories } = await daemon.until('converged', ({ converged }) => converged);
+      const { verified, integrity, packages, problems } = repositories['packages'] ?? assert.fail();
+      assert.deepEqual([verified, integrity, packages], [true, 'full-check', 1]);
+      assert.match(problems.join(), /other.*sign/);
+
+      await daemon.write(documentWith([keyed(daemon.repository, wrong.public)], [entry]));
+      const refused = await daemon.untilContainer('app', 'is refused', (each) => holds(each, 'PackageMissing'));
+      assert.deepEqual([refused.pid, refused.phase], [pid, 'Running']);
+      await daemon.write(documentWith([keyed(daemon.repository, right.public)], [entry]));
+      const back = await daemon.untilContainer('app', 'is taken again', (each) => !holds(each, 'PackageMissing'));
+      assert.equal(back.pid, pid);
+    },
+  );
+});
+
+test('where there is no device mapper, dm-verity fails its containers with the alternative, and nothing else', async () => {
+  const key = await keyPair('right');
+  const signed = await probePackage({ name: 'app', key: 'right', files: { bulk: bulk(100_000) } });
+  const repositories = (dir: string, integrity: string) => [
+    `checked: { type: fs, dir: ${dir}/../checked, key: ${key.public}${integrity} }`,
+    `packages: { type: fs, dir: ${dir} }`,
+  ];
+  const entries = [entry, 'other: { state: running }'];
+  await withRepositories(
+    [other],
+    (dir) => documentWith(repositories(dir, ''), entries),
+    async (daemon) => {
+      const checked = join(daemon.directory, 'checked');
+      await mkdir(checked);
+      await copyFile(signed, join(checked, basename(signed)));
+      await running(daemon, 'other');
+      if (!(await readFile('/proc/misc', 'utf8')).includes('device-mapper')) {
+        const failed = await daemon.untilContainer('app', 'has failed', ({ phase }) => phase === 'Failed');
+        assert.equal(reasonOf(failed, 'Degraded'), 'NoDeviceMapper');
+        assert.match(JSON.stringify(failed.conditions), /integrity: full-check in repository checked/);
+        await daemon.write(documentWith(repositories(daemon.repository, ', integrity: full-check'), entries));
+      }
+      await running(daemon, 'app');
+    },
+  );
+});
+
+test('a lower capacity stops nothing and refuses installations', async () => {
+  const packages = (dir: string, fields: string) => `packages: { type: fs, dir: ${dir}${fields} }`;
+  await withRepositories(
+    [app],
+    (dir) => documentWith([packages(dir, '')], [entry]),
+    async (daemon) => {
+      const { pid } = await running(daemon, 'app');
+      await daemon.write(
+        documentWith([packages(daemon.repository, ', capacity: { containers: 0, size: 10kB }')], [entry]),
+      );
+      await daemon.until('the document is in force', ({ converged, generation }) => converged && generation === 2);
+      const { code, stderr } = await daemon.run('install', other, 'packages');
+      assert.equal(code, 1);
+      assert.match(stderr, /packages is full/);
+      const { containers } = await daemon.until('all is as it was', ({ converged }) => converged);
+      assert.equal(containers['app']?.pid, pid);
+    },
+  );
+});

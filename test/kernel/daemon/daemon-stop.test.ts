@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { northstate, run } from '../../support/command.ts';
+import { documentOf, startDaemon } from '../../support/test-daemon.ts';
+import { leftovers, openDescriptors } from '../../support/leaks.ts';
+import { probePackage } from '../../support/packages.ts';
+import { endOf } from '../../support/container-processes.ts';
+import { ended, endsClean, inits, logged, running, withDaemon } from '../../support/scenario.ts';
+import { killReconciler, untilLogged } from '../../support/successor.ts';
+
+const SIGKILL = 9;
+
+/** Says when it is told to end, and takes its time over it. */
+const polite = (name: string) => probePackage({ name, args: ['signals', 'wait', '200', 'print', '1', 'ends'] });
+/** Has to be killed. */
+const stubborn = (name: string) => probePackage({ name, args: ['ignore', '15', 'print', '1', 'deaf', 'sleep'] });
+
+test('SIGTERM stops dependents first, and each only when those above it have ended', async () => {
+  const packages = await Promise.all(['base', 'middle', 'top'].map(polite));
+  const entries = [
+    'base: { version: 1.0.0, state: running }',
+    'middle: { version: 1.0.0, state: running, dependsOn: { base: running } }',
+    'top: { version: 1.0.0, state: running, dependsOn: { middle: running } }',
+  ];
+  const before = openDescriptors();
+  await using daemon = await startDaemon({ packages, document: (directory) => documentOf(directory, ...entries) });
+  for (const name of ['base', 'middle', 'top'])
+    await untilLogged(daemon, `"container":"${name}","target":"${name}:1.0.0"`);
+  await endsClean(daemon, before);
+  const ends = ['top', 'middle', 'base'].flatMap((name) => [`${name}: signal 15`, `${name}: ends`]);
+  assert.deepEqual(logged(daemon).slice(-ends.length), ends);
+});
+
+test('TERM comes before KILL, and containers that do not depend on one another stop side by side', async () => {
+  const names = ['deaf-1', 'deaf-2', 'deaf-3', 'deaf-4'];
+  const packages = [...(await Promise.all(names.map(stubborn))), await polite('hears')];
+  const entries = [...names, 'hears'].map((name) => `${name}: { version: 1.0.0, state: running, stop: { grace: 2s } }`);
+  const before = openDescriptors();
+  await using daemon = await startDaemon({ packages, document: (directory) => documentOf(directory, ...entries) });
+  for (const name of names) await untilLogged(daemon, `"container":"${name}","target":"${name}:1.0.0"`);
+  await untilLogged(daemon, '"line":"ready"');
+  const begun = performance.now();
+  await endsClean(daemon, before);
+  const took = performance.now() - begun;
+  assert.ok(took > 1950 && took < 6000, `it took ${took.toFixed(0)} ms`);
+  assert.deepEqual(logged(daemon).slice(-2), ['hears: signal 15', 'hears: ends']);
+});
+
+test('shutdown stops everything, hangs up and leaves nothing', async () => {
+  const before = openDescriptors();
+  const packages = [await polite('hears')];
+  await using daemon = await startDaemon({
+    packages,
+    document: (directory) => documentOf(directory, 'hears: { version: 1.0.0, state: running }'),
+  });
+  await untilLogged(daemon, '"line":"ready"');
+  const { code, stderr } = await daemon.run('shutdown');
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  assert.equal(await ended(daemon), 0);
+  assert.deepEqual(await leftovers(daemon.mark, before), []);
+  assert.ok(logged(daemon).includes('hears: ends'));
+  assert.equal((await daemon.run('get')).code, 5);
+});
+
+for (const [how, ask] of [
+  ['SIGTERM', 'SIGTERM to the main process'],
+  ['shutdown', 'shutdown'],
+] as const) {
+  test(`${ask} is brought to its end by the successor of a reconciler that dies over it`, async () => {
+    const before = openDescriptors();
+    const packages = [await stubborn('deaf'), await polite('hears')];
+    const entries = ['deaf', 'hears'].map((name) => `${name}: { version: 1.0.0, state: running, stop: { grace: 2s } }`);
+    await using daemon = await startDaemon({ packages, document: (directory) => documentOf(directory, ...entries) });
+    await untilLogged(daemon, '"line":"ready"');
+    await untilLogged(daemon, '"line":"deaf"');
+    const asked = how === 'SIGTERM' ? process.kill(daemon.pid, how) : daemon.run('shutdown');
+    await daemon.untilContainer('deaf', 'is told to stop', ({ phase }) => phase === 'Stopping');
+    await killReconciler(daemon);
+    assert.equal(await ended(daemon), 0, daemon.log());
+    await asked;
+    assert.deepEqual(await leftovers(daemon.mark, before), []);
+    assert.equal(logged(daemon).filter((line) => line === 'hears: ready').length, 1, daemon.log());
+  });
+}
+
+test('SIGTERM while there is no reconciler starts one that stops everything', async () => {
+  await withDaemon([await polite('hears')], ['hears: { version: 1.0.0, state: running }'], async (daemon) => {
+    await untilLogged(daemon, '"line":"ready"');
+    await killReconciler(daemon);
+  });
+});
+
+test('the death of the launcher takes containers, reconciler and mounts along; the next run takes over what is left', async () => {
+  const before = openDescriptors();
+  const names = ['always', 'never', 'dropped'];
+  const packages = await Promise.all(
+    names.map((name) =>
+      probePackage({ name, args: ['print', '1', 'up', 'sleep'], fields: 'cgroups: { cpu: { shares: 100 } }' }),
+    ),
+  );
+  const entries = [
+    'always: { version: 1.0.0, state: running }',
+    'never: { version: 1.0.0, state: running, restart: { policy: never } }',
+  ];
+  const dropped = 'dropped: { version: 1.0.0, state: running }';
+  await using first = await startDaemon({
+    packages,
+    document: (directory) => documentOf(directory, ...entries, dropped),
+  });
+  for (const name of names) {
+    await running(first, name);
+    await untilLogged(first, `"container":"${name}","target":"${name}:1.0.0"`);
+  }
+  const processes = [...inits(first), first.reconciler() ?? 0];
+  assert.equal(processes.length, names.length + 1);
+
+  const ends = processes.map(endOf);
+  process.kill(first.pid, 'SIGKILL');
+  await Promise.all(ends);
+  assert.equal(await first.exited, 'SIGKILL');
+  const left = (await leftovers(first.mark, before, 1000)).map((line) => line.split(' /')[0]);
+  assert.deepEqual([...new Set(left)], ['control group']);
+
+  await first.write(documentOf(first.repository, ...entries));
+  await using second = await startDaemon({ packages: [], directory: first.directory });
+  const always = await running(second, 'always');
+  assert.ok(!processes.includes(always.pid ?? 0));
+  const never = await second.untilContainer('never', 'is not run again', ({ phase }) => phase === 'Exited');
+  assert.equal(never.pid, null);
+  await second.until('converged', ({ converged }) => converged);
+  assert.equal(logged(second).filter((line) => line === 'never: up').length, 1);
+  const groups = await leftovers(first.mark, before, 0);
+  assert.deepEqual(
+    groups.filter((line) => line.startsWith('control group') && line.includes('/dropped')),
+    [],
+  );
+  await endsClean(second, before);
+});
+
+test('a second run on the same directories is refused and names the process that has them', async () => {
+  await withDaemon([], [], async (daemon) => {
+    const { code, stdout, stderr } = await run(northstate, ['run', '--config', join(daemon.directory, 'config.yaml')]);
+    assert.equal(code, 1);
+    assert.equal(stdout, '');
+    assert.match(stderr, new RegExp(`\\b${daemon.pid}\\b`));
+    assert.equal(stderr.trim().split('\n').length, 1, stderr);
+    assert.ok(existsSync(join(daemon.runDir, 'console')));
+    assert.equal((await daemon.run('get')).code, 0);
+  });
+});
+
+test('a container that had to be killed at the end says so', async () => {
+  await withDaemon(
+    [await stubborn('deaf')],
+    ['deaf: { version: 1.0.0, state: running, stop: { grace: 300ms } }'],
+    async (daemon) => {
+      await untilLogged(daemon, '"line":"deaf"');
+      const stopped = await daemon.run('stop', 'deaf');
+      assert.equal(stopped.code, 0, stopped.stderr);
+      const { lastExit } = await daemon.untilContainer('deaf', 'is down', ({ phase }) => phase === 'Mounted');
+      assert.deepEqual(lastExit, { signal: SIGKILL });
+    },
+  );
+});

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'node:test';
+import { has, head, makePlace, namesIn, until } from './document-fixture.ts';
+
+const console = { lifetime: 'document', origin: 'console' } as const;
+const containers = (...names: string[]): string =>
+  `${head}containers:\n${names.map((name) => `  ${name}: {}\n`).join('')}`;
+
+test('the last 20 generations of file and apply are kept and, apart from them, the last 20 of the console', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  let time = 0;
+  const { documents } = await place.open({ now: () => (time += 2000) });
+  for (let n = 0; n < 25; n++) {
+    await documents.apply(containers(`a${n}`), { origin: 'ota' });
+    await (
+      await documents.patch([{ op: 'add', path: `/containers/a${n}/run`, value: n }], console)
+    ).durable;
+  }
+  await documents.close();
+  const history = await documents.history();
+  for (const kind of ['apply', 'console']) {
+    const numbers = history.filter((one) => one.kind === kind).map(({ generation }) => generation);
+    assert.deepEqual([numbers.length, numbers.at(-1)], [20, kind === 'apply' ? 50 : 51]);
+  }
+});
+
+test("the console's patches within a second are one generation of the history", async (t) => {
+  const place = await makePlace(t, containers('a'));
+  let time = 0;
+  const { documents } = await place.open({ now: () => (time += 300) });
+  for (let n = 0; n < 5; n++)
+    await (
+      await documents.patch([{ op: 'add', path: '/containers/a/run', value: n }], console)
+    ).durable;
+  await documents.close();
+  const history = await documents.history();
+  assert.deepEqual(
+    history.map(({ generation, kind }) => [generation, kind]),
+    [
+      [1, 'file'],
+      [5, 'console'],
+      [6, 'console'],
+    ],
+  );
+});
+
+test('a start takes the generation in force without reading YAML', async (t) => {
+  const place = await makePlace(
+    t,
+    `${head}containers:\n  a: { env: { __proto__: x }, dependsOn: { b: running }, run: { id: 1, env: { X: y } } }\n  b: {}\n`,
+  );
+  const first = await place.open();
+  const { desired } = first.store.get();
+  await first.documents.close();
+  const stored = join(place.dir, 'state', 'generations', '0000000001-file.json');
+  const changed = (await readFile(stored, 'utf8')).replaceAll('"X":"y"', '"X":"from the stored generation"');
+  await writeFile(stored, changed);
+  const { store } = await place.open();
+  const run = store.get().desired.containers.get('a')?.run;
+  assert.equal(run?.env?.get('X'), 'from the stored generation');
+  assert.deepEqual(store.get().desired.containers.get('a')?.env, desired.containers.get('a')?.env);
+  assert.deepEqual(store.get().desired.containers.get('b'), desired.containers.get('b'));
+});
+
+test('an edit while the runtime was down is a new generation at the next start', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const first = await place.open();
+  await first.documents.close();
+  await place.write(containers('a', 'b'));
+  const { store } = await place.open();
+  assert.deepEqual([store.get().generation, namesIn(store.get())], [2, ['a', 'b']]);
+  const { containers: entries } = store.get().desired;
+  assert.deepEqual([entries.get('a')?.generation, entries.get('b')?.generation], [1, 2]);
+});
+
+test('at a start with a broken document the last generation is in force', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const first = await place.open();
+  await first.documents.close();
+  await place.write('a: [');
+  const { store } = await place.open();
+  assert.deepEqual([namesIn(store.get()), store.get().document.status], [['a'], 'invalid']);
+});
+
+test('a stored generation that was torn is passed over for the one before', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const first = await place.open();
+  await first.documents.apply(containers('b'), { origin: 'ota' });
+  await first.documents.close();
+  const newest = join(place.dir, 'state', 'generations', '0000000002-apply.json');
+  await writeFile(newest, (await readFile(newest, 'utf8')).slice(0, 200));
+  await place.write('a: [');
+  const { store } = await place.open();
+  assert.deepEqual([namesIn(store.get()), store.get().generation], [['a'], 1]);
+});
+
+test('a runtime that does not understand the newest generation runs the newest that it understands', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const first = await place.open();
+  await first.documents.apply(containers('b'), { origin: 'ota' });
+  await first.documents.close();
+  const newest = join(place.dir, 'state', 'generations', '0000000002-apply.json');
+  const future = `${head}containers:\n  b: { sometime: later }\n`;
+  const { createHash } = await import('node:crypto');
+  const record = JSON.parse(await readFile(newest, 'utf8')) as Record<string, unknown>;
+  const hash = createHash('sha256').update(future).digest('hex');
+  await writeFile(newest, JSON.stringify({ ...record, text: future, hash, runtime: '9.0.0' }));
+  await place.write(future);
+  const { store } = await place.open();
+  assert.deepEqual([namesIn(store.get()), store.get().generation], [['a'], 1]);
+  assert.match(store.get().document.error?.message ?? '', /sometime|not understood/);
+});
+
+test('a generation that is given up leaves the one before in force until the boot ends or the document changes', async (t) => {
+  const place = await makePlace(t, containers('good'));
+  const { documents, store } = await place.open();
+  await place.write(containers('bad'));
+  await until(store, has('bad'));
+  await documents.fallback(2);
+  assert.deepEqual([namesIn(store.get()), store.get().generation], [['good'], 1]);
+  assert.match(store.get().document.error?.message ?? '', /generation 2 ended the runtime/);
+  const again = await place.open();
+  assert.deepEqual([namesIn(again.store.get()), again.store.get().generation], [['good'], 1]);
+  await documents.close();
+  await place.write(containers('better'));
+  assert.equal((await until(again.store, has('better'))).generation, 3);
+  await place.write(containers('bad'));
+  await until(again.store, has('bad'));
+  const next = await place.open({ bootId: 'other' });
+  assert.deepEqual(namesIn(next.store.get()), ['bad']);
+});
+
+test('giving up a generation of the overlay takes its fields away', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const { documents, store } = await place.open();
+  const { generation, durable } = await documents.patch([{ op: 'add', path: '/containers/b', value: {} }], {
+    lifetime: 'boot',
+    origin: 'x',
+  });
+  await durable;
+  await documents.fallback(generation);
+  assert.deepEqual([namesIn(store.get()), store.get().generation], [['a'], 1]);
+});
+
+test('what a requirement was resolved to is kept over a restart, until its entry asks for another package', async (t) => {
+  const place = await makePlace(t, containers('a', 'b'));
+  const first = await place.open();
+  const resolved = { version: '1.2.3', repository: 'system', digest: null };
+  for (const key of ['a', 'b']) first.documents.setLock(key, resolved);
+  await first.documents.close();
+  const { documents, store } = await place.open();
+  assert.deepEqual(
+    store.get().lock,
+    new Map([
+      ['a', resolved],
+      ['b', resolved],
+    ]),
+  );
+  await (
+    await documents.patch([{ op: 'add', path: '/containers/a/run', value: 1 }], console)
+  ).durable;
+  assert.deepEqual(store.get().lock.get('a'), resolved);
+  await (
+    await documents.patch([{ op: 'add', path: '/containers/a/version', value: '^1' }], console)
+  ).durable;
+  assert.deepEqual([...store.get().lock.keys()], ['b']);
+});
+
+test('a rollback brings back the text and the versions of a generation as a new one', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const { documents, store } = await place.open();
+  documents.setLock('a', { version: '1.0.0', repository: 'system', digest: null });
+  await documents.apply(containers('b'), { origin: 'ota' });
+  assert.deepEqual(await documents.rollback(1, { origin: 'cli' }), { generation: 3 });
+  assert.deepEqual([namesIn(store.get()), store.get().lock.get('a')?.version], [['a'], '1.0.0']);
+  assert.equal(await place.read(), containers('a'));
+  await assert.rejects(documents.rollback(99, { origin: 'cli' }), /99 is not stored/);
+});
+
+test('nothing is written while nothing changes', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const first = await place.open();
+  await first.documents.close();
+  const directory = join(place.dir, 'state', 'generations');
+  const times = async () =>
+    Promise.all(
+      [directory, place.path, ...(await readdir(directory)).map((name) => join(directory, name))].map(
+        async (path) => (await stat(path)).mtimeMs,
+      ),
+    );
+  const before = await times();
+  const { documents } = await place.open();
+  await documents.close();
+  assert.deepEqual(await times(), before);
+});

@@ -1,0 +1,295 @@
+// The launcher as the root of the process tree: its reconcilers, what it remembers for them, its end.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { launcherProgram, startLauncher, within } from '../../support/test-launcher.ts';
+import { opened } from '../../support/values.ts';
+
+test('greets a reconciler with an empty memory', async () => {
+  await using launcher = await startLauncher();
+  const reconciler = await launcher.reconciler();
+  const { hello, global, descriptors, attempts } = reconciler.remembered;
+  assert.equal(hello.pid, launcher.pid);
+  assert.equal(hello.starts, 1);
+  assert.equal(hello.terminating, false);
+  assert.equal(global.length, 0);
+  assert.deepEqual([descriptors, attempts], [[], []]);
+});
+
+test('starts the reconciler again after it was killed, and says so', async () => {
+  await using launcher = await startLauncher();
+  const first = await launcher.reconciler();
+  process.kill(first.pid, 'SIGKILL');
+  const second = await launcher.reconciler();
+  assert.notEqual(second.pid, first.pid);
+  assert.equal(second.remembered.hello.starts, 2);
+  assert.match(launcher.log(), /the reconciler ended with signal 9; it is started again in 100 ms/);
+});
+
+test('waits longer before each restart of a reconciler that keeps dying', async () => {
+  await using launcher = await startLauncher();
+  for (const pause of [100, 200, 400]) {
+    void (await launcher.reconciler()).call('exit', 3).catch(() => undefined);
+    await launcher.said(`exit code 3; it is started again in ${pause} ms`);
+  }
+});
+
+test('hands the global record, the generation and its deaths to the next reconciler', async () => {
+  await using launcher = await startLauncher();
+  const first = await launcher.reconciler();
+  await first.call('record', 0, Buffer.from('remember me'));
+  await first.call('trying', 7);
+  process.kill(first.pid, 'SIGKILL');
+  const second = await launcher.reconciler();
+  assert.equal(Buffer.from(second.remembered.global).toString(), 'remember me');
+  assert.deepEqual([second.remembered.hello.generation, second.remembered.hello.deaths], [7, 1]);
+  await second.call('trying', 8);
+  process.kill(second.pid, 'SIGKILL');
+  const third = await launcher.reconciler();
+  assert.deepEqual([third.remembered.hello.generation, third.remembered.hello.deaths], [8, 1]);
+});
+
+test('lets the next reconciler inherit the descriptors that were kept', async () => {
+  await using launcher = await startLauncher();
+  const first = await launcher.reconciler();
+  const file = join(launcher.directory, 'kept');
+  await first.call('keep', 'one', opened({ file, flags: 'w' }));
+  await first.call('keep', 'two', opened({ file, flags: 'r' }));
+  await first.call('drop', 'two');
+  process.kill(first.pid, 'SIGKILL');
+  const second = await launcher.reconciler();
+  const [[name, fd] = ['', 0], ...others] = second.remembered.descriptors;
+  assert.equal(name, 'one');
+  assert.ok(fd >= 10);
+  assert.equal(readlinkSync(`/proc/${second.pid}/fd/${fd}`), file);
+  assert.deepEqual(others, []);
+});
+
+test('keeps as many descriptors as containers may have consoles, and closes the gaps', async () => {
+  await using launcher = await startLauncher();
+  const first = await launcher.reconciler();
+  const names = Array.from({ length: 600 }, (_, index) => `kept ${index}`);
+  const file = opened({ file: '/dev/null', flags: 'r' });
+  await Promise.all(names.map((name) => first.call('keep', name, file)));
+  const dropped = names.filter((_, index) => index % 3 === 0 || index > 500);
+  await Promise.all(dropped.map((name) => first.call('drop', name)));
+  process.kill(first.pid, 'SIGKILL');
+  const second = await launcher.reconciler();
+  const left = names.filter((name) => !dropped.includes(name));
+  assert.deepEqual(
+    second.remembered.descriptors.map(([name]) => name),
+    left,
+  );
+  for (const [, fd] of second.remembered.descriptors)
+    assert.equal(readlinkSync(`/proc/${second.pid}/fd/${fd}`), '/dev/null');
+});
+
+test('rings when a descriptor has room again', async () => {
+  await using launcher = await startLauncher();
+  const reconciler = await launcher.reconciler();
+  const pipe = join(launcher.directory, 'pipe');
+  assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+  const own = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+  try {
+    assert.throws(
+      () => {
+        for (;;) writeSync(own, Buffer.alloc(4096));
+      },
+      { code: 'EAGAIN' },
+    );
+    await reconciler.call('watch', 6, 'writable', opened({ file: pipe, flags: 'r+' }));
+    await reconciler.call('record', 0, Buffer.of());
+    assert.deepEqual(reconciler.unseen('watch'), []);
+    readSync(own, Buffer.alloc(8192));
+    assert.deepEqual(await reconciler.next('watch'), [6]);
+  } finally {
+    closeSync(own);
+  }
+});
+
+test('passes no descriptor of its own on to the reconciler', async () => {
+  await using launcher = await startLauncher();
+  const { pid } = await launcher.reconciler();
+  const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  assert.deepEqual(
+    open.filter((target) => /\.lock$|^mnt:|memfd|signalfd|timerfd/.test(target)),
+    [],
+  );
+});
+
+test('refuses a second launcher on the same directories and names the process that has them', async () => {
+  await using launcher = await startLauncher();
+  await launcher.reconciler();
+  for (const [state, run, taken] of [
+    ['state', 'other', 'state'],
+    ['other', 'run', 'run'],
+  ] as const) {
+    const directory = (name: string) => join(launcher.directory, name);
+    const args = ['--state-dir', directory(state), '--run-dir', directory(run), '--', '/bin/true'];
+    const { status, stderr } = spawnSync(launcherProgram(), args, { encoding: 'utf8' });
+    assert.equal(status, 1);
+    assert.equal(stderr, `northstate: ${directory(taken)} is in use by process ${launcher.pid}\n`);
+  }
+});
+
+test('refuses a kernel before 5.10, a missing reconciler and an unknown option', () => {
+  const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: 'utf8' });
+  const options = ['--state-dir', '/nowhere', '--run-dir', '/nowhere'];
+  const old = run('setarch', '--uname-2.6', launcherProgram(), ...options, '--', '/bin/true');
+  assert.match(old.stderr, /^northstate: Linux 5\.10 or newer is needed, this is 2\.6\./);
+  assert.equal(old.status, 1);
+  const missing = run(launcherProgram(), ...options, '--');
+  assert.match(missing.stderr, /^northstate: usage: /);
+  assert.equal(missing.status, 1);
+  assert.match(run(launcherProgram(), '--what').stderr, /^northstate: --what: not an option/);
+});
+
+test('ends with the status of the stop that follows a termination signal', async () => {
+  await using launcher = await startLauncher();
+  const reconciler = await launcher.reconciler();
+  launcher.signal('SIGTERM');
+  assert.deepEqual(await reconciler.next('terminate'), [15]);
+  await reconciler.call('stop', 42);
+  void reconciler.call('exit', 0).catch(() => undefined);
+  assert.equal(await within('the end', launcher.exited), 42);
+});
+
+test('tells a reconciler that comes up during termination, and gives up after five deaths', async () => {
+  await using launcher = await startLauncher();
+  let reconciler = await launcher.reconciler();
+  launcher.signal('SIGINT');
+  await reconciler.next('terminate');
+  for (let deaths = 1; deaths < 5; deaths++) {
+    process.kill(reconciler.pid, 'SIGKILL');
+    reconciler = await launcher.reconciler();
+    assert.equal(reconciler.remembered.hello.terminating, true);
+    assert.deepEqual(await reconciler.next('terminate'), [2]);
+  }
+  process.kill(reconciler.pid, 'SIGKILL');
+  assert.equal(await within('the end', launcher.exited), 1);
+});
+
+test('takes the reconciler down with it when it is killed', async () => {
+  await using launcher = await startLauncher();
+  const reconciler = await launcher.reconciler();
+  launcher.signal('SIGKILL');
+  await within('the end of the reconciler', reconciler.gone);
+});
+
+test('rings a watch once until it is rearmed', async () => {
+  await using launcher = await startLauncher();
+  const reconciler = await launcher.reconciler();
+  const mountTable = opened({ file: '/proc/self/mountinfo', flags: 'r' });
+  await reconciler.call('watch', 5, 'priority', mountTable);
+  const namespaced = (...command: string[]) =>
+    assert.equal(spawnSync('nsenter', [`--mount=/proc/${reconciler.pid}/ns/mnt`, ...command]).status, 0);
+  const target = join(launcher.directory, 'run');
+  namespaced('mount', '-t', 'tmpfs', 'none', target);
+  assert.deepEqual(await reconciler.next('watch'), [5]);
+  namespaced('umount', target);
+  await reconciler.call('record', 0, Buffer.of());
+  assert.deepEqual(reconciler.unseen('watch'), []);
+  await reconciler.call('rearm', 5);
+  namespaced('mount', '-t', 'tmpfs', 'none', target);
+  assert.deepEqual(await reconciler.next('watch'), [5]);
+  await reconciler.call('unwatch', 5);
+  await assert.rejects(reconciler.call('rearm', 5), { step: 'watch', code: 'ENOENT' });
+});
+
+test('rings at the deadline, and not for one that was taken back', async () => {
+  await using launcher = await startLauncher();
+  const reconciler = await launcher.reconciler();
+  const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]) * 1000;
+  await reconciler.call('deadline', uptime + 50);
+  await reconciler.call('deadline', null);
+  await reconciler.call('deadline', uptime + 100);
+  await reconciler.next('deadline');
+  assert.deepEqual(reconciler.unseen('deadline'), []);
+});
+
+test('kills and replaces a reconciler that sends a malformed frame', async () => {
+  for (const bytes of [
+    Buffer.alloc(16), // a size of zero
+    Buffer.from('ffffffff0100000001000000', 'hex'), // far over the limit
+    Buffer.from('080000000700000001000000', 'hex'), // a body that is missing
+    Buffer.from('080000006300000001000000', 'hex'), // no such type
+    Buffer.from('080000000f00010001000000', 'hex'), // a descriptor that did not come
+  ]) {
+    await using launcher = await startLauncher();
+    const first = await launcher.reconciler();
+    await first.call('record', 0, Buffer.from('kept'));
+    void first.call('garbage', bytes).catch(() => undefined);
+    const second = await launcher.reconciler();
+    assert.equal(Buffer.from(second.remembered.global).toString(), 'kept');
+    assert.match(launcher.log(), /the reconciler is killed: a malformed frame/);
+  }
+});
+
+test('gets every request and descriptor in order after it could not read for a while', async () => {
+  await using launcher = await startLauncher();
+  const first = await launcher.reconciler();
+  launcher.signal('SIGSTOP');
+  const names = Array.from({ length: 40 }, (_, index) => join(launcher.directory, `kept-${index}`));
+  // Several times what the socket has room for.
+  const requests = names.flatMap((file) => [
+    ...Array.from({ length: 10 }, () => first.call('record', 0, Buffer.alloc(4096, file.at(-1)))),
+    first.call('keep', file, opened({ file, flags: 'w' })),
+  ]);
+  const answers = Promise.all(requests);
+  await first.call('garbage', Buffer.of()); // answered when all the calls before it were made
+  launcher.signal('SIGCONT');
+  await answers;
+  process.kill(first.pid, 'SIGKILL');
+  const second = await launcher.reconciler();
+  assert.deepEqual(second.remembered.global, Buffer.alloc(4096, '9'));
+  assert.equal(second.remembered.descriptors.length, names.length);
+  for (const [name, fd] of second.remembered.descriptors)
+    assert.equal(readlinkSync(`/proc/${second.pid}/fd/${fd}`), name);
+});
+
+test('keeps the host out of its own mount namespace and its program out of reach', async () => {
+  await using launcher = await startLauncher();
+  await launcher.reconciler();
+  const table = readFileSync(`/proc/${launcher.pid}/mountinfo`, 'latin1').trim().split('\n');
+  assert.equal(table.length, 1);
+  assert.match(table[0] ?? '', / \/ \/ ro,.* tmpfs /);
+  assert.match(readlinkSync(`/proc/${launcher.pid}/exe`), /^\/memfd:northstate-launcher \(deleted\)$/);
+  assert.equal(existsSync(`/proc/${launcher.pid}/root/proc`), false);
+});
+
+test('tells the init system that it is ready, and that it stops', async () => {
+  // Node has no datagram sockets of the UNIX domain.
+  const address = `@northstate-test-${process.pid}`;
+  const listen = `import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("\\0${address.slice(1)}")
+print("bound", flush=True)
+while True: print(s.recv(64).decode(), flush=True)`;
+  const init = spawn('python3', ['-c', listen], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = createInterface(init.stdout)[Symbol.asyncIterator]();
+  const heard = async () => (await within('a notification', lines.next())).value as string;
+  try {
+    assert.equal(await heard(), 'bound');
+    await using launcher = await startLauncher({ NOTIFY_SOCKET: address });
+    const reconciler = await launcher.reconciler();
+    await reconciler.call('ready', 1);
+    assert.equal(await heard(), 'READY=1');
+    launcher.signal('SIGHUP');
+    assert.equal(await heard(), 'STOPPING=1');
+  } finally {
+    init.kill();
+  }
+});

@@ -1,6 +1,0 @@
-// Mounts in a container, on a kernel before 5.12.
-import { withoutSyscall } from '../packages.ts';
-import { mountCases } from '../sandbox/mount-cases.ts';
-
-const mount_setattr = 442;
-await mountCases(await withoutSyscall(mount_setattr));

@@ -1,0 +1,42 @@
+// One message for each request: what the permission matrix and the fuzzers begin with. A request without one does not compile.
+import type { RequestName } from '../../../src/console/protocol/protocol.ts';
+
+/** Members of each request as a client sends them; null = it has none. */
+export const samples: Readonly<Record<RequestName, Readonly<Record<string, unknown>> | null>> = {
+  ident: null,
+  list: null,
+  repositories: null,
+  shutdown: null,
+  inspect: { container: 'broker:1.2.3' },
+  install: { repository: 'system', size: 0 },
+  uninstall: { container: 'broker:1.2.3', wipe: false },
+  mount: { containers: ['broker:1.2.3', 'nobody:1.0.0'] },
+  umount: { containers: ['broker:1.2.3'] },
+  start: { container: 'broker:1.2.3', init: null, arguments: [], environment: {} },
+  kill: { container: 'broker:1.2.3', signal: 15 },
+  token_create: { target: 'somebody', shared: 'c2hhcmVk' },
+  token_verify: { token: Buffer.alloc(40).toString('base64'), user: 'somebody', shared: 'c2hhcmVk' },
+  apply: { document: 'apiVersion: northstate/v1\n', expected: null },
+  patch: { operations: [{ op: 'add', path: '/containers/broker/source', value: '/x.npk' }], expected: null },
+  get: null,
+  watch: null,
+  plan: { document: null },
+  describe: { name: 'broker' },
+  logs: { name: 'broker', since: null, follow: false },
+  wait: { generation: 1, timeout: 0 },
+  history: null,
+  rollback: { generation: 1, expected: null },
+  report: null,
+  explain: { name: 'broker' },
+  events: null,
+  stop: { name: 'broker' },
+  pause: { name: 'broker' },
+  resume: { name: 'broker' },
+  restart: { name: 'broker' },
+  update: { name: 'broker' },
+};
+
+/** The message of a request with these members. */
+export function requestOf(name: string, body: unknown): { readonly request: unknown } {
+  return { request: body === null ? name : { [name]: body } };
+}

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TerminalError } from '../../../../controllers/failure.ts';
+import type { Step } from '../../../../controllers/controller.ts';
+import { createLoop, type Failure } from '../../../../controllers/reconcile/loop.ts';
+
+/** A loop over plans that a test writes down; time stands still until the test moves it. */
+function harness(plans: Record<string, string[]>) {
+  const tasks: (() => void)[] = [];
+  const seen: string[] = [];
+  const settled = new Map<string, { steps: readonly Step[]; failures: readonly Failure[] }>();
+  const errors = new Map<string, Error>();
+  const wakes = new Map<string, number>();
+  const held = new Set<string>();
+  const releases: (() => void)[] = [];
+  let now = 0;
+  let deadline: number | null = null;
+  const loop = createLoop<Step>({
+    clock: { now: () => now, setDeadline: (at) => void (deadline = at) },
+    random: () => 1,
+    defer: (task) => void tasks.push(task),
+    plan(name) {
+      const steps = (plans[name] ?? []).map((op) => ({
+        op: op.replace('?', ''),
+        name,
+        waits: op.endsWith('?') ? 'something' : null,
+      }));
+      return { steps, wake: wakes.get(name) ?? null };
+    },
+    async act({ op, name }) {
+      seen.push(`${name} ${op}`);
+      if (held.has(name)) await new Promise<void>((resolve) => void releases.push(resolve));
+      const error = errors.get(op);
+      if (error !== undefined) throw error;
+      if (op !== 'futile') plans[name] = (plans[name] ?? []).filter((each) => each !== op);
+    },
+    settled: (name, steps, failures) => void settled.set(name, { steps, failures }),
+    failed: () => undefined,
+  });
+  async function run(): Promise<void> {
+    for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
+      task();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  return {
+    loop,
+    seen,
+    settled,
+    errors,
+    wakes,
+    held,
+    release: () => releases.splice(0).forEach((each) => each()),
+    run,
+    deadline: () => deadline,
+    async advance(to: number) {
+      now = to;
+      loop.due();
+      await run();
+    },
+  };
+}
+
+test('a name is planned again after each step, until nothing is left', async () => {
+  const { loop, seen, settled, run } = harness({ app: ['mount', 'prepare', 'go'] });
+  loop.enqueue(['app']);
+  await run();
+  assert.deepEqual(seen, ['app mount', 'app prepare', 'app go']);
+  assert.deepEqual(settled.get('app'), { steps: [], failures: [] });
+  assert.ok(loop.idle());
+});
+
+test('steps that wait are left, and no timer is set for them', async () => {
+  const { loop, seen, settled, run, deadline } = harness({ app: ['mount?', 'prepare'] });
+  loop.enqueue(['app']);
+  await run();
+  assert.deepEqual(seen, ['app prepare']);
+  assert.deepEqual(
+    settled.get('app')?.steps.map(({ op }) => op),
+    ['mount'],
+  );
+  assert.equal(deadline(), null);
+});
+
+test('a name is never worked on twice at once; another name is', async () => {
+  const { loop, seen, held, release, run } = harness({ app: ['a', 'b'], other: ['c'] });
+  held.add('app');
+  loop.enqueue(['app', 'other']);
+  await run();
+  loop.enqueue(['app']);
+  await run();
+  assert.deepEqual(seen, ['app a', 'other c']);
+  held.clear();
+  release();
+  await run();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(seen, ['app a', 'other c', 'app b']);
+});
+
+test('a step that fails is tried again later and later, and holds up no other step', async () => {
+  const { loop, seen, errors, run, deadline, advance } = harness({ app: ['install', 'kill'] });
+  errors.set('install', new Error('no space'));
+  loop.enqueue(['app']);
+  await run();
+  assert.deepEqual(seen, ['app install', 'app kill']);
+  const delays: number[] = [];
+  for (let round = 0, now = 0; round < 12; round += 1) {
+    delays.push(deadline()! - now);
+    now = deadline()!;
+    await advance(now);
+  }
+  assert.deepEqual(delays.slice(0, 4), [100, 200, 400, 800]);
+  assert.equal(Math.max(...delays), 30_000);
+});
+
+test('a failure that no retry mends waits until what it depends on has changed', async () => {
+  const { loop, seen, errors, settled, run, deadline } = harness({ app: ['mount'] });
+  errors.set('mount', new TerminalError('BadImage', 'garbage'));
+  loop.enqueue(['app']);
+  await run();
+  loop.enqueue(['app']);
+  await run();
+  assert.deepEqual(seen, ['app mount']);
+  assert.equal(deadline(), null);
+  assert.equal(settled.get('app')?.failures[0]?.reason, 'BadImage');
+  errors.clear();
+  loop.enqueue(['app'], true);
+  await run();
+  assert.deepEqual(settled.get('app'), { steps: [], failures: [] });
+});
+
+test('a step whose effect is not seen is done again only after a while', async () => {
+  const { loop, seen, settled, run, deadline } = harness({ app: ['futile'] });
+  loop.enqueue(['app']);
+  await run();
+  assert.deepEqual(seen, ['app futile']);
+  assert.match(settled.get('app')?.failures[0]?.message ?? '', /has shown no effect yet/);
+  assert.equal(deadline(), 100);
+});
+
+test('the one deadline is the earliest of all names', async () => {
+  const { loop, wakes, run, deadline, advance } = harness({});
+  wakes.set('app', 700).set('other', 300);
+  loop.enqueue(['app', 'other']);
+  await run();
+  assert.equal(deadline(), 300);
+  wakes.delete('other');
+  await advance(300);
+  assert.equal(deadline(), 700);
+});
+
+test('after a stop nothing is begun', async () => {
+  const { loop, seen, run } = harness({ app: ['mount'] });
+  loop.enqueue(['app']);
+  loop.stop();
+  await run();
+  assert.deepEqual(seen, []);
+});

@@ -1,0 +1,126 @@
+// The launcher's wire: both sides read and write the same vectors; the C side runs under the sanitizers.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { createEncoder, type Encoder } from '../../../../native/wire/encoder.ts';
+import {
+  createDecoder,
+  createFrameReader,
+  encodeFrame,
+  FRAME_FDS,
+  FRAME_LIMIT,
+  WireError,
+} from '../../../../native/wire/wire.ts';
+import type { Decoder, Frame } from '../../../../native/wire/wire.ts';
+
+const launcher = join(import.meta.dirname, '../../../../native/launcher');
+const vectors = readFileSync(join(import.meta.dirname, 'vectors.txt'), 'utf8')
+  .split('\n')
+  .filter((line) => line !== '' && !line.startsWith('#'));
+
+const hex = (text: string): Buffer => Buffer.from(text === '-' ? '' : text, 'hex');
+const show = (value: number | string | Uint8Array): string =>
+  typeof value === 'number' ? `${value}` : Buffer.from(value as string).toString('hex') || '-';
+
+/** How each field is read, and what was read is written again. */
+const fields: Record<string, (from: Decoder, to: Encoder) => string> = {
+  u8: (from, to) => number(from.u8(), (value) => to.u8(value)),
+  u16: (from, to) => number(from.u16(), (value) => to.u16(value)),
+  u32: (from, to) => number(from.u32(), (value) => to.u32(value)),
+  u64: (from, to) => number(from.u64(), (value) => to.u64(BigInt(value))),
+  bytes(from, to) {
+    const bytes = from.bytes();
+    to.bytes(bytes);
+    return show(bytes);
+  },
+  text(from, to) {
+    const text = from.text();
+    to.text(text);
+    return show(text);
+  },
+};
+
+function number(value: number, write: (value: number) => void): string {
+  write(value);
+  return show(value);
+}
+
+for (const vector of vectors) {
+  test(`reads and writes ${vector}`, () => {
+    const [names = '', bytes = '', expected = ''] = vector.split(' | ');
+    const from = createDecoder(hex(bytes));
+    const to = createEncoder();
+    const read = (): string[] => {
+      const values = names.split(' ').map((name) => fields[name]?.(from, to) ?? `no field ${name}`);
+      from.end();
+      return values;
+    };
+    const failure = { short: /bytes expected/, rest: /left over/, nul: /a NUL/ }[expected];
+    if (failure) {
+      assert.throws(read, (error) => error instanceof WireError && failure.test(error.message));
+    } else {
+      assert.equal(read().join(' '), expected);
+      assert.deepEqual(to.end(), hex(bytes));
+    }
+  });
+}
+
+/** Compiles a C test with the launcher's sources under the sanitizers and gives what it prints. */
+function runC(program: string, sources: string[], input: string): string {
+  const directory = mkdtempSync(join(tmpdir(), 'northstate-wire-'));
+  const output = join(directory, 'test');
+  const flags = '-std=c17 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover'.split(' ');
+  try {
+    const files = [join(import.meta.dirname, program), ...sources.map((name) => join(launcher, name))];
+    execFileSync(process.env['CC'] ?? 'cc', [...flags, '-o', output, ...files]);
+    return execFileSync(output, { input, encoding: 'utf8' });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+test('reads and writes the same vectors in C, and nothing outside of its buffers', () => {
+  assert.equal(runC('wire-vectors.c', ['wire.c'], vectors.join('\n')), `${vectors.length}\n`);
+});
+
+test('keeps the newest whole records in a ring of any size', () => {
+  assert.equal(runC('ring-records.c', ['core/ring.c', 'memory.c', 'wire.c'], ''), '');
+});
+
+test('refuses a number beyond the exact ones', () => {
+  assert.throws(() => createDecoder(hex('ffffffffffffffff')).u64(), /too large/);
+});
+
+test('cuts frames out of a stream, however it is split', () => {
+  const frames = [
+    encodeFrame(64, 1, [hex('01')]),
+    encodeFrame(65, 2, []),
+    encodeFrame(66, 3, [hex('0203'), hex('04')]),
+  ];
+  const stream = Buffer.concat(frames);
+  for (let size = 1; size <= stream.length; size++) {
+    const got: Frame[] = [];
+    const read = createFrameReader((frame) => got.push(frame));
+    for (let at = 0; at < stream.length; at += size) read(stream.subarray(at, at + size));
+    assert.deepEqual(
+      got.map(({ type, serial, body }) => [type, serial, show(body)]),
+      [
+        [64, 1, '01'],
+        [65, 2, '-'],
+        [66, 3, '020304'],
+      ],
+    );
+  }
+});
+
+test('refuses frames that are too small, too large or bring descriptors', () => {
+  const read = () => createFrameReader(() => assert.fail('a frame'));
+  assert.throws(() => read()(hex('070000004000000001000000')), WireError);
+  assert.throws(() => read()(hex('010004004000000001000000')), WireError);
+  assert.throws(() => read()(hex('080000004000010001000000')), WireError);
+  assert.throws(() => encodeFrame(1, 1, [Buffer.alloc(FRAME_LIMIT)]), WireError);
+  assert.throws(() => encodeFrame(1, 1, [], FRAME_FDS + 1), WireError);
+});

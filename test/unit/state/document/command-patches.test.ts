@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Operation } from 'fast-json-patch';
+import {
+  closingPatch,
+  commandPatch,
+  CommandError,
+  withdrawStart,
+  type Command,
+} from '../../../../state/document/command-patches.ts';
+import { parseDocument } from '../../../../state/document/parse-document.ts';
+import type { ObservedAttempt, ObservedPackage } from '../../../../state/observed.ts';
+import { emptyState, type State } from '../../../../state/store.ts';
+
+interface Given {
+  /** YAML below `containers:`. */
+  readonly containers?: string;
+  readonly packages?: readonly string[];
+  /** Version and run of what runs, by name. */
+  readonly running?: Readonly<Record<string, { readonly version: string; readonly run: number | null }>>;
+  readonly lock?: Readonly<Record<string, string>>;
+  readonly writtenBy?: 'person' | 'console';
+}
+
+function stateOf({ containers = '{}', packages = [], running = {}, lock = {}, writtenBy = 'person' }: Given): State {
+  const parsed = parseDocument(`apiVersion: northstate/v1\ncontainers: ${containers}\n`, { writtenBy });
+  assert.ok(parsed.ok);
+  const empty = emptyState();
+  const installed = new Map<string, ObservedPackage[]>();
+  for (const id of packages) {
+    const [name = '', version = ''] = id.split(':');
+    const found = { id, name, version } as ObservedPackage;
+    installed.set(name, [found, ...(installed.get(name) ?? [])]);
+  }
+  const attempts = Object.entries(running).map(([name, { version, run }]) => {
+    const attempt = { name, version, state: 'running', record: { run } } as unknown as ObservedAttempt;
+    return [name, [attempt]] as const;
+  });
+  const locked = Object.entries(lock).map(
+    ([key, version]) => [key, { version, repository: 'system', digest: null }] as const,
+  );
+  const observed = { ...empty.observed, packages: installed, attempts: new Map(attempts) };
+  return { ...empty, desired: parsed.desired, observed, lock: new Map(locked) };
+}
+
+const add = (path: string, value: unknown): Operation => ({ op: 'add', path, value });
+const never = { policy: 'never' };
+
+const table: [what: string, given: Given, command: Command, operations: Operation[]][] = [
+  [
+    'start of a container without an entry makes one for that version that is not restarted',
+    { packages: ['a:1.0.0'] },
+    { type: 'start', container: 'a:1.0.0' },
+    [add('/containers/a:1.0.0', { state: 'running', run: 1, restart: never })],
+  ],
+  [
+    'start of the version that the entry of the name is locked to changes that entry',
+    {
+      containers: '{ a: { version: ^1, state: mounted, run: 4 } }',
+      packages: ['a:1.0.0', 'a:1.1.0'],
+      lock: { a: '1.0.0' },
+    },
+    { type: 'start', container: 'a:1.0.0' },
+    [add('/containers/a/state', 'running'), add('/containers/a/run', 5)],
+  ],
+  [
+    'start of another version than the entry of the name resolves to makes an entry of its own',
+    { containers: '{ a: { version: ^1, state: mounted } }', packages: ['a:1.0.0', 'a:1.1.0'] },
+    { type: 'start', container: 'a:1.0.0' },
+    [add('/containers/a:1.0.0', { state: 'running', run: 1, restart: never })],
+  ],
+  [
+    'start of an exact version that is not installed yet means its entry',
+    { containers: '{ a: { version: 1.0.0, state: installed } }' },
+    { type: 'start', container: 'a:1.0.0' },
+    [add('/containers/a/state', 'running'), add('/containers/a/run', 1)],
+  ],
+  [
+    'resume of what does not run any more ends the pause, too',
+    { containers: '{ "a:1.0.0": { state: mounted, paused: true } }' },
+    { type: 'resume', name: 'a' },
+    [add('/containers/a:1.0.0/paused', false)],
+  ],
+  [
+    'start with arguments puts them into the run; empty ones replace nothing',
+    { containers: '{ "a:1.0.0": { state: mounted } }' },
+    { type: 'start', container: 'a:1.0.0', init: null, args: ['-v'], env: { A: 'x' } },
+    [
+      add('/containers/a:1.0.0/state', 'running'),
+      add('/containers/a:1.0.0/run', { id: 1, args: ['-v'], env: { A: 'x' } }),
+    ],
+  ],
+  [
+    'start takes a run that no earlier start of the name has had',
+    { containers: '{ "a:1.0.0": { state: mounted, run: 2 } }', running: { a: { version: '0.9.0', run: 8 } } },
+    { type: 'start', container: 'a:1.0.0', args: [], env: {} },
+    [add('/containers/a:1.0.0/state', 'running'), add('/containers/a:1.0.0/run', 9)],
+  ],
+  [
+    'kill with TERM wants the container mounted',
+    { containers: '{ a: { version: 1.0.0 } }' },
+    { type: 'kill', container: 'a:1.0.0', signal: 15 },
+    [add('/containers/a/state', 'mounted')],
+  ],
+  [
+    'kill with KILL of what runs without an entry makes one',
+    { running: { a: { version: '1.0.0', run: null } } },
+    { type: 'kill', container: 'a:1.0.0', signal: 9 },
+    [add('/containers/a:1.0.0', { state: 'mounted' })],
+  ],
+  [
+    'kill with another signal wants nothing',
+    { containers: '{ a: { version: 1.0.0 } }' },
+    { type: 'kill', container: 'a:1.0.0', signal: 10 },
+    [],
+  ],
+  [
+    'kill of what is to be mounted only wants nothing',
+    { containers: '{ a: { version: 1.0.0, state: mounted } }' },
+    { type: 'kill', container: 'a:1.0.0', signal: 9 },
+    [],
+  ],
+  [
+    'stop wants every running entry of the name mounted',
+    { containers: '{ a: { state: installed }, "a:1.0.0": {}, b: {} }' },
+    { type: 'stop', name: 'a' },
+    [add('/containers/a:1.0.0/state', 'mounted')],
+  ],
+  [
+    'stop of what runs by autostart makes an entry',
+    { running: { a: { version: '1.0.0', run: null } } },
+    { type: 'stop', name: 'a' },
+    [add('/containers/a:1.0.0', { state: 'mounted' })],
+  ],
+  [
+    'mount wants the container mounted',
+    { containers: '{ a: { version: 1.0.0, state: installed } }' },
+    { type: 'mount', container: 'a:1.0.0' },
+    [add('/containers/a/state', 'mounted')],
+  ],
+  [
+    'mount of a running container wants nothing',
+    { containers: '{ a: { version: 1.0.0 } }' },
+    { type: 'mount', container: 'a:1.0.0' },
+    [],
+  ],
+  [
+    'umount wants the container installed',
+    { containers: '{ a: { version: 1.0.0, state: mounted } }' },
+    { type: 'umount', container: 'a:1.0.0' },
+    [add('/containers/a/state', 'installed')],
+  ],
+  [
+    'install makes an entry with the repository',
+    {},
+    { type: 'install-entry', container: 'a:1.0.0', repository: 'system' },
+    [add('/containers/a:1.0.0', { state: 'installed', repository: 'system' })],
+  ],
+  [
+    'install of what an entry covers wants nothing',
+    { containers: '{ a: { version: ^1 } }' },
+    { type: 'install-entry', container: 'a:1.4.0', repository: 'system' },
+    [],
+  ],
+  [
+    'install of what an entry wants absent changes that',
+    { containers: '{ "a:1.0.0": { state: absent } }' },
+    { type: 'install-entry', container: 'a:1.0.0', repository: 'system' },
+    [add('/containers/a:1.0.0/state', 'installed')],
+  ],
+  [
+    'uninstall wants the container absent',
+    { containers: '{ a: { version: 1.0.0, state: mounted } }' },
+    { type: 'uninstall', container: 'a:1.0.0', wipe: false },
+    [add('/containers/a/state', 'absent')],
+  ],
+  [
+    'uninstall without an entry makes one',
+    {},
+    { type: 'uninstall', container: 'a:1.0.0', wipe: true },
+    [add('/containers/a:1.0.0', { state: 'absent' })],
+  ],
+  [
+    'restart asks for another run',
+    { containers: '{ a: { run: 3 } }' },
+    { type: 'restart', name: 'a' },
+    [add('/containers/a/run', 4)],
+  ],
+  [
+    'restart keeps the arguments of the run before',
+    { containers: '{ a: { run: { id: 3, args: [-v] } } }' },
+    { type: 'restart', name: 'a' },
+    [add('/containers/a/run', { id: 4, args: ['-v'] })],
+  ],
+  ['update changes nothing in the document', { containers: '{ a: {} }' }, { type: 'update', name: 'a' }, []],
+];
+
+for (const [what, given, command, operations] of table) {
+  test(what, () => assert.deepEqual(commandPatch(command, stateOf(given)), operations));
+}
+
+test('stop and restart of a name that is not known or not to run are errors', () => {
+  for (const type of ['stop', 'restart'] as const) {
+    assert.throws(() => commandPatch({ type, name: 'a' }, stateOf({})), CommandError);
+    assert.throws(
+      () => commandPatch({ type, name: 'a' }, stateOf({ containers: '{ a: { state: mounted } }' })),
+      CommandError,
+    );
+  }
+});
+
+test('after an uninstall the entry goes when a command made it, and stays when a person wrote it', () => {
+  const uninstall: Command = { type: 'uninstall', container: 'a:1.0.0', wipe: false };
+  const absent = { containers: '{ "a:1.0.0": { state: absent } }' };
+  assert.deepEqual(closingPatch(uninstall, stateOf({ ...absent, writtenBy: 'console' })), [
+    { op: 'remove', path: '/containers/a:1.0.0' },
+  ]);
+  assert.deepEqual(closingPatch(uninstall, stateOf(absent)), []);
+  assert.deepEqual(closingPatch({ type: 'stop', name: 'a' }, stateOf(absent)), []);
+});
+
+test('a start that failed is taken back, unless its entry was to run before or says something else by now', () => {
+  const packages = ['a:1.0.0'];
+  const at = (containers: string) => stateOf({ containers, packages });
+  const started = at('{ "a:1.0.0": { state: running, run: 5, args: [b] } }');
+  const back = (before: string, now = started) => withdrawStart('a:1.0.0', at(before), started, now);
+  assert.deepEqual(back('{}'), [{ op: 'remove', path: '/containers/a:1.0.0' }]);
+  assert.deepEqual(back('{ "a:1.0.0": { state: mounted } }'), [
+    add('/containers/a:1.0.0/state', 'mounted'),
+    { op: 'remove', path: '/containers/a:1.0.0/run' },
+  ]);
+  assert.deepEqual(back('{ "a:1.0.0": { state: installed, run: { id: 4, args: [x], env: { A: b } } } }'), [
+    add('/containers/a:1.0.0/state', 'installed'),
+    add('/containers/a:1.0.0/run', { id: 4, args: ['x'], env: { A: 'b' } }),
+  ]);
+  assert.deepEqual(back('{ "a:1.0.0": { state: running, run: 4 } }'), []);
+  assert.deepEqual(back('{}', at('{ "a:1.0.0": { state: running, run: 6 } }')), []);
+  assert.deepEqual(back('{}', at('{}')), []);
+});

@@ -1,0 +1,98 @@
+// What a machine does whose power may go at any moment: looks at its disk as the last cut left it, starts the runtime, says
+// when it is as desired, and does one order after the other. Orders and replies are lines of JSON on the console; an order
+// is begun only when the reply to the one before has been read, so that the other side knows what was acknowledged.
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { connectConsole, type Client } from '../../../src/client/console-client.ts';
+import { startDaemon, type Daemon } from '../../support/test-daemon.ts';
+import { directory, documentFile, repository, type Found, type Order, type Reply } from '../power-orders.ts';
+
+const reply = (message: Reply): void => console.log(JSON.stringify(message));
+
+await mkdir(directory, { recursive: true });
+reply({ found: await look() });
+await using daemon = await startDaemon({ directory, packages: [], asOnDevice: true });
+const { generation } = await daemon.until(
+  'it is as the document says',
+  ({ converged, document }) => converged && document.status === 'ok',
+);
+reply({ up: { generation, ...(await look()) } });
+
+const client = await connectConsole(daemon.console);
+for await (const line of createInterface({ input: process.stdin })) {
+  const order = JSON.parse(line) as Order | { readonly op: 'end' };
+  if (order.op === 'end') break;
+  await carryOut(client, daemon, order);
+  const { status } = await client.call('get', null);
+  reply({ done: { generation: status.generation, document: await readFile(documentFile, 'utf8') } });
+}
+client.close();
+process.stdin.destroy();
+reply({ stopped: await daemon.stop() });
+
+async function carryOut(to: Client, { until }: Daemon, order: Order): Promise<void> {
+  switch (order.op) {
+    case 'apply':
+      await to.call('apply', { document: order.document, expected: null });
+      return;
+    case 'save': {
+      const { status: before } = await to.call('get', null);
+      await save(order.document);
+      await until('it is read', ({ generation: read }) => read > before.generation);
+      return;
+    }
+    case 'start':
+      await to.call('start', {
+        container: order.container,
+        init: null,
+        arguments: [],
+        environment: {},
+        lifetime: undefined,
+      });
+      return;
+    case 'stop':
+      await to.call('stop', { name: 'app', lifetime: undefined, timeout: undefined });
+      return;
+    case 'install': {
+      const { size } = await stat(order.file);
+      await to.install({ repository: 'packages', size, lifetime: undefined }, createReadStream(order.file));
+      return;
+    }
+    case 'uninstall':
+      await to.call('uninstall', { container: order.container, wipe: false, lifetime: undefined });
+  }
+}
+
+/** As an updater replaces a file that must be there after a power cut. */
+async function save(document: string): Promise<void> {
+  const draft = await open(`${documentFile}.draft`, 'w');
+  await draft.writeFile(document);
+  await draft.sync();
+  await draft.close();
+  await rename(`${documentFile}.draft`, documentFile);
+  const folder = await open(directory, 'r');
+  await folder.sync();
+  await folder.close();
+}
+
+async function look(): Promise<Found> {
+  const names = await readdir(directory, { recursive: true, withFileTypes: true });
+  const files = names.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const inRepository = files.filter((file) => file.startsWith(`${repository}/`));
+  return {
+    document: existsSync(documentFile) ? await readFile(documentFile, 'utf8') : null,
+    packages: Object.fromEntries(
+      await Promise.all(inRepository.map(async (file) => [file, await digest(file)] as const)),
+    ),
+    files,
+  };
+}
+
+async function digest(file: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+}
