@@ -8,9 +8,8 @@ import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs, promisify, styleText } from 'node:util';
-import { startDaemon, type Daemon } from '../test/support/test-daemon.ts';
-import { leftovers, openDescriptors } from '../test/support/leaks.ts';
-import type { Status } from '../state/status.ts';
+import type { ContainerStatus, Status } from '../state/status.ts';
+import { startRuntime, type DemoRuntime } from './demo-runtime.ts';
 import { liveTable } from './table.ts';
 
 const steady = ['hello-world', 'persistence', 'greeter', 'daytime', 'cpueater'];
@@ -25,23 +24,23 @@ const giveUp = (why: string, code: number): void => {
   over.abort();
   table.end();
   console.error(styleText('red', why));
-  void starting.then((daemon) => daemon[Symbol.asyncDispose]()).finally(() => process.exit(code));
+  void starting.then((runtime) => runtime[Symbol.asyncDispose]()).finally(() => process.exit(code));
 };
 process.once('SIGINT', () => giveUp('interrupted', 130));
 process.once('SIGTERM', () => giveUp('terminated', 143));
 
 const begun = performance.now();
-const starting = startDaemon({
-  packages: await Array.fromAsync(glob(join(import.meta.dirname, '../.build/examples/*.npk'))),
-  document: (packages) => template.replace('/var/lib/northstate/packages', packages).replace("'1313'", `'${port}'`),
-});
+const starting = startRuntime(
+  await Array.fromAsync(glob(join(import.meta.dirname, '../.build/examples/*.npk'))),
+  (packages) => template.replace('/var/lib/northstate/packages', packages).replace("'1313'", `'${port}'`),
+);
 const limit = setTimeout(() => giveUp('the demo took more than 60 seconds', 1), 60_000);
 
 try {
-  await using daemon = await starting;
-  await tour(daemon);
-  if (keep) leave(daemon);
-  else await announce('SIGTERM stops everything in order', () => end(daemon));
+  await using runtime = await starting;
+  await tour(runtime);
+  if (keep) leave(runtime);
+  else await announce('SIGTERM stops everything in order', () => end(runtime));
 } catch (error) {
   if (!over.signal.aborted) fail(error);
 }
@@ -53,14 +52,14 @@ function fail(error: unknown): void {
   process.exitCode = 1;
 }
 
-async function tour(daemon: Daemon): Promise<void> {
-  daemon.watch((status) => table.update(status));
-  await announce('One document, and everything in it comes up', () => comesUp(daemon), begun);
-  await announce('Another version in the document replaces the container', () => bump(daemon));
-  await announce('A killed process comes back, after a delay', () => killed(daemon));
-  await announce('An image unmounted behind the back of the runtime is mounted again', () => unmounted(daemon));
-  await announce('The reconciler is killed: its successor adopts what runs', () => adopted(daemon));
-  await announce('A command is an edit of the document, comments included', () => commanded(daemon));
+async function tour(runtime: DemoRuntime): Promise<void> {
+  runtime.watch((status) => table.update(status));
+  await announce('One document, and everything in it comes up', () => comesUp(runtime), begun);
+  await announce('Another version in the document replaces the container', () => bump(runtime));
+  await announce('A killed process comes back, after a delay', () => killed(runtime));
+  await announce('An image unmounted behind the back of the runtime is mounted again', () => unmounted(runtime));
+  await announce('The reconciler is killed: its successor adopts what runs', () => adopted(runtime));
+  await announce('A command is an edit of the document, comments included', () => commanded(runtime));
 }
 
 /** Shows the line, does the thing, then shows what was seen. */
@@ -71,19 +70,20 @@ async function announce(title: string, act: () => Promise<string>, started = per
   table.line(`  ${styleText('green', '✓')} ${seen} ${styleText('dim', `(${seconds} s)`)}`);
 }
 
-async function comesUp(daemon: Daemon): Promise<string> {
-  await daemon.until('all are running', (status) =>
+async function comesUp(runtime: DemoRuntime): Promise<string> {
+  await runtime.until('all are running', (status) =>
     steady.every((name) => status.containers[name]?.phase === 'Running'),
   );
   const answer = await text(connect(port, '127.0.0.1'));
   return `${steady.length} containers run, and daytime answers: ${answer.trim()}`;
 }
 
-async function bump(daemon: Daemon): Promise<string> {
-  const before = await daemon.untilContainer('hello-world', 'runs', ({ phase }) => phase === 'Running');
-  const document = await readFile(daemon.document, 'utf8');
-  await daemon.write(document.replace('version: 1.0.0', 'version: 1.1.0'));
-  const after = await daemon.untilContainer(
+async function bump(runtime: DemoRuntime): Promise<string> {
+  const before = await untilContainer(runtime, 'hello-world', 'runs', ({ phase }) => phase === 'Running');
+  const document = await readFile(runtime.document, 'utf8');
+  await runtime.write(document.replace('version: 1.0.0', 'version: 1.1.0'));
+  const after = await untilContainer(
+    runtime,
     'hello-world',
     'runs as 1.1.0',
     ({ phase, version, pid }) => phase === 'Running' && version === '1.1.0' && pid !== before.pid,
@@ -91,12 +91,18 @@ async function bump(daemon: Daemon): Promise<string> {
   return `hello-world ${before.version ?? ''} (pid ${before.pid ?? ''}) gave way to ${after.version ?? ''} (pid ${after.pid ?? ''})`;
 }
 
-async function killed(daemon: Daemon): Promise<string> {
-  const before = await daemon.untilContainer('hello-world', 'runs', ({ phase }) => phase === 'Running');
+async function killed(runtime: DemoRuntime): Promise<string> {
+  const before = await untilContainer(runtime, 'hello-world', 'runs', ({ phase }) => phase === 'Running');
   if (before.pid === null) throw new Error('hello-world runs but shows no pid');
   process.kill(before.pid, 'SIGKILL');
-  const down = await daemon.untilContainer('hello-world', 'waits for its restart', ({ phase }) => phase === 'Backoff');
-  const after = await daemon.untilContainer(
+  const down = await untilContainer(
+    runtime,
+    'hello-world',
+    'waits for its restart',
+    ({ phase }) => phase === 'Backoff',
+  );
+  const after = await untilContainer(
+    runtime,
     'hello-world',
     'runs again',
     ({ phase, pid }) => phase === 'Running' && pid !== before.pid,
@@ -105,8 +111,8 @@ async function killed(daemon: Daemon): Promise<string> {
   return `pid ${before.pid} was killed, the restart was due at ${down.nextRestart ?? ''}, pid ${after.pid ?? ''} runs now`;
 }
 
-async function unmounted(daemon: Daemon): Promise<string> {
-  const reconciler = reconcilerOf(daemon);
+async function unmounted(runtime: DemoRuntime): Promise<string> {
+  const reconciler = reconcilerOf(runtime);
   const target = await mountOf(reconciler, 'greeting:1.0.0');
   if (target === null) throw new Error(`greeting:1.0.0 is not mounted in the namespace of ${reconciler}`);
   const started = performance.now();
@@ -116,18 +122,16 @@ async function unmounted(daemon: Daemon): Promise<string> {
   return `greeting:1.0.0 was unmounted and there again within ${(performance.now() - started).toFixed(0)} ms`;
 }
 
-async function adopted(daemon: Daemon): Promise<string> {
-  const before = await present(daemon);
-  const reconciler = reconcilerOf(daemon);
+async function adopted(runtime: DemoRuntime): Promise<string> {
+  const before = await present(runtime);
+  const reconciler = reconcilerOf(runtime);
   process.kill(reconciler, 'SIGKILL');
   const successor = await eventually('another reconciler', async () => {
-    const pid = daemon.reconciler();
+    const pid = runtime.reconciler();
     return pid === reconciler ? null : pid;
   });
-  const after = await eventually('its status', async () => {
-    const output = await daemon.run('get', '-o', 'json');
-    return output.code === 0 ? (JSON.parse(output.stdout) as Status) : null;
-  });
+  // Asked anew, and so by whoever is there now.
+  const after = JSON.parse(await runtime.run('get', '-o', 'json')) as Status;
   for (const name of steady) {
     const [old, now] = [before.containers[name]?.pid, after.containers[name]?.pid];
     if (old !== now) throw new Error(`${name} had pid ${String(old)}, now ${String(now)}`);
@@ -135,12 +139,11 @@ async function adopted(daemon: Daemon): Promise<string> {
   return `reconciler ${reconciler} was killed, ${successor} took over; all pids are as before`;
 }
 
-async function commanded(daemon: Daemon): Promise<string> {
-  const before = (await readFile(daemon.document, 'utf8')).split('\n');
-  const { code, stderr } = await daemon.run('kill', 'daytime');
-  if (code !== 0) throw new Error(`northstate kill daytime: exit code ${String(code)}: ${stderr}`);
-  await daemon.untilContainer('daytime', 'is down', ({ phase }) => phase === 'Mounted' || phase === 'Exited');
-  const after = (await readFile(daemon.document, 'utf8')).split('\n');
+async function commanded(runtime: DemoRuntime): Promise<string> {
+  const before = (await readFile(runtime.document, 'utf8')).split('\n');
+  await runtime.run('kill', 'daytime');
+  await untilContainer(runtime, 'daytime', 'is down', ({ phase }) => phase === 'Mounted' || phase === 'Exited');
+  const after = (await readFile(runtime.document, 'utf8')).split('\n');
   const changed = after.filter((line, index) => line !== before[index]);
   if (after.length !== before.length || changed.length !== 1 || changed[0]?.trim() !== 'state: mounted')
     throw new Error(`kill daytime made this of the document:\n${after.join('\n')}`);
@@ -148,39 +151,53 @@ async function commanded(daemon: Daemon): Promise<string> {
   return `northstate kill daytime: one line says "${changed[0].trim()}" now, all ${comments} comments stand`;
 }
 
-async function end(daemon: Daemon): Promise<string> {
-  const how = await daemon.stop();
-  if (how !== 0) throw new Error(`northstate ended with ${how}:\n${daemon.log()}`);
-  const left = await leftovers(daemon.mark, openDescriptors());
+async function end(runtime: DemoRuntime): Promise<string> {
+  const how = await runtime.stop();
+  if (how !== 0) throw new Error(`northstate ended with ${how}`);
+  const left = await runtime.leftovers();
   if (left.length > 0) throw new Error(`left behind:\n${left.join('\n')}`);
   return 'exit code 0; no process, mount, loop device, control group or socket is left';
 }
 
-function leave(daemon: Daemon): void {
-  daemon.release();
+function leave(runtime: DemoRuntime): void {
+  runtime.release();
   table.end();
   console.log(`
 It goes on running. Try:
-  export NORTHSTATE_CONSOLE=${daemon.console}
+  export NORTHSTATE_CONSOLE=${runtime.console}
   npx northstate get --watch
   npx northstate describe crashing
   npx northstate logs -f cpueater
   npx northstate start daytime
-  $EDITOR ${daemon.document}
-  kill -9 ${reconcilerOf(daemon)}     # the reconciler
-  npx northstate shutdown; rm -r ${daemon.directory}`);
+  $EDITOR ${runtime.document}
+  kill -9 ${reconcilerOf(runtime)}     # the reconciler
+  npx northstate shutdown; rm -r ${runtime.directory}`);
 }
 
-function reconcilerOf(daemon: Daemon): number {
-  const pid = daemon.reconciler();
-  if (pid === null) throw new Error(`the launcher ${daemon.pid} has no reconciler`);
+function reconcilerOf(runtime: DemoRuntime): number {
+  const pid = runtime.reconciler();
+  if (pid === null) throw new Error('the launcher has no reconciler');
   return pid;
 }
 
-function present(daemon: Daemon): Promise<Status> {
-  return daemon.until('all but daytime are running', (status) =>
+function present(runtime: DemoRuntime): Promise<Status> {
+  return runtime.until('all but daytime are running', (status) =>
     steady.every((name) => status.containers[name]?.phase === 'Running'),
   );
+}
+
+/** The first status of a container that fits. */
+async function untilContainer(
+  runtime: DemoRuntime,
+  name: string,
+  what: string,
+  fits: (container: ContainerStatus) => boolean,
+): Promise<ContainerStatus> {
+  const found = ({ containers }: Status): ContainerStatus[] =>
+    Object.entries(containers).flatMap(([key, container]) => (key === name && fits(container) ? [container] : []));
+  const [container] = found(await runtime.until(`${name} ${what}`, (status) => found(status).length > 0));
+  if (container === undefined) throw new Error(`${name} has gone`);
+  return container;
 }
 
 /** Where a package is mounted in the namespace of a process (proc_pid_mountinfo(5)). */
