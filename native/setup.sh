@@ -69,7 +69,7 @@ build() {
 debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev'
 if [ "${1-}" = --test ]; then
 	debian="$debian bubblewrap busybox-static crun cryptsetup-bin openssl python3 strace unzip fish zsh"
-	debian="$debian cpio e2fsprogs kmod qemu-system-x86 secilc" # for the machine with another kernel
+	debian="$debian clang-format-19 cpio e2fsprogs kmod qemu-system-x86 secilc" # for the machine with another kernel
 fi
 # shellcheck disable=SC2086 # a list of words
 install_debian $debian

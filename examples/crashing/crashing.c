@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-int main(void)
-{
+int main(void) {
     puts("working");
     fflush(stdout);
     sleep(1);

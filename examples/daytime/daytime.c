@@ -7,8 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int port = argc > 1 ? atoi(argv[1]) : 1313;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -24,8 +23,7 @@ int main(int argc, char **argv)
     for (;;) {
         int client = accept(server, NULL, NULL);
         if (client < 0) {
-            if (errno == EINTR || errno == ECONNABORTED)
-                continue;
+            if (errno == EINTR || errno == ECONNABORTED) continue;
             perror("accept");
             return EXIT_FAILURE;
         }

@@ -3,16 +3,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-int main(void)
-{
+int main(void) {
     char line[256];
     FILE *file = fopen("/greeting/greeting.txt", "re");
-    if (!file) {
+    if (file == NULL) {
         perror("/greeting/greeting.txt");
         return EXIT_FAILURE;
     }
-    while (fgets(line, sizeof line, file))
-        fputs(line, stdout);
+    while (fgets(line, sizeof line, file) != NULL) fputs(line, stdout);
     fclose(file);
     fflush(stdout);
     pause();

@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-int main(void)
-{
+int main(void) {
     const char *version = getenv("NORTHSTAR_VERSION");
-    printf("hello from version %s\n", version ? version : "?");
+    printf("hello from version %s\n", version != NULL ? version : "?");
     fflush(stdout);
     pause();
 }

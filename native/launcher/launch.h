@@ -11,7 +11,8 @@
 /* Where a request failed when it was not an op: numbers beside the ops' own. native/wire/ops.ts has the same table. */
 enum step {
     STEP_REQUEST = 0x100, /* a request or op list that does not parse */
-    STEP_ATTEMPT = 0x101, /* the attempt: ENOENT, EEXIST (same id, other hash), EBUSY, ENOSPC (too many), EINVAL (its state) */
+    STEP_ATTEMPT =
+        0x101, /* the attempt: ENOENT, EEXIST (same id, other hash), EBUSY, ENOSPC (too many), EINVAL (its state) */
     STEP_WATCH = 0x102,
     STEP_KEEP = 0x103,
     STEP_KILL = 0x104,
@@ -36,14 +37,14 @@ struct failure {
 __attribute__((format(printf, 4, 5))) int fail(struct failure *why, uint16_t step, int error, const char *format, ...);
 
 /*
- * A checked op list (ops.h says what is in it). It points into the bytes and the descriptors that it was parsed from and
- * owns neither: they must outlive it.
+ * A checked op list (ops.h says what is in it). It points into the bytes and the descriptors that it was parsed from
+ * and owns neither: they must outlive it.
  */
 struct ops;
 
 /*
- * Parses and checks a whole list; nothing is done. `go` says which ops may stand in it. `c` must end where the list ends.
- * Gives NULL and the failure (EINVAL, ENOMEM) when anything is wrong.
+ * Parses and checks a whole list; nothing is done. `go` says which ops may stand in it. `c` must end where the list
+ * ends. Gives NULL and the failure (EINVAL, ENOMEM) when anything is wrong.
  */
 struct ops *ops_parse(struct cursor *c, const int *fds, size_t nfds, bool go, struct failure *why);
 void ops_free(struct ops *ops);
@@ -65,28 +66,27 @@ struct init {
 static const char devices_directory[] = "/devices";
 
 /*
- * Makes the init: control socket, pipes, clone3 (CLONE_PIDFD, CLONE_INTO_CGROUP). It does not wait: the init works on and
- * sends CONTROL_PREPARED or CONTROL_FAILURE. 0, or -1 with the failure and nothing left behind; EMFILE when it would take
- * descriptors from `bound` on.
- *
- * `prepare`, its bytes and `why` lie in memory that the init inherits, the rest of the launcher's data does not (memory.h):
- * after the clone the child touches only them and its own stack, not `init`. The descriptors stay the caller's.
+ * Makes the init: control socket, pipes, clone3 (CLONE_PIDFD, CLONE_INTO_CGROUP). It does not wait: the init works on
+ * and sends CONTROL_PREPARED or CONTROL_FAILURE. 0, or -1 with the failure and nothing left behind; EMFILE when it
+ * would take descriptors from `bound` on.  `prepare`, its bytes and `why` lie in memory that the init inherits, the
+ * rest of the launcher's data does not (memory.h): after the clone the child touches only them and its own stack, not
+ * `init`. The descriptors stay the caller's.
  */
 int launch_prepare(struct init *init, struct ops *prepare, int bound, struct failure *why);
 
 /*
- * Sends the go list and its descriptors to the prepared init. It does not wait: the init answers CONTROL_RUNNING when exec
- * is reached, or CONTROL_FAILURE. 0, or -1 with the failure.
+ * Sends the go list and its descriptors to the prepared init. It does not wait: the init answers CONTROL_RUNNING when
+ * exec is reached, or CONTROL_FAILURE. 0, or -1 with the failure.
  */
 int launch_go(struct init *init, const struct ops *go, struct failure *why);
 
-/** Notes, once, where the arguments and the environment of this process lie: an init wipes its copy of them. */
+/* Notes, once, where the arguments and the environment of this process lie: an init wipes its copy of them. */
 void note_strings(char **arguments);
 
 /*
  * What an init finds: descriptor 0 is /dev/null (read-write), 1 and 2 are the host's; SIGTERM, SIGINT, SIGHUP, SIGCHLD
- * and SIGPIPE are blocked, every disposition is the default one; the soft limit of open files is raised, which this undoes (1024, or
- * the hard limit where that is lower): the init calls it before it does anything for the application.
+ * and SIGPIPE are blocked, every disposition is the default one; the soft limit of open files is raised, which this
+ * undoes (1024, or the hard limit where that is lower): the init calls it before it does anything for the application.
  */
 void restore_file_limit(void);
 

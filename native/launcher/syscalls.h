@@ -1,6 +1,8 @@
-// System calls without a wrapper in every C library, each as the kernel has it: -1 and errno, ENOSYS where it is absent.
-#ifndef NORTHSTATE_SYSCALLS_H
-#define NORTHSTATE_SYSCALLS_H
+/*
+ * System calls without a wrapper in every C library, each as the kernel has it: -1 and errno, ENOSYS where it is
+ * absent.
+ */
+#pragma once
 
 #include <linux/keyctl.h>
 #include <linux/mount.h>
@@ -43,9 +45,7 @@ static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
     return (int)syscall(SYS_close_range, first, last, flags);
 }
 
-/** A new, empty one. */
+/* A new, empty one. */
 static inline long sys_join_session_keyring(void) {
     return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
 }
-
-#endif

@@ -9,7 +9,7 @@ enum {
     WIRE_VERSION = 1,
     FRAME_HEADER = 12,    /* u32 size | u16 type | u16 nfds | u32 serial */
     FRAME_LIMIT = 262144, /* of what follows the size field */
-    FRAME_FDS = 253, /* SCM_MAX_FD: more do not travel in one message (unix(7)) */
+    FRAME_FDS = 253,      /* SCM_MAX_FD: more do not travel in one message (unix(7)) */
     NAME_LIMIT = 1024,
     RECORD_LIMIT = 4096,
     HASH_SIZE = 32,

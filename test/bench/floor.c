@@ -1,16 +1,17 @@
-/* The floor of bench/start and bench/replace: what the kernel alone takes from a decision to the first instruction of an
- * application in a container, with none of the project's code in between. It does what a start must do: clone3 with the
- * namespaces, a detached tree of the image moved in place, proc, pivot_root, a second process, ids, exec.
+/*
+ * The floor of bench/start and bench/replace: what the kernel alone takes from a decision to the first instruction of
+ * an application in a container, with none of the project's code in between. It does what a start must do: clone3 with
+ * the namespaces, a detached tree of the image moved in place, proc, pivot_root, a second process, ids, exec.
  *
  *   floor [OPTION...] IMAGE_DIR ROUNDS REST_MS [CGROUP...]
  *
- *   -b DIR:TARGET  a bind, read-only        -s TARGET  sysfs, read-only     -f FILE  a filter of system calls, as an array
- *   -t TARGET      a tmpfs                  -m TARGET  hides what is there           of struct sock_filter
+ *   -b DIR:TARGET  a bind, read-only        -s TARGET  sysfs, read-only     -f FILE  a filter of system calls, as an
+ *   -t TARGET      a tmpfs                  -m TARGET  hides what is there           array of struct sock_filter
  *
- * IMAGE_DIR is a mounted image with /probe of test/payload, whose `stamp` writes the CLOCK_MONOTONIC (ns, decimal) of its
- * first instruction, and with a directory /proc. A CGROUP is a cgroup.procs file (v1), which init joins, or, before those, the
- * directory of a v2 group, which it is cloned into (CLONE_INTO_CGROUP). Prints one line per round: the nanoseconds from before clone3 to
- * the application's first instruction.
+ * IMAGE_DIR is a mounted image with /probe of test/support/payload, whose `stamp` writes the CLOCK_MONOTONIC (ns,
+ * decimal) of its first instruction, and with a directory /proc. A CGROUP is a cgroup.procs file (v1), which init
+ * joins, or, before those, the directory of a v2 group, which it is cloned into (CLONE_INTO_CGROUP). Prints one line
+ * per round: the nanoseconds from before clone3 to the application's first instruction.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,20 +35,16 @@
 
 enum { KERNEL_ATTRIBUTES = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 
-static void die(const char *step)
-{
+static void die(const char *step) {
     fprintf(stderr, "floor: %s: %s\n", step, strerror(errno));
     _exit(1);
 }
 
-static void check(long result, const char *step)
-{
-    if (result < 0)
-        die(step);
+static void check(long result, const char *step) {
+    if (result < 0) die(step);
 }
 
-static int64_t now_ns(void)
-{
+static int64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
@@ -64,27 +61,23 @@ static int extra_count;
 static struct sock_filter instructions[BPF_MAXINSNS];
 static struct sock_fprog filter = {.filter = instructions};
 
-static void application(void)
-{
-    char *argv[] = { "/probe", "stamp", "-", NULL }, *env[] = { NULL };
+static void application(void) {
+    char *argv[] = {"/probe", "stamp", "-", NULL}, *env[] = {NULL};
     check(syscall(SYS_setgroups, 0, NULL), "setgroups");
     check(syscall(SYS_setresgid, 1000, 1000, 1000), "setresgid");
     check(syscall(SYS_setresuid, 1000, 1000, 1000), "setresuid");
     check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
-    if (filter.len > 0)
-        check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter), "seccomp");
+    if (filter.len > 0) check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter), "seccomp");
     execve("/probe", argv, env);
     die("execve");
 }
 
-static void attach(int tree, const char *target)
-{
+static void attach(int tree, const char *target) {
     check(syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH), target);
     close(tree);
 }
 
-static void mount_new(const char *type, const char *target, unsigned long attributes)
-{
+static void mount_new(const char *type, const char *target, unsigned long attributes) {
     int fs = (int)syscall(SYS_fsopen, type, 0);
     check(fs, type);
     check(syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0), type);
@@ -95,8 +88,7 @@ static void mount_new(const char *type, const char *target, unsigned long attrib
 }
 
 /* A directory is hidden by an empty one, a file by the null device. */
-static void hide(const char *target)
-{
+static void hide(const char *target) {
     struct stat found;
     check(stat(target, &found), target);
     if (S_ISDIR(found.st_mode))
@@ -105,8 +97,7 @@ static void hide(const char *target)
         attach((int)syscall(SYS_open_tree, AT_FDCWD, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), target);
 }
 
-static void mount_extra(const struct extra *extra)
-{
+static void mount_extra(const struct extra *extra) {
     if (extra->kind == 'b')
         attach(extra->tree, extra->target);
     else if (extra->kind == 's')
@@ -118,27 +109,23 @@ static void mount_extra(const struct extra *extra)
 }
 
 /* As the reconciler does it: before the init is there. */
-static void open_binds(void)
-{
+static void open_binds(void) {
     struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, .propagation = MS_PRIVATE};
     for (struct extra *extra = extras; extra < extras + extra_count; extra++) {
-        if (extra->kind != 'b')
-            continue;
+        if (extra->kind != 'b') continue;
         extra->tree = (int)syscall(SYS_open_tree, AT_FDCWD, extra->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         check(extra->tree, extra->source);
-        check(syscall(SYS_mount_setattr, extra->tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes), extra->source);
+        check(syscall(SYS_mount_setattr, extra->tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes),
+              extra->source);
     }
 }
 
-static void close_binds(void)
-{
+static void close_binds(void) {
     for (struct extra *extra = extras; extra < extras + extra_count; extra++)
-        if (extra->kind == 'b')
-            close(extra->tree);
+        if (extra->kind == 'b') close(extra->tree);
 }
 
-static void init(int tree, int out, int count, char **procs)
-{
+static void init(int tree, int out, int count, char **procs) {
     check(prctl(PR_SET_PDEATHSIG, SIGKILL), "pdeathsig");
     for (int i = 0; i < count; i++) {
         int fd = open(procs[i], O_WRONLY | O_CLOEXEC);
@@ -151,24 +138,20 @@ static void init(int tree, int out, int count, char **procs)
     check(syscall(SYS_move_mount, tree, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH), "move_mount");
     check(chdir("/tmp"), "chdir");
     mount_new("proc", "proc", KERNEL_ATTRIBUTES);
-    for (int i = 0; i < extra_count; i++)
-        mount_extra(&extras[i]);
+    for (int i = 0; i < extra_count; i++) mount_extra(&extras[i]);
     check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
     check(syscall(SYS_umount2, ".", 2), "umount");
     check(chdir("/"), "chdir /");
     pid_t child = fork();
     check(child, "fork");
-    if (child == 0)
-        application();
+    if (child == 0) application();
     int status;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR);
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
 /* `group` is the directory of a v2 group, -1 for none. */
-static int64_t round_ns(const char *image, int group, int count, char **procs)
-{
+static int64_t round_ns(const char *image, int group, int count, char **procs) {
     int out[2];
     check(pipe2(out, O_CLOEXEC), "pipe2");
     int64_t begin = now_ns();
@@ -185,12 +168,11 @@ static int64_t round_ns(const char *image, int group, int count, char **procs)
     }
     long pid = syscall(SYS_clone3, &args, sizeof args);
     check(pid, "clone3");
-    if (pid == 0)
-        init(tree, out[1], count, procs);
+    if (pid == 0) init(tree, out[1], count, procs);
     close(tree);
     close_binds();
     close(out[1]);
-    char text[32] = { 0 };
+    char text[32] = {0};
     check(read(out[0], text, sizeof text - 1), "read");
     close(out[0]);
     int status;
@@ -198,8 +180,7 @@ static int64_t round_ns(const char *image, int group, int count, char **procs)
     return strtoll(text, NULL, 10) - begin;
 }
 
-static void read_filter(const char *path)
-{
+static void read_filter(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     check(fd, path);
     ssize_t size = read(fd, instructions, sizeof instructions);
@@ -208,24 +189,20 @@ static void read_filter(const char *path)
     close(fd);
 }
 
-static void add_extra(int kind, char *text)
-{
+static void add_extra(int kind, char *text) {
     if (extra_count == sizeof extras / sizeof *extras) {
         errno = E2BIG;
         die(text);
     }
     char *colon = kind == 'b' ? strrchr(text, ':') : NULL;
-    if (colon)
-        *colon = '\0';
-    const char *target = colon ? colon + 1 : text;
+    if (colon != NULL) *colon = '\0';
+    const char *target = colon != NULL ? colon + 1 : text;
     extras[extra_count++] = (struct extra){.kind = kind, .source = text, .target = target + (*target == '/')};
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     for (int option; (option = getopt(argc, argv, "+b:t:s:m:f:")) != -1;) {
-        if (option == '?')
-            return 2;
+        if (option == '?') return 2;
         if (option == 'f')
             read_filter(optarg);
         else

@@ -7,8 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "launcher.h"
 #include "../memory.h"
+#include "launcher.h"
 
 _Static_assert(sizeof(struct attempt) <= ATTEMPT_SIZE, "an attempt has two pages");
 
@@ -26,9 +26,8 @@ struct attempt *attempt_at(const struct attempts *all, uint32_t place) {
 
 struct attempt *attempt_find(const struct attempts *all, uint64_t id) {
     if (id == 0) return NULL;
-    for (uint32_t place = 0; place < all->used; place++) {
+    for (uint32_t place = 0; place < all->used; place++)
         if (all->ids[place] == id) return attempt_at(all, place);
-    }
     return NULL;
 }
 
@@ -77,9 +76,8 @@ void attempt_changed(struct launcher *l, struct attempt *a) {
 }
 
 void attempts_all_changed(struct launcher *l) {
-    for (uint32_t place = 0; place < l->attempts.used; place++) {
+    for (uint32_t place = 0; place < l->attempts.used; place++)
         if (l->attempts.ids[place] != 0) attempt_changed(l, attempt_at(&l->attempts, place));
-    }
 }
 
 void attempts_disconnect(struct attempts *all) {

@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "frames.h"
 #include "../launch.h"
+#include "frames.h"
 #include "ring.h"
 
 enum {

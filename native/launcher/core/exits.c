@@ -61,7 +61,10 @@ static bool take_message(struct launcher *l, struct attempt *a, struct control_m
         if (message->exit_value > (message->exit_kind == EXIT_CODE ? 255 : NSIG - 1)) return false;
         a->exit_kind = message->exit_kind;
         a->exit_value = message->exit_value;
-        /* Whoever waits for this end goes first. Nothing of the container is left but its init, which can do no harm more. */
+        /*
+         * Whoever waits for this end goes first. Nothing of the container is left but its init, which can do no harm
+         * more.
+         */
         init_kill(&a->init, SIGKILL);
         attempts_fire_after(l, a->id);
         return true;
@@ -118,13 +121,14 @@ static void judge_exit(struct attempt *a, const siginfo_t *info) {
 }
 
 /*
- * Whoever waits for this exit goes first, before anything else is looked at or sent: unless the init was killed, its last
- * word has let it go already. Then what the container had still
- * written: its PID namespace is dead, so nobody else holds the pipes and their end is near.
+ * Whoever waits for this exit goes first, before anything else is looked at or sent: unless the init was killed, its
+ * last word has let it go already. Then what the container had still written: its PID namespace is dead, so nobody else
+ * holds the pipes and their end is near.
  */
 void handle_init_exit(struct launcher *l, struct attempt *a) {
     siginfo_t info = {0};
-    if (attempt_is_over(a) || waitid(P_PID, (id_t)a->init.pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+    if (attempt_is_over(a) || waitid(P_PID, (id_t)a->init.pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+        return;
     attempts_fire_after(l, a->id);
     a->exited_ns = boottime_now();
     if (a->init.control >= 0) take_messages(l, a);
@@ -154,12 +158,11 @@ void reap_orphans(struct launcher *l) {
         siginfo_t info = {0};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
         struct attempt *a = attempt_find_process(&l->attempts, info.si_pid);
-        if (a != NULL) {
+        if (a != NULL)
             handle_init_exit(l, a);
-        } else if (info.si_pid == l->reconciler.pid) {
+        else if (info.si_pid == l->reconciler.pid)
             handle_reconciler_exit(l);
-        } else {
+        else
             waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
-        }
     }
 }

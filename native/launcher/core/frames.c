@@ -20,9 +20,8 @@ int outbox_open(struct outbox *out) {
 }
 
 static void drop_fds(struct inbox *in, size_t count) {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (in->fds[i] >= 0) close(in->fds[i]);
-    }
     in->nfds -= count;
     memmove(in->fds, in->fds + count, in->nfds * sizeof in->fds[0]);
 }
@@ -78,7 +77,8 @@ enum framed inbox_frame(struct inbox *in, struct frame *frame) {
     frame->type = take_u16(&header);
     frame->nfds = take_u16(&header);
     frame->serial = take_u32(&header);
-    if (size < FRAME_HEADER - 4 || size > FRAME_LIMIT || frame->nfds > FRAME_FDS || frame->serial == 0) return FRAMED_BAD;
+    if (size < FRAME_HEADER - 4 || size > FRAME_LIMIT || frame->nfds > FRAME_FDS || frame->serial == 0)
+        return FRAMED_BAD;
     frame->size = (size_t)size + 4;
     if (there < frame->size) return FRAMED_NONE;
     if (frame->nfds > in->nfds) return FRAMED_BAD;

@@ -14,7 +14,9 @@ enum {
     OUTBOX_FULL = FRAME_LIMIT,
 };
 
-/* What was received and not yet handled. Descriptors come with the first byte of their frame, so they queue in order. */
+/*
+ * What was received and not yet handled. Descriptors come with the first byte of their frame, so they queue in order.
+ */
 struct inbox {
     uint8_t *data;
     size_t begin;

@@ -20,7 +20,10 @@
 
 enum { APPLICATION_FILES = 1024, STACK = 8 << 20, AHEAD_OF_CONTAINERS = 10 /* nice levels */ };
 
-/* A line is lost rather than waited for when nobody reads: a pipe that takes some bytes takes a line (pipe(7), PIPE_BUF). */
+/*
+ * A line is lost rather than waited for when nobody reads: a pipe that takes some bytes takes a line (pipe(7),
+ * PIPE_BUF).
+ */
 void say(const char *format, ...) {
     static const char NAME[] = "northstate: ";
     enum { LINE = 1024 };
@@ -43,8 +46,9 @@ uint64_t boottime_now(void) {
 }
 
 /*
- * What Linux 5.10 has may still be missing: left out of the kernel, or refused by a filter around us (seccomp(2)). That is
- * said now, and not by a container that cannot be stopped. No call accepts these arguments; only ENOSYS tells something.
+ * What Linux 5.10 has may still be missing: left out of the kernel, or refused by a filter around us (seccomp(2)). That
+ * is said now, and not by a container that cannot be stopped. No call accepts these arguments; only ENOSYS tells
+ * something.
  */
 static int check_calls(void) {
     static const struct {
@@ -68,7 +72,8 @@ static int check_calls(void) {
     };
     for (size_t i = 0; i < sizeof NEEDED / sizeof NEEDED[0]; i++) {
         if (syscall(NEEDED[i].number, -1L, 0L, 0L, 0L, 0L) >= 0 || errno != ENOSYS) continue;
-        say("the system call %s is needed: this kernel lacks it, or a seccomp filter around us forbids it", NEEDED[i].name);
+        say("the system call %s is needed: this kernel lacks it, or a seccomp filter around us forbids it",
+            NEEDED[i].name);
         return -1;
     }
     return 0;
@@ -100,7 +105,10 @@ static void raise_limits(void) {
     }
 }
 
-/* What is left below the limit is for those on their way in, and for what an init and a reconciler take when they start. */
+/*
+ * What is left below the limit is for those on their way in, and for what an init and a reconciler take when they
+ * start.
+ */
 static int find_descriptor_bound(void) {
     enum { RESERVE = INBOX_FDS + 32, MOST = 1 << 30 };
     struct rlimit limit;
@@ -127,8 +135,8 @@ static void raise_session(void) {
 }
 
 /*
- * The launcher's short work comes before what runs in the containers, so that one that takes every processor can still be
- * stopped. The reconciler's is longer, and goes at the containers' pace. Without CAP_SYS_NICE it stays as it was.
+ * The launcher's short work comes before what runs in the containers, so that one that takes every processor can still
+ * be stopped. The reconciler's is longer, and goes at the containers' pace. Without CAP_SYS_NICE it stays as it was.
  */
 static void raise_priority(void) {
     started_priority = getpriority(PRIO_PROCESS, 0);
@@ -203,11 +211,10 @@ int lock_directory(const char *directory) {
     if (lock < 0) {
         say("%s cannot be locked: %s", directory, strerror(errno));
     } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK) {
+        if (errno == EWOULDBLOCK)
             say("%s is in use by process %ld", directory, read_holder(lock));
-        } else {
+        else
             say("flock %s/.lock: %s", directory, strerror(errno));
-        }
     } else if (ftruncate(lock, 0) != 0 || dprintf(lock, "%d\n", getpid()) < 0) {
         say("write %s/.lock: %s", directory, strerror(errno));
     } else {

@@ -6,9 +6,8 @@
 #include "launcher.h"
 
 static struct keep *find_keep(struct launcher *l, const char *name) {
-    for (size_t i = 0; i < l->keeps_end; i++) {
+    for (size_t i = 0; i < l->keeps_end; i++)
         if (l->keeps[i].taken && strcmp(l->keeps[i].name, name) == 0) return &l->keeps[i];
-    }
     return NULL;
 }
 

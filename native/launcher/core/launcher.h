@@ -81,9 +81,9 @@ struct reconciler {
     const char *directory; /* its working directory, as ours was */
     pid_t pid;             /* 0: none */
     int pidfd;
-    int socket;         /* -1: none, or it was given up */
-    uint32_t interest;  /* what epoll watches the socket for */
-    bool sync_due;      /* E_SYNCED follows when every attempt has been told */
+    int socket;        /* -1: none, or it was given up */
+    uint32_t interest; /* what epoll watches the socket for */
+    bool sync_due;     /* E_SYNCED follows when every attempt has been told */
     uint32_t starts;
     uint32_t quick_deaths; /* in a row, each before it had lived LIFE_OF_SUCCESS */
     uint64_t started_ns;
@@ -105,7 +105,7 @@ struct launcher {
     uint8_t status;
     bool ready_told;
     bool stop_told;
-    bool over; /* leave the loop */
+    bool over;            /* leave the loop */
     int descriptor_bound; /* from this number on no descriptor is taken */
     int namespace_of_reconciler;
     int epoll;
@@ -126,10 +126,15 @@ struct launcher {
 /* host.c: checks and resets; each says on stderr what is wrong and gives -1. */
 int check_kernel(void);
 int reset_process(struct launcher *l);
-/* Creates the directory if need be and locks it for the life of the process (flock(2) on DIR/.lock, which holds our pid). */
+/*
+ * Creates the directory if need be and locks it for the life of the process (flock(2) on DIR/.lock, which holds our
+ * pid).
+ */
 int lock_directory(const char *directory);
 
-/* seal.c: runs the program again from a sealed memfd, so that nobody can write what inits are made of (CVE-2019-5736). */
+/*
+ * seal.c: runs the program again from a sealed memfd, so that nobody can write what inits are made of (CVE-2019-5736).
+ */
 int seal_program(char **argv);
 
 /* namespaces.c: the reconciler's mount namespace (gives its descriptor), then our own minimal one. */

@@ -47,13 +47,11 @@ int loop_open(struct launcher *l) {
 
 static void handle_signals(struct launcher *l) {
     struct signalfd_siginfo info;
-    while (read(l->signals, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo == SIGCHLD) {
+    while (read(l->signals, &info, sizeof info) == sizeof info)
+        if (info.ssi_signo == SIGCHLD)
             reap_orphans(l);
-        } else {
+        else
             handle_termination(l, info.ssi_signo);
-        }
-    }
 }
 
 /* The attempt that an event is about; NULL when it has gone since. */
@@ -101,8 +99,8 @@ static void handle_event(struct launcher *l, uint64_t tag) {
 }
 
 /*
- * The containers' output waits in a set of its own, of which one descriptor is read per turn: so however much is written,
- * an exit or a command waits for one read of 64 KiB at most. Among the urgent, exits come first.
+ * The containers' output waits in a set of its own, of which one descriptor is read per turn: so however much is
+ * written, an exit or a command waits for one read of 64 KiB at most. Among the urgent, exits come first.
  */
 static void take_turn(struct launcher *l) {
     struct epoll_event events[TURN_EVENTS];
@@ -112,9 +110,8 @@ static void take_turn(struct launcher *l) {
         if (events[i].data.u64 >> 56 == SOURCE_INIT) handle_event(l, events[i].data.u64);
         if (events[i].data.u64 >> 56 == SOURCE_BULK) bulk = true;
     }
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         if (events[i].data.u64 >> 56 != SOURCE_INIT) handle_event(l, events[i].data.u64);
-    }
     if (bulk && epoll_wait(l->bulk, events, 1, 0) == 1) handle_event(l, events[0].data.u64);
 }
 

@@ -5,8 +5,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "launcher.h"
 #include "../memory.h"
+#include "launcher.h"
 
 struct arguments {
     const char *state_dir;
@@ -68,7 +68,8 @@ int main(int argc, char **argv) {
 
     if (reset_process(l) != 0) return EXIT_FAILURE;
     if (lock_directory(arguments.state_dir) != 0) return EXIT_FAILURE;
-    if (strcmp(arguments.state_dir, arguments.run_dir) != 0 && lock_directory(arguments.run_dir) != 0) return EXIT_FAILURE;
+    if (strcmp(arguments.state_dir, arguments.run_dir) != 0 && lock_directory(arguments.run_dir) != 0)
+        return EXIT_FAILURE;
     notify_open();
     if ((l->namespace_of_reconciler = make_reconciler_namespace()) < 0) return EXIT_FAILURE;
     if (enter_minimal_namespace() != 0) return EXIT_FAILURE;

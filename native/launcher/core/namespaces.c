@@ -24,9 +24,9 @@ int make_reconciler_namespace(void) {
 }
 
 /*
- * A read-only tmpfs with two directories: on one an init moves its root, the other has the null device (launch.c). Nothing
- * of the host is left in it, so no path that a container brings can lead there. pivot_root refuses an initramfs as the old
- * root: chroot does then, with the old root covered by the new one.
+ * A read-only tmpfs with two directories: on one an init moves its root, the other has the null device (launch.c).
+ * Nothing of the host is left in it, so no path that a container brings can lead there. pivot_root refuses an initramfs
+ * as the old root: chroot does then, with the old root covered by the new one.
  */
 int enter_minimal_namespace(void) {
     if (unshare(CLONE_NEWNS) != 0) return complain("unshare of the minimal mount namespace");
@@ -57,6 +57,7 @@ int enter_minimal_namespace(void) {
     }
     close(tree);
     if (failed || chdir("/") != 0) return -1;
-    if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) return 0;
+    if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0)
+        return 0;
     return complain("making the minimal root read-only");
 }

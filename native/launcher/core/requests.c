@@ -117,14 +117,13 @@ static enum reply note_trying(struct launcher *l, struct cursor *c) {
 }
 
 /*
- * What recvmsg finds no number for is lost, and with it which frame has which descriptors. So a request that brings more of
- * them is refused while there is still room for all that may be on its way. (New ones take the lowest free numbers.) A new
- * reconciler needs those that are kept once more.
+ * What recvmsg finds no number for is lost, and with it which frame has which descriptors. So a request that brings
+ * more of them is refused while there is still room for all that may be on its way. (New ones take the lowest free
+ * numbers.) A new reconciler needs those that are kept once more.
  */
 static bool has_room(const struct launcher *l, const struct frame *frame) {
-    for (size_t i = 0; i < frame->nfds; i++) {
+    for (size_t i = 0; i < frame->nfds; i++)
         if (frame->fds[i] >= l->descriptor_bound - (int)l->keeps_end) return false;
-    }
     return true;
 }
 

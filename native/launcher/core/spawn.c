@@ -30,12 +30,10 @@ struct spawn {
 static int lift(const struct spawn *s, int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, KEEP_FIRST_NUMBER + s->kept_end); }
 
 static int place_descriptors(struct spawn *s) {
-    for (int i = 0; i < s->kept_end; i++) {
+    for (int i = 0; i < s->kept_end; i++)
         if (s->kept[i] >= 0 && (s->kept[i] = lift(s, s->kept[i])) < 0) return -1;
-    }
-    for (int i = 0; i < s->kept_end; i++) {
+    for (int i = 0; i < s->kept_end; i++)
         if (s->kept[i] >= 0 && dup2(s->kept[i], KEEP_FIRST_NUMBER + i) < 0) return -1;
-    }
     return dup2(s->socket, SOCKET_NUMBER);
 }
 
@@ -52,7 +50,10 @@ static _Noreturn void become_reconciler(struct spawn *s) {
             setenv("UV_THREADPOOL_SIZE", "32", 1);
             setenv("NORTHSTATE_LAUNCHER_FD", "3", 1);
             unsetenv("NOTIFY_SOCKET");
-            /* A signal to the launcher's process group (Ctrl-C) is the launcher's to answer, and no terminal is in reach. */
+            /*
+             * A signal to the launcher's process group (Ctrl-C) is the launcher's to answer, and no terminal is in
+             * reach.
+             */
             setsid();
             restore_priority();
             /* The launcher may have died before the death signal was asked for. */

@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "launcher.h"
 #include "../memory.h"
+#include "launcher.h"
 
 static enum reply refuse(struct failure *why, int error, uint64_t id) {
     fail(why, STEP_ATTEMPT, error, "attempt %llu", (unsigned long long)id);
@@ -60,7 +60,8 @@ static void set_record(struct attempt *a, struct span record) {
 }
 
 /* The specification moves into memory that the init inherits, is launched, and leaves no copy behind for the next. */
-static int launch(const struct launcher *l, struct frame *frame, size_t ops_size, struct init *init, struct failure *why) {
+static int launch(const struct launcher *l, struct frame *frame, size_t ops_size, struct init *init,
+                  struct failure *why) {
     if (ops_size == 0) return fail(why, STEP_REQUEST, EINVAL, "an empty op list");
     uint8_t *spec = spec_alloc(ops_size);
     if (spec == NULL) return fail(why, STEP_MEMORY, errno, "the specification");
@@ -78,9 +79,8 @@ static int watch_init(struct launcher *l, const struct attempt *a) {
     if (loop_add(l->epoll, a->init.control, EPOLLIN, SOURCE_CONTROL, a->place, a->life) != 0) return -1;
     for (int i = 0; i < 2; i++) {
         enum source source = i == 0 ? SOURCE_STDOUT : SOURCE_STDERR;
-        if (a->init.output[i] >= 0 && loop_add(l->bulk, a->init.output[i], EPOLLIN, source, a->place, a->life) != 0) {
+        if (a->init.output[i] >= 0 && loop_add(l->bulk, a->init.output[i], EPOLLIN, source, a->place, a->life) != 0)
             return -1;
-        }
     }
     return 0;
 }
@@ -215,8 +215,8 @@ void attempt_cancel_go(struct launcher *l, struct attempt *a) {
 }
 
 /*
- * SIGKILL takes the PID namespace with its init; a stop and its end are the whole process group's; anything else goes to
- * the init, which passes it on.
+ * SIGKILL takes the PID namespace with its init; a stop and its end are the whole process group's; anything else goes
+ * to the init, which passes it on.
  */
 enum reply attempt_kill(struct launcher *l, uint64_t id, uint32_t number, struct failure *why) {
     struct attempt *a = attempt_find(&l->attempts, id);

@@ -19,8 +19,8 @@ enum {
 };
 
 static void set_pause(struct launcher *l, uint64_t milliseconds) {
-    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(milliseconds / 1000),
-                                           .tv_nsec = (long)(milliseconds % 1000 * MILLISECOND)}};
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(milliseconds / 1000), .tv_nsec = (long)(milliseconds % 1000 * MILLISECOND)}};
     timerfd_settime(l->pause, 0, &when, NULL);
 }
 
@@ -112,13 +112,12 @@ void handle_reconciler_exit(struct launcher *l) {
 void handle_pause(struct launcher *l) {
     uint64_t count;
     if (read(l->pause, &count, sizeof count) != sizeof count) return;
-    if (l->phase == PHASE_ENDING) {
+    if (l->phase == PHASE_ENDING)
         l->over = true; /* PDEATHSIG takes what could not be reaped */
-    } else if (l->phase == PHASE_STOPPING) {
+    else if (l->phase == PHASE_STOPPING)
         end_reconciler(l, "it did not exit after its stop request");
-    } else if (l->reconciler.pid == 0) {
+    else if (l->reconciler.pid == 0)
         start_reconciler(l);
-    }
 }
 
 static void tell_stopping(struct launcher *l) {

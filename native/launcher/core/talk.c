@@ -75,8 +75,8 @@ void flush_to_reconciler(struct launcher *l) {
         return;
     }
     flush_queue(r);
-    uint32_t interest = (queued(&r->out) < OUTBOX_FULL ? (uint32_t)EPOLLIN : 0u) |
-                        (queued(&r->out) > 0 ? (uint32_t)EPOLLOUT : 0u);
+    uint32_t interest =
+        (queued(&r->out) < OUTBOX_FULL ? (uint32_t)EPOLLIN : 0u) | (queued(&r->out) > 0 ? (uint32_t)EPOLLOUT : 0u);
     if (interest == r->interest) return;
     r->interest = interest;
     loop_change(l->epoll, r->socket, interest, SOURCE_SOCKET, 0, 0);

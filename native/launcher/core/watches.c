@@ -8,11 +8,11 @@
 #include "launcher.h"
 
 /*
- * Of a readable or writable descriptor a watch is one shot, and rearming it asks again. With
- * POLLPRI that would lose events: a mount table is new only to the first poll(2) that asks, and epoll asks twice when a
- * watch is added or changed, once for itself (fs/proc_namespace.c). Edge-triggered, the change itself rings: so such a
- * watch always stays in the set. What rings while it is not armed is not told: whoever rearms it looks afterwards, and sees
- * it then. So a burst of changes costs one look.
+ * Of a readable or writable descriptor a watch is one shot, and rearming it asks again. With POLLPRI that would lose
+ * events: a mount table is new only to the first poll(2) that asks, and epoll asks twice when a watch is added or
+ * changed, once for itself (fs/proc_namespace.c). Edge-triggered, the change itself rings: so such a watch always stays
+ * in the set. What rings while it is not armed is not told: whoever rearms it looks afterwards, and sees it then. So a
+ * burst of changes costs one look.
  */
 static uint32_t events_of(uint8_t kind) {
     if (kind == WATCH_PRIORITY) return (uint32_t)EPOLLPRI | (uint32_t)EPOLLET;
@@ -20,9 +20,8 @@ static uint32_t events_of(uint8_t kind) {
 }
 
 static struct watch *find_watch(struct launcher *l, uint64_t key) {
-    for (size_t i = 0; i < WATCH_LIMIT; i++) {
+    for (size_t i = 0; i < WATCH_LIMIT; i++)
         if (l->watches[i].taken && l->watches[i].key == key) return &l->watches[i];
-    }
     return NULL;
 }
 
@@ -40,12 +39,10 @@ int watch_set(struct launcher *l, uint64_t key, uint8_t kind, int fd, struct fai
     if (place == WATCH_LIMIT) return fail(why, STEP_WATCH, ENOSPC, "watch %llu", (unsigned long long)key);
     struct watch *watch = &l->watches[place];
     /* Whoever else reads the eventfd may be faster: then our read must not wait. */
-    if (kind == WATCH_EVENTFD && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0) {
+    if (kind == WATCH_EVENTFD && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0)
         return fail(why, STEP_WATCH, errno, "watch %llu", (unsigned long long)key);
-    }
-    if (loop_add(l->epoll, fd, events_of(kind), SOURCE_WATCH, place, watch->life) != 0) {
+    if (loop_add(l->epoll, fd, events_of(kind), SOURCE_WATCH, place, watch->life) != 0)
         return fail(why, STEP_WATCH, errno, "watch %llu", (unsigned long long)key);
-    }
     watch->taken = true;
     watch->armed = true;
     watch->kind = kind;
@@ -70,9 +67,8 @@ void watch_drop(struct launcher *l, uint64_t key) {
 }
 
 void watch_drop_all(struct launcher *l) {
-    for (size_t i = 0; i < WATCH_LIMIT; i++) {
+    for (size_t i = 0; i < WATCH_LIMIT; i++)
         if (l->watches[i].taken) release(l, &l->watches[i]);
-    }
 }
 
 void handle_watch(struct launcher *l, uint32_t place, uint32_t life) {
@@ -90,8 +86,8 @@ void handle_watch(struct launcher *l, uint32_t place, uint32_t life) {
 }
 
 int deadline_set(struct launcher *l, uint64_t boottime_ns) {
-    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(boottime_ns / 1000000000u),
-                                           .tv_nsec = (long)(boottime_ns % 1000000000u)}};
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(boottime_ns / 1000000000u), .tv_nsec = (long)(boottime_ns % 1000000000u)}};
     return timerfd_settime(l->deadline, TFD_TIMER_ABSTIME, &when, NULL);
 }
 

@@ -1,4 +1,4 @@
-// Capability sets of the calling thread (capabilities(7)), through the raw calls.
+/* Capability sets of the calling thread (capabilities(7)), through the raw calls. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/capability.h>
@@ -22,7 +22,7 @@ static int set_sets(uint64_t permitted, uint64_t effective, uint64_t inheritable
     return (int)syscall(SYS_capset, &header, data);
 }
 
-/** The permitted set of the calling thread. */
+/* The permitted set of the calling thread. */
 static uint64_t permitted_set(void) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {0};
@@ -38,8 +38,8 @@ int drop_bounding(uint64_t keep, struct failure *why) {
     for (unsigned capability = 0; capability < CAPABILITIES; capability++) {
         if (keep & 1ull << capability) continue;
         if (prctl(PR_CAPBSET_DROP, capability) == 0) continue;
-        if (errno == EINVAL) return 0; // past the last one that the kernel knows
-        // Without CAP_SETPCAP nothing can be dropped; what the host had taken away already is no loss.
+        if (errno == EINVAL) return 0; /* past the last one that the kernel knows */
+        /* Without CAP_SETPCAP nothing can be dropped; what the host had taken away already is no loss. */
         if (prctl(PR_CAPBSET_READ, capability) != 0)
             return fail(why, OP_CAPABILITIES, EPERM, "bounding set, capability %u", capability);
     }

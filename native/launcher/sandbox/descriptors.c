@@ -1,9 +1,9 @@
-// Closing every descriptor but some.
+/* Closing every descriptor but some. */
 #define _GNU_SOURCE
 #include <string.h>
 
-#include "sandbox.h"
 #include "../syscalls.h"
+#include "sandbox.h"
 
 void keep_descriptor(struct kept *kept, int fd) {
     size_t at = 0;

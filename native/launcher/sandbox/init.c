@@ -1,4 +1,7 @@
-// PID 1 of a container: makes the sandbox, waits for go, starts the application, then reaps, passes signals and reports.
+/*
+ * PID 1 of a container: makes the sandbox, waits for go, starts the application, then reaps, passes signals and
+ * reports.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -15,13 +18,13 @@
 #include <unistd.h>
 
 #include "../memory.h"
-#include "sandbox.h"
 #include "../syscalls.h"
+#include "sandbox.h"
 
 enum { APPLICATION_STACK = 64 << 10 };
 
 static void send_message(int control, struct control_message message) {
-    // Nobody to tell: the launcher is gone, and the parent-death signal is on its way.
+    /* Nobody to tell: the launcher is gone, and the parent-death signal is on its way. */
     if (send(control, &message, sizeof message, MSG_NOSIGNAL) < 0) _exit(1);
 }
 
@@ -32,26 +35,28 @@ static _Noreturn void give_up(int control, const struct failure *why) {
     _exit(1);
 }
 
-/** The launcher has died: nobody has the other end of the control socket. */
+/* The launcher has died: nobody has the other end of the control socket. */
 static bool has_hung_up(int control) {
     struct pollfd end = {.fd = control};
     return poll(&end, 1, 0) > 0 && end.revents & POLLHUP;
 }
 
-/** Nothing that was open in the launcher stays open here, other containers' pipes least of all (CVE-2024-21626). */
+/* Nothing that was open in the launcher stays open here, other containers' pipes least of all (CVE-2024-21626). */
 static int close_inherited(const struct birth *birth) {
     struct kept kept = {0};
     keep_descriptor(&kept, birth->control);
     keep_descriptor(&kept, birth->output[0]);
     keep_descriptor(&kept, birth->output[1]);
     keep_descriptor(&kept, birth->devices);
-    // The list of descriptors itself lies in memory that is the launcher's alone (memory.h). An op holds one at most.
+    /*
+     * The list of descriptors itself lies in memory that is the launcher's alone (memory.h). An op holds one at most.
+     */
     for (uint32_t i = 0; i < birth->prepare->count; i++)
         keep_descriptor(&kept, op_descriptor(&birth->prepare->items[i]));
     return close_others(&kept);
 }
 
-/** The strings of the launcher's arguments and environment, which the kernel puts in one piece (execve(2)). */
+/* The strings of the launcher's arguments and environment, which the kernel puts in one piece (execve(2)). */
 static struct {
     char *begin, *end;
 } inherited_strings;
@@ -63,7 +68,7 @@ void note_strings(char **arguments) {
         for (char **at = lists[i]; *at == inherited_strings.end; at++) inherited_strings.end += strlen(*at) + 1;
 }
 
-/**
+/*
  * Every process may read the command line of PID 1, and one with CAP_SYS_PTRACE its environment (proc_pid_cmdline(5),
  * proc_pid_environ(5)): this copy of the launcher's goes.
  */
@@ -71,7 +76,7 @@ static void forget_strings(void) {
     memset(inherited_strings.begin, 0, (size_t)(inherited_strings.end - inherited_strings.begin));
 }
 
-/** Puts /dev/null on 0, 1 and 2, so that nothing that is opened later takes these numbers. */
+/* Puts /dev/null on 0, 1 and 2, so that nothing that is opened later takes these numbers. */
 static int open_null(int devices) {
     for (int number = 0; number < 3; number++)
         if (openat(devices, "null", number == 0 ? O_RDONLY : O_WRONLY) != number) return -1;
@@ -84,11 +89,13 @@ static int settle(const struct birth *birth, struct failure *why) {
     if (sigprocmask(SIG_SETMASK, &all, NULL) < 0) return fail(why, STEP_INIT, errno, "blocking signals");
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return fail(why, STEP_INIT, errno, "parent-death signal");
     if (close_inherited(birth) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
-    // The launcher may have died before the first of these calls. This copy of its end of the socket is closed by now.
+    /*
+     * The launcher may have died before the first of these calls. This copy of its end of the socket is closed by now.
+     */
     if (has_hung_up(birth->control)) _exit(1);
     if (open_null(birth->devices) < 0) return fail(why, STEP_INIT, errno, "opening /dev/null");
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
-    // Keys of the runtime, and of whoever started it, are none of the container's (session-keyring(7)).
+    /* Keys of the runtime, and of whoever started it, are none of the container's (session-keyring(7)). */
     if (sys_join_session_keyring() < 0 && errno != ENOSYS) return fail(why, STEP_INIT, errno, "session keyring");
     prctl(PR_SET_NAME, "init");
     forget_strings();
@@ -96,7 +103,7 @@ static int settle(const struct birth *birth, struct failure *why) {
     return 0;
 }
 
-/** From here on only what the application needs is open, and no way back to the launcher but the control socket. */
+/* From here on only what the application needs is open, and no way back to the launcher but the control socket. */
 static int keep_for_application(const struct birth *birth, struct failure *why) {
     struct kept kept = {.fds = {0, 1, 2}, .count = 3};
     keep_descriptor(&kept, birth->control);
@@ -107,12 +114,11 @@ static int keep_for_application(const struct birth *birth, struct failure *why) 
     return 0;
 }
 
-/** The go list and its descriptors, as one message. Ends the init when the launcher closes its end instead. */
+/* The go list and its descriptors, as one message. Ends the init when the launcher closes its end instead. */
 static struct ops *receive_go(int control, uint8_t *frame, int *fds, struct failure *why) {
     alignas(struct cmsghdr) char space[CMSG_SPACE(FRAME_FDS * sizeof(int))];
     struct iovec part = {.iov_base = frame, .iov_len = FRAME_LIMIT};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
     ssize_t size = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
     if (size == 0) _exit(0);
     if (size < 0 || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
@@ -121,7 +127,7 @@ static struct ops *receive_go(int control, uint8_t *frame, int *fds, struct fail
     }
     size_t nfds = 0;
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_type == SCM_RIGHTS) {
+    if (header != NULL && header->cmsg_type == SCM_RIGHTS) {
         nfds = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(fds, CMSG_DATA(header), nfds * sizeof(int));
     }
@@ -130,7 +136,7 @@ static struct ops *receive_go(int control, uint8_t *frame, int *fds, struct fail
 }
 
 static int set_owner(const struct op *op, struct failure *why) {
-    // The mode first: a change of the owner never opens the directory to more than the new one allows.
+    /* The mode first: a change of the owner never opens the directory to more than the new one allows. */
     if (fchmod(op->owner.fd, op->owner.mode) < 0) return fail(why, OP_OWNER, errno, "mode %o", op->owner.mode);
     if (fchown(op->owner.fd, op->owner.uid, op->owner.gid) == 0) return 0;
     return fail(why, OP_OWNER, errno, "%u:%u", op->owner.uid, op->owner.gid);
@@ -142,7 +148,7 @@ static int write_file(const struct op *op, struct failure *why) {
     return fail(why, OP_WRITE, written < 0 ? errno : EIO, "%.*s", (int)op->write.bytes.size, op->write.bytes.data);
 }
 
-/** What the go list asks of the init, in order, with the rights of root. */
+/* What the go list asks of the init, in order, with the rights of root. */
 static int execute_go(const struct ops *go, struct failure *why) {
     for (uint32_t i = 0; i < go->count; i++) {
         const struct op *op = &go->items[i];
@@ -152,9 +158,9 @@ static int execute_go(const struct ops *go, struct failure *why) {
     return 0;
 }
 
-/**
- * From here on it is the container that works, in a session (and with it what the scheduler takes for one) of its own. Until
- * now it was the runtime, which goes before containers that take every processor.
+/*
+ * From here on it is the container that works, in a session (and with it what the scheduler takes for one) of its own.
+ * Until now it was the runtime, which goes before containers that take every processor.
  */
 static int leave_launcher(struct failure *why) {
     restore_priority();
@@ -166,14 +172,14 @@ static int run_application(void *argument) {
     _exit(1);
 }
 
-/**
- * Forks the application and gives its pid when its exec is reached, else -1 and the failure. As with vfork(2) it runs in
- * this process's memory until then: nothing is copied, and what it reports cannot be lost or half written.
+/*
+ * Forks the application and gives its pid when its exec is reached, else -1 and the failure. As with vfork(2) it runs
+ * in this process's memory until then: nothing is copied, and what it reports cannot be lost or half written.
  */
 static pid_t start_application(const struct birth *birth, const struct ops *go, struct failure *why) {
     char *stack = spec_alloc(APPLICATION_STACK);
-    if (!stack) return fail(why, STEP_MEMORY, errno, "stack");
-    // Stays until the moment before exec: a child that dies on its way has not reached it.
+    if (stack == NULL) return fail(why, STEP_MEMORY, errno, "stack");
+    /* Stays until the moment before exec: a child that dies on its way has not reached it. */
     struct application application = {.birth = birth, .go = go, .why = {.step = STEP_INIT, .error = ECHILD}};
     pid_t pid = clone(run_application, stack + APPLICATION_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &application);
     int error = errno;
@@ -184,37 +190,39 @@ static pid_t start_application(const struct birth *birth, const struct ops *go, 
     return -1;
 }
 
-/**
- * The init has nothing left to do that needs a file or the specification, and no right but CAP_KILL: an application that
- * changes its ids gets its signals still. That right reaches no further than the PID namespace does.
+/*
+ * The init has nothing left to do that needs a file or the specification, and no right but CAP_KILL: an application
+ * that changes its ids gets its signals still. That right reaches no further than the PID namespace does.
  */
 static int retire(const struct birth *birth, struct failure *why) {
     struct kept kept = {.fds = {birth->control}, .count = 1};
     if (close_others(&kept) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
     const struct op *ids = ops_find(birth->prepare, OP_IDS);
     if (prctl(PR_SET_KEEPCAPS, 1) < 0) return fail(why, STEP_INIT, errno, "keeping capabilities");
-    if (ids && change_ids(ids, why) < 0) return -1;
+    if (ids != NULL && change_ids(ids, why) < 0) return -1;
     if (keep_capability(CAP_KILL) < 0) return fail(why, STEP_INIT, errno, "dropping capabilities");
-    // Set again: changes of ids, the application's in this very memory among them, have reset both.
+    /* Set again: changes of ids, the application's in this very memory among them, have reset both. */
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return fail(why, STEP_INIT, errno, "parent-death signal");
-    // While it was reset the launcher may have died, and an init that was just being born may still hold the other end of
-    // the socket, so that the next message finds nothing wrong: SIGIO tells when that one is closed too (fcntl(2)).
+    /*
+     * While it was reset the launcher may have died, and an init that was just being born may still hold the other end
+     * of the socket, so that the next message finds nothing wrong: SIGIO tells when that one is closed too (fcntl(2)).
+     */
     if (fcntl(birth->control, F_SETOWN, getpid()) < 0 || fcntl(birth->control, F_SETFL, O_ASYNC) < 0)
         return fail(why, STEP_INIT, errno, "control socket");
     return 0;
 }
 
-/**
- * Kills what the application has left and waits until it is gone. What the launcher is told of the end then holds for all of
- * the container: the next instance need not wait until the kernel has taken the namespaces apart.
+/*
+ * Kills what the application has left and waits until it is gone. What the launcher is told of the end then holds for
+ * all of the container: the next instance need not wait until the kernel has taken the namespaces apart.
  */
 static void end_others(void) {
     if (kill(-1, SIGKILL) < 0 && errno == ESRCH) return;
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) continue;
 }
 
-/** Waits for everything that has ended. When the application is among it, ends the rest, tells how, and ends itself. */
+/* Waits for everything that has ended. When the application is among it, ends the rest, tells how, and ends itself. */
 static void reap(int control, pid_t application) {
     int status;
     pid_t pid;
@@ -231,9 +239,9 @@ static void reap(int control, pid_t application) {
     }
 }
 
-/**
- * Signals from outside of the PID namespace (their sender has no pid here) go to the whole process group. What comes from
- * inside was sent to a group that init is in, or to the init itself, and is not passed on a second time.
+/*
+ * Signals from outside of the PID namespace (their sender has no pid here) go to the whole process group. What comes
+ * from inside was sent to a group that init is in, or to the init itself, and is not passed on a second time.
  */
 static _Noreturn void serve(int control, pid_t application) {
     sigset_t all;
@@ -257,12 +265,12 @@ _Noreturn void init_main(struct birth *birth) {
     send_message(birth->control, (struct control_message){.kind = CONTROL_PREPARED});
 
     uint8_t *frame = spec_alloc(FRAME_LIMIT);
-    if (!frame) {
+    if (frame == NULL) {
         fail(&why, STEP_MEMORY, errno, "go list");
         give_up(birth->control, &why);
     }
     struct ops *go = receive_go(birth->control, frame, fds, &why);
-    if (!go || execute_go(go, &why) < 0 || leave_launcher(&why) < 0) give_up(birth->control, &why);
+    if (go == NULL || execute_go(go, &why) < 0 || leave_launcher(&why) < 0) give_up(birth->control, &why);
     pid_t application = start_application(birth, go, &why);
     if (application < 0) give_up(birth->control, &why);
     if (retire(birth, &why) < 0) give_up(birth->control, &why);

@@ -1,15 +1,15 @@
-// The SELinux context of the application.
+/* The SELinux context of the application. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-#include "sandbox.h"
 #include "../syscalls.h"
+#include "sandbox.h"
 
 int open_proc(const struct ops *prepare, int *proc, struct failure *why) {
     *proc = -1;
-    if (!ops_find(prepare, OP_LABEL)) return 0;
+    if (ops_find(prepare, OP_LABEL) == NULL) return 0;
     cleanup_close int context = sys_fsopen("proc", FSOPEN_CLOEXEC);
     if (context >= 0 && sys_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
         *proc = sys_fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);

@@ -1,4 +1,4 @@
-// The launcher's side of a start: descriptors, clone3, and passing on the go list. It never waits for an init.
+/* The launcher's side of a start: descriptors, clone3, and passing on the go list. It never waits for an init. */
 #define _GNU_SOURCE
 #include "../launch.h"
 
@@ -15,9 +15,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "../syscalls.h"
 #include "ops.h"
 #include "sandbox.h"
-#include "../syscalls.h"
 
 enum {
     NAMESPACES_KNOWN = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
@@ -28,7 +28,7 @@ static int set_nonblocking(int fd) {
     return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-/** The control socket: our end does not block, the init's does. Its buffer takes the longest list in one message. */
+/* The control socket: our end does not block, the init's does. Its buffer takes the longest list in one message. */
 static int make_control(struct init *init, struct birth *birth, int bound, struct failure *why) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -42,7 +42,7 @@ static int make_control(struct init *init, struct birth *birth, int bound, struc
     return 0;
 }
 
-/** Pipes for the streams that go to a ring. */
+/* Pipes for the streams that go to a ring. */
 static int make_outputs(struct init *init, struct birth *birth, const struct ops *prepare, struct failure *why) {
     for (uint32_t i = 0; i < prepare->count; i++) {
         const struct op *op = &prepare->items[i];
@@ -59,10 +59,10 @@ static int make_outputs(struct init *init, struct birth *birth, const struct ops
     return 0;
 }
 
-/**
- * A tmpfs with the node `null`: the minimal namespace has no /dev, and each application opens its own /dev/null, so that no
- * two share the flags of an open file. Made once; gives its descriptor. It is mounted, so that every init finds it in its copy
- * of that namespace: of what is mounted nowhere Linux before 6.15 makes no binds.
+/*
+ * A tmpfs with the node `null`: the minimal namespace has no /dev, and each application opens its own /dev/null, so
+ * that no two share the flags of an open file. Made once; gives its descriptor. It is mounted, so that every init finds
+ * it in its copy of that namespace: of what is mounted nowhere Linux before 6.15 makes no binds.
  */
 static int devices(struct failure *why) {
     static int made = -1;
@@ -70,7 +70,8 @@ static int devices(struct failure *why) {
     int context = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
     if (context < 0) return fail(why, STEP_INIT, errno, "fsopen tmpfs");
     int mount = -1;
-    if (sys_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0) mount = sys_fsmount(context, FSMOUNT_CLOEXEC, 0);
+    if (sys_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        mount = sys_fsmount(context, FSMOUNT_CLOEXEC, 0);
     int error = errno;
     close(context);
     if (mount < 0) return fail(why, STEP_INIT, error, "fsmount tmpfs");
@@ -90,21 +91,21 @@ static int devices(struct failure *why) {
 static int make_init(struct init *init, struct birth *birth, struct failure *why) {
     const struct op *namespaces = ops_find(birth->prepare, OP_NAMESPACES);
     const struct op *into = ops_find(birth->prepare, OP_CGROUP_INTO);
-    uint32_t flags = namespaces ? namespaces->namespaces.flags : 0;
+    uint32_t flags = namespaces != NULL ? namespaces->namespaces.flags : 0;
     if (flags & ~(uint32_t)NAMESPACES_KNOWN) return fail(why, OP_NAMESPACES, EINVAL, "flags %#x", flags);
     if (!(flags & CLONE_NEWPID)) return fail(why, OP_NAMESPACES, EINVAL, "no PID namespace");
-    // The cgroup namespace is unshared in the init, when it has joined the groups that are to be its root.
+    /* The cgroup namespace is unshared in the init, when it has joined the groups that are to be its root. */
     struct clone_args args = {
         .flags = (flags & ~(uint32_t)CLONE_NEWCGROUP) | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uint64_t)(uintptr_t)&init->pidfd,
         .exit_signal = SIGCHLD,
     };
-    if (into) {
+    if (into != NULL) {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (unsigned)into->cgroup_into.fd;
     }
     pid_t pid = (pid_t)sys_clone3(&args, sizeof args);
-    if (pid < 0) return fail(why, into ? OP_CGROUP_INTO : STEP_CLONE, errno, "clone3");
+    if (pid < 0) return fail(why, into != NULL ? OP_CGROUP_INTO : STEP_CLONE, errno, "clone3");
     if (pid == 0) init_main(birth);
     init->pid = pid;
     return 0;
@@ -127,7 +128,7 @@ int launch_prepare(struct init *init, struct ops *prepare, int bound, struct fai
     struct birth birth = {.prepare = prepare, .control = -1, .output = {-1, -1}, .devices = devices(why), .proc = -1};
     int result = birth.devices < 0 ? -1 : 0;
     const struct op *oom = ops_find(prepare, OP_OOM);
-    if (result == 0 && oom) {
+    if (result == 0 && oom != NULL) {
         init->oom = fcntl(oom->oom.fd, F_DUPFD_CLOEXEC, 3);
         if (init->oom < 0) result = fail(why, OP_OOM, errno, "dup");
     }
@@ -154,6 +155,7 @@ int launch_go(struct init *init, const struct ops *go, struct failure *why) {
         header->cmsg_len = CMSG_LEN(go->nfds * sizeof(int));
         memcpy(CMSG_DATA(header), go->fds, go->nfds * sizeof(int));
     }
-    if (sendmsg(init->control, &message, MSG_NOSIGNAL) < 0) return fail(why, STEP_CONTROL, errno, "sending the go list");
+    if (sendmsg(init->control, &message, MSG_NOSIGNAL) < 0)
+        return fail(why, STEP_CONTROL, errno, "sending the go list");
     return 0;
 }

@@ -1,14 +1,14 @@
-// What a container's own file systems would tell or do for the host is hidden behind nothing.
+/* What a container's own file systems would tell or do for the host is hidden behind nothing. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "sandbox.h"
 #include "../syscalls.h"
+#include "sandbox.h"
 
-/** An empty directory that nobody can write to, mounted nowhere. */
+/* An empty directory that nobody can write to, mounted nowhere. */
 static int make_empty(void) {
     cleanup_close int context = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
     if (context < 0 || sys_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -1;
@@ -16,7 +16,7 @@ static int make_empty(void) {
                        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
-/** The null device, as the init's copy of the launcher's namespace has it: until the pivot that is what `/` is. */
+/* The null device, as the init's copy of the launcher's namespace has it: until the pivot that is what `/` is. */
 static int clone_null(void) {
     char path[32];
     snprintf(path, sizeof path, "%s/null", devices_directory);

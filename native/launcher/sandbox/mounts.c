@@ -1,5 +1,7 @@
-// Inside of the new namespaces: groups, host name, mounts, the new root. Targets lie in a tree that a package controls, so
-// each is resolved within it (openat2(2), RESOLVE_IN_ROOT) and mounted on by descriptor.
+/*
+ * Inside of the new namespaces: groups, host name, mounts, the new root. Targets lie in a tree that a package controls,
+ * so each is resolved within it (openat2(2), RESOLVE_IN_ROOT) and mounted on by descriptor.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -13,20 +15,20 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "sandbox.h"
 #include "../syscalls.h"
+#include "sandbox.h"
 
 void close_descriptor(const int *fd) {
     if (*fd >= 0) close(*fd);
 }
 
-/** Where the launcher's minimal namespace has room for the new root. */
+/* Where the launcher's minimal namespace has room for the new root. */
 static const char new_root[] = "/root";
 
 int resolve_in_root(const char *path, uint64_t flags) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     for (;;) {
-        // EAGAIN: a rename or a mount raced with the resolution.
+        /* EAGAIN: a rename or a mount raced with the resolution. */
         int fd = sys_openat2(AT_FDCWD, path, &how);
         if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) return fd;
     }
@@ -51,10 +53,10 @@ static int attach(int tree, const char *target, uint16_t step, struct failure *w
     return fail(why, step, errno, "%s", target);
 }
 
-/** "key=value" or "flag". The key is cut at the "=", in this process's own copy. */
+/* "key=value" or "flag". The key is cut at the "=", in this process's own copy. */
 static int configure(int context, char *option) {
     char *value = strchr(option, '=');
-    if (!value) return sys_fsconfig(context, FSCONFIG_SET_FLAG, option, NULL, 0);
+    if (value == NULL) return sys_fsconfig(context, FSCONFIG_SET_FLAG, option, NULL, 0);
     *value++ = '\0';
     return sys_fsconfig(context, FSCONFIG_SET_STRING, option, value, 0);
 }
@@ -73,15 +75,15 @@ static int mount_filesystem(const struct op *op, struct failure *why) {
     return attach(mount, target, OP_FILESYSTEM, why);
 }
 
-/** The mount flags of mount(2) for what statvfs(3) and mount_setattr(2) call otherwise. */
+/* The mount flags of mount(2) for what statvfs(3) and mount_setattr(2) call otherwise. */
 static unsigned long remount_flags(unsigned long present, uint64_t set, uint64_t clear) {
-    static const struct { unsigned long present, flag; uint64_t attribute; } flags[] = {
-        {ST_RDONLY, MS_RDONLY, MOUNT_ATTR_RDONLY},
-        {ST_NOSUID, MS_NOSUID, MOUNT_ATTR_NOSUID},
-        {ST_NODEV, MS_NODEV, MOUNT_ATTR_NODEV},
-        {ST_NOEXEC, MS_NOEXEC, MOUNT_ATTR_NOEXEC},
-        {ST_NOATIME, MS_NOATIME, MOUNT_ATTR_NOATIME},
-        {ST_NODIRATIME, MS_NODIRATIME, MOUNT_ATTR_NODIRATIME},
+    static const struct {
+        unsigned long present, flag;
+        uint64_t attribute;
+    } flags[] = {
+        {ST_RDONLY, MS_RDONLY, MOUNT_ATTR_RDONLY},    {ST_NOSUID, MS_NOSUID, MOUNT_ATTR_NOSUID},
+        {ST_NODEV, MS_NODEV, MOUNT_ATTR_NODEV},       {ST_NOEXEC, MS_NOEXEC, MOUNT_ATTR_NOEXEC},
+        {ST_NOATIME, MS_NOATIME, MOUNT_ATTR_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME, MOUNT_ATTR_NODIRATIME},
     };
     unsigned long result = MS_REMOUNT | MS_BIND;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
@@ -90,12 +92,12 @@ static unsigned long remount_flags(unsigned long present, uint64_t set, uint64_t
     return result;
 }
 
-/** Stands after PIVOT in the list, so that the plain path cannot lead out of the container. */
+/* Stands after PIVOT in the list, so that the plain path cannot lead out of the container. */
 static int change_attributes(const struct op *op, struct failure *why) {
     const char *target = op->attributes.target;
     struct mount_attr attr = {.attr_set = op->attributes.set, .attr_clr = op->attributes.clear};
     if (sys_mount_setattr(AT_FDCWD, target, op->attributes.recursive ? AT_RECURSIVE : 0, &attr) == 0) return 0;
-    // Linux before 5.12 changes one mount at a time, and forgets the flags that are not said again.
+    /* Linux before 5.12 changes one mount at a time, and forgets the flags that are not said again. */
     struct statvfs present;
     if (errno == ENOSYS && !op->attributes.recursive && statvfs(target, &present) == 0 &&
         mount(NULL, target, NULL, remount_flags(present.f_flag, attr.attr_set, attr.attr_clr), NULL) == 0)
@@ -103,12 +105,12 @@ static int change_attributes(const struct op *op, struct failure *why) {
     return fail(why, OP_ATTRIBUTES, errno, "%s", target);
 }
 
-/** Opens the directory that a path's last component lies in; `name` is that component, within `path`. */
+/* Opens the directory that a path's last component lies in; `name` is that component, within `path`. */
 static int open_parent(const char *path, const char **name) {
     char parent[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    *name = slash ? slash + 1 : path;
-    snprintf(parent, sizeof parent, "/%.*s", slash ? (int)(slash - path) : 0, path);
+    *name = slash != NULL ? slash + 1 : path;
+    snprintf(parent, sizeof parent, "/%.*s", slash != NULL ? (int)(slash - path) : 0, path);
     return resolve_in_root(parent, O_PATH | O_DIRECTORY);
 }
 
@@ -133,10 +135,10 @@ static int make_symlink(const struct op *op, struct failure *why) {
     return 0;
 }
 
-/**
- * The new root takes the place of the old, which ends up on top of it and is detached (pivot_root(2), NOTES). Everything
- * is private before, so that nothing of it can travel. A working directory outside of the root would be a way out
- * (CVE-2024-21626).
+/*
+ * The new root takes the place of the old, which ends up on top of it and is detached (pivot_root(2), NOTES).
+ * Everything is private before, so that nothing of it can travel. A working directory outside of the root would be a
+ * way out (CVE-2024-21626).
  */
 static int pivot(struct failure *why) {
     if (mount(NULL, ".", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return fail(why, OP_PIVOT, errno, "making it private");
@@ -151,37 +153,38 @@ static int pivot(struct failure *why) {
 
 static int execute(const struct op *op, struct failure *why) {
     switch (op->kind) {
-        case OP_SETNS:
-            if (setns(op->setns.fd, (int)op->setns.flags) == 0) return 0;
-            return fail(why, OP_SETNS, errno, "flags %#x", op->setns.flags);
-        case OP_HOSTNAME:
-            if (sethostname(op->hostname.name, strlen(op->hostname.name)) == 0) return 0;
-            return fail(why, OP_HOSTNAME, errno, "%s", op->hostname.name);
-        case OP_ROOT:
-            return move_root(op, why);
-        case OP_TREE:
-            return attach(op->tree.fd, op->tree.target, OP_TREE, why);
-        case OP_FILESYSTEM:
-            return mount_filesystem(op, why);
-        case OP_ATTRIBUTES:
-            return change_attributes(op, why);
-        case OP_NODE:
-            return make_node(op, why);
-        case OP_SYMLINK:
-            return make_symlink(op, why);
-        case OP_MASK:
-            return mask_path(op, why);
-        case OP_PIVOT:
-            return pivot(why);
-        default: // not the init's, or done before
-            return 0;
+    case OP_SETNS:
+        if (setns(op->setns.fd, (int)op->setns.flags) == 0) return 0;
+        return fail(why, OP_SETNS, errno, "flags %#x", op->setns.flags);
+    case OP_HOSTNAME:
+        if (sethostname(op->hostname.name, strlen(op->hostname.name)) == 0) return 0;
+        return fail(why, OP_HOSTNAME, errno, "%s", op->hostname.name);
+    case OP_ROOT:
+        return move_root(op, why);
+    case OP_TREE:
+        return attach(op->tree.fd, op->tree.target, OP_TREE, why);
+    case OP_FILESYSTEM:
+        return mount_filesystem(op, why);
+    case OP_ATTRIBUTES:
+        return change_attributes(op, why);
+    case OP_NODE:
+        return make_node(op, why);
+    case OP_SYMLINK:
+        return make_symlink(op, why);
+    case OP_MASK:
+        return mask_path(op, why);
+    case OP_PIVOT:
+        return pivot(why);
+    default: /* not the init's, or done before */
+        return 0;
     }
 }
 
-/** The cgroup namespace's root is where its maker is, so it is made when the last group has been joined. */
+/* The cgroup namespace's root is where its maker is, so it is made when the last group has been joined. */
 static int unshare_cgroup(const struct ops *prepare, struct failure *why) {
     const struct op *namespaces = ops_find(prepare, OP_NAMESPACES);
-    if (!namespaces || !(namespaces->namespaces.flags & CLONE_NEWCGROUP) || unshare(CLONE_NEWCGROUP) == 0) return 0;
+    if (namespaces == NULL || !(namespaces->namespaces.flags & CLONE_NEWCGROUP) || unshare(CLONE_NEWCGROUP) == 0)
+        return 0;
     return fail(why, OP_NAMESPACES, errno, "cgroup namespace");
 }
 

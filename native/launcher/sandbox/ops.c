@@ -1,4 +1,4 @@
-// Parses and checks op lists. All input is bounded.
+/* Parses and checks op lists. All input is bounded. */
 #define _GNU_SOURCE
 #include "ops.h"
 
@@ -9,43 +9,43 @@
 
 static bool may_repeat(enum op_kind kind) {
     switch (kind) {
-        case OP_CGROUP_JOIN:
-        case OP_OUTPUT:
-        case OP_SETNS:
-        case OP_TREE:
-        case OP_FILESYSTEM:
-        case OP_ATTRIBUTES:
-        case OP_NODE:
-        case OP_SYMLINK:
-        case OP_MASK:
-        case OP_RLIMIT:
-        case OP_DESCRIPTOR:
-        case OP_OWNER:
-        case OP_WRITE:
-            return true;
-        default:
-            return false;
+    case OP_CGROUP_JOIN:
+    case OP_OUTPUT:
+    case OP_SETNS:
+    case OP_TREE:
+    case OP_FILESYSTEM:
+    case OP_ATTRIBUTES:
+    case OP_NODE:
+    case OP_SYMLINK:
+    case OP_MASK:
+    case OP_RLIMIT:
+    case OP_DESCRIPTOR:
+    case OP_OWNER:
+    case OP_WRITE:
+        return true;
+    default:
+        return false;
     }
 }
 
-/** The op that must stand before this one, 0 when any place will do. */
+/* The op that must stand before this one, 0 when any place will do. */
 static enum op_kind comes_after(enum op_kind kind) {
     switch (kind) {
-        case OP_TREE:
-        case OP_FILESYSTEM:
-        case OP_NODE:
-        case OP_SYMLINK:
-        case OP_MASK:
-        case OP_PIVOT:
-            return OP_ROOT;
-        case OP_ATTRIBUTES: // by path, which leads nowhere else only once the new root is the root
-            return OP_PIVOT;
-        default:
-            return 0;
+    case OP_TREE:
+    case OP_FILESYSTEM:
+    case OP_NODE:
+    case OP_SYMLINK:
+    case OP_MASK:
+    case OP_PIVOT:
+        return OP_ROOT;
+    case OP_ATTRIBUTES: /* by path, which leads nowhere else only once the new root is the root */
+        return OP_PIVOT;
+    default:
+        return 0;
     }
 }
 
-/** Whether the op may stand here, after the ops whose bits are in `seen`. */
+/* Whether the op may stand here, after the ops whose bits are in `seen`. */
 static bool is_in_place(enum op_kind kind, bool go, uint64_t seen) {
     if ((kind >= OP_EXEC) != go) return false;
     if (seen & 1ull << kind && !may_repeat(kind)) return false;
@@ -77,11 +77,13 @@ struct ops *ops_parse(struct cursor *c, const int *fds, size_t nfds, bool go, st
         fail(why, STEP_REQUEST, EINVAL, "op list");
         return NULL;
     }
-    // Copies: a text grows by its terminator and alignment (up to 8 bytes where the wire has 4 for its length), a list by
-    // one pointer for each text and one more.
+    /*
+     * Copies: a text grows by its terminator and alignment (up to 8 bytes where the wire has 4 for its length), a list
+     * by one pointer for each text and one more.
+     */
     size_t memory = sizeof(struct ops) + count * sizeof(struct op) + 4 * (size_t)raw.size + 64;
     struct ops *ops = spec_alloc(memory);
-    if (!ops) {
+    if (ops == NULL) {
         fail(why, STEP_MEMORY, errno, "op list of %u bytes", raw.size);
         return NULL;
     }
@@ -97,7 +99,7 @@ struct ops *ops_parse(struct cursor *c, const int *fds, size_t nfds, bool go, st
 }
 
 void ops_free(struct ops *ops) {
-    if (ops) spec_free(ops, ops->memory);
+    if (ops != NULL) spec_free(ops, ops->memory);
 }
 
 const struct op *ops_find(const struct ops *ops, enum op_kind kind) {
@@ -108,22 +110,22 @@ const struct op *ops_find(const struct ops *ops, enum op_kind kind) {
 
 int op_descriptor(const struct op *op) {
     switch (op->kind) {
-        case OP_CGROUP_INTO:
-        case OP_CGROUP_JOIN:
-        case OP_OOM:
-        case OP_ROOT:
-            return op->root.fd;
-        case OP_SETNS:
-            return op->setns.fd;
-        case OP_TREE:
-            return op->tree.fd;
-        case OP_DESCRIPTOR:
-            return op->descriptor.fd;
-        case OP_OWNER:
-            return op->owner.fd;
-        case OP_WRITE:
-            return op->write.fd;
-        default:
-            return -1;
+    case OP_CGROUP_INTO:
+    case OP_CGROUP_JOIN:
+    case OP_OOM:
+    case OP_ROOT:
+        return op->root.fd;
+    case OP_SETNS:
+        return op->setns.fd;
+    case OP_TREE:
+        return op->tree.fd;
+    case OP_DESCRIPTOR:
+        return op->descriptor.fd;
+    case OP_OWNER:
+        return op->owner.fd;
+    case OP_WRITE:
+        return op->write.fd;
+    default:
+        return -1;
     }
 }

@@ -2,12 +2,12 @@
 #define _GNU_SOURCE
 #include "payload.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <mqueue.h>
 #include <netinet/in.h>
-#include <arpa/inet.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,16 +22,16 @@
 #include <unistd.h>
 
 /* users PATH...: root in a namespace of its own, and then: what is read-only or hidden made open again. */
-static void become_root(char **arguments)
-{
-    if (tell("a user namespace", unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWPID)) < 0)
+static void become_root(char **arguments) {
+    if (tell("a user namespace", unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWPID)) <
+        0)
         return;
     fflush(stdout);
     if (fork() > 0) { /* the child is the first of the PID namespace */
         wait(NULL);
         return;
     }
-    for (char **path = arguments; *path; path++) {
+    for (char **path = arguments; *path != NULL; path++) {
         char what[4096];
         snprintf(what, sizeof what, "remount %s", *path);
         tell(what, mount(NULL, *path, NULL, MS_REMOUNT | MS_BIND, NULL));
@@ -45,26 +45,22 @@ static void become_root(char **arguments)
 }
 
 /* agent HIERARCHY...: CVE-2022-0492: the program that the kernel runs, as root of the host, when a v1 group empties. */
-static void find_release_agent(char **arguments)
-{
-    for (char **hierarchy = arguments; *hierarchy; hierarchy++) {
+static void find_release_agent(char **arguments) {
+    for (char **hierarchy = arguments; *hierarchy != NULL; hierarchy++) {
         char what[512];
         mkdir("/tmp/groups", 0755);
         snprintf(what, sizeof what, "mount %s", *hierarchy);
-        if (tell(what, mount("cgroup", "/tmp/groups", "cgroup", 0, *hierarchy)) < 0)
-            continue;
+        if (tell(what, mount("cgroup", "/tmp/groups", "cgroup", 0, *hierarchy)) < 0) continue;
         snprintf(what, sizeof what, "release_agent of %s", *hierarchy);
         /* access(2) leaves the capabilities of others than root aside. */
         long agent = tell(what, open("/tmp/groups/release_agent", O_WRONLY | O_CLOEXEC));
-        if (agent >= 0)
-            close((int)agent);
+        if (agent >= 0) close((int)agent);
         umount2("/tmp/groups", MNT_DETACH);
     }
 }
 
 /* with-key NAME PROGRAM...: runs a program that has a key of that name in its session keyring. */
-static void run_with_key(char **arguments)
-{
+static void run_with_key(char **arguments) {
     long session = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
     long key = syscall(SYS_add_key, "user", arguments[0], "secret", 6, KEY_SPEC_SESSION_KEYRING);
     /* Whoever comes by may look: what keeps it is the keyring, not the user. */
@@ -80,40 +76,34 @@ static void run_with_key(char **arguments)
 }
 
 /* keys NAME: looks for a key. */
-static void find_key(char **arguments)
-{
+static void find_key(char **arguments) {
     char secret[16];
     long key = syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", arguments[0], 0);
     tell("the session's key", key < 0 ? key : syscall(SYS_keyctl, KEYCTL_READ, key, secret, sizeof secret));
 }
 
 /* ipc KEY NAME: memory and a message queue that somebody else has made. */
-static void find_ipc(char **arguments)
-{
+static void find_ipc(char **arguments) {
     tell("shared memory", shmget((key_t)strtol(arguments[0], NULL, 0), 0, 0));
     tell("message queue", mq_open(arguments[1], O_RDONLY));
 }
 
 /* hold KEY NAME: makes them, for everybody, and takes them away when its input ends. */
-static void hold_ipc(char **arguments)
-{
+static void hold_ipc(char **arguments) {
     umask(0);
     alarm(0);
     int memory = shmget((key_t)strtol(arguments[0], NULL, 0), 4096, IPC_CREAT | IPC_EXCL | 0666);
     mqd_t queue = mq_open(arguments[1], O_RDWR | O_CREAT | O_EXCL, 0666, NULL);
-    if (memory < 0 || queue < 0)
-        perror("ipc");
+    if (memory < 0 || queue < 0) perror("ipc");
     puts("held");
     fflush(stdout);
-    while (getchar() != EOF)
-        continue;
+    while (getchar() != EOF) continue;
     shmctl(memory, IPC_RMID, NULL);
     mq_unlink(arguments[1]);
 }
 
 /* connect PORT: to a port of the host's loopback. */
-static void connect_to_host(char **arguments)
-{
+static void connect_to_host(char **arguments) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in host = {.sin_family = AF_INET,
                                .sin_port = htons((in_port_t)atoi(arguments[0])),
@@ -123,8 +113,7 @@ static void connect_to_host(char **arguments)
 }
 
 /* stuff: puts a letter into the input of the terminal that stdout may be, and tries to make the terminal its own. */
-static void stuff_terminal(char **arguments)
-{
+static void stuff_terminal(char **arguments) {
     (void)arguments;
     char letter = 'x';
     tell("TIOCSTI", ioctl(STDOUT_FILENO, TIOCSTI, &letter));
@@ -138,9 +127,10 @@ static void stuff_terminal(char **arguments)
     puts("stuffed");
 }
 
-/* on-terminal PROGRAM...: runs a program on a terminal of its own; what it writes there is copied to where stdout was. */
-static void run_on_terminal(char **arguments)
-{
+/*
+ * on-terminal PROGRAM...: runs a program on a terminal of its own; what it writes there is copied to where stdout was.
+ */
+static void run_on_terminal(char **arguments) {
     int log = dup(STDOUT_FILENO), master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0) {
         perror("terminal");
@@ -153,8 +143,7 @@ static void run_on_terminal(char **arguments)
         close(slave);
         dup2(open("/dev/null", O_RDWR), STDOUT_FILENO);
         for (ssize_t size; (size = read(master, bytes, sizeof bytes)) > 0;)
-            if (write(log, bytes, (size_t)size) != size)
-                break;
+            if (write(log, bytes, (size_t)size) != size) break;
         _exit(0);
     }
     close(log);
@@ -168,7 +157,14 @@ static void run_on_terminal(char **arguments)
 }
 
 const struct named_act kernel_acts[] = {
-    {"users", become_root}, {"agent", find_release_agent}, {"with-key", run_with_key},
-    {"keys", find_key},     {"ipc", find_ipc},             {"hold", hold_ipc},
-    {"connect", connect_to_host}, {"stuff", stuff_terminal}, {"on-terminal", run_on_terminal}, {NULL, NULL},
+    {"users", become_root},
+    {"agent", find_release_agent},
+    {"with-key", run_with_key},
+    {"keys", find_key},
+    {"ipc", find_ipc},
+    {"hold", hold_ipc},
+    {"connect", connect_to_host},
+    {"stuff", stuff_terminal},
+    {"on-terminal", run_on_terminal},
+    {NULL, NULL},
 };

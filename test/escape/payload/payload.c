@@ -1,5 +1,7 @@
-/* The program: `escape RUN ACT [ARGUMENT...]` writes `run RUN`, and what came of the act. Started in any other way, as the
- * init of somebody's manifest, it writes its report and waits to be looked at. */
+/*
+ * The program: `escape RUN ACT [ARGUMENT...]` writes `run RUN`, and what came of the act. Started in any other way, as
+ * the init of somebody's manifest, it writes its report and waits to be looked at.
+ */
 #define _GNU_SOURCE
 #include "payload.h"
 
@@ -12,15 +14,13 @@
 
 enum { PATIENCE = 20 /* seconds */ };
 
-long tell(const char *what, long result)
-{
+long tell(const char *what, long result) {
     const char *name = result < 0 ? strerrorname_np(errno) : "done";
-    printf("%s: %s\n", what, name ? name : "an unknown error");
+    printf("%s: %s\n", what, name != NULL ? name : "an unknown error");
     return result;
 }
 
-int in_child(void (*run)(void *), void *argument)
-{
+int in_child(void (*run)(void *), void *argument) {
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
@@ -36,25 +36,21 @@ int in_child(void (*run)(void *), void *argument)
     return status;
 }
 
-static act *find(const char *name)
-{
+static act *find(const char *name) {
     const struct named_act *const lists[] = {runtime_acts, file_acts, kernel_acts, resource_acts, console_acts};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        for (const struct named_act *each = lists[i]; each->name; each++)
-            if (strcmp(each->name, name) == 0)
-                return each->run;
+        for (const struct named_act *each = lists[i]; each->name != NULL; each++)
+            if (strcmp(each->name, name) == 0) return each->run;
     return NULL;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     act *run = argc > 2 ? find(argv[2]) : NULL;
-    if (!run) {
+    if (run == NULL) {
         report();
         puts("end");
-        for (;;)
-            pause();
+        for (;;) pause();
     }
     printf("run %s\n", argv[1]);
     alarm(PATIENCE);

@@ -1,4 +1,6 @@
 /* A hostile application: what it tries stands in acts-*.c, what it finds that it could do in report*.c. */
+#pragma once
+
 #include <stddef.h>
 
 /* An attack: does it, and tells of each step with `tell`. */

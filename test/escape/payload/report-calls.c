@@ -1,5 +1,8 @@
-/* Which system calls the filters let in. Nothing is really called: a filter of our own, the weakest that there is, takes
- * what the others have let through (seccomp(2): the strongest answer of all filters counts). A call that is refused kills. */
+/*
+ * Which system calls the filters let in. Nothing is really called: a filter of our own, the weakest that there is,
+ * takes what the others have let through (seccomp(2): the strongest answer of all filters counts). A call that is
+ * refused kills.
+ */
 #define _GNU_SOURCE
 #include "payload.h"
 
@@ -36,8 +39,7 @@ static struct progress {
     unsigned char allowed[CALLS + 1][PATTERNS];
 } *progress;
 
-static void take_ours(void)
-{
+static void take_ours(void) {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[5])),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OURS, 0, 1),
@@ -51,8 +53,7 @@ static void take_ours(void)
 
 static long number_of(int index) { return index < CALLS ? calls[index].number : BEYOND; }
 
-static void try_rest(void *unused)
-{
+static void try_rest(void *unused) {
     (void)unused;
     take_ours();
     for (; progress->at < (CALLS + 1) * PATTERNS; progress->at++) {
@@ -65,30 +66,26 @@ static void try_rest(void *unused)
 
 static int is_refused(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS; }
 
-static void call_clone3(void *unused)
-{
+static void call_clone3(void *unused) {
     (void)unused;
     /* A structure of no size is EINVAL to the kernel. */
     tell("call clone3 in truth", syscall(SYS_clone3, NULL, 0L));
 }
 
 #if defined(__x86_64__)
-static void call_i386(void *unused)
-{
+static void call_i386(void *unused) {
     (void)unused;
     enum { GETPID = 20 };
     long result = GETPID;
     __asm__ volatile("int $0x80" : "+a"(result) : : "memory");
 }
 
-static void call_x32(void *unused)
-{
+static void call_x32(void *unused) {
     (void)unused;
     syscall(X32 | SYS_getpid);
 }
 
-static void report_other_conventions(void)
-{
+static void report_other_conventions(void) {
     printf("calls of i386: %s\n", is_refused(in_child(call_i386, NULL)) ? "refused" : "not filtered");
     printf("calls of x32: %s\n", is_refused(in_child(call_x32, NULL)) ? "refused" : "not filtered");
 }
@@ -96,14 +93,11 @@ static void report_other_conventions(void)
 static void report_other_conventions(void) {}
 #endif
 
-void report_calls(void)
-{
+void report_calls(void) {
     size_t size = sizeof *progress;
     progress = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (progress == MAP_FAILED)
-        return;
-    while (progress->at < (CALLS + 1) * PATTERNS && is_refused(in_child(try_rest, NULL)))
-        progress->at++;
+    if (progress == MAP_FAILED) return;
+    while (progress->at < (CALLS + 1) * PATTERNS && is_refused(in_child(try_rest, NULL))) progress->at++;
     for (int index = 0; index <= CALLS; index++) {
         int none = progress->allowed[index][0], all = progress->allowed[index][1];
         const char *name = index < CALLS ? calls[index].name : "unknown-to-all";

@@ -1,5 +1,7 @@
-/* Runs a program on a kernel that lacks system calls: `enosys FIRST LAST PROGRAM [ARGUMENT...]`. A call of these numbers,
- * made by the program or anything that it starts, fails with ENOSYS (seccomp(2)). */
+/*
+ * Runs a program on a kernel that lacks system calls: `enosys FIRST LAST PROGRAM [ARGUMENT...]`. A call of these
+ * numbers, made by the program or anything that it starts, fails with ENOSYS (seccomp(2)).
+ */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -9,10 +11,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-int main(int argc, char **argv)
-{
-    if (argc < 4)
-        return 2;
+int main(int argc, char **argv) {
+    if (argc < 4) return 2;
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (unsigned)atoi(argv[1]), 0, 2),

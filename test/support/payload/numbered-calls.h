@@ -1,9 +1,10 @@
 /* System calls without a C library (syscall(2)), and the program's entry, for x86_64 and aarch64. */
+#pragma once
+
 #include <stddef.h>
 
 /* Gives what the kernel gives: a value, or minus the errno. */
-static long system_call(long nr, const long a[6])
-{
+static long system_call(long nr, const long a[6]) {
 #if defined(__x86_64__)
     register long r10 __asm__("r10") = a[3];
     register long r8 __asm__("r8") = a[4];
@@ -40,10 +41,8 @@ __asm__(".global _start\n_start: mov x29, 0\nmov x0, sp\nb enter\n");
 #endif
 
 /* What compilers call for by themselves (gcc(1), -ffreestanding). */
-void *memset(void *memory, int byte, size_t size)
-{
+void *memset(void *memory, int byte, size_t size) {
     volatile char *at = memory;
-    while (size--)
-        *at++ = (char)byte;
+    while (size--) *at++ = (char)byte;
     return memory;
 }

@@ -1,6 +1,8 @@
-/* Parses op lists (one a line: `p` or `g` for the list's kind, a blank, hexadecimal bytes) under the sanitizers, each in
- * memory of exactly its size. Answers with the numbers of its ops and, after a colon, a text of each; or with the place of
- * what is wrong. */
+/*
+ * Parses op lists (one a line: `p` or `g` for the list's kind, a blank, hexadecimal bytes) under the sanitizers, each
+ * in memory of exactly its size. Answers with the numbers of its ops and, after a colon, a text of each; or with the
+ * place of what is wrong.
+ */
 #include "../../../../native/launcher/memory.h"
 #include "../../../../native/launcher/sandbox/ops.h"
 
@@ -36,32 +38,32 @@ static void show(const struct op *op) {
     printf(" %d", op->kind);
     if (op_descriptor(op) >= 0) printf("#%d", op_descriptor(op));
     switch (op->kind) {
-        case OP_TREE:
-            printf(":%s", op->tree.target);
-            break;
-        case OP_FILESYSTEM:
-            printf(":%s:%s", op->filesystem.type, op->filesystem.target);
-            show_strings(op->filesystem.options);
-            break;
-        case OP_MASK:
-            printf(":%s", op->mask.path);
-            break;
-        case OP_LABEL:
-            printf(":%s", op->label.context);
-            break;
-        case OP_IDS:
-            for (uint32_t i = 0; i < op->ids.count; i++) printf(":%u", op->ids.groups[i]);
-            break;
-        case OP_SECCOMP:
-            printf(":%u:%u", op->seccomp.length, op->seccomp.filter[op->seccomp.length - 1].k);
-            break;
-        case OP_EXEC:
-            printf(":%s", op->exec.path);
-            show_strings(op->exec.arguments);
-            show_strings(op->exec.environment);
-            break;
-        default:
-            break;
+    case OP_TREE:
+        printf(":%s", op->tree.target);
+        break;
+    case OP_FILESYSTEM:
+        printf(":%s:%s", op->filesystem.type, op->filesystem.target);
+        show_strings(op->filesystem.options);
+        break;
+    case OP_MASK:
+        printf(":%s", op->mask.path);
+        break;
+    case OP_LABEL:
+        printf(":%s", op->label.context);
+        break;
+    case OP_IDS:
+        for (uint32_t i = 0; i < op->ids.count; i++) printf(":%u", op->ids.groups[i]);
+        break;
+    case OP_SECCOMP:
+        printf(":%u:%u", op->seccomp.length, op->seccomp.filter[op->seccomp.length - 1].k);
+        break;
+    case OP_EXEC:
+        printf(":%s", op->exec.path);
+        show_strings(op->exec.arguments);
+        show_strings(op->exec.environment);
+        break;
+    default:
+        break;
     }
 }
 

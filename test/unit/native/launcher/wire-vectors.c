@@ -1,5 +1,7 @@
-/* Reads vectors (the lines of vectors.txt that are no comment) from stdin: each is decoded, and encoded again. Says what is
- * wrong and ends with 1, or says how many there were. */
+/*
+ * Reads vectors (the lines of vectors.txt that are no comment) from stdin: each is decoded, and encoded again. Says
+ * what is wrong and ends with 1, or says how many there were.
+ */
 #include "../../../../native/launcher/wire.h"
 
 #include <inttypes.h>
@@ -78,7 +80,8 @@ static int check_bounds(void) {
     if (frame_end(&w) != 0) return wrong("a frame without room", "a size");
     struct cursor c = cursor_over(room, sizeof room);
     struct cursor inner = take_cursor(&c, 4);
-    if (take_u32(&inner) != 10 || !cursor_finished(&inner) || take_u16(&c) != 7) return wrong("an inner cursor", "other bytes");
+    if (take_u32(&inner) != 10 || !cursor_finished(&inner) || take_u16(&c) != 7)
+        return wrong("an inner cursor", "other bytes");
     inner = take_cursor(&c, 9);
     if (!inner.failed || !c.failed || take_u8(&c) != 0 || cursor_finished(&c)) return wrong("beyond the end", "bytes");
     return 0;
