@@ -1,32 +1,38 @@
 // The manifest as packers write it into a package: YAML in the order of Northstar's fields, defaults left out.
-import type { Manifest, SeccompCondition } from '../../../state/schema/manifest.ts';
+import type { Manifest, SeccompCondition, SeccompRule } from '../../../state/schema/manifest.ts';
 import { jsonNodes } from './json-nodes.ts';
 import { manifestForInspect } from './manifest-json.ts';
 import { isNull, manifestError, type Dictionary, type Node } from './nodes.ts';
 
-/** The text of manifest.yaml. Throws a ManifestError when today's dialect has no words for something in it. */
+/**
+ * The text of manifest.yaml. A seccomp section whose rules have alternatives is written as the older dialect has it, where they
+ * come from. Throws a ManifestError when there are such rules beside a profile, for which neither dialect has words.
+ */
 export function manifestYaml(manifest: Manifest): string {
-  refuseAlternatives(manifest);
   // As JSON, since that form has the names, the order and every digit already.
-  const root = jsonNodes(JSON.stringify(manifestForInspect(manifest)));
+  const root = jsonNodes(JSON.stringify({ ...manifestForInspect(manifest), ...olderSeccomp(manifest) }));
   if (root?.kind !== 'map') throw manifestError('', null, [], 'it has no fields');
   return mapLines(inYaml(root), '').join('');
 }
 
-function refuseAlternatives({ seccomp }: Manifest): void {
-  for (const [call, rule] of seccomp?.allow ?? []) {
-    if (rule === 'any' || !Array.isArray(rule.args)) continue;
-    const terms = rule.args.map(term).join(' || ');
-    throw manifestError(
-      '',
-      null,
-      ['seccomp', 'allow', call],
-      `"${terms}" cannot be written in today's dialect, which has one condition for a call: use values, or one mask`,
-    );
+/** The section as a map of system calls to minijail's expressions, when a rule has alternatives; else nothing. */
+function olderSeccomp({ seccomp }: Manifest): { seccomp?: object } {
+  const rules = [...(seccomp?.allow ?? [])];
+  const alternatives = rules.find(([, rule]) => rule !== 'any' && Array.isArray(rule.args));
+  if (alternatives === undefined) return {};
+  if (seccomp?.profile !== undefined) {
+    const [call, rule] = alternatives;
+    const message = `"${expression(rule)}" cannot be written beside a profile, where a call has one condition: use values, or one mask`;
+    throw manifestError('', null, ['seccomp', 'allow', call], message);
   }
+  return { seccomp: Object.fromEntries(rules.map(([call, rule]) => [call, expression(rule)])) };
 }
 
-/** As minijail writes a condition, which is where alternatives come from. */
+function expression(rule: SeccompRule): string {
+  return rule === 'any' ? '1' : [rule.args].flat().map(term).join(' || ');
+}
+
+/** A condition as minijail writes it. */
 function term({ index, values, mask }: SeccompCondition): string {
   const tests = (values ?? []).map((value) => `arg${index} == ${value}`);
   return [...tests, ...(mask === undefined ? [] : [`arg${index} in 0x${mask.toString(16)}`])].join(' || ');

@@ -8,8 +8,8 @@ import { field } from '../../support/container-processes.ts';
 const SIGSYS = 31;
 const numbers =
   process.arch === 'arm64'
-    ? { uname: 160, getppid: 173, pivot_root: 41, reboot: 142, clone3: 435 }
-    : { uname: 63, getppid: 110, pivot_root: 155, reboot: 169, clone3: 435 };
+    ? { uname: 160, getppid: 173, pivot_root: 41, reboot: 142, clone3: 435, mmap: 222 }
+    : { uname: 63, getppid: 110, pivot_root: 155, reboot: 169, clone3: 435, mmap: 9 };
 const boxes = await openBoxes();
 after(() => boxes[Symbol.asyncDispose]());
 
@@ -75,4 +75,16 @@ test('looks at the arguments of a call', async () => {
   assert.deepEqual(await exit(mask, 0), { code: 0 });
   assert.deepEqual(await exit(mask, 6), { code: 6 });
   assert.deepEqual(await exit(mask, 5), { signal: SIGSYS });
+});
+
+test('lets a call in when any of its alternatives holds', async () => {
+  const calls = 'mmap: arg2 in ~PROT_EXEC || arg2 in ~PROT_WRITE, write: 1, clock_gettime: 1, exit_group: 1';
+  const app = await probePackage({ name: 'alternatives', fields: `seccomp: { ${calls} }\n` });
+  const protectedBy = async (protection: number) => {
+    const args = ['call', String(numbers.mmap), '0', '4096', String(protection), 'exit', '0'];
+    return (await boxes.run({ package: app, args })).exit;
+  };
+  // PROT_READ 1, PROT_WRITE 2, PROT_EXEC 4
+  for (const protection of [0, 3, 5]) assert.deepEqual(await protectedBy(protection), { code: 0 });
+  for (const protection of [6, 7]) assert.deepEqual(await protectedBy(protection), { signal: SIGSYS });
 });

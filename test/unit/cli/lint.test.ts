@@ -40,12 +40,22 @@ test('-o json has errors and warnings for CI', async (context) => {
 });
 
 test('what can be read but not packed is an error that names the term', async (context) => {
-  const seccomp = 'seccomp:\n  mmap: arg2 in 1 || arg2 in 2\n';
-  const { code, stdout } = await northstate(context, nowhere, ['lint', '-'], good + seccomp);
+  const list = 'seccomp: { profile: default, allow: { mmap: !args [{ index: 2, mask: 1 }, { index: 2, mask: 2 }] } }\n';
+  const { code, stdout } = await northstate(context, nowhere, ['lint', '-'], good + list);
   assert.equal(code, 1);
-  assert.match(stdout, /^-:7:9: error: seccomp\.allow\.mmap: "arg2 in 0x1 \|\| arg2 in 0x2" cannot be written/);
+  assert.match(
+    stdout,
+    /^-:6:39: error: seccomp\.allow\.mmap: "arg2 in 0x1 \|\| arg2 in 0x2" cannot be written beside a profile/,
+  );
   const unknown = await northstate(context, nowhere, ['lint', '-'], `${good}seccomp: { mmap: "arg2 & 1" }\n`);
   assert.match(unknown.stdout, /^-:6:12: error: seccomp\.mmap: "arg2 & 1" has no counterpart in the present format\n$/);
+});
+
+test('alternatives of the older dialect are no error', async (context) => {
+  const seccomp = 'seccomp:\n  mmap: arg2 in ~PROT_EXEC || arg2 in ~PROT_WRITE\n';
+  const { code, stdout } = await northstate(context, nowhere, ['lint', '-'], good + seccomp);
+  assert.equal(code, 0, stdout);
+  assert.match(stdout, /^-: warning: seccomp: system calls stand below allow/);
 });
 
 test('a file that is not there is an error', async (context) => {

@@ -217,7 +217,7 @@ test('a failure names its cause and leaves nothing behind', async () => {
   );
   await assert.rejects(packed('', { blockSize: 1000 }), /mksquashfs failed/);
   await assert.rejects(
-    packed('seccomp: { mmap: "arg2 in 1 || arg2 in 2" }'),
+    packed('seccomp: { profile: default, allow: { mmap: !args [{ index: 2, mask: 1 }, { index: 2, mask: 2 }] } }'),
     /seccomp\.allow\.mmap: "arg2 in 0x1 \|\| arg2 in 0x2" cannot be written/,
   );
   await assert.rejects(packed('', { out: join(work, 'none/a.npk') }), /ENOENT/);
@@ -226,6 +226,18 @@ test('a failure names its cause and leaves nothing behind', async () => {
     (await readdir(tmpdir())).filter((name) => name.startsWith('northstate-pack-')),
     made,
   );
+});
+
+test('alternatives are written as the older dialect has them, and read again as they were', async () => {
+  const seccomp =
+    'seccomp: { read: 1, mmap: arg2 in ~PROT_EXEC || arg2 in ~PROT_WRITE || arg0 == 0, socket: arg0 == 1 }\n';
+  const { manifest } = await readManifest(Buffer.from(minimal + seccomp), { old: false });
+  const text = manifestYaml(manifest);
+  assert.match(
+    text,
+    /seccomp:\n {2}read: '1'\n {2}mmap: 'arg0 == 0 \|\| arg2 in 0xfffffffffffffffb \|\| arg2 in 0xfffffffffffffffd'\n {2}socket: 'arg0 == 1'\n/,
+  );
+  assert.deepEqual((await readManifest(Buffer.from(text), { old: false })).manifest, manifest);
 });
 
 test('a manifest that is written and read again is the same', async () => {
