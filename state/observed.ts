@@ -24,6 +24,8 @@ export interface ObservedPackage {
   readonly path: string;
   readonly manifest: Manifest;
   readonly logs: OutputLogs;
+  /** Fields of its manifest that have no effect, and such as cannot be; sentences. */
+  readonly defects: readonly string[];
   readonly image: { readonly offset: number; readonly size: number; readonly type: 'squashfs' | 'erofs' };
   readonly identity: FileIdentity;
   /** `sha256:<hex>` of the whole file where it is known (installed from a `source`), else null. */

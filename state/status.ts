@@ -69,6 +69,7 @@ export const conditionReasons = [
   'AsExpected',
   'ReplacementWaits',
   'MissingOnHost',
+  'ManifestDefect',
   'StepFailed',
   'PackageChanged',
   'BadImage',

@@ -7,7 +7,7 @@ import { sameIdentity } from '../../native/file.ts';
 import type { FileIdentity, ObservedPackage } from '../../state/observed.ts';
 
 /** Raise it whenever the meaning of what is kept changes. */
-const format = 3;
+const format = 4;
 
 export interface PackageCache {
   /** The package at a path, if the file is still the one that was read. */

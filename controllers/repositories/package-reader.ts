@@ -51,6 +51,14 @@ type Keys = Awaited<ReturnType<typeof import('../../src/npk/signature/keys.ts').
 
 async function read(path: string, keys: Keys | null) {
   const { readPackage } = await import('../../src/npk/open-package.ts');
-  const { name, version, manifest, logs, image, verified } = await readPackage(path, { keys });
-  return { name, version, manifest, logs, image, signed: verified && { by: verified.key.id, tree: verified.tree } };
+  const { name, version, manifest, defects, logs, image, verified } = await readPackage(path, { keys });
+  return {
+    name,
+    version,
+    manifest,
+    defects,
+    logs,
+    image,
+    signed: verified && { by: verified.key.id, tree: verified.tree },
+  };
 }

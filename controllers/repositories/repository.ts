@@ -33,7 +33,10 @@ export interface Incoming {
 }
 
 /** What a reader of package files gives of one. */
-export type PackageContent = Pick<ObservedPackage, 'name' | 'version' | 'manifest' | 'logs' | 'image' | 'signed'>;
+export type PackageContent = Pick<
+  ObservedPackage,
+  'name' | 'version' | 'manifest' | 'defects' | 'logs' | 'image' | 'signed'
+>;
 
 /** Reads packages; with keys only those that one of them has signed. */
 export interface PackageReader {
@@ -83,11 +86,21 @@ export async function readPackageFile(
 
 /** A package as it lies in a repository. */
 export function packageOf(
-  { name, version, manifest, logs, image, signed }: PackageContent,
+  { name, version, manifest, defects, logs, image, signed }: PackageContent,
   place: Pick<ObservedPackage, 'repository' | 'path' | 'identity' | 'digest' | 'integrity'>,
 ): ObservedPackage {
   const { offset, size, type } = image;
-  return { id: `${name}:${version}`, name, version, manifest, logs, image: { offset, size, type }, signed, ...place };
+  return {
+    id: `${name}:${version}`,
+    name,
+    version,
+    manifest,
+    defects,
+    logs,
+    image: { offset, size, type },
+    signed,
+    ...place,
+  };
 }
 
 /** The packages among files. */

@@ -61,6 +61,8 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
       return ['True', 'StartFailed', decision.verdict.message];
     const lacks = running?.record.lacks ?? [];
     if (lacks.length > 0) return ['True', 'MissingOnHost', lacks.join('; ')];
+    const defects = target.package?.defects ?? [];
+    if (defects.length > 0) return ['True', 'ManifestDefect', defects.join('; ')];
     // What is to be replaced may be of another version than what this target is.
     const replaces = decision.replacing && target.entry.state === 'running';
     const stop = replaces ? left.steps.find(({ op, waits }) => op === 'signal' && waits !== null) : undefined;

@@ -2,9 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { ManifestError, type ManifestIssue } from '../npk/package-error.ts';
-import { readManifest, type ReadManifest } from '../npk/manifest/read-manifest.ts';
-import { checkSyscallNames } from '../npk/manifest/syscall-names.ts';
-import { manifestYaml } from '../npk/manifest/manifest-yaml.ts';
+import { readManifest } from '../npk/manifest/read-manifest.ts';
+import { checkManifest } from '../npk/manifest/check-manifest.ts';
 import { exitCodes } from './exit.ts';
 import { printable, render, type Format } from './output.ts';
 
@@ -15,34 +14,27 @@ interface Lint {
   readonly warnings: readonly ManifestIssue[];
 }
 
+export interface LintOptions {
+  readonly output: Format;
+  readonly allowUnknown?: boolean;
+}
+
 /** Prints every error and warning with its place, and the deprecations; ends with exit code 1 when there is an error. */
-export async function lint(file: string, { output }: { readonly output: Format }): Promise<void> {
-  const found = await lintOf(file === '-' ? await buffer(process.stdin) : await readFile(file));
+export async function lint(file: string, { output, allowUnknown = false }: LintOptions): Promise<void> {
+  const found = await lintOf(file === '-' ? await buffer(process.stdin) : await readFile(file), allowUnknown);
   const isGood = found.errors.length === 0;
   if (output === 'table') process.stdout.write(lines(file, found));
   else process.stdout.write(await render(report(file, found), output));
   if (!isGood) process.exitCode = exitCodes.error;
 }
 
-async function lintOf(bytes: Buffer): Promise<Lint> {
+async function lintOf(bytes: Buffer, allowUnknown: boolean): Promise<Lint> {
   try {
     const read = await readManifest(bytes, { old: false });
-    const { errors, warnings } = checkSyscallNames(read);
-    return { errors: [...unwritable(read), ...errors], warnings, deprecations: read.deprecations };
+    return { ...checkManifest(read, { allowUnknown }), deprecations: read.deprecations };
   } catch (error) {
     if (error instanceof ManifestError) return { errors: error.issues, warnings: [], deprecations: [] };
     throw error;
-  }
-}
-
-/** What can be read of the older dialect, but not be packed. */
-function unwritable({ manifest, issueAt }: ReadManifest): ManifestIssue[] {
-  try {
-    manifestYaml(manifest);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    return error.issues.map(({ field, message }) => issueAt(field.split('.'), message));
   }
 }
 

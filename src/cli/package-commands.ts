@@ -3,6 +3,8 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { ConsoleOptions } from './console.ts';
 import { example, format, wholeNumber, talks } from './words.ts';
 
+const allowUnknown = 'fields that are not known are warnings';
+
 /** Adds pack, unpack, inspect, verify, lint, seccomp and gen-key. */
 export function addPackageFiles(program: Command): void {
   addPack(program);
@@ -36,6 +38,7 @@ export function addPackageFiles(program: Command): void {
   example(program.command('lint'), 'northstate lint manifest.yaml')
     .description('say everything that is wrong in a manifest, with line, column and field')
     .argument('<manifest>', 'a manifest in YAML, JSON or TOML; - is standard input')
+    .option('--allow-unknown', allowUnknown)
     .addOption(format())
     .action(async (file: string, options: Parameters<typeof import('./lint.ts').lint>[1]) =>
       (await import('./lint.ts')).lint(file, options),
@@ -78,6 +81,7 @@ function addPack(program: Command): void {
       ),
     )
     .option('-b, --block-size <bytes>', 'of a squashfs image', wholeNumber)
+    .option('--allow-unknown', allowUnknown)
     .option('--clones <number>', 'make so many packages, NAME-0 and so on, around one image', positive)
     .option('--salt <hex>', 'of dm-verity (default: derived from the image)')
     .option('--uuid <uuid>', 'of dm-verity and erofs (default: derived from image and manifest)')

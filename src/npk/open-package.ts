@@ -24,6 +24,8 @@ export interface Package {
   readonly manifest: Manifest;
   /** What of the older dialect the manifest uses. */
   readonly deprecations: readonly string[];
+  /** Fields of the manifest that have no effect, and such as cannot be; sentences. */
+  readonly defects: readonly string[];
   /** What its older dialect says of the log. */
   readonly logs: OutputLogs;
   readonly image: Image;
@@ -55,6 +57,7 @@ export interface Content {
     readonly bytes: Buffer;
     readonly read: Manifest;
     readonly deprecations: readonly string[];
+    readonly defects: readonly string[];
     readonly logs: OutputLogs;
   };
   readonly image: Image;
@@ -101,10 +104,11 @@ export async function packageIn(handle: FileHandle, path: string, { keys = null 
   try {
     const { bytes, identity } = await contentOf(handle);
     const { format, manifest, image, signature, verified } = await readContent(bytes, keys);
-    const { read, deprecations, logs } = manifest;
+    const { read, deprecations, defects, logs } = manifest;
     const { name, version } = read;
     const signed = signature !== null;
-    return { path, name, version, format, manifest: read, deprecations, logs, image, signed, verified, identity };
+    const of = { name, version, format, manifest: read, deprecations, defects, logs };
+    return { path, ...of, image, signed, verified, identity };
   } catch (error) {
     throw named(path, error);
   }
@@ -157,13 +161,19 @@ export async function readContent(bytes: Bytes, keys: readonly PublicKey[] | nul
     fault: 'manifest',
   });
   if (signed !== null) compareHash('manifest.yaml', manifestBytes, signed.signature.hashes.manifest);
-  const { manifest, deprecations, logs } = await readManifest(manifestBytes, { old: format === 'old' });
+  const { manifest, deprecations, defects, logs } = await readManifest(manifestBytes, { old: format === 'old' });
   const { image, used } = await readImage(bytes, archive);
   const verified = signed === null ? null : await readTree(bytes, image, used, signed);
   return {
     archive,
     format,
-    manifest: { bytes: manifestBytes, read: manifest, deprecations, logs },
+    manifest: {
+      bytes: manifestBytes,
+      read: manifest,
+      deprecations,
+      defects: [...defects.unknown, ...defects.limits].map(({ field, message }) => `${field}: ${message}`),
+      logs,
+    },
     image,
     signature,
     verified,

@@ -11,10 +11,11 @@ import { createHasher } from './image/hasher.ts';
 import { readSuperblock } from './image/superblock.ts';
 import { readSecretKey } from './signature/keys.ts';
 import { makeErofs, makeSquashfs, type Compression } from './image/make-image.ts';
+import { initProblem } from './image/find-init.ts';
+import { checkManifest } from './manifest/check-manifest.ts';
 import { readManifest, type ReadManifest } from './manifest/read-manifest.ts';
 import { manifestYaml } from './manifest/manifest-yaml.ts';
 import { mountPoints } from './image/mount-points.ts';
-import { checkSyscallNames } from './manifest/syscall-names.ts';
 import { VERITY_BLOCK } from './image/verity.ts';
 import { writePackage } from './archive/write-package.ts';
 import { makeTree, type NewTree } from './image/write-verity.ts';
@@ -42,6 +43,8 @@ export interface PackOptions {
   readonly uuid?: string | undefined;
   /** The program that makes the image; left out = mksquashfs or mkfs.erofs in the path. */
   readonly tool?: string | undefined;
+  /** Fields of the manifest that are not known are warnings; left out = they are errors. */
+  readonly allowUnknown?: boolean | undefined;
   /** Called with the step and the part of it that is done, 0 to 1. */
   readonly onProgress?: ((step: PackStep, part: number) => void) | undefined;
 }
@@ -54,7 +57,7 @@ export interface Packed {
   readonly version: string;
   /** What of the older dialect the manifest used; the package is written in today's. */
   readonly deprecations: readonly string[];
-  /** System calls that this machine's architecture does not have, with line and column. */
+  /** System calls that this machine's architecture does not have, an init that is not in the image, with line and column. */
   readonly warnings: readonly ManifestIssue[];
 }
 
@@ -77,7 +80,7 @@ export async function packClones(options: PackOptions, count: number): Promise<P
 }
 
 async function packAll(options: PackOptions, namesOf: (manifest: Manifest) => readonly string[]): Promise<Packed[]> {
-  const { manifest, deprecations, warnings } = await readSource(options.manifest);
+  const { manifest, deprecations, warnings } = await readSource(options);
   const key = options.key === undefined ? null : await readSecretKey(options.key);
   const names = namesOf(manifest);
   const isDirectory = await leadsToDirectory(options.out);
@@ -103,14 +106,20 @@ async function packAll(options: PackOptions, namesOf: (manifest: Manifest) => re
   }
 }
 
-async function readSource(path: string): Promise<ReadManifest & Pick<Packed, 'warnings'>> {
+async function readSource({
+  manifest: path,
+  root = null,
+  image,
+  allowUnknown = false,
+}: PackOptions): Promise<ReadManifest & Pick<Packed, 'warnings'>> {
   const bytes = await readFile(path);
   try {
     const read = await readManifest(bytes, { old: false });
-    const { errors, warnings } = checkSyscallNames(read);
+    const { errors, warnings } = checkManifest(read, { allowUnknown });
     const [first, ...more] = errors;
     if (first !== undefined) throw new ManifestError('manifest', [first, ...more]);
-    return { ...read, warnings };
+    const problem = image === undefined ? await initProblem(read.manifest, root) : null;
+    return { ...read, warnings: [...warnings, ...(problem === null ? [] : [read.issueAt(['init'], problem)])] };
   } catch (error) {
     if (!(error instanceof PackageError)) throw error;
     throw new PackageError(error.reason, error.message.replace(/^manifest\.yaml/, path), { cause: error });

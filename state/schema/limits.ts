@@ -65,7 +65,20 @@ export function rlimitsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrN
 /** `cgroups` as a document may give them: unknown fields are errors. Limits in bytes, -1 = none; quota and periods in µs. */
 export const cgroupsSchema = cgroupsWith(z.strictObject);
 /** `rlimits` as a document may give them: unknown fields are errors; null = unlimited (RLIM_INFINITY). */
-export const rlimitsSchema = rlimitsWith(z.strictObject);
+export const rlimitsSchema = rlimitsWith(z.strictObject).superRefine((limits, context) => {
+  for (const [name, message] of softAboveHard(limits)) context.addIssue({ code: 'custom', path: [name], message });
+});
+
+/** The limits that setrlimit(2) refuses (EINVAL), and why: name -> message. */
+export function softAboveHard(
+  limits: z.output<ReturnType<typeof rlimitsWith>>,
+): readonly (readonly [string, string])[] {
+  return Object.entries(limits).flatMap(([name, limit]) => {
+    const { soft, hard } = limit ?? { soft: null, hard: null };
+    if (hard === null || (soft !== null && soft <= hard)) return [];
+    return [[name, `the soft limit (${soft ?? 'unlimited'}) is above the hard one (${hard})`] as const];
+  });
+}
 
 export type Cgroups = z.output<typeof cgroupsSchema>;
 export type Rlimits = z.output<typeof rlimitsSchema>;

@@ -12,6 +12,12 @@ const bytes = (text: string): number => Buffer.byteLength(text);
 const noNul = z.string().refine((text) => !text.includes('\0'), 'must not contain a NUL');
 const path = noNul.refine((text) => text.length > 0 && bytes(text) <= 4096, 'must be 1 to 4096 bytes long');
 const absolutePath = path.refine((text) => text.startsWith('/'), 'must be absolute');
+/** A manifest's uid and gid are never 0: nothing that is made for its container belongs to root. */
+const socketOwner = z
+  .int()
+  .max(65535)
+  .refine((owner) => owner > 0, "must not be root's: the container does not run as root")
+  .optional();
 /** The params of an issue about a name that would reach what is outside of its place. */
 export const leadsOutside = { leadsOutside: true };
 const inside = { params: leadsOutside };
@@ -61,13 +67,13 @@ const mount = z.discriminatedUnion('type', [
     type: z.literal('resource'),
     name: container,
     version: requirement,
-    dir: absolutePath,
+    dir: absolutePath.refine(staysInside, { error: 'must not contain ".."', ...inside }),
     options: options.refine((given) => given?.includes('rec') !== true, 'a resource takes no "rec"'),
   }),
   z.strictObject({ type: z.literal('tmpfs'), size: z.string().transform(checked(parseSize)) }),
 ]);
 
-const target = path.refine((text) => !text.split('/').includes('..'), { error: 'must not contain ".."', ...inside });
+const target = absolutePath.refine(staysInside, { error: 'must not contain ".."', ...inside });
 
 // Northstar passes over unknown fields in here, and so in what holds them.
 const nice = z.object({ nice: z.int().min(-20).max(19).default(0) });
@@ -116,8 +122,7 @@ export const manifestSchema = z
       .optional(),
     mounts: z
       .map(target, mount)
-      .refine(bindsAreAbsolute, 'the target of a bind must be absolute')
-      .transform(checked(absoluteTargets))
+      .transform(checked(oneSpelling))
       .refine(noBindInAnother, 'a bind must not lie in another')
       .optional(),
     autostart: z.enum(['relaxed', 'critical']).optional(),
@@ -153,8 +158,8 @@ export const manifestSchema = z
         z.strictObject({
           type: z.enum(['stream', 'datagram', 'seq_packet']),
           mode: z.int().min(0).max(0o7777),
-          uid: z.int().min(0).max(65535).optional(),
-          gid: z.int().min(0).max(65535).optional(),
+          uid: socketOwner,
+          gid: socketOwner,
           passcred: z.boolean().optional(),
         }),
       )
@@ -208,17 +213,17 @@ function allDifferent(items: readonly unknown[]): boolean {
   return new Set(items).size === items.length;
 }
 
-type Mounts = Map<string, z.output<typeof mount>>;
-
-function bindsAreAbsolute(mounts: Mounts): boolean {
-  return [...mounts].every(([at, { type }]) => type !== 'bind' || at.startsWith('/'));
+function staysInside(path: string): boolean {
+  return !path.split('/').includes('..');
 }
 
+type Mounts = Map<string, z.output<typeof mount>>;
+
 /** Targets in one spelling, so that they can be compared and sorted. */
-function absoluteTargets(mounts: Mounts): Mounts {
-  const absolute = new Map([...mounts].map(([at, each]) => [posix.resolve('/', at), each]));
-  if (absolute.size !== mounts.size) throw new Error('two mounts have the same target');
-  return absolute;
+function oneSpelling(mounts: Mounts): Mounts {
+  const spelt = new Map([...mounts].map(([at, each]) => [posix.resolve('/', at), each]));
+  if (spelt.size !== mounts.size) throw new Error('two mounts have the same target');
+  return spelt;
 }
 
 function noBindInAnother(mounts: Mounts): boolean {

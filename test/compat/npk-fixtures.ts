@@ -7,6 +7,9 @@ import { manifestForInspect } from '../../src/npk/manifest/manifest-json.ts';
 
 const folder = join(import.meta.dirname, '../fixtures');
 
+/** What Northstar packs and runs and we refuse: a resource directory that leads out of its image. */
+export const refused: ReadonlySet<string> = new Set(['mount-resource-dotdot']);
+
 /** The path of a fixture. Throws, saying where it is looked for, when the fixtures are not there. */
 export function fixture(...path: readonly string[]): string {
   const found = join(folder, ...path);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { createHasher } from '../../src/npk/image/hasher.ts';
@@ -15,7 +15,7 @@ import { pack, type PackOptions } from '../../src/npk/pack.ts';
 import { readPackage } from '../../src/npk/open-package.ts';
 import { unpack } from '../../src/npk/unpack.ts';
 import { verifyPackage } from '../../src/npk/verify-package.ts';
-import { assertManifest, expected, fixture } from './npk-fixtures.ts';
+import { assertManifest, expected, fixture, refused } from './npk-fixtures.ts';
 
 interface Expected {
   readonly squashfs: {
@@ -101,6 +101,7 @@ function plain(lines: readonly string[]): string[] {
 }
 
 for (const [name, { squashfs, verity, files: wantedFiles, inspect: wantedManifest }] of answers) {
+  if (refused.has(basename(name, '-1.0.0.npk'))) continue;
   test(`${name}, packed anew, is what Northstar packs`, async () => {
     const { root, manifest } = await sourceOf(fixture(name));
     const compression = squashfs.uncompressed ? 'none' : squashfs.compression;

@@ -18,6 +18,7 @@ export function packageOf(name: string, version: string, inode: number): Observe
     path: `/system/${name}:${version}.npk`,
     manifest: manifestOf(name, version),
     logs: new Map(),
+    defects: [],
     image: { offset: 4096, size: 4096, type: 'squashfs' },
     identity: { dev: 1, ino: inode, size: 8192, mtimeMs: inode, ctimeMs: inode },
     digest: null,

@@ -117,7 +117,7 @@ interface Mounted {
 
 async function mountPackage(path: string, directory: string): Promise<Mounted> {
   const { package: content, handle } = await openPackage(path);
-  const { name, version, manifest, logs, image, identity } = content;
+  const { name, version, manifest, defects, logs, image, identity } = content;
   const id = `${name}:${version}`;
   const target = join(directory, id);
   mkdirSync(target, { recursive: true });
@@ -130,7 +130,7 @@ async function mountPackage(path: string, directory: string): Promise<Mounted> {
   return {
     mount: { id, name, version, mountId, target, backing: null, integrity: 'intact' },
     found: packageOf(
-      { name, version, manifest, logs, image, signed: null },
+      { name, version, manifest, defects, logs, image, signed: null },
       { repository: 'test', path, identity, digest: null, integrity: 'none' },
     ),
   };

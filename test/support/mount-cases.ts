@@ -198,11 +198,12 @@ export async function mountCases(wrapper: readonly string[]): Promise<void> {
 
   test('never follows a resource directory out of its image (ESR-01 006)', async () => {
     const resources = { '/shared': fixture('hostile-links-1.0.0') };
-    for (const name of ['mount-resource-absolute-link-1.0.0', 'mount-resource-dotdot-1.0.0']) {
-      await assert.rejects(boxes.run({ package: fixture(name), resources }), {
-        message: /^the resource hostile-links:1\.0\.0 has no directory/,
-      });
-    }
+    await assert.rejects(boxes.run({ package: fixture('mount-resource-absolute-link-1.0.0'), resources }), {
+      message: /^the resource hostile-links:1\.0\.0 has no directory/,
+    });
+    await assert.rejects(boxes.run({ package: fixture('mount-resource-dotdot-1.0.0'), resources }), {
+      message: /mounts\.\/shared\.dir: must not contain "\.\."/,
+    });
   });
 
   test('uses the device nodes of the image', async () => {

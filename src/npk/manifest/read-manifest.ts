@@ -1,15 +1,21 @@
 // From the bytes of manifest.yaml to the normalised manifest.
 import type { z } from 'zod';
 import { leadsOutside, manifestSchema, type Manifest } from '../../../state/schema/manifest.ts';
+import { softAboveHard } from '../../../state/schema/limits.ts';
 import type { OutputLogs } from '../../../state/observed.ts';
 import { modernise } from './dialect.ts';
 import { ManifestError, type ManifestIssue } from '../package-error.ts';
 import { manifestError, manifestIssue, type Node } from './nodes.ts';
-import { shape } from './shape.ts';
+import { shape, type UnknownField } from './shape.ts';
 import { readTree, type Tree } from './syntax.ts';
 
 /** More than any manifest needs; what a reader may be made to chew is bounded by it. */
 export const LONGEST_MANIFEST = 128 * 1024;
+
+export interface Defects {
+  readonly unknown: readonly ManifestIssue[];
+  readonly limits: readonly ManifestIssue[];
+}
 
 export interface ReadManifest {
   readonly manifest: Manifest;
@@ -17,6 +23,8 @@ export interface ReadManifest {
   readonly deprecations: readonly string[];
   /** What its older dialect says of the log. */
   readonly logs: OutputLogs;
+  /** Fields that nothing is done about, and limits that no kernel takes: no package is made with them, one that is there runs. */
+  readonly defects: Defects;
   /** Something about a field, with the place where it stands. */
   issueAt(path: readonly string[], message: string): ManifestIssue;
 }
@@ -32,11 +40,17 @@ export async function readManifest(bytes: Uint8Array, { old }: { old: boolean })
   const tree = await readTree(decoded(bytes));
   const { root, deprecations, logs } = modernise(tree, { old });
   const modern = { ...tree, root };
-  const result = manifestSchema.safeParse(shape(modern, manifestSchema));
+  const dropped: UnknownField[] = [];
+  const result = manifestSchema.safeParse(shape(modern, manifestSchema, (field) => dropped.push(field)));
   if (!result.success) throw explained(modern, result.error.issues);
   const issueAt = (path: readonly string[], message: string): ManifestIssue =>
     manifestIssue(tree.text, find(root, path).at, path, message);
-  return { manifest: result.data, deprecations, logs, issueAt };
+  const { data: manifest } = result;
+  const unknown = dropped.map(({ at, path }) =>
+    manifestIssue(tree.text, at, path, 'there is no such field: it would have no effect'),
+  );
+  const limits = softAboveHard(manifest.rlimits ?? {}).map(([name, message]) => issueAt(['rlimits', name], message));
+  return { manifest, deprecations, logs, defects: { unknown, limits }, issueAt };
 }
 
 function decoded(bytes: Uint8Array): string {

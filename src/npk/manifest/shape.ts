@@ -6,9 +6,23 @@ import type { Tree } from './syntax.ts';
 
 type Schema = z.core.$ZodType;
 
-/** The value for the schema to parse: objects for objects, Map for maps, strings, numbers, bigints, booleans, null. */
-export function shape(tree: Tree, schema: Schema): unknown {
-  return shaper(tree)(tree.root, schema);
+/** A field that the schema does not know and does not refuse. */
+export interface UnknownField {
+  /** Offset in the text, as a node has it. */
+  readonly at: number | null;
+  readonly path: readonly string[];
+}
+
+/**
+ * The value for the schema to parse: objects for objects, Map for maps, strings, numbers, bigints, booleans, null. `passedOver`
+ * is told each field that the schema drops.
+ */
+export function shape(
+  tree: Tree,
+  schema: Schema,
+  passedOver: (field: UnknownField) => void = () => undefined,
+): unknown {
+  return shaper(tree, passedOver)(tree.root, schema);
 }
 
 /** What a node says by itself: the core schema of YAML 1.2. Integers beyond 2^53 are bigints; a tag is an object with one member. */
@@ -18,7 +32,17 @@ export function plainValue(node: Node): unknown {
   return isEmptyScalar(node) ? node.tag : { [node.tag]: value };
 }
 
-function shaper(tree: Tree): (node: Node, schema: Schema) => unknown {
+function shaper(tree: Tree, passedOver: (field: UnknownField) => void): (node: Node, schema: Schema) => unknown {
+  /** Where the node is that is looked at. */
+  const path: string[] = [];
+
+  function member(name: string, node: Node, schema: Schema): unknown {
+    path.push(name);
+    const shaped = value(node, schema);
+    path.pop();
+    return shaped;
+  }
+
   function value(node: Node, schema: Schema): unknown {
     const { def } = (schema as z.core.$ZodTypes)._zod;
     switch (def.type) {
@@ -52,9 +76,11 @@ function shaper(tree: Tree): (node: Node, schema: Schema) => unknown {
       case 'bigint':
         return node.kind === 'scalar' && node.plain ? (bigInteger(node.text) ?? node.text) : plainValue(node);
       case 'array':
-        return node.kind === 'list' ? node.items.map((item) => value(item, def.element)) : plainValue(node);
+        return node.kind === 'list'
+          ? node.items.map((item, index) => member(String(index), item, def.element))
+          : plainValue(node);
       case 'object':
-        return node.kind === 'map' ? object(node, def.shape) : plainValue(node);
+        return node.kind === 'map' ? object(node, def) : plainValue(node);
       case 'record':
         return node.kind === 'map' ? Object.fromEntries(entries(node, def.valueType)) : plainValue(node);
       case 'map':
@@ -65,17 +91,19 @@ function shaper(tree: Tree): (node: Node, schema: Schema) => unknown {
   }
 
   function entries(node: Dictionary, schema: Schema): [string, unknown][] {
-    return [...node.entries].map(([key, entry]) => [key, value(entry.value, schema)]);
+    return [...node.entries].map(([key, entry]) => [key, member(key, entry.value, schema)]);
   }
 
   /** Null is absent, where the field may be. Unknown fields go on to the schema, which refuses or drops them. */
-  function object(node: Dictionary, fields: Readonly<Record<string, Schema>>): unknown {
+  function object(node: Dictionary, { shape: fields, catchall }: z.core.$ZodObjectDef): unknown {
     const members: [string, unknown][] = [];
     for (const [key, entry] of node.entries) {
       const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
-      if (field === undefined) members.push([key, null]);
-      else if (!(isNull(entry.value) && field._zod.optin === 'optional'))
-        members.push([key, value(entry.value, field)]);
+      if (field === undefined) {
+        members.push([key, null]);
+        if (catchall === undefined) passedOver({ at: entry.at, path: [...path, key] });
+      } else if (!(isNull(entry.value) && field._zod.optin === 'optional'))
+        members.push([key, member(key, entry.value, field)]);
     }
     return Object.fromEntries(members);
   }

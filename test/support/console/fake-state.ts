@@ -18,6 +18,7 @@ export const observedRepository = {
 } as const;
 export const observedPackage = {
   logs: new Map(),
+  defects: [],
   path: '/packages/x.npk',
   image: { offset: 4096, size: 4096, type: 'squashfs' },
   digest: null,

@@ -58,6 +58,23 @@ test('alternatives of the older dialect are no error', async (context) => {
   assert.match(stdout, /^-: warning: seccomp: system calls stand below allow/);
 });
 
+test('a field that is not known is an error wherever it stands, and a warning for those who must', async (context) => {
+  const limit = 'cgroups: { memory: { limit: 100MB } }\n';
+  const told = 'cgroups.memory.limit: there is no such field: it would have no effect\n';
+  const strict = await northstate(context, nowhere, ['lint', '-'], good + limit);
+  assert.deepEqual([strict.code, strict.stdout], [1, `-:6:22: error: ${told}`]);
+  const lenient = await northstate(context, nowhere, ['lint', '-', '--allow-unknown'], good + limit);
+  assert.deepEqual([lenient.code, lenient.stdout], [0, `-:6:22: warning: ${told}`]);
+});
+
+test('a soft limit above its hard one is an error', async (context) => {
+  const { code, stdout } = await northstate(context, nowhere, ['lint', '-'], `${good}rlimits: { cpu: { hard: 1 } }\n`);
+  assert.deepEqual(
+    [code, stdout],
+    [1, '-:6:12: error: rlimits.cpu: the soft limit (unlimited) is above the hard one (1)\n'],
+  );
+});
+
 test('a file that is not there is an error', async (context) => {
   const { code, stderr } = await northstate(context, nowhere, ['lint', '/nowhere/manifest.yaml']);
   assert.equal(code, 1);

@@ -1,6 +1,6 @@
 // The commands about package files, as people and scripts call them.
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { scratchDirectory } from '../../support/console/scratch.ts';
@@ -20,7 +20,7 @@ async function shop(context: TestContext): Promise<Shop> {
   const dir = await scratchDirectory(context);
   await writeFile(join(dir, 'manifest.yaml'), manifest);
   await mkdir(join(dir, 'root'));
-  await writeFile(join(dir, 'root/app'), 'an application\n'.repeat(1000));
+  await writeFile(join(dir, 'root/app'), 'an application\n'.repeat(1000), { mode: 0o755 });
   const run = (...args: readonly string[]): Promise<Outcome> =>
     northstate(
       context,
@@ -153,6 +153,45 @@ test('progress is shown where it is asked for, and nowhere else', async (context
     const { stderr: said } = await run(...command, './app-1.2.3.npk', '-k', './me.pub', '--progress');
     assert.match(said, /^verify 100%$/m);
   }
+});
+
+test('a package is not made with a field that is not known, unless that is allowed', async (context) => {
+  const { dir, run } = await shop(context);
+  await writeFile(join(dir, 'manifest.yaml'), `${manifest}cgroups: { memory: { limit: 100MB } }\n`);
+  const pack = ['pack', '-m', './manifest.yaml', '-r', './root', '-o', './'];
+  const refused = await run(...pack);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /manifest\.yaml:6:22: cgroups\.memory\.limit: there is no such field/);
+  const allowed = await run(...pack, '--allow-unknown');
+  assert.equal(allowed.code, 0);
+  assert.match(
+    allowed.stderr,
+    /^northstate: .*manifest\.yaml:6:22: cgroups\.memory\.limit: there is no such field.*\n$/,
+  );
+});
+
+test('an init that the image lacks is a warning, one below a mount is not looked for', async (context) => {
+  const { dir, run } = await shop(context);
+  const packed = async (init: string, ...args: readonly string[]): Promise<string> => {
+    await writeFile(join(dir, 'manifest.yaml'), `${manifest.replace('/app', init)}mounts: { /lib: { host: /lib } }\n`);
+    const { code, stderr } = await run('pack', '-m', './manifest.yaml', '-o', './', ...args);
+    assert.equal(code, 0, stderr);
+    return stderr.replace(/northstate: mounts: a mount says its type.*\n/, '').replaceAll(dir, '.');
+  };
+  await symlink('/app', join(dir, 'root/link'));
+  await symlink('../../../app', join(dir, 'root/beyond'));
+  await symlink('circle', join(dir, 'root/circle'));
+  await writeFile(join(dir, 'root/text'), '');
+  for (const init of ['/app', 'app', '/link', '/beyond', '/lib/program'])
+    assert.equal(await packed(init, '-r', './root'), '');
+  assert.match(
+    await packed('/ap', '-r', './root'),
+    /^northstate: \.\/manifest\.yaml:3:1: init: \/ap is not in \.\/root\n$/,
+  );
+  assert.match(await packed('/app/x', '-r', './root'), /\/app\/x is not in/);
+  assert.match(await packed('/text', '-r', './root'), /\/text is no executable file/);
+  assert.match(await packed('/circle', '-r', './root'), /from link to link/);
+  assert.match(await packed('/app'), /\/app is not in the image, which holds mount points only/);
 });
 
 test('a compression that the program does not offer is an error that lists what it does', async (context) => {

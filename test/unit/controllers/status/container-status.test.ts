@@ -33,6 +33,16 @@ function ended(exit: ObservedAttempt['exit'], record: Partial<ObservedAttempt['r
   return { ...base, exit, startedAt: 1000, exitedAt: 2000, record: { ...base.record, ...record } };
 }
 
+test('what its manifest asks for without effect is a condition, whether it runs or not', () => {
+  const defects = ['cgroups.memory.limit: there is no such field: it would have no effect'];
+  const flawed = packageOf('1.0.0', { defects });
+  for (const attempts of [[current], []]) {
+    const { conditions } = statusIn(wanted({ targets: [target('running', '1.0.0', flawed)], attempts }));
+    const degraded = conditions.find(({ type }) => type === 'Degraded');
+    assert.deepEqual([degraded?.status, degraded?.reason, degraded?.message], ['True', 'ManifestDefect', defects[0]]);
+  }
+});
+
 const stopping = { deadline: 9000, killed: false };
 const broken: Failure = { op: 'mount', reason: 'BadImage', message: 'garbage', count: 1, retryAt: null };
 const never = { policy: 'never', backoff: 1, maxBackoff: 1, resetAfter: 1, limit: 0 } as const;

@@ -113,7 +113,7 @@ test('custom is any value', async () => {
 });
 
 test('mount targets have one spelling', async () => {
-  const mounts = (await field('mounts: { proc: { type: proc }, /tmp//a/: { type: persist } }', 'mounts')) as Map<
+  const mounts = (await field('mounts: { //proc: { type: proc }, /tmp//a/: { type: persist } }', 'mounts')) as Map<
     string,
     unknown
   >;
@@ -150,6 +150,38 @@ test('all permissions are full', async () => {
   assert.deepEqual(await field('console: { permissions: [ident, ident] }', 'console'), { permissions: ['ident'] });
 });
 
+test('what Northstar passes over is passed over, and named with its place', async () => {
+  const text = `cgroups: { memory: { limit: 100MB, attrs: { memory.x: '1' } }, colour: blue }
+mounts: { /proc: { type: proc, colour: red } }
+sched: { policy: idle, colour: green }
+rlimits: { cpu: { soft: 1, colour: grey } }
+custom: { colour: white }`;
+  const { defects } = await readManifest(Buffer.from(base + text), { old: false });
+  assert.deepEqual(
+    defects.unknown.map(({ line, column, field: name }) => [line, column, name]),
+    [
+      [6, 22, 'cgroups.memory.limit'],
+      [6, 64, 'cgroups.colour'],
+      [7, 32, 'mounts./proc.colour'],
+      [8, 24, 'sched.colour'],
+      [9, 28, 'rlimits.cpu.colour'],
+    ],
+  );
+});
+
+test('limits that no kernel takes are named with their place', async () => {
+  const text =
+    'rlimits:\n  cpu: { soft: 5, hard: 4 }\n  data: { hard: 4 }\n  fsize: { soft: 4 }\n  core: { soft: 4, hard: 4 }';
+  const { defects } = await readManifest(Buffer.from(base + text), { old: false });
+  assert.deepEqual(
+    defects.limits.map(({ line, field: name, message }) => `${line}: ${name}: ${message}`),
+    [
+      '7: rlimits.cpu: the soft limit (5) is above the hard one (4)',
+      '8: rlimits.data: the soft limit (unlimited) is above the hard one (4)',
+    ],
+  );
+});
+
 test('unknown fields inside of cgroups and of a limit are passed over, as Northstar does', async () => {
   assert.deepEqual(await field('cgroups: { colour: blue, cpu: { shares: 2, colour: blue } }', 'cgroups'), {
     cpu: { shares: 2 },
@@ -175,7 +207,20 @@ const refused: [string, string][] = [
   ],
   ['mounts:\n  /a:\n    type: tmpfs', 'manifest.yaml:7:3: mounts./a.size: is missing'],
   ['mounts: { /a/../b: { type: dev } }', 'manifest.yaml:6:11: mounts./a/../b: must not contain ".."'],
-  ['mounts: { a: { type: bind, host: /a } }', 'manifest.yaml:6:1: mounts: the target of a bind must be absolute'],
+  ['mounts: { a: { type: bind, host: /a } }', 'manifest.yaml:6:11: mounts.a: must be absolute'],
+  ['mounts: { proc: { type: proc } }', 'manifest.yaml:6:11: mounts.proc: must be absolute'],
+  [
+    'mounts: { /r: { type: resource, name: r, version: 1, dir: /a/../../etc } }',
+    'manifest.yaml:6:54: mounts./r.dir: must not contain ".."',
+  ],
+  [
+    'sockets: { s: { type: stream, mode: 0o600, uid: 0 } }',
+    "manifest.yaml:6:44: sockets.s.uid: must not be root's: the container does not run as root",
+  ],
+  [
+    'sockets: { s: { type: stream, mode: 0o600, gid: 0 } }',
+    "manifest.yaml:6:44: sockets.s.gid: must not be root's: the container does not run as root",
+  ],
   [
     'mounts: { /a: { type: bind, host: /a }, /a/b: { type: bind, host: /b } }',
     'manifest.yaml:6:1: mounts: a bind must not lie in another',
@@ -219,6 +264,7 @@ const refused: [string, string][] = [
 /** Those that name something outside of where it may reach. */
 const leadOut = new Set([
   'mounts: { /a/../b: { type: dev } }',
+  'mounts: { /r: { type: resource, name: r, version: 1, dir: /a/../../etc } }',
   'network: !namespace ../x',
   'sockets: { a/b: { type: stream, mode: 0 } }',
 ]);

@@ -97,6 +97,13 @@ const refusals: [what: string, text: string, line: number, column: number, messa
   ['a run that is a list', inEntry('run: [1]'), 3, 13, /a run is/],
   ['a run without an id', inEntry('run: { args: [] }'), 3, 13, /./],
   [
+    'a soft limit above its hard one',
+    inEntry('rlimits: { cpu: { soft: 5, hard: 4 } }'),
+    3,
+    24,
+    /soft limit \(5\) is above/,
+  ],
+  [
     'a size that is none',
     'apiVersion: northstate/v1\nrepositories: { m: { type: fs, dir: /x, capacity: { size: 10XB } } }\n',
     2,
