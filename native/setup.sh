@@ -85,10 +85,10 @@ bin=node_modules/.bin
 ln -sfn ../../src/cli/northstate $bin/northstate
 
 # Bundled, programs start several times faster than from their sources. What is needed now and then stays in files of its
-# own; state/text/parser.ts and src/npk/image/hasher.ts look for their threads beside the reconciler.
+# own; state/document/parser.ts and src/npk/image/hasher.ts look for their threads beside the reconciler.
 bundle() {
 	rm -rf .build/bundle
-	$bin/esbuild src/daemon.ts src/cli/main.ts src/client/northstate.ts state/text/parser-worker.ts src/npk/image/digest-worker.ts --bundle --splitting --platform=node --target=node24 \
+	$bin/esbuild src/daemon.ts src/cli/main.ts src/client/northstate.ts state/document/parser-worker.ts src/npk/image/digest-worker.ts --bundle --splitting --platform=node --target=node24 \
 		--format=esm --external:koffi --minify-whitespace --minify-syntax --log-level=warning \
 		--banner:js='import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);' \
 		--entry-names='[name]' --out-extension:.js=.mjs --outdir=.build/bundle

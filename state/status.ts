@@ -147,3 +147,29 @@ export interface Status {
   /** By entry key: a name, or name:version. */
   readonly containers: Readonly<Record<string, ContainerStatus>>;
 }
+
+/** An error that has no place in the text. */
+export function noPlace(message: string): NonNullable<DocumentStatus['error']> {
+  return { line: 0, column: 0, message, excerpt: '' };
+}
+
+/** Whether two statuses say the same. */
+export function sameStatus(a: DocumentStatus, b: DocumentStatus): boolean {
+  const same = a.status === b.status && a.generation === b.generation && a.error?.message === b.error?.message;
+  return same && a.error?.line === b.error?.line && a.error?.column === b.error?.column;
+}
+
+/** The status of a document that was read and is in force. */
+export function goodDocument(generation: number): DocumentStatus {
+  return { status: 'ok', generation, error: null };
+}
+
+/** The status while the file cannot be used and an earlier generation stays in force. */
+export function badDocument(before: DocumentStatus, error: NonNullable<DocumentStatus['error']>): DocumentStatus {
+  return { status: 'invalid', generation: before.generation, error };
+}
+
+/** The status when patches cannot be written to the document. */
+export function notWritable(before: DocumentStatus, message: string): DocumentStatus {
+  return { status: 'notWritable', generation: before.generation, error: noPlace(message) };
+}

@@ -3,7 +3,7 @@
 // on v2 those of io.cost where the kernel has them, else again BFQ's.
 import type { Cgroups } from '../../state/schema/manifest.ts';
 import { versionOf, type Hierarchies } from './cgroup-hierarchies.ts';
-import { attributesOf, clamp, type Limit, type Translation } from './cgroup-limits.ts';
+import { attributesOf, clamp, type Limit, type Translation } from './cgroup-limit.ts';
 
 type Section = NonNullable<Cgroups['blkio']>;
 interface Device {

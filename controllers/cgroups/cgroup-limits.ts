@@ -4,37 +4,9 @@
 import type { Cgroups } from '../../state/schema/manifest.ts';
 import { TerminalError } from '../failure.ts';
 import { blkio } from './cgroup-limits-blkio.ts';
-import { unifiedName, versionOf, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
-
-/** One value for one file of a group. */
-export interface Limit {
-  readonly controller: ControllerName;
-  readonly file: string;
-  /** What is written. */
-  readonly value: string;
-  /** What the file shows then; null where it shows something else and is not compared. */
-  readonly shown: string | null;
-  /** What the file shows in a new group. */
-  readonly initial: string | null;
-  /** The file has a line for each device: what stands behind a device's number to take its line away. */
-  readonly reset?: string;
-  /** What a kernel that does not have the file has in its place. */
-  readonly instead?: Instead;
-}
-
-export interface Instead {
-  readonly file: string;
-  readonly value: string;
-  /** What the first file would show for what this one shows. */
-  readonly asShown: (text: string) => string;
-}
-
-export interface Limits {
-  /** For every file that a section can set: what is asked for, or else the kernel's initial value. */
-  readonly limits: readonly Limit[];
-  /** For a person: what the host's version of a controller has no counterpart for, and is left out. */
-  readonly leftOut: readonly string[];
-}
+import { versionOf, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
+import { attributesOf, plain, written, clamp, type Limit, type Limits, type Translation } from './cgroup-limit.ts';
+import { ranges } from './cgroup-text.ts';
 
 /** Throws TerminalError (NoController, BadLimit) for what the host cannot do at all. `null` is a section that asks for nothing. */
 export function limitsOf(section: Cgroups | null, hierarchies: Hierarchies): Limits {
@@ -70,8 +42,6 @@ export function summaryOf(
     .sort()
     .join('\n');
 }
-
-export type Translation = { limits: Limit[]; leftOut?: string[] };
 
 function cpu(section: Cgroups | null, hierarchies: Hierarchies): Translation {
   const asked = section?.cpu;
@@ -111,18 +81,6 @@ function cpuset(section: Cgroups | null, hierarchies: Hierarchies): Translation 
     shown: asked === undefined ? '' : ranges(asked),
   });
   return { limits: [set('cpuset.cpus', section?.cpu?.cpus), set('cpuset.mems', section?.cpu?.mems)] };
-}
-
-/** A list such as `0,1,3` as the kernel prints it: `0-1,3`. */
-function ranges(list: string): string {
-  const numbers = list.split(',').flatMap((part) => {
-    const [first = 0, last = first] = part.split('-').map(Number);
-    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
-  });
-  const sorted = [...new Set(numbers)].sort((a, b) => a - b);
-  const starts = sorted.filter((number) => !sorted.includes(number - 1));
-  const ends = sorted.filter((number) => !sorted.includes(number + 1));
-  return starts.map((start, index) => (start === ends[index] ? String(start) : `${start}-${ends[index]}`)).join(',');
 }
 
 function memory(section: Cgroups | null, hierarchies: Hierarchies): Translation {
@@ -179,34 +137,6 @@ function pids(section: Cgroups | null, hierarchies: Hierarchies): Translation {
   return { limits: [limit, ...attributesOf('pids', asked?.attrs, hierarchies)] };
 }
 
-/**
- * Files by name, as given. Only those of the section's own controller: `cgroup.procs` would let a package move any process
- * of the host.
- */
-export function attributesOf(
-  controller: ControllerName,
-  attrs: Readonly<Record<string, string>> | undefined,
-  hierarchies: Hierarchies,
-): Limit[] {
-  const prefix = `${versionOf(hierarchies, controller) === 1 ? controller : unifiedName(controller)}.`;
-  return Object.entries(attrs ?? {}).map(([file, value]) => {
-    if (file.startsWith(prefix) && !file.includes('/')) return written(controller, file, value);
-    throw new TerminalError(
-      'BadLimit',
-      `cgroups: attrs of ${controller}: ${file} is not one of its files (${prefix}*)`,
-    );
-  });
-}
-
-export function plain(controller: ControllerName, file: string, value: string, initial: string): Limit {
-  return { controller, file, value, shown: value, initial };
-}
-
-/** A value that the file does not show as it was written, or whose initial value differs from host to host. */
-function written(controller: ControllerName, file: string, value: string | number): Limit {
-  return { controller, file, value: String(value), shown: null, initial: null };
-}
-
 function legacyBytes(file: string, value: number | undefined, pageSize: number): Limit {
   // PAGE_COUNTER_MAX: the largest number of whole pages that a signed 64-bit number of bytes holds.
   const unlimited = String(((2n ** 63n - 1n) / BigInt(pageSize)) * BigInt(pageSize));
@@ -222,8 +152,4 @@ function unifiedBytes(file: string, value: number | undefined, initial: string, 
 
 function wholePages(bytes: number, pageSize: number): number {
   return Math.floor(bytes / pageSize) * pageSize;
-}
-
-export function clamp(value: number, low: number, high: number): number {
-  return Math.min(Math.max(value, low), high);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { readControl } from './cgroup-files.ts';
 import { legacyBlkio, unifiedBlkio } from './cgroup-usage-blkio.ts';
 import { versionOf, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
+import { namedNumbers, type ReadFile } from './cgroup-text.ts';
 
 export type Usage = Readonly<Record<string, unknown>>;
 
@@ -20,13 +21,11 @@ export function usageOf(groups: ReadonlyMap<string, string>, hierarchies: Hierar
   return { blkio: blkio(read('blkio')), cpu: cpu(read('cpu')), memory: memory(read('memory')) };
 }
 
-export type Read = (file: string) => string;
-
 /** The file as it is; what v2 counts in microseconds stands in it as v1 has it, too. */
-function cpu(read: Read): Usage {
+function cpu(read: ReadFile): Usage {
   const stat = read('cpu.stat');
   if (stat === '') return { stat };
-  const times = table(stat);
+  const times = namedNumbers(stat);
   const inNanoseconds = ['throttled', 'burst'].flatMap((name) => {
     const usec = times[`${name}_usec`];
     return usec === undefined ? [] : [`${name}_time ${usec * 1000}\n`];
@@ -34,7 +33,7 @@ function cpu(read: Read): Usage {
   return { stat: `${stat}\n${inNanoseconds.join('')}` };
 }
 
-function legacyMemory(read: Read): Usage {
+function legacyMemory(read: ReadFile): Usage {
   const number = (file: string) => Number(read(file));
   const counters = (prefix: string) => ({
     fail_cnt: number(`${prefix}.failcnt`),
@@ -42,7 +41,7 @@ function legacyMemory(read: Read): Usage {
     max_usage_in_bytes: number(`${prefix}.max_usage_in_bytes`),
     usage_in_bytes: number(`${prefix}.usage_in_bytes`),
   });
-  const oom = table(read('memory.oom_control'));
+  const oom = namedNumbers(read('memory.oom_control'));
   return {
     memory: {
       ...counters('memory'),
@@ -54,7 +53,7 @@ function legacyMemory(read: Read): Usage {
         under_oom: oom['under_oom'] === 1,
       },
       soft_limit_in_bytes: number('memory.soft_limit_in_bytes'),
-      stat: memoryStat(table(read('memory.stat'))),
+      stat: memoryStat(namedNumbers(read('memory.stat'))),
       swappiness: number('memory.swappiness'),
       use_hierarchy: number('memory.use_hierarchy'),
     },
@@ -67,11 +66,11 @@ function legacyMemory(read: Read): Usage {
 const unlimited = Number(2n ** 63n - 4096n);
 
 /** What v2 counts under another name; it has no limits of its own for the kernel's memory. */
-function unifiedMemory(read: Read): Usage {
+function unifiedMemory(read: ReadFile): Usage {
   const number = (file: string) => (read(file) === 'max' ? unlimited : Number(read(file)));
-  const events = table(read('memory.events'));
+  const events = namedNumbers(read('memory.events'));
   const unused = { fail_cnt: 0, limit_in_bytes: unlimited, max_usage_in_bytes: 0, usage_in_bytes: 0 };
-  const stat = table(read('memory.stat'));
+  const stat = namedNumbers(read('memory.stat'));
   const own = {
     ...stat,
     cache: stat['file'] ?? 0,
@@ -166,9 +165,4 @@ function unifiedNuma(text: string): Usage {
       ]),
     ),
   );
-}
-
-/** Lines `name number`. */
-function table(text: string): Record<string, number> {
-  return Object.fromEntries([...text.matchAll(/^(\w+) (\d+)$/gm)].map(([, name = '', value]) => [name, Number(value)]));
 }

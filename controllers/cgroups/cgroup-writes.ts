@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import { openDescriptors, readControl } from './cgroup-files.ts';
 import { branchesWith, groupsIn, type Tree } from './cgroup-groups.ts';
-import { limitsOf, summaryOf, type Limit } from './cgroup-limits.ts';
+import { limitsOf, summaryOf } from './cgroup-limits.ts';
+import type { Limit } from './cgroup-limit.ts';
 
 /** Values that are written when the application starts, in this order, into files opened before. */
 export interface LimitFiles {

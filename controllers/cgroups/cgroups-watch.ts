@@ -9,12 +9,13 @@ import type { Alarm, MemoryEvents } from './cgroup-alarm.ts';
 import type { Cgroups } from './cgroups.ts';
 import { sectionOf } from './cgroups-plan.ts';
 import type { View } from '../controller.ts';
-import type { Attempt, Launcher } from '../../native/wire/launcher.ts';
+import type { Attempt } from '../../native/wire/launcher.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import type { Store } from '../../state/store.ts';
 import type { Observing } from '../observing.ts';
 import type { RuntimeEvent } from '../events.ts';
+import type { Launcher } from '../../native/wire/launcher-interface.ts';
 
 /** Keys at the launcher from here on are ours: two for each attempt. */
 const firstKey = 1024;

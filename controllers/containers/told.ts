@@ -1,8 +1,8 @@
 // What of each attempt was told: a byte for each id, in a file in memory that the launcher keeps. So what happened while there
 // was no reconciler is told by the next one, and what was told before is not told again.
 import { readSync, writeSync } from 'node:fs';
-import type { Launcher } from '../../native/wire/launcher.ts';
 import { createMemoryFile } from '../../native/memfd.ts';
+import type { Launcher } from '../../native/wire/launcher-interface.ts';
 
 const name = 'told';
 const marks = { started: 1, exit: 2 } as const;

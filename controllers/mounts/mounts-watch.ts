@@ -1,8 +1,8 @@
 // The mount table's events, through the launcher: Node cannot wait for POLLPRI (proc_pid_mountinfo(5)).
 import { closeSync, openSync } from 'node:fs';
 import type { Mounts } from './mounts.ts';
-import type { Launcher } from '../../native/wire/launcher.ts';
 import type { Observing } from '../observing.ts';
+import type { Launcher } from '../../native/wire/launcher-interface.ts';
 
 /** The watch's key at the launcher. */
 export const mountTableKey = 1;

@@ -6,13 +6,13 @@ import type { Operation } from 'fast-json-patch';
 import type { Logger } from 'pino';
 import type { Mounts } from '../mounts/mounts.ts';
 import type { Repositories } from './repositories.ts';
-import type { Launcher } from '../../native/wire/launcher.ts';
 import { openUevents, readVerityErrors } from '../../native/uevents.ts';
 import type { FileIdentity, ObservedMount } from '../../state/observed.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import type { Store } from '../../state/store.ts';
 import type { Observing } from '../observing.ts';
 import type { RuntimeEvent } from '../events.ts';
+import type { Launcher } from '../../native/wire/launcher-interface.ts';
 
 /** The watch's key at the launcher. */
 export const ueventsKey = 2;

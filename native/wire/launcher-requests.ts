@@ -1,10 +1,10 @@
 // Requests to the launcher: their bytes, and the answers that belong to them.
 import { failureOf, LaunchError } from './attempt.ts';
 import { createEncoder, type Encoder } from './encoder.ts';
-import type { Launcher, Output, WatchKind } from './launcher.ts';
 import { encodeOps } from './ops.ts';
 import type { FrameSender } from './frame-sender.ts';
 import { createDecoder, encodeFrame, event, request, WireError, type Decoder, type Frame } from './wire.ts';
+import type { Launcher, Output, WatchKind } from './launcher-interface.ts';
 
 const watchKinds = { priority: 1, eventfd: 2, readable: 3, writable: 4 } as const satisfies Record<WatchKind, number>;
 

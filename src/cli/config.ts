@@ -1,10 +1,11 @@
 // northstate config: the settings that are in force, in the form of a config.yaml.
 import { stringify } from 'yaml';
 import type { RepositoryEntry } from '../../state/desired.ts';
-import { ConfigurationError, readConfiguration, type Configuration } from '../config/configuration.ts';
-import type { Limits } from '../console/server/connection.ts';
-import { defaultLimits } from '../console/server/server.ts';
+import type { Configuration } from '../config/configuration.ts';
 import { Failure } from './exit.ts';
+import { defaultLimits, type Limits } from '../console/protocol/console-limits.ts';
+import { ConfigurationError } from '../config/configuration-error.ts';
+import { readConfiguration } from '../config/read-configuration.ts';
 
 /** Prints the effective configuration, defaults and what a northstar.toml means included; `run --config` reads it again. */
 export async function config({ config: file, output }: { config?: string; output: 'yaml' | 'json' }): Promise<void> {

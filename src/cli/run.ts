@@ -6,16 +6,15 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   configurationArgument,
-  ConfigurationError,
   defaultConfigPath,
-  readConfiguration,
   type Configuration,
   type ConsoleConfiguration,
-  type Overrides,
 } from '../config/configuration.ts';
 import { parseAddress } from '../console/protocol/address.ts';
 import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../../state/file/trust.ts';
 import { Failure } from './exit.ts';
+import { ConfigurationError } from '../config/configuration-error.ts';
+import { readConfiguration, type Overrides } from '../config/read-configuration.ts';
 
 export interface RunOptions {
   readonly config?: string;

@@ -5,7 +5,7 @@ import { check } from '../../state/schema/check-value.ts';
 import { name, repositorySchema } from '../../state/schema/document-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
-import { configurationError, logLevels, type Configuration } from './configuration.ts';
+import type { Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
@@ -19,6 +19,8 @@ import {
 } from './config-fields.ts';
 import { defaultConsole, isLoopback, openToOthers } from '../console/protocol/address.ts';
 import { isToml, readNorthstarToml } from './northstar-toml.ts';
+import { configurationError } from './configuration-error.ts';
+import { logLevels } from '../logs/log-level.ts';
 
 const duration = withUnit(parseDuration, 'must be a duration such as 10s');
 

@@ -7,7 +7,7 @@ import { name } from '../../state/schema/document-schema.ts';
 import { toTree } from '../../state/text/tree.ts';
 import { parseLongDuration } from '../../state/schema/units.ts';
 import { describeError } from '../../state/text/yaml.ts';
-import { configurationError, type Configuration } from './configuration.ts';
+import type { Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
@@ -21,6 +21,7 @@ import {
 } from './config-fields.ts';
 import { isLoopback, openToOthers } from '../console/protocol/address.ts';
 import { tomlPlaces } from '../npk/manifest/toml-places.ts';
+import { configurationError } from './configuration-error.ts';
 
 /** Far more than any configuration nests. */
 const deepest = 20;

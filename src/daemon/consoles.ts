@@ -1,16 +1,17 @@
 // Every console of the runtime: the listeners of the configuration, and what containers are given.
 import { randomBytes } from 'node:crypto';
 import { bootTime } from '../../native/clock.ts';
-import type { Launcher, Remembered } from '../../native/wire/launcher.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Listener } from '../console/server/connection.ts';
 import { openFeeds } from '../console/server/feeds.ts';
-import { defaultLimits, openConsole, type Console } from '../console/server/server.ts';
+import { openConsole, type Console } from '../console/server/server.ts';
 import { createTokens } from '../console/server/tokens.ts';
 import { createContainerConsoles, type ContainerConsoles } from './container-consoles.ts';
 import type { GlobalRecord } from './global-record.ts';
 import type { Log } from '../logs/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import type { Launcher, Remembered } from '../../native/wire/launcher-interface.ts';
+import { defaultLimits } from '../console/protocol/console-limits.ts';
 
 export interface Consoles {
   readonly containers: ContainerConsoles;

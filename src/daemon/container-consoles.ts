@@ -3,7 +3,6 @@
 import { closeSync } from 'node:fs';
 import type { ConsoleEnd, Permissions } from '../../controllers/sandbox/start-descriptors.ts';
 import { createSocketPair } from '../../native/socket-pair.ts';
-import type { Launcher } from '../../native/wire/launcher.ts';
 import { permissions as northstarPermissions } from '../../state/names.ts';
 import type { Channel } from '../console/server/channel.ts';
 import { serveConnection, type Listener } from '../console/server/connection.ts';
@@ -11,6 +10,7 @@ import { keptChannel } from '../console/server/kept-channel.ts';
 import { createKeptFile, openKeptFile, type KeptFile } from '../console/server/kept-file.ts';
 import { createMemory } from '../console/protocol/memory.ts';
 import type { Log } from '../logs/log.ts';
+import type { Launcher } from '../../native/wire/launcher-interface.ts';
 
 export interface ContainerConsoles {
   /** A console for an attempt of a container (name:version): its application's end, and ours is served from now on. */

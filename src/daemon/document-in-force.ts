@@ -1,12 +1,12 @@
 // The document that this reconciler works on: opened, given up when reconcilers die on it, and made known to the launcher.
 import { exchange } from '../../native/file.ts';
-import type { Launcher, Remembered } from '../../native/wire/launcher.ts';
 import { copyAttributes } from '../../native/xattr.ts';
 import { openDocuments, type Documents } from '../../state/document/documents.ts';
 import type { Store } from '../../state/store.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Log } from '../logs/log.ts';
 import { runtimeVersion } from '../runtime-version.ts';
+import type { Launcher, Remembered } from '../../native/wire/launcher-interface.ts';
 
 /** Deaths of the reconciler on one generation after which the one before is taken. */
 const deathsUntilFallback = 5;

@@ -1,5 +1,6 @@
 // The reconciler's connection with its launcher. What the launcher tells before there is somebody to act on it is kept until then.
-import { connectLauncher, type Launcher, type LauncherEvents, type Remembered } from '../../native/wire/launcher.ts';
+import { connectLauncher } from '../../native/wire/launcher.ts';
+import type { Launcher, LauncherEvents, Remembered } from '../../native/wire/launcher-interface.ts';
 
 export interface LauncherLink {
   readonly launcher: Launcher;

@@ -2,7 +2,7 @@
 // what differs is in fields.
 import pino from 'pino';
 import { createUnblockedWriter } from '../../native/unblocked.ts';
-import type { LogLevel } from '../config/configuration.ts';
+import type { LogLevel } from './log-level.ts';
 
 export type Log = pino.Logger;
 

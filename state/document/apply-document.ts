@@ -4,12 +4,12 @@ import { adopt, refuse, synchronise, type FileOptions } from './synchronise.ts';
 import { saveBoot, show, type Core } from './core.ts';
 import { readDocumentFile } from '../file/document-file.ts';
 import { differences } from './overlay.ts';
-import { LARGEST_DOCUMENT } from '../text/parser.ts';
-import { notWritable } from './publish.ts';
-import { goodDocument, publish } from './publish.ts';
+import { publish } from './publish.ts';
 import { createStore, type State } from '../store.ts';
 import { createFile, replaceFile } from '../file/write-file.ts';
 import type { DocumentError } from '../text/yaml.ts';
+import { LARGEST_DOCUMENT } from './parsed-document.ts';
+import { goodDocument, notWritable } from '../status.ts';
 
 /** A document that was refused, with its place. */
 export class DocumentRefused extends Error {
@@ -91,7 +91,7 @@ async function layOver(core: Core, text: string, message: string, origin: string
   if (!parsed.ok) throw new DocumentRefused(parsed.error);
   const generation = ++core.highest;
   const fields = differences(core.written.tree, parsed.tree).map((field) => ({ ...field, origin, generation }));
-  const status = notWritable(core.store.get(), message);
+  const status = notWritable(core.store.get().document, message);
   show(core, divert(core.inForce, core.inForce.document, fields, generation), generation, status);
   core.log.warn(
     { reason: message, generation },

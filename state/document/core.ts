@@ -5,9 +5,9 @@ import type { Built } from '../schema/build-desired.ts';
 import { SCHEMA, type Generations, type Kind } from './generations.ts';
 import type { InForce } from './in-force.ts';
 import type { OverlayField } from './overlay.ts';
-import type { Parser } from '../text/parser.ts';
-import { publish, sameStatus } from './publish.ts';
-import type { DocumentStatus } from '../status.ts';
+import type { Parser } from './parser.ts';
+import { publish } from './publish.ts';
+import { sameStatus, type DocumentStatus } from '../status.ts';
 import type { Store } from '../store.ts';
 import type { Change } from '../text/tree.ts';
 

@@ -7,11 +7,12 @@ import { saveBoot, show, type Core, type Log } from './core.ts';
 import { emptyDesired, type Configured } from '../desired.ts';
 import { readDocumentFile } from '../file/document-file.ts';
 import { SCHEMA, type Generation, type Generations } from './generations.ts';
-import { createParser, LARGEST_DOCUMENT } from '../text/parser.ts';
-import { badDocument, goodDocument, noPlace } from './publish.ts';
+import { createParser } from './parser.ts';
 import type { Store } from '../store.ts';
 import { isMap } from '../text/tree.ts';
 import { createFile } from '../file/write-file.ts';
+import { LARGEST_DOCUMENT } from './parsed-document.ts';
+import { noPlace, badDocument, goodDocument } from '../status.ts';
 
 /** A document that says nothing. */
 function emptyDocument(configured: Configured): Built {
@@ -67,7 +68,7 @@ async function explainOlder(core: Core, newest: number): Promise<void> {
     ? `generation ${newest} ended the runtime again and again; generation ${core.stored} is in force`
     : `generation ${newest} is not understood by this version of the runtime; generation ${core.stored} is in force`;
   core.onDisk = (await core.generations.read(newest))?.text ?? core.onDisk;
-  show(core, core.inForce, core.store.get().generation, badDocument(core.store.get(), noPlace(message)));
+  show(core, core.inForce, core.store.get().generation, badDocument(core.store.get().document, noPlace(message)));
   core.log.warn({ generation: core.stored, newest }, 'an earlier generation is in force');
 }
 

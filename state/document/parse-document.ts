@@ -1,7 +1,5 @@
 // A document's text read and checked.
 import { build, type Built, type BuildOptions } from '../schema/build-desired.ts';
-import { LARGEST_DOCUMENT } from '../text/parser.ts';
-import { noPlace } from './publish.ts';
 import { documentJsonSchema } from '../schema/document-schema.ts';
 import {
   YamlError,
@@ -12,6 +10,8 @@ import {
   type DocumentError,
   type YamlText,
 } from '../text/yaml.ts';
+import { LARGEST_DOCUMENT } from './parsed-document.ts';
+import { noPlace } from '../status.ts';
 
 export interface ReadOptions extends Partial<BuildOptions> {
   /** Bytes. */

@@ -2,8 +2,8 @@
 import type { Draft } from 'immer';
 import type { ContainerEntry } from '../desired.ts';
 import type { InForce } from './in-force.ts';
-import type { DocumentStatus } from '../status.ts';
-import type { State, Store } from '../store.ts';
+import { sameStatus, type DocumentStatus } from '../status.ts';
+import type { Store } from '../store.ts';
 
 /** Puts a generation into the store. What a requirement was resolved to is forgotten when its entry asks for another package. */
 export function publish(store: Store, inForce: InForce, generation: number, document: DocumentStatus): void {
@@ -57,30 +57,4 @@ function setMembers<V>(draft: Map<string, Draft<V>>, after: ReadonlyMap<string, 
 function asksForAnother(was: ContainerEntry, is: ContainerEntry): boolean {
   const fields = ['version', 'repository', 'source', 'digest'] as const;
   return fields.some((field) => was[field] !== is[field]);
-}
-
-/** Whether two statuses say the same. */
-export function sameStatus(a: DocumentStatus, b: DocumentStatus): boolean {
-  const same = a.status === b.status && a.generation === b.generation && a.error?.message === b.error?.message;
-  return same && a.error?.line === b.error?.line && a.error?.column === b.error?.column;
-}
-
-/** The status of a document that was read and is in force. */
-export function goodDocument(generation: number): DocumentStatus {
-  return { status: 'ok', generation, error: null };
-}
-
-/** The status while the file cannot be used and an earlier generation stays in force. */
-export function badDocument(state: State, error: NonNullable<DocumentStatus['error']>): DocumentStatus {
-  return { status: 'invalid', generation: state.document.generation, error };
-}
-
-/** The status when patches cannot be written to the document. */
-export function notWritable(state: State, message: string): DocumentStatus {
-  return { status: 'notWritable', generation: state.document.generation, error: noPlace(message) };
-}
-
-/** An error that has no place in the text. */
-export function noPlace(message: string): NonNullable<DocumentStatus['error']> {
-  return { line: 0, column: 0, message, excerpt: '' };
 }

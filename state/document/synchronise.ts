@@ -2,13 +2,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Core, type Pending, saveBoot, show, showStatus, prepareGeneration } from './core.ts';
 import { readDocumentFile, type FileResult, type FileText } from '../file/document-file.ts';
-import { LARGEST_DOCUMENT, type Parsed } from '../text/parser.ts';
-import { badDocument, goodDocument, noPlace, notWritable } from './publish.ts';
 import { REST } from '../file/file-watch.ts';
 import { DocumentConflict } from './refusals.ts';
 import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file.ts';
 import type { Kind } from './generations.ts';
-import type { DocumentStatus } from '../status.ts';
+import { noPlace, badDocument, goodDocument, notWritable, type DocumentStatus } from '../status.ts';
+import { LARGEST_DOCUMENT, type Parsed } from './parsed-document.ts';
 
 export interface FileOptions extends ReplaceOptions {
   /** The document's path. */
@@ -59,7 +58,7 @@ async function takeOver(core: Core, file: FileResult): Promise<void> {
   const state = core.store.get();
   if (file.kind !== 'text') {
     const message = file.kind === 'refused' ? file.message : 'the file is missing';
-    if (file.kind === 'refused' || core.stored > 0) showStatus(core, badDocument(state, noPlace(message)));
+    if (file.kind === 'refused' || core.stored > 0) showStatus(core, badDocument(state.document, noPlace(message)));
     return;
   }
   const unchanged = file.text === core.onDisk;
@@ -73,8 +72,8 @@ async function takeOver(core: Core, file: FileResult): Promise<void> {
 async function takeOverText(core: Core, text: string): Promise<void> {
   const parsed = await core.parser.parse(text);
   const state = core.store.get();
-  if (!parsed.ok) showStatus(core, badDocument(state, parsed.error));
-  else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state, noPlace(TORN)));
+  if (!parsed.ok) showStatus(core, badDocument(state.document, parsed.error));
+  else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state.document, noPlace(TORN)));
   else refuse(core, await adopt(core, text, parsed, 'file', 'file'));
 }
 
@@ -140,7 +139,7 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
     written = await writeBatch(core, options, file, batch, last);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    await divertPending(core, notWritable(core.store.get(), message), message);
+    await divertPending(core, notWritable(core.store.get().document, message), message);
     return;
   }
   const { text, saved } = written;

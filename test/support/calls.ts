@@ -6,13 +6,13 @@ import type { Operations } from '../../controllers/containers/containers-act.ts'
 import type { Target, View } from '../../controllers/controller.ts';
 import { createSandboxes } from '../../controllers/sandbox/sandbox-open.ts';
 import { createDescriptors } from '../../controllers/sandbox/start-descriptors.ts';
-import type { Launcher } from '../../native/wire/launcher.ts';
 import { packageOf } from '../../controllers/repositories/repository.ts';
 import { attachLoop } from '../../native/loop-device.ts';
 import { mountImage } from '../../native/mount.ts';
 import { mountAt } from '../../native/statx.ts';
 import { openPackage } from '../../src/npk/open-package.ts';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
+import type { Launcher } from '../../native/wire/launcher-interface.ts';
 
 /** A container to start. Fields stand for those of its entry in the document. */
 export interface Box {

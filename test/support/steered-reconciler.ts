@@ -3,8 +3,9 @@
 import { writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
-import { connectLauncher, LaunchError, type Launcher, type LauncherEvents } from '../../native/wire/launcher.ts';
+import { connectLauncher, LaunchError } from '../../native/wire/launcher.ts';
 import { read, write } from './values.ts';
+import type { Launcher, LauncherEvents } from '../../native/wire/launcher-interface.ts';
 
 const launcherFd = Number(process.env['NORTHSTATE_LAUNCHER_FD']);
 const test = connect(process.argv[2] ?? '');

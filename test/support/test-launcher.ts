@@ -6,9 +6,9 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Launcher, LauncherEvents, Remembered } from '../../native/wire/launcher.ts';
 import { patience } from './patience.ts';
 import { read, write } from './values.ts';
+import type { Launcher, LauncherEvents, Remembered } from '../../native/wire/launcher-interface.ts';
 
 const build = join(import.meta.dirname, '../../native/launcher/build.sh');
 const programs = join(import.meta.dirname, '../../.build');

@@ -90,3 +90,10 @@ function forRun(below: readonly string[], value: unknown): readonly Permission[]
   if (below.length === 0 && !isPlain) return ['start_command'];
   return below.length === 0 || below[0] === 'id' ? ['start'] : ['start_command'];
 }
+
+/** What the user, or a group, of a client's process gives it: both, where both are named. */
+export interface PeerRule {
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly permissions: Permissions;
+}

@@ -16,30 +16,10 @@ import {
   type RequestName,
 } from '../protocol/protocol.ts';
 import { ReadError } from './reader.ts';
-import { answer, type Session } from './requests.ts';
+import { answer } from './requests.ts';
 import type { Tokens } from './tokens.ts';
-
-/** What one connection, and one listener, may use. */
-export interface Limits {
-  /** Requests per second, the connect counted; more are delayed. */
-  readonly requestsPerSecond: number;
-  /** Bytes of one message. */
-  readonly requestSize: number;
-  /** Bytes of one package. */
-  readonly installSize: number;
-  /** ms of silence within a package. */
-  readonly installStall: number;
-  /** ms until the first message. */
-  readonly connectTimeout: number;
-  /** Bytes of notifications that may wait for a slow reader. */
-  readonly unread: number;
-  /** Bytes that all connections together may hold, of unfinished messages and of what is not read. */
-  readonly memory: number;
-  /** Connections at once. */
-  readonly connections: number;
-  /** ms that a token is good for. */
-  readonly tokenValidity: number;
-}
+import type { Session } from './session.ts';
+import type { Limits } from '../protocol/console-limits.ts';
 
 /** What the connections of one listener share. */
 export interface Listener {

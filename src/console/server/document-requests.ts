@@ -12,7 +12,7 @@ import { stampedMessage } from './feeds.ts';
 import { allowsPatch } from '../protocol/permissions.ts';
 import type { Bodies } from '../protocol/protocol.ts';
 import { keyOf } from './queries.ts';
-import type { Session } from './requests.ts';
+import type { Session } from './session.ts';
 
 /** A patch was not permitted, judged by what it changes. */
 export class PatchForbidden extends Error {}

@@ -1,11 +1,9 @@
 // What each request does: one table, so that a request without an answer does not compile.
 import { nextRun, type Command } from '../../../state/document/command-patches.ts';
 import type { State } from '../../../state/store.ts';
-import { RuntimeError, type Lifetime, type LogLine, type Runtime } from '../../runtime/runtime.ts';
+import { RuntimeError, type Lifetime, type LogLine } from '../../runtime/runtime.ts';
 import { northstarError, ourError } from '../protocol/console-errors.ts';
-import type { Feeds } from './feeds.ts';
 import { checkKill, checkMount, checkStart, checkUmount, checkUninstall, isRunning } from './preconditions.ts';
-import type { Permissions } from '../protocol/permissions.ts';
 import {
   applyDocument,
   eventsFrom,
@@ -24,43 +22,10 @@ import {
   listGenerations,
   listRepositories,
 } from './queries.ts';
-import type { Stretch } from './reader.ts';
-import type { Tokens } from './tokens.ts';
+import type { Session } from './session.ts';
 
 /** How long a command may take until it is answered with an error, in ms. */
 const commandTimeout = 10_000;
-
-/** One connection, as requests see it. */
-export interface Session {
-  readonly runtime: Runtime;
-  readonly feeds: Feeds;
-  /** name:version of the container that asks, or `extern:0.0.0`. */
-  readonly identity: string;
-  readonly tokens: Tokens;
-  /** ms */
-  readonly tokenValidity: number;
-  readonly permissions: Permissions;
-  /** How long patches of this listener last when the request does not say. */
-  readonly lifetime: Lifetime;
-  /** Aborted when the connection ends. */
-  readonly signal: AbortSignal;
-  /** CLOCK_BOOTTIME in ms. */
-  readonly now: () => number;
-  /** Containers whose output is being sent. */
-  readonly logs: Set<string>;
-  /** What an earlier reconciler has begun of this request, by container, and the run that a start asks for. */
-  readonly begun: ReadonlyMap<string, number>;
-  /** The request is allowed, and done for this container from now on. */
-  begin(container: string, run: number): void;
-  /** Runs when the response is on its way. */
-  after(task: () => void): void;
-  /** Sends a notification beside the responses; waits for a slow reader. */
-  send(notification: unknown): Promise<void>;
-  /** Sends a line beside the responses; a reader that lags too far behind is disconnected. */
-  notify(line: string): void;
-  /** The raw bytes that follow the request. */
-  stretch(size: number): Stretch;
-}
 
 type Handlers = { readonly [K in RequestName]: (body: Bodies[K], session: Session) => unknown };
 

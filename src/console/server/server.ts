@@ -6,36 +6,17 @@ import type { Log } from '../../logs/log.ts';
 import type { Lifetime, Runtime } from '../../runtime/runtime.ts';
 import { parseAddress } from '../protocol/address.ts';
 import { socketChannel } from './channel.ts';
-import { serveConnection, type Limits, type Listener } from './connection.ts';
+import { serveConnection, type Listener } from './connection.ts';
 import { openFeeds } from './feeds.ts';
 import { descriptorOf, listen, type Tls } from './listening.ts';
 import { createMemory } from '../protocol/memory.ts';
-import type { Permissions } from '../protocol/permissions.ts';
+import type { Permissions, PeerRule } from '../protocol/permissions.ts';
 import { externalIdentity } from '../protocol/protocol.ts';
 import type { Tokens } from './tokens.ts';
-
-/** Northstar's limits, and ours where it has none. */
-export const defaultLimits: Limits = {
-  requestsPerSecond: 1000,
-  requestSize: 1024 * 1024,
-  installSize: 256 * 1024 * 1024,
-  installStall: 10_000,
-  connectTimeout: 10_000,
-  unread: 1024 * 1024,
-  memory: 64 * 1024 * 1024,
-  connections: 1024,
-  tokenValidity: 60_000,
-};
+import { defaultLimits, type Limits } from '../protocol/console-limits.ts';
 
 /** How long the clients have to read what is left when the console closes, in ms. */
 const farewell = 500;
-
-/** What the user, or a group, of a client's process gives it: both, where both are named. */
-export interface PeerRule {
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly permissions: Permissions;
-}
 
 export interface Console {
   /** Ends every connection once its client has read what was sent, and removes the socket. */

@@ -1,6 +1,6 @@
 // Limits of control groups in the older dialect: controller -> file of cgroup v1 -> value.
-import type { Context } from './dialect.ts';
 import { dictionary, manifestError, type Dictionary, type Entry, type Node } from './nodes.ts';
+import type { Context } from './dialect-context.ts';
 
 /** Files that have a field of their own today. */
 const counterparts: Readonly<Record<string, Readonly<Record<string, string>>>> = {

@@ -5,20 +5,7 @@ import { modernCgroups } from './dialect-cgroups.ts';
 import { minijailRule } from './minijail.ts';
 import { dictionary, manifestError, scalar, type Dictionary, type Node } from './nodes.ts';
 import type { Tree } from './syntax.ts';
-
-/** What a rewriting of one field needs besides the field. */
-export interface Context {
-  readonly tree: Tree;
-  /** The package is of the older format as a whole. */
-  readonly old: boolean;
-  /** Reports a form of the older dialect; each text is kept once. */
-  note(deprecation: string): void;
-  /** What it says of the log, which today's manifest has no place for. */
-  readonly logs: Map<'stdout' | 'stderr', { level: OutputLevel; tag: string }>;
-}
-
-/** Today's form of a field; null = the field says nothing. */
-type Rewriting = (node: Node, context: Context) => Node | null;
+import type { Context, Rewriting } from './dialect-context.ts';
 
 const fields: Readonly<Record<string, Rewriting>> = {
   autostart,

@@ -5,10 +5,10 @@ import { openFeeds } from '../../../src/console/server/feeds.ts';
 import { keptChannel } from '../../../src/console/server/kept-channel.ts';
 import { openKeptFile } from '../../../src/console/server/kept-file.ts';
 import { createMemory } from '../../../src/console/protocol/memory.ts';
-import { defaultLimits } from '../../../src/console/server/server.ts';
 import { createTokens } from '../../../src/console/server/tokens.ts';
 import { declareAsync } from '../../../native/libc.ts';
 import { fakeRuntime } from '../../support/console/fake-runtime.ts';
+import { defaultLimits } from '../../../src/console/protocol/console-limits.ts';
 
 const socket = 3;
 const POLLIN = 1;

@@ -3,13 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import {
-  configurationArgument,
-  ConfigurationError,
-  configurationFromArgument,
-  parseConfiguration,
-  readConfiguration,
-} from '../../../src/config/configuration.ts';
+import { configurationArgument, configurationFromArgument } from '../../../src/config/configuration.ts';
+import { ConfigurationError } from '../../../src/config/configuration-error.ts';
+import { parseConfiguration, readConfiguration } from '../../../src/config/read-configuration.ts';
 
 const defaults = {
   desired: '/var/lib/northstate/desired.yaml',

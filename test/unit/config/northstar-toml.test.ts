@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ConfigurationError, parseConfiguration } from '../../../src/config/configuration.ts';
 import { northstate } from '../cli/command-line.ts';
 import { scratchDirectory } from '../../support/console/scratch.ts';
+import { ConfigurationError } from '../../../src/config/configuration-error.ts';
+import { parseConfiguration } from '../../../src/config/read-configuration.ts';
 
 const required = 'run_dir = "/r"\ndata_dir = "/d"\nsocket_dir = "/s"\ncgroup = "c"\n';
 const northstarLimits = {

@@ -12,11 +12,11 @@ import { openFeeds } from '../../../../src/console/server/feeds.ts';
 import { createMemory } from '../../../../src/console/protocol/memory.ts';
 import { permissionNames, type Permission, type Permissions } from '../../../../src/console/protocol/permissions.ts';
 import { requestNames } from '../../../../src/console/protocol/protocol.ts';
-import { defaultLimits } from '../../../../src/console/server/server.ts';
 import { permissions as northstarPermissions } from '../../../../state/names.ts';
 import { fakeRuntime } from '../../../support/console/fake-runtime.ts';
 import { requestOf, samples } from '../../../support/console/samples.ts';
 import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../../../support/console/scratch.ts';
+import { defaultLimits } from '../../../../src/console/protocol/console-limits.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
 const limits = { requestsPerSecond: 1_000_000 };

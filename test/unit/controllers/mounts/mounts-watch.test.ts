@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Mounts } from '../../../../controllers/mounts/mounts.ts';
-import type { Launcher } from '../../../../native/wire/launcher.ts';
 import { createMountWatch, type MountWatch } from '../../../../controllers/mounts/mounts-watch.ts';
 import type { Observing } from '../../../../controllers/observing.ts';
+import type { Launcher } from '../../../../native/wire/launcher-interface.ts';
 
 test('a table that was read while an act of ours came and went is read again', async () => {
   const seen = [new Map([['stale', []]]), new Map([['fresh', []]])];

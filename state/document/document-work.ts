@@ -1,10 +1,10 @@
 // What is done with documents off the main loop: here or in a worker, the same.
 import type { Configured } from '../desired.ts';
-import { parseDocument } from '../document/parse-document.ts';
-import { LARGEST_DOCUMENT, type Parsed } from './parser.ts';
+import { parseDocument } from './parse-document.ts';
 import { documentJsonSchema } from '../schema/document-schema.ts';
-import { readText, splice, type Spliced } from './splice.ts';
-import type { Change } from './tree.ts';
+import { readText, splice, type Spliced } from '../text/splice.ts';
+import type { Change } from '../text/tree.ts';
+import { LARGEST_DOCUMENT, type Parsed } from './parsed-document.ts';
 
 export interface DocumentWork {
   parse(text: string): Parsed;

@@ -1,20 +1,14 @@
 // Reading and splicing documents without holding up the main loop: small ones in place, big ones in a worker thread.
 import { Worker } from 'node:worker_threads';
-import type { Built } from '../schema/build-desired.ts';
 import type { Configured } from '../desired.ts';
 import type { DocumentWork } from './document-work.ts';
-import type { Change } from './tree.ts';
-import type { DocumentError } from './yaml.ts';
+import type { Change } from '../text/tree.ts';
+import type { Parsed } from './parsed-document.ts';
 
-/** Bytes of the largest document that is read. */
-export const LARGEST_DOCUMENT = 1024 * 1024;
 /** Characters up to which a text is read in place: that takes about a millisecond. */
 const SMALL = 2048;
 /** ms after which a worker without work is ended: it holds some megabytes. */
 const IDLE = 5000;
-
-export type Parsed =
-  (Built & { readonly ok: true; readonly endMark: boolean }) | { readonly ok: false; readonly error: DocumentError };
 
 export interface Parser {
   /** What a text asks for. */

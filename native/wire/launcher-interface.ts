@@ -1,0 +1,106 @@
+// What the launcher does for the reconciler, and what it tells: the interface of its client.
+import type { Attempt } from './attempt.ts';
+import type { Op } from './ops.ts';
+
+export interface Hello {
+  /** The launcher's process id. */
+  readonly pid: number;
+  /** How many reconcilers it has started, this one included. */
+  readonly starts: number;
+  /** The generation that was last tried, and how many reconcilers have died since. */
+  readonly generation: number;
+  readonly deaths: number;
+  /** When the launcher began, CLOCK_BOOTTIME in ms. */
+  readonly startedAt: number;
+  /** It was asked to end; the `terminate` event follows. */
+  readonly terminating: boolean;
+}
+
+/** Everything that earlier reconcilers have left. `descriptors` are inherited and open in this process. */
+export interface Remembered {
+  readonly hello: Hello;
+  readonly global: Uint8Array;
+  readonly descriptors: Map<string, number>;
+  readonly attempts: Attempt[];
+}
+
+export interface LauncherEvents {
+  /** An attempt is prepared, waits for another, runs, has ended or has failed. After the answer to the request that caused it. */
+  attempt(attempt: Attempt): void;
+  /** New output; said once, until the next read of that attempt. */
+  output(id: number, begin: number, end: number): void;
+  /** A watch has fired and is silent until it is rearmed. */
+  watch(key: number): void;
+  deadline(): void;
+  /** The launcher was asked to end by this signal: stop everything, then call `stop`. */
+  terminate(signal: number): void;
+  /** Nothing more comes. `error` is null after close(). */
+  closed(error: Error | null): void;
+}
+
+export interface Prepare {
+  /** Larger than that of every attempt before. */
+  readonly id: number;
+  readonly name: string;
+  /** 32 bytes in hex. */
+  readonly hash: string;
+  /** At most 4096 bytes, for the next reconciler. */
+  readonly record: Uint8Array;
+  readonly ops: readonly Op[];
+}
+
+export interface Go {
+  readonly id: number;
+  /** Waits until this attempt has ended; 0 = does not wait. */
+  readonly after: number;
+  readonly record: Uint8Array;
+  readonly ops: readonly Op[];
+}
+
+/** POLLPRI, an eventfd's count (the launcher reads it), POLLIN, POLLOUT. */
+export type WatchKind = 'priority' | 'eventfd' | 'readable' | 'writable';
+
+/** A read of the output ring: `data` begins at `offset` (later than asked for when the oldest was dropped). */
+export interface Output {
+  readonly offset: number;
+  readonly end: number;
+  readonly data: Uint8Array;
+}
+
+/**
+ * Every request rejects with LaunchError when the launcher refuses it, with WireError or SyscallError when it cannot be
+ * sent. Descriptors in a request stay the caller's, open until it is answered.
+ */
+export interface Launcher {
+  /** Resolves when the init is prepared. Known already, with the same hash: as if it were done now. */
+  prepare(prepare: Prepare): Promise<void>;
+  /** Resolves when exec of the application is reached, or, where it has to wait for another attempt, at once. */
+  go(go: Go): Promise<void>;
+  /** Resolves at delivery. An attempt that has ended is no error. */
+  kill(id: number, signal: number): Promise<void>;
+  /** A prepared one is killed first; of a running one it rejects with EBUSY. */
+  forget(id: number): Promise<void>;
+  /** id 0: the global record. */
+  record(id: number, record: Uint8Array): Promise<void>;
+  /**
+   * Has the `watch` event sent once when the descriptor is ready. The same key replaces. Of POLLPRI only what happens after
+   * this, or rearm, resolves is told for certain: look once then.
+   */
+  watch(key: number, kind: WatchKind, fd: number): Promise<void>;
+  rearm(key: number): Promise<void>;
+  unwatch(key: number): Promise<void>;
+  /** The one deadline, CLOCK_BOOTTIME in ms; null = none. */
+  deadline(boottime: number | null): Promise<void>;
+  /** At most `max` bytes (128 KiB) of an attempt's output. Nothing is consumed. */
+  read(id: number, offset: number, max: number): Promise<Output>;
+  /** Gives a descriptor to the launcher, for the next reconciler. */
+  keep(name: string, fd: number): Promise<void>;
+  drop(name: string): Promise<void>;
+  /** This generation was adopted and is acted on. */
+  ready(generation: number): Promise<void>;
+  /** This generation is about to be acted on. Goes out with the next request, or within milliseconds. */
+  trying(generation: number): Promise<void>;
+  /** The launcher ends with this exit status as soon as this process has exited. */
+  stop(status: number): Promise<void>;
+  close(): void;
+}

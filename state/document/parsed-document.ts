@@ -1,0 +1,9 @@
+// A document that was read: what whoever reads one gives.
+import type { Built } from '../schema/build-desired.ts';
+import type { DocumentError } from '../text/yaml.ts';
+
+/** Bytes of the largest document that is read. */
+export const LARGEST_DOCUMENT = 1024 * 1024;
+
+export type Parsed =
+  (Built & { readonly ok: true; readonly endMark: boolean }) | { readonly ok: false; readonly error: DocumentError };
