@@ -5,15 +5,11 @@ const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const AT_RECURSIVE = 0x8000;
 const OPEN_TREE_CLONE = 1;
-const O_PATH = 0x200000;
 const O_CLOEXEC = 0x80000;
 const OPEN_TREE_CLOEXEC = O_CLOEXEC;
-const RESOLVE_NO_MAGICLINKS = 2;
-const RESOLVE_IN_ROOT = 0x10;
 const MS_PRIVATE = 1n << 18n;
 
 const openTreeCall = declareSyscall('open_tree', 428, ['int', 'str', 'unsigned int']);
-const openat2 = declareSyscall('openat2', 437, ['int', 'str', 'void *', 'size_t']);
 const mountSetattr = declareSyscall('mount_setattr', 442, ['int', 'str', 'unsigned int', 'void *', 'size_t']);
 
 /** A copy of the mount at a path, with `recursive` of all below it as well. Throws SyscallError. */
@@ -26,24 +22,6 @@ export function openTree(path: string, recursive: boolean): number {
 export function openTreeOf(fd: number, subject: string, recursive: boolean): number {
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
   return openTreeCall(subject, fd, '', flags);
-}
-
-/**
- * Opens (O_PATH) what a path leads to when the directory `root` is taken for the root: neither `..` nor a link leads out of
- * it (openat2(2), RESOLVE_IN_ROOT). Throws SyscallError.
- */
-export function openWithin(root: number, path: string, subject: string): number {
-  const how = Buffer.alloc(24);
-  how.writeBigUInt64LE(BigInt(O_PATH | O_CLOEXEC), 0);
-  how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), 16);
-  for (;;) {
-    try {
-      return openat2(subject, root, path, how, how.length);
-    } catch (error) {
-      // A rename or a mount raced with the resolution.
-      if (!(error instanceof SyscallError && (error.code === 'EAGAIN' || error.code === 'EINTR'))) throw error;
-    }
-  }
 }
 
 /**

@@ -11,6 +11,7 @@ import { createMemoryFiles } from '../controllers/repositories/memory-files.ts';
 import { createMounts } from '../controllers/mounts/mounts.ts';
 import { createReconciler, type Reconciler } from '../controllers/reconcile/reconciler.ts';
 import { createRepositories } from '../controllers/repositories/repositories.ts';
+import { sweepPersist } from '../controllers/sandbox/persist.ts';
 import { createSandboxes } from '../controllers/sandbox/sandbox-open.ts';
 import { createDescriptors } from '../controllers/sandbox/start-descriptors.ts';
 import { bootId, bootTime } from '../native/clock.ts';
@@ -113,6 +114,9 @@ const connected = (): void => void documents.warm().catch(die);
 const consoles = createConsoles({ config, launcher, remembered, tokenKey, log, connected });
 const descriptors = createDescriptors({ socketDir, console: consoles.containers.open, log });
 descriptors.sweep(null);
+sweepPersist(dataDir).catch((err: unknown) =>
+  log.warn({ directory: dataDir, err }, 'what an interrupted wipe has left cannot be removed'),
+);
 const sandboxes = createSandboxes({
   dataDir,
   socketDir,

@@ -2,7 +2,7 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync } from 'node:fs';
 import { SyscallError } from '../../native/libc.ts';
 import type { Op } from '../../native/wire/ops.ts';
-import { openWithin } from '../../native/trees.ts';
+import { openWithin } from '../../native/openat2.ts';
 import { deviceLinks, deviceNodes } from '../../state/names.ts';
 
 const S_IFDIR = 0o040000;

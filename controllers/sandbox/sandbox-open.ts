@@ -1,6 +1,6 @@
 // Both halves of a start as the launcher takes them: the operations of specification.ts with everything opened that they name.
 import { hash } from 'node:crypto';
-import { closeSync, constants, openSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Op } from '../../native/wire/ops.ts';
@@ -14,7 +14,9 @@ import { deviceOps } from './sandbox-devices.ts';
 import { TerminalError } from '../failure.ts';
 import { groupNumbers } from './host-groups.ts';
 import { openInherited } from './inherited-stream.ts';
-import { openPersist, openSource } from './sandbox-trees.ts';
+import { openBindSource } from './bind-source.ts';
+import { openPersist } from './persist.ts';
+import { openSource } from './sandbox-trees.ts';
 import { sandboxOps, type SandboxInput, type SandboxOp } from './specification.ts';
 import { seccompRules } from './seccomp-profile.ts';
 import { startOf } from './start-command.ts';
@@ -196,13 +198,29 @@ function hashOf(specification: readonly SandboxOp[]): string {
 function identityOf(op: SandboxOp): unknown {
   switch (op.op) {
     case 'tree':
-      return op.source.kind === 'resource' || op.source.kind === 'image' ? null : fileIdentity(op.source.path);
+      if (op.source.kind === 'resource' || op.source.kind === 'image') return null;
+      return op.source.kind === 'bind' ? bindIdentity(op.source.path) : fileIdentity(op.source.path);
     case 'network':
       return fileIdentity(join(namespaceDir, op.namespace));
     case 'identity':
       return groupNumbers(op.groups).known;
     default:
       return null;
+  }
+}
+
+/** What is refused now makes another sandbox than what could be opened, as what is missing does. */
+function bindIdentity(path: string): string {
+  try {
+    const fd = openBindSource(path);
+    try {
+      const { dev, ino } = fstatSync(fd, { bigint: true });
+      return `${dev}:${ino}`;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return 'missing';
   }
 }
 

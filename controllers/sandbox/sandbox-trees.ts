@@ -1,10 +1,13 @@
 // Opens the trees that a sandbox is put together from.
-import { closeSync, constants, mkdirSync, openSync, readFileSync, realpathSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { SyscallError } from '../../native/libc.ts';
 import { parseMountTable } from '../../native/mounts-table.ts';
 import type { Op } from '../../native/wire/ops.ts';
-import { openTree, openTreeOf, openWithin, setTreeAttributes } from '../../native/trees.ts';
+import { openWithin } from '../../native/openat2.ts';
+import { openTree, openTreeOf, setTreeAttributes } from '../../native/trees.ts';
+import { openBindSource } from './bind-source.ts';
+import { openPersist } from './persist.ts';
 import { openDevices } from './sandbox-devices.ts';
 import { TerminalError } from '../failure.ts';
 import { treeAttributes, type Source, type TreeFlags } from './specification.ts';
@@ -22,19 +25,33 @@ export interface OpenedTree {
  * Throws TerminalError for a resource without the directory, SyscallError.
  */
 export function openSource(source: Source, flags: TreeFlags, target: string): OpenedTree | null {
-  const fd = openTreeOfSource(source, flags.recursive);
-  if (fd === null) return null;
+  const tree = openTreeOfSource(source, flags.recursive);
+  if (tree === null) return null;
+  const { fd, path } = tree;
   try {
     const set = treeAttributes(flags);
-    const done = setTreeAttributes(fd, set, flags.recursive, source.path);
-    return { fd, late: done || set === 0 ? [] : lateAttributes(source, set, flags.recursive, target) };
+    const done = setTreeAttributes(fd, set, flags.recursive, path);
+    return { fd, late: done || set === 0 ? [] : lateAttributes(path, set, flags.recursive, target) };
   } catch (error) {
     closeSync(fd);
     throw error;
   }
 }
 
-function openTreeOfSource(source: Source, recursive: boolean): number | null {
+/** `path` is where it was found, without links. */
+function openTreeOfSource(source: Source, recursive: boolean): { readonly fd: number; readonly path: string } | null {
+  if (source.kind === 'bind') {
+    const place = unlessMissing(() => openBindSource(source.path));
+    if (place === null) return null;
+    return withDescriptor(place, (fd) => {
+      return { fd: openTreeOf(fd, source.path, recursive), path: readlinkSync(`/proc/self/fd/${fd}`) };
+    });
+  }
+  const fd = openOwnTree(source, recursive);
+  return fd === null ? null : { fd, path: source.path };
+}
+
+function openOwnTree(source: Exclude<Source, { kind: 'bind' }>, recursive: boolean): number | null {
   switch (source.kind) {
     case 'image':
     case 'sockets':
@@ -44,8 +61,6 @@ function openTreeOfSource(source: Source, recursive: boolean): number | null {
       const subject = `${source.dir} in ${source.path}`;
       return place === null ? null : withDescriptor(place, (fd) => openTreeOf(fd, subject, false));
     }
-    case 'bind':
-      return unlessMissing(() => openTree(source.path, recursive));
     case 'persist':
       return withDescriptor(openPersist(source.path), (fd) => openTreeOf(fd, source.path, false));
     case 'resource': {
@@ -54,16 +69,6 @@ function openTreeOfSource(source: Source, recursive: boolean): number | null {
       return withDescriptor(place, (fd) => openTreeOf(fd, `${source.dir} in ${source.id}`, false));
     }
   }
-}
-
-/** Opens the persist directory and makes it when it is not there: root's until a start gives it to its user. */
-export function openPersist(path: string): number {
-  try {
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-  }
-  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
 }
 
 function openResource(root: number, { dir, id }: Extract<Source, { kind: 'resource' }>): number {
@@ -90,8 +95,8 @@ function withDescriptor<T>(fd: number, use: (fd: number) => T): T {
 }
 
 /** Linux before 5.12 changes the flags of attached mounts only, and one at a time. */
-function lateAttributes(source: Source, set: number, recursive: boolean, target: string): Op[] {
-  const below = recursive ? mountsBelow(realpathSync(source.path)) : [];
+function lateAttributes(path: string, set: number, recursive: boolean, target: string): Op[] {
+  const below = recursive ? mountsBelow(path) : [];
   return ['', ...below].map((suffix) => {
     return { op: 'attributes', target: join(target, suffix), set, clear: 0, recursive: false };
   });

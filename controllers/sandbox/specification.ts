@@ -21,7 +21,8 @@ export type Source =
     }
   /** The directory of the image that has its device nodes. */
   | { readonly kind: 'devices'; readonly path: string; readonly dir: string }
-  | { readonly kind: 'bind' | 'persist' | 'sockets'; readonly path: string };
+  | { readonly kind: 'bind'; readonly path: string }
+  | { readonly kind: 'persist' | 'sockets'; readonly path: string };
 
 /** Which MOUNT_ATTR_* a tree gets, and whether what is mounted below it comes along. */
 export interface TreeFlags {

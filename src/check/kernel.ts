@@ -5,7 +5,7 @@ import { createMemoryFile, isSealed, sealMemoryFile } from '../../native/memfd.t
 import { hasSyscall, type SyscallName } from '../../native/syscalls.ts';
 import { closeSync, constants, openSync } from 'node:fs';
 import { SyscallError } from '../../native/libc.ts';
-import { openWithin } from '../../native/trees.ts';
+import { openWithin } from '../../native/openat2.ts';
 import { presence, type Feature } from './feature.ts';
 
 /** Each with the version that brought it; mount_setattr has a fallback. */

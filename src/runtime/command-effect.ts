@@ -77,6 +77,12 @@ export function partsOf(container: string): { readonly name: string; readonly ve
   return { name, version };
 }
 
+/** name:version of what runs, or is about to, with the persistent data of a name; null when nothing does. */
+export function dataUser({ observed }: State, name: string): string | null {
+  const user = observed.attempts.get(name)?.find(({ state }) => state === 'preparing' || state === 'running');
+  return user === undefined ? null : `${name}:${user.version}`;
+}
+
 /** Those of a name, or of name:version. */
 function attemptsOf({ observed }: State, container: string): readonly ObservedAttempt[] {
   const { name, version } = partsOf(container);

@@ -9,7 +9,7 @@ import {
 } from '../../state/document/command-patches.ts';
 import type { Documents } from '../../state/document/documents.ts';
 import type { State, Store } from '../../state/store.ts';
-import { effectOf, partsOf } from './command-effect.ts';
+import { dataUser, effectOf, partsOf } from './command-effect.ts';
 import { RuntimeError, type Lifetime } from './runtime.ts';
 
 export interface CommandPorts {
@@ -54,9 +54,17 @@ export async function execute(command: Command, options: Options, ports: Command
     if (command.type === 'start') await withdraw(command.container, { before, patched }, options, ports);
     throw error;
   }
-  if (command.type === 'uninstall' && command.wipe) await ports.wipe(partsOf(command.container).name);
+  if (command.type === 'uninstall' && command.wipe) await wipe(command.container, ports);
   const closing = closingPatch(command, ports.store.get());
   if (closing.length > 0) await (await ports.documents.patch(closing, options)).durable;
+}
+
+/** All versions of a name share its data: what runs keeps it. The package is gone by then, as was asked. */
+async function wipe(container: string, { store, wipe }: CommandPorts): Promise<void> {
+  const { name } = partsOf(container);
+  const user = dataUser(store.get(), name);
+  if (user !== null) throw new RuntimeError('umount_busy', `${user} uses the data of ${name}`, { container: user });
+  await wipe(name);
 }
 
 /** A start that was answered with an error leaves nothing: it would happen later, when nobody expects it. */

@@ -1,8 +1,7 @@
 // The runtime that consoles speak to, on top of store, documents and reconciler.
-import { lstat, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { TerminalError } from '../../controllers/failure.ts';
 import type { Operation } from 'fast-json-patch';
+import { wipePersist } from '../../controllers/sandbox/persist.ts';
 import type { Reconciler } from '../../controllers/reconcile/reconciler.ts';
 import type { Repositories } from '../../controllers/repositories/repositories.ts';
 import { InstalledAlready } from '../../controllers/repositories/repository-room.ts';
@@ -93,7 +92,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     documents,
     ...ports.signals,
     explain: (name) => reconciler.explain(name),
-    wipe: (name) => wipe(ports.dataDir, name),
+    wipe: (name) => wipePersist(ports.dataDir, name),
   };
 
   const changes = createJournal<StatusChange>(firstNumber(ports.now), mostKept);
@@ -179,16 +178,6 @@ function statusOperations(operations: readonly Operation[]): readonly Operation[
       },
     } as Operation;
   });
-}
-
-/** Persistent data of a container. The name is checked where it enters; a link in its place is removed, not followed. */
-async function wipe(dataDir: string, name: string): Promise<void> {
-  const path = join(dataDir, name);
-  const found = await lstat(path).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  });
-  if (found !== null) await rm(path, { recursive: true });
 }
 
 function wait(
