@@ -67,8 +67,6 @@ export interface View {
   readonly dependenciesDown: readonly string[];
   /** Names that still run, depend on this one and are going down too: they stop first. */
   readonly dependentsUp: readonly string[];
-  /** Packages that the generation in force names and that are not installed: nothing is stopped for a replacement. */
-  readonly missingPackages: readonly string[];
   /** CLOCK_BOOTTIME in ms. */
   readonly now: number;
 }

@@ -110,6 +110,11 @@ export interface ObservedCgroup {
   readonly frozen: ReadonlyMap<number, 'freezing' | 'frozen'>;
   /** What its files show that is not as in a new group: lines `file value`, sorted. */
   readonly limits: string;
+  /** What groups do not hand down (cpuset of v1): what the name's group has, and what its leaves have, by file. */
+  readonly own: ReadonlyMap<
+    'cpuset.cpus' | 'cpuset.mems',
+    { readonly group: string; readonly leaves: readonly string[] }
+  >;
 }
 
 /** What the reconciler has the launcher remember with an attempt (JSON, at most 4 KiB). */

@@ -13,6 +13,7 @@ const number = '(0|[1-9]\\d{0,15})';
 const suffix = '(?:-[0-9A-Za-z.-]+)?(?:\\+[0-9A-Za-z.-]+)?';
 const VERSION = new RegExp(`^${number}\\.${number}\\.${number}${suffix}$`);
 const RELEASE = /^\d+\.\d+\.\d+$/;
+const ONE = /^=?\s*(\d+\.\d+\.\d+)$/;
 const COMPARATOR = new RegExp(
   `^(=|>=|>|<=|<|~|\\^)?\\s*${number}(?:\\.(?:${number}|[*xX])(?:\\.(?:${number}|[*xX])(-[0-9A-Za-z.-]+)?(?:\\+[0-9A-Za-z.-]+)?)?)?$`,
 );
@@ -25,6 +26,11 @@ export function parseVersion(text: string): string {
     throw new Error(`"${shortened(text)}" is not a version: expected major.minor.patch`);
   }
   return numbers.join('.');
+}
+
+/** The only version that a requirement admits, which `a.b.c` and `=a.b.c` say; null when it admits others. */
+export function onlyVersion(requirement: string): string | null {
+  return ONE.exec(requirement)?.[1] ?? null;
 }
 
 /** Less than, equal to or greater than 0, as `a` is lower than, equal to or higher than `b`. Both as parseVersion gives them. */

@@ -2,6 +2,7 @@
 import { constants, existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { codeOf, openDescriptors, readControl, writeControl } from './cgroup-files.ts';
+import type { ObservedCgroup } from '../../state/observed.ts';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import {
   allBranches,
@@ -85,6 +86,19 @@ export async function setOwn(tree: Tree, name: string, attempt: number, section:
     const value = asked ?? readControl(join(group, file));
     if (now !== null && value !== null && now !== value) await writeControl(leaf, value);
   }
+}
+
+/** What setOwn sets, as the files of the group and of its leaves show it. */
+export function ownOf(tree: Tree, name: string, attempts: readonly number[]): ObservedCgroup['own'] {
+  const branch = branchesOf(tree, ['cpuset']).find(({ version }) => version === 1);
+  if (branch === undefined) return new Map();
+  const group = groupIn(branch, name);
+  const found = (['cpuset.cpus', 'cpuset.mems'] as const).flatMap((file) => {
+    const whole = readControl(join(group, file));
+    const leaves = attempts.flatMap((attempt) => readControl(join(group, String(attempt), file)) ?? []);
+    return whole === null ? [] : [[file, { group: whole, leaves: [...new Set(leaves)] }] as const];
+  });
+  return new Map(found);
 }
 
 /**

@@ -2,11 +2,11 @@
 // v1: https://docs.kernel.org/admin-guide/cgroup-v1/, v2: https://docs.kernel.org/admin-guide/cgroup-v2.html. What a
 // section says in terms of v1 is translated to v2 as the OCI runtimes do (crun(1), "CGROUP v2").
 import type { Cgroups } from '../../state/schema/manifest.ts';
+import { kernelList } from '../../state/schema/number-list.ts';
 import { TerminalError } from '../failure.ts';
 import { blkio } from './cgroup-limits-blkio.ts';
 import { versionOf, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
 import { attributesOf, plain, written, clamp, type Limit, type Limits, type Translation } from './cgroup-limit.ts';
-import { ranges } from './cgroup-text.ts';
 
 /** Throws TerminalError (NoController, BadLimit) for what the host cannot do at all. `null` is a section that asks for nothing. */
 export function limitsOf(section: Cgroups | null, hierarchies: Hierarchies): Limits {
@@ -55,8 +55,8 @@ function cpu(section: Cgroups | null, hierarchies: Hierarchies): Translation {
         plain('cpu', 'cpu.shares', String(clamp(shares ?? 1024, 2, 262_144)), '1024'),
         plain('cpu', 'cpu.cfs_period_us', period, '100000'),
         plain('cpu', 'cpu.cfs_quota_us', quota ?? '-1', '-1'),
-        ...(asked?.realtime_period === undefined ? [] : [written('cpu', 'cpu.rt_period_us', asked.realtime_period)]),
-        ...(asked?.realtime_runtime === undefined ? [] : [written('cpu', 'cpu.rt_runtime_us', asked.realtime_runtime)]),
+        plain('cpu', 'cpu.rt_period_us', String(asked?.realtime_period ?? 1_000_000), '1000000'),
+        plain('cpu', 'cpu.rt_runtime_us', String(asked?.realtime_runtime ?? 0), '0'),
         ...attributes,
       ],
     };
@@ -78,7 +78,7 @@ function cpuset(section: Cgroups | null, hierarchies: Hierarchies): Translation 
   if (versionOf(hierarchies, 'cpuset') === 1) return { limits: [] };
   const set = (file: string, asked: string | undefined): Limit => ({
     ...plain('cpuset', file, asked ?? '', ''),
-    shown: asked === undefined ? '' : ranges(asked),
+    shown: asked === undefined ? '' : kernelList(asked),
   });
   return { limits: [set('cpuset.cpus', section?.cpu?.cpus), set('cpuset.mems', section?.cpu?.mems)] };
 }

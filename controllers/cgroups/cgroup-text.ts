@@ -33,15 +33,3 @@ export function deviceNumbers(text: string): Record<string, number>[] {
   const found = [...text.matchAll(/^(\d+):(\d+) (\d+)$/gm)];
   return found.map(([, major, minor, data]) => ({ major: Number(major), minor: Number(minor), data: Number(data) }));
 }
-
-/** A list such as `0,1,3` as the kernel prints it: `0-1,3`. */
-export function ranges(list: string): string {
-  const numbers = list.split(',').flatMap((part) => {
-    const [first = 0, last = first] = part.split('-').map(Number);
-    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
-  });
-  const sorted = [...new Set(numbers)].sort((a, b) => a - b);
-  const starts = sorted.filter((number) => !sorted.includes(number - 1));
-  const ends = sorted.filter((number) => !sorted.includes(number + 1));
-  return starts.map((start, index) => (start === ends[index] ? String(start) : `${start}-${ends[index]}`)).join(',');
-}

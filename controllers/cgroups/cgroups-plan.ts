@@ -1,5 +1,7 @@
 // What is to be done to the control groups of a container name. Pure. A group and its leaf are made with a sandbox.
 import type { Cgroups } from '../../state/schema/manifest.ts';
+import type { ObservedCgroup } from '../../state/observed.ts';
+import { kernelList } from '../../state/schema/number-list.ts';
 import type { Step, Target, View } from '../controller.ts';
 import type { Hierarchies } from './cgroup-hierarchies.ts';
 import { TerminalError } from '../failure.ts';
@@ -67,8 +69,26 @@ function limit(view: View, hierarchies: Hierarchies): LimitStep[] {
   const section = sectionOf(target);
   const present = view.cgroup?.groups ?? new Map<string, string>();
   const missing = [...controllersOf(section)].some((name) => hierarchies.legacy.has(name) && !present.has(name));
-  if (!missing && view.cgroup?.limits === summaryOfSection(section, hierarchies)) return [];
+  const asShown = view.cgroup?.limits === summaryOfSection(section, hierarchies) && hasOwn(view.cgroup, section);
+  if (!missing && asShown) return [];
   return [{ op: 'limit', name: view.name, section, waits: null }];
+}
+
+/** Whether every leaf has the processors and memory nodes that the section asks for, else all that the group has. */
+function hasOwn({ own }: ObservedCgroup, section: Cgroups | null): boolean {
+  const wanted = ownAsAsked(own, section);
+  return [...own].every(([file, { leaves }]) => leaves.every((leaf) => leaf === wanted.get(file)?.leaves[0]));
+}
+
+/** What the leaves show once a section's processors and memory nodes were written to them. */
+export function ownAsAsked(own: ObservedCgroup['own'], section: Cgroups | null): ObservedCgroup['own'] {
+  const asked = { 'cpuset.cpus': section?.cpu?.cpus, 'cpuset.mems': section?.cpu?.mems };
+  return new Map(
+    [...own].map(([file, { group }]) => {
+      const set = asked[file];
+      return [file, { group, leaves: [set === undefined ? group : kernelList(set)] }];
+    }),
+  );
 }
 
 /** One that is told to end must be able to: it is thawed as soon as its signal is on its way. */

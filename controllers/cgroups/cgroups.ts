@@ -32,7 +32,7 @@ import {
 import type { Hierarchies } from './cgroup-hierarchies.ts';
 import { freeze, frozenLeaves, thaw } from './cgroup-freeze.ts';
 import { openPlaces } from './cgroup-places.ts';
-import { makeLeaf, moveInto, removeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
+import { makeLeaf, moveInto, ownOf, removeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
 import { controllersOf, limitsOf } from './cgroup-limits.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
@@ -104,11 +104,13 @@ export function createCgroups(options: {
   function describe(name: string, branches: readonly Branch[]): ObservedCgroup | null {
     if (branches.length === 0) return null;
     const groups = groupsIn(branches, name);
+    const leaves = leavesIn(branches, name);
     return {
       name,
       groups,
-      leaves: leavesIn(branches, name),
+      leaves,
       limits: shownLimits(initially, groups),
+      own: ownOf(tree, name, leaves),
       frozen: frozenLeaves(tree, name),
     };
   }

@@ -220,9 +220,7 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
     const waits =
       candidate === null || candidate.state === 'preparing'
         ? 'its sandbox is not prepared'
-        : (dependencyWaits(view) ??
-          leavingWaits(view, candidate) ??
-          (current === null ? null : packageWaits(view, target, current)));
+        : (dependencyWaits(view) ?? leavingWaits(view, candidate));
     steps.push({ op: 'go', ...common, id: candidate?.id ?? 0, after, waits });
   }
   return steps;
@@ -230,12 +228,6 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
 
 function dependencyWaits({ dependenciesDown }: View): string | null {
   return dependenciesDown.length === 0 ? null : `not running yet: ${dependenciesDown.join(', ')}`;
-}
-
-/** Only a change of the entry waits for the packages of the others; one more run of the same does not. */
-function packageWaits(view: View, target: Target, current: ObservedAttempt): string | null {
-  if (current.record.entry === target.replacing || view.missingPackages.length === 0) return null;
-  return `missing: ${view.missingPackages.join(', ')}`;
 }
 
 /** Why the present instance is not told to stop yet for the next one. */
@@ -248,7 +240,7 @@ function replacementWaits(
 ): string | null {
   if (verdict?.kind === 'failed') return verdict.message;
   if (candidate?.state === 'prepared' && candidate.after === current.id) return null;
-  const waits = dependencyWaits(view) ?? packageWaits(view, target, current);
+  const waits = dependencyWaits(view);
   const mount = ownMount(view, target);
   // The present instance holds the older image itself: the newer one can only be mounted when it has ended.
   const holds = current.version === target.version && (view.usedBy.get(current.version) ?? []).length === 0;

@@ -18,6 +18,9 @@ export type Verdict =
       readonly message: string;
     };
 
+/** ms between two restarts at least: an entry without a backoff must not keep the machine busy. */
+const SHORTEST_DISTANCE = 100;
+
 /** Failures of a start that the same start would meet again (errno names). */
 const hopeless = new Set([
   'ENOENT',
@@ -98,7 +101,9 @@ function again(last: ObservedAttempt, entry: ContainerEntry, lastExit: Exit | nu
     return { kind: 'failed', reason: 'RestartLimit', message: `${what} and has been restarted ${restarts} times` };
   }
   const at = Math.max(last.exitedAt, last.preparedAt, last.record.at) + delay(entry, restarts, last.id);
-  return { kind: 'backoff', at, restarts: restarts + 1, lastExit };
+  // The first one may come at once; what was itself a restart keeps its distance to the next, whatever the entry says.
+  const soonest = last.record.restarts === 0 ? 0 : Math.max(last.startedAt, last.record.at) + SHORTEST_DISTANCE;
+  return { kind: 'backoff', at: Math.max(at, soonest), restarts: restarts + 1, lastExit };
 }
 
 /** Capped exponential backoff in ms. The jitter, up to an eighth, comes from the attempt's id: the same after every crash. */

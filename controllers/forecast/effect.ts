@@ -6,7 +6,7 @@ import { compareVersions } from '../../state/version.ts';
 import { withAttempt } from '../containers/attempt-record.ts';
 import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
 import { controllersOf, limitsOf, summaryOf } from '../cgroups/cgroup-limits.ts';
-import { sectionOf, type CgroupStep } from '../cgroups/cgroups-plan.ts';
+import { ownAsAsked, sectionOf, type CgroupStep } from '../cgroups/cgroups-plan.ts';
 import { recordOf, unseen } from '../containers/containers-act.ts';
 import type { ContainerStep } from '../containers/containers-plan.ts';
 import type { View } from '../controller.ts';
@@ -84,7 +84,8 @@ const effects: Effects = {
       (mounts.get(name) ?? []).filter((mount) => mount.id !== id),
     ),
   }),
-  limit: ({ cgroups }, { name, section }, { hierarchies }) => group(cgroups, name, limited(name, section, hierarchies)),
+  limit: ({ cgroups }, { name, section }, { hierarchies }) =>
+    group(cgroups, name, limited(cgroups.get(name) ?? noGroup(name), section, hierarchies)),
   freeze({ cgroups }, { name, attempt }) {
     const known = cgroups.get(name);
     // With the v1 freezer this may be the first group that the name has.
@@ -125,7 +126,7 @@ function prepared(
   if (target === undefined) return {};
   const record = recordOf(step, target, view.now);
   const leaves = [...(cgroups.get(name)?.leaves ?? []), id];
-  const limits = limited(name, sectionOf(target), hierarchies);
+  const limits = limited(cgroups.get(name) ?? noGroup(name), sectionOf(target), hierarchies);
   const attempt = { ...unseen, id, name, version, hash, record, preparedAt: view.now };
   return { attempts: seen(attempts, attempt), ...group(cgroups, name, { leaves, ...limits }) };
 }
@@ -172,10 +173,12 @@ function forget(attempts: Observed['attempts'], name: string, id: number): Parti
 }
 
 function group(cgroups: Observed['cgroups'], name: string, change: Partial<ObservedCgroup>): Partial<Observed> {
-  const known =
-    cgroups.get(name) ??
-    ({ name, groups: new Map<string, string>(), leaves: [], frozen: new Map(), limits: '' } as const);
-  return { cgroups: withValue(cgroups, name, { ...known, ...change }) };
+  return { cgroups: withValue(cgroups, name, { ...(cgroups.get(name) ?? noGroup(name)), ...change }) };
+}
+
+/** The groups of a name that has none yet. */
+export function noGroup(name: string): ObservedCgroup {
+  return { name, groups: new Map(), leaves: [], frozen: new Map(), limits: '', own: new Map() };
 }
 
 function thawed(known: ObservedCgroup | undefined, attempt: number): ObservedCgroup['frozen'] {
@@ -184,13 +187,13 @@ function thawed(known: ObservedCgroup | undefined, attempt: number): ObservedCgr
 
 /** What a group shows once the limits of a section were written to it. */
 export function limited(
-  name: string,
+  { name, own }: Pick<ObservedCgroup, 'name' | 'own'>,
   section: Cgroups | null,
   hierarchies: Hierarchies,
-): Pick<ObservedCgroup, 'groups' | 'limits'> {
+): Pick<ObservedCgroup, 'groups' | 'limits' | 'own'> {
   const controllers = [...controllersOf(section)].filter((controller) => hierarchies.legacy.has(controller));
   const groups = new Map(controllers.map((controller) => [controller as string, `${controller}/${name}`]));
-  return { groups, limits: summaryOf(limitsOf(section, hierarchies).limits) };
+  return { groups, limits: summaryOf(limitsOf(section, hierarchies).limits), own: ownAsAsked(own, section) };
 }
 
 function highestFirst(a: ObservedPackage, b: ObservedPackage): number {

@@ -1,5 +1,5 @@
 // What one name means to others: what it needs of them, and what they wait for. Pure.
-import type { ObservedAttempt, ObservedMount } from '../../state/observed.ts';
+import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Target } from '../controller.ts';
 
 export interface Footprint {
@@ -15,10 +15,8 @@ export interface Footprint {
   readonly up: boolean;
   /** It runs and should not. */
   readonly leaving: boolean;
-  /** Packages of its entries that are not there, for a person. */
-  readonly missing: readonly string[];
-  /** What runs is of another entry or version than it should be. */
-  readonly replaced: boolean;
+  /** The package of one of its entries is not there. */
+  readonly lacking: boolean;
 }
 
 /** The footprint of a name that nobody mentions. */
@@ -29,15 +27,13 @@ export const noFootprint: Footprint = {
   dependsOn: [],
   up: false,
   leaving: false,
-  missing: [],
-  replaced: false,
+  lacking: false,
 };
 
 /** The footprint of a name whose targets are resolved. */
 export function footprintOf(
   targets: readonly Target[],
   attempts: readonly ObservedAttempt[],
-  mounts: readonly ObservedMount[],
   stopping: boolean,
 ): Footprint {
   const live = attempts.filter(({ state }) => state !== 'exited' && state !== 'failed');
@@ -46,7 +42,6 @@ export function footprintOf(
   const resources = stopping ? [] : targets.flatMap((target) => target.resources);
   const wants = distinct(resources.flatMap(({ id }) => id ?? []));
   const uses = distinct(live.flatMap(({ record }) => record.uses));
-  const replaced = wanted !== undefined && running.some(({ record }) => record.entry !== wanted.replacing);
   return {
     wants,
     uses,
@@ -57,8 +52,7 @@ export function footprintOf(
     ]),
     up: running.some(({ record }) => record.stop === null),
     leaving: running.length > 0 && wanted === undefined,
-    missing: stopping ? [] : [...targets.flatMap(missingOf), ...unmountedOf(replaced ? wanted : undefined, mounts)],
-    replaced,
+    lacking: !stopping && targets.some(isLacking),
   };
 }
 
@@ -67,17 +61,9 @@ export function nameOf(id: string): string {
   return id.slice(0, id.lastIndexOf(':'));
 }
 
-function missingOf({ key, entry, version, package: found, autostart }: Target): string[] {
-  if (entry.state === 'absent' || autostart !== null) return [];
-  if (found === null) return [version === null || key.endsWith(`:${version}`) ? key : `${key}:${version}`];
-  return entry.digest === null || found.digest === entry.digest ? [] : [`${found.id} with ${entry.digest}`];
-}
-
-/** A replacement whose image is not mounted yet: nothing is stopped before it is. */
-function unmountedOf(target: Target | undefined, mounts: readonly ObservedMount[]): string[] {
-  if (target === undefined || target.package === null) return [];
-  if (mounts.some(({ version }) => version === target.version)) return [];
-  return [`the mount of ${target.package.id}`];
+function isLacking({ entry, package: found, autostart }: Target): boolean {
+  if (entry.state === 'absent' || autostart !== null) return false;
+  return found === null || (entry.digest !== null && found.digest !== entry.digest);
 }
 
 function distinct(items: readonly string[]): readonly string[] {

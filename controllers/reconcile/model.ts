@@ -46,9 +46,6 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   const dependents = createRelation();
   const targets = new Map<string, readonly Target[]>();
   const footprints = new Map<string, Footprint>();
-  const missing = new Map<string, readonly string[]>();
-  const replaced = new Set<string>();
-  let missingNow: readonly string[] = [];
   let mountOnStart = new Set<string>();
 
   function update(next: State, operations: readonly Operation[] | null): Change {
@@ -104,7 +101,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       const changed = on.length !== mountOnStart.size || on.some((id) => !mountOnStart.has(id));
       mountOnStart = new Set(on);
       const implied = changed || before.desired.autostart !== state.desired.autostart;
-      for (const [name, all] of footprints) if (implied || all.missing.length > 0) mark(touched, name, true);
+      for (const [name, all] of footprints) if (implied || all.lacking) mark(touched, name, true);
     }
   }
 
@@ -118,11 +115,6 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
         else change.affected.add(user);
       }
       refresh(name, change);
-    }
-    const all = [...missing.values()].flat();
-    if (all.length !== missingNow.length || all.some((each, index) => each !== missingNow[index])) {
-      missingNow = all;
-      for (const name of replaced) change.affected.add(name);
     }
     return change;
   }
@@ -147,7 +139,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     else targets.set(name, resolved.targets);
     for (const [key, locked] of resolved.locks) change.locks.set(key, locked);
     change.affected.add(name);
-    tell(name, footprintOf(resolved.targets, attempts, observed.mounts.get(name) ?? [], stopping), change);
+    tell(name, footprintOf(resolved.targets, attempts, stopping), change);
   }
 
   function tell(name: string, next: Footprint, { affected }: Change): void {
@@ -161,10 +153,6 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     if (old.up !== next.up || old.leaving !== next.leaving || !same(old.dependsOn, next.dependsOn)) {
       for (const each of [...old.dependsOn, ...next.dependsOn, ...dependents.withValue(name)]) affected.add(each);
     }
-    if (next.missing.length === 0) missing.delete(name);
-    else missing.set(name, next.missing);
-    if (next.replaced) replaced.add(name);
-    else replaced.delete(name);
   }
 
   function view(name: string, now: number): View {
@@ -186,7 +174,6 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       resourceMounts: resourceMounts(name, own),
       dependenciesDown: [...(wanted?.entry.dependsOn.keys() ?? [])].filter((each) => footprints.get(each)?.up !== true),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
-      missingPackages: missingNow,
       now,
     };
   }

@@ -1,8 +1,12 @@
 // What must hold between the entries of a document.
 import type { Problem } from './check-value.ts';
 import type { ContainerEntry, Desired } from '../desired.ts';
+import { onlyVersion } from '../version.ts';
 
-/** The first problem between entries: two running versions of a name, a dependency that does not exist, a cycle. */
+/**
+ * The first problem between entries: two running versions of a name, two entries that say different things of one version, a
+ * dependency that does not exist, a cycle.
+ */
 export function problemBetween({ containers }: Desired): Problem | null {
   const names = new Set<string>();
   const running = new Map<string, string>();
@@ -10,6 +14,8 @@ export function problemBetween({ containers }: Desired): Problem | null {
   for (const entry of containers.values()) {
     const { key, name, state, dependsOn } = entry;
     names.add(name);
+    const contradiction = key === name ? null : contradictionOf(containers.get(name), entry);
+    if (contradiction !== null) return contradiction;
     if (dependsOn.size > 0) depending.set(name, [...(depending.get(name) ?? []), entry]);
     if (state !== 'running') continue;
     const other = running.get(name);
@@ -24,6 +30,18 @@ export function problemBetween({ containers }: Desired): Problem | null {
     }
   }
   return cycle(depending);
+}
+
+/** What the entry of a name says of its only version, and the entry of that version otherwise. */
+function contradictionOf(ofName: ContainerEntry | undefined, ofVersion: ContainerEntry): Problem | null {
+  if (ofName === undefined || onlyVersion(ofName.version ?? '*') !== ofVersion.version) return null;
+  for (const field of ['state', 'repository', 'digest', 'source'] as const) {
+    const [one, other] = [ofName[field], ofVersion[field]];
+    if (one === other || one === null || other === null) continue;
+    const both = `${ofName.key} (version ${ofName.version}) and ${ofVersion.key} are one package`;
+    return problem([ofVersion.key], `${both}, and ask for ${field} ${one} and ${other}: one entry must go`);
+  }
+  return null;
 }
 
 /** `depending`: the entries of each name that depends on others. Walks with a list instead of calls: chains may be long. */

@@ -60,13 +60,19 @@ const signal = z.union(
   { error: 'a signal is a number from 1 to 31, or a name such as TERM' },
 );
 
-const restart = z.strictObject({
-  policy: z.enum(['always', 'on-failure', 'never']).default('always'),
-  backoff: duration.prefault('500ms'),
-  maxBackoff: duration.prefault('5m'),
-  resetAfter: duration.prefault('10m'),
-  limit: z.int().min(0).max(1_000_000).default(0),
-});
+const restart = z
+  .strictObject({
+    policy: z.enum(['always', 'on-failure', 'never']).default('always'),
+    backoff: duration.prefault('500ms'),
+    maxBackoff: duration.prefault('5m'),
+    resetAfter: duration.prefault('10m'),
+    limit: z.int().min(0).max(1_000_000).default(0),
+  })
+  .superRefine(({ backoff, maxBackoff }, context) => {
+    if (maxBackoff >= backoff) return;
+    const message = `maxBackoff (5m unless it is given) must not be below backoff: ${maxBackoff}ms is below ${backoff}ms`;
+    context.addIssue({ code: 'custom', path: ['maxBackoff'], message });
+  });
 
 const run = z.union(
   [

@@ -1,6 +1,7 @@
 // Limits of control groups and processes, as a manifest and a document give them.
 import { z } from 'zod';
 import { rlimitNames } from '../names.ts';
+import { listPattern, problemOfSet } from './number-list.ts';
 
 const unsigned = z.int().min(0);
 const fileName = z.string().regex(/^(?!\.{1,2}$)[^/\0]{1,255}$/, 'must be a plain file name');
@@ -10,10 +11,22 @@ const group = z
   .max(4096)
   .refine((text) => !text.includes('\0') && !text.split('/').includes('..'), 'must not contain ".."');
 
+/** A package does not say for which host it is. */
+const anySets = { cpus: z.string(), mems: z.string() };
+const setOf = (kind: Parameters<typeof problemOfSet>[0]) =>
+  z
+    .string()
+    .regex(listPattern, `a list of ${kind} is expected, such as 0-1,3`)
+    .superRefine((given, context) => {
+      const message = problemOfSet(kind, given);
+      if (message !== null) context.addIssue({ code: 'custom', message });
+    });
+const setsOfThisHost = { cpus: setOf('processors'), mems: setOf('memory nodes') };
+
 type StrictOrNot<C extends z.core.$ZodObjectConfig> = <T extends z.core.$ZodLooseShape>(shape: T) => z.ZodObject<T, C>;
 
 /** The schema of `cgroups` whose objects are made by `object`: in packages unknown fields are dropped, in documents refused. */
-export function cgroupsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrNot<C>) {
+export function cgroupsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrNot<C>, { cpus, mems } = anySets) {
   const device = { major: unsigned, minor: unsigned };
   const rates = z.array(object({ ...device, rate: unsigned }));
   const attrs = z.record(fileName, z.string()).optional();
@@ -30,8 +43,8 @@ export function cgroupsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrN
       attrs,
     }).optional(),
     cpu: object({
-      cpus: z.string().optional(),
-      mems: z.string().optional(),
+      cpus: cpus.optional(),
+      mems: mems.optional(),
       shares: unsigned.optional(),
       quota: z.int().optional(),
       period: unsigned.optional(),
@@ -63,7 +76,7 @@ export function rlimitsWith<C extends z.core.$ZodObjectConfig>(object: StrictOrN
 }
 
 /** `cgroups` as a document may give them: unknown fields are errors. Limits in bytes, -1 = none; quota and periods in µs. */
-export const cgroupsSchema = cgroupsWith(z.strictObject);
+export const cgroupsSchema = cgroupsWith(z.strictObject, setsOfThisHost);
 /** `rlimits` as a document may give them: unknown fields are errors; null = unlimited (RLIM_INFINITY). */
 export const rlimitsSchema = rlimitsWith(z.strictObject).superRefine((limits, context) => {
   for (const [name, message] of softAboveHard(limits)) context.addIssue({ code: 'custom', path: [name], message });

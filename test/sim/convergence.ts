@@ -116,7 +116,7 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
   const present = all.find(({ state }) => state === 'running');
   // A start that no retry mends; of a replacement, too, for which nothing is stopped then.
   if (last?.failure?.code === 'ENOENT' && last.id > (present?.id ?? 0)) return true;
-  if (runs) return host.reconciler.view(entry.name).missingPackages.length > 0;
+  if (runs) return false;
   const exit = last?.exit ?? ran.get(entry.name)?.exit ?? null;
   const { policy, limit } = entry.restart;
   if (limit > 0 && (last?.record.restarts ?? 0) >= limit) return true;

@@ -5,7 +5,7 @@ import { act, type ContainerPorts, type Sandboxes } from '../../controllers/cont
 import { madeOf } from '../../controllers/containers/candidate.ts';
 import { plan as planContainers, type ContainerStep } from '../../controllers/containers/containers-plan.ts';
 import type { Step, View } from '../../controllers/controller.ts';
-import { limited, type AnyStep } from '../../controllers/forecast/effect.ts';
+import { limited, noGroup, type AnyStep } from '../../controllers/forecast/effect.ts';
 import { TerminalError } from '../../controllers/failure.ts';
 import { planMounts } from '../../controllers/mounts/mounts-plan.ts';
 import { createReconciler, type Part, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
@@ -108,7 +108,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       const known = world.observed.cgroups.get(view.name);
       const leaves = [...(known?.leaves ?? []), id];
       const frozen = known?.frozen ?? new Map<number, 'frozen'>();
-      const next = { name: view.name, leaves, frozen, ...limited(view.name, sectionOf(target), hierarchies) };
+      const next = { name: view.name, leaves, frozen, ...limited(noGroup(view.name), sectionOf(target), hierarchies) };
       world.observed = { ...world.observed, cgroups: new Map(world.observed.cgroups).set(view.name, next) };
       copy(view.name, ['cgroups']);
       await pause();

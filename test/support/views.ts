@@ -19,7 +19,6 @@ export function view(fields: Partial<View> = {}): View {
     resourceMounts: new Map(),
     dependenciesDown: [],
     dependentsUp: [],
-    missingPackages: [],
     now: 0,
     ...fields,
   };

@@ -9,6 +9,7 @@ import type { Cgroups } from '../../../controllers/cgroups/cgroups.ts';
 import { TerminalError } from '../../../controllers/failure.ts';
 import type { Cgroups as Section } from '../../../state/schema/manifest.ts';
 import { groupOf, hierarchies, limited, useControlGroups, type ControlGroups } from '../../support/control-groups.ts';
+import { attempt, packageOf, target, view } from '../../support/views.ts';
 
 const { signal } = new AbortController();
 const memoryVersion = versionOf(hierarchies, 'memory');
@@ -135,6 +136,31 @@ test('a set of processors holds from the start, for the next attempt another, an
   assert.equal(allowed(two), '1');
   await cgroups.act({ op: 'limit', name: 'app', section: on('0'), waits: null }, signal);
   assert.equal(allowed(two), '0');
+});
+
+test('another set of processors for what runs is planned, and again when somebody else has changed it', async () => {
+  const on = (cpus: string): Section => ({ cpu: { cpus } });
+  const leaf = await cgroups.leaf('app', 1, on('0'));
+  applyLimits('app', on('0'));
+  leaf.close();
+  const steps = (section: Section) => {
+    const of = { cgroup: cgroups.observeOne('app'), attempts: [attempt(1, '1.0.0')] };
+    return cgroups.plan(
+      view({ ...of, targets: [target('running', '1.0.0', packageOf('1.0.0'), { cgroups: section })] }),
+    );
+  };
+  assert.deepEqual(steps(on('0')), []);
+  const [step, ...others] = steps(on('1'));
+  assert.deepEqual([step?.op, others], ['limit', []]);
+  await cgroups.act(step!, signal);
+  assert.deepEqual(steps(on('1')), []);
+  assert.deepEqual(
+    steps({ cpu: {} }).map(({ op }) => op),
+    ['limit'],
+  );
+  // All that there are is as good as none asked for.
+  await cgroups.act({ op: 'limit', name: 'app', section: on('0-1'), waits: null }, signal);
+  assert.deepEqual(steps(on('0,1')), []);
 });
 
 test('a processor that the host does not have is refused', async () => {

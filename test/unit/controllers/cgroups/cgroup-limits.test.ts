@@ -64,7 +64,7 @@ const cases: Record<string, { section: Cgroups | null; v1: string[]; v2: string[
   },
   'a real-time budget, which v2 does not have': {
     section: { cpu: { realtime_runtime: 10_000, realtime_period: 1_000_000 } },
-    v1: ['cpu.rt_period_us = 1000000', 'cpu.rt_runtime_us = 10000'],
+    v1: ['cpu.rt_runtime_us 10000'],
     v2: [],
     leftOut: ['cpu.realtime_runtime and realtime_period: cgroup v2 has no real-time budget'],
   },
@@ -168,6 +168,12 @@ test('the summary shows values as the kernel does: whole pages, ranges', () => {
   const limited = memory({ memory_hard_limit: 10_000 });
   assert.equal(summaryOf(limitsOf(limited, legacy).limits), 'memory.limit_in_bytes 8192');
   assert.equal(summaryOf(limitsOf({ cpu: { cpus: '3,0-1,1' } }, unified).limits), 'cpuset.cpus 0-1,3');
+});
+
+test('a list that would be endless, or is none, is shown as it was written', () => {
+  for (const cpus of ['0-99999999999', '3-1', 'abc']) {
+    assert.equal(summaryOf(limitsOf({ cpu: { cpus } }, unified).limits), `cpuset.cpus ${cpus}`);
+  }
 });
 
 test('an attribute is written as it is, to a file of its own controller only', () => {

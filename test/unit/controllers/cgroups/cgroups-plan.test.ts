@@ -25,6 +25,7 @@ function group(leaves: number[], limits = '', controllers: string[] = [], frozen
     groups: new Map(names.map((name) => [name, `/cg/${name}/app`])),
     leaves,
     limits,
+    own: new Map(),
     frozen: new Map(frozen.map((id) => [id, 'frozen'])),
   };
 }

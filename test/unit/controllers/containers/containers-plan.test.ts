@@ -164,20 +164,6 @@ test('a replacement is prepared, then armed, and only then is the old instance t
   assert.deepEqual(planned({ ...of, attempts: [old, ready(of, 8, { after: 7 })] }), ['signal 7']);
 });
 
-test('nothing is stopped for a replacement while a package is missing', () => {
-  const of = running({ ran: noted, missingPackages: ['other:3.0.0'] }, wants('2.0.0'));
-  assert.deepEqual(planned({ ...of, attempts: [attempt(7, '1.0.0'), ready(of, 8)] }), [
-    'go 8 after 7, waits: missing: other:3.0.0',
-    'signal 7, waits: missing: other:3.0.0',
-  ]);
-});
-
-test('another run replaces the instance, whatever else is missing', () => {
-  const run = { id: 4, init: null, args: null, env: null };
-  const of = running({ ran: noted, missingPackages: ['other'] }, wants('1.0.0', { run }));
-  assert.deepEqual(planned({ ...of, attempts: [attempt(7, '1.0.0'), ready(of, 8)] })[0], 'go 8 after 7');
-});
-
 test('an armed sandbox is discarded when the entry goes back to what runs', () => {
   const next = running({}, wants('2.0.0'));
   const armed = ready(next, 8, { after: 7 });

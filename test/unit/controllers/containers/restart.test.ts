@@ -52,6 +52,21 @@ test('the backoff doubles up to its cap, and its jitter is the same every time',
   }
 });
 
+for (const [what, policy] of [
+  ['no backoff', { backoff: 0 }],
+  ['a backoff of a millisecond', { backoff: 1, maxBackoff: 1 }],
+  ['no backoff, and each run counting as long enough', { backoff: 0, resetAfter: 0 }],
+] as const) {
+  test(`with ${what} the first restart comes at once, and the further ones are 100 ms apart`, () => {
+    const at = (restarts: number) => {
+      const verdict = after(entry(policy), ended({ code: 1 }, { restarts }, { startedAt: 1995, exitedAt: 2000 }));
+      return verdict.kind === 'backoff' ? verdict.at : NaN;
+    };
+    assert.ok(at(0) <= 2001, String(at(0)));
+    for (const restarts of [1, 2, 40]) assert.equal(at(restarts), 2095);
+  });
+}
+
 test('one that ran long enough begins anew with the first backoff', () => {
   const verdict = after(entry({ resetAfter: 500 }), ended({ code: 1 }, { restarts: 9 }));
   assert.equal(verdict.kind === 'backoff' && verdict.restarts, 1);

@@ -137,28 +137,16 @@ test('those that depend on a name and go down too stop first, also when both ent
   assert.deepEqual(model.view('user', 0).dependentsUp, []);
 });
 
-test('a missing package concerns those that are to be replaced', () => {
+test('a package that is missing concerns nobody whose entry does not need it', () => {
   change(({ desired, observed }) => {
     desired.containers.set('app', entry('app'));
     observed.packages.set('app', [installed('app')]);
     observed.attempts.set('app', [started('app', { entry: 'an older one' })]);
-    observed.mounts.set('app', [mountOf('1.0.0')]);
   });
-  assert.deepEqual(model.view('app', 0).missingPackages, []);
   assert.deepEqual(
     change(({ desired }) => void desired.containers.set('other', entry('other'))),
-    ['app', 'other'],
+    ['other'],
   );
-  assert.deepEqual(model.view('app', 0).missingPackages, ['other']);
-});
-
-test('a replacement whose image is not mounted is missing something as well', () => {
-  change(({ desired, observed }) => {
-    desired.containers.set('app', entry('app'));
-    observed.packages.set('app', [installed('app')]);
-    observed.attempts.set('app', [started('app', { entry: 'an older one' })]);
-  });
-  assert.deepEqual(model.view('app', 0).missingPackages, ['the mount of app:1.0.0']);
 });
 
 test('the status concerns nobody', () => {
