@@ -36,7 +36,24 @@ complete -c northstate -f -a '(northstate ${completer} -- (commandline -opc)[2..
 complete -c northstate -n '__fish_seen_subcommand_from apply install inspect lint pack patch plan unpack verify' -F
 `;
 
-const scripts = { bash, zsh, fish } as const;
+const elvish = `# Completion of northstate for elvish: put it into ~/.config/elvish/rc.elv.
+set edit:completion:arg-completer[northstate] = {|@words|
+  e:northstate ${completer} -- (all $words[1..]) 2>/dev/null | from-lines
+}
+`;
+
+const powershell = `# Completion of northstate for PowerShell: add it to the file that $PROFILE names.
+Register-ArgumentCompleter -Native -CommandName northstate -ScriptBlock {
+  param($word, $line, $position)
+  $words = @($line.CommandElements | Select-Object -Skip 1 | Where-Object { $_.Extent.StartOffset -lt $position } |
+    ForEach-Object { $_.Extent.Text })
+  if ($word -eq '') { $words += '' }
+  northstate ${completer} -- @words 2>$null |
+    ForEach-Object { [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_) }
+}
+`;
+
+const scripts = { bash, zsh, fish, elvish, powershell } as const;
 export type Shell = keyof typeof scripts;
 export const shells = Object.keys(scripts) as readonly Shell[];
 

@@ -14,6 +14,8 @@ export function addPackageFiles(program: Command): void {
     .option('-n, --npk <file>', 'the same')
     .requiredOption('-o, --out <dir>', 'a directory that is empty or not there')
     .option('-k, --key <file>', 'verify everything first, with a public key; may be repeated', collect)
+    .option('--unsquashfs <program>', 'what unpacks squashfs images', 'unsquashfs')
+    .option('--fsck-erofs <program>', 'what unpacks erofs images', 'fsck.erofs')
     .option('--progress', 'show progress also where stderr is no terminal')
     .action(async (file: string | undefined, options: Parameters<typeof import('./package-files.ts').unpack>[1]) =>
       (await import('./package-files.ts')).unpack(file, options),
@@ -45,10 +47,10 @@ export function addPackageFiles(program: Command): void {
     );
   example(program.command('seccomp'), 'northstate seccomp hello-world-1.0.0.npk')
     .description('show which system calls a manifest or a package lets in, or make a profile of a trace')
-    .argument('[file]', 'a manifest or an NPK')
+    .argument('[file]', 'a manifest or an NPK; or the output of strace -f, which a profile is made of')
     .addOption(new Option('--arch <name>', 'of the processor').choices(['x86_64', 'aarch64']))
-    .option('--from-strace <log>', 'print a seccomp section for what strace(1) has seen, instead')
-    .option('--no-default-profile', 'with --from-strace: list every call, not only those beside the default profile')
+    .option('--from-strace <log>', 'print a seccomp section for what strace(1) has seen, whatever the file looks like')
+    .option('--no-default-profile', 'of a trace: list every call, not only those beside the default profile')
     .addOption(format())
     .action(async (file: string | undefined, options: import('./seccomp-command.ts').SeccompOptions) =>
       (await import('./seccomp-command.ts')).seccomp(file, options),
@@ -69,7 +71,8 @@ function addPack(program: Command): void {
     'northstate pack --manifest manifest.yaml --root rootfs --key integrator.key --out .',
   )
     .description('make a package; the same input gives the same bytes (all times are SOURCE_DATE_EPOCH, else 0)')
-    .requiredOption('-m, --manifest <file>', 'the manifest: YAML, JSON or TOML')
+    .option('-m, --manifest <file>', 'the manifest: YAML, JSON or TOML; required')
+    .addOption(new Option('--manifest-path <file>', 'the same').hideHelp())
     .option('-r, --root <dir>', 'what the image holds (default: mount points only)')
     .option('-i, --image <file>', 'an image to take as it is, instead')
     .requiredOption('-o, --out <path>', 'the file to write, or a directory for NAME-VERSION.npk')

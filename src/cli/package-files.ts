@@ -8,7 +8,10 @@ import { keysIn } from './verify-command.ts';
 import { printable, render, type Format } from './output.ts';
 import { createProgress } from './progress.ts';
 
-export interface PackCommand extends Omit<PackOptions, 'tool' | 'onProgress'> {
+export interface PackCommand extends Omit<PackOptions, 'manifest' | 'tool' | 'onProgress'> {
+  /** One of the two is given: Northstar's tool has the longer word. */
+  readonly manifest?: string;
+  readonly manifestPath?: string;
   readonly clones?: number;
   readonly mksquashfs?: string;
   readonly mkfsErofs?: string;
@@ -16,7 +19,12 @@ export interface PackCommand extends Omit<PackOptions, 'tool' | 'onProgress'> {
 }
 
 /** Makes a package, or clones of it, and prints the paths; says on stderr what of the older dialect its manifest uses. */
-export async function pack({ clones, mksquashfs, mkfsErofs, progress: asked, ...given }: PackCommand): Promise<void> {
+export async function pack({ clones, mksquashfs, mkfsErofs, progress: asked, ...words }: PackCommand): Promise<void> {
+  const { manifestPath, manifest = manifestPath, ...others } = words;
+  if (manifest === undefined || (words.manifest !== undefined && manifestPath !== undefined)) {
+    throw new Failure('expected one manifest: northstate pack --manifest FILE --out PATH', { code: exitCodes.usage });
+  }
+  const given = { manifest, ...others };
   refuseBoth(given);
   const progress = createProgress(asked === true);
   const options = { ...given, tool: given.fs === 'erofs' ? mkfsErofs : mksquashfs, onProgress: progress.show };
@@ -36,7 +44,7 @@ export async function pack({ clones, mksquashfs, mkfsErofs, progress: asked, ...
 }
 
 /** An image that is there already is taken as it is. */
-function refuseBoth(given: Partial<PackCommand>): void {
+function refuseBoth(given: Partial<PackOptions>): void {
   if (given.image === undefined) return;
   const options = { root: '--root', fs: '--fs', compression: '--compression', blockSize: '--block-size' } as const;
   for (const [option, word] of Object.entries(options)) {
@@ -53,6 +61,8 @@ export async function unpack(
     readonly npk?: string;
     readonly out: string;
     readonly key?: readonly string[];
+    readonly unsquashfs?: string;
+    readonly fsckErofs?: string;
     readonly progress?: boolean;
   },
 ): Promise<void> {
@@ -63,7 +73,7 @@ export async function unpack(
   const keys = await keysIn(options.key);
   const progress = createProgress(options.progress === true);
   const onProgress = (bytes: number, of: number): void => progress.show('verify', bytes / of);
-  const notes = await unpackPackage(file, { out: options.out, keys, onProgress }).finally(progress.end);
+  const notes = await unpackPackage(file, { ...options, keys, onProgress }).finally(progress.end);
   for (const note of notes) process.stderr.write(`northstate: ${printable(note)}\n`);
   process.stdout.write(`${options.out}\n`);
 }

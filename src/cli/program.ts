@@ -50,7 +50,7 @@ export function createProgram(): Command {
 function addDaemon(program: Command): void {
   example(program.command('run'), 'northstate run --config /etc/northstate/config.yaml')
     .description('run the daemon in the foreground')
-    .option('--config <file>', 'configuration (default: /etc/northstate/config.yaml)')
+    .option('-c, --config <file>', 'configuration, also a northstar.toml (default: /etc/northstate/config.yaml)')
     .option('--desired <file>', 'the document, instead of the one that the configuration names')
     .option('--state-dir <dir>', 'where generations are kept, instead of the one that the configuration names')
     .action(async (options: { config?: string; desired?: string; stateDir?: string }) => {
@@ -59,7 +59,7 @@ function addDaemon(program: Command): void {
     });
   example(program.command('config'), 'northstate config --config northstar.toml')
     .description('print the configuration that is in force, defaults included')
-    .option('--config <file>', 'configuration (default: /etc/northstate/config.yaml)')
+    .option('-c, --config <file>', 'configuration, also a northstar.toml (default: /etc/northstate/config.yaml)')
     .addOption(format(['yaml', 'json']))
     .action(async (options: Parameters<typeof import('./config.ts').config>[0]) =>
       (await import('./config.ts')).config(options),

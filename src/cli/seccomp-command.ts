@@ -15,7 +15,7 @@ import { seccompRules } from '../../controllers/sandbox/seccomp-profile.ts';
 import type { Manifest } from '../../state/schema/manifest.ts';
 import { readManifest } from '../npk/manifest/read-manifest.ts';
 import { readPackage } from '../npk/open-package.ts';
-import { makesNamespace, tracedCalls } from './strace.ts';
+import { isTrace, makesNamespace, tracedCalls } from './strace.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
 
@@ -31,7 +31,7 @@ export interface SeccompOptions {
 /** Bytes of a struct sock_filter. */
 const instruction = 8;
 
-/** seccomp FILE, or seccomp --from-strace LOG. */
+/** seccomp FILE, seccomp LOG, or seccomp --from-strace LOG. */
 export async function seccomp(file: string | undefined, options: SeccompOptions): Promise<void> {
   const { fromStrace } = options;
   if ((file === undefined) === (fromStrace === undefined)) {
@@ -39,11 +39,21 @@ export async function seccomp(file: string | undefined, options: SeccompOptions)
   }
   if (fromStrace !== undefined)
     process.stdout.write(profileOf(await readFile(fromStrace, 'utf8'), fromStrace, options));
-  else if (file !== undefined) await show(file, options);
+  else if (file !== undefined) await showOrMake(file, options);
 }
 
-async function show(file: string, { output, arch = ownArchitecture }: SeccompOptions): Promise<void> {
-  const manifest = await manifestIn(file);
+/** Northstar's tool takes the log without a word before it. */
+async function showOrMake(file: string, options: SeccompOptions): Promise<void> {
+  await using handle = await open(file);
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(4096), 0, 4096, 0);
+  const head = buffer.toString('latin1', 0, bytesRead);
+  if (isTrace(head)) process.stdout.write(profileOf(await handle.readFile('utf8'), file, options));
+  // A package is an archive, which a manifest does not begin like.
+  else if (file.endsWith('.npk') || head.startsWith('PK')) await show((await readPackage(file)).manifest, options);
+  else await show((await readManifest(await handle.readFile(), { old: false })).manifest, options);
+}
+
+async function show(manifest: Manifest, { output, arch = ownArchitecture }: SeccompOptions): Promise<void> {
   const container = `${manifest.name}:${manifest.version}`;
   if (manifest.seccomp === undefined) {
     if (output === 'table') process.stdout.write(`${container} has no seccomp section: every system call is let in\n`);
@@ -65,14 +75,6 @@ async function show(file: string, { output, arch = ownArchitecture }: SeccompOpt
   process.stdout.write(`${container} on ${arch}; whatever is not listed ends the process with SIGSYS\n\n`);
   process.stdout.write(await table(calls.map(([name, rule]) => [name, conditionOf(rule)])));
   process.stdout.write(`\nThe filter: ${instructions} instructions\n${filter}`);
-}
-
-/** A package is an archive, which a manifest does not begin like. */
-async function manifestIn(file: string): Promise<Manifest> {
-  await using handle = await open(file);
-  const { buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0);
-  if (file.endsWith('.npk') || buffer.toString('latin1') === 'PK') return (await readPackage(file)).manifest;
-  return (await readManifest(await handle.readFile(), { old: false })).manifest;
 }
 
 /** When a call is let in, in words; '' = always. */

@@ -5,6 +5,12 @@
 const call =
   /^(?:\[pid\s+\d+\]\s*|\d+\s+)?(?:(?:\d+:\d+:\d+|\d+)(?:\.\d+)?\s+)?(?:<\.\.\.\s+)?([a-z_][a-z0-9_]*)(?:\(|\s+resumed>)(.*)$/;
 
+/** Whether a text is the output of strace: its first line that says something is a call. No manifest begins like that. */
+export function isTrace(text: string): boolean {
+  const first = text.split('\n').find((line) => line.trim() !== '' && !/^(?:strace: |---|\+\+\+)/.test(line)) ?? '';
+  return call.test(first.trimEnd());
+}
+
 export interface TracedCall {
   readonly name: string;
   /** All arguments as they were printed, of the first time that it was called so. */

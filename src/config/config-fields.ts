@@ -9,7 +9,12 @@ export const path = z
   .string({ error: ({ input }) => (input === undefined ? 'is missing' : 'must be a text') })
   .regex(/^\/[^\0]{0,4095}$/, 'must be an absolute path');
 
-export const count = z.int().min(1).max(1_000_000);
+/** The most that anything is counted to: requests a second, connections, notifications. */
+export const mostCounted = 1_000_000;
+export const count = z.int().min(1).max(mostCounted);
+
+/** The longest that a timer of Node waits, in ms, some 24 days: one that is set to more rings at once. */
+export const longestTimer = 2 ** 31 - 1;
 
 /** Bytes. */
 export const size = withUnit(parseSize, 'must be a size such as 1MiB');

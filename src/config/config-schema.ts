@@ -11,6 +11,7 @@ import {
   cgroup,
   count,
   listen,
+  longestTimer,
   path,
   permissions,
   problemSentence,
@@ -22,7 +23,10 @@ import { isToml, readNorthstarToml } from './northstar-toml.ts';
 import { configurationError } from './configuration-error.ts';
 import { logLevels } from '../logs/log-level.ts';
 
-const duration = withUnit(parseDuration, 'must be a duration such as 10s');
+const duration = withUnit(parseDuration, 'must be a duration such as 10s').refine(
+  (ms) => ms <= longestTimer,
+  'must be at most 24d',
+);
 
 const limits = z.strictObject({
   requestsPerSecond: count.exactOptional(),

@@ -11,8 +11,9 @@ import type { Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
-  count,
   listen,
+  longestTimer,
+  mostCounted,
   path,
   permissions,
   problemSentence,
@@ -28,8 +29,20 @@ const deepest = 20;
 /** Bytes that stand for one notification: what waits for a slow reader is counted in bytes here. */
 const notificationSize = 1024;
 
-const duration = withUnit(parseLongDuration, 'must be a duration such as 10s or 1min 30s');
+const duration = withUnit(
+  (text) => bounded(parseLongDuration(text), longestTimer),
+  'must be a duration such as 10s or 1min 30s',
+);
+/** More than we do at once is as good as no limit to who wrote it: taken as the most that there is. */
+const count = z
+  .int()
+  .min(1)
+  .transform((number) => Math.min(number, mostCounted));
 const capacity = z.int().min(0);
+
+function bounded(value: number | null, most: number): number | null {
+  return value === null ? null : Math.min(value, most);
+}
 
 /** Such a file has no certificates. */
 function isSafe(url: string): boolean {

@@ -14,6 +14,9 @@ export interface UnpackOptions {
   readonly out: string;
   /** When given, nothing is unpacked before signature and every block were verified. */
   readonly keys?: readonly PublicKey[] | null | undefined;
+  /** The programs that do it; left out = unsquashfs and fsck.erofs in the path. */
+  readonly unsquashfs?: string | undefined;
+  readonly fsckErofs?: string | undefined;
   /** Called with the bytes that are verified so far, and how many there are. */
   readonly onProgress?: VerifyOptions['onProgress'];
 }
@@ -25,7 +28,8 @@ const UNSQUASHFS_NOT_ALL = 2;
  * Unpacks a package with unsquashfs or fsck.erofs (the latter from 1.5 on). Gives what the program left out, as it says it.
  * Rejects with a PackageError for a bad package, else with what failed; then nothing was written.
  */
-export async function unpack(path: string, { out, keys = null, onProgress }: UnpackOptions): Promise<string[]> {
+export async function unpack(path: string, options: UnpackOptions): Promise<string[]> {
+  const { out, keys = null, onProgress } = options;
   const target = resolve(out);
   await refuseFull(target);
   const { handle, bytes } = await openFile(path);
@@ -41,7 +45,7 @@ export async function unpack(path: string, { out, keys = null, onProgress }: Unp
     await mkdir(work);
     await writeFile(join(work, 'manifest.yaml'), manifest.bytes);
     if (signature !== null) await writeFile(join(work, 'signature.yaml'), signature);
-    const said = await unpackImage(handle, image, work);
+    const said = await unpackImage(handle, image, work, options);
     await rename(work, target);
     return said.split('\n').filter((line) => line !== '');
   } finally {
@@ -59,16 +63,21 @@ async function refuseFull(target: string): Promise<void> {
 }
 
 /** The programs read the very file that was verified: it is their descriptor 3. */
-async function unpackImage(handle: FileHandle, image: Image, work: string): Promise<string> {
+async function unpackImage(
+  handle: FileHandle,
+  image: Image,
+  work: string,
+  { unsquashfs = 'unsquashfs', fsckErofs = 'fsck.erofs' }: UnpackOptions,
+): Promise<string> {
   const root = join(work, 'root');
   if (image.type === 'squashfs') {
     const args = ['-quiet', '-no-progress', '-offset', String(image.offset), '-dest', root, '/proc/self/fd/3'];
     const tolerated = process.geteuid?.() === 0 ? [] : [UNSQUASHFS_NOT_ALL];
-    return (await runTool('unsquashfs', args, { descriptor: handle.fd, tolerated })).stderr;
+    return (await runTool(unsquashfs, args, { descriptor: handle.fd, tolerated })).stderr;
   }
   const file = join(work, 'fs.img');
   await copyRange(handle, image, file);
-  const { stderr } = await runTool('fsck.erofs', [`--extract=${root}`, file]);
+  const { stderr } = await runTool(fsckErofs, [`--extract=${root}`, file]);
   await rm(file);
   return stderr;
 }

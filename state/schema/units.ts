@@ -17,24 +17,27 @@ export function parseDuration(text: string): number | null {
 }
 
 const longUnits: readonly [pattern: RegExp, ms: number][] = [
-  [/^(?:nsec|ns)$/, 1e-6],
-  [/^(?:usec|us)$/, 1e-3],
-  [/^(?:msec|ms)$/, 1],
-  [/^(?:seconds|second|sec|s)$/, 1000],
-  [/^(?:minutes|minute|min|m)$/, 60_000],
+  [/^(?:nanos|nsec|ns)$/, 1e-6],
+  [/^(?:micros|usec|us)$/, 1e-3],
+  [/^(?:millis|msec|ms)$/, 1],
+  [/^(?:seconds|second|secs|sec|s)$/, 1000],
+  [/^(?:minutes|minute|mins|min|m)$/, 60_000],
   [/^(?:hours|hour|hrs|hr|h)$/, 3_600_000],
   [/^(?:days|day|d)$/, 86_400_000],
+  [/^(?:weeks|week|wks|wk|w)$/, 604_800_000],
+  [/^(?:months|month|M)$/, 30.44 * 86_400_000],
+  [/^(?:years|year|yrs|yr|y)$/, 365.25 * 86_400_000],
 ];
 
 /** A duration as Northstar's configuration has it, of one or more parts such as `1min 30s`, in ms; null when it is none. */
 export function parseLongDuration(text: string): number | null {
-  if (!/^\s*(?:\d{1,9}\s*[a-z]{1,7}\s*)+$/.test(text)) return null;
-  const parts = [...text.matchAll(/(\d+)\s*([a-z]+)/g)].map(([, number, unit = '']) => {
+  if (!/^\s*(?:\d{1,15}\s*[A-Za-z]{1,7}\s*)+$/.test(text)) return null;
+  const parts = [...text.matchAll(/(\d+)\s*([A-Za-z]+)/g)].map(([, number, unit = '']) => {
     const [, length = NaN] = longUnits.find(([pattern]) => pattern.test(unit)) ?? [];
     return Number(number) * length;
   });
   const sum = Math.round(parts.reduce((total, part) => total + part, 0));
-  return Number.isSafeInteger(sum) ? sum : null;
+  return Number.isNaN(sum) ? null : sum;
 }
 
 /** A size such as `100MB` or `1MiB` in bytes; null when it is none, or more than a number can hold exactly. */

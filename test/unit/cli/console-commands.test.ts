@@ -168,5 +168,14 @@ test('bash, zsh and fish complete live names of containers', async (context) => 
     assert.equal(code, 0, `${shell}: ${stderr}`);
     assert.deepEqual(stdout.trim().split('\n'), names[shell] ?? ['maps:1.0.0', 'maps:2.0.0'], shell);
   }
+  for (const [shell, begins] of [
+    ['elvish', /^set edit:completion:arg-completer\[northstate\] = /m],
+    ['powershell', /^Register-ArgumentCompleter -Native -CommandName northstate /m],
+  ] as const) {
+    const { code, stdout } = await northstate(context, url, ['completion', '-s', shell]);
+    assert.equal(code, 0);
+    assert.match(stdout, begins);
+    assert.match(stdout, /northstate __complete -- /);
+  }
   assert.equal(spawnSync('bash', ['-n', join(directory, 'completion.bash')]).status, 0);
 });

@@ -201,6 +201,25 @@ test('a compression that the program does not offer is an error that lists what 
   assert.match(stderr, /mkfs\.erofs offers no compression lzo, only: .*lz4/);
 });
 
+test('the words of other packers are understood', async (context) => {
+  const { dir, run, ok } = await shop(context);
+  const packed = await ok('pack', '--manifest-path', './manifest.yaml', '-r', './root', '-o', './');
+  assert.equal(packed, `${dir}/app-1.2.3.npk\n`);
+  const missing = await run('unpack', './app-1.2.3.npk', '-o', './out', '--unsquashfs', './none');
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /\/none cannot be run: is it installed\?/);
+  for (const words of [
+    ['-o', './'],
+    ['-m', './manifest.yaml', '--manifest-path', './manifest.yaml', '-o', './'],
+  ]) {
+    const { code, stderr } = await run('pack', ...words);
+    assert.deepEqual(
+      [code, stderr],
+      [2, 'northstate: expected one manifest: northstate pack --manifest FILE --out PATH\n'],
+    );
+  }
+});
+
 test('a program that makes images can be named, and one that is missing is said to be', async (context) => {
   const { run } = await shop(context);
   const { code, stderr } = await run('pack', '-m', './manifest.yaml', '-o', './', '--mksquashfs', './none');

@@ -75,6 +75,8 @@ test('a trace gives the calls beside the default profile, or all of them', async
   const beside = await northstate(context, nowhere, ['seccomp', '--from-strace', path]);
   const expected = 'seccomp:\n  profile: default\n  allow:\n    delete_module: any\n    unshare: any\n';
   assert.deepEqual([beside.code, beside.stdout], [0, expected]);
+  const bare = await northstate(context, nowhere, ['seccomp', path]);
+  assert.deepEqual([bare.code, bare.stdout], [0, expected]);
   assert.equal(beside.stderr, 'northstate: syscall_0x1ff is left out: no architecture has it\n');
   const all = await northstate(context, nowhere, ['seccomp', '--from-strace', path, '--no-default-profile']);
   const names = ['brk', 'clone', 'delete_module', 'openat', 'unshare', 'wait4'];

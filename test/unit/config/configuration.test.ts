@@ -82,6 +82,7 @@ console:
 const wrong: readonly [title: string, text: string, line: number, column: number, message: RegExp][] = [
   ['an unknown field', 'cgroup: x\nrunDri: /run\n', 2, 1, /the key "runDri" is not known here/],
   ['an unknown field deep inside', 'log:\n  levle: info\n', 2, 3, /log: the key "levle" is not known here/],
+  ['a time that no timer waits', 'loopTimeout: 25d\n', 1, 14, /loopTimeout: must be at most 24d/],
   ['a wrong type', 'log: { level: 3 }\n', 1, 15, /log\.level/],
   ['a relative path', 'stateDir: state\n', 1, 11, /must be an absolute path/],
   ['a group outside of ours', 'cgroup: ../x\n', 1, 9, /cgroup/],

@@ -76,6 +76,16 @@ test('limits, permissions, durations of several parts and debug commands are tak
   );
 });
 
+test('numbers that Northstar takes are taken, and bounded by what there is', async () => {
+  const options = 'max_requests_per_sec = 10000000\ntoken_validity = "10years"\nnpk_stream_timeout = "2M 1w"\n';
+  const text = `${required}notification_buffer_size = 9007199254740991\nloop_device_timeout = "99999999999s"\n[console.options]\n${options}`;
+  const { containerConsoles, loopTimeout } = await parseConfiguration(text, 'northstar.toml');
+  const { requestsPerSecond, tokenValidity, installStall, unread } = containerConsoles.limits;
+  assert.deepEqual([requestsPerSecond, unread], [1_000_000, 1_000_000 * 1024]);
+  // A timer that is set to more rings at once.
+  for (const ms of [loopTimeout, tokenValidity, installStall]) assert.equal(ms, 2 ** 31 - 1);
+});
+
 const wrong: readonly [title: string, text: string, line: number, column: number, message: RegExp][] = [
   ['an unknown field', `${required}colour = "red"\n`, 5, 1, /the key "colour" is not known here/],
   [
