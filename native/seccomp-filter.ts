@@ -2,7 +2,9 @@
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
 import { declareSyscall, errnoName, loadLibrary, SyscallError } from './libc.ts';
+import { newerCalls } from './newer-calls.ts';
 import { syscallNumber } from './numbers.ts';
+import { newerInstructions } from './seccomp-newer.ts';
 
 /** A 64-bit argument (`index` 0..5) that equals `value`, or that has no bit outside `mask`. */
 export type ArgumentTest =
@@ -56,12 +58,22 @@ const NR_SCMP_ERROR = -1;
 
 /** Whether any architecture has a system call of this name. Throws an Error when libseccomp is not installed. */
 export function isSyscall(name: string): boolean {
-  return library().resolve(name) !== NR_SCMP_ERROR;
+  return newerCalls.has(name) || library().resolve(name) !== NR_SCMP_ERROR;
 }
 
 /** Whether this architecture has it. */
 export function hasCall(name: string, architecture: Architecture): boolean {
+  return newerCalls.has(name) || isKnown(name, architecture);
+}
+
+function isKnown(name: string, architecture: Architecture): boolean {
   return (library().resolveFor(tokens[architecture], name) as number) >= 0;
+}
+
+/** What a filter says beside its rules. */
+export interface Beside {
+  /** Calls with a higher number than this one's and without a rule do not exist (ENOSYS): C libraries then take older ones. */
+  readonly newest?: string | undefined;
 }
 
 const compiled = new Map<string, Uint8Array>();
@@ -73,21 +85,45 @@ const cacheLimit = 256;
  * for a `key` is kept; the same key must stand for the same rules. Throws SyscallError, or an Error when libseccomp is not
  * installed.
  */
-export function compileFilter(key: string, rules: () => ReadonlyMap<string, FilterRule>): Uint8Array {
+export function compileFilter(
+  key: string,
+  rules: () => ReadonlyMap<string, FilterRule>,
+  beside: Beside = {},
+): Uint8Array {
   const known = compiled.get(key);
   if (known !== undefined) return known;
-  const filter = compileFor(ownArchitecture, rules());
+  const filter = compileFor(ownArchitecture, rules(), beside);
   if (compiled.size >= cacheLimit) compiled.clear();
   compiled.set(key, filter);
   return filter;
 }
 
 /** The same for any architecture, afresh. */
-export function compileFor(architecture: Architecture, rules: ReadonlyMap<string, FilterRule>): Uint8Array {
-  return withContext(architecture, rules, (context) => exported('seccomp_export_bpf', library().exportBpf, context));
+export function compileFor(
+  architecture: Architecture,
+  rules: ReadonlyMap<string, FilterRule>,
+  { newest }: Beside = {},
+): Uint8Array {
+  const main = withContext(architecture, rules, (context) =>
+    exported('seccomp_export_bpf', library().exportBpf, context),
+  );
+  const highest = newest === undefined ? null : (newerCalls.get(newest) ?? null);
+  const named = [...rules].flatMap(([name, rule]) => {
+    const number = newerCalls.get(name);
+    return number === undefined ? [] : [{ number, rule, isKnown: isKnown(name, architecture) }];
+  });
+  const before = newerInstructions({
+    architecture: tokens[architecture],
+    rules: new Map(named.filter((each) => !each.isKnown).map(({ number, rule }) => [number, rule])),
+    newest: highest,
+    known: named
+      .filter((each) => each.isKnown && highest !== null && each.number > highest)
+      .map(({ number }) => number),
+  });
+  return Buffer.concat([before, main]);
 }
 
-/** What such a filter does, for people: libseccomp's pseudo filter code. */
+/** What such a filter does, for people: libseccomp's pseudo filter code. Calls that libseccomp does not know are not in it. */
 export function describeFilter(architecture: Architecture, rules: ReadonlyMap<string, FilterRule>): string {
   return withContext(architecture, rules, (context) =>
     Buffer.from(exported('seccomp_export_pfc', library().exportPfc, context)).toString('utf8'),
@@ -114,7 +150,7 @@ function withContext<T>(
     );
     // A binary tree takes some 10 instructions for a call where a list takes as many as there are rules.
     check('seccomp_attr_set', 'binary tree', setAttribute(context, SCMP_FLTATR_CTL_OPTIMIZE, OPTIMIZE_BINARY_TREE));
-    for (const [name, rule] of rules) if (hasCall(name, architecture)) addRule(context, name, rule);
+    for (const [name, rule] of rules) if (isKnown(name, architecture)) addRule(context, name, rule);
     return use(context);
   } finally {
     release(context);

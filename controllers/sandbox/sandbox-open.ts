@@ -18,7 +18,7 @@ import { openBindSource } from './bind-source.ts';
 import { openPersist } from './persist.ts';
 import { openSource } from './sandbox-trees.ts';
 import { sandboxOps, type SandboxInput, type SandboxOp } from './specification.ts';
-import { seccompRules } from './seccomp-profile.ts';
+import { besideProfile, seccompRules } from './seccomp-profile.ts';
 import { startOf } from './start-command.ts';
 import type { Descriptors } from './start-descriptors.ts';
 
@@ -166,7 +166,11 @@ function openOps(
       }
       case 'filter': {
         const { seccomp, capabilities } = op;
-        const filter = compileFilter(textOf([seccomp, capabilities]), () => seccompRules(seccomp, capabilities));
+        const filter = compileFilter(
+          textOf([seccomp, capabilities]),
+          () => seccompRules(seccomp, capabilities),
+          besideProfile(seccomp),
+        );
         return [{ op: 'seccomp', filter }];
       }
       case 'label':

@@ -1,6 +1,6 @@
 // The default seccomp profile, by Docker's list (moby v20.10.24, profiles/seccomp/default.json), and what a manifest allows
 // beside it. Pure.
-import type { ArgumentTest, FilterRule } from '../../native/seccomp-filter.ts';
+import type { ArgumentTest, Beside, FilterRule } from '../../native/seccomp-filter.ts';
 import type { Capability, Manifest, SeccompCondition } from '../../state/schema/manifest.ts';
 
 const ENOSYS = 38;
@@ -46,6 +46,12 @@ const always = `
   arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls
 `;
 
+/**
+ * The newest call that the profile knows of, let in or not: what came later does not exist for a container (ENOSYS), unless its
+ * manifest allows it, so that C libraries which try it first take an older one. They are killed for calls up to this one.
+ */
+export const newestOfProfile = 'futex_waitv';
+
 /** Let in for those that have the capability. */
 const withCapability: Partial<Record<Capability, string>> = {
   CAP_DAC_READ_SEARCH: 'open_by_handle_at',
@@ -80,6 +86,11 @@ export function seccompRules(
     allow(rules, name, rule === 'any' ? 'any' : [rule.args].flat().flatMap(testsOf));
   }
   return rules;
+}
+
+/** What becomes of calls that are newer than the profile. */
+export function besideProfile({ profile }: NonNullable<Manifest['seccomp']>): Beside {
+  return profile === undefined ? {} : { newest: newestOfProfile };
 }
 
 function addProfile(rules: Map<string, FilterRule>, capabilities: readonly Capability[]): void {

@@ -11,7 +11,7 @@ import {
   type ArgumentTest,
   type FilterRule,
 } from '../../native/seccomp-filter.ts';
-import { seccompRules } from '../../controllers/sandbox/seccomp-profile.ts';
+import { besideProfile, seccompRules } from '../../controllers/sandbox/seccomp-profile.ts';
 import type { Manifest } from '../../state/schema/manifest.ts';
 import { readManifest } from '../npk/manifest/read-manifest.ts';
 import { readPackage } from '../npk/open-package.ts';
@@ -63,16 +63,25 @@ async function show(manifest: Manifest, { output, arch = ownArchitecture }: Secc
   const rules = seccompRules(manifest.seccomp, manifest.capabilities ?? []);
   const filter = describeFilter(arch, rules);
   const calls = [...rules].sort(([a], [b]) => (a < b ? -1 : 1)).filter(([name]) => hasCall(name, arch));
-  const instructions = compileFor(arch, rules).length / instruction;
+  const beside = besideProfile(manifest.seccomp);
+  const instructions = compileFor(arch, rules, beside).length / instruction;
   if (output !== 'table') {
     const listed = calls.map(([name, rule]) => ({ name, when: conditionOf(rule) }));
-    process.stdout.write(await render({ container, architecture: arch, calls: listed, instructions, filter }, output));
+    process.stdout.write(
+      await render(
+        { container, architecture: arch, calls: listed, newest: beside.newest ?? null, instructions, filter },
+        output,
+      ),
+    );
     return;
   }
   const skipped = [...rules.keys()].filter((name) => !isSyscall(name));
   for (const name of skipped)
     process.stderr.write(`northstate: ${printable(name)} is skipped: no architecture has it\n`);
-  process.stdout.write(`${container} on ${arch}; whatever is not listed ends the process with SIGSYS\n\n`);
+  process.stdout.write(`${container} on ${arch}; whatever is not listed ends the process with SIGSYS\n`);
+  if (beside.newest !== undefined)
+    process.stdout.write(`what is newer than ${beside.newest} and not listed is answered with ENOSYS\n`);
+  process.stdout.write('\n');
   process.stdout.write(await table(calls.map(([name, rule]) => [name, conditionOf(rule)])));
   process.stdout.write(`\nThe filter: ${instructions} instructions\n${filter}`);
 }

@@ -12,6 +12,7 @@ import {
   type ArgumentTest,
   type FilterRule,
 } from '../../../native/seccomp-filter.ts';
+import { newerCalls } from '../../../native/newer-calls.ts';
 import { decide } from './bpf.ts';
 
 const ALLOW = 0x7fff0000;
@@ -137,8 +138,83 @@ for (const architecture of architectures) {
   });
 }
 
+for (const architecture of architectures) {
+  const { arch, read } = machines[architecture];
+  const says = (filter: Uint8Array, of: number, args: readonly bigint[] = []) =>
+    decide(filter, { number: of, arch, args });
+
+  test(`calls that libseccomp does not know have rules like others on ${architecture}`, () => {
+    const rules = new Map<string, FilterRule>([
+      ['read', 'any'],
+      [
+        'mseal',
+        {
+          anyOf: [
+            { index: 2, value: 2n ** 40n + 1n },
+            { index: 1, mask: 0xf0000000fn },
+          ],
+        },
+      ],
+      ['cachestat', 'any'],
+      ['file_getattr', { errno: 1 }],
+    ]);
+    for (const filter of [
+      compileFor(architecture, rules),
+      compileFor(architecture, rules, { newest: 'futex_waitv' }),
+    ]) {
+      assert.equal(says(filter, read), ALLOW);
+      assert.equal(says(filter, 451), ALLOW);
+      assert.equal(says(filter, 468), 0x00050000 + 1);
+      assert.equal(says(filter, 462, [0n, 16n, 2n ** 40n + 1n]), ALLOW);
+      assert.equal(says(filter, 462, [0n, 0xf0000000fn]), ALLOW);
+      assert.equal(says(filter, 462, [0n, 16n, 1n]), KILL_PROCESS);
+      assert.equal(says(filter, 462, [0n, 0x1000000000n, 2n ** 40n]), KILL_PROCESS);
+      assert.equal(decide(filter, { number: 451, arch: 0x40000003 }), KILL_PROCESS);
+    }
+    assert.equal(says(compileFor(architecture, rules), 452), KILL_PROCESS);
+  });
+
+  test(`calls above the newest that is named do not exist, those up to it kill on ${architecture}`, () => {
+    const rules = new Map<string, FilterRule>([
+      ['read', 'any'],
+      ['set_mempolicy_home_node', 'any'],
+    ]);
+    const filter = compileFor(architecture, rules, { newest: 'futex_waitv' });
+    for (const number of [451, 452, 462, 470, 600, 0x3fffffff]) assert.equal(says(filter, number), 0x00050000 + 38);
+    for (const number of [448, 449, read + 1]) assert.equal(says(filter, number), KILL_PROCESS);
+    assert.deepEqual([says(filter, read), says(filter, 450)], [ALLOW, ALLOW]);
+    // The numbers of x32, and that of a call which a tracer has taken back.
+    for (const number of [0x40000000 + 452, 0xffffffff]) assert.equal(says(filter, number), KILL_PROCESS);
+    assert.equal(decide(filter, { number: 452, arch: 0x40000003 }), KILL_PROCESS);
+  });
+}
+
+test('the table of newer calls and libseccomp agree as far as it knows them', () => {
+  const names = [...newerCalls.keys()];
+  assert.deepEqual(
+    ['clone3', 'futex_waitv', 'fchmodat2', 'mseal', 'file_setattr'].map((name) => newerCalls.get(name)),
+    [435, 449, 452, 462, 469],
+  );
+  for (const architecture of architectures) {
+    for (const name of names.slice(0, 26)) {
+      const filter = compileFor(architecture, new Map([[name, 'any']]));
+      assert.equal(
+        decide(filter, { number: newerCalls.get(name) ?? 0, arch: machines[architecture].arch }),
+        ALLOW,
+        name,
+      );
+    }
+  }
+});
+
 test('knows which names are calls, and of which architecture', () => {
-  assert.deepEqual(['read', 'socketcall', 'no_such_call', ''].map(isSyscall), [true, true, false, false]);
+  assert.deepEqual(['read', 'socketcall', 'mseal', 'no_such_call', ''].map(isSyscall), [
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
   assert.deepEqual(
     ['open', 'openat'].map((name) => architectures.map((architecture) => hasCall(name, architecture))),
     [

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seccompRules } from '../../../../controllers/sandbox/seccomp-profile.ts';
+import { besideProfile, seccompRules } from '../../../../controllers/sandbox/seccomp-profile.ts';
+import { newerCalls } from '../../../../native/newer-calls.ts';
 import { architectures, compileFor, isSyscall, type Architecture } from '../../../../native/seccomp-filter.ts';
 import type { Capability, SeccompRule } from '../../../../state/schema/manifest.ts';
 import { decide } from '../../native/bpf.ts';
@@ -188,6 +189,13 @@ for (const architecture of architectures) {
     );
   });
 }
+
+test('no call of the profile is newer than the newest that it names', () => {
+  const all = profile(widened.map(([capability]) => capability));
+  const highest = Math.max(...[...all.keys()].map((name) => newerCalls.get(name) ?? 0));
+  assert.equal(highest, newerCalls.get(besideProfile({ profile: 'default' }).newest ?? ''));
+  assert.deepEqual(besideProfile({ allow: new Map() }), {});
+});
 
 test('every name of the profile is a system call of some architecture', () => {
   const all = profile(widened.map(([capability]) => capability));
