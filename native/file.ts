@@ -1,7 +1,7 @@
 // What the document, the repositories and the mounts need of files beyond node:fs.
 import type { Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { declareSyscall, SyscallError } from './libc.ts';
+import { declare, declareSyscall, SyscallError } from './libc.ts';
 import { syscallNumber } from './numbers.ts';
 
 const AT_FDCWD = -100;
@@ -65,4 +65,19 @@ export function sameIdentity(one: Identity, other: Identity): boolean {
     one.mtimeMs === other.mtimeMs &&
     one.ctimeMs === other.ctimeMs
   );
+}
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const flock = declare('flock', 'int', ['int', 'int']);
+
+/** Locks an open file or directory for as long as any copy of the descriptor is open; false when somebody else holds it (flock(2)). Throws SyscallError. */
+export function tryLock(fd: number, subject: string): boolean {
+  try {
+    flock(subject, fd, LOCK_EX | LOCK_NB);
+    return true;
+  } catch (error) {
+    if (error instanceof SyscallError && error.code === 'EAGAIN') return false;
+    throw error;
+  }
 }

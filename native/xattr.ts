@@ -43,3 +43,14 @@ function attributesOf(path: string): ReadonlyMap<string, Buffer> {
     throw error;
   }
 }
+
+/** One attribute of a file, null when it has none of that name. Throws SyscallError. */
+export function readAttribute(path: string, name: string): Buffer | null {
+  const value = Buffer.alloc(longest);
+  try {
+    return value.subarray(0, getxattr(`${path} ${name}`, path, name, value, longest));
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENODATA') return null;
+    throw error;
+  }
+}

@@ -20,6 +20,7 @@ import { createStore, toJson } from '../state/store.ts';
 import { createAttempts } from '../controllers/containers/attempts.ts';
 import { configurationFromArgument } from './config/configuration.ts';
 import { createContainerLog, styleOf } from './logs/container-log.ts';
+import { claimGroups } from './daemon/claim-groups.ts';
 import { createConsoles, tokenKeyOf } from './daemon/consoles.ts';
 import { createDebugCommands } from './daemon/debug-commands.ts';
 import { openDocumentInForce } from './daemon/document-in-force.ts';
@@ -87,7 +88,14 @@ const repositories = createRepositories({
 });
 const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });
 const hierarchies = await detectHierarchies();
-const cgroups = createCgroups({ hierarchies, root: config.cgroup, placesFile: `${runDir}/cgroups.json`, log });
+const cgroups = createCgroups({
+  hierarchies,
+  root: config.cgroup,
+  owner: config.stateDir,
+  placesFile: `${runDir}/cgroups.json`,
+  log,
+});
+await claimGroups({ cgroups, launcher, remembered, stateDir: config.stateDir, log });
 const mountWatch = createMountWatch({ mounts, observing, launcher, failed: die });
 await watchMountTable(launcher);
 const watched = { store, mounts, repositories, observing, launcher, log };

@@ -15,6 +15,8 @@ const namePrefix = 'container-';
 export interface Tree {
   readonly hierarchies: Hierarchies;
   readonly root: string;
+  /** Names this runtime and no other, also after its launcher was started anew: its stateDir. */
+  readonly owner: string;
   /** The names that are not below the root. */
   readonly places: Places;
   /** Roots that are being made: no group may be made in one that is not ready. */
@@ -141,6 +143,11 @@ async function makeAbove(tree: Tree, branch: Branch, name: string): Promise<stri
     directories.push(directory);
   }
   return directories;
+}
+
+/** Makes our root in one hierarchy; it may exist. */
+export async function makeRoot(tree: Tree, branch: Branch): Promise<void> {
+  await makeOnce(tree, branch, branch.root, branch.mount);
 }
 
 function makeOnce({ making }: Tree, branch: Branch, directory: string, above: string): Promise<void> {

@@ -15,6 +15,7 @@ import {
   type Tree,
 } from './cgroup-groups.ts';
 import type { ControllerName } from './cgroup-hierarchies.ts';
+import { isOwnLeaf, takeLeaf } from './cgroup-owner.ts';
 import { budgetOf } from './cgroup-realtime.ts';
 import { TerminalError } from '../failure.ts';
 
@@ -67,6 +68,7 @@ async function leafIn(
     await makeGroup(tree, branch, name);
     await makeDirectory(path);
   }
+  takeLeaf(tree, path, () => pidsIn(path).length > 0);
   return { branch, path };
 }
 
@@ -135,11 +137,11 @@ async function move(procs: string, pid: number): Promise<void> {
 
 /**
  * Removes the leaf of an attempt that has ended. Processes in it that outlived their init are killed: nobody else owns
- * them. Rejects as long as they are dying.
+ * them. In a leaf that another runtime has made nothing is. Rejects as long as processes are in it.
  */
 export async function removeLeaf(tree: Tree, name: string, attempt: number): Promise<void> {
   const leaves = leavesOfAttempt(tree, name, attempt);
-  for (const leaf of leaves) await killAll(leaf);
+  for (const leaf of leaves) if (isOwnLeaf(tree, leaf)) await killAll(leaf);
   await Promise.all(leaves.map(removeGroup));
 }
 

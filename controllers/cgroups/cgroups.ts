@@ -32,6 +32,7 @@ import {
 import type { Hierarchies } from './cgroup-hierarchies.ts';
 import { freeze, frozenLeaves, thaw } from './cgroup-freeze.ts';
 import { openPlaces } from './cgroup-places.ts';
+import { claimRoot, holdsRoot } from './cgroup-owner.ts';
 import { makeLeaf, moveInto, ownOf, removeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
 import { controllersOf, limitsOf } from './cgroup-limits.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
@@ -51,6 +52,8 @@ export interface Cgroups extends Controller<CgroupStep> {
   alarm(kind: 'memory' | 'freeze', name: string, attempt: number): Alarm | null;
   memoryEvents(name: string, attempt: number): MemoryEvents;
   usage(name: string): Usage;
+  /** Takes the groups for this runtime, unless `held` does; see cgroup-owner.ts. Gives what is to be kept, null: `held` is. */
+  claim(holder: string, held: number | null): Promise<number | null>;
   removeRoot(): Promise<void>;
 }
 
@@ -58,6 +61,8 @@ export interface Cgroups extends Controller<CgroupStep> {
 export function createCgroups(options: {
   readonly hierarchies: Hierarchies;
   readonly root: string;
+  /** The runtime's stateDir: only leaves that it has made are killed. */
+  readonly owner: string;
   /** Where it is kept which groups are below a `parent` instead; left out: nowhere. */
   readonly placesFile?: string;
   readonly log: Pick<Logger, 'warn'>;
@@ -65,7 +70,8 @@ export function createCgroups(options: {
   const { hierarchies, log } = options;
   const initially = limitsOf(null, hierarchies).limits;
   const places = openPlaces(options.placesFile ?? null);
-  const tree: Tree = { hierarchies, root: options.root, places, making: new Map() };
+  const { root, owner } = options;
+  const tree: Tree = { hierarchies, root, owner, places, making: new Map() };
 
   async function leaf(name: string, attempt: number, section: Section | null, everywhere = false): Promise<Leaf> {
     // What the host cannot do is refused before anything is made.
@@ -141,6 +147,7 @@ export function createCgroups(options: {
     alarm: (kind, name, attempt) => (kind === 'memory' ? openMemoryAlarm : openFreezeAlarm)(tree, name, attempt),
     memoryEvents: (name, attempt) => memoryEvents(tree, name, attempt),
     usage: (name) => usageOf(groupsIn(branchesWith(tree, name), name), hierarchies),
+    claim: async (holder, held) => (held !== null && holdsRoot(tree, held) ? null : await claimRoot(tree, holder)),
     async removeRoot() {
       for (const err of await removeRoots(tree)) log.warn({ err }, 'control group left behind');
     },

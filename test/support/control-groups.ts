@@ -25,7 +25,7 @@ export interface ControlGroups {
   /** What was logged as a warning, lines of JSON. */
   readonly warnings: string[];
   /** One more runtime on the same groups; `host` is what it thinks that this host offers. */
-  open(host?: Hierarchies, placesFile?: string): Cgroups;
+  open(host?: Hierarchies, placesFile?: string, owner?: string): Cgroups;
   /** The probe in a leaf, stopped before it runs its program: it waits for a line on its standard input. */
   start(leaf: Leaf, ...program: string[]): ChildProcess;
   /** Writes limits as the launcher does at the start of an application; gives `file value` for each. */
@@ -69,9 +69,9 @@ export function useControlGroups(): () => ControlGroups {
 
 function make(root: string, children: ChildProcess[]): ControlGroups {
   const warnings: string[] = [];
-  const open = (host: Hierarchies = hierarchies, placesFile?: string): Cgroups => {
+  const open = (host: Hierarchies = hierarchies, placesFile?: string, owner = root): Cgroups => {
     const log = pino({ level: 'warn' }, { write: (line) => void warnings.push(line) });
-    return createCgroups({ hierarchies: host, root, log, ...(placesFile !== undefined && { placesFile }) });
+    return createCgroups({ hierarchies: host, root, owner, log, ...(placesFile !== undefined && { placesFile }) });
   };
   const start = (leaf: Leaf, ...program: string[]): ChildProcess => {
     const child = spawn('/bin/sh', ['-c', 'read go; exec "$0" "$@"', payload, ...program], {

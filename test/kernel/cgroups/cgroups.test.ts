@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { versionOf } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
@@ -290,4 +290,25 @@ test('groups of others below our root are neither containers nor attempts, and a
   await cgroups.act({ op: 'remove-leaf', name: 'app', attempt: 1, waits: null }, signal);
   await assert.rejects(cgroups.act({ op: 'remove-group', name: 'app', waits: null }, signal), /EBUSY/);
   assert.ok(existsSync(`${group}/else`));
+});
+
+test('the root is held by one runtime at a time, and a leaf that another has made is not emptied', async () => {
+  const fd = await cgroups.claim('process 1 (stateDir /first)', null);
+  assert.ok(fd !== null);
+  const other = control().open(undefined, undefined, '/second');
+  await assert.rejects(other.claim('process 2', null), /in use by process 1 \(stateDir \/first\)/);
+  assert.equal(await cgroups.claim('process 1', fd), null);
+
+  const leaf = await cgroups.leaf('app', 1, { cpu: { shares: 100 } });
+  const child = start(leaf, 'sleep');
+  leaf.close();
+  await assert.rejects(other.act({ op: 'remove-leaf', name: 'app', attempt: 1, waits: null }, signal), /EBUSY/);
+  await assert.rejects(other.leaf('app', 1, { cpu: { shares: 100 } }), /processes of another runtime/);
+  const { signalCode, exitCode } = child;
+  assert.deepEqual([signalCode, exitCode], [null, null]);
+
+  closeSync(fd);
+  const second = await other.claim('process 2 (stateDir /second)', null);
+  assert.ok(second !== null);
+  closeSync(second);
 });

@@ -1,12 +1,14 @@
 // What the control groups of running containers do through the whole runtime: pausing, and being out of memory.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import { connectConsole, type Notification } from '../../../src/client/console-client.ts';
 import type { ContainerStatus } from '../../../state/status.ts';
-import type { Daemon } from '../../support/test-daemon.ts';
+import { startDaemon, type Daemon } from '../../support/test-daemon.ts';
 import { patience } from '../../support/patience.ts';
 import { probePackage } from '../../support/packages.ts';
 import { lines, running, withDaemon } from '../../support/scenario.ts';
@@ -146,5 +148,28 @@ test('a console is told within 100 ms when the kernel kills for want of memory, 
     const heard =
       told.find((each) => tellsOfMemory(each) && JSON.stringify(each.notification).includes('lives'))?.at ?? 0n;
     assert.ok(heard - killed < 100_000_000n, `${(heard - killed) / 1_000_000n} ms`);
+  });
+});
+
+test('a second runtime with the same control groups is refused and told who has them, also by a later reconciler', async () => {
+  await withDaemon([polite], [entry], async (daemon) => {
+    const { pid } = await running(daemon, 'app');
+    for (const round of ['the first', 'a later']) {
+      if (round === 'a later') await succeed(daemon);
+      const elsewhere = await mkdtemp(join(tmpdir(), 'northstate-second-'));
+      try {
+        const directory = join(elsewhere, daemon.mark);
+        await using second = await startDaemon({ packages: [], directory, mayEnd: true });
+        assert.equal(await second.exited, 1, round);
+        assert.match(
+          second.log(),
+          new RegExp(`in use by process ${daemon.pid} \\(stateDir ${daemon.directory}/state\\)`),
+        );
+        second.release();
+      } finally {
+        await rm(elsewhere, { recursive: true, force: true });
+      }
+      assert.equal((await running(daemon, 'app')).pid, pid);
+    }
   });
 });
