@@ -4,14 +4,15 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out="$here/../../.build"
-warnings='-Wall -Wextra -Wshadow -Wformat=2 -Wconversion -Werror'
+# The functions of a table share their parameters.
+warnings='-Wall -Wextra -Wno-unused-parameter -Wshadow -Wformat=2 -Wconversion -Werror'
 case "${1-}" in
 '') program=northstate-launcher flags='-static -s' ;;
 asan) program=northstate-launcher-asan flags='-g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover' ;;
 *) echo "usage: $0 [asan]" >&2 && exit 2 ;;
 esac
 
-if [ -x "$out/$program" ] && [ -z "$(find "$here" \( -name '*.[ch]' -o -name build.sh \) -newer "$out/$program")" ]; then
+if [ -x "$out/$program" ] && [ -z "$(find "$here" \( -name '*.[ch]' -o -name '*.def' -o -name build.sh \) -newer "$out/$program")" ]; then
   exit 0
 fi
 mkdir -p "$out"

@@ -1,7 +1,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "launch.h"
+#include "failure.h"
 
 int fail(struct failure *why, uint16_t step, int error, const char *format, ...) {
     va_list arguments;

@@ -4,10 +4,12 @@
  */
 #pragma once
 
+#include <fcntl.h>
 #include <linux/keyctl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -48,4 +50,14 @@ static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
 /* A new, empty one. */
 static inline long sys_join_session_keyring(void) {
     return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
+}
+
+static inline int sys_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+static inline int sys_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+static inline int sys_execveat(int fd, char **arguments, char **environment) {
+    return (int)syscall(SYS_execveat, fd, "", arguments, environment, AT_EMPTY_PATH);
 }

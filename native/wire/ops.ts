@@ -1,118 +1,96 @@
-// The flat launch specification that the launcher executes, and its form on the wire (native/launcher/sandbox/ops.h).
+// The flat launch specification that the launcher executes, and its form on the wire (native/launcher/sandbox/op-table.def).
 import { createEncoder, type Encoder } from './encoder.ts';
 
-/** Texts are UTF-8 without NUL. Every `fd` is a descriptor of this process, and stays its own. */
-export type Op =
+/** How a field of an op is written. `fds` are the descriptors that travel with the list. */
+interface Field<T> {
+  write(to: Encoder, value: T, fds: number[]): void;
+}
+
+const infinity = 2n ** 64n - 1n;
+
+/** A descriptor of this process, which stays its own: an index into the list's. Always an op's first field. */
+const fd: Field<number> = { write: (to, value, fds) => to.u16(indexOf(value, fds)) };
+const u32: Field<number> = { write: (to, value) => to.u32(value) };
+const i32: Field<number> = { write: (to, value) => to.u32(value >>> 0) };
+const u64: Field<number> = { write: (to, value) => to.u64(BigInt(value)) };
+/** Bit n stands for capability n. */
+const set: Field<bigint> = { write: (to, value) => to.u64(value) };
+/** null = RLIM_INFINITY. */
+const limit: Field<number | null> = { write: (to, value) => to.u64(value === null ? infinity : BigInt(value)) };
+const flag: Field<boolean> = { write: (to, value) => to.u8(value ? 1 : 0) };
+/** UTF-8 without NUL, as all texts. */
+const text: Field<string> = { write: (to, value) => to.text(value) };
+const texts: Field<readonly string[]> = { write: (to, value) => to.texts(value) };
+const bytes: Field<Uint8Array> = { write: (to, value) => to.bytes(value) };
+const numbers: Field<readonly number[]> = {
+  write(to, value) {
+    to.u32(value.length);
+    value.forEach((each) => to.u32(each));
+  },
+};
+const stream: Field<1 | 2> = { write: (to, value) => to.u8(value) };
+const mode: Field<'null' | 'ring'> = { write: (to, value) => to.u8(value === 'ring' ? 1 : 0) };
+
+/** Every op: its number on the wire, and its fields in the order of the wire. */
+export const opTable = {
   /** CLONE_NEW* of the init; a PID namespace is always among them. */
-  | { readonly op: 'namespaces'; readonly flags: number }
+  namespaces: { number: 1, fields: { flags: u32 } },
   /** The cgroup v2 directory that the init is born in. */
-  | { readonly op: 'cgroup-into'; readonly fd: number }
+  'cgroup-into': { number: 2, fields: { fd } },
   /** A cgroup.procs of v1, open for writing. */
-  | { readonly op: 'cgroup-join'; readonly fd: number }
+  'cgroup-join': { number: 3, fields: { fd } },
   /** Where stream 1 or 2 goes; `size` is the ring's, in bytes. */
-  | { readonly op: 'output'; readonly stream: 1 | 2; readonly mode: 'null' | 'ring'; readonly size: number }
+  output: { number: 4, fields: { stream, mode, size: u32 } },
   /** A memory.events or memory.oom_control, read at the exit. */
-  | { readonly op: 'oom'; readonly fd: number }
-  | { readonly op: 'setns'; readonly fd: number; readonly flags: number }
-  | { readonly op: 'hostname'; readonly name: string }
+  oom: { number: 5, fields: { fd } },
+  setns: { number: 6, fields: { fd, flags: u32 } },
+  hostname: { number: 7, fields: { name: text } },
   /** A detached tree (open_tree(2)) that becomes the root. */
-  | { readonly op: 'root'; readonly fd: number }
+  root: { number: 8, fields: { fd } },
   /** A detached tree, and where in the new root it goes. */
-  | { readonly op: 'tree'; readonly fd: number; readonly target: string }
+  tree: { number: 9, fields: { fd, target: text } },
   /** A file system made in the container: `options` are "key=value" or "flag", `attributes` MOUNT_ATTR_*. */
-  | {
-      readonly op: 'filesystem';
-      readonly type: string;
-      readonly target: string;
-      readonly attributes: number;
-      readonly options: readonly string[];
-    }
+  filesystem: { number: 10, fields: { type: text, target: text, attributes: u64, options: texts } },
   /** Changes a mount (mount_setattr(2)); stands after `pivot`. */
-  | {
-      readonly op: 'attributes';
-      readonly target: string;
-      readonly set: number;
-      readonly clear: number;
-      readonly recursive: boolean;
-    }
+  attributes: { number: 11, fields: { target: text, set: u64, clear: u64, recursive: flag } },
   /** A character device or a directory: `mode` includes S_IFCHR or S_IFDIR. */
-  | {
-      readonly op: 'node';
-      readonly path: string;
-      readonly mode: number;
-      readonly major: number;
-      readonly minor: number;
-    }
-  | { readonly op: 'symlink'; readonly target: string; readonly path: string }
+  node: { number: 12, fields: { path: text, mode: u32, major: u32, minor: u32 } },
+  symlink: { number: 13, fields: { target: text, path: text } },
+  pivot: { number: 14, fields: {} },
   /** Hides what is at a path, where something is: a directory behind an empty one, a file behind /dev/null. */
-  | { readonly op: 'mask'; readonly path: string }
-  | { readonly op: 'pivot' }
-  /** `resource` is RLIMIT_*; null = RLIM_INFINITY. */
-  | { readonly op: 'rlimit'; readonly resource: number; readonly soft: number | null; readonly hard: number | null }
-  | { readonly op: 'ids'; readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
-  /** Bit n stands for capability n. */
-  | {
-      readonly op: 'capabilities';
-      readonly bounding: bigint;
-      readonly permitted: bigint;
-      readonly effective: bigint;
-      readonly inheritable: bigint;
-      readonly ambient: bigint;
-    }
+  mask: { number: 15, fields: { path: text } },
+  /** `resource` is RLIMIT_*. */
+  rlimit: { number: 20, fields: { resource: u32, soft: limit, hard: limit } },
+  ids: { number: 21, fields: { uid: u32, gid: u32, groups: numbers } },
+  capabilities: {
+    number: 22,
+    fields: { bounding: set, permitted: set, effective: set, inheritable: set, ambient: set },
+  },
   /** An array of struct sock_filter (seccomp(2)). */
-  | { readonly op: 'seccomp'; readonly filter: Uint8Array }
-  | { readonly op: 'umask'; readonly mask: number }
-  | { readonly op: 'cwd'; readonly path: string }
+  seccomp: { number: 23, fields: { filter: bytes } },
+  umask: { number: 24, fields: { mask: u32 } },
+  cwd: { number: 25, fields: { path: text } },
   /** `policy` is SCHED_*. */
-  | { readonly op: 'schedule'; readonly policy: number; readonly nice: number; readonly priority: number }
+  schedule: { number: 26, fields: { policy: u32, nice: i32, priority: u32 } },
   /** The SELinux context that the application is executed in. */
-  | { readonly op: 'label'; readonly context: string }
+  label: { number: 27, fields: { context: text } },
   /** Go list, exactly one: what is executed. `environment` is "NAME=value". */
-  | {
-      readonly op: 'exec';
-      readonly path: string;
-      readonly arguments: readonly string[];
-      readonly environment: readonly string[];
-    }
+  exec: { number: 40, fields: { path: text, arguments: texts, environment: texts } },
   /** Go list: an open descriptor of the application, and the number it has there. */
-  | { readonly op: 'descriptor'; readonly fd: number; readonly number: number }
+  descriptor: { number: 41, fields: { fd, number: u32 } },
   /** Go list: owner and mode of an open directory. */
-  | { readonly op: 'owner'; readonly fd: number; readonly uid: number; readonly gid: number; readonly mode: number }
+  owner: { number: 42, fields: { fd, uid: u32, gid: u32, mode: u32 } },
   /** Go list: bytes for a file, in one write(2). */
-  | { readonly op: 'write'; readonly fd: number; readonly bytes: Uint8Array };
+  write: { number: 43, fields: { fd, bytes } },
+} as const;
 
-/** The number of each op on the wire. */
-const numbers = {
-  namespaces: 1,
-  'cgroup-into': 2,
-  'cgroup-join': 3,
-  output: 4,
-  oom: 5,
-  setns: 6,
-  hostname: 7,
-  root: 8,
-  tree: 9,
-  filesystem: 10,
-  attributes: 11,
-  node: 12,
-  symlink: 13,
-  pivot: 14,
-  mask: 15,
-  rlimit: 20,
-  ids: 21,
-  capabilities: 22,
-  seccomp: 23,
-  umask: 24,
-  cwd: 25,
-  schedule: 26,
-  label: 27,
-  exec: 40,
-  descriptor: 41,
-  owner: 42,
-  write: 43,
-} as const satisfies Record<Op['op'], number>;
+type Rows = typeof opTable;
+type Values<Fields> = { readonly [Name in keyof Fields]: Fields[Name] extends Field<infer Value> ? Value : never };
 
-/** Steps that are no op (launch.h). */
+/** One op: its name, and the value of each of its fields. */
+export type Op = { [Name in keyof Rows]: { readonly op: Name } & Values<Rows[Name]['fields']> }[keyof Rows];
+
+/** Steps that are no op (failure.h). */
 const launcherSteps = {
   request: 0x100,
   attempt: 0x101,
@@ -127,16 +105,15 @@ const launcherSteps = {
   stdio: 0x114,
 } as const;
 
-const stepNames = new Map<number, string>(
-  [...Object.entries(numbers), ...Object.entries(launcherSteps)].map(([name, number]) => [number, name]),
-);
+const stepNames = new Map<number, string>([
+  ...Object.entries(opTable).map(([name, { number }]) => [number, name] as const),
+  ...Object.entries(launcherSteps).map(([name, number]) => [number, name] as const),
+]);
 
 /** The name of a step in a failure of the launcher: an op, or one of its own; `step <number>` for one that is unknown. */
 export function stepName(step: number): string {
   return stepNames.get(step) ?? `step ${step}`;
 }
-
-const infinity = 2n ** 64n - 1n;
 
 /**
  * An op list as the launcher reads it, and the descriptors that travel with it, each once. A descriptor stands in the
@@ -148,9 +125,10 @@ export function encodeOps(ops: readonly Op[]): { bytes: Uint8Array; fds: number[
   list.u16(ops.length);
   for (const op of ops) {
     const payload = createEncoder(128);
-    if ('fd' in op) payload.u16(indexOf(op.fd, fds));
-    writeRest(op, payload);
-    list.u16(numbers[op.op]);
+    const { number, fields } = opTable[op.op];
+    const values: Readonly<Record<string, unknown>> = op;
+    for (const [name, field] of Object.entries<Field<unknown>>(fields)) field.write(payload, values[name], fds);
+    list.u16(number);
     list.bytes(payload.end());
   }
   return { bytes: list.end(), fds };
@@ -159,87 +137,4 @@ export function encodeOps(ops: readonly Op[]): { bytes: Uint8Array; fds: number[
 function indexOf(fd: number, fds: number[]): number {
   const index = fds.indexOf(fd);
   return index < 0 ? fds.push(fd) - 1 : index;
-}
-
-/** The payload after the descriptor, which always comes first. */
-function writeRest(op: Op, to: Encoder): void {
-  switch (op.op) {
-    case 'namespaces':
-      return to.u32(op.flags);
-    case 'cgroup-into':
-    case 'cgroup-join':
-    case 'oom':
-    case 'root':
-    case 'pivot':
-      return;
-    case 'output':
-      to.u8(op.stream);
-      to.u8(op.mode === 'ring' ? 1 : 0);
-      return to.u32(op.size);
-    case 'setns':
-      return to.u32(op.flags);
-    case 'hostname':
-      return to.text(op.name);
-    case 'tree':
-      return to.text(op.target);
-    case 'filesystem':
-      to.text(op.type);
-      to.text(op.target);
-      to.u64(BigInt(op.attributes));
-      return to.texts(op.options);
-    case 'attributes':
-      to.text(op.target);
-      to.u64(BigInt(op.set));
-      to.u64(BigInt(op.clear));
-      return to.u8(op.recursive ? 1 : 0);
-    case 'node':
-      to.text(op.path);
-      to.u32(op.mode);
-      to.u32(op.major);
-      return to.u32(op.minor);
-    case 'symlink':
-      to.text(op.target);
-      return to.text(op.path);
-    case 'mask':
-      return to.text(op.path);
-    case 'rlimit':
-      to.u32(op.resource);
-      to.u64(op.soft === null ? infinity : BigInt(op.soft));
-      return to.u64(op.hard === null ? infinity : BigInt(op.hard));
-    case 'ids':
-      to.u32(op.uid);
-      to.u32(op.gid);
-      to.u32(op.groups.length);
-      return op.groups.forEach((group) => to.u32(group));
-    case 'capabilities':
-      to.u64(op.bounding);
-      to.u64(op.permitted);
-      to.u64(op.effective);
-      to.u64(op.inheritable);
-      return to.u64(op.ambient);
-    case 'seccomp':
-      return to.bytes(op.filter);
-    case 'umask':
-      return to.u32(op.mask);
-    case 'cwd':
-      return to.text(op.path);
-    case 'schedule':
-      to.u32(op.policy);
-      to.u32(op.nice >>> 0);
-      return to.u32(op.priority);
-    case 'label':
-      return to.text(op.context);
-    case 'exec':
-      to.text(op.path);
-      to.texts(op.arguments);
-      return to.texts(op.environment);
-    case 'descriptor':
-      return to.u32(op.number);
-    case 'owner':
-      to.u32(op.uid);
-      to.u32(op.gid);
-      return to.u32(op.mode);
-    case 'write':
-      return to.bytes(op.bytes);
-  }
 }

@@ -1,14 +1,12 @@
 #define _GNU_SOURCE
 #include "attempts.h"
 
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "../memory.h"
-#include "launcher.h"
 
 _Static_assert(sizeof(struct attempt) <= ATTEMPT_SIZE, "an attempt has two pages");
 
@@ -53,8 +51,7 @@ struct attempt *attempt_add(struct attempts *all, uint64_t id) {
 
 bool attempt_is_over(const struct attempt *a) { return a->state == ATTEMPT_EXITED || a->state == ATTEMPT_FAILED; }
 
-void attempt_remove(struct launcher *l, struct attempt *a) {
-    struct attempts *all = &l->attempts;
+void attempt_remove(struct attempts *all, struct attempt *a) {
     ring_free(&a->ring);
     all->ids[a->place] = 0;
     if (a->changed) {
@@ -69,15 +66,15 @@ void attempt_remove(struct launcher *l, struct attempt *a) {
     a->life = life;
 }
 
-void attempt_changed(struct launcher *l, struct attempt *a) {
+void attempt_changed(struct attempts *all, struct attempt *a) {
     if (a->changed) return;
     a->changed = true;
-    l->attempts.changed_places[l->attempts.changed++] = a->place;
+    all->changed_places[all->changed++] = a->place;
 }
 
-void attempts_all_changed(struct launcher *l) {
-    for (uint32_t place = 0; place < l->attempts.used; place++)
-        if (l->attempts.ids[place] != 0) attempt_changed(l, attempt_at(&l->attempts, place));
+void attempts_all_changed(struct attempts *all) {
+    for (uint32_t place = 0; place < all->used; place++)
+        if (all->ids[place] != 0) attempt_changed(all, attempt_at(all, place));
 }
 
 void attempts_disconnect(struct attempts *all) {
@@ -88,48 +85,9 @@ void attempts_disconnect(struct attempts *all) {
     }
 }
 
-void attempts_kill_all(struct launcher *l) {
-    for (uint32_t place = 0; place < l->attempts.used; place++) {
-        struct attempt *a = attempt_at(&l->attempts, place);
-        if (l->attempts.ids[place] != 0 && !attempt_is_over(a)) init_kill(&a->init, SIGKILL);
+void attempts_kill_all(const struct attempts *all) {
+    for (uint32_t place = 0; place < all->used; place++) {
+        struct attempt *a = attempt_at(all, place);
+        if (all->ids[place] != 0 && !attempt_is_over(a)) init_kill(&a->init, SIGKILL);
     }
-}
-
-void send_attempt(struct launcher *l, const struct attempt *a) {
-    struct writer w = out_begin(&l->reconciler.out, E_ATTEMPT, 0);
-    put_u64(&w, a->id);
-    put_text(&w, a->name);
-    put_raw(&w, a->hash, HASH_SIZE);
-    put_bytes(&w, a->record, a->record_size);
-    put_u8(&w, a->state);
-    put_u32(&w, (uint32_t)a->init.pid);
-    put_u64(&w, a->prepared_ns);
-    put_u64(&w, a->started_ns);
-    put_u64(&w, a->exited_ns);
-    /* Known from the init a little before it is reaped: only then has the container ended. */
-    bool ended = a->state == ATTEMPT_EXITED;
-    put_u8(&w, (uint8_t)(ended ? a->exit_kind : EXIT_NONE));
-    put_u32(&w, ended ? a->exit_value : 0);
-    put_u32(&w, a->oom_kills);
-    put_u64(&w, a->ring.begin);
-    put_u64(&w, a->ring.end);
-    put_u16(&w, a->failure.step);
-    put_u32(&w, (uint32_t)a->failure.error);
-    put_text(&w, a->failure.subject);
-    put_u64(&w, a->after);
-    put_u8(&w, a->go_state != GO_NONE && a->state < ATTEMPT_RUNNING);
-    out_end(&l->reconciler.out, &w);
-}
-
-void send_changed_attempts(struct launcher *l) {
-    struct attempts *all = &l->attempts;
-    struct outbox *out = &l->reconciler.out;
-    uint32_t told = 0;
-    while (told < all->changed && out->end - out->begin < OUTBOX_FULL) {
-        struct attempt *a = attempt_at(all, all->changed_places[told++]);
-        a->changed = false;
-        send_attempt(l, a);
-    }
-    all->changed -= told;
-    memmove(all->changed_places, all->changed_places + told, all->changed * sizeof all->changed_places[0]);
 }

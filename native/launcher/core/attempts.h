@@ -1,9 +1,11 @@
 /* The attempts: one start of a container each, from prepare until it is forgotten. */
 #pragma once
+
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../launch.h"
+#include "../failure.h"
+#include "../sandbox/launch.h"
 #include "frames.h"
 #include "ring.h"
 
@@ -76,9 +78,7 @@ struct attempts {
     uint32_t changed;
 };
 
-struct launcher;
-
-/* attempts.c: the table. */
+/* Takes the memory, once. -1 and errno when there is none. */
 int attempts_open(struct attempts *all);
 struct attempt *attempt_at(const struct attempts *all, uint32_t place);
 /* NULL when there is none with this id. */
@@ -89,40 +89,10 @@ struct attempt *attempt_find_process(const struct attempts *all, pid_t pid);
 struct attempt *attempt_add(struct attempts *all, uint64_t id);
 /* Its init has ended, one way or the other. */
 bool attempt_is_over(const struct attempt *a);
-void attempt_remove(struct launcher *l, struct attempt *a);
-void attempt_changed(struct launcher *l, struct attempt *a);
+void attempt_remove(struct attempts *all, struct attempt *a);
+/* E_ATTEMPT is due. */
+void attempt_changed(struct attempts *all, struct attempt *a);
+void attempts_all_changed(struct attempts *all);
 /* The answers that the last reconciler waited for are nobody's any more. */
 void attempts_disconnect(struct attempts *all);
-void attempts_all_changed(struct launcher *l);
-void attempts_kill_all(struct launcher *l);
-/* Queues E_ATTEMPT. */
-void send_attempt(struct launcher *l, const struct attempt *a);
-/* Of those that have changed, as long as the outbox takes them. */
-void send_changed_attempts(struct launcher *l);
-
-/* How a request ends: at once, with an answer that comes later, with a failure, or it does not even parse. */
-enum reply { REPLY_DONE, REPLY_LATER, REPLY_FAILED, REPLY_MALFORMED };
-
-/* starts.c: what the reconciler asks of an attempt. The first two read the frame's body. */
-enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failure *why);
-enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *why);
-enum reply attempt_kill(struct launcher *l, uint64_t id, uint32_t signal, struct failure *why);
-enum reply attempt_forget(struct launcher *l, uint64_t id, uint32_t serial, struct failure *why);
-/* Sends the go that waits to its init. */
-void attempt_fire(struct launcher *l, struct attempt *a);
-/* Fires the gos that wait for this attempt. */
-void attempts_fire_after(struct launcher *l, uint64_t id);
-/* The go that waits, if any, is off. */
-void attempt_cancel_go(struct launcher *l, struct attempt *a);
-/* pidfd_send_signal(2) to the init. */
-int init_kill(const struct init *init, int signal);
-
-/* exits.c: what the kernel and the init say. */
-void handle_init_exit(struct launcher *l, struct attempt *a);
-void handle_control(struct launcher *l, struct attempt *a);
-/* SIGCHLD: children that are nobody's (orphans of the reconciler) are reaped. */
-void reap_orphans(struct launcher *l);
-
-/* output.c */
-void handle_output(struct launcher *l, struct attempt *a, int stream, uint32_t limit);
-void output_close(struct launcher *l, struct attempt *a, int stream);
+void attempts_kill_all(const struct attempts *all);

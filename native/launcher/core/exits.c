@@ -1,24 +1,22 @@
 #define _GNU_SOURCE
+#include "exits.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "launcher.h"
+#include "../sandbox/control.h"
+#include "clock.h"
+#include "output.h"
+#include "sources.h"
+#include "starts.h"
+#include "telling.h"
 
 enum { CONTROL_TURN = 8 }; /* messages of one init in one turn of the loop */
-
-static void close_watched(struct launcher *l, int *fd) {
-    if (*fd < 0) return;
-    /* A child that is being made may hold a copy, so closing alone would not end the watch. */
-    epoll_ctl(l->epoll, EPOLL_CTL_DEL, *fd, NULL);
-    close(*fd);
-    *fd = -1;
-}
 
 static void become_prepared(struct launcher *l, struct attempt *a) {
     a->state = ATTEMPT_PREPARED;
@@ -26,7 +24,7 @@ static void become_prepared(struct launcher *l, struct attempt *a) {
     send_result(l, a->prepare_serial, NULL);
     a->prepare_serial = 0;
     /* Of one that goes on at once it is told next that it runs. */
-    if (a->go_state != GO_SENT) attempt_changed(l, a);
+    if (a->go_state != GO_SENT) attempt_changed(&l->attempts, a);
 }
 
 static void become_running(struct launcher *l, struct attempt *a) {
@@ -34,7 +32,7 @@ static void become_running(struct launcher *l, struct attempt *a) {
     a->started_ns = boottime_now();
     send_result(l, a->go_serial, NULL);
     a->go_serial = 0;
-    attempt_changed(l, a);
+    attempt_changed(&l->attempts, a);
 }
 
 /* The state that a message moves on; false when it has no place there. */
@@ -66,7 +64,7 @@ static bool take_message(struct launcher *l, struct attempt *a, struct control_m
          * more.
          */
         init_kill(&a->init, SIGKILL);
-        attempts_fire_after(l, a->id);
+        attempts_fire_after(&l->attempts, a->id);
         return true;
     }
     return false;
@@ -87,7 +85,7 @@ static bool take_messages(struct launcher *l, struct attempt *a) {
 /* An init that has failed, hung up or speaks out of turn goes, with all that is in it. */
 void handle_control(struct launcher *l, struct attempt *a) {
     if (a->init.control < 0 || take_messages(l, a)) return;
-    close_watched(l, &a->init.control);
+    source_close(l->epoll, &a->init.control);
     /* After its last word it exits by itself, with the application's status; this is for one that does not. */
     if (a->exit_kind == EXIT_NONE) init_kill(&a->init, SIGKILL);
 }
@@ -129,7 +127,7 @@ void handle_init_exit(struct launcher *l, struct attempt *a) {
     siginfo_t info = {0};
     if (attempt_is_over(a) || waitid(P_PID, (id_t)a->init.pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
         return;
-    attempts_fire_after(l, a->id);
+    attempts_fire_after(&l->attempts, a->id);
     a->exited_ns = boottime_now();
     if (a->init.control >= 0) take_messages(l, a);
     for (int stream = 0; stream < 2; stream++) {
@@ -138,31 +136,16 @@ void handle_init_exit(struct launcher *l, struct attempt *a) {
     }
     a->oom_kills = read_oom_kills(a->init.oom);
     if (a->init.oom >= 0) close(a->init.oom);
-    close_watched(l, &a->init.control);
-    close_watched(l, &a->init.pidfd);
+    source_close(l->epoll, &a->init.control);
+    source_close(l->epoll, &a->init.pidfd);
     judge_exit(a, &info);
-    attempt_cancel_go(l, a);
+    attempt_cancel_go(&l->attempts, a);
     l->attempts.live--;
 
     send_result(l, a->prepare_serial, &a->failure);
     send_result(l, a->go_serial, &a->failure);
     send_result(l, a->forget_serial, NULL);
     a->prepare_serial = a->go_serial = a->forget_serial = 0;
-    attempt_changed(l, a);
-    if (a->forgotten) attempt_remove(l, a);
-    if (l->phase == PHASE_ENDING && l->attempts.live == 0) l->over = true;
-}
-
-void reap_orphans(struct launcher *l) {
-    for (;;) {
-        siginfo_t info = {0};
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
-        struct attempt *a = attempt_find_process(&l->attempts, info.si_pid);
-        if (a != NULL)
-            handle_init_exit(l, a);
-        else if (info.si_pid == l->reconciler.pid)
-            handle_reconciler_exit(l);
-        else
-            waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
-    }
+    attempt_changed(&l->attempts, a);
+    if (a->forgotten) attempt_remove(&l->attempts, a);
 }

@@ -110,6 +110,8 @@ void out_end(struct outbox *out, struct writer *w) {
     out->end += size;
 }
 
+size_t out_queued(const struct outbox *out) { return out->end - out->begin; }
+
 bool out_flush(struct outbox *out, int socket) {
     while (out->begin < out->end) {
         ssize_t sent = send(socket, out->data + out->begin, out->end - out->begin, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -1,5 +1,6 @@
 /* The socket to the reconciler: frames in with their descriptors, frames out through a queue that never blocks. */
 #pragma once
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -63,5 +64,7 @@ void inbox_drop(struct inbox *in, const struct frame *frame);
 struct writer out_begin(struct outbox *out, uint16_t type, uint32_t serial);
 /* Queues what was written. */
 void out_end(struct outbox *out, struct writer *w);
+/* Bytes that are queued. */
+size_t out_queued(const struct outbox *out);
 /* Sends what the socket takes. False when the other side is gone. */
 bool out_flush(struct outbox *out, int socket);

@@ -1,31 +1,27 @@
 #define _GNU_SOURCE
+#include "loop.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "launcher.h"
+#include "exits.h"
+#include "messages.h"
+#include "output.h"
+#include "say.h"
+#include "sources.h"
+#include "supervise.h"
+#include "telling.h"
+#include "timers.h"
 
 enum { TURN_EVENTS = 64 };
 
-/* What epoll gives back: source (8 bits), life (24), place (32). */
-static uint64_t tag_of(enum source source, uint32_t place, uint32_t life) {
-    return (uint64_t)source << 56 | (uint64_t)(life & LIFE_MASK) << 32 | place;
-}
-
-static int control(int epoll, int operation, int fd, uint32_t events, uint64_t tag) {
-    struct epoll_event event = {.events = events, .data = {.u64 = tag}};
-    return epoll_ctl(epoll, operation, fd, &event);
-}
-
-int loop_add(int epoll, int fd, uint32_t events, enum source source, uint32_t place, uint32_t life) {
-    return control(epoll, EPOLL_CTL_ADD, fd, events, tag_of(source, place, life));
-}
-
-int loop_change(int epoll, int fd, uint32_t events, enum source source, uint32_t place, uint32_t life) {
-    return control(epoll, EPOLL_CTL_MOD, fd, events, tag_of(source, place, life));
+static int add(const struct launcher *l, int fd, enum source source) {
+    return source_add(l->epoll, fd, EPOLLIN, (struct tag){.source = source});
 }
 
 int loop_open(struct launcher *l) {
@@ -35,34 +31,67 @@ int loop_open(struct launcher *l) {
     l->deadline = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     l->pause = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (l->epoll >= 0 && l->bulk >= 0 && l->signals >= 0 && l->deadline >= 0 && l->pause >= 0 &&
-        loop_add(l->epoll, l->bulk, EPOLLIN, SOURCE_BULK, 0, 0) == 0 &&
-        loop_add(l->epoll, l->signals, EPOLLIN, SOURCE_SIGNAL, 0, 0) == 0 &&
-        loop_add(l->epoll, l->deadline, EPOLLIN, SOURCE_DEADLINE, 0, 0) == 0 &&
-        loop_add(l->epoll, l->pause, EPOLLIN, SOURCE_PAUSE, 0, 0) == 0) {
+        add(l, l->bulk, SOURCE_BULK) == 0 && add(l, l->signals, SOURCE_SIGNAL) == 0 &&
+        add(l, l->deadline, SOURCE_DEADLINE) == 0 && add(l, l->pause, SOURCE_PAUSE) == 0) {
+        l->watches.epoll = l->epoll;
         return 0;
     }
     say("the event loop cannot be set up: %s", strerror(errno));
     return -1;
 }
 
+/* SIGCHLD: also children that are nobody's (orphans of the reconciler) are reaped. */
+static void reap(struct launcher *l) {
+    for (;;) {
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
+        struct attempt *a = attempt_find_process(&l->attempts, info.si_pid);
+        if (a != NULL)
+            handle_init_exit(l, a);
+        else if (info.si_pid == l->reconciler.pid)
+            handle_reconciler_exit(l);
+        else
+            waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
+    }
+}
+
 static void handle_signals(struct launcher *l) {
     struct signalfd_siginfo info;
     while (read(l->signals, &info, sizeof info) == sizeof info)
         if (info.ssi_signo == SIGCHLD)
-            reap_orphans(l);
+            reap(l);
         else
             handle_termination(l, info.ssi_signo);
 }
 
-/* The attempt that an event is about; NULL when it has gone since. */
-static struct attempt *attempt_of(struct launcher *l, uint64_t tag) {
-    struct attempt *a = attempt_at(&l->attempts, (uint32_t)tag);
-    return a->state != ATTEMPT_FREE && (a->life & LIFE_MASK) == (uint32_t)(tag >> 32 & LIFE_MASK) ? a : NULL;
+static void handle_watch(struct launcher *l, struct tag tag) {
+    uint64_t key;
+    if (watch_rings(&l->watches, tag.place, tag.life, &key)) send_event(l, E_WATCH, key, sizeof key);
 }
 
-static void handle_event(struct launcher *l, uint64_t tag) {
-    struct attempt *a;
-    switch ((enum source)(tag >> 56)) {
+static void handle_deadline(struct launcher *l) {
+    if (timer_rang(l->deadline)) send_event(l, E_DEADLINE, 0, 0);
+}
+
+/* The attempt that an event is about; NULL when it has gone since. */
+static struct attempt *attempt_of(const struct launcher *l, struct tag tag) {
+    struct attempt *a = attempt_at(&l->attempts, tag.place);
+    return a->state != ATTEMPT_FREE && (a->life & LIFE_MASK) == tag.life ? a : NULL;
+}
+
+static void handle_attempt(struct launcher *l, struct tag tag) {
+    struct attempt *a = attempt_of(l, tag);
+    if (a == NULL) return;
+    if (tag.source == SOURCE_INIT)
+        handle_init_exit(l, a);
+    else if (tag.source == SOURCE_CONTROL)
+        handle_control(l, a);
+    else
+        handle_output(l, a, tag.source == SOURCE_STDOUT ? 0 : 1, DRAIN_TURN);
+}
+
+static void handle_event(struct launcher *l, struct tag tag) {
+    switch (tag.source) {
     case SOURCE_SIGNAL:
         handle_signals(l);
         break;
@@ -79,19 +108,13 @@ static void handle_event(struct launcher *l, uint64_t tag) {
         handle_pause(l);
         break;
     case SOURCE_WATCH:
-        handle_watch(l, (uint32_t)tag, (uint32_t)(tag >> 32 & LIFE_MASK));
+        handle_watch(l, tag);
         break;
     case SOURCE_INIT:
-        if ((a = attempt_of(l, tag)) != NULL) handle_init_exit(l, a);
-        break;
     case SOURCE_CONTROL:
-        if ((a = attempt_of(l, tag)) != NULL) handle_control(l, a);
-        break;
     case SOURCE_STDOUT:
-        if ((a = attempt_of(l, tag)) != NULL) handle_output(l, a, 0, DRAIN_TURN);
-        break;
     case SOURCE_STDERR:
-        if ((a = attempt_of(l, tag)) != NULL) handle_output(l, a, 1, DRAIN_TURN);
+        handle_attempt(l, tag);
         break;
     case SOURCE_BULK:
         break;
@@ -107,17 +130,20 @@ static void take_turn(struct launcher *l) {
     int count = epoll_wait(l->epoll, events, TURN_EVENTS, -1);
     bool bulk = false;
     for (int i = 0; i < count; i++) {
-        if (events[i].data.u64 >> 56 == SOURCE_INIT) handle_event(l, events[i].data.u64);
-        if (events[i].data.u64 >> 56 == SOURCE_BULK) bulk = true;
+        struct tag tag = tag_of(events[i].data.u64);
+        if (tag.source == SOURCE_INIT) handle_event(l, tag);
+        if (tag.source == SOURCE_BULK) bulk = true;
     }
-    for (int i = 0; i < count; i++)
-        if (events[i].data.u64 >> 56 != SOURCE_INIT) handle_event(l, events[i].data.u64);
-    if (bulk && epoll_wait(l->bulk, events, 1, 0) == 1) handle_event(l, events[0].data.u64);
+    for (int i = 0; i < count; i++) {
+        struct tag tag = tag_of(events[i].data.u64);
+        if (tag.source != SOURCE_INIT) handle_event(l, tag);
+    }
+    if (bulk && epoll_wait(l->bulk, events, 1, 0) == 1) handle_event(l, tag_of(events[0].data.u64));
 }
 
 int loop_run(struct launcher *l) {
-    while (!l->over) {
-        flush_to_reconciler(l);
+    while (!is_over(l)) {
+        if (!flush_to_reconciler(l)) end_reconciler(l, "it does not read its events");
         take_turn(l);
     }
     return l->status;

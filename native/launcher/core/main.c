@@ -5,8 +5,16 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "../inherited.h"
 #include "../memory.h"
-#include "launcher.h"
+#include "clock.h"
+#include "host.h"
+#include "loop.h"
+#include "namespaces.h"
+#include "notify.h"
+#include "say.h"
+#include "seal.h"
+#include "supervise.h"
 
 struct arguments {
     const char *state_dir;
@@ -41,12 +49,9 @@ static int parse_arguments(char **argv, struct arguments *arguments) {
 }
 
 static int allocate(struct launcher *l) {
-    l->watches = dontfork_alloc(WATCH_LIMIT * sizeof *l->watches);
-    l->keeps = dontfork_alloc(KEEP_LIMIT * sizeof *l->keeps);
-    if (l->watches != NULL && l->keeps != NULL && attempts_open(&l->attempts) == 0 &&
-        inbox_open(&l->reconciler.in) == 0 && outbox_open(&l->reconciler.out) == 0) {
+    if (watches_open(&l->watches) == 0 && keeps_open(&l->keeps) == 0 && attempts_open(&l->attempts) == 0 &&
+        inbox_open(&l->reconciler.in) == 0 && outbox_open(&l->reconciler.out) == 0)
         return 0;
-    }
     say("out of memory");
     return -1;
 }
@@ -66,7 +71,8 @@ int main(int argc, char **argv) {
     l->reconciler.socket = l->reconciler.pidfd = -1;
     prctl(PR_SET_NAME, arguments.name, 0, 0, 0);
 
-    if (reset_process(l) != 0) return EXIT_FAILURE;
+    if (reset_process(&l->handled_signals) != 0) return EXIT_FAILURE;
+    l->descriptor_bound = find_descriptor_bound();
     if (lock_directory(arguments.state_dir) != 0) return EXIT_FAILURE;
     if (strcmp(arguments.state_dir, arguments.run_dir) != 0 && lock_directory(arguments.run_dir) != 0)
         return EXIT_FAILURE;

@@ -1,14 +1,17 @@
 #define _GNU_SOURCE
+#include "namespaces.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "launcher.h"
+#include "../sandbox/places.h"
+#include "../syscalls.h"
+#include "say.h"
 
 static int complain(const char *step) {
     say("%s: %s", step, strerror(errno));
@@ -31,22 +34,22 @@ int make_reconciler_namespace(void) {
 int enter_minimal_namespace(void) {
     if (unshare(CLONE_NEWNS) != 0) return complain("unshare of the minimal mount namespace");
     if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0) return complain("making / private");
-    int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    int context = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
     if (context < 0) return complain("fsopen tmpfs");
     int tree = -1;
-    if (fsconfig(context, FSCONFIG_SET_STRING, "mode", "0755", 0) == 0 &&
-        fsconfig(context, FSCONFIG_SET_STRING, "size", "64k", 0) == 0 &&
-        fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0) {
-        tree = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    if (sys_fsconfig(context, FSCONFIG_SET_STRING, "mode", "0755", 0) == 0 &&
+        sys_fsconfig(context, FSCONFIG_SET_STRING, "size", "64k", 0) == 0 &&
+        sys_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0) {
+        tree = sys_fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     }
     close(context);
     if (tree < 0) return complain("the root of the minimal mount namespace");
     int failed = -1;
-    if (mkdirat(tree, "root", 0755) != 0 || mkdirat(tree, &devices_directory[1], 0755) != 0) {
+    if (mkdirat(tree, &new_root[1], 0755) != 0 || mkdirat(tree, &devices_directory[1], 0755) != 0) {
         complain("directories of the minimal root");
-    } else if (move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0 || fchdir(tree) != 0) {
+    } else if (sys_move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0 || fchdir(tree) != 0) {
         complain("move_mount of the minimal root");
-    } else if (syscall(SYS_pivot_root, ".", ".") == 0) {
+    } else if (sys_pivot_root(".", ".") == 0) {
         failed = umount2(".", MNT_DETACH);
         if (failed) complain("umount of the old root");
     } else if (errno == EINVAL) {

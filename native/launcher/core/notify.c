@@ -1,4 +1,6 @@
 #define _GNU_SOURCE
+#include "notify.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "launcher.h"
+#include "say.h"
 
 /* Connected while the host's paths can still be seen; -1: nobody asked. */
 static int notify_socket = -1;

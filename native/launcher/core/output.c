@@ -1,34 +1,15 @@
 #define _GNU_SOURCE
+#include "output.h"
+
 #include <errno.h>
-#include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "launcher.h"
+#include "clock.h"
+#include "say.h"
+#include "sources.h"
+#include "telling.h"
 
-static uint64_t realtime_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-void output_close(struct launcher *l, struct attempt *a, int stream) {
-    int *fd = &a->init.output[stream];
-    if (*fd < 0) return;
-    epoll_ctl(l->bulk, EPOLL_CTL_DEL, *fd, NULL);
-    close(*fd);
-    *fd = -1;
-}
-
-static void tell(struct launcher *l, struct attempt *a) {
-    if (a->output_told || !is_connected(l)) return;
-    struct writer w = out_begin(&l->reconciler.out, E_OUTPUT, 0);
-    put_u64(&w, a->id);
-    put_u64(&w, a->ring.begin);
-    put_u64(&w, a->ring.end);
-    out_end(&l->reconciler.out, &w);
-    a->output_told = true;
-}
+void output_close(struct launcher *l, struct attempt *a, int stream) { source_close(l->bulk, &a->init.output[stream]); }
 
 void handle_output(struct launcher *l, struct attempt *a, int stream, uint32_t limit) {
     uint8_t *scratch = l->attempts.scratch;
@@ -48,5 +29,5 @@ void handle_output(struct launcher *l, struct attempt *a, int stream, uint32_t l
         }
         left -= (uint32_t)size;
     }
-    if (a->ring.end != before) tell(l, a);
+    if (a->ring.end != before) send_output(l, a);
 }

@@ -1,8 +1,14 @@
 #define _GNU_SOURCE
+#include "requests.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "launcher.h"
+#include "messages.h"
+#include "notify.h"
+#include "starts.h"
+#include "telling.h"
+#include "timers.h"
 
 /* A `fd` field: the descriptor, which stays the frame's; the cursor fails on an index beyond the frame's. */
 static int *take_fd(struct cursor *c, struct frame *frame) {
@@ -45,7 +51,7 @@ static enum reply set_watch(struct launcher *l, struct cursor *c, struct frame *
     uint8_t kind = take_u8(c);
     int *fd = take_fd(c, frame);
     if (!cursor_finished(c) || kind < WATCH_PRIORITY || kind > WATCH_WRITABLE) return REPLY_MALFORMED;
-    if (watch_set(l, key, kind, *fd, why) != 0) return REPLY_FAILED;
+    if (watch_set(&l->watches, key, kind, *fd, why) != 0) return REPLY_FAILED;
     *fd = -1;
     return REPLY_DONE;
 }
@@ -55,7 +61,7 @@ static enum reply set_keep(struct launcher *l, struct cursor *c, struct frame *f
     take_name(c, name);
     int *fd = take_fd(c, frame);
     if (!cursor_finished(c)) return REPLY_MALFORMED;
-    if (keep_set(l, name, *fd, why) != 0) return REPLY_FAILED;
+    if (keep_set(&l->keeps, name, *fd, why) != 0) return REPLY_FAILED;
     *fd = -1;
     return REPLY_DONE;
 }
@@ -64,7 +70,7 @@ static enum reply drop_keep(struct launcher *l, struct cursor *c) {
     char name[NAME_LIMIT + 1];
     take_name(c, name);
     if (!cursor_finished(c)) return REPLY_MALFORMED;
-    keep_drop(l, name);
+    keep_drop(&l->keeps, name);
     return REPLY_DONE;
 }
 
@@ -94,7 +100,7 @@ static enum reply read_output(struct launcher *l, struct cursor *c, uint32_t ser
 static enum reply set_deadline(struct launcher *l, struct cursor *c, struct failure *why) {
     uint64_t boottime_ns = take_u64(c);
     if (!cursor_finished(c)) return REPLY_MALFORMED;
-    if (deadline_set(l, boottime_ns) == 0) return REPLY_DONE;
+    if (timer_set_at(l->deadline, boottime_ns) == 0) return REPLY_DONE;
     fail(why, STEP_REQUEST, errno, "deadline %llu", (unsigned long long)boottime_ns);
     return REPLY_FAILED;
 }
@@ -123,7 +129,7 @@ static enum reply note_trying(struct launcher *l, struct cursor *c) {
  */
 static bool has_room(const struct launcher *l, const struct frame *frame) {
     for (size_t i = 0; i < frame->nfds; i++)
-        if (frame->fds[i] >= l->descriptor_bound - (int)l->keeps_end) return false;
+        if (frame->fds[i] >= l->descriptor_bound - (int)l->keeps.end) return false;
     return true;
 }
 
@@ -154,11 +160,11 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
     case R_REARM:
         id = take_u64(c);
         if (!cursor_finished(c)) return REPLY_MALFORMED;
-        return watch_rearm(l, id, why) == 0 ? REPLY_DONE : REPLY_FAILED;
+        return watch_rearm(&l->watches, id, why) == 0 ? REPLY_DONE : REPLY_FAILED;
     case R_UNWATCH:
         id = take_u64(c);
         if (!cursor_finished(c)) return REPLY_MALFORMED;
-        watch_drop(l, id);
+        watch_drop(&l->watches, id);
         return REPLY_DONE;
     case R_DEADLINE:
         return set_deadline(l, c, why);
@@ -175,7 +181,7 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
     case R_STOP:
         number = take_u8(c);
         if (!cursor_finished(c)) return REPLY_MALFORMED;
-        handle_stop(l, (uint8_t)number);
+        l->status = (uint8_t)number;
         return REPLY_DONE;
     case R_NOP:
         return cursor_finished(c) ? REPLY_DONE : REPLY_MALFORMED;
@@ -183,19 +189,10 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
     return REPLY_MALFORMED;
 }
 
-bool handle_request(struct launcher *l, struct frame *frame) {
+enum handled handle_request(struct launcher *l, struct frame *frame) {
     struct failure why = {0};
-    switch (dispatch(l, frame, &why)) {
-    case REPLY_DONE:
-        send_result(l, frame->serial, NULL);
-        return true;
-    case REPLY_FAILED:
-        send_result(l, frame->serial, &why);
-        return true;
-    case REPLY_LATER:
-        return true;
-    case REPLY_MALFORMED:
-        break;
-    }
-    return false;
+    enum reply reply = dispatch(l, frame, &why);
+    if (reply == REPLY_MALFORMED) return HANDLED_MALFORMED;
+    if (reply != REPLY_LATER) send_result(l, frame->serial, reply == REPLY_DONE ? NULL : &why);
+    return frame->type == R_STOP && reply == REPLY_DONE ? HANDLED_STOP : HANDLED;
 }

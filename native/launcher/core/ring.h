@@ -1,5 +1,6 @@
 /* The last output of an attempt: records at absolute offsets, the oldest dropped when room is needed. */
 #pragma once
+
 #include <stdint.h>
 
 #include "../wire.h"

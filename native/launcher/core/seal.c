@@ -1,15 +1,18 @@
 #define _GNU_SOURCE
+#include "seal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "launcher.h"
+#include "../syscalls.h"
+#include "say.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -54,7 +57,7 @@ int seal_program(char **argv) {
     } else if (fcntl(copy, F_ADD_SEALS, ALL_SEALS) != 0 || !is_sealed(copy)) {
         say("the program's memfd cannot be sealed: %s", strerror(errno));
     } else {
-        syscall(SYS_execveat, copy, "", argv, environ, AT_EMPTY_PATH);
+        sys_execveat(copy, argv, environ);
         say("the sealed program cannot be executed: %s", strerror(errno));
     }
     close(self);

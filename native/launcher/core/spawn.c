@@ -1,4 +1,6 @@
 #define _GNU_SOURCE
+#include "spawn.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -8,12 +10,14 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "launcher.h"
+#include "../inherited.h"
+#include "../syscalls.h"
+#include "say.h"
+#include "sources.h"
 
-enum { SOCKET_NUMBER = 3, SPAWN_FAILED = 127 };
+enum { SOCKET_NUMBER = 3, EXIT_UNSPAWNED = 127 };
 
 /* What the child needs: it has no copy of the launcher's own memory. */
 struct spawn {
@@ -62,20 +66,20 @@ static _Noreturn void become_reconciler(struct spawn *s) {
         }
     }
     say("the reconciler cannot be started: %s: %s", step, strerror(errno));
-    _exit(SPAWN_FAILED);
+    _exit(EXIT_UNSPAWNED);
 }
 
-int spawn_reconciler(struct launcher *l) {
+enum spawned spawn_reconciler(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) return -1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) return SPAWN_FAILED;
     struct spawn s = {.launcher = l->pid,
                       .mount_namespace = l->namespace_of_reconciler,
                       .socket = pair[1],
                       .directory = r->directory,
                       .command = r->command,
-                      .kept_end = (int)l->keeps_end};
-    for (int i = 0; i < s.kept_end; i++) s.kept[i] = l->keeps[i].taken ? l->keeps[i].fd : -1;
+                      .kept_end = (int)l->keeps.end};
+    for (int i = 0; i < s.kept_end; i++) s.kept[i] = l->keeps.places[i].taken ? l->keeps.places[i].fd : -1;
     pid_t pid = fork();
     if (pid == 0) become_reconciler(&s);
     int error = errno;
@@ -83,17 +87,14 @@ int spawn_reconciler(struct launcher *l) {
     if (pid < 0) {
         close(pair[0]);
         errno = error;
-        return -1;
+        return SPAWN_FAILED;
     }
     r->pid = pid;
-    r->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    r->pidfd = sys_pidfd_open(pid);
     r->socket = pair[0];
     r->interest = EPOLLIN;
-    if (r->pidfd >= 0 && loop_add(l->epoll, r->pidfd, EPOLLIN, SOURCE_RECONCILER, 0, 0) == 0 &&
-        loop_add(l->epoll, r->socket, r->interest, SOURCE_SOCKET, 0, 0) == 0) {
-        return 0;
-    }
-    /* SIGCHLD tells of its end, with or without a pidfd. */
-    end_reconciler(l, "it cannot be watched");
-    return 0;
+    if (r->pidfd < 0 || source_add(l->epoll, r->pidfd, EPOLLIN, (struct tag){.source = SOURCE_RECONCILER}) != 0 ||
+        source_add(l->epoll, r->socket, r->interest, (struct tag){.source = SOURCE_SOCKET}) != 0)
+        return SPAWN_UNWATCHED;
+    return SPAWNED;
 }

@@ -1,21 +1,19 @@
 #define _GNU_SOURCE
+#include "starts.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../memory.h"
-#include "launcher.h"
+#include "messages.h"
+#include "sources.h"
 
 static enum reply refuse(struct failure *why, int error, uint64_t id) {
     fail(why, STEP_ATTEMPT, error, "attempt %llu", (unsigned long long)id);
     return REPLY_FAILED;
-}
-
-int init_kill(const struct init *init, int signal) {
-    return (int)syscall(SYS_pidfd_send_signal, init->pidfd, signal, NULL, 0);
 }
 
 /* A repeated request takes the answer over; only one may wait for it. */
@@ -74,13 +72,18 @@ static int launch(const struct launcher *l, struct frame *frame, size_t ops_size
     return result;
 }
 
-static int watch_init(struct launcher *l, const struct attempt *a) {
-    if (loop_add(l->epoll, a->init.pidfd, EPOLLIN, SOURCE_INIT, a->place, a->life) != 0) return -1;
-    if (loop_add(l->epoll, a->init.control, EPOLLIN, SOURCE_CONTROL, a->place, a->life) != 0) return -1;
-    for (int i = 0; i < 2; i++) {
-        enum source source = i == 0 ? SOURCE_STDOUT : SOURCE_STDERR;
-        if (a->init.output[i] >= 0 && loop_add(l->bulk, a->init.output[i], EPOLLIN, source, a->place, a->life) != 0)
-            return -1;
+static int watch_init(const struct launcher *l, const struct attempt *a) {
+    struct tag tag = {.place = a->place, .life = a->life};
+    const struct {
+        int epoll, fd;
+        enum source source;
+    } ends[] = {{l->epoll, a->init.pidfd, SOURCE_INIT},
+                {l->epoll, a->init.control, SOURCE_CONTROL},
+                {l->bulk, a->init.output[0], SOURCE_STDOUT},
+                {l->bulk, a->init.output[1], SOURCE_STDERR}};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        tag.source = ends[i].source;
+        if (ends[i].fd >= 0 && source_add(ends[i].epoll, ends[i].fd, EPOLLIN, tag) != 0) return -1;
     }
     return 0;
 }
@@ -98,7 +101,7 @@ enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failu
     if ((a = attempt_add(&l->attempts, h.id)) == NULL) return refuse(why, ENOSPC, h.id);
     struct init init;
     if (launch(l, frame, h.ops_size, &init, why) != 0) {
-        attempt_remove(l, a);
+        attempt_remove(&l->attempts, a);
         return REPLY_FAILED;
     }
     a->init = init;
@@ -149,9 +152,9 @@ static int go_list_keep(struct go_list *go, const struct frame *frame, size_t si
     return 0;
 }
 
-static void set_after(struct launcher *l, struct attempt *a, uint64_t after) {
-    if (a->after != 0) l->attempts.waiting--;
-    if (after != 0) l->attempts.waiting++;
+static void set_after(struct attempts *all, struct attempt *a, uint64_t after) {
+    if (a->after != 0) all->waiting--;
+    if (after != 0) all->waiting++;
     a->after = after;
 }
 
@@ -178,38 +181,39 @@ enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *w
     bool waits = must_wait_for(l, h.after);
     if (!waits) {
         /* An init that is not prepared yet finds it in its socket when it is, and need not be woken once more. */
-        set_after(l, a, 0);
+        set_after(&l->attempts, a, 0);
         go_list_free(&a->go);
         send_go(a, frame->body, frame->fds, frame->nfds);
     } else {
         if (go_list_keep(&a->go, frame, h.ops_size) != 0) return refuse(why, ENOMEM, h.id);
-        set_after(l, a, h.after);
+        set_after(&l->attempts, a, h.after);
         a->go_state = GO_WAITS;
     }
     set_record(a, h.record);
     if (waits) {
-        attempt_changed(l, a);
+        attempt_changed(&l->attempts, a);
         return REPLY_DONE;
     }
     a->go_serial = frame->serial;
     return REPLY_LATER;
 }
 
-void attempt_fire(struct launcher *l, struct attempt *a) {
-    set_after(l, a, 0);
+/* Sends the go that waits to its init. */
+static void attempt_fire(struct attempts *all, struct attempt *a) {
+    set_after(all, a, 0);
     send_go(a, cursor_over(a->go.bytes, a->go.size), a->go.fds, a->go.nfds);
     go_list_free(&a->go);
 }
 
-void attempts_fire_after(struct launcher *l, uint64_t id) {
-    for (uint32_t place = 0; l->attempts.waiting > 0 && place < l->attempts.used; place++) {
-        struct attempt *a = attempt_at(&l->attempts, place);
-        if (l->attempts.ids[place] != 0 && a->after == id) attempt_fire(l, a);
+void attempts_fire_after(struct attempts *all, uint64_t id) {
+    for (uint32_t place = 0; all->waiting > 0 && place < all->used; place++) {
+        struct attempt *a = attempt_at(all, place);
+        if (all->ids[place] != 0 && a->after == id) attempt_fire(all, a);
     }
 }
 
-void attempt_cancel_go(struct launcher *l, struct attempt *a) {
-    set_after(l, a, 0);
+void attempt_cancel_go(struct attempts *all, struct attempt *a) {
+    set_after(all, a, 0);
     go_list_free(&a->go);
     if (a->go_state == GO_WAITS) a->go_state = GO_NONE;
 }
@@ -240,13 +244,13 @@ enum reply attempt_forget(struct launcher *l, uint64_t id, uint32_t serial, stru
     struct attempt *a = attempt_find(&l->attempts, id);
     if (a == NULL) return REPLY_DONE;
     if (attempt_is_over(a)) {
-        attempt_remove(l, a);
+        attempt_remove(&l->attempts, a);
         return REPLY_DONE;
     }
     if (a->state == ATTEMPT_RUNNING || a->go_state == GO_SENT) return refuse(why, EBUSY, id);
     if (wait_for_answer(&a->forget_serial, serial, id, why) == REPLY_FAILED) return REPLY_FAILED;
     a->forgotten = true;
-    attempt_cancel_go(l, a);
+    attempt_cancel_go(&l->attempts, a);
     init_kill(&a->init, SIGKILL);
     return REPLY_LATER;
 }

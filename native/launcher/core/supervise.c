@@ -1,12 +1,19 @@
 #define _GNU_SOURCE
+#include "supervise.h"
+
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "launcher.h"
+#include "clock.h"
+#include "hearing.h"
+#include "messages.h"
+#include "notify.h"
+#include "say.h"
+#include "sources.h"
+#include "spawn.h"
+#include "telling.h"
+#include "timers.h"
 
 static const uint64_t MILLISECOND = 1000000;
 static const uint64_t LIFE_OF_SUCCESS = 60000 * MILLISECOND;
@@ -18,18 +25,11 @@ enum {
     DEATHS_TERMINATING = 5,
 };
 
-static void set_pause(struct launcher *l, uint64_t milliseconds) {
-    struct itimerspec when = {
-        .it_value = {.tv_sec = (time_t)(milliseconds / 1000), .tv_nsec = (long)(milliseconds % 1000 * MILLISECOND)}};
-    timerfd_settime(l->pause, 0, &when, NULL);
-}
-
 /* Without a reconciler: what still runs is killed, and the loop ends with the last of it. */
 static void end_everything(struct launcher *l) {
     l->phase = PHASE_ENDING;
-    attempts_kill_all(l);
-    set_pause(l, PAUSE_AT_END);
-    if (l->attempts.live == 0) l->over = true;
+    attempts_kill_all(&l->attempts);
+    timer_set_after(l->pause, PAUSE_AT_END);
 }
 
 static uint64_t next_pause(struct reconciler *r) {
@@ -48,36 +48,14 @@ static bool gives_up(struct launcher *l) {
     return true;
 }
 
-void start_reconciler(struct launcher *l) {
-    struct reconciler *r = &l->reconciler;
-    r->starts++;
-    r->started_ns = boottime_now();
-    if (spawn_reconciler(l) == 0) {
-        send_greeting(l);
-        return;
-    }
-    int error = errno;
-    if (gives_up(l)) return;
-    uint64_t pause = next_pause(r);
-    say("the reconciler cannot be started: %s; next attempt in %llu ms", strerror(error), (unsigned long long)pause);
-    set_pause(l, pause);
-}
-
-static void close_watched(struct launcher *l, int *fd) {
-    if (*fd < 0) return;
-    epoll_ctl(l->epoll, EPOLL_CTL_DEL, *fd, NULL);
-    close(*fd);
-    *fd = -1;
-}
-
 /* What belonged to this one: its successor asks for it anew. */
 static void disconnect(struct launcher *l) {
-    close_watched(l, &l->reconciler.socket);
+    source_close(l->epoll, &l->reconciler.socket);
     inbox_clear(&l->reconciler.in);
     outbox_clear(&l->reconciler.out);
     l->reconciler.sync_due = false;
-    watch_drop_all(l);
-    deadline_set(l, 0);
+    watch_drop_all(&l->watches);
+    timer_set_at(l->deadline, 0);
     attempts_disconnect(&l->attempts);
 }
 
@@ -88,13 +66,41 @@ void end_reconciler(struct launcher *l, const char *reason) {
     disconnect(l);
 }
 
+void start_reconciler(struct launcher *l) {
+    struct reconciler *r = &l->reconciler;
+    r->starts++;
+    r->started_ns = boottime_now();
+    enum spawned spawned = spawn_reconciler(l);
+    /* SIGCHLD tells of its end, with or without a pidfd. */
+    if (spawned == SPAWN_UNWATCHED) end_reconciler(l, "it cannot be watched");
+    if (spawned == SPAWNED) send_greeting(l);
+    if (spawned != SPAWN_FAILED) return;
+    int error = errno;
+    if (gives_up(l)) return;
+    uint64_t pause = next_pause(r);
+    say("the reconciler cannot be started: %s; next attempt in %llu ms", strerror(error), (unsigned long long)pause);
+    timer_set_after(l->pause, pause);
+}
+
+static void tell_stopping(struct launcher *l) {
+    if (!l->stop_told) notify_init_system("STOPPING=1");
+    l->stop_told = true;
+}
+
+/* R_STOP: the end begins. */
+static void begin_stop(struct launcher *l) {
+    tell_stopping(l);
+    l->phase = PHASE_STOPPING;
+    timer_set_after(l->pause, PAUSE_AT_END);
+}
+
 void handle_reconciler_exit(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
     siginfo_t info = {0};
     if (r->pid == 0 || waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
-    handle_last_requests(l);
+    if (hear_last_requests(l) == HEARD_STOP) begin_stop(l);
     disconnect(l);
-    close_watched(l, &r->pidfd);
+    source_close(l->epoll, &r->pidfd);
     r->pid = 0;
     if (boottime_now() - r->started_ns >= LIFE_OF_SUCCESS) r->quick_deaths = r->deaths = 0;
     r->deaths++;
@@ -106,23 +112,36 @@ void handle_reconciler_exit(struct launcher *l) {
     uint64_t pause = next_pause(r);
     say("the reconciler ended with %s %d; it is started again in %llu ms",
         info.si_code == CLD_EXITED ? "exit code" : "signal", info.si_status, (unsigned long long)pause);
-    set_pause(l, pause);
+    timer_set_after(l->pause, pause);
+}
+
+void handle_socket(struct launcher *l) {
+    if (!is_connected(l)) return;
+    switch (hear_reconciler(l)) {
+    case HEARD:
+        break;
+    case HEARD_STOP:
+        begin_stop(l);
+        break;
+    case HEARD_END:
+        /* Mostly it has died; then this says no more than its pidfd does. */
+        handle_reconciler_exit(l);
+        if (is_connected(l)) end_reconciler(l, "it closed its socket");
+        break;
+    case HEARD_MALFORMED:
+        end_reconciler(l, "a malformed frame");
+        break;
+    }
 }
 
 void handle_pause(struct launcher *l) {
-    uint64_t count;
-    if (read(l->pause, &count, sizeof count) != sizeof count) return;
+    if (!timer_rang(l->pause)) return;
     if (l->phase == PHASE_ENDING)
         l->over = true; /* PDEATHSIG takes what could not be reaped */
     else if (l->phase == PHASE_STOPPING)
         end_reconciler(l, "it did not exit after its stop request");
     else if (l->reconciler.pid == 0)
         start_reconciler(l);
-}
-
-static void tell_stopping(struct launcher *l) {
-    if (!l->stop_told) notify_init_system("STOPPING=1");
-    l->stop_told = true;
 }
 
 void handle_termination(struct launcher *l, uint32_t signal) {
@@ -134,9 +153,4 @@ void handle_termination(struct launcher *l, uint32_t signal) {
     if (l->phase == PHASE_RUNNING && l->reconciler.pid == 0) start_reconciler(l);
 }
 
-void handle_stop(struct launcher *l, uint8_t status) {
-    tell_stopping(l);
-    l->status = status;
-    l->phase = PHASE_STOPPING;
-    set_pause(l, PAUSE_AT_END);
-}
+bool is_over(const struct launcher *l) { return l->over || (l->phase == PHASE_ENDING && l->attempts.live == 0); }

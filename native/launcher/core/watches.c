@@ -1,11 +1,13 @@
 #define _GNU_SOURCE
+#include "watches.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "launcher.h"
+#include "../memory.h"
+#include "sources.h"
 
 /*
  * Of a readable or writable descriptor a watch is one shot, and rearming it asks again. With POLLPRI that would lose
@@ -19,29 +21,35 @@ static uint32_t events_of(uint8_t kind) {
     return (kind == WATCH_WRITABLE ? (uint32_t)EPOLLOUT : (uint32_t)EPOLLIN) | (uint32_t)EPOLLONESHOT;
 }
 
-static struct watch *find_watch(struct launcher *l, uint64_t key) {
+int watches_open(struct watches *all) {
+    all->places = dontfork_alloc(WATCH_LIMIT * sizeof all->places[0]);
+    return all->places == NULL ? -1 : 0;
+}
+
+static struct watch *find_watch(struct watches *all, uint64_t key) {
     for (size_t i = 0; i < WATCH_LIMIT; i++)
-        if (l->watches[i].taken && l->watches[i].key == key) return &l->watches[i];
+        if (all->places[i].taken && all->places[i].key == key) return &all->places[i];
     return NULL;
 }
 
-static void release(struct launcher *l, struct watch *watch) {
-    epoll_ctl(l->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+static void release(struct watches *all, struct watch *watch) {
+    epoll_ctl(all->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     close(watch->fd);
     watch->taken = false;
     watch->life++;
 }
 
-int watch_set(struct launcher *l, uint64_t key, uint8_t kind, int fd, struct failure *why) {
-    watch_drop(l, key);
+int watch_set(struct watches *all, uint64_t key, uint8_t kind, int fd, struct failure *why) {
+    watch_drop(all, key);
     uint32_t place = 0;
-    while (place < WATCH_LIMIT && l->watches[place].taken) place++;
+    while (place < WATCH_LIMIT && all->places[place].taken) place++;
     if (place == WATCH_LIMIT) return fail(why, STEP_WATCH, ENOSPC, "watch %llu", (unsigned long long)key);
-    struct watch *watch = &l->watches[place];
+    struct watch *watch = &all->places[place];
     /* Whoever else reads the eventfd may be faster: then our read must not wait. */
     if (kind == WATCH_EVENTFD && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0)
         return fail(why, STEP_WATCH, errno, "watch %llu", (unsigned long long)key);
-    if (loop_add(l->epoll, fd, events_of(kind), SOURCE_WATCH, place, watch->life) != 0)
+    struct tag tag = {.source = SOURCE_WATCH, .place = place, .life = watch->life};
+    if (source_add(all->epoll, fd, events_of(kind), tag) != 0)
         return fail(why, STEP_WATCH, errno, "watch %llu", (unsigned long long)key);
     watch->taken = true;
     watch->armed = true;
@@ -51,47 +59,39 @@ int watch_set(struct launcher *l, uint64_t key, uint8_t kind, int fd, struct fai
     return 0;
 }
 
-int watch_rearm(struct launcher *l, uint64_t key, struct failure *why) {
-    struct watch *watch = find_watch(l, key);
-    if (watch == NULL) return fail(why, STEP_WATCH, ENOENT, "watch %llu", (unsigned long long)key);
+/* Asks for the next event. 0, or -1 and errno. */
+static int arm(struct watches *all, struct watch *watch) {
     watch->armed = true;
     if (watch->kind == WATCH_PRIORITY) return 0;
-    uint32_t place = (uint32_t)(watch - l->watches);
-    if (loop_change(l->epoll, watch->fd, events_of(watch->kind), SOURCE_WATCH, place, watch->life) == 0) return 0;
+    struct tag tag = {.source = SOURCE_WATCH, .place = (uint32_t)(watch - all->places), .life = watch->life};
+    return source_change(all->epoll, watch->fd, events_of(watch->kind), tag);
+}
+
+int watch_rearm(struct watches *all, uint64_t key, struct failure *why) {
+    struct watch *watch = find_watch(all, key);
+    if (watch == NULL) return fail(why, STEP_WATCH, ENOENT, "watch %llu", (unsigned long long)key);
+    if (arm(all, watch) == 0) return 0;
     return fail(why, STEP_WATCH, errno, "watch %llu", (unsigned long long)key);
 }
 
-void watch_drop(struct launcher *l, uint64_t key) {
-    struct watch *watch = find_watch(l, key);
-    if (watch != NULL) release(l, watch);
+void watch_drop(struct watches *all, uint64_t key) {
+    struct watch *watch = find_watch(all, key);
+    if (watch != NULL) release(all, watch);
 }
 
-void watch_drop_all(struct launcher *l) {
+void watch_drop_all(struct watches *all) {
     for (size_t i = 0; i < WATCH_LIMIT; i++)
-        if (l->watches[i].taken) release(l, &l->watches[i]);
+        if (all->places[i].taken) release(all, &all->places[i]);
 }
 
-void handle_watch(struct launcher *l, uint32_t place, uint32_t life) {
-    struct watch *watch = &l->watches[place];
-    if (!watch->taken || (watch->life & LIFE_MASK) != life) return;
+bool watch_rings(struct watches *all, uint32_t place, uint32_t life, uint64_t *key) {
+    struct watch *watch = &all->places[place];
+    if (!watch->taken || (watch->life & LIFE_MASK) != life || !watch->armed) return false;
     uint64_t count;
-    if (!watch->armed) return;
-    if (watch->kind == WATCH_EVENTFD && read(watch->fd, &count, sizeof count) < 0 && errno == EAGAIN) {
-        struct failure why;
-        watch_rearm(l, watch->key, &why); /* somebody else has read it */
-        return;
-    }
+    *key = watch->key;
+    if (watch->kind == WATCH_EVENTFD && read(watch->fd, &count, sizeof count) < 0 && errno == EAGAIN &&
+        arm(all, watch) == 0)
+        return false;
     watch->armed = false;
-    send_event(l, E_WATCH, watch->key, sizeof watch->key);
-}
-
-int deadline_set(struct launcher *l, uint64_t boottime_ns) {
-    struct itimerspec when = {
-        .it_value = {.tv_sec = (time_t)(boottime_ns / 1000000000u), .tv_nsec = (long)(boottime_ns % 1000000000u)}};
-    return timerfd_settime(l->deadline, TFD_TIMER_ABSTIME, &when, NULL);
-}
-
-void handle_deadline(struct launcher *l) {
-    uint64_t count;
-    if (read(l->deadline, &count, sizeof count) == sizeof count) send_event(l, E_DEADLINE, 0, 0);
+    return true;
 }

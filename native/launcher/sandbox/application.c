@@ -1,12 +1,12 @@
 /* From the fork to exec: the order matters, each right is used for the last time before it is given up. */
 #define _GNU_SOURCE
+#include "application.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
-#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,10 +14,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../syscalls.h"
-#include "sandbox.h"
+#include "capabilities.h"
+#include "descriptors.h"
+#include "identity.h"
+#include "runs.h"
 
 enum { SIGNALS = 64 };
 
@@ -56,7 +59,7 @@ static int place_descriptors(const struct ops *go, struct failure *why) {
         const struct op *op = &go->items[i];
         if (op->kind != OP_DESCRIPTOR) continue;
         if (count == FRAME_FDS) return fail(why, OP_DESCRIPTOR, E2BIG, "%u", op->descriptor.number);
-        lifted[count] = fcntl(op->descriptor.fd, F_DUPFD_CLOEXEC, highest + 1);
+        lifted[count] = fcntl(op->fd, F_DUPFD_CLOEXEC, highest + 1);
         if (lifted[count++] < 0) return fail(why, OP_DESCRIPTOR, errno, "%u", op->descriptor.number);
     }
     count = 0;
@@ -77,7 +80,7 @@ static const char *limit_reason(uint32_t resource, int error) {
     return resource == RLIMIT_NOFILE ? ": it is above fs.nr_open" : "";
 }
 
-static int set_rlimit(const struct op *op, struct failure *why) {
+int run_rlimit(const struct op *op, const struct birth *birth, struct failure *why) {
     uint32_t resource = op->rlimit.resource;
     struct rlimit limit = {.rlim_cur = op->rlimit.soft, .rlim_max = op->rlimit.hard};
     if (setrlimit((__rlimit_resource_t)resource, &limit) == 0) return 0;
@@ -96,7 +99,7 @@ static const char *schedule_reason(uint32_t priority, int error) {
     return priority == 0 ? "" : ": its control group has no real-time budget (cgroups: cpu: realtime_runtime)";
 }
 
-static int set_schedule(const struct op *op, struct failure *why) {
+int run_schedule(const struct op *op, const struct birth *birth, struct failure *why) {
     struct sched_param parameters = {.sched_priority = (int)op->schedule.priority};
     if (setpriority(PRIO_PROCESS, 0, op->schedule.nice) < 0)
         return fail(why, OP_SCHEDULE, errno, "nice %d", op->schedule.nice);
@@ -106,55 +109,18 @@ static int set_schedule(const struct op *op, struct failure *why) {
                 schedule_reason(op->schedule.priority, error));
 }
 
-/* Limits and scheduling, with the rights of root. */
-static int apply_limits(const struct ops *prepare, struct failure *why) {
-    for (uint32_t i = 0; i < prepare->count; i++) {
-        const struct op *op = &prepare->items[i];
-        if (op->kind == OP_RLIMIT && set_rlimit(op, why) < 0) return -1;
-        if (op->kind == OP_SCHEDULE && set_schedule(op, why) < 0) return -1;
-        if (op->kind == OP_UMASK) umask(op->umask.mask);
-    }
+int run_umask(const struct op *op, const struct birth *birth, struct failure *why) {
+    umask(op->umask.mask);
     return 0;
 }
 
-int change_ids(const struct op *op, struct failure *why) {
-    uint32_t uid = op->ids.uid, gid = op->ids.gid;
-    if (setgroups(op->ids.count, op->ids.groups) < 0) return fail(why, OP_IDS, errno, "setgroups");
-    if (setresgid(gid, gid, gid) < 0) return fail(why, OP_IDS, errno, "gid %u", gid);
-    if (setresuid(uid, uid, uid) < 0) return fail(why, OP_IDS, errno, "uid %u", uid);
-    return 0;
+int run_cwd(const struct op *op, const struct birth *birth, struct failure *why) {
+    return chdir(op->cwd.path) < 0 ? fail(why, OP_CWD, errno, "%s", op->cwd.path) : 0;
 }
 
-/*
- * All locked: uid 0 is nobody special after this, and no rule of what becomes of capabilities can be changed. What is
- * kept over the change of ids is not kept any longer: exec clears that bit. A kernel or a parent that does not allow to
- * lock them takes nothing away, since no_new_privs keeps exec from adding rights all the same.
- */
-enum {
-    SECUREBITS = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS |
-                 SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
-};
-
-/*
- * The bounding set goes while CAP_SETPCAP is there, the ids change with the permitted set kept (PR_SET_KEEPCAPS), then
- * the sets become what is asked for, the ambient one last, since it needs permitted and inheritable.
- */
-static int change_identity(const struct ops *prepare, struct failure *why) {
-    const struct op *ids = ops_find(prepare, OP_IDS);
-    const struct op *capabilities = ops_find(prepare, OP_CAPABILITIES);
-    bool locked = prctl(PR_SET_SECUREBITS, SECUREBITS) == 0;
-    if (capabilities != NULL && drop_bounding(capabilities->capabilities.bounding, why) < 0) return -1;
-    if (ids != NULL) {
-        if (!locked && prctl(PR_SET_KEEPCAPS, 1) < 0) return fail(why, OP_IDS, errno, "keeping capabilities");
-        if (change_ids(ids, why) < 0) return -1;
-    }
-    return capabilities != NULL ? set_capabilities(capabilities, why) : 0;
-}
-
-static int change_directory(const struct ops *prepare, struct failure *why) {
-    const struct op *cwd = ops_find(prepare, OP_CWD);
-    if (cwd != NULL && chdir(cwd->cwd.path) < 0) return fail(why, OP_CWD, errno, "%s", cwd->cwd.path);
-    return 0;
+int run_seccomp(const struct op *op, const struct birth *birth, struct failure *why) {
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &op->seccomp.program) == 0) return 0;
+    return fail(why, OP_SECCOMP, errno, "%u instructions", op->seccomp.program.len);
 }
 
 static int reset_signals(struct failure *why) {
@@ -173,26 +139,17 @@ static int close_rest(const struct ops *go, struct failure *why) {
     return 0;
 }
 
-static int load_filter(const struct ops *prepare, struct failure *why) {
-    const struct op *op = ops_find(prepare, OP_SECCOMP);
-    if (op == NULL) return 0;
-    struct sock_fprog program = {.len = op->seccomp.length, .filter = op->seccomp.filter};
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
-        return fail(why, OP_SECCOMP, errno, "%u instructions", op->seccomp.length);
-    return 0;
-}
-
 void become_application(struct application *application) {
-    const struct ops *prepare = application->birth->prepare, *go = application->go;
+    const struct birth *birth = application->birth;
+    const struct ops *prepare = birth->prepare, *go = application->go;
     const struct op *exec = ops_find(go, OP_EXEC);
     struct failure *why = &application->why, local;
     *why = (struct failure){.step = STEP_INIT, .error = ECHILD};
-    const struct op *label = ops_find(prepare, OP_LABEL);
     /* The label first: a descriptor of the go list may take the number of what it is written through. */
-    if ((label != NULL && set_label(label, application->birth->proc, &local) < 0) ||
-        connect_outputs(application->birth, &local) < 0 || place_descriptors(go, &local) < 0 ||
-        apply_limits(prepare, &local) < 0 || change_identity(prepare, &local) < 0 ||
-        change_directory(prepare, &local) < 0 || reset_signals(&local) < 0) {
+    if (run_stage(STAGE_LABEL, prepare, birth, &local) < 0 || connect_outputs(birth, &local) < 0 ||
+        place_descriptors(go, &local) < 0 || run_stage(STAGE_LIMITS, prepare, birth, &local) < 0 ||
+        change_identity(prepare, &local) < 0 || run_stage(STAGE_DIRECTORY, prepare, birth, &local) < 0 ||
+        reset_signals(&local) < 0) {
         *why = local;
         return;
     }
@@ -201,7 +158,7 @@ void become_application(struct application *application) {
         fail(why, STEP_INIT, errno, "no_new_privs");
         return;
     }
-    if (close_rest(go, &local) < 0 || load_filter(prepare, &local) < 0) {
+    if (close_rest(go, &local) < 0 || run_stage(STAGE_FILTER, prepare, birth, &local) < 0) {
         *why = local;
         return;
     }

@@ -1,13 +1,13 @@
 /* Capability sets of the calling thread (capabilities(7)), through the raw calls. */
 #define _GNU_SOURCE
+#include "capabilities.h"
+
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "sandbox.h"
 
 enum { CAPABILITIES = 64 };
 
@@ -46,14 +46,14 @@ int drop_bounding(uint64_t keep, struct failure *why) {
     return 0;
 }
 
-int set_capabilities(const struct op *op, struct failure *why) {
-    uint64_t lacking = op->capabilities.permitted & ~permitted_set();
+int set_capabilities(const struct op_capabilities *asked, struct failure *why) {
+    uint64_t lacking = asked->permitted & ~permitted_set();
     if (lacking)
         return fail(why, OP_CAPABILITIES, EPERM, "capability %d, which the runtime lacks", __builtin_ctzll(lacking));
-    if (set_sets(op->capabilities.permitted, op->capabilities.effective, op->capabilities.inheritable) < 0)
+    if (set_sets(asked->permitted, asked->effective, asked->inheritable) < 0)
         return fail(why, OP_CAPABILITIES, errno, "capset");
     for (unsigned capability = 0; capability < CAPABILITIES; capability++) {
-        if (!(op->capabilities.ambient & 1ull << capability)) continue;
+        if (!(asked->ambient & 1ull << capability)) continue;
         if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
             return fail(why, OP_CAPABILITIES, errno, "ambient set, capability %u", capability);
     }

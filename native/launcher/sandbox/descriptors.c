@@ -1,9 +1,10 @@
 /* Closing every descriptor but some. */
 #define _GNU_SOURCE
+#include "descriptors.h"
+
 #include <string.h>
 
 #include "../syscalls.h"
-#include "sandbox.h"
 
 void keep_descriptor(struct kept *kept, int fd) {
     size_t at = 0;
@@ -22,4 +23,8 @@ int close_others(const struct kept *kept) {
         next = fd + 1;
     }
     return sys_close_range(next, ~0u, 0);
+}
+
+void close_descriptor(const int *fd) {
+    if (*fd >= 0) close(*fd);
 }

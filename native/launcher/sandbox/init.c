@@ -3,6 +3,8 @@
  * reports.
  */
 #define _GNU_SOURCE
+#include "init.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -17,9 +19,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../inherited.h"
 #include "../memory.h"
 #include "../syscalls.h"
-#include "sandbox.h"
+#include "application.h"
+#include "capabilities.h"
+#include "control.h"
+#include "descriptors.h"
+#include "identity.h"
+#include "label.h"
+#include "mounts.h"
+#include "runs.h"
 
 enum { APPLICATION_STACK = 64 << 10 };
 
@@ -51,29 +61,8 @@ static int close_inherited(const struct birth *birth) {
     /*
      * The list of descriptors itself lies in memory that is the launcher's alone (memory.h). An op holds one at most.
      */
-    for (uint32_t i = 0; i < birth->prepare->count; i++)
-        keep_descriptor(&kept, op_descriptor(&birth->prepare->items[i]));
+    for (uint32_t i = 0; i < birth->prepare->count; i++) keep_descriptor(&kept, birth->prepare->items[i].fd);
     return close_others(&kept);
-}
-
-/* The strings of the launcher's arguments and environment, which the kernel puts in one piece (execve(2)). */
-static struct {
-    char *begin, *end;
-} inherited_strings;
-
-void note_strings(char **arguments) {
-    inherited_strings.begin = inherited_strings.end = arguments[0];
-    char **lists[] = {arguments, environ};
-    for (size_t i = 0; i < 2; i++)
-        for (char **at = lists[i]; *at == inherited_strings.end; at++) inherited_strings.end += strlen(*at) + 1;
-}
-
-/*
- * Every process may read the command line of PID 1, and one with CAP_SYS_PTRACE its environment (proc_pid_cmdline(5),
- * proc_pid_environ(5)): this copy of the launcher's goes.
- */
-static void forget_strings(void) {
-    memset(inherited_strings.begin, 0, (size_t)(inherited_strings.end - inherited_strings.begin));
 }
 
 /* Puts /dev/null on 0, 1 and 2, so that nothing that is opened later takes these numbers. */
@@ -135,27 +124,17 @@ static struct ops *receive_go(int control, uint8_t *frame, int *fds, struct fail
     return ops_parse(&c, fds, nfds, true, why);
 }
 
-static int set_owner(const struct op *op, struct failure *why) {
+int run_owner(const struct op *op, const struct birth *birth, struct failure *why) {
     /* The mode first: a change of the owner never opens the directory to more than the new one allows. */
-    if (fchmod(op->owner.fd, op->owner.mode) < 0) return fail(why, OP_OWNER, errno, "mode %o", op->owner.mode);
-    if (fchown(op->owner.fd, op->owner.uid, op->owner.gid) == 0) return 0;
+    if (fchmod(op->fd, op->owner.mode) < 0) return fail(why, OP_OWNER, errno, "mode %o", op->owner.mode);
+    if (fchown(op->fd, op->owner.uid, op->owner.gid) == 0) return 0;
     return fail(why, OP_OWNER, errno, "%u:%u", op->owner.uid, op->owner.gid);
 }
 
-static int write_file(const struct op *op, struct failure *why) {
-    ssize_t written = write(op->write.fd, op->write.bytes.data, op->write.bytes.size);
+int run_write(const struct op *op, const struct birth *birth, struct failure *why) {
+    ssize_t written = write(op->fd, op->write.bytes.data, op->write.bytes.size);
     if (written >= 0 && (size_t)written == op->write.bytes.size) return 0;
     return fail(why, OP_WRITE, written < 0 ? errno : EIO, "%.*s", (int)op->write.bytes.size, op->write.bytes.data);
-}
-
-/* What the go list asks of the init, in order, with the rights of root. */
-static int execute_go(const struct ops *go, struct failure *why) {
-    for (uint32_t i = 0; i < go->count; i++) {
-        const struct op *op = &go->items[i];
-        if (op->kind == OP_OWNER && set_owner(op, why) < 0) return -1;
-        if (op->kind == OP_WRITE && write_file(op, why) < 0) return -1;
-    }
-    return 0;
 }
 
 /*
@@ -199,7 +178,7 @@ static int retire(const struct birth *birth, struct failure *why) {
     if (close_others(&kept) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
     const struct op *ids = ops_find(birth->prepare, OP_IDS);
     if (prctl(PR_SET_KEEPCAPS, 1) < 0) return fail(why, STEP_INIT, errno, "keeping capabilities");
-    if (ids != NULL && change_ids(ids, why) < 0) return -1;
+    if (ids != NULL && change_ids(&ids->ids, why) < 0) return -1;
     if (keep_capability(CAP_KILL) < 0) return fail(why, STEP_INIT, errno, "dropping capabilities");
     /* Set again: changes of ids, the application's in this very memory among them, have reset both. */
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
@@ -270,7 +249,8 @@ _Noreturn void init_main(struct birth *birth) {
         give_up(birth->control, &why);
     }
     struct ops *go = receive_go(birth->control, frame, fds, &why);
-    if (go == NULL || execute_go(go, &why) < 0 || leave_launcher(&why) < 0) give_up(birth->control, &why);
+    if (go == NULL || run_stage(STAGE_GO, go, birth, &why) < 0 || leave_launcher(&why) < 0)
+        give_up(birth->control, &why);
     pid_t application = start_application(birth, go, &why);
     if (application < 0) give_up(birth->control, &why);
     if (retire(birth, &why) < 0) give_up(birth->control, &why);

@@ -1,11 +1,14 @@
 /* The SELinux context of the application. */
 #define _GNU_SOURCE
+#include "label.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
 #include "../syscalls.h"
-#include "sandbox.h"
+#include "descriptors.h"
+#include "runs.h"
 
 int open_proc(const struct ops *prepare, int *proc, struct failure *why) {
     *proc = -1;
@@ -16,9 +19,10 @@ int open_proc(const struct ops *prepare, int *proc, struct failure *why) {
     return *proc < 0 ? fail(why, OP_LABEL, errno, "proc") : 0;
 }
 
-int set_label(const struct op *op, int proc, struct failure *why) {
+/* The program that is executed next gets this context (proc_pid_attr(5)). */
+int run_label(const struct op *op, const struct birth *birth, struct failure *why) {
     const char *context = op->label.context;
-    cleanup_close int file = openat(proc, "thread-self/attr/exec", O_WRONLY | O_CLOEXEC);
+    cleanup_close int file = openat(birth->proc, "thread-self/attr/exec", O_WRONLY | O_CLOEXEC);
     if (file >= 0 && write(file, context, strlen(context)) >= 0) return 0;
     return fail(why, OP_LABEL, errno, "%s", context);
 }

@@ -1,6 +1,6 @@
 /* The launcher's side of a start: descriptors, clone3, and passing on the go list. It never waits for an init. */
 #define _GNU_SOURCE
-#include "../launch.h"
+#include "launch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "../syscalls.h"
-#include "ops.h"
-#include "sandbox.h"
+#include "init.h"
+#include "places.h"
 
 enum {
     NAMESPACES_KNOWN = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
@@ -102,7 +102,7 @@ static int make_init(struct init *init, struct birth *birth, struct failure *why
     };
     if (into != NULL) {
         args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = (unsigned)into->cgroup_into.fd;
+        args.cgroup = (unsigned)into->fd;
     }
     pid_t pid = (pid_t)sys_clone3(&args, sizeof args);
     if (pid < 0) return fail(why, into != NULL ? OP_CGROUP_INTO : STEP_CLONE, errno, "clone3");
@@ -129,7 +129,7 @@ int launch_prepare(struct init *init, struct ops *prepare, int bound, struct fai
     int result = birth.devices < 0 ? -1 : 0;
     const struct op *oom = ops_find(prepare, OP_OOM);
     if (result == 0 && oom != NULL) {
-        init->oom = fcntl(oom->oom.fd, F_DUPFD_CLOEXEC, 3);
+        init->oom = fcntl(oom->fd, F_DUPFD_CLOEXEC, 3);
         if (init->oom < 0) result = fail(why, OP_OOM, errno, "dup");
     }
     if (result == 0) result = make_control(init, &birth, bound, why);
@@ -159,3 +159,5 @@ int launch_go(struct init *init, const struct ops *go, struct failure *why) {
         return fail(why, STEP_CONTROL, errno, "sending the go list");
     return 0;
 }
+
+int init_kill(const struct init *init, int signal) { return sys_pidfd_send_signal(init->pidfd, signal); }

@@ -3,6 +3,8 @@
  * so each is resolved within it (openat2(2), RESOLVE_IN_ROOT) and mounted on by descriptor.
  */
 #define _GNU_SOURCE
+#include "mounts.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,16 +18,15 @@
 #include <unistd.h>
 
 #include "../syscalls.h"
-#include "sandbox.h"
+#include "descriptors.h"
+#include "places.h"
+#include "runs.h"
 
-void close_descriptor(const int *fd) {
-    if (*fd >= 0) close(*fd);
-}
-
-/* Where the launcher's minimal namespace has room for the new root. */
-static const char new_root[] = "/root";
-
-int resolve_in_root(const char *path, uint64_t flags) {
+/*
+ * Opens a path (O_PATH and the like) as if the working directory were the root: neither `..` nor a link leads out of it
+ * (openat2(2), RESOLVE_IN_ROOT). -1 and errno.
+ */
+static int resolve_in_root(const char *path, uint64_t flags) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     for (;;) {
         /* EAGAIN: a rename or a mount raced with the resolution. */
@@ -34,13 +35,13 @@ int resolve_in_root(const char *path, uint64_t flags) {
     }
 }
 
-static int join_group(const struct op *op, struct failure *why) {
-    if (write(op->cgroup_join.fd, "0", 1) == 1) return 0;
+int run_cgroup_join(const struct op *op, const struct birth *birth, struct failure *why) {
+    if (write(op->fd, "0", 1) == 1) return 0;
     return fail(why, OP_CGROUP_JOIN, errno, "cgroup.procs");
 }
 
-static int move_root(const struct op *op, struct failure *why) {
-    if (sys_move_mount(op->root.fd, "", AT_FDCWD, new_root, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+int run_root(const struct op *op, const struct birth *birth, struct failure *why) {
+    if (sys_move_mount(op->fd, "", AT_FDCWD, new_root, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return fail(why, OP_ROOT, errno, "moving the image");
     if (chdir(new_root) < 0) return fail(why, OP_ROOT, errno, "%s", new_root);
     return 0;
@@ -53,6 +54,20 @@ static int attach(int tree, const char *target, uint16_t step, struct failure *w
     return fail(why, step, errno, "%s", target);
 }
 
+int run_tree(const struct op *op, const struct birth *birth, struct failure *why) {
+    return attach(op->fd, op->tree.target, OP_TREE, why);
+}
+
+int run_setns(const struct op *op, const struct birth *birth, struct failure *why) {
+    if (setns(op->fd, (int)op->setns.flags) == 0) return 0;
+    return fail(why, OP_SETNS, errno, "flags %#x", op->setns.flags);
+}
+
+int run_hostname(const struct op *op, const struct birth *birth, struct failure *why) {
+    if (sethostname(op->hostname.name, strlen(op->hostname.name)) == 0) return 0;
+    return fail(why, OP_HOSTNAME, errno, "%s", op->hostname.name);
+}
+
 /* "key=value" or "flag". The key is cut at the "=", in this process's own copy. */
 static int configure(int context, char *option) {
     char *value = strchr(option, '=');
@@ -61,7 +76,7 @@ static int configure(int context, char *option) {
     return sys_fsconfig(context, FSCONFIG_SET_STRING, option, value, 0);
 }
 
-static int mount_filesystem(const struct op *op, struct failure *why) {
+int run_filesystem(const struct op *op, const struct birth *birth, struct failure *why) {
     const char *type = op->filesystem.type, *target = op->filesystem.target;
     cleanup_close int context = sys_fsopen(type, FSOPEN_CLOEXEC);
     if (context < 0) return fail(why, OP_FILESYSTEM, errno, "%s for %s", type, target);
@@ -93,7 +108,7 @@ static unsigned long remount_flags(unsigned long present, uint64_t set, uint64_t
 }
 
 /* Stands after PIVOT in the list, so that the plain path cannot lead out of the container. */
-static int change_attributes(const struct op *op, struct failure *why) {
+int run_attributes(const struct op *op, const struct birth *birth, struct failure *why) {
     const char *target = op->attributes.target;
     struct mount_attr attr = {.attr_set = op->attributes.set, .attr_clr = op->attributes.clear};
     if (sys_mount_setattr(AT_FDCWD, target, op->attributes.recursive ? AT_RECURSIVE : 0, &attr) == 0) return 0;
@@ -114,7 +129,7 @@ static int open_parent(const char *path, const char **name) {
     return resolve_in_root(parent, O_PATH | O_DIRECTORY);
 }
 
-static int make_node(const struct op *op, struct failure *why) {
+int run_node(const struct op *op, const struct birth *birth, struct failure *why) {
     const char *name;
     cleanup_close int parent = open_parent(op->node.path, &name);
     mode_t mask = umask(0);
@@ -127,7 +142,7 @@ static int make_node(const struct op *op, struct failure *why) {
     return made < 0 ? fail(why, OP_NODE, errno, "%s", op->node.path) : 0;
 }
 
-static int make_symlink(const struct op *op, struct failure *why) {
+int run_symlink(const struct op *op, const struct birth *birth, struct failure *why) {
     const char *name;
     cleanup_close int parent = open_parent(op->symlink.path, &name);
     if (parent < 0 || symlinkat(op->symlink.target, parent, name) < 0)
@@ -140,7 +155,7 @@ static int make_symlink(const struct op *op, struct failure *why) {
  * Everything is private before, so that nothing of it can travel. A working directory outside of the root would be a
  * way out (CVE-2024-21626).
  */
-static int pivot(struct failure *why) {
+int run_pivot(const struct op *op, const struct birth *birth, struct failure *why) {
     if (mount(NULL, ".", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return fail(why, OP_PIVOT, errno, "making it private");
     if (sys_pivot_root(".", ".") < 0) return fail(why, OP_PIVOT, errno, "pivot_root");
     if (umount2(".", MNT_DETACH) < 0) return fail(why, OP_PIVOT, errno, "detaching the old root");
@@ -151,33 +166,32 @@ static int pivot(struct failure *why) {
     return 0;
 }
 
-static int execute(const struct op *op, struct failure *why) {
-    switch (op->kind) {
-    case OP_SETNS:
-        if (setns(op->setns.fd, (int)op->setns.flags) == 0) return 0;
-        return fail(why, OP_SETNS, errno, "flags %#x", op->setns.flags);
-    case OP_HOSTNAME:
-        if (sethostname(op->hostname.name, strlen(op->hostname.name)) == 0) return 0;
-        return fail(why, OP_HOSTNAME, errno, "%s", op->hostname.name);
-    case OP_ROOT:
-        return move_root(op, why);
-    case OP_TREE:
-        return attach(op->tree.fd, op->tree.target, OP_TREE, why);
-    case OP_FILESYSTEM:
-        return mount_filesystem(op, why);
-    case OP_ATTRIBUTES:
-        return change_attributes(op, why);
-    case OP_NODE:
-        return make_node(op, why);
-    case OP_SYMLINK:
-        return make_symlink(op, why);
-    case OP_MASK:
-        return mask_path(op, why);
-    case OP_PIVOT:
-        return pivot(why);
-    default: /* not the init's, or done before */
+/* An empty directory that nobody can write to, mounted nowhere. */
+static int make_empty(void) {
+    cleanup_close int context = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
+    if (context < 0 || sys_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -1;
+    return sys_fsmount(context, FSMOUNT_CLOEXEC,
+                       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+/* The null device, as the init's copy of the launcher's namespace has it: until the pivot that is what `/` is. */
+static int clone_null(void) {
+    char path[32];
+    snprintf(path, sizeof path, "%s/null", devices_directory);
+    return sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
+/* A directory is hidden behind an empty one, a file behind the null device; nothing is done where nothing is. */
+int run_mask(const struct op *op, const struct birth *birth, struct failure *why) {
+    const char *path = op->mask.path;
+    cleanup_close int place = resolve_in_root(path, O_PATH);
+    struct stat found;
+    if (place < 0 && errno == ENOENT) return 0;
+    if (place < 0 || fstat(place, &found) < 0) return fail(why, OP_MASK, errno, "%s", path);
+    cleanup_close int cover = S_ISDIR(found.st_mode) ? make_empty() : clone_null();
+    if (cover >= 0 && sys_move_mount(cover, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
         return 0;
-    }
+    return fail(why, OP_MASK, errno, "%s", path);
 }
 
 /* The cgroup namespace's root is where its maker is, so it is made when the last group has been joined. */
@@ -189,11 +203,7 @@ static int unshare_cgroup(const struct ops *prepare, struct failure *why) {
 }
 
 int enter_sandbox(const struct birth *birth, struct failure *why) {
-    const struct ops *prepare = birth->prepare;
-    for (uint32_t i = 0; i < prepare->count; i++)
-        if (prepare->items[i].kind == OP_CGROUP_JOIN && join_group(&prepare->items[i], why) < 0) return -1;
-    if (unshare_cgroup(prepare, why) < 0) return -1;
-    for (uint32_t i = 0; i < prepare->count; i++)
-        if (prepare->items[i].kind != OP_CGROUP_JOIN && execute(&prepare->items[i], why) < 0) return -1;
-    return 0;
+    if (run_stage(STAGE_GROUPS, birth->prepare, birth, why) < 0) return -1;
+    if (unshare_cgroup(birth->prepare, why) < 0) return -1;
+    return run_stage(STAGE_ROOT, birth->prepare, birth, why);
 }

@@ -5,52 +5,32 @@
 #include <errno.h>
 
 #include "../memory.h"
-#include "op.h"
+#include "payload.h"
 
-static bool may_repeat(enum op_kind kind) {
-    switch (kind) {
-    case OP_CGROUP_JOIN:
-    case OP_OUTPUT:
-    case OP_SETNS:
-    case OP_TREE:
-    case OP_FILESYSTEM:
-    case OP_ATTRIBUTES:
-    case OP_NODE:
-    case OP_SYMLINK:
-    case OP_MASK:
-    case OP_RLIMIT:
-    case OP_DESCRIPTOR:
-    case OP_OWNER:
-    case OP_WRITE:
-        return true;
-    default:
-        return false;
-    }
-}
+/* Where an op may stand (op-table.def). */
+struct place {
+    bool known;
+    bool go;
+    bool repeated;
+    enum op_kind after;
+};
 
-/* The op that must stand before this one, 0 when any place will do. */
-static enum op_kind comes_after(enum op_kind kind) {
-    switch (kind) {
-    case OP_TREE:
-    case OP_FILESYSTEM:
-    case OP_NODE:
-    case OP_SYMLINK:
-    case OP_MASK:
-    case OP_PIVOT:
-        return OP_ROOT;
-    case OP_ATTRIBUTES: /* by path, which leads nowhere else only once the new root is the root */
-        return OP_PIVOT;
-    default:
-        return 0;
-    }
-}
+enum { PREPARE = false, GO = true, ONCE = false, REPEATED = true };
+
+static const struct place PLACES[] = {
+#define OP(number, NAME, name, LIST, STAGE, TIMES, AFTER, fields)                                                      \
+    [number] = {.known = true, .go = LIST, .repeated = TIMES, .after = OP_##AFTER},
+#define DATA OP
+#include "op-table.def"
+};
+enum { KINDS = sizeof PLACES / sizeof PLACES[0] };
+_Static_assert(KINDS <= 64, "the bits of an uint64_t say which ops were seen");
 
 /* Whether the op may stand here, after the ops whose bits are in `seen`. */
-static bool is_in_place(enum op_kind kind, bool go, uint64_t seen) {
-    if ((kind >= OP_EXEC) != go) return false;
-    if (seen & 1ull << kind && !may_repeat(kind)) return false;
-    enum op_kind before = comes_after(kind);
-    return before == 0 || seen & 1ull << before;
+static bool is_in_place(uint32_t kind, bool go, uint64_t seen) {
+    if (kind >= KINDS || !PLACES[kind].known || PLACES[kind].go != go) return false;
+    if (seen & 1ull << kind && !PLACES[kind].repeated) return false;
+    return PLACES[kind].after == OP_NONE || seen & 1ull << PLACES[kind].after;
 }
 
 static void parse_list(struct ops *ops, struct parser *p, struct cursor *c, bool go, uint32_t *at) {
@@ -59,7 +39,7 @@ static void parse_list(struct ops *ops, struct parser *p, struct cursor *c, bool
         struct op *op = &ops->items[*at];
         op->kind = take_u16(c);
         p->c = take_cursor(c, take_u32(c));
-        if (op->kind > OP_WRITE || !is_in_place(op->kind, go, seen)) c->failed = true;
+        if (!is_in_place(op->kind, go, seen)) c->failed = true;
         if (c->failed) return;
         parse_op(p, op);
         if (!cursor_finished(&p->c)) c->failed = true;
@@ -106,26 +86,4 @@ const struct op *ops_find(const struct ops *ops, enum op_kind kind) {
     for (uint32_t i = 0; i < ops->count; i++)
         if (ops->items[i].kind == kind) return &ops->items[i];
     return NULL;
-}
-
-int op_descriptor(const struct op *op) {
-    switch (op->kind) {
-    case OP_CGROUP_INTO:
-    case OP_CGROUP_JOIN:
-    case OP_OOM:
-    case OP_ROOT:
-        return op->root.fd;
-    case OP_SETNS:
-        return op->setns.fd;
-    case OP_TREE:
-        return op->tree.fd;
-    case OP_DESCRIPTOR:
-        return op->descriptor.fd;
-    case OP_OWNER:
-        return op->owner.fd;
-    case OP_WRITE:
-        return op->write.fd;
-    default:
-        return -1;
-    }
 }

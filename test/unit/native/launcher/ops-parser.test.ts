@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
-import { encodeOps, type Op } from '../../../../native/wire/ops.ts';
+import { encodeOps, opTable, type Op } from '../../../../native/wire/ops.ts';
 
 const launcher = join(import.meta.dirname, '../../../../native/launcher');
 const directory = mkdtempSync(join(tmpdir(), 'northstate-ops-'));
@@ -16,7 +16,7 @@ const parser = compile();
 function compile(): string {
   const output = join(directory, 'ops');
   const flags = '-std=gnu17 -g -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover'.split(' ');
-  const sources = ['sandbox/ops.c', 'sandbox/op.c', 'wire.c', 'failure.c'].map((name) => join(launcher, name));
+  const sources = ['sandbox/ops.c', 'sandbox/payload.c', 'wire.c', 'failure.c'].map((name) => join(launcher, name));
   execFileSync(process.env['CC'] ?? 'cc', [
     ...flags,
     '-o',
@@ -76,6 +76,8 @@ test('understands every op as it is written', () => {
     '1 2#100 3#101 4 4 5#100 6#101 7 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 15:/proc/keys 14 11 20 21:1:2:3 22 23:1:2147418112 24 25 26 27:user_u:role_r:type_t',
   ]);
   assert.deepEqual(parse('go', [bytesOf(go)]), ['43#100 42#101 41#102 40:/app:/app::A=b']);
+  const named = new Set([...prepare, ...go].map(({ op }) => op));
+  assert.deepEqual([...named].sort(), Object.keys(opTable).sort(), 'ops that are not tried');
 });
 
 test('refuses every list that ends too early or goes on', () => {

@@ -36,7 +36,7 @@ static void show_strings(struct strings list) {
 
 static void show(const struct op *op) {
     printf(" %d", op->kind);
-    if (op_descriptor(op) >= 0) printf("#%d", op_descriptor(op));
+    if (op->fd >= 0) printf("#%d", op->fd);
     switch (op->kind) {
     case OP_TREE:
         printf(":%s", op->tree.target);
@@ -52,10 +52,10 @@ static void show(const struct op *op) {
         printf(":%s", op->label.context);
         break;
     case OP_IDS:
-        for (uint32_t i = 0; i < op->ids.count; i++) printf(":%u", op->ids.groups[i]);
+        for (uint32_t i = 0; i < op->ids.groups.count; i++) printf(":%u", op->ids.groups.items[i]);
         break;
     case OP_SECCOMP:
-        printf(":%u:%u", op->seccomp.length, op->seccomp.filter[op->seccomp.length - 1].k);
+        printf(":%u:%u", op->seccomp.program.len, op->seccomp.program.filter[op->seccomp.program.len - 1].k);
         break;
     case OP_EXEC:
         printf(":%s", op->exec.path);

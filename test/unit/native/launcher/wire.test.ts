@@ -86,6 +86,14 @@ test('reads and writes the same vectors in C, and nothing outside of its buffers
   assert.equal(runC('wire-vectors.c', ['wire.c'], vectors.join('\n')), `${vectors.length}\n`);
 });
 
+test('takes frames of up to the limit in C, and refuses each that is longer by up to eight bytes', () => {
+  assert.equal(runC('frame-bounds.c', ['core/frames.c', 'memory.c', 'wire.c'], ''), '');
+});
+
+test('tells of a watch that cannot be rearmed', () => {
+  assert.equal(runC('watch-rearm.c', ['core/watches.c', 'core/sources.c', 'failure.c', 'memory.c'], ''), '');
+});
+
 test('keeps the newest whole records in a ring of any size', () => {
   assert.equal(runC('ring-records.c', ['core/ring.c', 'memory.c', 'wire.c'], ''), '');
 });
@@ -113,6 +121,27 @@ test('cuts frames out of a stream, however it is split', () => {
         [66, 3, '020304'],
       ],
     );
+  }
+});
+
+/** The header of a frame whose size field is this. */
+function headerOf(size: number): Buffer {
+  const header = Buffer.from('000000004000000001000000', 'hex');
+  header.writeUInt32LE(size, 0);
+  return header;
+}
+
+test('takes a frame of exactly the limit, and refuses each that is longer by up to eight bytes', () => {
+  const body = Buffer.alloc(FRAME_LIMIT - 8);
+  const got: Frame[] = [];
+  createFrameReader((frame) => got.push(frame))(encodeFrame(64, 1, [body]));
+  assert.deepEqual(
+    got.map((frame) => frame.body.length),
+    [body.length],
+  );
+  for (let over = 1; over <= 8; over++) {
+    assert.throws(() => encodeFrame(64, 1, [body, Buffer.alloc(over)]), /over the limit/);
+    assert.throws(() => createFrameReader(() => assert.fail('a frame'))(headerOf(FRAME_LIMIT + over)), /a frame of/);
   }
 });
 

@@ -1,0 +1,16 @@
+/* The host before the loop begins: checks, resets, locks. Each says on stderr what is wrong and gives -1. */
+#pragma once
+
+#include <signal.h>
+
+/* Linux 5.10, and every system call that is needed. */
+int check_kernel(void);
+/* Descriptors, signals, limits, priority, umask; subreaper. Gives the signals that are blocked and handled. */
+int reset_process(sigset_t *handled);
+/* From this number on no descriptor is taken for a request: what is left is for those on their way in. */
+int find_descriptor_bound(void);
+/*
+ * Creates the directory if need be and locks it for the life of the process (flock(2) on DIR/.lock, which holds our
+ * pid).
+ */
+int lock_directory(const char *directory);

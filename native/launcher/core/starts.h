@@ -1,0 +1,18 @@
+/* What the reconciler asks of an attempt. */
+#pragma once
+
+#include "../failure.h"
+#include "launcher.h"
+
+/* How a request ends: at once, with an answer that comes later, with a failure, or it does not even parse. */
+enum reply { REPLY_DONE, REPLY_LATER, REPLY_FAILED, REPLY_MALFORMED };
+
+/* These two read the frame's body. */
+enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failure *why);
+enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *why);
+enum reply attempt_kill(struct launcher *l, uint64_t id, uint32_t signal, struct failure *why);
+enum reply attempt_forget(struct launcher *l, uint64_t id, uint32_t serial, struct failure *why);
+/* Fires the gos that wait for this attempt. */
+void attempts_fire_after(struct attempts *all, uint64_t id);
+/* The go that waits, if any, is off. */
+void attempt_cancel_go(struct attempts *all, struct attempt *a);

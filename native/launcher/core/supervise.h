@@ -1,0 +1,15 @@
+/* The reconciler's life, and the end of everything. */
+#pragma once
+
+#include "launcher.h"
+
+void start_reconciler(struct launcher *l);
+/* It did what it must not: ends it; its pidfd does the rest. */
+void end_reconciler(struct launcher *l, const char *reason);
+void handle_reconciler_exit(struct launcher *l);
+/* Its socket is ready. */
+void handle_socket(struct launcher *l);
+void handle_pause(struct launcher *l);
+void handle_termination(struct launcher *l, uint32_t signal);
+/* Nothing is left to wait for. */
+bool is_over(const struct launcher *l);

@@ -1,0 +1,125 @@
+#define _GNU_SOURCE
+#include "telling.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "../sandbox/control.h"
+#include "sources.h"
+
+bool is_connected(const struct launcher *l) { return l->reconciler.socket >= 0; }
+
+/* To one that has gone nothing more is sent. What it said last is still in the socket, and is read until its end. */
+void flush_queue(struct reconciler *r) {
+    if (!out_flush(&r->out, r->socket)) r->out.begin = r->out.end = 0;
+}
+
+static void send_attempt(struct launcher *l, const struct attempt *a) {
+    struct writer w = out_begin(&l->reconciler.out, E_ATTEMPT, 0);
+    put_u64(&w, a->id);
+    put_text(&w, a->name);
+    put_raw(&w, a->hash, HASH_SIZE);
+    put_bytes(&w, a->record, a->record_size);
+    put_u8(&w, a->state);
+    put_u32(&w, (uint32_t)a->init.pid);
+    put_u64(&w, a->prepared_ns);
+    put_u64(&w, a->started_ns);
+    put_u64(&w, a->exited_ns);
+    /* Known from the init a little before it is reaped: only then has the container ended. */
+    bool ended = a->state == ATTEMPT_EXITED;
+    put_u8(&w, (uint8_t)(ended ? a->exit_kind : EXIT_NONE));
+    put_u32(&w, ended ? a->exit_value : 0);
+    put_u32(&w, a->oom_kills);
+    put_u64(&w, a->ring.begin);
+    put_u64(&w, a->ring.end);
+    put_u16(&w, a->failure.step);
+    put_u32(&w, (uint32_t)a->failure.error);
+    put_text(&w, a->failure.subject);
+    put_u64(&w, a->after);
+    put_u8(&w, a->go_state != GO_NONE && a->state < ATTEMPT_RUNNING);
+    out_end(&l->reconciler.out, &w);
+}
+
+static void send_changed_attempts(struct launcher *l) {
+    struct attempts *all = &l->attempts;
+    struct outbox *out = &l->reconciler.out;
+    uint32_t told = 0;
+    while (told < all->changed && out_queued(out) < OUTBOX_FULL) {
+        struct attempt *a = attempt_at(all, all->changed_places[told++]);
+        a->changed = false;
+        send_attempt(l, a);
+    }
+    all->changed -= told;
+    memmove(all->changed_places, all->changed_places + told, all->changed * sizeof all->changed_places[0]);
+}
+
+bool flush_to_reconciler(struct launcher *l) {
+    struct reconciler *r = &l->reconciler;
+    if (!is_connected(l)) return true;
+    send_changed_attempts(l);
+    if (r->sync_due && l->attempts.changed == 0) {
+        r->sync_due = false;
+        send_event(l, E_SYNCED, 0, 0);
+        if (l->terminating != 0) send_event(l, E_TERMINATE, l->terminating, sizeof l->terminating);
+    }
+    if (r->out.overrun) return false;
+    flush_queue(r);
+    uint32_t interest = (out_queued(&r->out) < OUTBOX_FULL ? (uint32_t)EPOLLIN : 0u) |
+                        (out_queued(&r->out) > 0 ? (uint32_t)EPOLLOUT : 0u);
+    if (interest == r->interest) return true;
+    r->interest = interest;
+    source_change(l->epoll, r->socket, interest, (struct tag){.source = SOURCE_SOCKET});
+    return true;
+}
+
+void send_greeting(struct launcher *l) {
+    struct reconciler *r = &l->reconciler;
+    if (!is_connected(l)) return;
+    struct writer w = out_begin(&r->out, E_HELLO, 0);
+    put_u32(&w, WIRE_VERSION);
+    put_u32(&w, (uint32_t)l->pid);
+    put_u32(&w, r->starts);
+    put_u64(&w, r->generation);
+    put_u32(&w, r->deaths);
+    put_u64(&w, l->started_ns);
+    put_u8(&w, l->terminating != 0);
+    out_end(&r->out, &w);
+    w = out_begin(&r->out, E_GLOBAL, 0);
+    put_bytes(&w, l->global, l->global_size);
+    out_end(&r->out, &w);
+    for (uint32_t i = 0; i < l->keeps.end; i++) {
+        if (!l->keeps.places[i].taken) continue;
+        w = out_begin(&r->out, E_FD, 0);
+        put_text(&w, l->keeps.places[i].name);
+        put_u32(&w, KEEP_FIRST_NUMBER + i);
+        out_end(&r->out, &w);
+    }
+    attempts_all_changed(&l->attempts);
+    r->sync_due = true;
+}
+
+void send_result(struct launcher *l, uint32_t serial, const struct failure *why) {
+    if (serial == 0 || !is_connected(l)) return;
+    struct writer w = out_begin(&l->reconciler.out, E_RESULT, serial);
+    put_u16(&w, why == NULL ? 0 : why->step);
+    put_u32(&w, why == NULL ? 0 : (uint32_t)why->error);
+    put_text(&w, why == NULL ? "" : why->subject);
+    out_end(&l->reconciler.out, &w);
+}
+
+void send_event(struct launcher *l, uint16_t type, uint64_t value, size_t width) {
+    if (!is_connected(l)) return;
+    struct writer w = out_begin(&l->reconciler.out, type, 0);
+    if (width == sizeof(uint32_t)) put_u32(&w, (uint32_t)value);
+    if (width == sizeof(uint64_t)) put_u64(&w, value);
+    out_end(&l->reconciler.out, &w);
+}
+void send_output(struct launcher *l, struct attempt *a) {
+    if (a->output_told || !is_connected(l)) return;
+    struct writer w = out_begin(&l->reconciler.out, E_OUTPUT, 0);
+    put_u64(&w, a->id);
+    put_u64(&w, a->ring.begin);
+    put_u64(&w, a->ring.end);
+    out_end(&l->reconciler.out, &w);
+    a->output_told = true;
+}

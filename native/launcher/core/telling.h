@@ -1,0 +1,21 @@
+/* Frames to the reconciler. */
+#pragma once
+
+#include "../failure.h"
+#include "launcher.h"
+#include "messages.h"
+
+/* Somebody listens. */
+bool is_connected(const struct launcher *l);
+/* Sends what has changed and what is queued. False when it does not read its events and has lost track. */
+bool flush_to_reconciler(struct launcher *l);
+/* Sends of what is queued as much as the socket takes. */
+void flush_queue(struct reconciler *r);
+/* Queues everything that a new reconciler must know, E_SYNCED last. */
+void send_greeting(struct launcher *l);
+/* `why` NULL: it went well. Serial 0: nobody waits. */
+void send_result(struct launcher *l, uint32_t serial, const struct failure *why);
+/* An event without fields, or with one of the given width. Dropped when no reconciler listens: it asks anew. */
+void send_event(struct launcher *l, uint16_t type, uint64_t value, size_t width);
+/* E_OUTPUT, once until the next R_READ. */
+void send_output(struct launcher *l, struct attempt *a);

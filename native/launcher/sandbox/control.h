@@ -1,0 +1,25 @@
+/* What an init says on its control socket, one message each. The launcher takes nothing in it on trust. */
+#pragma once
+
+#include <stdint.h>
+
+#include "../failure.h"
+
+enum control_kind {
+    CONTROL_PREPARED = 1,
+    CONTROL_RUNNING = 2, /* exec of the application is reached */
+    CONTROL_FAILURE = 3, /* then the init exits */
+    CONTROL_EXIT = 4,    /* the application ended, the init exits next */
+};
+
+/* exit_kind of CONTROL_EXIT and of E_ATTEMPT. */
+enum exit_kind { EXIT_NONE = 0, EXIT_CODE = 1, EXIT_SIGNAL = 2 };
+
+struct control_message {
+    uint16_t kind;
+    uint16_t step;       /* CONTROL_FAILURE */
+    int32_t error;       /* CONTROL_FAILURE: errno */
+    uint32_t exit_kind;  /* CONTROL_EXIT */
+    uint32_t exit_value; /* CONTROL_EXIT: exit code or signal */
+    char subject[FAILURE_SUBJECT];
+};
