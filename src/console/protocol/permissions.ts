@@ -1,6 +1,8 @@
 // Who may ask what. Northstar has fifteen permissions; every request that is ours has one under its own name.
 import type { Operation } from 'fast-json-patch';
+import type { DesiredState } from '../../../state/desired.ts';
 import { parsePointer } from '../../../state/text/pointer.ts';
+import { isMap, type Tree } from '../../../state/text/tree.ts';
 import { requestNames, type Request, type RequestName } from './protocol.ts';
 
 export type Permission =
@@ -36,36 +38,46 @@ function needed(request: Request): Permission {
   return init !== null || args.length > 0 || Object.keys(environment).length > 0 ? 'start_command' : 'start';
 }
 
-/** Whether a patch is allowed. `reads`: that it changes nothing, or what, tells something of the document, as `get` does. */
+/**
+ * Whether a patch of the document `tree` is allowed. `reads`: that it changes nothing, or what, tells something of the
+ * document, as `get` does.
+ */
 export function allowsPatch(
   permissions: Permissions,
   operations: readonly Operation[],
-  { reads }: { readonly reads: boolean },
+  { reads, tree }: { readonly reads: boolean; readonly tree: Tree },
 ): boolean {
   if (grants(permissions, 'patch')) return true;
-  const all = [...patchPermissions(operations), ...(reads || operations.length === 0 ? (['get'] as const) : [])];
+  const needed = patchPermissions(operations, tree);
+  const all = [...needed, ...(reads || operations.length === 0 ? (['get'] as const) : [])];
   return all.every((permission) => grants(permissions, permission));
 }
 
 /**
- * What operations on the document (RFC 6902) need, each once. How containers run needs what the request for it would: `start`
- * to run or to run once more, `start_command` for another program, arguments or variables, `kill` to stop; further down
- * `umount` or `uninstall` with it. A `test` tells what stands there, as `get` does. Anything else, repositories above all, is
- * `patch`: whoever may change that commands root, so that it stands for all the others.
+ * What operations on the document (RFC 6902) need, each once. How containers run needs what the request for it would, judged
+ * by what the entry says now: `start` to run or to run once more, `start_command` for another program, arguments or variables,
+ * `kill` to stop; further down `umount` or `uninstall` with it, and up `mount` and `install`. A `test` tells what stands there,
+ * as `get` does. Anything else, a new entry and repositories above all, is `patch`: whoever may change that commands root, so
+ * that it stands for all the others.
  */
-export function patchPermissions(operations: readonly Operation[]): readonly Permission[] {
-  return [...new Set(operations.flatMap(neededFor))];
+export function patchPermissions(operations: readonly Operation[], tree: Tree): readonly Permission[] {
+  return [...new Set(operations.flatMap((operation) => neededFor(operation, tree)))];
 }
 
-function neededFor(operation: Operation): readonly Permission[] {
+function neededFor(operation: Operation, tree: Tree): readonly Permission[] {
   if (operation.op === 'test') return ['get'];
   if (operation.op !== 'add' && operation.op !== 'replace' && operation.op !== 'remove') return ['patch'];
-  const [top, , field, ...below] = pathOf(operation.path);
-  if (top !== 'containers' || field === undefined) return ['patch'];
+  const [top, key, field, ...below] = pathOf(operation.path);
+  const entry = key === undefined ? undefined : member(member(tree, 'containers'), key);
+  if (top !== 'containers' || field === undefined || !isMap(entry)) return ['patch'];
   const value: unknown = operation.op === 'remove' ? undefined : operation.value;
-  if (field === 'state' && below.length === 0) return forState(value);
+  if (field === 'state' && below.length === 0) return forState(entry.get('state') ?? 'running', value ?? 'running');
   if (field === 'run') return forRun(below, value);
   return field === 'init' || field === 'args' || field === 'env' ? ['start_command'] : ['patch'];
+}
+
+function member(tree: Tree | undefined, key: string): Tree | undefined {
+  return isMap(tree) ? tree.get(key) : undefined;
 }
 
 function pathOf(pointer: string): string[] {
@@ -76,12 +88,18 @@ function pathOf(pointer: string): string[] {
   }
 }
 
-/** Without a state an entry is to run. */
-function forState(state: unknown): readonly Permission[] {
-  if (state === undefined || state === 'running') return ['start'];
-  if (state === 'mounted') return ['kill'];
-  if (state === 'installed') return ['kill', 'umount'];
-  return state === 'absent' ? ['kill', 'uninstall'] : ['patch'];
+/** From the lowest to the highest. */
+const states: readonly unknown[] = ['absent', 'installed', 'mounted', 'running'] satisfies DesiredState[];
+
+/** From one state to another, by way of those between them. */
+function forState(from: unknown, to: unknown): readonly Permission[] {
+  if (!states.includes(from) || !states.includes(to)) return ['patch'];
+  const install: readonly Permission[] = from === 'absent' && to !== from ? ['install'] : [];
+  const stop: readonly Permission[] = from === 'running' ? ['kill'] : [];
+  if (to === 'running') return [...install, 'start'];
+  if (to === 'absent') return [...stop, 'uninstall'];
+  if (to === 'installed') return from === 'absent' ? install : [...stop, 'umount'];
+  return [...install, states.indexOf(from) < states.indexOf(to) ? 'mount' : 'kill'];
 }
 
 /** `run` is a number, or an object that may bring a command of its own; `below` names a member of it. */

@@ -38,7 +38,7 @@ export async function patchDocument(
   const make = (tree: Tree): readonly Operation[] => {
     checkDepth(merge ?? operations);
     const made = merge === undefined ? (operations as readonly Operation[]) : mergeOperations(tree, merge);
-    if (!allowsPatch(session.permissions, made, { reads: merge !== undefined })) throw new PatchForbidden();
+    if (!allowsPatch(session.permissions, made, { reads: merge !== undefined, tree })) throw new PatchForbidden();
     return made;
   };
   const options = { expected, lifetime: lifetime ?? session.lifetime, origin: session.identity };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Operation } from 'fast-json-patch';
 import { test } from 'node:test';
+import type { Tree, TreeMap } from '../../../../state/text/tree.ts';
 import { patchPermissions, type Permission } from '../../../../src/console/protocol/permissions.ts';
 
 const cases: readonly [title: string, operation: Operation, needed: readonly Permission[]][] = [
@@ -9,6 +10,15 @@ const cases: readonly [title: string, operation: Operation, needed: readonly Per
   ['to stop', { op: 'replace', path: '/containers/a/state', value: 'mounted' }, ['kill']],
   ['to unmount', { op: 'replace', path: '/containers/a:1.0.0/state', value: 'installed' }, ['kill', 'umount']],
   ['to delete a package', { op: 'replace', path: '/containers/a/state', value: 'absent' }, ['kill', 'uninstall']],
+  ['to stay mounted', { op: 'add', path: '/containers/mounted/state', value: 'mounted' }, ['kill']],
+  ['to unmount what does not run', { op: 'add', path: '/containers/mounted/state', value: 'installed' }, ['umount']],
+  ['to delete what does not run', { op: 'add', path: '/containers/mounted/state', value: 'absent' }, ['uninstall']],
+  ['to mount', { op: 'add', path: '/containers/installed/state', value: 'mounted' }, ['mount']],
+  ['to run what is absent', { op: 'add', path: '/containers/absent/state', value: 'running' }, ['install', 'start']],
+  ['to mount what is absent', { op: 'add', path: '/containers/absent/state', value: 'mounted' }, ['install', 'mount']],
+  ['to install', { op: 'add', path: '/containers/absent/state', value: 'installed' }, ['install']],
+  ['a state of an entry that is not there', { op: 'add', path: '/containers/new/state', value: 'mounted' }, ['patch']],
+  ['a run of an entry that is not there', { op: 'add', path: '/containers/new/run', value: 1 }, ['patch']],
   ['a state that is none', { op: 'add', path: '/containers/a/state', value: 7 }, ['patch']],
   ['below a state', { op: 'add', path: '/containers/a/state/x', value: 'running' }, ['patch']],
   ['one more run', { op: 'add', path: '/containers/a/run', value: 4 }, ['start']],
@@ -31,13 +41,25 @@ const cases: readonly [title: string, operation: Operation, needed: readonly Per
   ['a name with a slash in it', { op: 'add', path: '/containers~1a/a/state', value: 'running' }, ['patch']],
 ];
 
+const entry = (fields: TreeMap): TreeMap => new Map([['version', '1.0.0' as Tree], ...fields]);
+const document: Tree = new Map<string, Tree>([
+  [
+    'containers',
+    new Map([
+      ['a', entry(new Map())],
+      ['a:1.0.0', entry(new Map([['state', 'running']]))],
+      ...['mounted', 'installed', 'absent'].map((state) => [state, entry(new Map([['state', state]]))] as const),
+    ]),
+  ],
+]);
+
 for (const [title, operation, needed] of cases) {
   test(`a patch of ${title} needs ${needed.join(' and ')}`, () => {
-    assert.deepEqual(patchPermissions([operation]), needed);
+    assert.deepEqual(patchPermissions([operation], document), needed);
   });
 }
 
 test('a patch needs what all its operations need, each once', () => {
   const of = (title: string) => cases.find(([each]) => each === title)![1];
-  assert.deepEqual(patchPermissions([of('to run'), of('to stop'), of('one more run')]), ['start', 'kill']);
+  assert.deepEqual(patchPermissions([of('to run'), of('to stop'), of('one more run')], document), ['start', 'kill']);
 });

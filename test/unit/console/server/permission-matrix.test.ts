@@ -13,6 +13,7 @@ import { createMemory } from '../../../../src/console/protocol/memory.ts';
 import { permissionNames, type Permission, type Permissions } from '../../../../src/console/protocol/permissions.ts';
 import { requestNames } from '../../../../src/console/protocol/protocol.ts';
 import { permissions as northstarPermissions } from '../../../../state/names.ts';
+import { toTree } from '../../../../state/text/tree.ts';
 import { fakeRuntime } from '../../../support/console/fake-runtime.ts';
 import { requestOf, samples } from '../../../support/console/samples.ts';
 import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../../../support/console/scratch.ts';
@@ -47,6 +48,14 @@ const special: readonly Case[] = [
       expected: null,
     }),
     needs: ['start', 'patch'],
+  },
+  {
+    title: 'a patch that mounts',
+    message: requestOf('patch', {
+      operations: [{ op: 'add', path: '/containers/broker/state', value: 'mounted' }],
+      expected: null,
+    }),
+    needs: ['mount', 'patch'],
   },
   {
     title: 'a start with variables',
@@ -86,7 +95,8 @@ const everywhere: Readonly<Record<string, Kind>> = {
   },
 };
 
-const runtime = () => fakeRuntime({ packages: [broker] });
+const tree = toTree({ containers: { broker: { state: 'installed' } } });
+const runtime = () => Object.assign(fakeRuntime({ packages: [broker] }), { tree });
 
 for (const [kind, open] of Object.entries(everywhere)) {
   test(`on ${kind} each permission allows its own requests and no others`, async (context) => {
