@@ -1,6 +1,8 @@
 // The acts of the containers controller: each has the launcher do one thing, and notes what it answered as observed.
 import type { Op } from '../../native/wire/ops.ts';
+import { RequestTooLarge } from '../../native/wire/wire.ts';
 import type { AttemptRecord, ObservedAttempt, Ran } from '../../state/observed.ts';
+import { TerminalError } from '../failure.ts';
 import { encodeRecord } from './attempt-record.ts';
 import { madeOf } from './candidate.ts';
 import type { ContainerStep } from './containers-plan.ts';
@@ -113,8 +115,19 @@ async function askForSandbox(
   const id = ports.nextId();
   const { ops, hash, lacks, close } = await ports.sandboxes.prepare(view, target, id);
   const record = { ...recordOf(step, target, ports.now()), lacks };
-  const prepared = ports.launcher.prepare({ id, name, hash, record: encodeRecord(record), ops }).finally(close);
+  const prepared = ports.launcher
+    .prepare({ id, name, hash, record: encodeRecord(record), ops })
+    .catch(refuseTooLarge(key))
+    .finally(close);
   return { attempt: { ...unseen, id, name, version, hash, record, preparedAt: 0 }, prepared, view, target };
+}
+
+/** What does not fit into a request never will: it is not tried again. */
+function refuseTooLarge(subject: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof RequestTooLarge)) throw error;
+    throw new TerminalError('StartFailed', `${subject} asks for more than one start can have: ${error.message}`);
+  };
 }
 
 async function go(step: StepOf<'go'>, ports: ContainerPorts): Promise<void> {
@@ -145,7 +158,7 @@ async function started(
 ): Promise<void> {
   const { ran } = ports.view(name);
   const notes = after === 0 && !record.autostart;
-  const start = ports.launcher.go({ id, after, record: encodeRecord(record), ops });
+  const start = ports.launcher.go({ id, after, record: encodeRecord(record), ops }).catch(refuseTooLarge(name));
   // Written beside the start, not after it: even the death of the launcher at this instant repeats no run.
   const noted = notes ? ports.note(name, { run: record.run, exit: null, attempt: id }) : undefined;
   const [result] = await Promise.allSettled([start, noted]);

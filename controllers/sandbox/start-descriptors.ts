@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Op } from '../../native/wire/ops.ts';
 import { bindSocket, isAbandonedSocket } from '../../native/unix-socket.ts';
 import type { Manifest } from '../../state/schema/manifest.ts';
+import { mostSockets } from '../../state/schema/launch-limits.ts';
 import { TerminalError } from '../failure.ts';
 
 /** An open descriptor for the application; `close` closes this process's own copy once it is sent. */
@@ -38,8 +39,6 @@ export interface DescriptorPorts {
 }
 
 const firstNumber = 3;
-/** Descriptors that a start's other operations leave room for in a frame (native/wire/wire.ts). */
-const mostSockets = 200;
 /** Bytes of a file's name. */
 const longestName = 255;
 const O_PATH = 0x200000;

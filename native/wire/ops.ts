@@ -1,5 +1,6 @@
 // The flat launch specification that the launcher executes, and its form on the wire (native/launcher/sandbox/op-table.def).
 import { createEncoder, type Encoder } from './encoder.ts';
+import { OPS_LIMIT, RequestTooLarge } from './wire.ts';
 
 /** How a field of an op is written. `fds` are the descriptors that travel with the list. */
 interface Field<T> {
@@ -117,11 +118,14 @@ export function stepName(step: number): string {
 
 /**
  * An op list as the launcher reads it, and the descriptors that travel with it, each once. A descriptor stands in the
- * bytes as its index in `fds`.
+ * bytes as its index in `fds`. Throws RequestTooLarge.
  */
 export function encodeOps(ops: readonly Op[]): { bytes: Uint8Array; fds: number[] } {
   const fds: number[] = [];
   const list = createEncoder();
+  if (ops.length > OPS_LIMIT) {
+    throw new RequestTooLarge(`a list of ${ops.length} operations is over the limit of ${OPS_LIMIT}`);
+  }
   list.u16(ops.length);
   for (const op of ops) {
     const payload = createEncoder(128);

@@ -10,6 +10,9 @@ export const FRAME_LIMIT = 262144;
 /** Descriptors that may travel with one frame: more do not fit in one message (unix(7), SCM_RIGHTS). */
 export const FRAME_FDS = 253;
 
+/** The most operations of a list (native/launcher/sandbox/ops.h). */
+export const OPS_LIMIT = 1024;
+
 /** Types of frames from the reconciler. */
 export const request = {
   prepare: 1,
@@ -50,6 +53,14 @@ export class WireError extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'WireError';
+  }
+}
+
+/** A request that is over a limit of the launcher: which one is in the message. It was not sent. */
+export class RequestTooLarge extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'RequestTooLarge';
   }
 }
 
@@ -110,11 +121,11 @@ export function createDecoder(body: Uint8Array): Decoder {
   return decoder;
 }
 
-/** A whole frame. Throws WireError when body or descriptors are over the limits. */
+/** A whole frame. Throws RequestTooLarge when body or descriptors are over the limits. */
 export function encodeFrame(type: number, serial: number, body: readonly Uint8Array[], fds = 0): Uint8Array {
   const size = body.reduce((sum, part) => sum + part.length, FRAME_HEADER - 4);
-  if (size > FRAME_LIMIT) throw new WireError(`a request of ${size} bytes is over the limit of ${FRAME_LIMIT}`);
-  if (fds > FRAME_FDS) throw new WireError(`a request with ${fds} descriptors is over the limit of ${FRAME_FDS}`);
+  if (size > FRAME_LIMIT) throw new RequestTooLarge(`a request of ${size} bytes is over the limit of ${FRAME_LIMIT}`);
+  if (fds > FRAME_FDS) throw new RequestTooLarge(`a request with ${fds} descriptors is over the limit of ${FRAME_FDS}`);
   const header = createEncoder();
   header.u32(size);
   header.u16(type);

@@ -5,6 +5,7 @@ import type { Configured, ContainerEntry, Desired, RepositoryEntry } from '../de
 import { containerKey, containerSchema, documentSchema, name, repositorySchema } from './document-schema.ts';
 import { isMap, sameTree, type Tree, type TreeMap } from '../text/tree.ts';
 import { problemBetween } from './between.ts';
+import { commandTooLong } from './launch-limits.ts';
 
 /** A document that was found good: its tree and what it asks for. */
 export interface Built {
@@ -135,7 +136,18 @@ function containerEntry(
       message: `the key says version ${keyVersion} already`,
     };
   }
-  const run = typeof given.run === 'number' ? { id: given.run } : given.run;
+  const {
+    id,
+    init = null,
+    args = null,
+    env = null,
+  } = typeof given.run === 'number' ? { id: given.run } : (given.run ?? {});
+  const run = id === undefined ? null : { id, init, args, env };
+  const tooLong = commandTooLong({ args: given.args ?? null, env: given.env, run });
+  if (tooLong !== null) {
+    const field = run?.args || run?.env ? 'run' : given.args === undefined ? 'env' : 'args';
+    return { path: ['containers', key, field], atKey: false, message: tooLong };
+  }
   return {
     value: {
       key,
@@ -153,8 +165,7 @@ function containerEntry(
       init: given.init ?? null,
       cgroups: given.cgroups ?? null,
       rlimits: given.rlimits ?? null,
-      run:
-        run === undefined ? null : { id: run.id, init: run.init ?? null, args: run.args ?? null, env: run.env ?? null },
+      run,
       prepare: given.prepare,
       paused: given.paused,
       update: given.update,

@@ -1,6 +1,7 @@
 // From the bytes of manifest.yaml to the normalised manifest.
 import type { z } from 'zod';
 import { leadsOutside, manifestSchema, type Manifest } from '../../../state/schema/manifest.ts';
+import { launchDefects } from '../../../state/schema/launch-limits.ts';
 import { softAboveHard } from '../../../state/schema/limits.ts';
 import type { OutputLogs } from '../../../state/observed.ts';
 import { modernise } from './dialect.ts';
@@ -23,7 +24,7 @@ export interface ReadManifest {
   readonly deprecations: readonly string[];
   /** What its older dialect says of the log. */
   readonly logs: OutputLogs;
-  /** Fields that nothing is done about, and limits that no kernel takes: no package is made with them, one that is there runs. */
+  /** Fields that nothing is done about, and limits that no kernel and no launcher takes: no package is made with them, one that is there runs. */
   readonly defects: Defects;
   /** Something about a field, with the place where it stands. */
   issueAt(path: readonly string[], message: string): ManifestIssue;
@@ -49,7 +50,10 @@ export async function readManifest(bytes: Uint8Array, { old }: { old: boolean })
   const unknown = dropped.map(({ at, path }) =>
     manifestIssue(tree.text, at, path, 'there is no such field: it would have no effect'),
   );
-  const limits = softAboveHard(manifest.rlimits ?? {}).map(([name, message]) => issueAt(['rlimits', name], message));
+  const limits = [
+    ...softAboveHard(manifest.rlimits ?? {}).map(([name, message]) => issueAt(['rlimits', name], message)),
+    ...launchDefects(manifest).map(([field, message]) => issueAt([field], message)),
+  ];
   return { manifest, deprecations, logs, defects: { unknown, limits }, issueAt };
 }
 

@@ -40,6 +40,16 @@ test('the status says what a container runs without, and why another cannot run'
   });
 });
 
+test('what no request to the launcher can hold is not tried again and again, and the status says the limit', async () => {
+  const mounts = Array.from({ length: 150 }, (_, each) => `/p${each}: { type: proc }`).join(', ');
+  const much = await probePackage({ name: 'much', fields: `mounts: { ${mounts} }` });
+  await withDaemon([much], ['much: { version: 1.0.0, state: running }'], async (daemon) => {
+    const failed = await daemon.untilContainer('much', 'has failed', ({ phase }) => phase === 'Failed');
+    assert.match(condition(failed, 'Ready')?.message ?? '', /operations is over the limit of 1024/);
+    assert.equal((await daemon.run('get')).code, 0);
+  });
+});
+
 test('an application with a real-time policy runs on the budget that its manifest asks for, and on no other', async () => {
   const sched = 'sched: { policy: !fifo { priority: 7 } }';
   const names = ['budgeted', 'unbudgeted'];

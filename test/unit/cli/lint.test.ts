@@ -80,3 +80,13 @@ test('a file that is not there is an error', async (context) => {
   assert.equal(code, 1);
   assert.match(stderr, /\/nowhere\/manifest\.yaml/);
 });
+
+test('what fits into no start is an error that names the limit', async (context) => {
+  const binds = Array.from({ length: 400 }, (_, each) => `  /m${each}: { type: bind, host: /srv }\n`).join('');
+  const { code, stdout } = await northstate(context, nowhere, ['lint', '-'], `${good}mounts:\n${binds}`);
+  assert.equal(code, 1);
+  assert.equal(stdout, '-:6:1: error: mounts: a container has at most 200 mounts, this one 400\n');
+  const args = `args:\n${'- a\n'.repeat(15_000)}`;
+  const long = await northstate(context, nowhere, ['lint', '-'], good + args);
+  assert.match(long.stdout, /^-:6:1: error: args: arguments and variables take at most 131072 bytes together/);
+});

@@ -41,7 +41,7 @@ const cases: readonly [title: string, operation: Operation, needed: readonly Per
   ['a name with a slash in it', { op: 'add', path: '/containers~1a/a/state', value: 'running' }, ['patch']],
 ];
 
-const entry = (fields: TreeMap): TreeMap => new Map([['version', '1.0.0' as Tree], ...fields]);
+const entry = (fields: TreeMap): TreeMap => new Map([['version', '1.0.0'], ...fields]);
 const document: Tree = new Map<string, Tree>([
   [
     'containers',

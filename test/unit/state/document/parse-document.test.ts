@@ -215,6 +215,18 @@ for (const [what, text, line, column, message] of refusals) {
   });
 }
 
+test('arguments and variables that fit into no start are refused with the limit', () => {
+  const many = `[${'word,'.repeat(40_000)}]`;
+  const variables = Array.from({ length: 120 }, (_, each) => `V${each}: '${'x'.repeat(900)}'`);
+  for (const field of [`args: ${many}`, `env: { ${variables.join(', ')} }`, `run: { id: 1, args: ${many} }`]) {
+    const { message, line } = refused(`${head}containers:\n  a: { ${field} }\n`);
+    assert.match(message, /take at most 98304 bytes together/);
+    assert.equal(line, 3);
+  }
+  const one = refused(`${head}containers:\n  a: { args: ['${'x'.repeat(131_072)}'] }\n`);
+  assert.match(one.message, /an argument or variable takes less than 131072 bytes/);
+});
+
 test('an error shows its line and a caret below the place', () => {
   assert.equal(refused(inEntry('state: up')).excerpt, '  a: { state: up }\n              ^');
   const long = refused(inEntry(`source: /${'x'.repeat(300)}, state: up`));
