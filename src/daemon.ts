@@ -16,6 +16,7 @@ import { createSandboxes } from '../controllers/sandbox/sandbox-open.ts';
 import { createDescriptors } from '../controllers/sandbox/start-descriptors.ts';
 import { bootId, bootTime } from '../native/clock.ts';
 import { hasSelinux } from '../native/selinux.ts';
+import { createStanding } from '../state/standing.ts';
 import { createStore, toJson } from '../state/store.ts';
 import { createAttempts } from '../controllers/containers/attempts.ts';
 import { configurationFromArgument } from './config/configuration.ts';
@@ -50,6 +51,7 @@ const { runDir, dataDir, socketDir } = config;
 const log = openLog(config.log);
 const store = createStore();
 const observing = createObserving(store);
+const stand = createStanding(store, log);
 const events = createEvents(bootTime);
 
 // What cannot be gone on from: the launcher starts this program anew, and nothing but it knew is lost.
@@ -84,6 +86,7 @@ const repositories = createRepositories({
     repositoryWatch.look(names);
     observing.packages(repositories.current(), names);
   },
+  stand,
   log,
 });
 const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });

@@ -80,6 +80,8 @@ export interface ObservedRepository {
   readonly broken: readonly { readonly path: string; readonly message: string }[];
   /** Why the repository as a whole cannot be read, null when it can. */
   readonly error: string | null;
+  /** `error` says nothing about what is there: the packages are those that were known before, and it is read again. */
+  readonly stale: boolean;
 }
 
 /** A mounted image, in the reconciler's mount namespace. `id` is name:version. */

@@ -138,11 +138,30 @@ export interface DocumentStatus {
   } | null;
 }
 
+/**
+ * What keeps the runtime itself from doing all that it should. `NotWatched`: the kernel does not tell of changes there, and a
+ * slow timer looks instead. `Unreadable`: what was known before counts, and it is read again and again. `NotDurable`: what is
+ * in force is not all on the disk.
+ */
+export const runtimeConditionTypes = ['NotWatched', 'Unreadable', 'NotDurable'] as const;
+export type RuntimeConditionType = (typeof runtimeConditionTypes)[number];
+
+export interface RuntimeCondition {
+  readonly type: RuntimeConditionType;
+  /** What it is about: a path as a rule. */
+  readonly subject: string;
+  readonly message: string;
+  /** RFC 3339, UTC. */
+  readonly since: string;
+}
+
 export interface Status {
   readonly generation: number;
   readonly observedGeneration: number;
   readonly converged: boolean;
   readonly document: DocumentStatus;
+  /** Those that stand; none when all is well. */
+  readonly conditions: readonly RuntimeCondition[];
   readonly repositories: Readonly<Record<string, RepositoryStatus>>;
   /** By entry key: a name, or name:version. */
   readonly containers: Readonly<Record<string, ContainerStatus>>;

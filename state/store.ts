@@ -4,7 +4,7 @@ import { enableMapSet, enablePatches, produceWithPatches, setAutoFreeze, type Dr
 import { emptyDesired, type Desired } from './desired.ts';
 import type { Observed } from './observed.ts';
 import { formatPointer } from './text/pointer.ts';
-import type { DocumentStatus, Status } from './status.ts';
+import type { DocumentStatus, RuntimeCondition, Status } from './status.ts';
 
 enableMapSet();
 enablePatches();
@@ -37,6 +37,8 @@ export interface State {
   /** By entry key. */
   readonly lock: ReadonlyMap<string, Locked>;
   readonly observed: Observed;
+  /** Of the runtime itself, by type and subject. */
+  readonly conditions: ReadonlyMap<string, RuntimeCondition>;
   readonly status: Status;
 }
 
@@ -77,7 +79,8 @@ export function emptyState(): State {
       attempts: new Map(),
       ran: new Map(),
     },
-    status: { generation: 0, observedGeneration: 0, converged: false, document, ...noMembers() },
+    conditions: new Map(),
+    status: { generation: 0, observedGeneration: 0, converged: false, document, conditions: [], ...noMembers() },
   };
 }
 

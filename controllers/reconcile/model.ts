@@ -1,7 +1,7 @@
 // What the planners look at, for one name at a time, and which names a change of the state concerns. Kept up to date from
 // patches, so that the work is bounded by what changed and not by how many containers there are.
 import type { Operation } from 'fast-json-patch';
-import type { Observed, ObservedMount } from '../../state/observed.ts';
+import type { Observed, ObservedMount, ObservedPackage } from '../../state/observed.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import { emptyState, type Locked, type State } from '../../state/store.ts';
 import type { Target, View } from '../controller.ts';
@@ -27,8 +27,8 @@ export interface Model {
   names(): Set<string>;
   /** From now on nothing is wanted any more. */
   stop(): Change;
-  /** Packages that autostart is to start and that have no attempt yet. */
-  autostartPending(): string[];
+  /** Packages that autostart is to start and that have no attempt yet; null while there is a repository that was never read. */
+  autostartPending(): string[] | null;
   /** Ends the judging of autostart: only what it has started stays wanted. */
   autostartDone(): Change;
 }
@@ -41,6 +41,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   let stopping = false;
   /** Frozen when everything is first seen: what is installed later does not start by itself. */
   let starting: Set<string> | null = autostart ? null : new Set();
+  /** Repositories that could not be read then: what they turn out to hold is first seen when they can be. */
+  let unseen = new Set<string>();
   const keys = createRelation();
   const users = createRelation();
   const dependents = createRelation();
@@ -51,15 +53,19 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   function update(next: State, operations: readonly Operation[] | null): Change {
     const before = state;
     state = next;
-    if (operations === null) {
-      starting ??= new Set(
-        [...next.observed.packages].filter(([, all]) => all.some(startsItself)).map(([name]) => name),
-      );
-    }
+    if (operations === null && starting === null) {
+      unseen = new Set([...next.observed.repositories.values()].filter(({ stale }) => stale).map(({ id }) => id));
+      starting = new Set(startingOf(next, () => true));
+    } else if (unseen.size > 0) seeMore(next);
     const touched = new Map<string, boolean>();
     for (const path of operations?.map(({ path: pointer }) => parsePointer(pointer)) ?? [[]])
       touch(path, before, touched);
     return refreshAll(touched);
+  }
+
+  function seeMore({ observed }: State): void {
+    for (const name of startingOf({ observed }, ({ repository }) => unseen.has(repository))) starting?.add(name);
+    for (const id of unseen) if (observed.repositories.get(id)?.stale !== true) unseen.delete(id);
   }
 
   /** Notes the names that a changed path concerns directly; true = the change is one of an entry or a package. */
@@ -216,10 +222,13 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       return refreshAll(new Map([...names()].map((name) => [name, false])));
     },
     autostartPending: () =>
-      [...(starting ?? [])].filter(
-        (name) =>
-          targets.get(name)?.some((target) => target.autostart !== null) === true && !state.observed.attempts.has(name),
-      ),
+      unseen.size > 0
+        ? null
+        : [...(starting ?? [])].filter(
+            (name) =>
+              targets.get(name)?.some((target) => target.autostart !== null) === true &&
+              !state.observed.attempts.has(name),
+          ),
     autostartDone() {
       const judged = new Map([...(starting ?? [])].map((name) => [name, false]));
       starting = new Set();
@@ -228,8 +237,10 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   };
 }
 
-function startsItself({ manifest }: { manifest: { autostart?: unknown } }): boolean {
-  return manifest.autostart !== undefined;
+/** Names of which one of these packages starts by itself. */
+function startingOf({ observed }: Pick<State, 'observed'>, counts: (found: ObservedPackage) => boolean): string[] {
+  const starts = (found: ObservedPackage) => found.manifest.autostart !== undefined && counts(found);
+  return [...observed.packages].filter(([, all]) => all.some(starts)).map(([name]) => name);
 }
 
 function mark(touched: Map<string, boolean>, name: string, afresh: boolean): void {

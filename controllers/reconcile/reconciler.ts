@@ -151,7 +151,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   function flush(): void {
     flushAt = null;
     if (unsubscribe === null) return;
-    const { status, generation, document, observed } = store.get();
+    const { status, generation, document, conditions, observed } = store.get();
     const names = [...stale];
     stale.clear();
     const changes = names.flatMap((name) => changesOf(name, status.containers));
@@ -161,6 +161,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       observedGeneration: idle ? generation : status.observedGeneration,
       converged: idle && left.size === 0 && unsettled.size === 0,
       document,
+      conditions: [...conditions.values()],
     };
     const again = repositories !== observed.repositories;
     if (changes.length > 0 || again || !isDeepStrictEqual({ ...status, ...whole }, status)) {
@@ -174,7 +175,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       });
     }
     repositories = observed.repositories;
-    if (judging && model.autostartPending().length === 0) endJudging();
+    if (judging && model.autostartPending()?.length === 0) endJudging();
     if (stopping && idle) tellStopped();
     if (idle) for (const listener of listeners) listener();
   }

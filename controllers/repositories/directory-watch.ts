@@ -1,45 +1,53 @@
-// Notices what happens to the names in one directory (inotify(7) by way of fs.watch), also when the directory itself goes and comes back.
-import { statSync, watch, type FSWatcher } from 'node:fs';
+// Notices what happens to the names in one directory, also when the directory itself goes and comes back.
+import { statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { isMissing } from '../../state/errno.ts';
+import { watchNames } from '../../state/file/names-watch.ts';
 
 export interface DirectoryEvents {
-  /** The directory is there and watched; everything in it is to be looked at. */
+  /** The directory is there and watched, or is another one now; everything in it is to be looked at. */
   appeared(): void;
   /** A name in it was made, deleted, renamed or written to. */
   changed(fileName: string): void;
-  /** It is not there, or cannot be watched. A missing one is waited for. */
+  /** It is not there, and is waited for. */
   gone(error: Error): void;
+  /** The kernel does not tell what happens there, and why; null: it does again. */
+  blind(why: string | null): void;
 }
 
 /** Watches until `close`. */
 export function watchDirectory(path: string, events: DirectoryEvents): { close(): void } {
-  let watcher: FSWatcher | null = null;
+  let watcher: { close(): void } | null = null;
   let closed = false;
   let toldGone = false;
 
   function attach(): void {
     watcher?.close();
+    watcher = null;
     if (closed) return;
     try {
-      watcher = watchNames(path);
+      watcher = watchIt();
       toldGone = false;
       events.appeared();
     } catch (error) {
       if (!toldGone) events.gone(error as Error);
       toldGone = true;
-      if (isMissing(error)) awaitDirectory();
+      awaitDirectory();
     }
   }
 
-  function watchNames(directory: string): FSWatcher {
-    const inode = statSync(directory).ino;
-    const names = watch(directory, (_, fileName) => {
-      if (fileName === null) events.appeared();
-      // An event of the directory itself bears its own name; a file in it may have the same.
-      else if (fileName === basename(directory) && !isStill(directory, inode)) attach();
-      else events.changed(fileName);
+  /** Throws when it is not there. */
+  function watchIt(): { close(): void } {
+    const inode = inodeOf(path);
+    return watchNames(path, {
+      changed(fileName) {
+        // An event of the directory itself bears its own name; a file in it may have the same.
+        if (fileName === basename(path) && isOther(path, inode)) attach();
+        else events.changed(fileName);
+      },
+      unknown: () => (isOther(path, inode) ? attach() : events.appeared()),
+      blind: (why) => events.blind(why),
     });
-    return names.on('error', attach);
   }
 
   /** The nearest directory above that exists shows when the missing one, or the next one towards it, appears. */
@@ -47,7 +55,7 @@ export function watchDirectory(path: string, events: DirectoryEvents): { close()
     for (;;) {
       const above = nearestAbove(path);
       try {
-        watcher = watch(above, attach).on('error', attach);
+        watcher = watchNames(above, { changed: attach, unknown: attach, blind: (why) => events.blind(why) });
       } catch (error) {
         if (isMissing(error)) continue; // it has gone since; there is one above it
         throw error;
@@ -72,7 +80,12 @@ export function watchDirectory(path: string, events: DirectoryEvents): { close()
 }
 
 function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    // One that cannot be looked at now is there as far as anybody knows.
+    return !isMissing(error);
+  }
 }
 
 function nearestAbove(path: string): string {
@@ -81,10 +94,20 @@ function nearestAbove(path: string): string {
   return above;
 }
 
-function isStill(path: string, inode: number): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.ino === inode;
+/** Whether the path leads to another directory than before, or to none. One that cannot be looked at now is the same. */
+function isOther(path: string, before: number | null): boolean {
+  try {
+    return statSync(path).ino !== before;
+  } catch (error) {
+    return isMissing(error);
+  }
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+function inodeOf(path: string): number | null {
+  try {
+    return statSync(path).ino;
+  } catch {
+    // The watch says why, or it is looked at again by the next event.
+    return null;
+  }
 }

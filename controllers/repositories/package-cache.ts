@@ -1,6 +1,7 @@
 // Parsed packages by file identity, kept in runDir (a tmpfs): a reconciler that starts again parses nothing.
 import { readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import type { Logger } from 'pino';
 import { sameIdentity } from '../../native/file.ts';
@@ -12,6 +13,8 @@ const format = 4;
 export interface PackageCache {
   /** The package at a path, if the file is still the one that was read. */
   find(path: string, identity: FileIdentity): ObservedPackage | null;
+  /** What was read of the files in a directory, whatever has become of them since. */
+  below(directory: string): readonly ObservedPackage[];
   /** Adds what an act knows of a file that it has just made or read. */
   add(found: ObservedPackage): void;
   /** Keeps these packages and no others. Calls in quick succession write the file once. */
@@ -44,6 +47,7 @@ export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn
       const found = known.get(path);
       return found !== undefined && sameIdentity(found.identity, identity) ? found : null;
     },
+    below: (directory) => [...known.values()].filter(({ path }) => dirname(path) === directory),
     add: (found) => void known.set(found.path, found),
     keep(packages) {
       known = byPath(packages);

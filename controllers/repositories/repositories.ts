@@ -1,6 +1,6 @@
 // The repositories controller: packages in directories and in memory, installed, hashed, deleted, and noticed when others do so.
 //
-//   createRepositories({ entries, cacheFile, openReader, memory, onChange, log }): Repositories
+//   createRepositories({ entries, cacheFile, openReader, memory, onChange, stand, log }): Repositories
 //     plan(view)             pure, see repositories-plan.ts
 //     act(step, signal)      rejects with TerminalError (reasons UnknownRepository, RepositoryFull, RepositoryReadOnly, Duplicate,
 //                            BadPackage, WrongPackage, SourceMissing, SizeMismatch, DigestMismatch) or an error of the file system
@@ -15,6 +15,7 @@ import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { RepositoryEntry } from '../../state/desired.ts';
 import type { FileIdentity, ObservedPackage, ObservedRepository } from '../../state/observed.ts';
+import type { Stand } from '../../state/standing.ts';
 import { matches, parseRequirement, parseVersion } from '../../state/version.ts';
 import type { Controller } from '../controller.ts';
 import { TerminalError } from '../failure.ts';
@@ -49,6 +50,8 @@ export interface RepositoriesOptions {
   readonly openReader: OpenReader;
   readonly memory: MemoryFiles;
   readonly onChange: (names: readonly string[]) => void;
+  /** Told of what the repositories cannot do at present. */
+  readonly stand: Stand;
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
 }
 
@@ -88,7 +91,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       const size = memory.of(id).reduce((sum, { identity }) => sum + identity.size, 0);
       const error =
         'it is not in the document, and stays until none of its images is mounted; no others are mounted from it';
-      const plain = { type: 'mem', dir: null, verified: false, integrity: 'none', broken: [] } as const;
+      const plain = { type: 'mem', dir: null, verified: false, integrity: 'none', broken: [], stale: false } as const;
       return { packages: () => [], observed: () => ({ id, ...plain, packages: memory.of(id).length, size, error }) };
     });
   }
@@ -99,12 +102,13 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
   }
 
   function openOne(entry: RepositoryEntry): Repository {
-    if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader });
     const told = (names: readonly string[]) => {
       changed();
       onChange(names);
     };
-    return openRepositoryDirectory({ entry, directory: entry.dir ?? '', cache, openReader, onChange: told, log });
+    if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader, onChange: told });
+    const directory = entry.dir ?? '';
+    return openRepositoryDirectory({ entry, directory, cache, openReader, onChange: told, stand: options.stand, log });
   }
 
   async function observe(): Promise<ObservedPackages> {
@@ -156,8 +160,9 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
 
   function repositoryOf(id: string): Repository {
     const repository = open.get(id);
-    const reason = repository === undefined ? 'there is no such repository' : repository.observed().error;
+    const { error: reason = 'there is no such repository', stale = false } = repository?.observed() ?? {};
     if (repository !== undefined && reason === null) return repository;
+    if (stale) throw new Error(`repository ${id} cannot be read: ${reason}`);
     throw new TerminalError('UnknownRepository', `repository ${id}: ${reason}`);
   }
 

@@ -5,11 +5,15 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { fsyncDirectory, identityOf, sameIdentity } from '../../native/file.ts';
 import type { RepositoryEntry } from '../../state/desired.ts';
+import { errnoOf, isMissing, messageOf } from '../../state/errno.ts';
+import { createRetry } from '../../state/retry.ts';
+import type { Stand } from '../../state/standing.ts';
 import { watchDirectory } from './directory-watch.ts';
 import { TerminalError } from '../failure.ts';
 import type { PackageCache } from './package-cache.ts';
 import {
   describeRepository,
+  keptPackage,
   packageOf,
   packagesIn,
   readPackageFile,
@@ -27,6 +31,7 @@ export interface RepositoryDirectoryOptions {
   readonly openReader: OpenReader;
   /** Names of containers whose packages have changed by themselves; none when only the repository's own state has. */
   readonly onChange: (names: readonly string[]) => void;
+  readonly stand: Stand;
   readonly log: Pick<Logger, 'info' | 'warn'>;
 }
 
@@ -40,18 +45,24 @@ type Change = readonly string[] | null;
 
 /** Watches from the start; nothing is read before the first `scan`. */
 export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Repository {
-  const { entry, directory, cache, openReader, onChange, log } = options;
+  const { entry, directory, cache, openReader, onChange, stand, log } = options;
   const files = new Map<string, PackageFile>();
   const settling = new Map<string, NodeJS.Timeout>();
   let reader: PackageReader | null = null;
+  /** Files that cannot be read now, and why: what was known of them counts. */
+  const unread = new Map<string, string>();
   let error: string | null = null;
+  let stale = false;
+  let swept = false;
   let state: 'new' | 'scanned' | 'closed' = 'new';
 
   const watcher = watchDirectory(directory, {
     appeared: () => byItself(scan),
     changed: settle,
     gone: (reason) => byItself(() => Promise.resolve(lose(reason))),
+    blind: (why) => stand('NotWatched', directory, why),
   });
+  const again = createRetry(() => byItself(error === null ? lookAgain : scan));
 
   /** One look at a time, or an old one could overwrite a newer. */
   let turn: Promise<unknown> = Promise.resolve();
@@ -92,14 +103,36 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     return [before.content.name];
   }
 
-  async function refresh(path: string): Promise<Change> {
+  /** `anew`: also when it seems to be the same. A file that cannot be read now stays what it was, and is read again. */
+  async function refresh(path: string, anew = false): Promise<Change> {
     const before = files.get(path) ?? null;
-    const after = await fileAt(path, before);
-    if (after === before) return null;
+    let after: PackageFile | null;
+    try {
+      after = await fileAt(path, anew ? null : before);
+    } catch (reason) {
+      return defer(path, reason);
+    }
+    const healed = unread.delete(path);
+    if (after === before) return healed ? [] : null;
     if (after === null) files.delete(path);
     else files.set(path, after);
     if (after !== null && 'broken' in after.content) log.warn({ path, reason: after.content.broken }, 'not a package');
     return namesOf(before, after);
+  }
+
+  function defer(path: string, reason: unknown): Change {
+    const message = `${messageOf(reason).replace(`${path}: `, '')}; what was known of it counts, and it is read again`;
+    again.failed();
+    if (unread.get(path) === message) return null;
+    unread.set(path, message);
+    log.warn({ path, reason: messageOf(reason) }, 'a package file cannot be read');
+    return [];
+  }
+
+  async function lookAgain(): Promise<Change> {
+    const changes = await inParallel([...unread.keys()], (path) => refresh(path));
+    if (unread.size === 0) again.over();
+    return changes.some((change) => change !== null) ? changes.flatMap((change) => change ?? []) : null;
   }
 
   /** The file as it is now: the very same object when nothing has changed, null when there is none. */
@@ -121,45 +154,79 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
 
   async function scan(): Promise<Change> {
     if (state === 'closed') return null;
-    const first = state === 'new';
     state = 'scanned';
     try {
       reader ??= await openReader(entry);
-      if (first) await sweep();
+      await sweep();
       const names = (await readdir(directory)).filter((name) => !name.startsWith(partialPrefix));
       const healed = error !== null;
-      error = null;
+      trust();
       const paths = new Set([...names.map((name) => join(directory, name)), ...files.keys()]);
-      const changes = await inParallel([...paths], refresh);
+      const changes = await inParallel([...paths], (path) => refresh(path));
+      if (unread.size === 0) again.over();
       return changes.some((change) => change !== null) || healed ? changes.flatMap((change) => change ?? []) : null;
     } catch (reason) {
-      return lose(reason as Error);
+      return errnoOf(reason) === null || isMissing(reason) ? lose(reason as Error) : keep(reason as Error);
     }
   }
 
+  /** Once. */
   async function sweep(): Promise<void> {
+    if (swept) return;
     try {
       for (const name of await removePartials(directory)) log.info({ name }, 'partial copy removed');
+      swept = true;
     } catch (reason) {
       // They are passed over anyway.
       log.warn({ repository: entry.id, err: reason }, 'partial copies not removed');
     }
   }
 
+  /** There is no such directory, which is waited for, or what it takes to believe it is wrong: nothing is in it. */
   function lose(reason: Error): Change {
-    if (error === reason.message) return null;
+    if (reader === null) again.failed();
+    else again.over();
+    unread.clear();
+    const told = error === reason.message;
+    trust();
     error = reason.message;
+    if (told) return null;
     const names = namesOf(...files.values());
     files.clear();
     log.warn({ repository: entry.id, reason: error }, 'repository cannot be read');
     return names;
   }
 
+  /** What it shows now is what is there. */
+  function trust(): void {
+    error = null;
+    stale = false;
+    stand('Unreadable', directory, null);
+  }
+
+  /** It cannot be read now, which says nothing about what is there: what was known counts, and it is read again. */
+  function keep(reason: Error): Change {
+    again.failed();
+    stale = true;
+    stand('Unreadable', directory, `${reason.message}; what was known of its packages counts`);
+    if (error === reason.message) return null;
+    error = reason.message;
+    log.warn({ repository: entry.id, reason: error }, 'repository cannot be read; what was known of it counts');
+    return recall();
+  }
+
+  /** What an earlier reconciler has read, where this one has not come to it. */
+  function recall(): readonly string[] {
+    if (reader === null) return [];
+    for (const known of cache.below(directory)) {
+      const kept = files.has(known.path) ? null : keptPackage(known, entry, reader);
+      if (kept !== null) files.set(known.path, kept);
+    }
+    return namesOf(...files.values());
+  }
+
   async function look(path: string): Promise<void> {
-    await inTurn(async () => {
-      files.delete(path);
-      await refresh(path);
-    });
+    await inTurn(() => refresh(path, true));
   }
 
   return {
@@ -167,7 +234,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     scan: async () => (await inTurn(scan)) ?? [],
     look,
     packages: () => packagesIn(files),
-    observed: () => describeRepository(entry, files, error),
+    observed: () => describeRepository(entry, files, { error, stale, unread }),
     async install({ admit, ...incoming }) {
       const copied = await copyIntoDirectory({
         ...incoming,
@@ -196,6 +263,9 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     close() {
       state = 'closed';
       watcher.close();
+      again.over();
+      stand('NotWatched', directory, null);
+      stand('Unreadable', directory, null);
       for (const timer of settling.values()) clearTimeout(timer);
     },
   };

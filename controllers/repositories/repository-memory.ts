@@ -1,6 +1,8 @@
 // A repository of type mem: packages in sealed files in memory, until the launcher ends.
 import { closeSync } from 'node:fs';
 import type { RepositoryEntry } from '../../state/desired.ts';
+import { messageOf } from '../../state/errno.ts';
+import { createRetry } from '../../state/retry.ts';
 import type { MemoryFiles } from './memory-files.ts';
 import type { PackageCache } from './package-cache.ts';
 import {
@@ -20,15 +22,20 @@ export function openRepositoryMemory({
   memory,
   cache,
   openReader,
+  onChange,
 }: {
   readonly entry: RepositoryEntry;
   readonly memory: MemoryFiles;
   readonly cache: PackageCache;
   readonly openReader: OpenReader;
+  /** Names of containers whose packages could be read after all. */
+  readonly onChange: (names: readonly string[]) => void;
 }): Repository {
   const { id, integrity } = entry;
   const files = new Map<string, PackageFile>();
   let error: string | null = null;
+
+  const again = createRetry(() => void scan().then(onChange));
 
   const fileAt = (path: string) => memory.of(id).find((file) => file.path === path);
 
@@ -38,21 +45,25 @@ export function openRepositoryMemory({
     else files.set(path, await readPackageFile(path, file.identity, { entry, reader: await openReader(entry), cache }));
   }
 
+  /** A key that cannot be read is read again; what was known of the files counts. */
+  async function scan(): Promise<readonly string[]> {
+    try {
+      await Promise.all(memory.of(id).map(({ path }) => look(path)));
+      error = null;
+      again.over();
+    } catch (reason) {
+      error = messageOf(reason);
+      again.failed();
+    }
+    return packagesIn(files).map(({ name }) => name);
+  }
+
   return {
     entry,
-    async scan() {
-      try {
-        await Promise.all(memory.of(id).map(({ path }) => look(path)));
-        error = null;
-      } catch (reason) {
-        error = reason instanceof Error ? reason.message : String(reason);
-        files.clear();
-      }
-      return packagesIn(files).map(({ name }) => name);
-    },
+    scan,
     look,
     packages: () => packagesIn(files),
-    observed: () => describeRepository(entry, files, error),
+    observed: () => describeRepository(entry, files, { error, stale: error !== null, unread: new Map() }),
     async install(incoming) {
       const reader = await openReader(entry);
       const { fd, content, digest, identity, path } = await copyIntoMemory({
@@ -76,6 +87,6 @@ export function openRepositoryMemory({
       files.delete(path);
       if (file !== undefined) await memory.remove(file);
     },
-    close: () => undefined,
+    close: () => again.over(),
   };
 }

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { identityOf, sameIdentity } from '../../native/file.ts';
 import type { RepositoryEntry } from '../../state/desired.ts';
 import type { FileIdentity, ObservedPackage, ObservedRepository } from '../../state/observed.ts';
+import { errnoOf, isMissing, messageOf } from '../../state/errno.ts';
 import type { PackageCache } from './package-cache.ts';
 
 export interface Repository {
@@ -57,7 +58,7 @@ export interface PackageFile {
   readonly content: ObservedPackage | { readonly broken: string };
 }
 
-/** What a file is: from the cache, or read. One that changes meanwhile is no package. */
+/** What a file is: from the cache, or read. One that changes meanwhile is no package. Rejects when it cannot be read now. */
 export async function readPackageFile(
   path: string,
   identity: FileIdentity,
@@ -69,19 +70,29 @@ export async function readPackageFile(
 ): Promise<PackageFile> {
   const { id: repository, integrity } = entry;
   const known = cache.find(path, identity);
-  if (known !== null && (reader.keys.size === 0 || reader.keys.has(known.signed?.by ?? ''))) {
-    const signed = reader.keys.size === 0 ? null : known.signed;
-    return { identity, content: { ...known, repository, signed, integrity } };
-  }
+  const kept = known === null ? null : keptPackage(known, entry, reader);
+  if (kept !== null) return kept;
   try {
     const content = await reader.read(path);
     const now = identityOf(statSync(path));
     if (!sameIdentity(now, identity)) return { identity, content: { broken: 'changed while it was being read' } };
     return { identity, content: packageOf(content, { repository, path, identity, digest: null, integrity }) };
   } catch (reason) {
-    const message = reason instanceof Error ? reason.message : String(reason);
-    return { identity, content: { broken: message.replace(`${path}: `, '') } };
+    // An errno tells of the disk or of our limits, not of the file.
+    if (errnoOf(reason) !== null && !isMissing(reason)) throw reason;
+    return { identity, content: { broken: messageOf(reason).replace(`${path}: `, '') } };
   }
+}
+
+/** What was read of a file before, as this repository takes it; null when none of its keys has signed it. */
+export function keptPackage(
+  known: ObservedPackage,
+  { id: repository, integrity }: RepositoryEntry,
+  { keys }: PackageReader,
+): PackageFile | null {
+  if (keys.size > 0 && !keys.has(known.signed?.by ?? '')) return null;
+  const signed = keys.size === 0 ? null : known.signed;
+  return { identity: known.identity, content: { ...known, repository, signed, integrity } };
 }
 
 /** A package as it lies in a repository. */
@@ -108,16 +119,26 @@ export function packagesIn(files: ReadonlyMap<string, PackageFile>): ObservedPac
   return [...files.values()].map(({ content }) => content).filter((content) => 'id' in content);
 }
 
-/** A repository as the status shows it. `error`: why it cannot be read as a whole. */
+/** Why a repository, or some of its files, cannot be read. `stale`: that says nothing about what is there. */
+export interface ReadTrouble {
+  readonly error: string | null;
+  readonly stale: boolean;
+  /** By path. What was known of such a file counts. */
+  readonly unread: ReadonlyMap<string, string>;
+}
+
+/** A repository as the status shows it. */
 export function describeRepository(
   { id, type, dir, keys, integrity }: RepositoryEntry,
   files: ReadonlyMap<string, PackageFile>,
-  error: string | null,
+  { error, stale, unread }: ReadTrouble,
 ): ObservedRepository {
   const packages = packagesIn(files);
   const broken = [...files]
     .flatMap(([path, { content }]) => ('broken' in content ? [{ path, message: content.broken }] : []))
+    .concat([...unread].map(([path, message]) => ({ path, message })))
     .sort((a, b) => (a.path < b.path ? -1 : 1));
   const size = packages.reduce((sum, { identity }) => sum + identity.size, 0);
-  return { id, type, dir, verified: keys.length > 0, integrity, packages: packages.length, size, broken, error };
+  const verified = keys.length > 0;
+  return { id, type, dir, verified, integrity, packages: packages.length, size, broken, error, stale };
 }

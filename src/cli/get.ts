@@ -5,7 +5,7 @@ import type { Status } from '../../state/status.ts';
 import type { Northstate } from '../client/northstate.ts';
 import { withConsole, type ConsoleOptions } from './console.ts';
 import { render, type Format } from './output.ts';
-import { changeLine, statusTable, summary } from './status-table.ts';
+import { changeLine, conditionLine, statusTable, summary } from './status-table.ts';
 
 export interface GetOptions extends ConsoleOptions {
   readonly output: Format;
@@ -61,6 +61,8 @@ async function printChanges(status: Status, operations: readonly Operation[] | n
     if (member === 'containers' && name !== undefined) names.add(unescape(name));
   }
   const lines = [...names].map((name) => changeLine(name, status.containers[name]));
+  if (operations.some(({ path }) => path.startsWith('/conditions')))
+    lines.push(...status.conditions.map(conditionLine));
   if (lines.length === 0) lines.push(summary(status));
   await print(lines.map((line) => `${new Date().toISOString()} ${line}\n`).join(''));
 }

@@ -1,7 +1,7 @@
 // The status as a table, and a change of it as a line.
 import { styleText } from 'node:util';
 import type { Exit } from '../../state/observed.ts';
-import type { ContainerStatus, Phase, Status } from '../../state/status.ts';
+import type { ContainerStatus, Phase, RuntimeCondition, Status } from '../../state/status.ts';
 import { printable, table } from './output.ts';
 
 type Style = Parameters<typeof styleText>[0];
@@ -24,7 +24,7 @@ export async function statusTable(status: Status): Promise<string> {
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, container]) => containerRow(name, container));
   const header = ['NAME', 'VERSION', 'DESIRED', 'PHASE', 'PID', 'RESTARTS', 'LAST EXIT', 'SINCE', 'WHY'];
-  return `${summary(status)}\n${await table([header.map((title) => styleText('bold', title)), ...rows])}`;
+  return `${[summary(status), ...status.conditions.map(conditionLine)].join('\n')}\n${await table([header.map((title) => styleText('bold', title)), ...rows])}`;
 }
 
 /** One line about the document and whether it is reached. */
@@ -38,6 +38,11 @@ export function summary(status: Status): string {
     parts.push(`line ${document.error.line}, column ${document.error.column}: ${printable(document.error.message)}`);
   }
   return parts.join(', ');
+}
+
+/** What keeps the runtime itself from doing all that it should. */
+export function conditionLine({ type, subject, message }: RuntimeCondition): string {
+  return styleText('yellow', `${type} ${printable(subject)}: ${printable(message)}`);
 }
 
 /** A container's change as a line for a log: time, name and what it is now. */

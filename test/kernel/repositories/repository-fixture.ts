@@ -41,6 +41,8 @@ export interface Fixture {
   readonly warnings: readonly string[];
   /** What onChange was called with. */
   readonly changes: readonly (readonly string[])[];
+  /** Why, by type and subject. */
+  readonly conditions: ReadonlyMap<string, string>;
   /** Descriptors that the launcher would keep, by name. */
   readonly kept: Map<string, number>;
 }
@@ -68,6 +70,7 @@ function fixtureOf(directory: string, kept: Map<string, number>, ...entries: rea
   const reads: string[] = [];
   const warnings: string[] = [];
   const changes: string[][] = [];
+  const conditions = new Map<string, string>();
   changed = () => undefined;
   const counting: OpenReader = async (entry) => {
     const reader = await openReader(entry);
@@ -92,9 +95,15 @@ function fixtureOf(directory: string, kept: Map<string, number>, ...entries: rea
       changes.push([...names]);
       changed();
     },
+    stand(type, subject, message) {
+      const key = `${type} ${subject}`;
+      if (message === null) conditions.delete(key);
+      else conditions.set(key, message);
+      changed();
+    },
     log: pino({ level: 'warn' }, { write: (line) => void warnings.push(line) }),
   });
-  return { directory, system: join(directory, 'system'), repositories, reads, warnings, changes, kept };
+  return { directory, system: join(directory, 'system'), repositories, reads, warnings, changes, conditions, kept };
 }
 
 /** An entry of the document; that of `mem` when its type says so. */

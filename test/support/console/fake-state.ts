@@ -15,6 +15,7 @@ export const observedRepository = {
   size: 0,
   broken: [],
   error: null,
+  stale: false,
 } as const;
 export const observedPackage = {
   logs: new Map(),
@@ -66,7 +67,10 @@ export function manifestOf(shown: Readonly<Record<string, unknown>>): Manifest {
 
 export function emptyStatus(): Status {
   const document = { status: 'ok', generation: 1, error: null } as const;
-  return { generation: 1, observedGeneration: 1, converged: true, document, repositories: {}, containers: {} };
+  return {
+    ...{ generation: 1, observedGeneration: 1, converged: true, document },
+    ...{ conditions: [], repositories: {}, containers: {} },
+  };
 }
 
 export function containerStatus(version: string, repository = 'system'): ContainerStatus {

@@ -4,6 +4,7 @@ import { createModel, type Model } from '../../../../controllers/reconcile/model
 import type { ContainerEntry } from '../../../../state/desired.ts';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../../../state/observed.ts';
 import { createStore, type State, type Store } from '../../../../state/store.ts';
+import { observedRepository } from '../../../support/console/fake-state.ts';
 import { attempt, mountOf, packageOf, target } from '../../../support/views.ts';
 
 let store: Store;
@@ -177,4 +178,27 @@ test('autostart is judged over what was there at the start, until it is done', (
   const judged = createModel({ autostart: false });
   judged.update(state, null);
   assert.deepEqual(judged.view('auto', 0).targets, []);
+});
+
+test('what a repository holds that cannot be read at the start is judged when it can be', () => {
+  const starter = installed('auto');
+  const auto = { ...starter, manifest: { ...starter.manifest, autostart: 'relaxed' as const } };
+  const judging = createModel({ autostart: true });
+  const own = createStore(store.get());
+  const show = (stale: boolean) => {
+    own.update((draft) => {
+      const { observed } = draft as unknown as {
+        observed: { repositories: Map<string, unknown> } & Writable['observed'];
+      };
+      observed.repositories.set('system', { ...observedRepository, id: 'system', stale });
+      if (!stale) observed.packages.set('auto', [{ ...auto, repository: 'system' }]);
+    });
+  };
+  show(true);
+  judging.update(own.get(), null);
+  assert.equal(judging.autostartPending(), null);
+  own.subscribe((operations, state) => void judging.update(state, operations));
+  show(false);
+  assert.deepEqual(judging.autostartPending(), ['auto']);
+  assert.equal(judging.view('auto', 0).targets[0]?.autostart, 'relaxed');
 });

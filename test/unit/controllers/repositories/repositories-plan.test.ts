@@ -107,6 +107,7 @@ function repository(id: string, packages: ObservedPackage[]) {
     size: 0,
     broken: [],
     error: null,
+    stale: false,
   };
   return { packages: () => packages, observed: () => observed };
 }
