@@ -72,7 +72,7 @@ let global = decodeGlobal(remembered.global);
 log.info({ starts: hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
 
 const boot = bootId();
-const documents = await openDocumentInForce({ config, store, log, boot, launcher, hello, failed: die });
+const documents = await openDocumentInForce({ config, store, log, stand, boot, launcher, hello, failed: die });
 
 // What the kernel, the repositories and the launcher show.
 const { openReader, verifyImage } = createPackages();

@@ -5,11 +5,13 @@ import { imageFeatures } from './images.ts';
 import { kernelFeatures } from './kernel.ts';
 import { programFeatures } from './programs.ts';
 import { rightFeatures } from './rights.ts';
+import { watchFeatures } from './watches.ts';
 
 /** Looks at everything, in the order in which a person would. */
 export async function checkHost(): Promise<Feature[]> {
   return [
     ...kernelFeatures(),
+    ...watchFeatures(),
     ...(await imageFeatures()),
     ...(await groupFeatures()),
     ...rightFeatures(),

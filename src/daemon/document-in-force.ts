@@ -2,6 +2,7 @@
 import { exchange } from '../../native/file.ts';
 import { copyAttributes } from '../../native/xattr.ts';
 import { openDocuments, type Documents } from '../../state/document/documents.ts';
+import type { Stand } from '../../state/standing.ts';
 import type { Store } from '../../state/store.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Log } from '../logs/log.ts';
@@ -15,6 +16,7 @@ export interface DocumentInForcePorts {
   readonly config: Pick<Configuration, 'desired' | 'seed' | 'stateDir' | 'runDir' | 'repositories'>;
   readonly store: Store;
   readonly log: Log;
+  readonly stand: Stand;
   /** The boot's id: another one ends what lasts until the boot ends. */
   readonly boot: string;
   readonly launcher: Launcher;
@@ -25,10 +27,10 @@ export interface DocumentInForcePorts {
 
 /** Puts the document into force. The launcher always knows which generation is tried, before anything is done about it. */
 export async function openDocumentInForce(ports: DocumentInForcePorts): Promise<Documents> {
-  const { config, store, log, boot, launcher, hello, failed } = ports;
+  const { config, store, log, stand, boot, launcher, hello, failed } = ports;
   const { desired, seed, stateDir, runDir } = config;
   const documents = await openDocuments({
-    ...{ desired, seed, stateDir, runDir, store, log, exchange, copyAttributes },
+    ...{ desired, seed, stateDir, runDir, store, log, stand, exchange, copyAttributes },
     bootId: boot,
     runtime: runtimeVersion,
     configured: new Map(config.repositories.map((each) => [each.id, each])),

@@ -71,13 +71,13 @@ export async function previewText(core: Core, text: string): Promise<State> {
 
 async function replaceDocument(core: Core, options: FileOptions, text: string): Promise<void> {
   const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
-  if (file.kind === 'refused') throw new Error(file.message);
   const edited = new DocumentConflict(core.store.get().generation, 'the file is being edited');
   if (file.kind === 'moving') throw edited;
   if (file.kind === 'missing') {
     if ((await createFile(options.path, text)) !== null) throw edited;
     return;
   }
+  if (file.kind !== 'text') throw new Error(file.message);
   const saved = await replaceFile(file, text, options);
   if (saved === null) return;
   // Somebody saved the file in this very moment: that save is given back to its author.

@@ -52,6 +52,8 @@ export interface Core {
   stored: number;
   /** What the file held when it was last read or written; null = there was none. */
   onDisk: string | null;
+  /** Why the file could not be read the last time; null when it could, or was not there. */
+  unreadable: string | null;
   pending: readonly Pending[];
 }
 

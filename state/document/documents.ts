@@ -8,6 +8,8 @@ import { saveBoot, show, type Log } from './core.ts';
 import type { Configured } from '../desired.ts';
 import { openGenerations, type Summary } from './generations.ts';
 import { copySeed, giveUp, openCore } from './open-core.ts';
+import { createRetry } from '../retry.ts';
+import type { Stand } from '../standing.ts';
 import type { Locked, State, Store } from '../store.ts';
 import { synchronise, type FileOptions } from './synchronise.ts';
 import type { Tree } from '../text/tree.ts';
@@ -29,6 +31,8 @@ export interface DocumentsOptions {
   readonly runDir: string;
   readonly store: Store;
   readonly log: Log;
+  /** Told of what the document's files cannot do at present. */
+  readonly stand: Stand;
   /** Another one than before ends the life of the overlay (/proc/sys/kernel/random/boot_id). */
   readonly bootId: string;
   /** Version of the runtime, stored with each generation. */
@@ -108,7 +112,7 @@ export interface Documents {
  * `document` in the store says why. Rejects when stateDir cannot be used.
  */
 export async function openDocuments(options: DocumentsOptions): Promise<Documents> {
-  const { store, log, desired: path } = options;
+  const { store, log, stand, desired: path } = options;
   const warn = (fields: object, message: string): void => log.warn(fields, message);
   const generations = await openGenerations(join(options.stateDir, 'generations'), warn);
   const boot = await openBootState(options.runDir, options.bootId, warn);
@@ -124,8 +128,15 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     last = result.catch(() => undefined);
     return result;
   };
+  const again = createRetry(() => watch.look());
+  const read = async (rested: boolean): Promise<void> => {
+    await synchronise(core, file, rested);
+    stand('Unreadable', path, core.unreadable);
+    if (core.unreadable === null) again.over();
+    else again.failed();
+  };
   const settle = (rested: boolean): void => {
-    enqueue(() => synchronise(core, file, rested)).catch((error: unknown) => {
+    enqueue(() => read(rested)).catch((error: unknown) => {
       log.error({ err: error, path }, 'the document cannot be brought together with its file');
     });
   };
@@ -139,11 +150,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const writeSoon = (): void => {
     writing ??= setTimeout(writeNow, WRITE_AFTER);
   };
-  const watch = await watchFile(
-    path,
-    () => settle(true),
-    (error) => log.error({ err: error, path }, 'the document cannot be watched'),
-  );
+  const watch = await watchFile(path, {
+    changed: () => settle(true),
+    blind: (directory, why) => stand('NotWatched', directory, why),
+    failed: (error) => log.error({ err: error, path }, 'the document cannot be watched'),
+  });
   settle(false); // what came between the reading and the watching
 
   let lockWritten = true;
@@ -234,6 +245,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     },
     async close() {
       await watch.close();
+      again.over();
       writeNow();
       await last;
       await core.parser.close();

@@ -42,7 +42,7 @@ export async function openCore(
     ...{ store, log, parser, generations, boot: boot.file, runtime, now, refused },
     inForce: { document: empty, overlay: [], effective: empty, configured },
     highest: Math.max(newest, boot.state.generation),
-    ...{ text: '', endMark: false, written: empty, stored: 0, onDisk: null, pending: [] },
+    ...{ text: '', endMark: false, written: empty, stored: 0, onDisk: null, unreadable: null, pending: [] },
   };
   const found = await newestUnderstood(core, newest);
   if (found !== null) putInForce(core, found);
@@ -110,7 +110,7 @@ export async function copySeed(
   const file = await readDocumentFile(seed, LARGEST_DOCUMENT);
   if (file.kind === 'missing') return;
   try {
-    if (file.kind !== 'text') throw new Error(file.kind === 'refused' ? file.message : 'it is being written');
+    if (file.kind !== 'text') throw new Error(file.kind === 'moving' ? 'it is being written' : file.message);
     await mkdir(dirname(desired), { recursive: true });
     await createFile(desired, file.text);
     core.log.info({ seed, desired }, 'the seed was copied');

@@ -30,7 +30,7 @@ export async function synchronise(core: Core, options: FileOptions, rested: bool
     if (isNew(core, file)) await takeOver(core, file);
     if (core.pending.length === 0) return;
     const { status, error } = core.store.get().document;
-    const unusable = status === 'invalid' || file.kind === 'refused';
+    const unusable = status === 'invalid' || file.kind === 'refused' || file.kind === 'unreadable';
     if (unusable) await divertPending(core, core.store.get().document, error?.message ?? 'refused');
     else await writePending(core, options, file.kind === 'text' ? file : null);
   }
@@ -38,11 +38,17 @@ export async function synchronise(core: Core, options: FileOptions, rested: bool
 
 /** A file that is not as it was must stay the same for a while before it is believed: somebody may be writing it in place. */
 async function readAtRest(core: Core, path: string, rested: boolean): Promise<FileResult> {
-  const file = await readDocumentFile(path, LARGEST_DOCUMENT);
+  const file = await readFileOf(core, path);
   if (rested || !isNew(core, file)) return file;
   await wait(REST);
-  const again = await readDocumentFile(path, LARGEST_DOCUMENT);
+  const again = await readFileOf(core, path);
   return textOf(again) === textOf(file) ? again : { kind: 'moving' };
+}
+
+async function readFileOf(core: Core, path: string): Promise<FileResult> {
+  const file = await readDocumentFile(path, LARGEST_DOCUMENT);
+  core.unreadable = file.kind === 'unreadable' ? file.message : null;
+  return file;
 }
 
 function textOf(file: FileResult): string | null {
@@ -50,15 +56,17 @@ function textOf(file: FileResult): string | null {
 }
 
 function isNew(core: Core, file: FileResult): boolean {
-  if (file.kind === 'refused' || (file.kind === 'missing' && core.stored > 0)) return true;
+  if (file.kind === 'refused' || file.kind === 'unreadable') return true;
+  if (file.kind === 'missing' && core.stored > 0) return true;
   return textOf(file) !== core.onDisk || core.store.get().document.status === 'invalid';
 }
 
 async function takeOver(core: Core, file: FileResult): Promise<void> {
   const state = core.store.get();
   if (file.kind !== 'text') {
-    const message = file.kind === 'refused' ? file.message : 'the file is missing';
-    if (file.kind === 'refused' || core.stored > 0) showStatus(core, badDocument(state.document, noPlace(message)));
+    if (file.kind === 'moving' || (file.kind === 'missing' && core.stored === 0)) return;
+    const message = file.kind === 'missing' ? 'the file is missing' : file.message;
+    showStatus(core, badDocument(state.document, noPlace(message)));
     return;
   }
   const unchanged = file.text === core.onDisk;

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, readlink } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
+import { errnoOf, isMissing, messageOf } from '../errno.ts';
 
 /** A file as it was read. */
 export interface FileText {
@@ -14,12 +15,15 @@ export interface FileText {
   readonly mode: number;
 }
 
-/** `refused`: it must not be used, or cannot be read, and why. `moving`: it was written to while it was read. */
+/**
+ * `refused`: it must not be used, and why. `unreadable`: it cannot be read now, which says nothing about it. `moving`: it was
+ * written to while it was read.
+ */
 export type FileResult =
   | FileText
   | { readonly kind: 'missing' }
   | { readonly kind: 'moving' }
-  | { readonly kind: 'refused'; readonly message: string };
+  | { readonly kind: 'refused' | 'unreadable'; readonly message: string };
 
 /** One component of the way to a file. */
 export interface Component {
@@ -29,34 +33,52 @@ export interface Component {
 
 const LINKS = 40; // as many as the kernel follows (path_resolution(7))
 
+export interface Way {
+  readonly components: readonly Component[];
+  /** The file itself, behind all links; null where there is none. */
+  readonly target: string | null;
+  /** What ended the way before its end: links that lead to themselves (ELOOP), or a component that cannot be looked at. */
+  readonly problem: Error | null;
+}
+
 /**
  * Every component on the way to a file, in the order the kernel looks at them: the directories above it, and where a
  * component is a symbolic link, those of what it points to. Ends early where one is missing; the last is then that one.
  */
-export async function wayTo(path: string): Promise<{ components: Component[]; target: string | null }> {
+export async function wayTo(path: string): Promise<Way> {
   const components: Component[] = [{ path: '/', link: false }];
+  try {
+    return { components, target: await walk(path, components), problem: null };
+  } catch (error) {
+    return { components, target: null, problem: error instanceof Error ? error : new Error(String(error)) };
+  }
+}
+
+async function walk(path: string, components: Component[]): Promise<string | null> {
   const names = path.split('/').filter((name) => name !== '' && name !== '.');
   let at = '/';
   let links = 0;
   while (names.length > 0) {
     const name = names.shift() ?? '';
     const next = name === '..' ? dirname(at) : join(at, name);
+    const component = { path: next, link: false };
+    components.push(component);
     const found = await lstat(next).catch(ifMissing);
-    if (found === null) return { components: [...components, { path: next, link: false }], target: null };
-    components.push({ path: next, link: found.isSymbolicLink() });
+    if (found === null) return null;
+    component.link = found.isSymbolicLink();
     if (!found.isSymbolicLink()) at = next;
     else {
-      if (++links > LINKS) throw new Error(`readlink ${next}: ELOOP, too many symbolic links`);
+      if (++links > LINKS) throw new Error(`readlink ${next}: ELOOP, too many symbolic links; let it lead to a file`);
       const to = await readlink(next);
       names.unshift(...to.split('/').filter((part) => part !== '' && part !== '.'));
       if (isAbsolute(to)) at = '/';
     }
   }
-  return { components, target: at };
+  return at;
 }
 
-function ifMissing(error: NodeJS.ErrnoException): null {
-  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+function ifMissing(error: unknown): null {
+  if (isMissing(error)) return null;
   throw error;
 }
 
@@ -77,15 +99,15 @@ export async function ownershipProblem(components: readonly Component[]): Promis
 /** Reads the file, at most `limit` bytes of UTF-8. */
 export async function readDocumentFile(path: string, limit: number): Promise<FileResult> {
   try {
-    const { components, target } = await wayTo(path);
+    const { components, target, problem: broken } = await wayTo(path);
+    if (broken !== null) throw broken;
     if (target === null) return { kind: 'missing' };
     const problem = await ownershipProblem(components);
     if (problem !== null) return { kind: 'refused', message: problem };
     return await readTarget(target, limit);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
-    return { kind: 'refused', message: error instanceof Error ? error.message : String(error) };
+    if (isMissing(error)) return { kind: 'missing' };
+    return { kind: errnoOf(error) === null ? 'refused' : 'unreadable', message: messageOf(error) };
   }
 }
 

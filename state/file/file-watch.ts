@@ -1,27 +1,34 @@
 // Noticing that a document may have changed, in whatever way it was replaced.
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FSWatcher } from 'chokidar';
+import { isMissing } from '../errno.ts';
 import { wayTo } from './document-file.ts';
+import { watchNames } from './names-watch.ts';
 
 /** ms without an event after which a file that is written in place is taken to be at rest. */
 export const REST = 50;
 
 export interface FileWatch {
+  /** Looks as after an event. */
+  look(): void;
   close(): Promise<void>;
+}
+
+export interface FileEvents {
+  /** The file may have changed, and has come to rest. */
+  changed(): void;
+  /** The kernel does not tell what happens in a directory on the way to it, and why; null = it does again. */
+  blind(directory: string, why: string | null): void;
+  failed(error: unknown): void;
 }
 
 /**
  * Calls `changed` whenever the file at `path` may have changed and has come to rest: written in place, renamed over,
  * removed, made again, or reached by another symbolic link than before. Every directory on the way to it is watched, those
- * of links included, and followed when it is replaced. `failed` is told when a directory cannot be watched.
+ * of links included, and followed when it is replaced.
  */
-export async function watchFile(
-  path: string,
-  changed: () => void,
-  failed: (error: unknown) => void,
-): Promise<FileWatch> {
-  const watched = new Map<string, { readonly identity: string; readonly watcher: FSWatcher }>();
+export async function watchFile(path: string, events: FileEvents): Promise<FileWatch> {
+  const watched = new Map<string, { readonly identity: string; readonly watcher: { close(): void } }>();
   let names = new Set<string>();
   let timer: NodeJS.Timeout | null = null;
   let following: Promise<void> = Promise.resolve();
@@ -32,57 +39,54 @@ export async function watchFile(
     if (timer !== null) clearTimeout(timer);
     timer = setTimeout(() => {
       timer = null;
-      following = following.then(follow).then(changed, failed);
+      following = following.then(follow).then(events.changed).catch(events.failed);
     }, REST);
+  };
+
+  const forget = (directory: string): void => {
+    watched.get(directory)?.watcher.close();
+    watched.delete(directory);
+    events.blind(directory, null);
   };
 
   // Looks at the way again after each change of what is watched: a swap may have come between.
   const follow = async (): Promise<void> => {
     while (!closed) {
       const way = await directoriesTo(path);
-      names = way.names;
-      const gone = [...watched].filter(([directory, { identity }]) => way.directories.get(directory) !== identity);
-      for (const [directory, { watcher }] of gone) {
-        watched.delete(directory);
-        await watcher.close();
-      }
+      names = way.whole ? way.names : new Set([...names, ...way.names]);
+      const gone = [...watched].filter(([directory, { identity }]) => {
+        const now = way.directories.get(directory);
+        return now !== identity && (way.whole || now !== undefined);
+      });
+      for (const [directory] of gone) forget(directory);
       const fresh = [...way.directories].filter(([directory]) => !watched.has(directory));
       if (fresh.length === 0 && gone.length === 0) return;
-      await Promise.all(fresh.map(([directory, identity]) => watchDirectory(directory, identity)));
+      for (const [directory, identity] of fresh) watchDirectory(directory, identity);
     }
   };
 
-  // One watcher for each directory: what chokidar makes of directories within watched ones does not concern us.
-  const watchDirectory = async (directory: string, identity: string): Promise<void> => {
-    const watcher = new NameWatcher({ depth: 0, ignoreInitial: true, followSymlinks: false });
-    watcher.add(directory);
-    watched.set(directory, { identity, watcher });
-    watcher.on('error', failed);
-    watcher.on('raw', (_event, name) => {
+  const watchDirectory = (directory: string, identity: string): void => {
+    const changed = (name: string): void => {
       if (names.has(join(directory, name))) stir();
-    });
-    await new Promise<void>((resolve) => watcher.once('ready', resolve));
+    };
+    const blind = (why: string | null): void => events.blind(directory, why);
+    try {
+      watched.set(directory, { identity, watcher: watchNames(directory, { changed, unknown: stir, blind }) });
+    } catch (error) {
+      if (!isMissing(error)) throw error; // gone since: the way is looked at again
+    }
   };
 
   await follow();
   return {
+    look: stir,
     async close() {
       closed = true;
       if (timer !== null) clearTimeout(timer);
       await following;
-      await Promise.all([...watched.values()].map(({ watcher }) => watcher.close()));
+      for (const directory of watched.keys()) forget(directory);
     },
   };
-}
-
-/**
- * Tells of names only. chokidar would list the whole directory, with an lstat(2) of everything in it, again after each event:
- * of a document's directory, and of all those above it, that costs more than what is then done about the event.
- */
-class NameWatcher extends FSWatcher {
-  override _readdirp(): undefined {
-    return undefined;
-  }
 }
 
 interface Way {
@@ -90,14 +94,21 @@ interface Way {
   readonly directories: ReadonlyMap<string, string>;
   /** The paths whose events matter: every component of the way. */
   readonly names: Set<string>;
+  /** It could be looked at to its end. */
+  readonly whole: boolean;
 }
 
 async function directoriesTo(path: string): Promise<Way> {
-  const { components } = await wayTo(path);
+  const { components, problem } = await wayTo(path);
   const directories = new Map<string, string>();
+  let whole = problem === null;
   for (const component of components) {
-    const stat = await lstat(component.path).catch(() => null);
-    if (stat?.isDirectory() === true) directories.set(component.path, `${stat.dev} ${stat.ino}`);
+    try {
+      const stat = await lstat(component.path);
+      if (stat.isDirectory()) directories.set(component.path, `${stat.dev} ${stat.ino}`);
+    } catch (error) {
+      whole &&= isMissing(error);
+    }
   }
-  return { directories, names: new Set(components.map((component) => component.path)) };
+  return { directories, names: new Set(components.map((component) => component.path)), whole };
 }

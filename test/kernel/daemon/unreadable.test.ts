@@ -1,8 +1,9 @@
 // Reads that fail for a while: what was known counts, a condition says so, and it is read again.
 import assert from 'node:assert/strict';
-import { copyFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { copyFile, symlink, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
+import type { RuntimeConditionType, Status } from '../../../state/status.ts';
 import { openDescriptors } from '../../support/leaks.ts';
 import { cannotInject, inject } from '../../support/inject.ts';
 import { probePackage } from '../../support/packages.ts';
@@ -13,11 +14,22 @@ const app = await probePackage({ name: 'app' });
 const other = await probePackage({ name: 'other' });
 const entry = 'app: { version: 1.0.0, state: running, restart: { policy: always, backoff: 0s } }';
 
-/** Kills the reconciler and waits for what the next one says. */
-async function killReconciler(daemon: Daemon): Promise<void> {
-  const before = daemon.reconciler();
-  process.kill(before ?? 0, 'SIGKILL');
+/** The launcher starts another one at once. */
+function killReconciler(daemon: Daemon): void {
+  process.kill(daemon.reconciler() ?? 0, 'SIGKILL');
 }
+
+/** The status once a condition of the runtime stands for a subject. */
+function stands(daemon: Daemon, type: RuntimeConditionType, subject: string): Promise<Status> {
+  return daemon.until(`${type} ${subject}`, ({ conditions }) =>
+    conditions.some((condition) => condition.type === type && condition.subject === subject),
+  );
+}
+
+const healthy = (daemon: Daemon): Promise<Status> =>
+  daemon.until('nothing is wrong any more', ({ conditions, document }) => {
+    return conditions.length === 0 && document.status === 'ok';
+  });
 
 test(
   'a repository that gives EIO keeps what was known of it, and is read when it can be',
@@ -31,10 +43,8 @@ test(
     const { pid } = await running(daemon, 'app');
     {
       await using _fault = await inject(daemon.pid, { calls: 'getdents64', error: 'EIO', paths: [daemon.repository] });
-      await killReconciler(daemon);
-      const status = await daemon.until('it says what it cannot read', ({ conditions }) =>
-        conditions.some(({ type, subject }) => type === 'Unreadable' && subject === daemon.repository),
-      );
+      killReconciler(daemon);
+      const status = await stands(daemon, 'Unreadable', daemon.repository);
       assert.equal(status.repositories['packages']?.packages, 1);
       assert.equal(status.containers['app']?.pid, pid);
       process.kill(pid ?? 0, 'SIGKILL');
@@ -48,3 +58,73 @@ test(
     await endsClean(daemon, before);
   },
 );
+
+test('a document that gives EIO stays in force, also for the next reconciler', { skip: cannotInject }, async () => {
+  const before = openDescriptors();
+  await using daemon = await startDaemon({
+    packages: [app, other],
+    document: (directory) => documentOf(directory, entry),
+  });
+  const { pid } = await running(daemon, 'app');
+  const { generation } = await daemon.until('converged', ({ converged }) => converged);
+  {
+    const paths = [daemon.document];
+    await using _fault = await inject(daemon.pid, { calls: 'lstat,newfstatat,statx,openat', error: 'EIO', paths });
+    for (let deaths = 0; deaths < 3; deaths += 1) {
+      const last = daemon.reconciler();
+      killReconciler(daemon);
+      await daemon.until('another one is up', () => daemon.reconciler() !== null && daemon.reconciler() !== last);
+      const status = await stands(daemon, 'Unreadable', daemon.document);
+      assert.match(status.document.error?.message ?? '', /EIO/, daemon.log());
+      assert.deepEqual([status.generation, status.containers['app']?.pid], [generation, pid]);
+    }
+    await daemon.write(documentOf(daemon.repository, entry, 'other: { version: 1.0.0, state: running }'));
+  }
+  await running(daemon, 'other');
+  const { containers } = await healthy(daemon);
+  assert.equal(containers['app']?.pid, pid);
+  await endsClean(daemon, before);
+});
+
+test('a document that is a link to itself is named, and ends no reconciler', async () => {
+  const before = openDescriptors();
+  await using daemon = await startDaemon({ packages: [app], document: (directory) => documentOf(directory, entry) });
+  const { pid } = await running(daemon, 'app');
+  await unlink(daemon.document);
+  await symlink(basename(daemon.document), daemon.document);
+  const looped = (): Promise<Status> =>
+    daemon.until('it says so', ({ document }) => /ELOOP/.test(document.error?.message ?? ''));
+  await looped();
+  const last = daemon.reconciler();
+  killReconciler(daemon);
+  await daemon.until('another one is up', () => daemon.reconciler() !== null && daemon.reconciler() !== last);
+  assert.equal((await looped()).containers['app']?.pid, pid);
+  await daemon.write(documentOf(daemon.repository, entry));
+  await healthy(daemon);
+  await endsClean(daemon, before);
+});
+
+test('without inotify it says so, looks by a timer, and is told again', { skip: cannotInject }, async () => {
+  const before = openDescriptors();
+  await using daemon = await startDaemon({
+    packages: [app],
+    document: (directory) => documentOf(directory, entry),
+  });
+  const { pid } = await running(daemon, 'app');
+  {
+    await using _fault = await inject(daemon.pid, { calls: 'inotify_init1', error: 'EMFILE' });
+    killReconciler(daemon);
+    await stands(daemon, 'NotWatched', daemon.repository);
+    await stands(daemon, 'NotWatched', dirname(daemon.document));
+    const shown = await daemon.run('get');
+    assert.match(shown.stdout, /NotWatched .*EMFILE.* every 10 s/);
+    await copyFile(other, join(daemon.repository, basename(other)));
+    await daemon.write(documentOf(daemon.repository, entry, 'other: { version: 1.0.0, state: running }'));
+    await running(daemon, 'other');
+  }
+  const { containers } = await healthy(daemon);
+  assert.equal(containers['app']?.pid, pid);
+  await daemon.write(documentOf(daemon.repository, entry, 'other: { version: 1.0.0, state: mounted }'));
+  await daemon.untilContainer('other', 'has been stopped', ({ phase }) => phase === 'Mounted');
+  await endsClean(daemon, before);
+});

@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { exchange } from '../../../native/file.ts';
 import { copyAttributes } from '../../../native/xattr.ts';
 import { openDocuments, type Documents, type DocumentsOptions } from '../../../state/document/documents.ts';
+import { createStanding } from '../../../state/standing.ts';
 import { createStore, type State, type Store } from '../../../state/store.ts';
 
 export interface Place {
@@ -49,6 +50,7 @@ export async function makePlace(t: TestContext, text: string | null): Promise<Pl
         runDir: join(dir, 'run'),
         store,
         log: { info: log, warn: log, error: log },
+        stand: createStanding(store, { info: log, warn: log }),
         bootId: 'this',
         runtime: '0.1.0',
         exchange,

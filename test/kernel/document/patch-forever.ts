@@ -16,6 +16,7 @@ const documents = await openDocuments({
   runDir: join(dir, 'run'),
   store,
   log: { info: () => undefined, warn: log, error: log },
+  stand: () => undefined,
   bootId: 'this',
   runtime: '0.1.0',
   exchange,
