@@ -81,8 +81,9 @@ node native/installed.mjs || {
 }
 bin=node_modules/.bin
 [ -x $bin/node ] || fail "node_modules has no node for $(uname -m); supported are x86_64 and aarch64"
-# So that npx finds the checkout's own command.
+# So that npx finds the checkout's own commands.
 ln -sfn ../../src/cli/northstate $bin/northstate
+ln -sfn ../../src/build/cargo/cargo-npk $bin/cargo-npk
 
 # Bundled, programs start several times faster than from their sources. What is needed now and then stays in files of its
 # own; state/document/parser.ts and src/npk/image/hasher.ts look for their threads beside the reconciler.

@@ -1,6 +1,8 @@
 // northstate lint: what is wrong in a manifest, for editors and CI.
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
+import { hostArchitecture, type Architecture } from '../npk/program/architecture.ts';
+import { initProblems } from '../npk/program/init.ts';
 import { ManifestError, type ManifestIssue } from '../npk/package-error.ts';
 import { readManifest } from '../npk/manifest/read-manifest.ts';
 import { checkManifest } from '../npk/manifest/check-manifest.ts';
@@ -17,24 +19,44 @@ interface Lint {
 export interface LintOptions {
   readonly output: Format;
   readonly allowUnknown?: boolean;
+  /** The directory that becomes the image: left out = nothing is said about programs. */
+  readonly root?: string;
+  /** Left out = what this machine is. */
+  readonly arch?: Architecture | 'any';
 }
 
 /** Prints every error and warning with its place, and the deprecations; ends with exit code 1 when there is an error. */
-export async function lint(file: string, { output, allowUnknown = false }: LintOptions): Promise<void> {
-  const found = await lintOf(file === '-' ? await buffer(process.stdin) : await readFile(file), allowUnknown);
+export async function lint(file: string, { output, ...options }: LintOptions): Promise<void> {
+  const found = await lintOf(file, options);
   const isGood = found.errors.length === 0;
   if (output === 'table') process.stdout.write(lines(file, found));
   else process.stdout.write(await render(report(file, found), output));
   if (!isGood) process.exitCode = exitCodes.error;
 }
 
-async function lintOf(bytes: Buffer, allowUnknown: boolean): Promise<Lint> {
+async function lintOf(file: string, { allowUnknown = false, root, arch }: Omit<LintOptions, 'output'>): Promise<Lint> {
   try {
-    const read = await readManifest(bytes, { old: false });
-    return { ...checkManifest(read, { allowUnknown }), deprecations: read.deprecations };
+    const read = await readManifest(await contentOf(file), { old: false });
+    const { errors, warnings } = checkManifest(read, { allowUnknown });
+    const architecture = arch === 'any' ? null : (arch ?? hostArchitecture);
+    const problems = root === undefined ? [] : await initProblems(read.manifest, { root, architecture });
+    return {
+      errors,
+      warnings: [...warnings, ...problems.map((problem) => read.issueAt(['init'], problem))],
+      deprecations: read.deprecations,
+    };
   } catch (error) {
     if (error instanceof ManifestError) return { errors: error.issues, warnings: [], deprecations: [] };
     throw error;
+  }
+}
+
+async function contentOf(file: string): Promise<Buffer> {
+  try {
+    return file === '-' ? await buffer(process.stdin) : await readFile(file);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    throw new ManifestError('manifest', [{ line: null, column: null, field: '', message: `cannot be read: ${code}` }]);
   }
 }
 

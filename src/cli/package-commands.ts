@@ -1,7 +1,8 @@
 // The commands about package files and manifests: their words and options. They need no daemon.
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { ConsoleOptions } from './console.ts';
-import { example, format, wholeNumber, talks } from './words.ts';
+import type { Addition } from '../npk/image/root-directory.ts';
+import { architecture, collect, example, format, imageOptions, talks } from './words.ts';
 
 const allowUnknown = 'fields that are not known are warnings';
 
@@ -38,11 +39,15 @@ export function addPackageFiles(program: Command): void {
       (await import('./verify-command.ts')).verify(file, options),
     );
   example(program.command('lint'), 'northstate lint manifest.yaml')
-    .description('say everything that is wrong in a manifest, with line, column and field')
+    .description(
+      'say everything that is wrong in a manifest, with line, column and field; with --root, what keeps it from starting',
+    )
     .argument('<manifest>', 'a manifest in YAML, JSON or TOML; - is standard input')
+    .option('-r, --root <dir>', 'what the image will hold: look whether the init can be started in it')
+    .option('--arch <name>', 'what the device is, any = do not look (default: as this machine)', architecture)
     .option('--allow-unknown', allowUnknown)
     .addOption(format())
-    .action(async (file: string, options: Parameters<typeof import('./lint.ts').lint>[1]) =>
+    .action(async (file: string, options: import('./lint.ts').LintOptions) =>
       (await import('./lint.ts')).lint(file, options),
     );
   example(program.command('seccomp'), 'northstate seccomp hello-world-1.0.0.npk')
@@ -65,45 +70,33 @@ export function addPackageFiles(program: Command): void {
 }
 
 function addPack(program: Command): void {
-  const compressions = ['none', 'gzip', 'lzo', 'xz', 'zstd', 'lz4'];
-  example(
+  const command = example(
     program.command('pack'),
     'northstate pack --manifest manifest.yaml --root rootfs --key integrator.key --out .',
   )
     .description('make a package; the same input gives the same bytes (all times are SOURCE_DATE_EPOCH, else 0)')
-    .option('-m, --manifest <file>', 'the manifest: YAML, JSON or TOML; required')
+    .argument('[folder]', 'without --manifest: that of an npm package, whose package.json has a key "northstate"')
+    .option('-m, --manifest <file>', 'the manifest: YAML, JSON or TOML')
     .addOption(new Option('--manifest-path <file>', 'the same').hideHelp())
     .option('-r, --root <dir>', 'what the image holds (default: mount points only)')
+    .option('-a, --add <path=file>', 'put a file or a directory into the image as well; may be repeated', addition)
     .option('-i, --image <file>', 'an image to take as it is, instead')
-    .requiredOption('-o, --out <path>', 'the file to write, or a directory for NAME-VERSION.npk')
-    .option('-k, --key <file>', 'sign with this secret key, raw or PEM')
-    .addOption(new Option('--fs <type>', 'file system of the image (default: squashfs)').choices(['squashfs', 'erofs']))
-    .addOption(
-      new Option('-c, --compression <name>', 'of the image (default: gzip for squashfs, none for erofs)').choices(
-        compressions,
-      ),
-    )
-    .option('-b, --block-size <bytes>', 'of a squashfs image', wholeNumber)
-    .option('--allow-unknown', allowUnknown)
-    .option('--clones <number>', 'make so many packages, NAME-0 and so on, around one image', positive)
+    .option('-o, --out <path>', 'the file to write, or a directory for NAME-VERSION.npk', '.')
+    .option('--node <file>', 'the Node for the image, instead of the one that package.json names')
     .option('--salt <hex>', 'of dm-verity (default: derived from the image)')
     .option('--uuid <uuid>', 'of dm-verity and erofs (default: derived from image and manifest)')
-    .option('--mksquashfs <program>', 'what makes squashfs images', 'mksquashfs')
-    .option('--mkfs-erofs <program>', 'what makes erofs images', 'mkfs.erofs')
-    .option('--progress', 'show progress also where stderr is no terminal')
-    .action(async (options: import('./package-files.ts').PackCommand) =>
-      (await import('./package-files.ts')).pack(options),
-    );
+    .option('--depfile <file>', 'write what the package was made of, as a rule for make and Ninja')
+    .option('--allow-unknown', allowUnknown)
+    .option('-j, --json', 'tell packages, errors and warnings as JSON');
+  imageOptions(command).action(async (folder: string | undefined, options: import('./pack.ts').PackCommand) =>
+    (await import('./pack.ts')).pack(folder, options),
+  );
 }
 
-function collect(text: string, before: readonly string[] | undefined): string[] {
-  return [...(before ?? []), text];
-}
-
-function positive(text: string): number {
-  const value = wholeNumber(text);
-  if (value === 0 || value > 100_000) throw new InvalidArgumentError('Expected a number from 1 to 100000.');
-  return value;
+function addition(text: string, before: readonly Addition[] | undefined): Addition[] {
+  const [, at, from] = /^(\/[^=]*)=(.+)$/s.exec(text) ?? [];
+  if (at === undefined || from === undefined) throw new InvalidArgumentError('Expected /path/in/the/image=file.');
+  return [...(before ?? []), { at, from }];
 }
 
 function fileName(text: string): string {

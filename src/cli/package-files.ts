@@ -1,58 +1,11 @@
-// northstate pack, unpack, inspect and gen-key: package files, without a daemon.
+// northstate unpack, inspect and gen-key: package files, without a daemon.
 import { inspect as inspectPackage, inspectJson, inspectShort, inspectText } from '../npk/inspect-package.ts';
-import { pack as packPackage, packClones, type PackOptions } from '../npk/pack.ts';
 import { generateKeys } from '../npk/signature/sign.ts';
 import { unpack as unpackPackage } from '../npk/unpack.ts';
 import { Failure, exitCodes } from './exit.ts';
 import { keysIn } from './verify-command.ts';
 import { printable, render, type Format } from './output.ts';
 import { createProgress } from './progress.ts';
-
-export interface PackCommand extends Omit<PackOptions, 'manifest' | 'tool' | 'onProgress'> {
-  /** One of the two is given: Northstar's tool has the longer word. */
-  readonly manifest?: string;
-  readonly manifestPath?: string;
-  readonly clones?: number;
-  readonly mksquashfs?: string;
-  readonly mkfsErofs?: string;
-  readonly progress?: boolean;
-}
-
-/** Makes a package, or clones of it, and prints the paths; says on stderr what of the older dialect its manifest uses. */
-export async function pack({ clones, mksquashfs, mkfsErofs, progress: asked, ...words }: PackCommand): Promise<void> {
-  const { manifestPath, manifest = manifestPath, ...others } = words;
-  if (manifest === undefined || (words.manifest !== undefined && manifestPath !== undefined)) {
-    throw new Failure('expected one manifest: northstate pack --manifest FILE --out PATH', { code: exitCodes.usage });
-  }
-  const given = { manifest, ...others };
-  refuseBoth(given);
-  const progress = createProgress(asked === true);
-  const options = { ...given, tool: given.fs === 'erofs' ? mkfsErofs : mksquashfs, onProgress: progress.show };
-  try {
-    const packed = clones === undefined ? [await packPackage(options)] : await packClones(options, clones);
-    progress.end();
-    for (const deprecation of packed[0]?.deprecations ?? [])
-      process.stderr.write(`northstate: ${printable(deprecation)}\n`);
-    for (const { line, column, field, message } of packed[0]?.warnings ?? [])
-      process.stderr.write(
-        `northstate: ${given.manifest}:${line ?? 0}:${column ?? 0}: ${printable(`${field}: ${message}`)}\n`,
-      );
-    process.stdout.write(packed.map(({ path }) => `${path}\n`).join(''));
-  } finally {
-    progress.end();
-  }
-}
-
-/** An image that is there already is taken as it is. */
-function refuseBoth(given: Partial<PackOptions>): void {
-  if (given.image === undefined) return;
-  const options = { root: '--root', fs: '--fs', compression: '--compression', blockSize: '--block-size' } as const;
-  for (const [option, word] of Object.entries(options)) {
-    if (given[option as keyof typeof options] !== undefined) {
-      throw new Failure(`--image and ${word} exclude each other`, { code: exitCodes.usage });
-    }
-  }
-}
 
 /** Unpacks a package into a directory; says on stderr what the program that does it left out. */
 export async function unpack(

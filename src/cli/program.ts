@@ -3,6 +3,7 @@ import { Argument, Command } from 'commander';
 import { defaultConsole } from '../console/protocol/address.ts';
 import type { ConsoleOptions, PatchOptions } from './console.ts';
 import { addDeclarative, addGlobalOptions, addNorthstar } from './console-commands.ts';
+import { addBuildSystems } from './build-commands.ts';
 import { addPackageFiles } from './package-commands.ts';
 import { example, format, patches, talks, timeout, wholeNumber } from './words.ts';
 
@@ -43,6 +44,7 @@ export function createProgram(): Command {
   addNorthstar(program);
   addDeclarative(program);
   addPackageFiles(program);
+  addBuildSystems(program);
   addGlobalOptions(program);
   return program;
 }

@@ -1,6 +1,7 @@
 // What the definitions of several commands share.
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { parseDuration } from '../../state/schema/units.ts';
+import { architectureNamed, architectureNames, type Architecture } from '../npk/program/architecture.ts';
 
 /** Adds a line to try to a command's help. */
 export function example(command: Command, line: string): Command {
@@ -41,5 +42,41 @@ export function timeout(text: string, description: string): Option {
 export function duration(text: string): number {
   const value = parseDuration(text);
   if (value === null) throw new InvalidArgumentError('Expected a duration such as 30s or 5m.');
+  return value;
+}
+
+/** Adds the options of every command that packs: how the image is made, and how the outcome is told. */
+export function imageOptions(command: Command): Command {
+  return command
+    .option('-k, --key <file>', 'sign with this secret key, raw or PEM')
+    .addOption(new Option('--fs <type>', 'file system of the image (default: squashfs)').choices(['squashfs', 'erofs']))
+    .addOption(
+      new Option('-c, --compression <name>', 'of the image (default: gzip for squashfs, none for erofs)').choices([
+        ...['none', 'gzip', 'lzo', 'xz', 'zstd', 'lz4'],
+      ]),
+    )
+    .option('-b, --block-size <bytes>', 'of a squashfs image', wholeNumber)
+    .option('--clones <number>', 'make so many packages, NAME-0 and so on, around one image', positive)
+    .option('--mksquashfs <program>', 'what makes squashfs images', 'mksquashfs')
+    .option('--mkfs-erofs <program>', 'what makes erofs images', 'mkfs.erofs')
+    .option('--arch <name>', 'what the device is, any = do not look (default: as this machine)', architecture)
+    .option('--progress', 'show progress also where stderr is no terminal');
+}
+
+/** Reads the name of an architecture; throws commander's error for one that is not known. */
+export function architecture(text: string): Architecture | 'any' {
+  const found = text === 'any' ? text : architectureNamed(text);
+  if (found === null) throw new InvalidArgumentError(`Expected any, or one of ${architectureNames.join(', ')}.`);
+  return found;
+}
+
+/** Gathers what an option that may be repeated was given. */
+export function collect(text: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), text];
+}
+
+function positive(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0 || value > 100_000) throw new InvalidArgumentError('Expected a number from 1 to 100000.');
   return value;
 }

@@ -1,31 +1,34 @@
 // Packing: a manifest and a directory, or an image that is there already, become a package.
-import { constants, copyFile, mkdtemp, open, readFile, rm, stat, type FileHandle } from 'node:fs/promises';
+import { constants, copyFile, mkdtemp, open, rm, stat, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Manifest } from '../../state/schema/manifest.ts';
 import { fileBytes } from './archive/bytes.ts';
 import { checkedSalt, checkedUuid, derivedSalt, derivedUuid } from './signature/derived.ts';
-import { ManifestError, PackageError, type ManifestIssue } from './package-error.ts';
+import type { ManifestIssue } from './package-error.ts';
 import { createHasher } from './image/hasher.ts';
 import { readSuperblock } from './image/superblock.ts';
 import { readSecretKey } from './signature/keys.ts';
 import { makeErofs, makeSquashfs, type Compression } from './image/make-image.ts';
-import { initProblem } from './image/find-init.ts';
-import { checkManifest } from './manifest/check-manifest.ts';
-import { readManifest, type ReadManifest } from './manifest/read-manifest.ts';
+import { readManifestSource, type ManifestSource } from './manifest/manifest-source.ts';
 import { manifestYaml } from './manifest/manifest-yaml.ts';
 import { mountPoints } from './image/mount-points.ts';
+import { stageRoot, type Addition } from './image/root-directory.ts';
 import { VERITY_BLOCK } from './image/verity.ts';
+import { hostArchitecture, type Architecture } from './program/architecture.ts';
+import { initProblems } from './program/init.ts';
 import { writePackage } from './archive/write-package.ts';
 import { makeTree, type NewTree } from './image/write-verity.ts';
 import { chunks } from './archive/zip-writer.ts';
 
-export interface PackOptions {
-  /** The manifest's file: YAML, JSON or TOML. */
-  readonly manifest: string;
+export interface PackOptions extends ManifestSource {
   /** The directory that becomes the image; null or left out = an empty one. */
   readonly root?: string | null | undefined;
+  /** Further files for the image. */
+  readonly additions?: readonly Addition[] | undefined;
+  /** What the device has, to compare programs with; null = not compared, left out = what this machine has. */
+  readonly architecture?: Architecture | null | undefined;
   /** An image to take as it is, instead of making one of `root`. */
   readonly image?: string | undefined;
   /** A directory, which gets NAME-VERSION.npk, or the file to write. */
@@ -43,8 +46,6 @@ export interface PackOptions {
   readonly uuid?: string | undefined;
   /** The program that makes the image; left out = mksquashfs or mkfs.erofs in the path. */
   readonly tool?: string | undefined;
-  /** Fields of the manifest that are not known are warnings; left out = they are errors. */
-  readonly allowUnknown?: boolean | undefined;
   /** Called with the step and the part of it that is done, 0 to 1. */
   readonly onProgress?: ((step: PackStep, part: number) => void) | undefined;
 }
@@ -57,7 +58,10 @@ export interface Packed {
   readonly version: string;
   /** What of the older dialect the manifest used; the package is written in today's. */
   readonly deprecations: readonly string[];
-  /** System calls that this machine's architecture does not have, an init that is not in the image, with line and column. */
+  /**
+   * System calls that this machine's architecture does not have, unknown fields, and what keeps the init from being started;
+   * with line and column.
+   */
   readonly warnings: readonly ManifestIssue[];
 }
 
@@ -80,7 +84,7 @@ export async function packClones(options: PackOptions, count: number): Promise<P
 }
 
 async function packAll(options: PackOptions, namesOf: (manifest: Manifest) => readonly string[]): Promise<Packed[]> {
-  const { manifest, deprecations, warnings } = await readSource(options);
+  const { manifest, deprecations, warnings, issueAt } = await readManifestSource(options);
   const key = options.key === undefined ? null : await readSecretKey(options.key);
   const names = namesOf(manifest);
   const isDirectory = await leadsToDirectory(options.out);
@@ -88,41 +92,22 @@ async function packAll(options: PackOptions, namesOf: (manifest: Manifest) => re
   const work = await mkdtemp(join(tmpdir(), 'northstate-pack-'));
   try {
     const file = join(work, 'fs.img');
-    if (options.image === undefined) await makeImage(file, manifest, options, work);
-    else await copyFile(options.image, file, constants.COPYFILE_FICLONE);
+    const problems = options.image === undefined ? await makeImage(file, manifest, options, work) : [];
+    if (options.image !== undefined) await copyFile(options.image, file, constants.COPYFILE_FICLONE);
     await using handle = await open(file, 'r+');
     const size = await pad(handle);
     const tree = key === null ? null : await treeOf(handle, size, options);
+    const told = [...warnings, ...problems.map((problem) => issueAt(['init'], problem))];
     const packed: Packed[] = [];
     for (const name of names) {
       const path = isDirectory ? join(options.out, `${name}-${manifest.version}.npk`) : options.out;
       const parts = { manifest: { ...manifest, name }, image: { handle, size }, tree, key };
       await writePackage(path, parts, (part) => options.onProgress?.('package', part));
-      packed.push({ path, name, version: manifest.version, deprecations, warnings });
+      packed.push({ path, name, version: manifest.version, deprecations, warnings: told });
     }
     return packed;
   } finally {
     await rm(work, { recursive: true, force: true });
-  }
-}
-
-async function readSource({
-  manifest: path,
-  root = null,
-  image,
-  allowUnknown = false,
-}: PackOptions): Promise<ReadManifest & Pick<Packed, 'warnings'>> {
-  const bytes = await readFile(path);
-  try {
-    const read = await readManifest(bytes, { old: false });
-    const { errors, warnings } = checkManifest(read, { allowUnknown });
-    const [first, ...more] = errors;
-    if (first !== undefined) throw new ManifestError('manifest', [first, ...more]);
-    const problem = image === undefined ? await initProblem(read.manifest, root) : null;
-    return { ...read, warnings: [...warnings, ...(problem === null ? [] : [read.issueAt(['init'], problem)])] };
-  } catch (error) {
-    if (!(error instanceof PackageError)) throw error;
-    throw new PackageError(error.reason, error.message.replace(/^manifest\.yaml/, path), { cause: error });
   }
 }
 
@@ -133,11 +118,13 @@ async function leadsToDirectory(out: string): Promise<boolean> {
   );
 }
 
-async function makeImage(file: string, manifest: Manifest, options: PackOptions, work: string): Promise<void> {
-  const { root = null, fs, compression, blockSize, uuid, tool, onProgress } = options;
+/** Gives what keeps the init from being started in it. */
+async function makeImage(file: string, manifest: Manifest, options: PackOptions, work: string): Promise<string[]> {
+  const { fs, compression, blockSize, uuid, tool, onProgress, architecture = hostArchitecture } = options;
+  const root = await rootOf(options, work);
   const make = fs === 'erofs' ? makeErofs : makeSquashfs;
   await make(file, {
-    root: root === null ? null : resolve(root),
+    root,
     uid: manifest.uid,
     gid: manifest.gid,
     points: mountPoints(manifest),
@@ -149,6 +136,16 @@ async function makeImage(file: string, manifest: Manifest, options: PackOptions,
     tool,
     onProgress: (part) => onProgress?.('image', part),
   });
+  return await initProblems(manifest, { root, architecture, source: options.root ?? null });
+}
+
+/** The directory that becomes the image, as an absolute path; null = none. */
+async function rootOf({ root = null, additions = [] }: PackOptions, work: string): Promise<string | null> {
+  const given = root === null ? null : resolve(root);
+  if (additions.length === 0) return given;
+  const staged = join(work, 'root');
+  await stageRoot(staged, given, additions);
+  return staged;
 }
 
 /** Seconds since the epoch (https://reproducible-builds.org/specs/source-date-epoch/). */

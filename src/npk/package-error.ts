@@ -29,7 +29,7 @@ export interface ManifestIssue {
 
 /** A manifest that is refused. The message tells the first issue. */
 export class ManifestError extends PackageError {
-  readonly issues: readonly ManifestIssue[];
+  readonly issues: readonly [ManifestIssue, ...ManifestIssue[]];
 
   constructor(
     reason: 'manifest' | 'path',
@@ -41,5 +41,12 @@ export class ManifestError extends PackageError {
     super(reason, `manifest.yaml${place}: ${field === '' ? '' : `${field}: `}${message}`, options);
     this.name = 'ManifestError';
     this.issues = issues;
+  }
+
+  /** The same refusal with each issue changed. */
+  withIssues(change: (issue: ManifestIssue) => ManifestIssue): ManifestError {
+    const [first, ...more] = this.issues;
+    const reason = this.reason === 'path' ? 'path' : 'manifest';
+    return new ManifestError(reason, [change(first), ...more.map(change)], { cause: this });
   }
 }
