@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the launcher: .build/northstate-launcher, static. With `asan`: .build/northstate-launcher-asan, with the address
-# and undefined-behaviour sanitizers. Nothing is done when no source is newer than the program. CC names the compiler.
+# and undefined-behaviour sanitizers. With `amd64` or `arm64`: .build/northstate-launcher-ARCHITECTURE, by Debian's compiler
+# for it. Nothing is done when no source is newer than the program. CC names another compiler.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out="$here/../../.build"
@@ -9,7 +10,9 @@ warnings='-Wall -Wextra -Wno-unused-parameter -Wshadow -Wformat=2 -Wconversion -
 case "${1-}" in
 '') program=northstate-launcher flags='-static -s' ;;
 asan) program=northstate-launcher-asan flags='-g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover' ;;
-*) echo "usage: $0 [asan]" >&2 && exit 2 ;;
+amd64) program=northstate-launcher-amd64 flags='-static -s' CC=${CC:-x86_64-linux-gnu-gcc} ;;
+arm64) program=northstate-launcher-arm64 flags='-static -s' CC=${CC:-aarch64-linux-gnu-gcc} ;;
+*) echo "usage: $0 [asan | amd64 | arm64]" >&2 && exit 2 ;;
 esac
 
 if [ -x "$out/$program" ] && [ -z "$(find "$here" \( -name '*.[ch]' -o -name '*.def' -o -name build.sh \) -newer "$out/$program")" ]; then

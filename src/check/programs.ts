@@ -1,7 +1,7 @@
 // The programs that commands start, and the launcher.
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { launcherHint, launcherProgram } from '../installation.ts';
 import { presence, type Feature } from './feature.ts';
 
 const programs = [
@@ -12,12 +12,12 @@ const programs = [
 ] as const;
 
 export function programFeatures(): Feature[] {
-  const launcher = fileURLToPath(new URL('../../.build/northstate-launcher', import.meta.url));
+  const launcher = launcherProgram();
   const isBuilt = isExecutable(launcher);
   return [
     {
       ...{ group: 'programs', name: 'the launcher', required: true, presence: presence(isBuilt) },
-      ...{ detail: isBuilt ? '' : `${launcher} is not there`, enable: 'npm run setup' },
+      ...{ detail: isBuilt ? '' : `${launcher} is not there`, enable: launcherHint() },
     },
     ...programs.map(([name, debianPackage, without]): Feature => {
       const path = (process.env['PATH'] ?? '')

@@ -1,9 +1,8 @@
 // northstate run: checks the host and the configuration, then becomes the launcher.
-import { accessSync, constants, globSync, lstatSync, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { release } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   configurationArgument,
   defaultConfigPath,
@@ -12,6 +11,7 @@ import {
 } from '../config/configuration.ts';
 import { parseAddress } from '../console/protocol/address.ts';
 import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../../state/file/trust.ts';
+import { daemonProgram, launcherHint, launcherProgram } from '../installation.ts';
 import { Failure } from './exit.ts';
 import { ConfigurationError } from '../config/configuration-error.ts';
 import { readConfiguration, type Overrides } from '../config/read-configuration.ts';
@@ -22,23 +22,20 @@ export interface RunOptions {
   readonly stateDir?: string;
 }
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-
 /** Becomes the launcher, in the same process; gives nothing back. Throws a Failure that says what the host lacks. */
 export async function run({ config, desired, stateDir }: RunOptions): Promise<never> {
   checkHost();
+  checkLauncher(launcherProgram());
   const configuration = await prepare(config, {
     ...(desired !== undefined && { desired: resolve(desired) }),
     ...(stateDir !== undefined && { stateDir: resolve(stateDir) }),
   });
-  const launcher = `${root}.build/northstate-launcher`;
-  checkLauncher(launcher);
   const directories = ['--state-dir', configuration.stateDir, '--run-dir', configuration.runDir];
   // V8's memory reducer looks every eight seconds whether there is something to reduce, for ever.
   const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--no-memory-reducer'];
-  const reconciler = [...node, daemon(), '--configuration', configurationArgument(configuration)];
+  const reconciler = [...node, daemonProgram(), '--configuration', configurationArgument(configuration)];
   flushCompileCache(); // execve(2) skips what Node does at its end
-  process.execve?.(launcher, [launcher, ...directories, '--', ...reconciler], process.env);
+  process.execve?.(launcherProgram(), [launcherProgram(), ...directories, '--', ...reconciler], process.env);
   throw new Failure('this Node has no execve', { hint: 'use the one that comes with northstate' });
 }
 
@@ -93,19 +90,8 @@ function checkLauncher(path: string): void {
     accessSync(path, constants.X_OK);
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    throw new Failure(`launcher ${path}: ${code}`, { hint: 'build it with: npm run setup' });
+    throw new Failure(`launcher ${path}: ${code}`, { hint: launcherHint() });
   }
-}
-
-/** The bundled daemon when it was made from the sources that are there, else the sources. */
-function daemon(): string {
-  const source = `${root}src/daemon.ts`;
-  const bundle = `${root}.build/bundle/daemon.mjs`;
-  const made = statSync(bundle, { throwIfNoEntry: false })?.mtimeMs;
-  if (made === undefined) return source;
-  const sources = globSync('{src,state,controllers,native}/**/*.ts', { cwd: root });
-  const changed = sources.some((file) => (statSync(root + file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > made);
-  return changed ? source : bundle;
 }
 
 function excerptHint({ excerpt }: ConfigurationError): string | null {
