@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes a checkout ready to run: Debian packages, npm packages, the launcher, the bundled reconciler, the packages of the
 # examples. `setup.sh --test` also installs what only the tests need: programs to compare with, and another kernel with the
-# machine to run it. What is there already is left alone, so that a second run is quick and needs no network. Only a
-# missing Debian package needs root.
+# machine to run it; `setup.sh --release` what `npm run release` needs. What is there already is left alone, so that a second
+# run is quick and needs no network. Only a missing Debian package needs root.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -68,8 +68,16 @@ build() {
 
 debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev'
 if [ "${1-}" = --test ]; then
-	debian="$debian bubblewrap busybox-static crun cryptsetup-bin openssl python3 strace unzip fish zsh"
+	debian="$debian bubblewrap busybox-static crun cryptsetup-bin openssl python3 strace unzip fish zsh groff-base"
 	debian="$debian clang-format-19 cpio e2fsprogs kmod qemu-system-x86 secilc" # for the machine with another kernel
+fi
+if [ "${1-}" = --release ] || [ "${1-}" = --test ]; then
+	debian="$debian zstd"
+	# The compiler for the other processor that releases are made for; gcc itself has this one's.
+	case $(uname -m) in
+	x86_64) debian="$debian gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
+	aarch64) debian="$debian gcc-x86-64-linux-gnu libc6-dev-amd64-cross" ;;
+	esac
 fi
 # shellcheck disable=SC2086 # a list of words
 install_debian $debian

@@ -53,7 +53,8 @@ Register-ArgumentCompleter -Native -CommandName northstate -ScriptBlock {
 }
 `;
 
-const scripts = { bash, zsh, fish, elvish, powershell } as const;
+/** The script of each shell. */
+export const scripts = { bash, zsh, fish, elvish, powershell } as const;
 export type Shell = keyof typeof scripts;
 export const shells = Object.keys(scripts) as readonly Shell[];
 

@@ -97,9 +97,11 @@ function addDocument(program: Command): void {
       (await import('./history.ts')).history(options),
     );
   example(program.command('schema'), 'northstate schema > northstate.schema.json')
-    .description("print the JSON Schema of the document, of manifests, or of a client's messages to the console")
+    .description("print the JSON Schema of the document, manifests, config.yaml, or a client's messages to the console")
     .addArgument(
-      new Argument('[of]', 'what it describes').choices(['document', 'manifest', 'console']).default('document'),
+      new Argument('[of]', 'what it describes')
+        .choices(['document', 'manifest', 'configuration', 'console'])
+        .default('document'),
     )
     .action(async (of: import('./schema.ts').Described) => (await import('./schema.ts')).schema(of));
 }

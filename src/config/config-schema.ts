@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { repositoryEntry } from '../../state/schema/build-desired.ts';
 import { check } from '../../state/schema/check-value.ts';
-import { name, repositorySchema } from '../../state/schema/document-schema.ts';
+import { jsonSchemaOf, name, repositorySchema, type JsonSchema } from '../../state/schema/document-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
 import type { Configuration } from './configuration.ts';
@@ -96,6 +96,11 @@ const schema = z.strictObject({
   debug: z.strictObject({ commands: z.array(z.string()).default([]) }).default({ commands: [] }),
   log: z.strictObject({ level: z.enum(logLevels).default('info') }).default({ level: 'info' }),
 });
+
+/** The JSON Schema (draft 2020-12) of config.yaml, for editors. */
+export function configurationJsonSchema(): JsonSchema {
+  return { title: 'Configuration of northstate', ...jsonSchemaOf(schema) };
+}
 
 /** Checks a text, which is YAML or a northstar.toml; throws ConfigurationError at the first thing that is wrong. */
 export function checkConfiguration(text: string, file: string): Configuration {

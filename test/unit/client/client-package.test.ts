@@ -1,30 +1,34 @@
 // The package as somebody else has it: installed below node_modules, imported by name, without types being stripped.
 import assert from 'node:assert/strict';
-import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { packNpm } from '../../../src/release/npm.ts';
 import { toTree } from '../../../state/text/tree.ts';
-import { run } from '../../support/command.ts';
+import { run, type Output } from '../../support/command.ts';
 import { fakeRuntime } from '../../support/console/fake-runtime.ts';
 import { openTestConsole, scratchDirectory } from '../../support/console/scratch.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
 
+/** An empty project with what `npm run release` ships for machines beside the device; nothing comes from a network. */
 async function installed(context: TestContext): Promise<string> {
   const directory = await scratchDirectory(context);
-  const modules = join(directory, 'node_modules');
-  await mkdir(join(modules, 'northstate/.build'), { recursive: true });
-  await cp(join(root, 'package.json'), join(modules, 'northstate/package.json'));
-  for (const part of ['bundle', 'types']) {
-    await cp(join(root, '.build', part), join(modules, 'northstate/.build', part), { recursive: true });
-  }
-  // What the types name of others.
-  for (const name of ['@types', 'fast-json-patch', 'immer', 'undici-types', 'yaml', 'zod']) {
-    await symlink(join(root, 'node_modules', name), join(modules, name));
-  }
-  await writeFile(join(directory, 'package.json'), '{"type":"module"}');
-  return directory;
+  const [work, project] = [join(directory, 'work'), join(directory, 'project')];
+  const modules = join(project, 'node_modules');
+  await mkdir(work);
+  await mkdir(modules, { recursive: true });
+  const overrides = Object.fromEntries(
+    ['fast-json-patch', 'koffi'].map((name) => [name, `file:${join(root, 'node_modules', name)}`]),
+  );
+  await writeFile(join(project, 'package.json'), JSON.stringify({ type: 'module', overrides }));
+  const archive = await packNpm(root, work, directory);
+  const options = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--cache', join(directory, 'cache')];
+  const npm = await run('npm', ['install', '--prefix', project, ...options, archive]);
+  assert.equal(npm.code, 0, npm.stderr);
+  for (const name of ['@types', 'undici-types']) await symlink(join(root, 'node_modules', name), join(modules, name));
+  return project;
 }
 
 async function examples(): Promise<string[]> {
@@ -72,4 +76,36 @@ for await (const { sequence } of client.watch()) console.log(sequence.toFixed(),
   const args = [tsc, '--ignoreConfig', ...options.split(' '), join(directory, 'typed.ts')];
   const { code, stdout } = await run(process.execPath, args);
   assert.equal(code, 0, stdout);
+});
+
+test('its command packs, checks and looks at packages, and says that the runtime comes another way', async (context) => {
+  const directory = await installed(context);
+  const command = join(directory, 'node_modules/.bin/northstate');
+  const northstate = (...args: readonly string[]): Promise<Output> => run(process.execPath, [command, ...args]);
+  const greeting = join(root, 'examples/greeting');
+  const manifest = join(greeting, 'manifest.yaml');
+  const [keys, packed] = [join(directory, 'keys'), join(directory, 'greeting-1.0.0.npk')];
+  for (const args of [
+    ['gen-key', '--name', 'maker', '--out', keys],
+    ['lint', manifest],
+    [
+      'pack',
+      '--manifest',
+      manifest,
+      '--root',
+      join(greeting, 'root'),
+      '--key',
+      join(keys, 'maker.key'),
+      '--out',
+      directory,
+    ],
+    ['verify', packed, '--key', join(keys, 'maker.pub')],
+    ['inspect', packed],
+  ]) {
+    const { code, stderr } = await northstate(...args);
+    assert.deepEqual([code, stderr], [0, ''], args.join(' '));
+  }
+  const { code, stderr } = await northstate('run');
+  assert.equal(code, 1);
+  assert.match(stderr, /launcher .*ENOENT \(the runtime comes with the Debian package or the archive/);
 });
