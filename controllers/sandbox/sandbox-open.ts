@@ -13,7 +13,6 @@ import type { Target, View } from '../controller.ts';
 import { deviceOps } from './sandbox-devices.ts';
 import { TerminalError } from '../failure.ts';
 import { groupNumbers } from './host-groups.ts';
-import { openInherited } from './inherited-stream.ts';
 import { openBindSource } from './bind-source.ts';
 import { openPersist } from './persist.ts';
 import { openSource } from './sandbox-trees.ts';
@@ -257,11 +256,6 @@ async function go(target: Target, id: number, ports: SandboxPorts): Promise<Oper
     }
     const descriptors = await ports.descriptors.open(manifest, id);
     closing.push(descriptors.close);
-    for (const stream of start.inherited) {
-      const opened = openInherited(stream);
-      closing.push(() => opened.close());
-      ops.push({ op: 'descriptor', fd: opened.fd, number: stream });
-    }
     ops.push(...descriptors.ops);
     const environment = [...start.environment, ...descriptors.environment].map(([key, value]) => `${key}=${value}`);
     ops.push({ op: 'exec', path: start.path, arguments: start.arguments, environment });

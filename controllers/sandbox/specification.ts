@@ -155,9 +155,9 @@ function namespacesOf(network: Manifest['network']): number {
 }
 
 function outputOf({ manifest, outputSize }: SandboxInput, stream: 'stdout' | 'stderr') {
-  return manifest.io?.[stream] === 'pipe'
-    ? ({ mode: 'ring', size: outputSize } as const)
-    : ({ mode: 'null', size: 0 } as const);
+  const output = manifest.io?.[stream];
+  if (output === 'pipe') return { mode: 'ring', size: outputSize } as const;
+  return { mode: output === 'inherit' ? 'relay' : 'null', size: 0 } as const;
 }
 
 /** Parents first, each level in the order of its names. */

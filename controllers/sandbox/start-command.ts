@@ -11,8 +11,6 @@ export interface Start {
   readonly environment: ReadonlyMap<string, string>;
   /** The persist directory, null when the container has none. */
   readonly persist: string | null;
-  /** Streams that are this process's own (`inherit`). */
-  readonly inherited: readonly (1 | 2)[];
 }
 
 /**
@@ -36,7 +34,6 @@ export function startOf(input: {
     arguments: [path, ...args],
     environment: environmentOf(manifest, entry),
     persist: hasPersist ? `${input.dataDir}/${name}` : null,
-    inherited: ([1, 2] as const).filter((stream) => manifest.io?.[stream === 1 ? 'stdout' : 'stderr'] === 'inherit'),
   };
 }
 

@@ -30,7 +30,8 @@ const numbers: Field<readonly number[]> = {
   },
 };
 const stream: Field<1 | 2> = { write: (to, value) => to.u8(value) };
-const mode: Field<'null' | 'ring'> = { write: (to, value) => to.u8(value === 'ring' ? 1 : 0) };
+const modes = { null: 0, ring: 1, relay: 2 } as const;
+const mode: Field<keyof typeof modes> = { write: (to, value) => to.u8(modes[value]) };
 
 /** Every op: its number on the wire, and its fields in the order of the wire. */
 export const opTable = {
@@ -40,7 +41,7 @@ export const opTable = {
   'cgroup-into': { number: 2, fields: { fd } },
   /** A cgroup.procs of v1, open for writing. */
   'cgroup-join': { number: 3, fields: { fd } },
-  /** Where stream 1 or 2 goes; `size` is the ring's, in bytes. */
+  /** Where stream 1 or 2 goes: nowhere, to a ring of `size` bytes, or line by line to the launcher's own. */
   output: { number: 4, fields: { stream, mode, size: u32 } },
   /** A memory.events or memory.oom_control, read at the exit. */
   oom: { number: 5, fields: { fd } },

@@ -93,11 +93,15 @@ function createQueue<T>(): { push(value: T): void; take(fits: (value: T) => bool
 
 /**
  * `calls` names a module that gives the reconcilers further methods to call (`createCalls`), `wrapper` the command line of
- * a program that starts the launcher.
+ * a program that starts the launcher, `stdout` the descriptor that is its stdout.
  */
 export async function startLauncher(
   environment: Record<string, string> = {},
-  { calls, wrapper = [] }: { readonly calls?: string; readonly wrapper?: readonly string[] } = {},
+  {
+    calls,
+    wrapper = [],
+    stdout = 1,
+  }: { readonly calls?: string; readonly wrapper?: readonly string[]; readonly stdout?: number } = {},
 ): Promise<TestLauncher> {
   const program = launcherProgram();
   const directory = await mkdtemp(join(tmpdir(), 'northstate-launcher-'));
@@ -110,13 +114,13 @@ export async function startLauncher(
   const reconciler = [process.execPath, script, path, ...(calls === undefined ? [] : [calls])];
   const [command = '', ...args] = [...wrapper, program, ...options, '--', ...reconciler];
   const child = spawn(command, args, {
-    stdio: ['ignore', 'inherit', 'pipe'],
+    stdio: ['ignore', stdout, 'pipe'],
     env: { ...process.env, ...environment },
   });
   const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals);
   let log = '';
   let heard = (): void => undefined;
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     log += text;
     heard();
   });

@@ -9,6 +9,7 @@
 #include "attempts.h"
 #include "frames.h"
 #include "keeps.h"
+#include "relays.h"
 #include "watches.h"
 
 struct reconciler {
@@ -53,6 +54,7 @@ struct launcher {
     struct attempts attempts;
     struct watches watches;
     struct keeps keeps;
+    struct relays relays;
     uint8_t global[RECORD_LIMIT];
     uint32_t global_size;
 };

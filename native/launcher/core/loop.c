@@ -33,7 +33,8 @@ int loop_open(struct launcher *l) {
     if (l->epoll >= 0 && l->bulk >= 0 && l->signals >= 0 && l->deadline >= 0 && l->pause >= 0 &&
         add(l, l->bulk, SOURCE_BULK) == 0 && add(l, l->signals, SOURCE_SIGNAL) == 0 &&
         add(l, l->deadline, SOURCE_DEADLINE) == 0 && add(l, l->pause, SOURCE_PAUSE) == 0) {
-        l->watches.epoll = l->epoll;
+        l->watches.epoll = l->relays.epoll = l->epoll;
+        l->relays.bulk = l->bulk;
         return 0;
     }
     say("the event loop cannot be set up: %s", strerror(errno));
@@ -116,6 +117,12 @@ static void handle_event(struct launcher *l, struct tag tag) {
     case SOURCE_STDERR:
         handle_attempt(l, tag);
         break;
+    case SOURCE_RELAY:
+        handle_relay(&l->relays, tag.place, tag.life, DRAIN_TURN);
+        break;
+    case SOURCE_STREAM:
+        handle_stream(&l->relays, (int)tag.place);
+        break;
     case SOURCE_BULK:
         break;
     }
@@ -146,5 +153,6 @@ int loop_run(struct launcher *l) {
         if (!flush_to_reconciler(l)) end_reconciler(l, "it does not read its events");
         take_turn(l);
     }
+    relays_finish(&l->relays);
     return l->status;
 }

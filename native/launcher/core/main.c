@@ -14,6 +14,7 @@
 #include "notify.h"
 #include "say.h"
 #include "seal.h"
+#include "streams.h"
 #include "supervise.h"
 
 struct arguments {
@@ -49,8 +50,8 @@ static int parse_arguments(char **argv, struct arguments *arguments) {
 }
 
 static int allocate(struct launcher *l) {
-    if (watches_open(&l->watches) == 0 && keeps_open(&l->keeps) == 0 && attempts_open(&l->attempts) == 0 &&
-        inbox_open(&l->reconciler.in) == 0 && outbox_open(&l->reconciler.out) == 0)
+    if (watches_open(&l->watches) == 0 && keeps_open(&l->keeps) == 0 && relays_open(&l->relays) == 0 &&
+        attempts_open(&l->attempts) == 0 && inbox_open(&l->reconciler.in) == 0 && outbox_open(&l->reconciler.out) == 0)
         return 0;
     say("out of memory");
     return -1;
@@ -77,6 +78,7 @@ int main(int argc, char **argv) {
     if (strcmp(arguments.state_dir, arguments.run_dir) != 0 && lock_directory(arguments.run_dir) != 0)
         return EXIT_FAILURE;
     notify_open();
+    if (streams_open() != 0) return EXIT_FAILURE;
     if ((l->namespace_of_reconciler = make_reconciler_namespace()) < 0) return EXIT_FAILURE;
     if (enter_minimal_namespace() != 0) return EXIT_FAILURE;
     if (allocate(l) != 0 || loop_open(l) != 0) return EXIT_FAILURE;

@@ -1,11 +1,12 @@
 #define _GNU_SOURCE
 #include "say.h"
 
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "streams.h"
 
 void say(const char *format, ...) {
     static const char NAME[] = "northstate: ";
@@ -18,6 +19,5 @@ void say(const char *format, ...) {
     va_end(arguments);
     size_t size = strlen(line);
     line[size] = '\n';
-    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
-    if (poll(&out, 1, 0) == 1 && out.revents & POLLOUT) (void)!write(out.fd, line, size + 1);
+    stream_try(STDERR_FILENO, line, size + 1);
 }

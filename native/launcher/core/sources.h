@@ -15,6 +15,8 @@ enum source {
     SOURCE_CONTROL,
     SOURCE_STDOUT,
     SOURCE_STDERR,
+    SOURCE_RELAY,  /* a pipe whose output goes to the runtime's own */
+    SOURCE_STREAM, /* the runtime's stdout or stderr */
 };
 
 /* LIFE_MASK: as much of a life as an epoll tag holds. */

@@ -88,6 +88,16 @@ static int watch_init(const struct launcher *l, const struct attempt *a) {
     return 0;
 }
 
+/* The pipes of `io: inherit` are no longer the attempt's. */
+static int relay_outputs(struct launcher *l, struct attempt *a) {
+    for (int i = 0; i < 2; i++) {
+        if (!a->init.relayed[i]) continue;
+        if (relay_add(&l->relays, a->init.output[i], i + 1) != 0) return -1;
+        a->init.output[i] = -1;
+    }
+    return 0;
+}
+
 enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failure *why) {
     struct heading h;
     if (!take_heading(frame, &h)) return REPLY_MALFORMED;
@@ -112,7 +122,7 @@ enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failu
     if (h.name.size > 0) memcpy(a->name, h.name.data, h.name.size);
     set_record(a, h.record);
     l->attempts.live++;
-    if (watch_init(l, a) != 0) {
+    if (relay_outputs(l, a) != 0 || watch_init(l, a) != 0) {
         fail(&a->failure, STEP_INIT, errno, "the init cannot be watched");
         init_kill(&a->init, SIGKILL); /* SIGCHLD tells when it has gone */
     }

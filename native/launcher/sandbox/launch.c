@@ -42,18 +42,19 @@ static int make_control(struct init *init, struct birth *birth, int bound, struc
     return 0;
 }
 
-/* Pipes for the streams that go to a ring. */
+/* Pipes for the streams that go anywhere. */
 static int make_outputs(struct init *init, struct birth *birth, const struct ops *prepare, struct failure *why) {
     for (uint32_t i = 0; i < prepare->count; i++) {
         const struct op *op = &prepare->items[i];
         int ends[2];
-        if (op->kind != OP_OUTPUT || op->output.mode == 0) continue;
+        if (op->kind != OP_OUTPUT || op->output.mode == OUTPUT_NULL) continue;
         int *output = &init->output[op->output.stream - 1];
         if (*output >= 0) return fail(why, OP_OUTPUT, EEXIST, "stream %u", op->output.stream);
         if (pipe2(ends, O_CLOEXEC) < 0) return fail(why, OP_OUTPUT, errno, "pipe of stream %u", op->output.stream);
         *output = ends[0];
         birth->output[op->output.stream - 1] = ends[1];
         if (set_nonblocking(ends[0]) < 0) return fail(why, OP_OUTPUT, errno, "pipe of stream %u", op->output.stream);
+        init->relayed[op->output.stream - 1] = op->output.mode == OUTPUT_RELAY;
         if (op->output.size > init->ring_size) init->ring_size = op->output.size;
     }
     return 0;

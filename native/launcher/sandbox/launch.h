@@ -1,6 +1,7 @@
 /* How an init is made and spoken with: the sandbox's one door for the core. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,6 +17,7 @@ struct init {
     int pidfd;
     int control;        /* our end of the SOCK_SEQPACKET pair */
     int output[2];      /* read ends of stdout's and stderr's pipes, -1: /dev/null */
+    bool relayed[2];    /* which of them goes to the runtime's own */
     uint32_t ring_size; /* the larger of the sizes that OUTPUT asks for, 0 when none does */
     int oom;            /* a duplicate of OOM's descriptor */
 };

@@ -15,6 +15,9 @@ enum op_kind {
 #include "op-table.def"
 };
 
+/* The modes of OUTPUT. */
+enum { OUTPUT_NULL = 0, OUTPUT_RING = 1, OUTPUT_RELAY = 2 };
+
 /* A list of terminated texts. `items` ends with a null pointer, as execve(2) wants it. */
 struct strings {
     uint32_t count;

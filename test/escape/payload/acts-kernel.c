@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* users PATH...: root in a namespace of its own, and then: what is read-only or hidden made open again. */
@@ -112,11 +113,19 @@ static void connect_to_host(char **arguments) {
     close(fd);
 }
 
-/* stuff: puts a letter into the input of the terminal that stdout may be, and tries to make the terminal its own. */
+/*
+ * stuff: puts a letter into the input of the terminal that stdout may be, changes its settings, and tries to make the
+ * terminal its own.
+ */
 static void stuff_terminal(char **arguments) {
     (void)arguments;
     char letter = 'x';
+    struct termios settings;
     tell("TIOCSTI", ioctl(STDOUT_FILENO, TIOCSTI, &letter));
+    tell("tcgetattr", tcgetattr(STDOUT_FILENO, &settings));
+    tell("tcsetattr", tcsetattr(STDOUT_FILENO, TCSANOW, &settings));
+    tell("TIOCEXCL", ioctl(STDOUT_FILENO, TIOCEXCL));
+    tell("TIOCNXCL", ioctl(STDOUT_FILENO, TIOCNXCL));
     printf("stdout: %s\n", (fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_WRONLY ? "to write" : "to read and write");
     if (fork() == 0) {
         tell("a session of its own", setsid());

@@ -55,12 +55,16 @@ test('joins no network namespace, a named one, or makes its own', () => {
   assert.deepEqual(only(named, 'network'), [{ op: 'network', namespace: 'lan' }]);
 });
 
-test('keeps output that the manifest wants in the log', () => {
+test('keeps output that the manifest wants in the log, and passes on what inherits', () => {
   const ops = opsOf({ io: { stdout: 'pipe', stderr: 'inherit' } });
   assert.deepEqual(only(ops, 'output'), [
     { op: 'output', stream: 1, mode: 'ring', size: 4096 },
-    { op: 'output', stream: 2, mode: 'null', size: 0 },
+    { op: 'output', stream: 2, mode: 'relay', size: 0 },
   ]);
+  assert.deepEqual(
+    only(opsOf({}), 'output').map(({ mode }) => mode),
+    ['null', 'null'],
+  );
 });
 
 test('mounts parents before what lies in them, in no order of the manifest', () => {
