@@ -13,8 +13,22 @@ export interface Step {
 export interface Controller<S extends Step> {
   /** The steps that this controller's part of the container still needs, in order; [] when converged. Pure. */
   plan(view: View): S[];
-  /** Performs one idempotent effect, then has what it touched observed again. */
+  /** Performs one idempotent effect. */
   act(step: S, signal: AbortSignal): Promise<void>;
+}
+
+/** A controller as the loop uses it: after `act`, what the step touched has been observed into the store. */
+export interface Part {
+  plan(view: View): readonly Step[];
+  act(step: Step, signal: AbortSignal): Promise<void>;
+}
+
+/** A part is given the steps that it has planned, and no others. */
+export function partOf<S extends Step>(
+  plan: (view: View) => readonly S[],
+  act: (step: S, signal: AbortSignal) => Promise<void>,
+): Part {
+  return { plan, act: (step, signal) => act(step as S, signal) };
 }
 
 /** A resource that a container mounts: the image (name:version) that its requirement stands for now, null = none installed. */

@@ -1,9 +1,21 @@
 // Takes what the controllers see into the store, name by name: what did not change makes no patch, and so no work.
 import { isDeepStrictEqual } from 'node:util';
 import type { Draft } from 'immer';
-import type { ObservedPackages } from './repositories/repositories.ts';
-import type { ObservedAttempt, ObservedCgroup, ObservedMount } from '../state/observed.ts';
+import type {
+  ObservedAttempt,
+  ObservedCgroup,
+  ObservedMount,
+  ObservedPackage,
+  ObservedRepository,
+} from '../state/observed.ts';
 import type { State, Store } from '../state/store.ts';
+
+/** What the repositories show. */
+export interface ObservedPackages {
+  readonly repositories: ReadonlyMap<string, ObservedRepository>;
+  /** By container name, highest version first. */
+  readonly packages: ReadonlyMap<string, readonly ObservedPackage[]>;
+}
 
 type Names = Iterable<string> | null;
 

@@ -26,7 +26,7 @@ const secondLooks = [1, 4, 15, 30, 40];
 export interface GroupWatch {
   /** Begins: everything has been observed once. */
   follow(): void;
-  /** A watch has fired that is none of the others'. */
+  /** A watch of the launcher has fired: whether it was one of these. */
   fired(key: number): void;
   /** What the launcher says of an attempt, before anybody else is told: its end may come before its alarm. */
   seen(attempt: Attempt): void;

@@ -39,7 +39,8 @@ import { giveRealtime } from './cgroup-realtime.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
 import { changesFor, openLimits, shownLimits, type LimitFiles } from './cgroup-writes.ts';
 import { planCgroups, type CgroupStep } from './cgroups-plan.ts';
-import type { Controller } from '../controller.ts';
+import { partOf, type Controller, type Part } from '../controller.ts';
+import type { Observing } from '../observing.ts';
 
 export type { Leaf, LimitFiles };
 
@@ -152,6 +153,17 @@ export function createCgroups(options: {
       for (const err of await removeRoots(tree)) log.warn({ err }, 'control group left behind');
     },
   };
+}
+
+/** The controller as the reconciler uses it. */
+export function cgroupsPart(cgroups: Cgroups, observing: Pick<Observing, 'cgroup'>): Part {
+  return partOf<CgroupStep>(cgroups.plan, async (step, signal) => {
+    try {
+      await cgroups.act(step, signal);
+    } finally {
+      observing.cgroup(step.name, cgroups.observeOne(step.name));
+    }
+  });
 }
 
 /** In one spelling; null is our root. */

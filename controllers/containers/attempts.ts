@@ -16,7 +16,16 @@ export interface Output {
   readonly ended: boolean;
 }
 
+export interface AttemptListener {
+  /** Told before the attempt is observed as it is now: what it was until then can be looked at. */
+  before?(attempt: Attempt): void;
+  /** Told once it is observed. */
+  after?(attempt: Attempt): void;
+}
+
 export interface Attempts {
+  /** Has a listener told what the launcher says of attempts. */
+  listen(listener: AttemptListener): void;
   /** What the launcher says of an attempt. */
   seen(attempt: Attempt): void;
   /** Tells what nobody was there to tell. */
@@ -42,6 +51,7 @@ export interface AttemptsPorts {
 export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPorts): Attempts {
   const { store, observing, told } = ports;
   const names = new Map<number, string>();
+  const listeners: AttemptListener[] = [];
   const rings = new Map<number, { begin: number; end: number }>();
   let highest = 0;
 
@@ -72,10 +82,13 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
   observing.allAttempts(Map.groupBy(earlier, ({ name }) => name));
 
   return {
+    listen: (listener) => void listeners.push(listener),
     seen(attempt) {
+      for (const listener of listeners) listener.before?.(attempt);
       const now = note(attempt);
       observing.attempts(now.name, withAttempt(attemptsOf(now.name), now));
       tellOnce(now);
+      for (const listener of listeners) listener.after?.(attempt);
     },
     tellMissed: () => earlier.forEach(tellOnce),
     observe(attempt) {

@@ -5,8 +5,8 @@ import type { AttemptRecord, ObservedAttempt, Ran } from '../../state/observed.t
 import { TerminalError } from '../failure.ts';
 import { encodeRecord } from './attempt-record.ts';
 import { madeOf } from './candidate.ts';
-import type { ContainerStep } from './containers-plan.ts';
-import type { Target, View } from '../controller.ts';
+import { plan, type ContainerStep } from './containers-plan.ts';
+import { partOf, type Part, type Target, type View } from '../controller.ts';
 
 /** What the acts need of native/wire/launcher.ts. */
 export interface Launcher {
@@ -56,6 +56,18 @@ export interface ContainerPorts {
 type Acts = {
   [O in ContainerStep['op']]: (step: Extract<ContainerStep, { op: O }>, ports: ContainerPorts) => Promise<void>;
 };
+
+/** The controller as the reconciler uses it. Acts note by themselves what is observed of attempts; `groupChanged` does of groups. */
+export function containersPart(ports: ContainerPorts, groupChanged: (name: string) => void): Part {
+  return partOf<ContainerStep>(plan, async (step) => {
+    try {
+      await act(step, ports);
+    } finally {
+      // A sandbox is born in a leaf of its own, which stays when the rest fails; a start brings the limits.
+      if (step.op === 'prepare' || step.op === 'start' || step.op === 'go') groupChanged(step.name);
+    }
+  });
+}
 
 /** Performs a step. Rejects with a LaunchError when the launcher could not, which it remembers with the attempt as well. */
 export function act(step: ContainerStep, ports: ContainerPorts): Promise<void> {

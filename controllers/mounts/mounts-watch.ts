@@ -1,6 +1,6 @@
 // The mount table's events, through the launcher: Node cannot wait for POLLPRI (proc_pid_mountinfo(5)).
 import { closeSync, openSync } from 'node:fs';
-import type { Mounts } from './mounts.ts';
+import type { ObservedMount } from '../../state/observed.ts';
 import type { Observing } from '../observing.ts';
 import type { Launcher } from '../../native/wire/launcher-interface.ts';
 
@@ -8,16 +8,17 @@ import type { Launcher } from '../../native/wire/launcher-interface.ts';
 export const mountTableKey = 1;
 
 export interface MountWatch {
-  /** The table has changed: it is read whole, once, as soon as no act of ours is under way. */
-  fired(): void;
+  /** A watch of the launcher has fired. Where it is this one, the table is read whole, once, as soon as no act of ours is under way. */
+  fired(key: number): void;
   /** Runs a mount or an umount: its own event has nothing to be read for until the last one is done. */
   during<T>(act: () => Promise<T>): Promise<T>;
 }
 
 export function createMountWatch(ports: {
-  readonly mounts: Mounts;
-  readonly observing: Observing;
-  readonly launcher: Launcher;
+  /** Reads the whole table. */
+  readonly observe: () => Promise<ReadonlyMap<string, readonly ObservedMount[]>>;
+  readonly observing: Pick<Observing, 'mounts'>;
+  readonly launcher: Pick<Launcher, 'rearm'>;
   readonly failed: (error: unknown) => void;
 }): MountWatch {
   let acts = 0;
@@ -34,7 +35,7 @@ export function createMountWatch(ports: {
     try {
       // Armed before the table is read, so that no change falls between.
       await ports.launcher.rearm(mountTableKey);
-      const seen = await ports.mounts.observe();
+      const seen = await ports.observe();
       // An act that began meanwhile may have changed what was read; it reports by itself, and the table is read again.
       if (begun !== before) pending = true;
       else ports.observing.mounts(seen);
@@ -47,7 +48,8 @@ export function createMountWatch(ports: {
   const look = (): void => void read().catch(ports.failed);
 
   return {
-    fired() {
+    fired(key) {
+      if (key !== mountTableKey) return;
       pending = true;
       look();
     },

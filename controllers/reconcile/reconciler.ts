@@ -6,18 +6,12 @@ import type { Observed } from '../../state/observed.ts';
 import type { ContainerStatus, Status } from '../../state/status.ts';
 import type { Locked, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
-import type { Step, View } from '../controller.ts';
+import type { Part, Step, View } from '../controller.ts';
 import { createLoop, type Clock, type Failure } from './loop.ts';
 import type { Left } from '../status/phase.ts';
 import { createRelation } from './relation.ts';
 import { criticalEnd, explainName, isUnsettled, repositoryStatuses, statusOf } from '../status/container-status.ts';
-import { createModel, type Change } from './model.ts';
-
-/** A controller as the loop uses it: after `act`, what the step touched has been observed into the store. */
-export interface Part {
-  plan(view: View): readonly Step[];
-  act(step: Step, signal: AbortSignal): Promise<void>;
-}
+import type { Change, Model } from './model.ts';
 
 export interface ReconcilerPorts {
   readonly store: Store;
@@ -30,6 +24,7 @@ export interface ReconcilerPorts {
   readonly parts: readonly Part[];
   /** Keeps what a requirement was resolved to (Documents.setLock); it is in the store when this returns. */
   setLock(key: string, locked: Locked): void;
+  readonly model: Model;
   /** Whether the packages that start by themselves have still to be judged since the launcher was started. */
   readonly autostart: boolean;
   /** They have been: to be noted in the launcher's global record. */
@@ -53,7 +48,6 @@ export interface Reconciler {
   stop(): void;
   /** Plans names again, failures included that no retry mends: for observations that are not in the store. */
   look(names: Iterable<string>): void;
-  view(name: string): View;
   /** Why a container is not as the document has it, line by line, for a person; [] when it is. */
   explain(name: string): readonly string[];
   /** Whether the present generation has converged, cannot, or is still moving. */
@@ -73,8 +67,7 @@ const BUSY_STATUS = 20;
 const LAST_TRIES = 4;
 
 export function createReconciler(ports: ReconcilerPorts): Reconciler {
-  const { store, clock } = ports;
-  const model = createModel({ autostart: ports.autostart });
+  const { store, clock, model } = ports;
   const left = new Map<string, Left>();
   const stale = new Set<string>();
   const keys = createRelation();
@@ -243,7 +236,6 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     look(names) {
       loop.enqueue(names, true);
     },
-    view: viewOf,
     explain: (name) => explain(name, 0),
     outcome() {
       if (!loop.idle() || flushAt !== null) return 'moving';

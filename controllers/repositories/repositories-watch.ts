@@ -15,14 +15,12 @@ import type { RuntimeEvent } from '../events.ts';
 import type { Launcher } from '../../native/wire/launcher-interface.ts';
 
 /** The watch's key at the launcher. */
-export const ueventsKey = 2;
+const ueventsKey = 2;
 
 export interface RepositoryWatch {
-  /** Files of these containers have changed: whether that concerns what is mounted of them. */
-  look(names: readonly string[]): void;
-  /** There are uevents. */
-  fired(): void;
-  /** Begins, once everything has been observed: the document's repositories are in force. */
+  /** A watch of the launcher has fired: whether it was that of the uevents. */
+  fired(key: number): void;
+  /** Everything has been observed once: the document's repositories are in force when this resolves. */
   follow(): Promise<void>;
 }
 
@@ -37,12 +35,13 @@ export interface RepositoryWatchPorts {
   readonly failed: (error: unknown) => void;
 }
 
-/** Nothing happens before `follow`. */
+/** Packages that come and go are observed from now on, all else from `follow` on. */
 export function createRepositoryWatch(ports: RepositoryWatchPorts): RepositoryWatch {
   const { store, mounts, repositories, observing, launcher } = ports;
   const told = new Map<string, ObservedMount['integrity']>();
   let uevents: number | null = null;
 
+  /** Files of these containers have changed: whether that concerns what is mounted of them. */
   function look(names: readonly string[]): void {
     for (const name of names) {
       for (const { id } of store.get().observed.mounts.get(name) ?? []) observing.mount(id, mounts.observeOne(id));
@@ -112,9 +111,16 @@ export function createRepositoryWatch(ports: RepositoryWatchPorts): RepositoryWa
     }
   }
 
+  repositories.onChange((names) => {
+    // First what is mounted: a file that was written to is no package any more, and its container must know why.
+    look(names);
+    observing.packages(repositories.current(), names);
+  });
+
   return {
-    look,
-    fired: () => void read().catch(ports.failed),
+    fired(key) {
+      if (key === ueventsKey) read().catch(ports.failed);
+    },
     async follow() {
       store.subscribe(changed);
       compare([...store.get().observed.mounts.keys()]);

@@ -1,24 +1,26 @@
 // The repositories controller: packages in directories and in memory, installed, hashed, deleted, and noticed when others do so.
 //
-//   createRepositories({ entries, cacheFile, openReader, memory, onChange, stand, log }): Repositories
+//   createRepositories({ entries, cacheFile, openReader, memory, stand, log }): Repositories
 //     plan(view)             pure, see repositories-plan.ts
 //     act(step, signal)      rejects with TerminalError (reasons UnknownRepository, RepositoryFull, RepositoryReadOnly, Duplicate,
 //                            BadPackage, WrongPackage, SourceMissing, SizeMismatch, DigestMismatch) or an error of the file system
 //     observe()              looks at every repository again; for the start. Packages by container name, highest version first
-//     current()              what is known without looking: after an act, or when onChange was called
+//     current()              what is known without looking: after an act, or when a listener is called
 //     setRepositories(map)   other repositories from now on; resolves with the names of containers concerned
 //     release(isUsed)        gives back the memory of repositories that are gone; true when `current` is another one now
 //     installStream(...)     the same as an install step, from a stream; resolves with name:version
+//     onChange(listener)     has it told when files came or went by themselves: names of containers, [] = only a repository's
+//                            own state
 //     close()                ends the watches and finishes the cache file
-// onChange(names) is called when files came or went by themselves: names of containers, [] = only a repository's own state.
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { RepositoryEntry } from '../../state/desired.ts';
-import type { FileIdentity, ObservedPackage, ObservedRepository } from '../../state/observed.ts';
+import type { FileIdentity } from '../../state/observed.ts';
 import type { Stand } from '../../state/standing.ts';
 import { matches, parseRequirement, parseVersion } from '../../state/version.ts';
-import type { Controller } from '../controller.ts';
+import { partOf, type Controller, type Part } from '../controller.ts';
 import { TerminalError } from '../failure.ts';
+import type { Observing, ObservedPackages } from '../observing.ts';
 import type { MemoryFiles } from './memory-files.ts';
 import { openPackageCache } from './package-cache.ts';
 import { indexPackages } from './package-index.ts';
@@ -29,18 +31,13 @@ import { digestOf, openSource } from './repository-install.ts';
 import { openRepositoryMemory } from './repository-memory.ts';
 import { createRoom } from './repository-room.ts';
 
-export interface ObservedPackages {
-  readonly repositories: ReadonlyMap<string, ObservedRepository>;
-  /** By container name, highest version first. */
-  readonly packages: ReadonlyMap<string, readonly ObservedPackage[]>;
-}
-
 export interface Repositories extends Controller<RepositoryStep> {
   observe(): Promise<ObservedPackages>;
   current(): ObservedPackages;
   setRepositories(entries: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]>;
   release(isUsed: (identity: FileIdentity) => boolean): Promise<boolean>;
   installStream(repository: string, size: number, bytes: Readable, signal?: AbortSignal): Promise<string>;
+  onChange(listener: (names: readonly string[]) => void): void;
   close(): Promise<void>;
 }
 
@@ -49,7 +46,6 @@ export interface RepositoriesOptions {
   readonly cacheFile: string;
   readonly openReader: OpenReader;
   readonly memory: MemoryFiles;
-  readonly onChange: (names: readonly string[]) => void;
   /** Told of what the repositories cannot do at present. */
   readonly stand: Stand;
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
@@ -57,7 +53,8 @@ export interface RepositoriesOptions {
 
 /** Opens the repositories and watches them; nothing is read before the first `observe`. */
 export function createRepositories(options: RepositoriesOptions): Repositories {
-  const { openReader, memory, onChange, log } = options;
+  const { openReader, memory, log } = options;
+  const listeners: ((names: readonly string[]) => void)[] = [];
   const cache = openPackageCache(options.cacheFile, log);
   let { entries } = options;
   let open: ReadonlyMap<string, Repository> = new Map([...entries].map(([id, entry]) => [id, openOne(entry)]));
@@ -104,7 +101,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
   function openOne(entry: RepositoryEntry): Repository {
     const told = (names: readonly string[]) => {
       changed();
-      onChange(names);
+      for (const listener of listeners) listener(names);
     };
     if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader, onChange: told });
     const directory = entry.dir ?? '';
@@ -234,11 +231,20 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       bytes.on('error', () => undefined);
       return install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, () => undefined, signal);
     },
+    onChange: (listener) => void listeners.push(listener),
     async close() {
       for (const repository of open.values()) repository.close();
       await cache.written();
     },
   };
+}
+
+/** The controller as the reconciler uses it. */
+export function repositoriesPart(repositories: Repositories, observing: Pick<Observing, 'packages'>): Part {
+  return partOf<RepositoryStep>(repositories.plan, async (step, signal) => {
+    await repositories.act(step, signal);
+    observing.packages(repositories.current(), [step.name]);
+  });
 }
 
 /** Whether both hold the same packages, read and mounted in the same way: a change of anything else needs no other look. */

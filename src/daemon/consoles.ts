@@ -7,7 +7,7 @@ import { openFeeds } from '../console/server/feeds.ts';
 import { openConsole, type Console } from '../console/server/server.ts';
 import { createTokens } from '../console/server/tokens.ts';
 import { createContainerConsoles, type ContainerConsoles } from './container-consoles.ts';
-import type { GlobalRecord } from './global-record.ts';
+import type { GlobalRecordKeeper } from './global-record.ts';
 import type { Log } from '../logs/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Launcher, Remembered } from '../../native/wire/launcher-interface.ts';
@@ -26,16 +26,16 @@ export interface ConsolesPorts {
   readonly config: Pick<Configuration, 'console' | 'containerConsoles'>;
   readonly launcher: Launcher;
   readonly remembered: Remembered;
-  /** The key of all tokens. */
-  readonly tokenKey: Uint8Array;
+  /** It has the key of all tokens. */
+  readonly record: GlobalRecordKeeper;
   readonly log: Log;
   /** Called at each connection of a client. */
   readonly connected: () => void;
 }
 
-export function createConsoles({ config, launcher, remembered, tokenKey, log, connected }: ConsolesPorts): Consoles {
+export function createConsoles({ config, launcher, remembered, record, log, connected }: ConsolesPorts): Consoles {
   const { hello, descriptors: kept, attempts } = remembered;
-  const tokens = createTokens(tokenKey, () => bootTime() - hello.startedAt);
+  const tokens = createTokens(tokenKeyOf(record), () => bootTime() - hello.startedAt);
   const shared = { tokens, log, now: bootTime };
   let listeners: readonly Console[] = [];
   let listener: Listener | null = null;
@@ -70,10 +70,11 @@ export function createConsoles({ config, launcher, remembered, tokenKey, log, co
   };
 }
 
-/** The key that the launcher remembers; a new one, which it has to `remember`, at its first start. */
-export function tokenKeyOf({ tokenKey }: GlobalRecord, remember: (change: Partial<GlobalRecord>) => void): Uint8Array {
+/** The key that the launcher remembers; a new one, which it is given, at its first start. */
+function tokenKeyOf(record: GlobalRecordKeeper): Uint8Array {
+  const { tokenKey } = record.get();
   if (tokenKey !== null) return Buffer.from(tokenKey, 'base64');
   const made = randomBytes(32);
-  remember({ tokenKey: made.toString('base64') });
+  record.set({ tokenKey: made.toString('base64') });
   return made;
 }

@@ -17,8 +17,8 @@ export interface ContainerConsoles {
   open(container: string, attempt: number, permissions: Permissions): Promise<ConsoleEnd>;
   /** Goes on with those that an earlier reconciler has left, and gives up those of attempts that are not alive. */
   adopt(isAlive: (attempt: number) => boolean): void;
-  /** A watch of the launcher has fired; whether it was one of these. */
-  fired(key: number): boolean;
+  /** A watch of the launcher has fired: whether it was one of these. */
+  fired(key: number): void;
   /** The attempt has come to its end. */
   ended(attempt: number): void;
 }
@@ -111,11 +111,7 @@ export function createContainerConsoles(ports: ContainerConsolesPorts): Containe
         else abandon({ [socketName]: socket, [fileName]: fd });
       }
     },
-    fired(key) {
-      if (key < firstKey) return false;
-      wake(key);
-      return true;
-    },
+    fired: wake,
     ended: (attempt) => channels.get(attempt)?.destroy(),
   };
 

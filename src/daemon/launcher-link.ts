@@ -2,33 +2,38 @@
 import { connectLauncher } from '../../native/wire/launcher.ts';
 import type { Launcher, LauncherEvents, Remembered } from '../../native/wire/launcher-interface.ts';
 
+export type LauncherListener = Partial<Omit<LauncherEvents, 'closed'>>;
+
 export interface LauncherLink {
   readonly launcher: Launcher;
   /** What the launcher has kept for this reconciler. */
   readonly remembered: Remembered;
-  /** From now on everything is told to these, what was kept first. */
-  follow(events: Omit<LauncherEvents, 'closed'>): void;
+  /** Has a listener told what it has functions for, after those that came before it. */
+  listen(listener: LauncherListener): void;
+  /** From now on the listeners are told, first what has come until now. */
+  follow(): void;
 }
 
 /** Connects over an inherited socket. `closed` is told when the connection has ended, with the error, if any, that ended it. */
 export async function linkToLauncher(fd: number, closed: LauncherEvents['closed']): Promise<LauncherLink> {
-  type Events = Omit<LauncherEvents, 'closed'>;
-  const early: ((events: Events) => void)[] = [];
-  let deliver = (event: (events: Events) => void): void => void early.push(event);
+  const listeners: LauncherListener[] = [];
+  const early: ((to: LauncherListener) => void)[] = [];
+  let deliver = (event: (to: LauncherListener) => void): void => void early.push(event);
   const { launcher, remembered } = await connectLauncher(fd, {
-    attempt: (attempt) => deliver((to) => to.attempt(attempt)),
-    output: (id, begin, end) => deliver((to) => to.output(id, begin, end)),
-    watch: (key) => deliver((to) => to.watch(key)),
-    deadline: () => deliver((to) => to.deadline()),
-    terminate: (signal) => deliver((to) => to.terminate(signal)),
+    attempt: (attempt) => deliver((to) => to.attempt?.(attempt)),
+    output: (id, begin, end) => deliver((to) => to.output?.(id, begin, end)),
+    watch: (key) => deliver((to) => to.watch?.(key)),
+    deadline: () => deliver((to) => to.deadline?.()),
+    terminate: (signal) => deliver((to) => to.terminate?.(signal)),
     closed,
   });
   return {
     launcher,
     remembered,
-    follow(events) {
-      deliver = (event) => event(events);
-      early.forEach(deliver);
+    listen: (listener) => void listeners.push(listener),
+    follow() {
+      deliver = (event) => listeners.forEach(event);
+      early.splice(0).forEach(deliver);
     },
   };
 }

@@ -69,15 +69,8 @@ async function* loads(work: string): AsyncGenerator<Row> {
 async function load(entries: ReadonlyMap<string, RepositoryEntry>, cacheFile: string): Promise<number> {
   const memory = createMemoryFiles({ keep: async () => undefined, drop: async () => undefined }, new Map());
   const { openReader } = packages;
-  const repositories = createRepositories({
-    entries,
-    cacheFile,
-    openReader,
-    memory,
-    onChange: () => undefined,
-    stand: () => undefined,
-    log,
-  });
+  const stand = (): void => undefined;
+  const repositories = createRepositories({ entries, cacheFile, openReader, memory, stand, log });
   const begin = performance.now();
   const { packages: found } = await repositories.observe();
   const took = performance.now() - begin;

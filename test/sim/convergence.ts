@@ -33,8 +33,7 @@ export function checkConverged(world: World, host: Host): void {
   for (const [name, all] of mounts) {
     for (const { id, version, integrity } of all) {
       // What starts by itself waits for a good file.
-      const waits =
-        integrity === 'written' && host.reconciler.view(name).targets.some((each) => each.version === version);
+      const waits = integrity === 'written' && host.view(name).targets.some((each) => each.version === version);
       if (!waits && !isWanted(world, name, version)) world.breach(`${id} is left mounted`);
     }
   }
@@ -83,7 +82,7 @@ function checkName(world: World, host: Host, name: string): void {
 /** What runs was made for the entry as it is now. */
 function checkEntry(world: World, host: Host, entry: ContainerEntry): void {
   const running = world.observed.attempts.get(entry.name)?.find(({ state }) => state === 'running');
-  const target = host.reconciler.view(entry.name).targets.find(({ key }) => key === entry.key);
+  const target = host.view(entry.name).targets.find(({ key }) => key === entry.key);
   const same = running?.record.entry === target?.replacing;
   if (same || isExcused(world, host, entry, true)) return;
   world.breach(`${entry.name} runs with an older entry than ${replacingHash(entry).slice(0, 8)}`);
@@ -125,7 +124,7 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
 }
 
 function resourcesOf(host: Host, entry: ContainerEntry): string[] {
-  const target = host.reconciler.view(entry.name).targets.find(({ key }) => key === entry.key);
+  const target = host.view(entry.name).targets.find(({ key }) => key === entry.key);
   return target?.resources.flatMap(({ id }) => id ?? []) ?? [];
 }
 

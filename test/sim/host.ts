@@ -4,11 +4,12 @@ import { planCgroups, sectionOf } from '../../controllers/cgroups/cgroups-plan.t
 import { act, type ContainerPorts, type Sandboxes } from '../../controllers/containers/containers-act.ts';
 import { madeOf } from '../../controllers/containers/candidate.ts';
 import { plan as planContainers, type ContainerStep } from '../../controllers/containers/containers-plan.ts';
-import type { Step, View } from '../../controllers/controller.ts';
+import { partOf, type Part, type Step, type View } from '../../controllers/controller.ts';
 import { limited, noGroup, type AnyStep } from '../../controllers/forecast/effect.ts';
 import { TerminalError } from '../../controllers/failure.ts';
 import { planMounts } from '../../controllers/mounts/mounts-plan.ts';
-import { createReconciler, type Part, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
+import { createModel } from '../../controllers/reconcile/model.ts';
+import { createReconciler, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
 import { planRepositories, type InstallStep } from '../../controllers/repositories/repositories-plan.ts';
 import type { Observed, ObservedAttempt } from '../../state/observed.ts';
 import { createStore, emptyState, type State, type Store } from '../../state/store.ts';
@@ -20,6 +21,7 @@ import { hierarchies, type World } from './world.ts';
 export interface Host {
   readonly store: Store;
   readonly reconciler: Reconciler;
+  view(name: string): View;
   /** Has what is true of a name noticed, as an event would. */
   notice(name: string): void;
   /** Takes over the document, the lock and the generation. */
@@ -36,6 +38,8 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
   const store = createStore(initialState(world));
   let alive = true;
   let nextId = 0;
+  const model = createModel({ autostart: !world.judged });
+  const viewOf = (name: string): View => model.view(name, time.now());
 
   const { launcher, disconnect } = simulated.connect((attempt) => {
     nextId = Math.max(nextId, attempt.id);
@@ -82,7 +86,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       throw new TerminalError('UnknownRepository', 'there is no such repository');
     if (step.op === 'install' && !holdsAsked(step))
       throw new TerminalError('WrongPackage', `${step.source} is another version`);
-    world.perform(step, reconciler.view(step.name), { observed, desired });
+    world.perform(step, viewOf(step.name), { observed, desired });
     await pause();
     if (random.chance(world.faults.error)) {
       copy(step.name, [kind]);
@@ -125,7 +129,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     launcher,
     sandboxes,
     now: () => time.now(),
-    view: (name) => reconciler.view(name),
+    view: viewOf,
     nextId: () => (nextId = world.fresh()),
     observe: observeAttempt,
     forgotten(name, id) {
@@ -143,16 +147,16 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
   };
 
   const parts: Part[] = [
-    part(
+    partOf(
       (view) => planRepositories(view, 'system'),
       (step) => perform(step, 'packages'),
     ),
-    part(planMounts, (step) => perform(step, 'mounts')),
-    part(
+    partOf(planMounts, (step) => perform(step, 'mounts')),
+    partOf(
       (view) => planCgroups(view, hierarchies),
       (step) => perform(step, 'cgroups'),
     ),
-    part(planContainers, async (step: ContainerStep) => {
+    partOf(planContainers, async (step: ContainerStep) => {
       await pause();
       if (random.chance(world.faults.error)) throw failure(step);
       await act(step, ports);
@@ -161,6 +165,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
 
   const reconciler = createReconciler({
     store,
+    model,
     clock: {
       now: () => time.now(),
       setDeadline(at) {
@@ -195,6 +200,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
   const host: Host = {
     store,
     reconciler,
+    view: viewOf,
     stopped: null,
     notice: (name) => copy(name, ['packages', 'mounts', 'cgroups', 'ran']),
     reload() {
@@ -225,10 +231,6 @@ function holdsAsked({ source, version }: InstallStep): boolean {
     version === null ||
     matches(parseRequirement(/^\d/.test(version) ? `=${version}` : version), packageAt(source, 0).version)
   );
-}
-
-function part<S extends Step>(plan: (view: View) => S[], perform: (step: S) => Promise<void>): Part {
-  return { plan, act: (step) => perform(step as S) };
 }
 
 function describe(step: Step): string {

@@ -39,7 +39,7 @@ export interface Fixture {
   readonly reads: readonly string[];
   /** Lines of the log. */
   readonly warnings: readonly string[];
-  /** What onChange was called with. */
+  /** What a listener was told. */
   readonly changes: readonly (readonly string[])[];
   /** Why, by type and subject. */
   readonly conditions: ReadonlyMap<string, string>;
@@ -91,10 +91,6 @@ function fixtureOf(directory: string, kept: Map<string, number>, ...entries: rea
     cacheFile: join(directory, 'cache'),
     openReader: counting,
     memory: createMemoryFiles(keeper, kept),
-    onChange(names) {
-      changes.push([...names]);
-      changed();
-    },
     stand(type, subject, message) {
       const key = `${type} ${subject}`;
       if (message === null) conditions.delete(key);
@@ -102,6 +98,10 @@ function fixtureOf(directory: string, kept: Map<string, number>, ...entries: rea
       changed();
     },
     log: pino({ level: 'warn' }, { write: (line) => void warnings.push(line) }),
+  });
+  repositories.onChange((names) => {
+    changes.push([...names]);
+    changed();
   });
   return { directory, system: join(directory, 'system'), repositories, reads, warnings, changes, conditions, kept };
 }

@@ -1,0 +1,184 @@
+// What is done about the difference between what is asked for and what there is: the controllers, and the reconciler over them.
+import { detectHierarchies, type Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
+import { createGroupWatch } from '../../controllers/cgroups/cgroups-watch.ts';
+import { cgroupsPart, createCgroups, type Cgroups } from '../../controllers/cgroups/cgroups.ts';
+import { createAttempts, type Attempts } from '../../controllers/containers/attempts.ts';
+import { containersPart, type ContainerPorts } from '../../controllers/containers/containers-act.ts';
+import { openNotes } from '../../controllers/containers/run-notes.ts';
+import { openTold } from '../../controllers/containers/told.ts';
+import { createMountWatch, watchMountTable } from '../../controllers/mounts/mounts-watch.ts';
+import { createMounts, mountsPart } from '../../controllers/mounts/mounts.ts';
+import { createModel } from '../../controllers/reconcile/model.ts';
+import { createReconciler, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
+import { createMemoryFiles } from '../../controllers/repositories/memory-files.ts';
+import { createPackages } from '../../controllers/repositories/package-reader.ts';
+import { createRepositoryWatch } from '../../controllers/repositories/repositories-watch.ts';
+import {
+  createRepositories,
+  repositoriesPart,
+  type Repositories,
+} from '../../controllers/repositories/repositories.ts';
+import { sweepPersist } from '../../controllers/sandbox/persist.ts';
+import { createSandboxes } from '../../controllers/sandbox/sandbox-open.ts';
+import { createDescriptors, type DescriptorPorts } from '../../controllers/sandbox/start-descriptors.ts';
+import { bootTime } from '../../native/clock.ts';
+import { hasSelinux } from '../../native/selinux.ts';
+import { claimGroups } from './claim-groups.ts';
+import type { Daemon, DaemonState } from './daemon-state.ts';
+
+/** Bytes that the launcher keeps of each container's output. */
+const outputSize = 64 * 1024;
+
+export interface Controllers {
+  readonly hierarchies: Hierarchies;
+  readonly repositories: Repositories;
+  readonly cgroups: Cgroups;
+  readonly attempts: Attempts;
+  readonly containers: ContainerPorts;
+  readonly reconciler: Reconciler;
+  /** Changes are followed from now on. */
+  start(): Promise<void>;
+  /** Resolves when everything that was to be stopped is down, with the names of what could not be taken down. */
+  readonly stopped: Promise<readonly string[]>;
+  /** After that. */
+  close(): Promise<void>;
+}
+
+export interface ControllersPorts extends Daemon {
+  readonly state: DaemonState;
+  /** Makes a console for a container that is started. */
+  readonly openConsole: DescriptorPorts['console'];
+}
+
+/** Looks at everything once; nothing is done before `start`. */
+export async function openControllers(ports: ControllersPorts): Promise<Controllers> {
+  const { config, log, link, failed, state } = ports;
+  const { runDir, dataDir, socketDir, stateDir } = config;
+  const { launcher, remembered } = link;
+  const { store, stand, observing, events, documents, record, ending } = state;
+  const { tell } = events;
+  const model = createModel({ autostart: !record.get().autostartDone });
+  const view: ContainerPorts['view'] = (name) => model.view(name, bootTime());
+
+  const { openReader, verifyImage } = createPackages();
+  const memory = createMemoryFiles(launcher, remembered.descriptors);
+  const { repositories: entries } = store.get().desired;
+  const repositories = createRepositories({
+    entries,
+    cacheFile: `${runDir}/packages.json`,
+    openReader,
+    memory,
+    stand,
+    log,
+  });
+  const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });
+  const hierarchies = await detectHierarchies();
+  const placesFile = `${runDir}/cgroups.json`;
+  const cgroups = createCgroups({ hierarchies, root: config.cgroup, owner: stateDir, placesFile, log });
+  await claimGroups({ cgroups, launcher, remembered, stateDir, log });
+
+  const watched = { store, observing, launcher, log, tell, failed };
+  const mountWatch = createMountWatch({ observe: mounts.observe, ...watched });
+  await watchMountTable(launcher);
+  const repositoryWatch = createRepositoryWatch({ mounts, repositories, ...watched });
+  const groupWatch = createGroupWatch({ cgroups, view, ...watched });
+  await mounts.sweep();
+  const [packages, mounted] = await Promise.all([repositories.observe(), mounts.observe()]);
+  observing.packages(packages, null);
+  observing.mounts(mounted);
+  observing.cgroups(cgroups.observe());
+
+  const told = await openTold(remembered.descriptors, launcher);
+  const attempts = createAttempts(remembered.attempts, { store, observing, tell, told });
+  const notes = openNotes(runDir, state.boot, remembered.hello.startedAt, (path, err) =>
+    log.warn({ path, err }, 'a note of what has run cannot be read: that container may run once more'),
+  );
+  store.update((draft) => {
+    for (const [name, ran] of notes.ran) draft.observed.ran.set(name, ran);
+  });
+  const descriptors = createDescriptors({ socketDir, console: ports.openConsole, log });
+  descriptors.sweep(null);
+  sweepPersist(dataDir).catch((err: unknown) =>
+    log.warn({ directory: dataDir, err }, 'what an interrupted wipe has left cannot be removed'),
+  );
+  const { leaf, limits } = cgroups;
+  const selinux = hasSelinux();
+  const sandboxes = createSandboxes({ dataDir, socketDir, outputSize, leaf, limits, descriptors, selinux, log });
+  const containers: ContainerPorts = {
+    launcher,
+    sandboxes,
+    now: bootTime,
+    view,
+    nextId: attempts.nextId,
+    observe: attempts.observe,
+    forgotten(name, id) {
+      attempts.forgotten(name, id);
+      descriptors.sweep(name);
+    },
+    note(name, ran) {
+      notes.set(name, ran);
+      store.observe('ran', name, ran ?? undefined);
+    },
+  };
+
+  const stopped = Promise.withResolvers<readonly string[]>();
+  const reconciler = createReconciler({
+    store,
+    clock: { now: bootTime, setDeadline: (at) => void launcher.deadline(at).catch(failed) },
+    random: Math.random,
+    defer(task, delay) {
+      if (delay === 0) setImmediate(task);
+      else setTimeout(task, delay);
+    },
+    model,
+    parts: [
+      repositoriesPart(repositories, observing),
+      mountsPart(mounts, mountWatch, observing),
+      cgroupsPart(cgroups, observing),
+      containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name))),
+    ],
+    setLock: documents.setLock,
+    autostart: !record.get().autostartDone,
+    autostartDone: () => record.set({ autostartDone: true }),
+    wallClock: (at) => new Date(Date.now() - bootTime() + at).toISOString(),
+    critical(name, message) {
+      log.error({ container: name, reason: message }, 'critical container failed');
+      ending.begin(1);
+    },
+    acted({ op, name }, failure) {
+      if (failure === null) {
+        log.debug({ op, container: name }, 'step performed');
+        return;
+      }
+      const { reason, message, count } = failure;
+      log.warn({ op, container: name, reason, error: message, count }, 'step failed');
+    },
+    stopped: stopped.resolve,
+  });
+
+  ending.onBegin(reconciler.stop);
+  // Its end may come before its alarm: the groups are looked at while it is still observed as it was.
+  attempts.listen({ before: groupWatch.seen });
+  attempts.listen({
+    after({ name, state: now }) {
+      if (now === 'exited' || now === 'failed') descriptors.sweep(name);
+    },
+  });
+  link.listen({ attempt: attempts.seen, output: attempts.grown, deadline: reconciler.due });
+  for (const watch of [mountWatch, repositoryWatch, groupWatch]) link.listen({ watch: watch.fired });
+
+  return {
+    ...{ hierarchies, repositories, cgroups, attempts, containers, reconciler, stopped: stopped.promise },
+    async start() {
+      await repositoryWatch.follow();
+      reconciler.start();
+      groupWatch.follow();
+    },
+    async close() {
+      reconciler.close();
+      await repositories.close();
+      descriptors.sweep(null);
+      await cgroups.removeRoot();
+    },
+  };
+}

@@ -1,0 +1,101 @@
+// Whoever wants to see or change something comes through here: consoles, logs, reports, and commands that look at containers.
+import { signalExactly } from '../../controllers/containers/containers-act.ts';
+import { bootTime } from '../../native/clock.ts';
+import { toJson } from '../../state/store.ts';
+import { createContainerLog, styleOf } from '../logs/container-log.ts';
+import { createLogs } from '../logs/container-output.ts';
+import { kernelFacts } from '../report/kernel-facts.ts';
+import { createReporter } from '../report/support-report.ts';
+import { createRuntime } from '../runtime/live-runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { Consoles } from './consoles.ts';
+import type { Controllers } from './daemon-controllers.ts';
+import type { Daemon, DaemonState } from './daemon-state.ts';
+import { createDebugCommands } from './debug-commands.ts';
+
+export interface Doors {
+  /** Consoles listen from now on; what nobody was there to tell has been told. Rejects when a listener cannot be opened. */
+  open(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DoorsPorts extends Daemon {
+  readonly state: DaemonState;
+  readonly controllers: Controllers;
+  readonly consoles: Consoles;
+}
+
+export function createDoors({ config, log, link, state, controllers, consoles }: DoorsPorts): Doors {
+  const { launcher, remembered } = link;
+  const { store, events, documents, observing, boot, ending } = state;
+  const { attempts, cgroups, containers, hierarchies, reconciler, repositories } = controllers;
+
+  const logs = createLogs({
+    launcher,
+    containerLog: createContainerLog(log, bootTime, (name, stream) => styleOf(store.get().observed, name, stream)),
+    earlier: new Map(remembered.attempts.map(({ id, output }) => [id, output.end])),
+    outputs: attempts.outputs,
+    nameOf: attempts.nameOf,
+    failed: (error) => log.warn({ err: error }, 'output could not be read'),
+  });
+  const { commands } = config.debug;
+  const { pid } = remembered.hello;
+  const debugCommands = createDebugCommands({ commands, log, remembered: remembered.attempts, launcher: pid });
+
+  const runtime: Runtime = createRuntime({
+    ...{ store, documents, reconciler, repositories, observing, logs, events, boot },
+    dataDir: config.dataDir,
+    now: bootTime,
+    report: createReporter({
+      ...{ runDir: config.runDir, boot, kernel: kernelFacts },
+      state: store.get,
+      history: documents.history,
+      events: events.past.all,
+      explain: (key) => runtime.explain(key),
+      document: () => toJson(documents.current().effective),
+      logs: logs.lines,
+    }),
+    signals: {
+      signalExactly: (attempt, signal) => signalExactly(attempt, signal, containers),
+      deliver: (attempt, signal) => launcher.kill(attempt.id, signal),
+      observe: attempts.observe,
+    },
+    plan: async (text) =>
+      (await import('../runtime/plan-document.ts')).planDocument(text, {
+        store,
+        documents,
+        hierarchies,
+        now: bootTime,
+      }),
+    usage: cgroups.usage,
+    shutdown: () => ending.begin(0),
+  });
+
+  attempts.listen({ after: debugCommands.seen });
+  attempts.listen({
+    after({ id, name, state: now }) {
+      if (now === 'exited' || now === 'failed') consoles.containers.ended(id);
+      logs.changed(name);
+    },
+  });
+  link.listen({
+    output: logs.arrived,
+    watch: consoles.containers.fired,
+    terminate(signal) {
+      log.info({ signal }, 'asked to end');
+      ending.begin(0);
+    },
+  });
+
+  return {
+    async open() {
+      consoles.adopt(runtime);
+      attempts.tellMissed();
+      await consoles.open(runtime);
+    },
+    async close() {
+      debugCommands.close();
+      await consoles.close();
+    },
+  };
+}
