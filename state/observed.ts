@@ -33,6 +33,8 @@ export interface ObservedPackage {
   /** What the image is checked against, in a repository with keys; null in one without: nothing is checked. */
   readonly signed: Signed | null;
   readonly integrity: Integrity;
+  /** Who else than root may change what runs, where no key stands against it; a sentence, null = nobody. */
+  readonly foreign: string | null;
 }
 
 /** How the older dialect has streams logged: at a level, under a tag. Today's has no such thing. */

@@ -70,6 +70,7 @@ export const conditionReasons = [
   'ReplacementWaits',
   'MissingOnHost',
   'ManifestDefect',
+  'ForeignPackage',
   'StepFailed',
   'PackageChanged',
   'BadImage',

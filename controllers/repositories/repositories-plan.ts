@@ -33,7 +33,7 @@ export function planRepositories(view: View, defaultRepository: string | null): 
   if (view.stopping) return [];
   return [
     ...view.targets.flatMap((target) => install(view, target, defaultRepository)),
-    ...view.targets.flatMap(({ entry, package: found }) => digest(view, entry.digest, found)),
+    ...view.targets.flatMap((target) => digest(view, target)),
     ...unwanted(view).map((found) => uninstall(view, found)),
   ];
 }
@@ -50,8 +50,11 @@ function install(view: View, target: Target, defaultRepository: string | null): 
   return [{ op: 'install', name: view.name, source, repository: repository ?? '', digest, version, waits }];
 }
 
-function digest(view: View, asked: string | null, found: ObservedPackage | null): DigestStep[] {
+/** What an entry was resolved to is compared as well: other bytes under the same version are told, though not refused. */
+function digest(view: View, { entry, package: found, digest: locked }: Target): DigestStep[] {
+  const asked = entry.digest ?? (found?.signed === null ? locked : null);
   if (asked === null || found === null || found.digest === asked) return [];
+  if (entry.digest === null && found.digest !== null) return [];
   const { id, path } = found;
   const waits = found.digest && `${id} in ${found.repository} has ${found.digest}, the document asks for ${asked}`;
   return [{ op: 'digest', name: view.name, id, path, waits }];

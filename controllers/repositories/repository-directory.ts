@@ -17,6 +17,7 @@ import {
   packageOf,
   packagesIn,
   readPackageFile,
+  withForeign,
   type OpenReader,
   type PackageFile,
   type PackageReader,
@@ -143,7 +144,12 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     const identity = identityOf(stats);
     if (before !== null && sameIdentity(before.identity, identity)) return before;
     if (!stats.isFile()) return { identity, content: { broken: 'not a regular file' } };
-    return readPackageFile(path, identity, { entry, reader: needReader(), cache });
+    const { keys } = needReader();
+    const file = await readPackageFile(path, identity, { entry, reader: needReader(), cache });
+    return withForeign(file, keys, [
+      [path, stats],
+      [directory, statSync(directory)],
+    ]);
   }
 
   function needReader(): PackageReader {

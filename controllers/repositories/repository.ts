@@ -1,5 +1,5 @@
 // What a repository is, whatever holds its packages (repository-directory.ts, repository-memory.ts), and how they are read.
-import { statSync } from 'node:fs';
+import { statSync, type Stats } from 'node:fs';
 import { identityOf, sameIdentity } from '../../native/file.ts';
 import type { RepositoryEntry } from '../../state/desired.ts';
 import type { FileIdentity, ObservedPackage, ObservedRepository } from '../../state/observed.ts';
@@ -110,8 +110,27 @@ export function packageOf(
     logs,
     image: { offset, size, type },
     signed,
+    foreign: null,
     ...place,
   };
+}
+
+/**
+ * Says who else than root may change a package: its file or the directory that it lies in is not root's alone. Where packages
+ * are signed it is not asked.
+ */
+export function withForeign(
+  file: PackageFile,
+  keys: ReadonlySet<string>,
+  places: readonly (readonly [path: string, stats: Stats])[],
+): PackageFile {
+  if ('broken' in file.content || keys.size > 0) return file;
+  const [why = null] = places.flatMap(([path, { uid, mode }]) => {
+    if (uid !== 0) return [`${path} belongs to user ${uid}`];
+    return (mode & 0o022) === 0 ? [] : [`${path} is writable by others than root`];
+  });
+  const foreign = why && `${why}, and the repository has no key: whoever that is commands what runs`;
+  return { ...file, content: { ...file.content, foreign } };
 }
 
 /** The packages among files. */

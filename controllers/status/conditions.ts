@@ -29,8 +29,8 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     target.package === null
       ? ['False', 'NotInstalled', `nothing that is installed is ${asked(target)}`]
       : ['True', 'PackageInstalled', `${target.package.id} is in repository ${target.package.repository}`],
-  Verified({ target: { entry, package: found } }) {
-    if (entry.digest === null) return verifiedByKey(found);
+  Verified({ target: { entry, package: found, digest } }) {
+    if (entry.digest === null) return otherThanLocked(found, digest) ?? verifiedByKey(found);
     if (found === null || found.digest === null) return ['Unknown', 'DigestUnknown', 'the digest is not known yet'];
     if (found.digest === entry.digest) return ['True', 'DigestMatches', found.digest];
     return ['False', 'DigestMismatch', `the file has ${found.digest}, the document asks for ${entry.digest}`];
@@ -66,9 +66,19 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     // What is to be replaced may be of another version than what this target is.
     const replaces = decision.replacing && target.entry.state === 'running';
     const stop = replaces ? left.steps.find(({ op, waits }) => op === 'signal' && waits !== null) : undefined;
-    return stop === undefined ? ['False', 'AsExpected', ''] : ['True', 'ReplacementWaits', stop.waits ?? ''];
+    if (stop !== undefined) return ['True', 'ReplacementWaits', stop.waits ?? ''];
+    const foreign = target.package?.foreign ?? null;
+    return foreign === null ? ['False', 'AsExpected', ''] : ['True', 'ForeignPackage', foreign];
   },
 };
+
+/** A repository without a key has taken other bytes under the same version; they run, as nothing forbids it. */
+function otherThanLocked(found: ObservedPackage | null, locked: string | null): Finding | null {
+  if (found === null || found.signed !== null || locked === null || found.digest === locked) return null;
+  if (found.digest === null) return ['Unknown', 'DigestUnknown', 'the digest is not known yet'];
+  const was = `the file has ${found.digest}, and had ${locked} when the entry was resolved to it`;
+  return ['False', 'DigestMismatch', `${was}; northstate update ${found.name} takes it as it is`];
+}
 
 function verifiedByKey(found: ObservedPackage | null): Finding {
   if (found === null || found.signed === null) {

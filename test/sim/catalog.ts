@@ -19,6 +19,7 @@ export function packageOf(name: string, version: string, inode: number): Observe
     manifest: manifestOf(name, version),
     logs: new Map(),
     defects: [],
+    foreign: null,
     image: { offset: 4096, size: 4096, type: 'squashfs' },
     identity: { dev: 1, ino: inode, size: 8192, mtimeMs: inode, ctimeMs: inode },
     digest: null,

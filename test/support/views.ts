@@ -35,6 +35,7 @@ export function packageOf(version: string, fields: Partial<ObservedPackage> = {}
     manifest: { name: 'app', version, init: '/app', uid: 1000, gid: 1000 },
     logs: new Map(),
     defects: [],
+    foreign: null,
     image: { offset: 4096, size: 8192, type: 'squashfs' },
     identity: { dev: 1, ino: 1, size: 12288, mtimeMs: 1, ctimeMs: 1 },
     digest: null,

@@ -223,3 +223,12 @@ test('plan prints the steps that are then executed', async () => {
     assert.equal(planned.length, performed.length);
   });
 });
+
+test('what is between two runs can be uninstalled', async () => {
+  const crash = await probePackage({ name: 'crash', args: ['exit', '1'] });
+  const looping = 'crash: { version: 1.0.0, state: running, restart: { backoff: 60s } }';
+  await withDaemon([crash], [looping], async (daemon) => {
+    await phase(daemon, 'crash', 'Backoff');
+    await succeeds(daemon.run('uninstall', 'crash:1.0.0'), 'crash:1.0.0 uninstalled\n');
+  });
+});

@@ -1,7 +1,7 @@
 // Repositories of a whole runtime: edited while it runs, in memory, with keys.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { bulk, keyPair, probePackage } from '../../support/packages.ts';
@@ -183,6 +183,51 @@ test('a lower capacity stops nothing and refuses installations', async () => {
       assert.match(stderr, /packages is full/);
       const { containers } = await daemon.until('all is as it was', ({ converged }) => converged);
       assert.equal(containers['app']?.pid, pid);
+    },
+  );
+});
+
+test('a package that others than root may change is told, as long as no key stands against it', async () => {
+  await withRepositories(
+    [],
+    (dir) => documentWith([`packages: { type: fs, dir: ${dir} }`], [entry]),
+    async (daemon) => {
+      const draft = join(daemon.repository, '.new');
+      for (const [owner, mode, flaw] of [
+        [1000, 0o644, /app\.npk belongs to user 1000, and the repository has no key/],
+        [0, 0o666, /app\.npk is writable by others than root/],
+      ] as const) {
+        await copyFile(app, draft);
+        await chown(draft, owner, owner);
+        await chmod(draft, mode);
+        await rename(draft, join(daemon.repository, 'app.npk'));
+        await daemon.untilContainer('app', 'is told on', ({ conditions }) =>
+          conditions.some(({ reason, message }) => reason === 'ForeignPackage' && flaw.test(message)),
+        );
+      }
+    },
+  );
+});
+
+test('other bytes under the version that an entry was resolved to are told, and taken by an update', async () => {
+  const second = await probePackage({ name: 'app', args: ['print', '1', 'other bytes', 'sleep'] });
+  const fs = (dir: string) => `packages: { type: fs, dir: ${dir} }`;
+  await withRepositories(
+    [],
+    (dir) => documentWith([fs(dir)], [`app: { version: ^1, state: running, source: ${app} }`]),
+    async (daemon) => {
+      await running(daemon, 'app');
+      const path = join(daemon.repository, 'app:1.0.0.npk');
+      await copyFile(second, join(daemon.repository, '.new'));
+      await rename(join(daemon.repository, '.new'), path);
+      const told = await daemon.untilContainer(
+        'app',
+        'is told on',
+        (each) => reasonOf(each, 'Verified') === 'DigestMismatch',
+      );
+      assert.equal(told.phase, 'Running');
+      await command(daemon, 'update', 'app');
+      await daemon.untilContainer('app', 'is as resolved', (each) => reasonOf(each, 'Verified') !== 'DigestMismatch');
     },
   );
 });

@@ -20,6 +20,7 @@ export const observedRepository = {
 export const observedPackage = {
   logs: new Map(),
   defects: [],
+  foreign: null,
   path: '/packages/x.npk',
   image: { offset: 4096, size: 4096, type: 'squashfs' },
   digest: null,

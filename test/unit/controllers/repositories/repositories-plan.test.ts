@@ -53,6 +53,16 @@ const cases: Record<string, { sees: Partial<View>; plans: string[]; into?: null 
     },
     plans: ['digest app:1.0.0, waits: app:1.0.0 in system has sha256:11, the document asks for sha256:00'],
   },
+  'a package is hashed whose bytes were known when the entry was resolved': {
+    sees: { targets: [{ ...target('running', '1.0.0', one), digest: 'sha256:00' }] },
+    plans: ['digest app:1.0.0'],
+  },
+  'other bytes than were known then are not refused': {
+    sees: {
+      targets: [{ ...target('running', '1.0.0', packageOf('1.0.0', { digest: 'sha256:11' })), digest: 'sha256:00' }],
+    },
+    plans: [],
+  },
   'an absent package is deleted': {
     sees: { packages: [one], targets: [target('absent', '1.0.0', one)] },
     plans: ['uninstall app:1.0.0'],

@@ -43,6 +43,25 @@ test('what its manifest asks for without effect is a condition, whether it runs 
   }
 });
 
+test('who else than root may change a package is a condition', () => {
+  const foreign = '/packages/app.npk belongs to user 1000';
+  const targets = [target('running', '1.0.0', packageOf('1.0.0', { foreign }))];
+  const degraded = statusIn(wanted({ targets })).conditions.find(({ type }) => type === 'Degraded');
+  assert.deepEqual([degraded?.status, degraded?.reason, degraded?.message], ['True', 'ForeignPackage', foreign]);
+});
+
+test('other bytes than an entry was resolved to are a condition', () => {
+  for (const [digest, expected] of [
+    ['sha256:00', 'NothingToVerify'],
+    [null, 'DigestUnknown'],
+    ['sha256:11', 'DigestMismatch'],
+  ] as const) {
+    const targets = [{ ...target('running', '1.0.0', packageOf('1.0.0', { digest })), digest: 'sha256:00' }];
+    const verified = statusIn(wanted({ targets })).conditions.find(({ type }) => type === 'Verified');
+    assert.equal(verified?.reason, expected);
+  }
+});
+
 const stopping = { deadline: 9000, killed: false };
 const broken: Failure = { op: 'mount', reason: 'BadImage', message: 'garbage', count: 1, retryAt: null };
 const never = { policy: 'never', backoff: 1, maxBackoff: 1, resetAfter: 1, limit: 0 } as const;
