@@ -11,3 +11,12 @@ export class TerminalError extends Error {
     this.reason = reason;
   }
 }
+
+/** A step that could not be performed. `retryAt` (CLOCK_BOOTTIME in ms) is null for one that a retry cannot mend. */
+export interface StepFailure {
+  readonly op: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly count: number;
+  readonly retryAt: number | null;
+}

@@ -5,13 +5,7 @@ import { declareSyscall, errnoName, loadLibrary, SyscallError } from './libc.ts'
 import { newerCalls } from './newer-calls.ts';
 import { syscallNumber } from './numbers.ts';
 import { newerInstructions } from './seccomp-newer.ts';
-
-/** A 64-bit argument (`index` 0..5) that equals `value`, or that has no bit outside `mask`. */
-export type ArgumentTest =
-  { readonly index: number; readonly value: bigint } | { readonly index: number; readonly mask: bigint };
-
-/** What becomes of a call: let in, let in when any of the tests holds, or answered with an errno. */
-export type FilterRule = 'any' | { readonly anyOf: readonly ArgumentTest[] } | { readonly errno: number };
+import type { ArgumentTest, FilterRule } from './seccomp-rules.ts';
 
 // seccomp.h of libseccomp 2.5
 const SCMP_ACT_KILL_PROCESS = 0x80000000;

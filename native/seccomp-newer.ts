@@ -1,6 +1,6 @@
 // What stands before libseccomp's filter: calls that are newer than that library, and those that are newer than a profile.
 // Classic BPF on struct seccomp_data (seccomp(2)), little-endian.
-import type { ArgumentTest, FilterRule } from './seccomp-filter.ts';
+import type { ArgumentTest, FilterRule } from './seccomp-rules.ts';
 
 export interface Newer {
   /** AUDIT_ARCH_* */

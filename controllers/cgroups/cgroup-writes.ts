@@ -13,15 +13,15 @@ export interface LimitFiles {
   close(): void;
 }
 
-interface Change extends Limit {
+interface LimitWrite extends Limit {
   readonly path: string;
   readonly now: string | null;
 }
 
 /** What has to be written so that a group is as the section asks. Throws TerminalError (NoController, BadLimit). */
-export function changesFor(tree: Tree, name: string, section: Section | null): Change[] {
+export function changesFor(tree: Tree, name: string, section: Section | null): LimitWrite[] {
   const groups = groupsIn(branchesWith(tree, name), name);
-  const changes = limitsOf(section, tree.hierarchies).limits.flatMap((limit): Change[] => {
+  const changes = limitsOf(section, tree.hierarchies).limits.flatMap((limit): LimitWrite[] => {
     const group = groups.get(limit.controller);
     if (group === undefined) return [];
     const path = join(group, limit.file);
@@ -86,7 +86,7 @@ export function shownLimits(initially: readonly Limit[], groups: ReadonlyMap<str
 }
 
 /** v1 wants the limit of memory never above that of memory and swap: the latter goes first when it makes room. */
-function inAcceptedOrder(changes: readonly Change[]): Change[] {
+function inAcceptedOrder(changes: readonly LimitWrite[]): LimitWrite[] {
   const limit = changes.find(({ file }) => file === 'memory.limit_in_bytes');
   const both = changes.find(({ file }) => file === 'memory.memsw.limit_in_bytes');
   if (limit === undefined || both === undefined) return [...changes];

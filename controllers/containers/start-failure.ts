@@ -2,19 +2,19 @@
 import { capabilityNames } from '../../state/names.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 
-type Failure = NonNullable<ObservedAttempt['failure']>;
+type AttemptFailure = NonNullable<ObservedAttempt['failure']>;
 
 /** Steps of the launcher that put something at a path of the image. */
 const placing = new Set(['tree', 'filesystem', 'node', 'symlink', 'mask', 'attributes']);
 const missing = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
 /** Names the package, what of its manifest could not be had, the reason, and last step and errno. `container` is name:version. */
-export function startFailure(container: string, { step, code, subject }: Failure): string {
+export function startFailure(container: string, { step, code, subject }: AttemptFailure): string {
   const call = `${step} ${subject}`.trimEnd();
   return `${reasonOf(container, { step, code, subject }) ?? call} (${step}: ${code})`;
 }
 
-function reasonOf(container: string, { step, code, subject }: Failure): string | null {
+function reasonOf(container: string, { step, code, subject }: AttemptFailure): string | null {
   if (placing.has(step) && missing.has(code) && subject.startsWith('/'))
     return `the image of ${container} has no ${subject} to mount on`;
   if (step === 'tree' && code === 'EINVAL')

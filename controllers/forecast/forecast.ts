@@ -12,7 +12,7 @@ import { planMounts } from '../mounts/mounts-plan.ts';
 import { planRepositories } from '../repositories/repositories-plan.ts';
 import { TerminalError } from '../failure.ts';
 import { describeStep } from './describe-step.ts';
-import { createModel, type Change } from '../reconcile/model.ts';
+import { createModel, type Consequences } from '../reconcile/model.ts';
 
 export interface ForecastStep {
   readonly op: string;
@@ -45,7 +45,7 @@ export function forecast(initial: State, options: ForecastOptions): ForecastStep
   let pending = follow(model.update(state, null));
 
   /** What was resolved is in force for the steps that follow. */
-  function follow({ affected, locks }: Change): Set<string> {
+  function follow({ affected, locks }: Consequences): Set<string> {
     if (locks.size === 0) return affected;
     state = { ...state, lock: new Map([...state.lock, ...locks]) };
     const operations = [...locks.keys()].map((key) => replaced('lock', key));

@@ -1,7 +1,7 @@
 // The loop: one keyed queue. A name is planned when something that it depends on has changed, its first step that waits for
 // nothing is performed, and it is planned again, until nothing is left that can be done now. Different names run in parallel,
 // one name never twice. Time, randomness and the acts are parameters, so that the simulation runs this very loop.
-import { TerminalError } from '../failure.ts';
+import { TerminalError, type StepFailure } from '../failure.ts';
 import type { Step } from '../controller.ts';
 
 export interface Clock {
@@ -21,17 +21,8 @@ export interface LoopPorts<S extends Step> {
   /** Runs the task soon, after what is already under way. */
   defer(task: () => void): void;
   /** Called when a name has nothing more that can be done now, with the steps that wait and the failures that stand. */
-  settled(name: string, steps: readonly S[], failures: readonly Failure[]): void;
-  failed(step: S, failure: Failure): void;
-}
-
-/** A step that could not be performed. `retryAt` (CLOCK_BOOTTIME in ms) is null for one that a retry cannot mend. */
-export interface Failure {
-  readonly op: string;
-  readonly reason: string;
-  readonly message: string;
-  readonly count: number;
-  readonly retryAt: number | null;
+  settled(name: string, steps: readonly S[], failures: readonly StepFailure[]): void;
+  failed(step: S, failure: StepFailure): void;
 }
 
 export interface Loop {
@@ -53,8 +44,8 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   const queued = new Set<string>();
   const busy = new Set<string>();
   const wakes = new Map<string, number>();
-  const failures = new Map<string, Map<string, Failure>>();
-  const unplannable = new Map<string, Failure>();
+  const failures = new Map<string, Map<string, StepFailure>>();
+  const unplannable = new Map<string, StepFailure>();
   const abort = new AbortController();
   let scheduled = false;
   let deadline: number | null = null;
@@ -130,7 +121,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   }
 
   function fail(step: S, error: unknown): void {
-    const known = failures.get(step.name) ?? new Map<string, Failure>();
+    const known = failures.get(step.name) ?? new Map<string, StepFailure>();
     failures.set(step.name, known);
     const key = keyOf(step);
     const count = (known.get(key)?.count ?? 0) + 1;
@@ -159,7 +150,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
     for (const [key, { retryAt }] of failures.get(name) ?? []) if (retryAt === null) failures.get(name)?.delete(key);
   }
 
-  function mayRun(failure: Failure | undefined): boolean {
+  function mayRun(failure: StepFailure | undefined): boolean {
     return failure === undefined || (failure.retryAt !== null && failure.retryAt <= clock.now());
   }
 

@@ -10,7 +10,7 @@ import { createRelation } from './relation.ts';
 import { resolve } from './resolve.ts';
 
 /** What a change of the state means. */
-export interface Change {
+export interface Consequences {
   /** Names whose plan may be another one now. */
   readonly affected: Set<string>;
   /** Those of which an entry or a package changed: what could not be mended before may be mended now. */
@@ -21,16 +21,16 @@ export interface Change {
 
 export interface Model {
   /** Takes over a state. `operations` lead to it from the one before; null = look at everything. */
-  update(state: State, operations: readonly Operation[] | null): Change;
+  update(state: State, operations: readonly Operation[] | null): Consequences;
   view(name: string, now: number): View;
   /** Every name that the document mentions or that anything is observed of. */
   names(): Set<string>;
   /** From now on nothing is wanted any more. */
-  stop(): Change;
+  stop(): Consequences;
   /** Packages that autostart is to start and that have no attempt yet; null while there is a repository that was never read. */
   autostartPending(): string[] | null;
   /** Ends the judging of autostart: only what it has started stays wanted. */
-  autostartDone(): Change;
+  autostartDone(): Consequences;
 }
 
 const perName = ['packages', 'mounts', 'cgroups', 'attempts', 'ran'] as const satisfies (keyof Observed)[];
@@ -50,7 +50,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   const footprints = new Map<string, Footprint>();
   let mountOnStart = new Set<string>();
 
-  function update(next: State, operations: readonly Operation[] | null): Change {
+  function update(next: State, operations: readonly Operation[] | null): Consequences {
     const before = state;
     state = next;
     if (operations === null && starting === null) {
@@ -111,8 +111,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     }
   }
 
-  function refreshAll(touched: ReadonlyMap<string, boolean>): Change {
-    const change: Change = { affected: new Set(touched.keys()), afresh: new Set(), locks: new Map() };
+  function refreshAll(touched: ReadonlyMap<string, boolean>): Consequences {
+    const change: Consequences = { affected: new Set(touched.keys()), afresh: new Set(), locks: new Map() };
     for (const [name, afresh] of touched) {
       if (afresh) change.afresh.add(name);
       // Other names' targets name its packages as resources, and wait for its mounts.
@@ -126,7 +126,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   }
 
   /** Resolves a name anew, and tells those whom the difference concerns. */
-  function refresh(name: string, change: Change): void {
+  function refresh(name: string, change: Consequences): void {
     const { observed, lock, desired } = state;
     const attempts = observed.attempts.get(name) ?? [];
     const judging = starting === null || starting.has(name) ? 'all' : 'started';
@@ -148,7 +148,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     tell(name, footprintOf(resolved.targets, attempts, stopping), change);
   }
 
-  function tell(name: string, next: Footprint, { affected }: Change): void {
+  function tell(name: string, next: Footprint, { affected }: Consequences): void {
     const old = footprints.get(name) ?? noFootprint;
     footprints.set(name, next);
     users.set(name, next.resources);

@@ -7,11 +7,12 @@ import type { ContainerStatus, Status } from '../../state/status.ts';
 import type { Locked, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
 import type { Part, Step, View } from '../controller.ts';
-import { createLoop, type Clock, type Failure } from './loop.ts';
+import { createLoop, type Clock } from './loop.ts';
 import type { Left } from '../status/phase.ts';
 import { createRelation } from './relation.ts';
 import { criticalEnd, explainName, isUnsettled, repositoryStatuses, statusOf } from '../status/container-status.ts';
-import type { Change, Model } from './model.ts';
+import type { Consequences, Model } from './model.ts';
+import type { StepFailure } from '../failure.ts';
 
 export interface ReconcilerPorts {
   readonly store: Store;
@@ -34,7 +35,7 @@ export interface ReconcilerPorts {
   /** A critical container has failed: the runtime is to end with exit code 1. */
   critical(name: string, message: string): void;
   /** A step has been performed (null) or could not be. */
-  acted(step: Step, failure: Failure | null): void;
+  acted(step: Step, failure: StepFailure | null): void;
   /** After `stop`: everything is down, or what is left cannot be taken down (its names). */
   stopped(left: readonly string[]): void;
 }
@@ -117,7 +118,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     follow(model.update(state, operations));
   }
 
-  function follow({ affected, afresh, locks }: Change): void {
+  function follow({ affected, afresh, locks }: Consequences): void {
     for (const [key, locked] of locks) ports.setLock(key, locked);
     loop.enqueue(affected);
     loop.enqueue(afresh, true);

@@ -42,7 +42,7 @@ const settleTime = 100;
 const readers = 16;
 
 /** Names of containers that a change concerns, null = nothing has changed. */
-type Change = readonly string[] | null;
+type ChangedNames = readonly string[] | null;
 
 /** Watches from the start; nothing is read before the first `scan`. */
 export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Repository {
@@ -74,7 +74,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   }
 
   /** Everything that nobody asked for ends here: what changed is told, what failed is logged. */
-  function byItself(look: () => Promise<Change>): void {
+  function byItself(look: () => Promise<ChangedNames>): void {
     if (state !== 'scanned') return;
     inTurn(look).then(
       (change) => change !== null && state !== 'closed' && onChange(change),
@@ -95,7 +95,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   }
 
   /** A package that is being written to is none until that has come to rest: what is mounted of it is looked at now. */
-  function spoil(path: string): Change {
+  function spoil(path: string): ChangedNames {
     const before = files.get(path);
     if (before === undefined || 'broken' in before.content) return null;
     const stats = statSync(path, { throwIfNoEntry: false });
@@ -105,7 +105,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   }
 
   /** `anew`: also when it seems to be the same. A file that cannot be read now stays what it was, and is read again. */
-  async function refresh(path: string, anew = false): Promise<Change> {
+  async function refresh(path: string, anew = false): Promise<ChangedNames> {
     const before = files.get(path) ?? null;
     let after: PackageFile | null;
     try {
@@ -121,7 +121,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     return namesOf(before, after);
   }
 
-  function defer(path: string, reason: unknown): Change {
+  function defer(path: string, reason: unknown): ChangedNames {
     const message = `${messageOf(reason).replace(`${path}: `, '')}; what was known of it counts, and it is read again`;
     again.failed();
     if (unread.get(path) === message) return null;
@@ -130,7 +130,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     return [];
   }
 
-  async function lookAgain(): Promise<Change> {
+  async function lookAgain(): Promise<ChangedNames> {
     const changes = await inParallel([...unread.keys()], (path) => refresh(path));
     if (unread.size === 0) again.over();
     return changes.some((change) => change !== null) ? changes.flatMap((change) => change ?? []) : null;
@@ -158,7 +158,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     return reader;
   }
 
-  async function scan(): Promise<Change> {
+  async function scan(): Promise<ChangedNames> {
     if (state === 'closed') return null;
     state = 'scanned';
     try {
@@ -189,7 +189,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   }
 
   /** There is no such directory, which is waited for, or what it takes to believe it is wrong: nothing is in it. */
-  function lose(reason: Error): Change {
+  function lose(reason: Error): ChangedNames {
     if (reader === null) again.failed();
     else again.over();
     unread.clear();
@@ -211,7 +211,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   }
 
   /** It cannot be read now, which says nothing about what is there: what was known counts, and it is read again. */
-  function keep(reason: Error): Change {
+  function keep(reason: Error): ChangedNames {
     again.failed();
     stale = true;
     stand('Unreadable', directory, `${reason.message}; what was known of its packages counts`);

@@ -196,14 +196,14 @@ async function writeAll(file: FileHandle, parts: readonly Uint8Array[], size: nu
 }
 
 /** A file to copy from; to be closed, read or not. */
-export interface Source {
+export interface PackageSource {
   readonly size: number;
   readonly bytes: AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 
 /** Opens a package that is to be copied from. Rejects with TerminalError (SourceMissing) when there is no such file. */
-export async function openSource(path: string): Promise<Source> {
+export async function openSource(path: string): Promise<PackageSource> {
   const file = await openRegular(path);
   const { size } = await file.stat();
   const bytes = file.createReadStream({ highWaterMark: chunkSize, autoClose: false });

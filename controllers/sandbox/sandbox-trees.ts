@@ -10,7 +10,7 @@ import { openBindSource } from './bind-source.ts';
 import { openPersist } from './persist.ts';
 import { openDevices } from './sandbox-devices.ts';
 import { TerminalError } from '../failure.ts';
-import { treeAttributes, type Source, type TreeFlags } from './specification.ts';
+import { treeAttributes, type TreeSource, type TreeFlags } from './specification.ts';
 
 /** A detached tree, and what is still to be done to it once it is in place. */
 export interface OpenedTree {
@@ -24,7 +24,7 @@ export interface OpenedTree {
  * image without device nodes.
  * Throws TerminalError for a resource without the directory, SyscallError.
  */
-export function openSource(source: Source, flags: TreeFlags, target: string): OpenedTree | null {
+export function openSource(source: TreeSource, flags: TreeFlags, target: string): OpenedTree | null {
   const tree = openTreeOfSource(source, flags.recursive);
   if (tree === null) return null;
   const { fd, path } = tree;
@@ -39,7 +39,10 @@ export function openSource(source: Source, flags: TreeFlags, target: string): Op
 }
 
 /** `path` is where it was found, without links. */
-function openTreeOfSource(source: Source, recursive: boolean): { readonly fd: number; readonly path: string } | null {
+function openTreeOfSource(
+  source: TreeSource,
+  recursive: boolean,
+): { readonly fd: number; readonly path: string } | null {
   if (source.kind === 'bind') {
     const place = unlessMissing(() => openBindSource(source.path));
     if (place === null) return null;
@@ -51,7 +54,7 @@ function openTreeOfSource(source: Source, recursive: boolean): { readonly fd: nu
   return fd === null ? null : { fd, path: source.path };
 }
 
-function openOwnTree(source: Exclude<Source, { kind: 'bind' }>, recursive: boolean): number | null {
+function openOwnTree(source: Exclude<TreeSource, { kind: 'bind' }>, recursive: boolean): number | null {
   switch (source.kind) {
     case 'image':
     case 'sockets':
@@ -71,7 +74,7 @@ function openOwnTree(source: Exclude<Source, { kind: 'bind' }>, recursive: boole
   }
 }
 
-function openResource(root: number, { dir, id }: Extract<Source, { kind: 'resource' }>): number {
+function openResource(root: number, { dir, id }: Extract<TreeSource, { kind: 'resource' }>): number {
   const place = unlessMissing(() => openWithin(root, dir, `${dir} in ${id}`));
   if (place !== null) return place;
   throw new TerminalError('MissingResource', `the resource ${id} has no directory ${dir}`);

@@ -1,7 +1,8 @@
 // The default seccomp profile, by Docker's list (moby v20.10.24, profiles/seccomp/default.json), and what a manifest allows
 // beside it. Pure.
-import type { ArgumentTest, Beside, FilterRule } from '../../native/seccomp-filter.ts';
+import type { Beside } from '../../native/seccomp-filter.ts';
 import type { Capability, Manifest, SeccompCondition } from '../../state/schema/manifest.ts';
+import type { ArgumentTest, FilterRule } from '../../native/seccomp-rules.ts';
 
 const ENOSYS = 38;
 /** Every CLONE_NEW* but CLONE_NEWTIME, which clone(2) does not take. */

@@ -10,7 +10,7 @@ import { TerminalError } from '../failure.ts';
  * Where a tree comes from. Paths are the host's; `dir` is resolved within the image of the resource. An image that was
  * mounted anew has another `mountId`, and makes another sandbox.
  */
-export type Source =
+export type TreeSource =
   | { readonly kind: 'image'; readonly path: string; readonly mountId: number }
   | {
       readonly kind: 'resource';
@@ -36,8 +36,8 @@ export interface TreeFlags {
 /** An operation of the prepare list that needs nothing from the host, or one that still names what it needs. */
 export type SandboxOp =
   | Exclude<Op, { readonly fd: number } | { readonly op: 'ids' | 'seccomp' | 'exec' }>
-  | { readonly op: 'root'; readonly source: Source; readonly flags: TreeFlags }
-  | { readonly op: 'tree'; readonly source: Source; readonly flags: TreeFlags; readonly target: string }
+  | { readonly op: 'root'; readonly source: TreeSource; readonly flags: TreeFlags }
+  | { readonly op: 'tree'; readonly source: TreeSource; readonly flags: TreeFlags; readonly target: string }
   /** The image's own device nodes, where it has the usual ones and no others, else a file system with those. */
   | { readonly op: 'devices'; readonly image: string; readonly target: string; readonly links: boolean }
   /** The network namespace of /run/netns. */
@@ -188,7 +188,7 @@ function flagsOf(options: readonly (MountOption | 'ro')[]): TreeFlags {
 
 function mountOps(input: SandboxInput, target: string, mount: Mount): SandboxOp[] {
   const kernelAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  const tree = (source: Source, options: readonly MountOption[]): SandboxOp[] => [
+  const tree = (source: TreeSource, options: readonly MountOption[]): SandboxOp[] => [
     { op: 'tree', source, flags: flagsOf(options), target },
   ];
   switch (mount.type) {

@@ -3,13 +3,13 @@ import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Phase } from '../../state/status.ts';
 import type { Step, Target, View } from '../controller.ts';
 import { decide, wanted, type Decision } from '../containers/containers-plan.ts';
-import type { Failure } from '../reconcile/loop.ts';
 import { newestDone } from '../containers/restart.ts';
+import type { StepFailure } from '../failure.ts';
 
 /** What the loop could not do for a name: steps that wait, and failures that stand. */
 export interface Left {
   readonly steps: readonly Step[];
-  readonly failures: readonly Failure[];
+  readonly failures: readonly StepFailure[];
 }
 
 /** Everything that the status of one target is made from. */
@@ -24,7 +24,7 @@ export interface Facts {
   readonly done: ObservedAttempt | null;
   readonly phase: Phase;
   /** What is left of failures that no retry mends. */
-  readonly terminal: Failure | null;
+  readonly terminal: StepFailure | null;
 }
 
 /** Gathers the facts about every target of a name. */
@@ -45,7 +45,7 @@ function phaseOf(
   target: Target,
   { verdict }: Decision,
   running: ObservedAttempt | null,
-  terminal: Failure | null,
+  terminal: StepFailure | null,
 ): Phase {
   const wants = wanted(view);
   if (running !== null) {

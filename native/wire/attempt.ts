@@ -7,7 +7,7 @@ const states = ['preparing', 'prepared', 'running', 'exited', 'failed'] as const
 type AttemptState = (typeof states)[number];
 
 /** Where a start failed: the step (an op's name or one of the launcher's own), errno(3) as number and name, and on what. */
-export interface Failure {
+export interface LaunchFailure {
   readonly step: string;
   readonly errno: number;
   readonly code: string;
@@ -15,13 +15,13 @@ export interface Failure {
 }
 
 /** A request that the launcher could not do: the step, errno(3) and what it was about. */
-export class LaunchError extends Error implements Failure {
+export class LaunchError extends Error implements LaunchFailure {
   readonly step: string;
   readonly errno: number;
   readonly code: string;
   readonly subject: string;
 
-  constructor({ step, errno, code, subject }: Failure) {
+  constructor({ step, errno, code, subject }: LaunchFailure) {
     super(subject === '' ? `${step}: ${code}` : `${step} ${subject}: ${code}`);
     this.name = 'LaunchError';
     this.step = step;
@@ -48,7 +48,7 @@ export interface Attempt {
   readonly oomKills: number;
   /** Absolute offsets of the output that is kept. */
   readonly output: { readonly begin: number; readonly end: number };
-  readonly failure: Failure | null;
+  readonly failure: LaunchFailure | null;
   /** The attempt that its go waits for, 0 = none. */
   readonly after: number;
   /** A go was given and exec is not reached yet. */
@@ -56,7 +56,7 @@ export interface Attempt {
 }
 
 /** The failure in an answer or event, null when there is none. */
-export function failureOf(step: number, errno: number, subject: string): Failure | null {
+export function failureOf(step: number, errno: number, subject: string): LaunchFailure | null {
   return step === 0 ? null : { step: stepName(step), errno, code: errnoName(errno), subject };
 }
 

@@ -8,8 +8,6 @@ import {
   isSyscall,
   ownArchitecture,
   type Architecture,
-  type ArgumentTest,
-  type FilterRule,
 } from '../../native/seccomp-filter.ts';
 import { besideProfile, seccompRules } from '../../controllers/sandbox/seccomp-profile.ts';
 import type { Manifest } from '../../state/schema/manifest.ts';
@@ -18,6 +16,7 @@ import { readPackage } from '../npk/open-package.ts';
 import { isTrace, makesNamespace, tracedCalls } from './strace.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
+import type { ArgumentTest, FilterRule } from '../../native/seccomp-rules.ts';
 
 export interface SeccompOptions {
   readonly output: Format;

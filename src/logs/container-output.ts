@@ -12,7 +12,7 @@ const stretch = 128 * 1024;
 const mostEarly = 4096;
 
 /** What is needed of native/wire/launcher.ts. */
-interface Source {
+interface OutputSource {
   read(id: number, offset: number, max: number): Promise<{ offset: number; end: number; data: Uint8Array }>;
 }
 
@@ -26,7 +26,7 @@ export interface Logs {
 }
 
 export interface LogsPorts {
-  readonly launcher: Source;
+  readonly launcher: OutputSource;
   readonly containerLog: ContainerLog;
   /** How far an earlier reconciler has logged the attempts that are adopted. */
   readonly earlier: ReadonlyMap<number, number>;

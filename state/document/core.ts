@@ -9,7 +9,7 @@ import type { Parser } from './parser.ts';
 import { publish } from './publish.ts';
 import { sameStatus, type DocumentStatus } from '../status.ts';
 import type { Store } from '../store.ts';
-import type { Change } from '../text/tree.ts';
+import type { TreeChange } from '../text/tree.ts';
 
 export interface Log {
   info(fields: object, message: string): void;
@@ -22,7 +22,7 @@ export interface Pending {
   readonly operations: readonly Operation[];
   readonly origin: string;
   readonly generation: number;
-  readonly changes: readonly Change[];
+  readonly changes: readonly TreeChange[];
   readonly fields: () => readonly OverlayField[];
   /** Where it does not fit an edit that came between, it is withdrawn and `done` rejects; else it lasts until the boot ends. */
   readonly withdraws: boolean;

@@ -3,13 +3,13 @@ import type { Configured } from '../desired.ts';
 import { parseDocument } from './parse-document.ts';
 import { documentJsonSchema } from '../schema/document-schema.ts';
 import { readText, splice, type Spliced } from '../text/splice.ts';
-import type { Change } from '../text/tree.ts';
+import type { TreeChange } from '../text/tree.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parsed-document.ts';
 
 export interface DocumentWork {
   parse(text: string): Parsed;
   /** `text` null: the one that was parsed or made last. */
-  splice(text: string | null, changes: readonly Change[]): string;
+  splice(text: string | null, changes: readonly TreeChange[]): string;
 }
 
 /** Makes the functions; they keep the nodes of the last text, on which the next patch is most likely made. */

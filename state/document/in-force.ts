@@ -5,7 +5,7 @@ import type { Configured } from '../desired.ts';
 import { addFields, applyOverlay, differences, dropFields, type OverlayField } from './overlay.ts';
 import { isWithin } from '../text/pointer.ts';
 import { PatchRefused } from './refusals.ts';
-import { resolveOperations, type Change, type Tree } from '../text/tree.ts';
+import { resolveOperations, type TreeChange, type Tree } from '../text/tree.ts';
 import { toJson } from '../store.ts';
 
 export interface InForce {
@@ -46,7 +46,7 @@ export function lay(
 export interface Patched {
   readonly inForce: InForce;
   /** The single changes of the document's text. */
-  readonly changes: readonly Change[];
+  readonly changes: readonly TreeChange[];
   /** The same as fields, for an overlay. */
   readonly fields: () => readonly OverlayField[];
 }

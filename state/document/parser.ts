@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Configured } from '../desired.ts';
 import type { DocumentWork } from './document-work.ts';
-import type { Change } from '../text/tree.ts';
+import type { TreeChange } from '../text/tree.ts';
 import type { Parsed } from './parsed-document.ts';
 
 /** Characters up to which a text is read in place: that takes about a millisecond. */
@@ -14,7 +14,7 @@ export interface Parser {
   /** What a text asks for. */
   parse(text: string): Promise<Parsed>;
   /** The text with changes made in it. Rejects when that cannot be done. */
-  splice(text: string, changes: readonly Change[]): Promise<string>;
+  splice(text: string, changes: readonly TreeChange[]): Promise<string>;
   /** Ends the worker. What is still asked of it is rejected. */
   close(): Promise<void>;
 }
@@ -22,7 +22,7 @@ export interface Parser {
 type Work =
   | { readonly kind: 'parse'; readonly text: string }
   /** `text` null: the one that the worker gave or was given last. */
-  | { readonly kind: 'splice'; readonly text: string | null; readonly changes: readonly Change[] };
+  | { readonly kind: 'splice'; readonly text: string | null; readonly changes: readonly TreeChange[] };
 export type WorkerRequest = Work & { readonly id: number };
 export type WorkerReply =
   { readonly id: number; readonly result: Parsed | string } | { readonly id: number; readonly error: string };

@@ -2,7 +2,7 @@
 import { isMap, isScalar, isSeq, type CST, type ParsedNode } from 'yaml';
 import { renderKey, renderValue } from './render.ts';
 import { placesOf, startOf, endOf, type Place } from './token-places.ts';
-import type { Change, Tree } from './tree.ts';
+import type { TreeChange, Tree } from './tree.ts';
 import type { YamlText } from './yaml.ts';
 
 /** Replaces the text between two offsets. `structural`: a pair or an item comes or goes, so neighbours are concerned. */
@@ -32,7 +32,7 @@ interface Holder {
 }
 
 /** The edits for one change. Throws SpliceError where the text does not allow it at that place. */
-export function changeEdits(yaml: YamlText, change: Change): Edit[] {
+export function changeEdits(yaml: YamlText, change: TreeChange): Edit[] {
   const { text } = yaml;
   const key = change.path.at(-1);
   if (key === undefined) return change.op === 'remove' ? [] : [replaceRoot(yaml, change.value)];

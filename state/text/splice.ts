@@ -3,7 +3,7 @@ import { changeEdits, SpliceError, type Edit } from './edits.ts';
 import { aliasEdits } from './aliases.ts';
 import { renderValue } from './render.ts';
 import type { JsonSchema } from '../schema/document-schema.ts';
-import { applyChange, sameTree, treeAt, type Change, type Tree } from './tree.ts';
+import { applyChange, sameTree, treeAt, type TreeChange, type Tree } from './tree.ts';
 import { parseYaml, treeOfYaml, type YamlText } from './yaml.ts';
 
 export interface Spliced {
@@ -22,7 +22,7 @@ export function readText(text: string, schema: JsonSchema | null): Spliced {
  * The text with the changes made in it. Every outcome is read again: it says exactly what the changes make of what the text
  * said. Where a change cannot be made at its own place, what holds it is written anew. Throws SpliceError when that fails too.
  */
-export function splice(before: Spliced, changes: readonly Change[], schema: JsonSchema | null): Spliced {
+export function splice(before: Spliced, changes: readonly TreeChange[], schema: JsonSchema | null): Spliced {
   const wanted = changes.reduce((tree, change) => applyChange(tree, change), before.tree);
   const quick = attempt(() => spliceTogether(before, changes, schema), wanted);
   if (quick !== null) return quick;
@@ -30,7 +30,7 @@ export function splice(before: Spliced, changes: readonly Change[], schema: Json
 }
 
 /** As many changes at once as do not touch each other, since each reading of a big text takes a while. */
-function spliceTogether(before: Spliced, changes: readonly Change[], schema: JsonSchema | null): Spliced {
+function spliceTogether(before: Spliced, changes: readonly TreeChange[], schema: JsonSchema | null): Spliced {
   let now = before;
   let edits: Edit[] = [];
   let places: (readonly string[])[] = [];
@@ -55,10 +55,10 @@ function spliceTogether(before: Spliced, changes: readonly Change[], schema: Jso
   return now;
 }
 
-function spliceOne(before: Spliced, change: Change, schema: JsonSchema | null): Spliced {
+function spliceOne(before: Spliced, change: TreeChange, schema: JsonSchema | null): Spliced {
   const wanted = applyChange(before.tree, change);
   const base = unalias(before, change.path, schema);
-  for (let widened: Change | null = change; widened !== null; widened = widen(widened, wanted)) {
+  for (let widened: TreeChange | null = change; widened !== null; widened = widen(widened, wanted)) {
     const current = widened;
     const made = attempt(() => readText(applyEdits(base.text, changeEdits(base.yaml, current)), schema), wanted);
     if (made !== null) return made;
@@ -67,7 +67,7 @@ function spliceOne(before: Spliced, change: Change, schema: JsonSchema | null): 
 }
 
 /** The same outcome by writing anew what holds the changed value. */
-function widen(change: Change, wanted: Tree): Change | null {
+function widen(change: TreeChange, wanted: Tree): TreeChange | null {
   if (change.path.length === 0) return null;
   const path = change.path.slice(0, -1);
   return { op: 'set', path, value: treeAt(wanted, path) };

@@ -19,7 +19,7 @@ export class PatchError extends Error {
 }
 
 /** One change of one place. `insert` moves the later items of a list; everything else `set`s or `remove`s. */
-export type Change =
+export type TreeChange =
   | { readonly op: 'set' | 'insert'; readonly path: readonly string[]; readonly value: Tree }
   | { readonly op: 'remove'; readonly path: readonly string[] };
 
@@ -36,10 +36,10 @@ export function resolveOperations(
   tree: Tree,
   operations: readonly Operation[],
   options: { readonly makeParents?: boolean } = {},
-): { tree: Tree; changes: Change[] } {
-  const changes: Change[] = [];
+): { tree: Tree; changes: TreeChange[] } {
+  const changes: TreeChange[] = [];
   let now = tree;
-  const apply = (change: Change): void => {
+  const apply = (change: TreeChange): void => {
     now = applyChange(now, change);
     changes.push(change);
   };
@@ -56,7 +56,7 @@ export function resolveOperations(
   return { tree: now, changes };
 }
 
-function changesOf(tree: Tree, operation: Operation): Change[] {
+function changesOf(tree: Tree, operation: Operation): TreeChange[] {
   const path = parsePointer(operation.path);
   switch (operation.op) {
     case 'add':
@@ -79,17 +79,17 @@ function changesOf(tree: Tree, operation: Operation): Change[] {
   }
 }
 
-function moveChanges(tree: Tree, from: string[], path: string[]): Change[] {
+function moveChanges(tree: Tree, from: string[], path: string[]): TreeChange[] {
   const value = treeAt(tree, from);
   if (formatPointer(from) === formatPointer(path)) return [];
   if (from.length < path.length && from.every((key, index) => key === path[index])) {
     throw new Error('a value cannot be moved into itself');
   }
-  const removal: Change = { op: 'remove', path: from };
+  const removal: TreeChange = { op: 'remove', path: from };
   return [removal, addition(applyChange(tree, removal), path, value)];
 }
 
-function addition(tree: Tree, path: readonly string[], value: Tree): Change {
+function addition(tree: Tree, path: readonly string[], value: Tree): TreeChange {
   const parent = path.length === 0 ? null : treeAt(tree, path.slice(0, -1));
   if (!isList(parent)) return { op: 'set', path, value };
   const index = path.at(-1) === '-' ? parent.length : itemIndex(parent, path.at(-1), parent.length);
@@ -97,7 +97,7 @@ function addition(tree: Tree, path: readonly string[], value: Tree): Change {
 }
 
 /** Applies one change; parts that it does not touch are shared. Throws when its parent does not exist. */
-export function applyChange(tree: Tree, change: Change, depth: number = 0): Tree {
+export function applyChange(tree: Tree, change: TreeChange, depth: number = 0): Tree {
   const key = change.path[depth];
   if (key === undefined) {
     if (change.op === 'remove') throw new Error('the whole document cannot be removed');

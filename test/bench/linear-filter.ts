@@ -1,5 +1,5 @@
 // A filter as one writes it by hand: each call compared with each rule, from the first one on.
-import type { ArgumentTest, FilterRule } from '../../native/seccomp-filter.ts';
+import type { ArgumentTest, FilterRule } from '../../native/seccomp-rules.ts';
 
 // linux/bpf_common.h, linux/seccomp.h
 const LOAD_WORD = 0x20;

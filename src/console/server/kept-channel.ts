@@ -6,7 +6,7 @@ import type { Channel } from './channel.ts';
 import type { KeptFile } from './kept-file.ts';
 import type { Share } from '../protocol/memory.ts';
 import type { Outbox } from '../protocol/outbox.ts';
-import { createReader, ReadError, type Source } from './reader.ts';
+import { createReader, ReadError, type ByteSource } from './reader.ts';
 
 /** Bytes that are read at once. */
 const CHUNK = 64 * 1024;
@@ -75,7 +75,7 @@ function keptSource(
   file: KeptFile,
   ready: KeptChannelOptions['ready'],
   signal: AbortSignal,
-): Source & { given: () => number } {
+): ByteSource & { given: () => number } {
   let before: Buffer | null = file.unanswered();
   /** Bytes that were given away since the last answer. */
   let given = 0;

@@ -31,7 +31,7 @@ export interface Reader {
 const IDLE = 16 * 1024;
 
 /** Where bytes come from. */
-export interface Source {
+export interface ByteSource {
   /** What came since, null at the end of the stream; with `stall`, ReadError after so many ms of silence. */
   chunk(stall?: number): Promise<Buffer | null>;
   /** So many of them were given to whoever reads. */
@@ -39,7 +39,7 @@ export interface Source {
 }
 
 /** The bytes of a socket that nobody else may read. */
-export function socketSource(socket: Socket): Source {
+export function socketSource(socket: Socket): ByteSource {
   let wake: (() => void) | null = null;
   let over = false;
 
@@ -72,7 +72,7 @@ export function socketSource(socket: Socket): Source {
 }
 
 /** Reads from a source, which nobody else may read; a line may have `limit` bytes. `share` is told what is held. */
-export function createReader({ chunk, used }: Source, limit: number, share: Share): Reader {
+export function createReader({ chunk, used }: ByteSource, limit: number, share: Share): Reader {
   let held = Buffer.alloc(0);
   let begin = 0;
   let end = 0;

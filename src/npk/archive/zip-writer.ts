@@ -3,11 +3,11 @@ import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 
 /** A piece of an entry's content: in memory, or the first `size` bytes of a file. */
-export type Source = { readonly bytes: Buffer } | { readonly handle: FileHandle; readonly size: number };
+export type Content = { readonly bytes: Buffer } | { readonly handle: FileHandle; readonly size: number };
 
 export interface NewEntry {
   readonly name: string;
-  readonly content: readonly Source[];
+  readonly content: readonly Content[];
   /** What the offset of its data is a multiple of; 1 = anywhere. */
   readonly alignment: number;
 }
@@ -87,12 +87,12 @@ function alignmentField(start: number, alignment: number): Buffer {
   return Buffer.concat([numbers(2, EXTRA_ALIGNMENT, 2 + zeros, alignment), Buffer.alloc(zeros)]);
 }
 
-function sizeOf(source: Source): number {
+function sizeOf(source: Content): number {
   return 'bytes' in source ? source.bytes.length : source.size;
 }
 
 /** The bytes of a piece; fewer when its file became shorter. */
-export async function* chunks(source: Source): AsyncGenerator<Buffer> {
+export async function* chunks(source: Content): AsyncGenerator<Buffer> {
   if ('bytes' in source) {
     yield source.bytes;
     return;

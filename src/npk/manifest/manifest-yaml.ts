@@ -48,10 +48,10 @@ function inYaml(root: Dictionary): Dictionary {
   });
 }
 
-type Change = (node: Node) => Node | null;
+type Rewrite = (node: Node) => Node | null;
 
 /** The map with changes made to members, by name or all alike; null takes one out. */
-function within<T extends Node>(map: T, changes: Readonly<Record<string, Change>> | (() => Change)): T {
+function within<T extends Node>(map: T, changes: Readonly<Record<string, Rewrite>> | (() => Rewrite)): T {
   if (map.kind !== 'map') return map;
   const entries = [...map.entries].flatMap(([key, { at, value }]) => {
     const change = typeof changes === 'function' ? changes() : changes[key];

@@ -9,11 +9,10 @@ import {
   hasCall,
   isSyscall,
   type Architecture,
-  type ArgumentTest,
-  type FilterRule,
 } from '../../../native/seccomp-filter.ts';
 import { newerCalls } from '../../../native/newer-calls.ts';
 import { decide } from './bpf.ts';
+import type { ArgumentTest, FilterRule } from '../../../native/seccomp-rules.ts';
 
 const ALLOW = 0x7fff0000;
 const KILL_PROCESS = 0x80000000;

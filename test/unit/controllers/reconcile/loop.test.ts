@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TerminalError } from '../../../../controllers/failure.ts';
+import { TerminalError, type StepFailure } from '../../../../controllers/failure.ts';
 import type { Step } from '../../../../controllers/controller.ts';
-import { createLoop, type Failure } from '../../../../controllers/reconcile/loop.ts';
+import { createLoop } from '../../../../controllers/reconcile/loop.ts';
 
 /** A loop over plans that a test writes down; time stands still until the test moves it. */
 function harness(plans: Record<string, string[]>) {
   const tasks: (() => void)[] = [];
   const seen: string[] = [];
-  const settled = new Map<string, { steps: readonly Step[]; failures: readonly Failure[] }>();
+  const settled = new Map<string, { steps: readonly Step[]; failures: readonly StepFailure[] }>();
   const errors = new Map<string, Error>();
   const wakes = new Map<string, number>();
   const held = new Set<string>();

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Target, View } from '../../../../controllers/controller.ts';
-import type { Failure } from '../../../../controllers/reconcile/loop.ts';
 import { criticalEnd, explainName, isUnsettled, statusOf } from '../../../../controllers/status/container-status.ts';
 import type { ObservedAttempt } from '../../../../state/observed.ts';
 import type { ConditionType, ContainerStatus } from '../../../../state/status.ts';
 import { attempt, mountOf, packageOf, target, view } from '../../../support/views.ts';
+import type { StepFailure } from '../../../../controllers/failure.ts';
 
 const nothing = { steps: [], failures: [] };
 const wallClock = (boot: number) => new Date(boot).toISOString();
@@ -63,7 +63,7 @@ test('other bytes than an entry was resolved to are a condition', () => {
 });
 
 const stopping = { deadline: 9000, killed: false };
-const broken: Failure = { op: 'mount', reason: 'BadImage', message: 'garbage', count: 1, retryAt: null };
+const broken: StepFailure = { op: 'mount', reason: 'BadImage', message: 'garbage', count: 1, retryAt: null };
 const never = { policy: 'never', backoff: 1, maxBackoff: 1, resetAfter: 1, limit: 0 } as const;
 const found = packageOf('1.0.0');
 const current = attempt(7, '1.0.0');
