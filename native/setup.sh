@@ -69,7 +69,7 @@ build() {
 debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev'
 if [ "${1-}" = --test ]; then
 	debian="$debian bubblewrap busybox-static crun cryptsetup-bin openssl python3 strace unzip fish zsh groff-base"
-	debian="$debian clang-format-19 cpio e2fsprogs kmod qemu-system-x86 secilc" # for the machine with another kernel
+	debian="$debian clang-19 clang-format-19 libclang-rt-19-dev cpio e2fsprogs kmod qemu-system-x86 secilc" # for the machine with another kernel
 fi
 if [ "${1-}" = --release ] || [ "${1-}" = --test ]; then
 	debian="$debian zstd"

@@ -1,0 +1,54 @@
+// The fuzzers of the launcher's parsers: each is a C program with libFuzzer and the address and undefined-behaviour
+// sanitizers, built when a source is newer, and a small corpus in corpus/NAME.
+import { execFileSync } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '../..');
+const launcher = join(root, 'native/launcher');
+const output = join(root, '.build/fuzz');
+
+/** The launcher's modules that each fuzzer is made of. */
+const sources = {
+  ops: ['wire', 'failure', 'sandbox/ops', 'sandbox/payload'],
+  wire: [
+    ...['wire', 'failure', 'sandbox/ops', 'sandbox/payload'],
+    ...['attempts', 'clock', 'frames', 'keeps', 'notify', 'relays', 'requests', 'ring', 'say', 'sources'].map(inCore),
+    ...['starts', 'streams', 'telling', 'timers', 'watches'].map(inCore),
+  ],
+} as const;
+
+function inCore(name: string): string {
+  return `core/${name}`;
+}
+
+export type FuzzerName = keyof typeof sources;
+export const fuzzerNames = Object.keys(sources) as FuzzerName[];
+
+/** Where the inputs of a fuzzer lie that reach every part of what it tries. */
+export function corpusOf(name: FuzzerName): string {
+  return join(import.meta.dirname, 'corpus', name);
+}
+
+/** What frees memory soon keeps a fuzzer several times faster; what the launcher holds until its end is no leak. */
+export const fuzzEnvironment = {
+  ...process.env,
+  ASAN_OPTIONS: 'quarantine_size_mb=4:malloc_context_size=4:detect_leaks=0',
+};
+
+/** Builds a fuzzer if need be (clang-19 and libclang-rt-19-dev); gives its program. */
+export function buildFuzzer(name: FuzzerName): string {
+  const program = join(output, name);
+  const files = [
+    join(import.meta.dirname, `fuzz-${name}.c`),
+    ...sources[name].map((file) => join(launcher, `${file}.c`)),
+  ];
+  const all = [...files, join(import.meta.dirname, 'fuzz.h'), ...globSync(`${launcher}/**/*.{h,def}`)];
+  const made = existsSync(program) ? statSync(program).mtimeMs : 0;
+  if (all.every((file) => statSync(file).mtimeMs < made)) return program;
+  mkdirSync(output, { recursive: true });
+  const flags =
+    '-std=gnu17 -g -O2 -Wall -Wextra -Wno-unused-parameter -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all';
+  execFileSync('clang-19', [...flags.split(' '), '-o', program, ...files], { stdio: ['ignore', 'inherit', 'inherit'] });
+  return program;
+}
