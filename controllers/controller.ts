@@ -75,6 +75,8 @@ export interface View {
   readonly mountsWanted: ReadonlyMap<string, readonly string[]>;
   /** Versions of this name that live attempts of other containers use. */
   readonly usedBy: ReadonlyMap<string, readonly string[]>;
+  /** Versions of this name that the last attempts of other containers have used: mounted, they stay until an entry says otherwise. */
+  readonly wasUsedBy: ReadonlyMap<string, readonly string[]>;
   /** Mounts of the resources that this name's targets need and its attempts use, by name:version. */
   readonly resourceMounts: ReadonlyMap<string, ObservedMount>;
   /** Names of dependsOn that do not run yet. */

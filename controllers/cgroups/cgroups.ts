@@ -29,7 +29,7 @@ import {
   type Branch,
   type Tree,
 } from './cgroup-groups.ts';
-import type { Hierarchies } from './cgroup-hierarchies.ts';
+import type { ControllerName, Hierarchies } from './cgroup-hierarchies.ts';
 import { freeze, frozenLeaves, thaw } from './cgroup-freeze.ts';
 import { openPlaces } from './cgroup-places.ts';
 import { claimRoot, holdsRoot } from './cgroup-owner.ts';
@@ -66,9 +66,13 @@ export function createCgroups(options: {
   readonly owner: string;
   /** Where it is kept which groups are below a `parent` instead; left out: nowhere. */
   readonly placesFile?: string;
+  /** Every container is in groups of cpu and memory, whatever its section says. */
+  readonly accounting?: boolean;
   readonly log: Pick<Logger, 'warn'>;
 }): Cgroups {
-  const { hierarchies, log } = options;
+  const { hierarchies, log, accounting = false } = options;
+  const always: readonly ControllerName[] = accounting ? ['cpu', 'cpuacct', 'memory'] : [];
+  const controllersFor = (section: Section | null) => new Set([...controllersOf(section), ...always]);
   const initially = limitsOf(null, hierarchies).limits;
   const places = openPlaces(options.placesFile ?? null);
   const { root, owner } = options;
@@ -80,7 +84,7 @@ export function createCgroups(options: {
       log.warn({ container: name, leftOut }, 'limit left out');
     // One that has a group stays where it is.
     if (branchesWith(tree, name).length === 0) places.set(name, parentOf(section));
-    const branches = everywhere ? allBranches(tree) : branchesOf(tree, controllersOf(section));
+    const branches = everywhere ? allBranches(tree) : branchesOf(tree, controllersFor(section));
     const made = await makeLeaf(tree, branches, name, attempt, section);
     try {
       giveRealtime(tree, name, section);

@@ -18,7 +18,8 @@ import {
   prepareWaits,
   startsByItself,
 } from './candidate.ts';
-import { asksForRun, judge, newestDone, type Verdict } from './restart.ts';
+import { asksForRun, newestDone } from '../../state/ended-run.ts';
+import { judge, type Verdict } from './restart.ts';
 
 interface Common extends Step {
   readonly waits: string | null;

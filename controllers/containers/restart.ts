@@ -1,6 +1,7 @@
 // Whether a container is to be started now. Pure: everything follows from the attempts that the launcher remembers, from
 // their records and times, and from what runDir says has run in this boot.
 import type { ContainerEntry } from '../../state/desired.ts';
+import { answers, asksForRun, newestDone } from '../../state/ended-run.ts';
 import type { Exit, ObservedAttempt } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
 import { startFailure } from './start-failure.ts';
@@ -56,16 +57,6 @@ export function judge(view: View, target: Target, made: string | null): Verdict 
   return again(last, target.entry, lastExit, `ended with ${exitText(last.exit, last.oomKills)}`);
 }
 
-/** Whether the entry asks for one more start than the one that an attempt (or a boot's record) counts as. */
-export function asksForRun(entry: ContainerEntry, run: number | null): boolean {
-  return entry.run !== null && entry.run.id !== run;
-}
-
-/** The newest attempt that has ended or that could not start; null when there is none. */
-export function newestDone(attempts: readonly ObservedAttempt[]): ObservedAttempt | null {
-  return attempts.findLast(({ state }) => state === 'exited' || state === 'failed') ?? null;
-}
-
 /** "exit code 1", "signal 9", or "signal 9, out of memory" when the kernel has killed processes of it for that. */
 export function exitText(exit: Exit | null, oomKills = 0): string {
   if (exit === null) return 'an unknown status';
@@ -110,9 +101,4 @@ function again(last: ObservedAttempt, entry: ContainerEntry, lastExit: Exit | nu
 function delay({ restart }: ContainerEntry, restarts: number, id: number): number {
   const capped = Math.min(restart.maxBackoff, restart.backoff * 2 ** Math.min(restarts, 40));
   return capped * (1 - ((id * 2654435761) >>> 0) / 2 ** 32 / 8);
-}
-
-function answers(policy: ContainerEntry['restart']['policy'], exit: Exit | null): boolean {
-  if (policy === 'on-failure') return exit === null || 'signal' in exit || exit.code !== 0;
-  return policy === 'always';
 }

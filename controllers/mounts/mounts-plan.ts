@@ -38,7 +38,7 @@ export interface Image {
 
 /**
  * Mounts come first, so that a replacement's image is there before the old one goes. An image stays mounted as long as
- * anything uses it; one whose package file is another one now is mounted anew, but only when nothing uses it. One whose
+ * anything uses it, and a resource until an entry or the end of its users' entries says otherwise; one whose package file is another one now is mounted anew, but only when nothing uses it. One whose
  * file was written to in place stays as it is, for all to see: only another file, or a person, takes it away.
  */
 export function planMounts(view: View): MountsStep[] {
@@ -56,7 +56,15 @@ function wantedVersions(view: View): Set<string> {
   const own = view.targets
     .filter(({ entry }) => entry.state === 'mounted' || entry.state === 'running')
     .map(({ version, entry }) => version ?? entry.version ?? '*');
-  return new Set([...own, ...needed]);
+  const kept = view.mounts.filter((mount) => isKept(view, mount)).map(({ version }) => version);
+  return new Set([...own, ...needed, ...kept]);
+}
+
+/** A resource stays mounted when its user has ended, as long as no entry of its own asks for less. */
+function isKept({ wasUsedBy, targets, packages }: View, mount: ObservedMount): boolean {
+  const found = packages.find(({ id }) => id === mount.id);
+  const isStale = found !== undefined && !isBackedBy(mount, found);
+  return wasUsedBy.has(mount.version) && !isStale && targets.every(({ version }) => version !== mount.version);
 }
 
 function mountOf(view: View, version: string): MountsStep[] {

@@ -1,5 +1,5 @@
 // What one name means to others: what it needs of them, and what they wait for. Pure.
-import type { ObservedAttempt } from '../../state/observed.ts';
+import { hasEnded, type Remembered } from '../../state/ended-run.ts';
 import type { Target } from '../controller.ts';
 
 export interface Footprint {
@@ -7,6 +7,8 @@ export interface Footprint {
   readonly wants: readonly string[];
   /** Images of other names that its live attempts use. */
   readonly uses: readonly string[];
+  /** Those that its last attempt has used, which has ended: mounted as they are they may stay. */
+  readonly used: readonly string[];
   /** Names whose images it may need, also those of which nothing is installed. */
   readonly resources: readonly string[];
   /** Names that it depends on. */
@@ -23,6 +25,7 @@ export interface Footprint {
 export const noFootprint: Footprint = {
   wants: [],
   uses: [],
+  used: [],
   resources: [],
   dependsOn: [],
   up: false,
@@ -31,21 +34,21 @@ export const noFootprint: Footprint = {
 };
 
 /** The footprint of a name whose targets are resolved. */
-export function footprintOf(
-  targets: readonly Target[],
-  attempts: readonly ObservedAttempt[],
-  stopping: boolean,
-): Footprint {
+export function footprintOf(targets: readonly Target[], remembered: Remembered, stopping: boolean): Footprint {
+  const { attempts } = remembered;
   const live = attempts.filter(({ state }) => state !== 'exited' && state !== 'failed');
   const running = live.filter(({ state }) => state === 'running');
   const wanted = stopping ? undefined : targets.find(({ entry }) => entry.state === 'running');
   const resources = stopping ? [] : targets.flatMap((target) => target.resources);
-  const wants = distinct(resources.flatMap(({ id }) => id ?? []));
+  const asking = targets.filter(({ entry }) => entry.state !== 'running' || !hasEnded(entry, remembered));
+  const wants = distinct(stopping ? [] : asking.flatMap((target) => target.resources).flatMap(({ id }) => id ?? []));
   const uses = distinct(live.flatMap(({ record }) => record.uses));
+  const used = stopping ? [] : distinct(attempts.flatMap(({ record }) => record.uses));
   return {
     wants,
     uses,
-    resources: distinct([...resources.map(({ name }) => name), ...uses.map(nameOf)]),
+    used,
+    resources: distinct([...resources.map(({ name }) => name), ...[...uses, ...used].map(nameOf)]),
     dependsOn: distinct([
       ...(wanted?.entry.dependsOn.keys() ?? []),
       ...running.flatMap(({ record }) => record.dependsOn),

@@ -145,7 +145,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     else targets.set(name, resolved.targets);
     for (const [key, locked] of resolved.locks) change.locks.set(key, locked);
     change.affected.add(name);
-    tell(name, footprintOf(resolved.targets, attempts, stopping), change);
+    const remembered = { attempts, ran: observed.ran.get(name) ?? null };
+    tell(name, footprintOf(resolved.targets, remembered, stopping), change);
   }
 
   function tell(name: string, next: Footprint, { affected }: Consequences): void {
@@ -153,8 +154,12 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     footprints.set(name, next);
     users.set(name, next.resources);
     dependents.set(name, next.dependsOn);
-    if (!same(old.wants, next.wants) || !same(old.uses, next.uses)) {
-      for (const id of [...old.wants, ...old.uses, ...next.wants, ...next.uses]) affected.add(nameOf(id));
+    const [before, after] = [old, next].map((each) => [...each.wants, ...each.uses, ...each.used]) as [
+      string[],
+      string[],
+    ];
+    if (!same(old.wants, next.wants) || !same(old.uses, next.uses) || !same(old.used, next.used)) {
+      for (const id of [...before, ...after]) affected.add(nameOf(id));
     }
     if (old.up !== next.up || old.leaving !== next.leaving || !same(old.dependsOn, next.dependsOn)) {
       for (const each of [...old.dependsOn, ...next.dependsOn, ...dependents.withValue(name)]) affected.add(each);
@@ -177,6 +182,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       ran: observed.ran.get(name) ?? null,
       mountsWanted: byVersion(name, around, (footprint) => footprint.wants),
       usedBy: byVersion(name, around, (footprint) => footprint.uses),
+      wasUsedBy: byVersion(name, around, (footprint) => footprint.used),
       resourceMounts: resourceMounts(name, own),
       dependenciesDown: [...(wanted?.entry.dependsOn.keys() ?? [])].filter((each) => footprints.get(each)?.up !== true),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),

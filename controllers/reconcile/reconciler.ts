@@ -2,7 +2,7 @@
 import type { Operation } from 'fast-json-patch';
 import type { Draft } from 'immer';
 import { isDeepStrictEqual } from 'node:util';
-import type { Observed } from '../../state/observed.ts';
+import type { Observed, ObservedPackage } from '../../state/observed.ts';
 import type { ContainerStatus, Status } from '../../state/status.ts';
 import type { Locked, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
@@ -53,6 +53,8 @@ export interface Reconciler {
   explain(name: string): readonly string[];
   /** Whether the present generation has converged, cannot, or is still moving. */
   outcome(): 'converged' | 'failed' | 'moving';
+  /** Resolves when what is to be mounted without being asked for is mounted, or could not be. After `start`. */
+  mountedOnStart(): Promise<void>;
   /** Calls the listener whenever nothing more can be done now and the status says so; gives the function that ends it. */
   onSettled(listener: () => void): () => void;
   /** Ends at once, and leaves everything as it is. */
@@ -77,6 +79,8 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   let repositories: Observed['repositories'] | null = null;
   const owners = new WeakMap<Step, Part>();
   const listeners = new Set<() => void>();
+  const settledNames = new Set<string>();
+  let awaited: { readonly names: Set<string>; readonly resolve: () => void } | null = null;
   let judging = ports.autostart;
   /** When the status is written next (CLOCK_BOOTTIME in ms), null = nothing has changed. */
   let flushAt: number | null = null;
@@ -106,7 +110,9 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     settled(name, steps, failures) {
       if (steps.length === 0 && failures.length === 0) left.delete(name);
       else left.set(name, { steps, failures });
+      settledNames.add(name);
       touch([name]);
+      if (awaited?.names.delete(name) === true && awaited.names.size === 0) awaited.resolve();
     },
   });
 
@@ -248,6 +254,17 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
         (key) => containers[key]?.phase !== 'Failed' && !left.has(key.split(':', 1)[0] ?? key),
       );
       return retries || changing ? 'moving' : 'failed';
+    },
+    mountedOnStart() {
+      const { observed, desired } = store.get();
+      const isMountedOnStart = ({ repository }: ObservedPackage) =>
+        desired.repositories.get(repository)?.mountOnStart === true;
+      const names = [...observed.packages].filter(([, all]) => all.some(isMountedOnStart)).map(([name]) => name);
+      const unsettledYet = new Set(names.filter((name) => !settledNames.has(name)));
+      const { promise, resolve } = Promise.withResolvers<undefined>();
+      if (unsettledYet.size === 0) resolve(undefined);
+      else awaited = { names: unsettledYet, resolve: () => resolve(undefined) };
+      return promise;
     },
     onSettled(listener) {
       listeners.add(listener);

@@ -3,7 +3,7 @@ import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Phase } from '../../state/status.ts';
 import type { Step, Target, View } from '../controller.ts';
 import { decide, wanted, type Decision } from '../containers/containers-plan.ts';
-import { newestDone } from '../containers/restart.ts';
+import { newestDone } from '../../state/ended-run.ts';
 import type { StepFailure } from '../failure.ts';
 
 /** What the loop could not do for a name: steps that wait, and failures that stand. */

@@ -101,8 +101,16 @@ export async function uninstall(
   const lifetime = lifetimeOf(options);
   await withConsole(options, async (client) => {
     const container = await containerOf(client, asked);
-    await client.call('uninstall', { container, wipe: wipe ?? false, ...lifetime });
+    const { data_kept_for: kept = [] } = await client.call('uninstall', {
+      container,
+      wipe: wipe ?? false,
+      ...lifetime,
+    });
     say(options, `${container} uninstalled`);
+    if (kept.length > 0) {
+      const [name = ''] = container.split(':');
+      process.stderr.write(`northstate: the persistent data of ${name} stays for ${kept.join(', ')}\n`);
+    }
   });
 }
 

@@ -72,7 +72,11 @@ export interface Northstate extends AsyncDisposable {
     source: string | { readonly size: number; readonly bytes: Readable },
     options?: Lasting,
   ): Promise<string>;
-  uninstall(container: string, options?: Lasting & { readonly wipe?: boolean }): Promise<void>;
+  /** With `wipe` persistent data goes as well, unless other versions of the name are installed or run: those are given. */
+  uninstall(
+    container: string,
+    options?: Lasting & { readonly wipe?: boolean },
+  ): Promise<{ readonly dataKeptFor: readonly string[] }>;
 
   status(): Promise<Status>;
   desired(container?: string): Promise<DesiredView>;
@@ -162,7 +166,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
       return await main.use((client) => client.install({ repository, size, lifetime }, bytes), false);
     },
     async uninstall(container, { wipe = false, lifetime } = {}) {
-      await call('uninstall', { container, wipe, lifetime });
+      const { data_kept_for: dataKeptFor = [] } = await call('uninstall', { container, wipe, lifetime });
+      return { dataKeptFor };
     },
     status: async () => (await call('get', null)).status,
     desired: async (container) => (await get('desired', container)) as DesiredView,

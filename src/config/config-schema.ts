@@ -85,6 +85,7 @@ const schema = z.strictObject({
   runDir: path.default('/run/northstate'),
   socketDir: path.default('/run/northstate/sockets'),
   cgroup: cgroup.default('northstate'),
+  accounting: z.boolean().default(false),
   console: z
     .array(listener)
     .default([{ listen: defaultConsole, permissions: 'full', patches: 'document', limits: {} }]),

@@ -32,6 +32,8 @@ export interface Configuration {
   readonly socketDir: string;
   /** Name below the root of every cgroup hierarchy that is used. */
   readonly cgroup: string;
+  /** Every container is in groups of cpu and memory, and has statistics, also where nothing is limited. */
+  readonly accounting: boolean;
   readonly console: readonly ConsoleConfiguration[];
   /** The consoles that containers get with their start. */
   readonly containerConsoles: { readonly patches: Lifetime; readonly limits: Partial<Limits> };

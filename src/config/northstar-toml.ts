@@ -124,6 +124,8 @@ export function readNorthstarToml(text: string, file: string): Configuration {
     runDir: given.run_dir,
     socketDir: given.socket_dir,
     cgroup: given.cgroup,
+    // Northstar's clients find statistics of every container.
+    accounting: true,
     console:
       global === undefined
         ? []

@@ -34,7 +34,7 @@ export interface ConsolesPorts {
 }
 
 export function createConsoles({ config, launcher, remembered, record, log, connected }: ConsolesPorts): Consoles {
-  const { hello, descriptors: kept, attempts } = remembered;
+  const { hello, descriptors: kept } = remembered;
   const tokens = createTokens(tokenKeyOf(record), () => bootTime() - hello.startedAt);
   const shared = { tokens, log, now: bootTime };
   let listeners: readonly Console[] = [];
@@ -56,8 +56,13 @@ export function createConsoles({ config, launcher, remembered, record, log, conn
       // Its application says the first word when it likes.
       const all = { ...defaultLimits, ...limits, connectTimeout: Infinity };
       listener = { ...shared, runtime, feeds: openFeeds(runtime), patches, limits: all };
-      const alive = new Set(attempts.filter((each) => each.state === 'running' || each.going).map(({ id }) => id));
-      containers.adopt((id) => alive.has(id));
+      const observed = [...runtime.state().observed.attempts.values()].flat();
+      const seen = new Map(observed.map((attempt) => [attempt.id, attempt]));
+      containers.adopt((id) => {
+        const { state, going } = seen.get(id) ?? { state: 'exited', going: false };
+        if (state === 'running') return 'running';
+        return going ? 'starting' : 'over';
+      });
     },
     async open(runtime) {
       const keeper = { kept, keep: launcher.keep };

@@ -16,7 +16,9 @@ export interface ContainerConsoles {
   /** A console for an attempt of a container (name:version): its application's end, and ours is served from now on. */
   open(container: string, attempt: number, permissions: Permissions): Promise<ConsoleEnd>;
   /** Goes on with those that an earlier reconciler has left, and gives up those of attempts that are not alive. */
-  adopt(isAlive: (attempt: number) => boolean): void;
+  adopt(stateOf: (attempt: number) => 'running' | 'starting' | 'over'): void;
+  /** The attempt is seen to run: what its application says is answered from now on. */
+  began(attempt: number): void;
   /** A watch of the launcher has fired: whether it was one of these. */
   fired(key: number): void;
   /** The attempt has come to its end. */
@@ -39,6 +41,8 @@ const firstKey = 2 ** 40;
 export function createContainerConsoles(ports: ContainerConsolesPorts): ContainerConsoles {
   const { launcher, kept, log } = ports;
   const channels = new Map<number, Channel>();
+  /** Consoles of applications that are not known to run yet: about themselves they would be told what is not true. */
+  const early = new Map<number, { readonly serve: () => void; readonly abandon: () => void }>();
   const waiting = new Map<number, () => void>();
   let memory: ReturnType<typeof createMemory> | null = null;
 
@@ -100,20 +104,39 @@ export function createContainerConsoles(ports: ContainerConsolesPorts): Containe
         for (const fd of [ours, theirs, file.fd]) closeSync(fd);
         throw error;
       }
-      serve(attempt, ours, file);
+      wait(attempt, ours, file);
       return { fd: theirs, close: () => closeSync(theirs) };
     },
-    adopt(isAlive) {
+    adopt(stateOf) {
       for (const attempt of attemptsOf(kept)) {
         const [socketName, fileName] = names(attempt);
         const [socket, fd] = [kept.get(socketName), kept.get(fileName)];
-        if (socket !== undefined && fd !== undefined && isAlive(attempt)) serve(attempt, socket, openKeptFile(fd));
-        else abandon({ [socketName]: socket, [fileName]: fd });
+        const state = stateOf(attempt);
+        if (socket === undefined || fd === undefined || state === 'over')
+          abandon({ [socketName]: socket, [fileName]: fd });
+        else if (state === 'running') serve(attempt, socket, openKeptFile(fd));
+        else wait(attempt, socket, openKeptFile(fd));
       }
     },
     fired: wake,
-    ended: (attempt) => channels.get(attempt)?.destroy(),
+    began(attempt) {
+      early.get(attempt)?.serve();
+      early.delete(attempt);
+    },
+    ended(attempt) {
+      early.get(attempt)?.abandon();
+      early.delete(attempt);
+      channels.get(attempt)?.destroy();
+    },
   };
+
+  function wait(attempt: number, socket: number, file: KeptFile): void {
+    const [socketName, fileName] = names(attempt);
+    early.set(attempt, {
+      serve: () => serve(attempt, socket, file),
+      abandon: () => abandon({ [socketName]: socket, [fileName]: file.fd }),
+    });
+  }
 
   function abandon(descriptors: Readonly<Record<string, number | undefined>>): void {
     for (const [name, fd] of Object.entries(descriptors)) {

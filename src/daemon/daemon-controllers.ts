@@ -74,7 +74,8 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });
   const hierarchies = await detectHierarchies();
   const placesFile = `${runDir}/cgroups.json`;
-  const cgroups = createCgroups({ hierarchies, root: config.cgroup, owner: stateDir, placesFile, log });
+  const { cgroup: root, accounting } = config;
+  const cgroups = createCgroups({ hierarchies, root, owner: stateDir, placesFile, accounting, log });
   await claimGroups({ cgroups, launcher, remembered, stateDir, log });
 
   const watched = { store, observing, launcher, log, tell, failed };

@@ -74,6 +74,7 @@ export function createDoors({ config, log, link, state, controllers, consoles }:
   attempts.listen({ after: debugCommands.seen });
   attempts.listen({
     after({ id, name, state: now }) {
+      if (now === 'running') consoles.containers.began(id);
       if (now === 'exited' || now === 'failed') consoles.containers.ended(id);
       logs.changed(name);
     },
@@ -91,6 +92,8 @@ export function createDoors({ config, log, link, state, controllers, consoles }:
     async open() {
       consoles.adopt(runtime);
       attempts.tellMissed();
+      // Northstar's clients take for granted that what is mounted at the start is mounted when they get in, or cannot be.
+      await reconciler.mountedOnStart();
       await consoles.open(runtime);
     },
     async close() {

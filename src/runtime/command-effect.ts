@@ -77,10 +77,11 @@ export function partsOf(container: string): { readonly name: string; readonly ve
   return { name, version };
 }
 
-/** name:version of what runs, or is about to, with the persistent data of a name; null when nothing does. */
-export function dataUser({ observed }: State, name: string): string | null {
-  const user = observed.attempts.get(name)?.find(({ state }) => state === 'preparing' || state === 'running');
-  return user === undefined ? null : `${name}:${user.version}`;
+/** name:version of all that the persistent data of a name is for: what is installed, and what runs or is about to. */
+export function dataUsers({ observed }: State, name: string): readonly string[] {
+  const installed = (observed.packages.get(name) ?? []).map(({ id }) => id);
+  const live = (observed.attempts.get(name) ?? []).filter(({ state }) => state !== 'exited' && state !== 'failed');
+  return [...new Set([...installed, ...live.map(({ version }) => `${name}:${version}`)])];
 }
 
 /** Those of a name, or of name:version. */

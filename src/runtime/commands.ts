@@ -9,8 +9,8 @@ import {
 } from '../../state/document/command-patches.ts';
 import type { Documents } from '../../state/document/documents.ts';
 import type { State, Store } from '../../state/store.ts';
-import { dataUser, effectOf, partsOf } from './command-effect.ts';
-import { RuntimeError, type Lifetime } from './runtime.ts';
+import { dataUsers, effectOf, partsOf } from './command-effect.ts';
+import { RuntimeError, type Lifetime, type Performed } from './runtime.ts';
 
 export interface CommandPorts {
   readonly store: Store;
@@ -27,6 +27,8 @@ export interface CommandPorts {
   readonly wipe: (name: string) => Promise<void>;
 }
 
+const done: Performed = { dataKeptFor: [] };
+
 interface Options {
   readonly lifetime: Lifetime;
   readonly origin: string;
@@ -39,10 +41,10 @@ const SIGKILL = 9;
 const SIGTERM = 15;
 
 /** Performs a command; rejects with RuntimeError. */
-export async function execute(command: Command, options: Options, ports: CommandPorts): Promise<void> {
+export async function execute(command: Command, options: Options, ports: CommandPorts): Promise<Performed> {
   if (command.type === 'kill') {
     await kill(command, options, ports);
-    return;
+    return done;
   }
   const before = ports.store.get();
   const { durable } = await patch(command, options, ports);
@@ -54,17 +56,18 @@ export async function execute(command: Command, options: Options, ports: Command
     if (command.type === 'start') await withdraw(command.container, { before, patched }, options, ports);
     throw error;
   }
-  if (command.type === 'uninstall' && command.wipe) await wipe(command.container, ports);
+  const performed = command.type === 'uninstall' && command.wipe ? await wipe(command.container, ports) : done;
   const closing = closingPatch(command, ports.store.get());
   if (closing.length > 0) await (await ports.documents.patch(closing, options)).durable;
+  return performed;
 }
 
-/** All versions of a name share its data: what runs keeps it. The package is gone by then, as was asked. */
-async function wipe(container: string, { store, wipe }: CommandPorts): Promise<void> {
+/** All versions of a name share its data: it stays for those that are left. The package is gone by then, as was asked. */
+async function wipe(container: string, { store, wipe }: CommandPorts): Promise<Performed> {
   const { name } = partsOf(container);
-  const user = dataUser(store.get(), name);
-  if (user !== null) throw new RuntimeError('umount_busy', `${user} uses the data of ${name}`, { container: user });
-  await wipe(name);
+  const dataKeptFor = dataUsers(store.get(), name);
+  if (dataKeptFor.length === 0) await wipe(name);
+  return { dataKeptFor };
 }
 
 /** A start that was answered with an error leaves nothing: it would happen later, when nobody expects it. */

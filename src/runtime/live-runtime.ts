@@ -116,8 +116,9 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     pastEvents: events.past,
     events: (listener) => events.listen(listener),
     async command(command, options) {
-      await execute(command, options, commandPorts);
+      const performed = await execute(command, options, commandPorts);
       if (command.type === 'uninstall') events.tell({ type: 'uninstall', container: command.container });
+      return performed;
     },
     inTurn: createTurns(),
     apply: (text, options) => documents.apply(text, options),

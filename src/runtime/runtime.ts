@@ -46,6 +46,12 @@ export class RuntimeError extends Error {
   }
 }
 
+/** What there is to say of a command that has been performed. */
+export interface Performed {
+  /** For whom (name:version) persistent data stays that was to be wiped. */
+  readonly dataKeptFor: readonly string[];
+}
+
 export interface Runtime {
   /** The present state; immutable. */
   state(): State;
@@ -66,7 +72,7 @@ export interface Runtime {
   command(
     command: Command,
     options: { lifetime: Lifetime; origin: string; timeout: number; begun?: number | undefined },
-  ): Promise<void>;
+  ): Promise<Performed>;
   /** Begins when all that was begun for the same name has ended: the second of two starts is judged by what the first made. */
   inTurn<T>(name: string, act: () => Promise<T>): Promise<T>;
   /** A whole new document; with `dryRun` it is only checked, and the generation in force is given. */

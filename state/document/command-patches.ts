@@ -3,6 +3,7 @@ import type { Operation } from 'fast-json-patch';
 import type { ContainerEntry, DesiredState } from '../desired.ts';
 import { formatPointer } from '../text/pointer.ts';
 import type { State } from '../store.ts';
+import { aroundStart, withdrawAround } from './start-around.ts';
 import { highest, matches, parseRequirement } from '../version.ts';
 
 /** What a person or a client may order. `container` is name:version, `name` a container's name. */
@@ -92,10 +93,15 @@ export function withdrawStart(container: string, before: State, patched: State, 
   const asked = entryFor(container, patched);
   const entry = entryFor(container, now);
   if (asked === null || entry?.state !== 'running' || entry.run?.id !== asked.run?.id) return [];
+  const around = withdrawAround(before, patched, now);
   const was = before.desired.containers.get(entry.key);
-  if (was === undefined) return [{ op: 'remove', path: pointerTo(entry.key) }];
+  if (was === undefined) return [...around, { op: 'remove', path: pointerTo(entry.key) }];
   if (was.state === 'running') return [];
-  return [{ op: 'add', path: pointerTo(entry.key, 'state'), value: was.state }, runAgain(entry.key, was.run)];
+  return [
+    ...around,
+    { op: 'add', path: pointerTo(entry.key, 'state'), value: was.state },
+    runAgain(entry.key, was.run),
+  ];
 }
 
 function runAgain(key: string, run: ContainerEntry['run']): Operation {
@@ -113,8 +119,10 @@ export function isAsked(container: string, run: number, state: State): boolean {
 
 function start(container: string, run: unknown, state: State): Operation[] {
   const entry = entryFor(container, state);
-  if (entry === null) return [create(container, { state: 'running', run, restart: { policy: 'never' } })];
+  const around = aroundStart(container, entry?.key ?? container, state);
+  if (entry === null) return [...around, create(container, { state: 'running', run, restart: { policy: 'never' } })];
   return [
+    ...around,
     { op: 'add', path: pointerTo(entry.key, 'state'), value: 'running' },
     { op: 'add', path: pointerTo(entry.key, 'run'), value: run },
   ];

@@ -11,13 +11,21 @@ import { removeGroups } from '../support/leftover-groups.ts';
 import { fixtures, type Transcript } from './replay.ts';
 
 export interface Northstar {
+  /** Where all of it is that DIR stands for in the configuration. */
+  readonly directory: string;
   /** `unix:///path` of its console. */
   readonly console: string;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Starts it with the configuration and the packages that a transcript names; gives it when it is ready. */
-export async function startNorthstar({ config, packages }: Transcript): Promise<Northstar> {
+/**
+ * Starts it with the configuration and the packages that a transcript names, or files at absolute paths; gives it when it is
+ * ready. `edit` changes the configuration; `atOnce` gives it before it is ready.
+ */
+export async function startNorthstar(
+  { config, packages }: Omit<Transcript, 'events'>,
+  { edit = (toml) => toml, atOnce = false }: { edit?: (toml: string) => string; atOnce?: boolean } = {},
+): Promise<Northstar> {
   const directory = await mkdtemp(join(tmpdir(), 'northstate-'));
   const group = basename(directory);
   const path = (name: string): string => join(directory, name);
@@ -26,7 +34,7 @@ export async function startNorthstar({ config, packages }: Transcript): Promise<
   await copyFile(fixture('keys/fixture.pub'), path('fixture.pub'));
   for (const file of packages) await copyFile(fixture(file), path(`system/${basename(file)}`));
   const text = await readFile(fixture(config), 'utf8');
-  const own = text.replaceAll('DIR', directory).replace('cgroup = "fixtures"', `cgroup = "${group}"`);
+  const own = edit(text).replaceAll('DIR', directory).replace('cgroup = "fixtures"', `cgroup = "${group}"`);
   await writeFile(path('northstar.toml'), own);
 
   const settings = [
@@ -49,12 +57,13 @@ export async function startNorthstar({ config, packages }: Transcript): Promise<
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    await ready(child);
+    if (atOnce) child.stderr.resume();
+    else await ready(child);
   } catch (error) {
     await dispose();
     throw error;
   }
-  return { console: `unix://${path('console')}`, [Symbol.asyncDispose]: dispose };
+  return { directory, console: `unix://${path('console')}`, [Symbol.asyncDispose]: dispose };
 }
 
 /** Waits for the line of its log that says so; what it says afterwards goes nowhere. */

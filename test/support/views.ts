@@ -16,6 +16,7 @@ export function view(fields: Partial<View> = {}): View {
     ran: null,
     mountsWanted: new Map(),
     usedBy: new Map(),
+    wasUsedBy: new Map(),
     resourceMounts: new Map(),
     dependenciesDown: [],
     dependentsUp: [],

@@ -115,7 +115,8 @@ export interface Answers {
   readonly list: readonly string[];
   readonly repositories: readonly string[];
   readonly inspect: ForContainer & { readonly data: Readonly<Record<string, unknown>> };
-  readonly uninstall: ForContainer;
+  /** `data_kept_for`: the versions that the persistent data stays for, though it was to be wiped. */
+  readonly uninstall: ForContainer & { readonly data_kept_for?: readonly string[] };
   readonly start: ForContainer;
   readonly kill: ForContainer;
   readonly mount: readonly Outcome<ForContainer>[];

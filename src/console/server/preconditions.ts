@@ -3,7 +3,6 @@
 import type { ObservedAttempt, ObservedPackage } from '../../../state/observed.ts';
 import type { State } from '../../../state/store.ts';
 import { highest, parseRequirement } from '../../../state/version.ts';
-import { dataUser } from '../../runtime/command-effect.ts';
 import { RuntimeError } from '../../runtime/runtime.ts';
 import type { Bodies } from '../protocol/protocol.ts';
 
@@ -69,16 +68,10 @@ export function checkUmount(state: State, container: string): void {
   }
 }
 
-/** Throws the RuntimeError that forbids an uninstall; one with `wipe` while any version runs, which uses the data as well. */
-export function checkUninstall(state: State, { container, wipe }: Bodies['uninstall']): void {
-  const { name } = installed(state, container);
+/** Throws the RuntimeError that forbids an uninstall. */
+export function checkUninstall(state: State, { container }: Bodies['uninstall']): void {
+  installed(state, container);
   checkIdle(state, container);
-  const user = wipe ? dataUser(state, name) : null;
-  if (user !== null) {
-    throw new RuntimeError('umount_busy', `${user} uses the data of ${name}, which is to be wiped`, {
-      container: user,
-    });
-  }
 }
 
 /** The package of a container; throws invalid_container when it is not installed. */

@@ -1,7 +1,7 @@
 // What each request does: one table, so that a request without an answer does not compile.
 import { nextRun, type Command } from '../../../state/document/command-patches.ts';
 import type { State } from '../../../state/store.ts';
-import { RuntimeError, type Lifetime, type LogLine } from '../../runtime/runtime.ts';
+import { RuntimeError, type Lifetime, type LogLine, type Performed } from '../../runtime/runtime.ts';
 import { northstarError, ourError } from '../protocol/console-errors.ts';
 import { checkKill, checkMount, checkStart, checkUmount, checkUninstall, isRunning } from './preconditions.ts';
 import {
@@ -59,7 +59,9 @@ const handlers: Handlers = {
   uninstall: async (body, session) => ({
     uninstall: await ofContainer(body.container, async () => {
       begin(body.container, session, (state) => checkUninstall(state, body));
-      await run(session, { type: 'uninstall', container: body.container, wipe: body.wipe }, body);
+      const command = { type: 'uninstall', container: body.container, wipe: body.wipe } as const;
+      const { dataKeptFor } = await run(session, command, body);
+      return dataKeptFor.length === 0 ? {} : { data_kept_for: dataKeptFor };
     }),
   }),
   mount: async (body, session) => ({
@@ -211,11 +213,11 @@ async function run(
   session: Session,
   command: Command,
   body: { readonly lifetime?: Lifetime | undefined; readonly timeout?: number | undefined },
-): Promise<void> {
+): Promise<Performed> {
   const lifetime = body.lifetime ?? session.lifetime;
   const timeout = body.timeout ?? commandTimeout;
   const begun = 'container' in command ? session.begun.get(command.container) : undefined;
-  await session.runtime.command(command, {
+  return await session.runtime.command(command, {
     lifetime,
     origin: session.identity,
     timeout,

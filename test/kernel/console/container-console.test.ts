@@ -71,6 +71,32 @@ test('what recorded containers said over their descriptors is answered as record
   await endsClean(daemon, before);
 });
 
+test('what a container says in its first instructions is answered when its run is seen', async () => {
+  const connect = { connect: { version: '0.9.2', subscribe_notifications: false } };
+  const hasty = (name: string, request: object, ...then: readonly string[]) =>
+    probePackage({
+      name,
+      args: [...[connect, { request }].flatMap((message) => ['print', '3', JSON.stringify(message)]), ...then],
+      fields: 'console: { permissions: full }\n',
+    });
+  const packages = [
+    hasty('asks', { inspect: { container: 'asks:1.0.0' } }, 'hear', '3', '2'),
+    hasty('ends', { kill: { container: 'ends:1.0.0', signal: 15 } }, 'sleep'),
+  ];
+  await withDaemon(await Promise.all(packages), [], async (daemon) => {
+    for (let round = 1; round <= 12; round++) {
+      for (const name of ['asks', 'ends']) assert.equal((await daemon.run('start', name)).code, 0);
+      await daemon.untilContainer('asks:1.0.0', 'has ended', ({ phase }) => phase === 'Exited');
+      const { response } = JSON.parse((await lines(daemon, 'asks')).at(1) ?? '') as {
+        response: { inspect: { ok: { data: { process: object | null } } } };
+      };
+      assert.notEqual(response.inspect.ok.data.process, null, `round ${round}`);
+      const { lastExit } = await daemon.untilContainer('ends:1.0.0', 'has ended', ({ phase }) => phase === 'Mounted');
+      assert.deepEqual(lastExit, { signal: 15 });
+    }
+  });
+});
+
 test('a container hears what happens, and its console ends with it, also when it is told to over that console', async () => {
   const kill = { request: { kill: { container: 'lonely:1.0.0', signal: 15 } } };
   const lonely = await probePackage({

@@ -233,6 +233,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       await Promise.resolve();
       if (fake.failure !== null) throw fake.failure;
       obey(command);
+      return { dataKeptFor: [] };
     },
     async apply(text, given) {
       fake.calls.push({ apply: text, ...given });

@@ -14,6 +14,7 @@ const defaults = {
   dataDir: '/var/lib/northstate/data',
   runDir: '/run/northstate',
   socketDir: '/run/northstate/sockets',
+  accounting: false,
   cgroup: 'northstate',
   console: [{ listen: 'unix:///run/northstate/console', permissions: 'full', patches: 'document', limits: {} }],
   containerConsoles: { patches: 'document', limits: {} },

@@ -29,6 +29,23 @@ const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
     sees: { packages: [one], stopping: true, mountsWanted: new Map([['1.0.0', ['user']]]) },
     plans: ['mount app:1.0.0'],
   },
+  'a resource whose user has ended stays mounted': {
+    sees: { packages: [one], mounts: [mountOf('1.0.0')], wasUsedBy: new Map([['1.0.0', ['user']]]) },
+    plans: [],
+  },
+  'a resource whose user has ended is not mounted for that': {
+    sees: { packages: [one], wasUsedBy: new Map([['1.0.0', ['user']]]) },
+    plans: [],
+  },
+  'a resource whose user has ended goes when its own entry asks for less': {
+    sees: {
+      packages: [one],
+      mounts: [mountOf('1.0.0')],
+      wasUsedBy: new Map([['1.0.0', ['user']]]),
+      targets: [target('installed', '1.0.0', one)],
+    },
+    plans: ['umount app:1.0.0'],
+  },
   'a mount waits for its package': {
     sees: { targets: [target('mounted', '1.0.0', null)] },
     plans: ['mount app:1.0.0, waits: app:1.0.0 is not installed'],

@@ -116,6 +116,22 @@ test('an image is in use as long as an attempt lives that uses it, whatever the 
   assert.deepEqual(model.view('data', 0).usedBy, new Map());
 });
 
+test('a user whose run has ended asks for nothing, and what it has used may stay', () => {
+  change(({ desired, observed }) => {
+    observed.packages.set('user', [installed('user', '1.0.0', data)]);
+    observed.packages.set('data', [installed('data', '1.4.0')]);
+    const { restart } = entry('user');
+    desired.containers.set('user', entry('user', { restart: { ...restart, policy: 'never' } }));
+    const done = { ...started('user', { uses: ['data:1.4.0'] }), state: 'exited', exit: { code: 0 } } as const;
+    observed.attempts.set('user', [done]);
+  });
+  const { mountsWanted, usedBy, wasUsedBy } = model.view('data', 0);
+  assert.deepEqual([mountsWanted, usedBy], [new Map(), new Map()]);
+  assert.deepEqual(wasUsedBy, new Map([['1.4.0', ['user']]]));
+  change(({ observed }) => void observed.attempts.delete('user'));
+  assert.deepEqual(model.view('data', 0).wasUsedBy, new Map());
+});
+
 test('a start waits for what it depends on, and is concerned when that runs', () => {
   change(({ desired }) => {
     desired.containers.set('broker', entry('broker'));

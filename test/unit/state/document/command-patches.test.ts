@@ -9,6 +9,7 @@ import {
   type Command,
 } from '../../../../state/document/command-patches.ts';
 import { parseDocument } from '../../../../state/document/parse-document.ts';
+import type { Manifest } from '../../../../state/schema/manifest.ts';
 import type { ObservedAttempt, ObservedPackage } from '../../../../state/observed.ts';
 import { emptyState, type State } from '../../../../state/store.ts';
 
@@ -18,24 +19,41 @@ interface Given {
   readonly packages?: readonly string[];
   /** Version and run of what runs, by name. */
   readonly running?: Readonly<Record<string, { readonly version: string; readonly run: number | null }>>;
+  /** The same of what has ended by itself, with 0. */
+  readonly ended?: Given['running'];
+  /** Resources of packages, by name:version. */
+  readonly mounts?: ReadonlyMap<string, Manifest['mounts']>;
   readonly lock?: Readonly<Record<string, string>>;
   readonly writtenBy?: 'person' | 'console';
 }
 
-function stateOf({ containers = '{}', packages = [], running = {}, lock = {}, writtenBy = 'person' }: Given): State {
+function stateOf({
+  containers = '{}',
+  packages = [],
+  mounts = new Map(),
+  running = {},
+  ended = {},
+  lock = {},
+  writtenBy = 'person',
+}: Given): State {
   const parsed = parseDocument(`apiVersion: northstate/v1\ncontainers: ${containers}\n`, { writtenBy });
   assert.ok(parsed.ok);
   const empty = emptyState();
   const installed = new Map<string, ObservedPackage[]>();
   for (const id of packages) {
     const [name = '', version = ''] = id.split(':');
-    const found = { id, name, version } as ObservedPackage;
+    const found = { id, name, version, manifest: { mounts: mounts.get(id) } } as unknown as ObservedPackage;
     installed.set(name, [found, ...(installed.get(name) ?? [])]);
   }
   const attempts = Object.entries(running).map(([name, { version, run }]) => {
     const attempt = { name, version, state: 'running', record: { run } } as unknown as ObservedAttempt;
     return [name, [attempt]] as const;
   });
+  for (const [name, { version, run }] of Object.entries(ended)) {
+    const record = { run, stop: null };
+    const attempt = { name, version, state: 'exited', exit: { code: 0 }, failure: null, record };
+    attempts.push([name, [attempt as unknown as ObservedAttempt]]);
+  }
   const locked = Object.entries(lock).map(
     ([key, version]) => [key, { version, repository: 'system', digest: null }] as const,
   );
@@ -46,10 +64,69 @@ function stateOf({ containers = '{}', packages = [], running = {}, lock = {}, wr
 const add = (path: string, value: unknown): Operation => ({ op: 'add', path, value });
 const never = { policy: 'never' };
 
+const resource: Manifest['mounts'] = new Map([['/r', { type: 'resource', name: 'r', version: '^1', dir: '/' }]]);
+
 const table: [what: string, given: Given, command: Command, operations: Operation[]][] = [
   [
     'start of a container without an entry makes one for that version that is not restarted',
     { packages: ['a:1.0.0'] },
+    { type: 'start', container: 'a:1.0.0' },
+    [add('/containers/a:1.0.0', { state: 'running', run: 1, restart: never })],
+  ],
+  [
+    'start of one version ends the entry of another, whose run has ended',
+    {
+      containers: '{ "a:1.0.0": { state: running, run: 1, restart: { policy: never } } }',
+      packages: ['a:1.0.0', 'a:2.0.0'],
+      ended: { a: { version: '1.0.0', run: 1 } },
+    },
+    { type: 'start', container: 'a:2.0.0' },
+    [
+      add('/containers/a:1.0.0/state', 'mounted'),
+      add('/containers/a:2.0.0', { state: 'running', run: 2, restart: never }),
+    ],
+  ],
+  [
+    'start of one version leaves the entry of another that is to start again',
+    {
+      containers: '{ "a:1.0.0": { state: running, run: 1, restart: { policy: always } } }',
+      packages: ['a:1.0.0', 'a:2.0.0'],
+      ended: { a: { version: '1.0.0', run: 1 } },
+    },
+    { type: 'start', container: 'a:2.0.0' },
+    [add('/containers/a:2.0.0', { state: 'running', run: 2, restart: never })],
+  ],
+  [
+    'start of one version leaves the entry of another that asks for a further run',
+    {
+      containers: '{ "a:1.0.0": { state: running, run: 2, restart: { policy: never } } }',
+      packages: ['a:1.0.0', 'a:2.0.0'],
+      ended: { a: { version: '1.0.0', run: 1 } },
+    },
+    { type: 'start', container: 'a:2.0.0' },
+    [add('/containers/a:2.0.0', { state: 'running', run: 3, restart: never })],
+  ],
+  [
+    'start mounts the resources that a console has unmounted',
+    {
+      containers: '{ "r:1.0.0": { state: installed } }',
+      packages: ['a:1.0.0', 'r:1.0.0'],
+      mounts: new Map([['a:1.0.0', resource]]),
+      writtenBy: 'console',
+    },
+    { type: 'start', container: 'a:1.0.0' },
+    [
+      add('/containers/r:1.0.0/state', 'mounted'),
+      add('/containers/a:1.0.0', { state: 'running', run: 1, restart: never }),
+    ],
+  ],
+  [
+    'start leaves what a person says of its resources',
+    {
+      containers: '{ "r:1.0.0": { state: installed } }',
+      packages: ['a:1.0.0', 'r:1.0.0'],
+      mounts: new Map([['a:1.0.0', resource]]),
+    },
     { type: 'start', container: 'a:1.0.0' },
     [add('/containers/a:1.0.0', { state: 'running', run: 1, restart: never })],
   ],
