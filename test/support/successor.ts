@@ -14,12 +14,12 @@ const limit = patience(30_000);
 // The loop's one inotify instance is opened with the first watch and kept: it is no leak of the test that happens to be it.
 watch(import.meta.dirname).close();
 
-/** Sends SIGKILL to the reconciler that answers now; resolves when it is gone, with its process id. */
-export async function killReconciler(daemon: Daemon): Promise<number> {
+/** Kills the reconciler that answers now; resolves when it is gone, with its process id. */
+export async function killReconciler(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'): Promise<number> {
   const pid = daemon.reconciler();
   if (pid === null) throw new Error(`the launcher ${daemon.pid} has no reconciler`);
   const client = await connectConsole(daemon.console);
-  process.kill(pid, 'SIGKILL');
+  process.kill(pid, signal);
   // The console hangs up when the process ends, and with it this.
   for await (const _ of client.notifications());
   return pid;

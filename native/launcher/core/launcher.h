@@ -24,7 +24,8 @@ struct reconciler {
     uint32_t quick_deaths; /* in a row, each before it had lived LIFE_OF_SUCCESS */
     uint64_t started_ns;
     uint64_t generation; /* the last one it said it would act on */
-    uint32_t deaths;     /* while it did */
+    uint32_t deaths;     /* while it did, by its own fault */
+    bool faulted;        /* we have killed it, for what it did */
     struct inbox in;
     struct outbox out;
 };

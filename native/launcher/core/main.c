@@ -74,8 +74,9 @@ int main(int argc, char **argv) {
 
     if (reset_process(&l->handled_signals) != 0) return EXIT_FAILURE;
     l->descriptor_bound = find_descriptor_bound();
-    if (lock_directory(arguments.state_dir) != 0) return EXIT_FAILURE;
-    if (strcmp(arguments.state_dir, arguments.run_dir) != 0 && lock_directory(arguments.run_dir) != 0)
+    /* Whose disk is read-only comes up with what it has; who else would use this directory uses our other one, too. */
+    if (lock_directory(arguments.state_dir) == LOCK_REFUSED) return EXIT_FAILURE;
+    if (strcmp(arguments.state_dir, arguments.run_dir) != 0 && lock_directory(arguments.run_dir) != LOCK_TAKEN)
         return EXIT_FAILURE;
     notify_open();
     if (streams_open() != 0) return EXIT_FAILURE;

@@ -2,6 +2,7 @@
 #include "supervise.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -59,20 +60,26 @@ static void disconnect(struct launcher *l) {
     attempts_disconnect(&l->attempts);
 }
 
-void end_reconciler(struct launcher *l, const char *reason) {
+static void kill_reconciler(struct launcher *l, const char *reason) {
     if (l->reconciler.pid == 0) return;
     say("the reconciler is killed: %s", reason);
     kill(l->reconciler.pid, SIGKILL);
     disconnect(l);
 }
 
+void end_reconciler(struct launcher *l, const char *reason) {
+    l->reconciler.faulted = true;
+    kill_reconciler(l, reason);
+}
+
 void start_reconciler(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
     r->starts++;
+    r->faulted = false;
     r->started_ns = boottime_now();
     enum spawned spawned = spawn_reconciler(l);
     /* SIGCHLD tells of its end, with or without a pidfd. */
-    if (spawned == SPAWN_UNWATCHED) end_reconciler(l, "it cannot be watched");
+    if (spawned == SPAWN_UNWATCHED) kill_reconciler(l, "it cannot be watched");
     if (spawned == SPAWNED) send_greeting(l);
     if (spawned != SPAWN_FAILED) return;
     int error = errno;
@@ -94,6 +101,26 @@ static void begin_stop(struct launcher *l) {
     timer_set_after(l->pause, PAUSE_AT_END);
 }
 
+/*
+ * Whether an end says something about the generation that was acted on: an exit, a crash, or what we have killed it
+ * for. The out-of-memory killer's SIGKILL, and whatever else somebody sends it, does not.
+ */
+static bool is_own_fault(const struct reconciler *r, const siginfo_t *end) {
+    if (r->faulted || end->si_code == CLD_EXITED) return true;
+    switch (end->si_status) {
+    case SIGABRT:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGSEGV:
+    case SIGSYS:
+    case SIGTRAP:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void handle_reconciler_exit(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
     siginfo_t info = {0};
@@ -103,7 +130,7 @@ void handle_reconciler_exit(struct launcher *l) {
     source_close(l->epoll, &r->pidfd);
     r->pid = 0;
     if (boottime_now() - r->started_ns >= LIFE_OF_SUCCESS) r->quick_deaths = r->deaths = 0;
-    r->deaths++;
+    if (is_own_fault(r, &info)) r->deaths++;
     if (l->phase != PHASE_RUNNING) {
         end_everything(l);
         return;
@@ -126,7 +153,7 @@ void handle_socket(struct launcher *l) {
     case HEARD_END:
         /* Mostly it has died; then this says no more than its pidfd does. */
         handle_reconciler_exit(l);
-        if (is_connected(l)) end_reconciler(l, "it closed its socket");
+        if (is_connected(l)) kill_reconciler(l, "it closed its socket");
         break;
     case HEARD_MALFORMED:
         end_reconciler(l, "a malformed frame");
@@ -139,7 +166,7 @@ void handle_pause(struct launcher *l) {
     if (l->phase == PHASE_ENDING)
         l->over = true; /* PDEATHSIG takes what could not be reaped */
     else if (l->phase == PHASE_STOPPING)
-        end_reconciler(l, "it did not exit after its stop request");
+        kill_reconciler(l, "it did not exit after its stop request");
     else if (l->reconciler.pid == 0)
         start_reconciler(l);
 }

@@ -158,7 +158,7 @@ test('five deaths on one generation put the one before it into force, until ther
     await runningAs(daemon, 'app', '1.1.0');
     for (let deaths = 1; deaths <= 5; deaths++) {
       const nth = await timesReady(daemon);
-      await killReconciler(daemon);
+      await killReconciler(daemon, 'SIGSEGV');
       const { document } = await successor(daemon, nth + 1);
       assert.equal(document.status, deaths < 5 ? 'ok' : 'invalid', `after ${deaths} deaths\n${daemon.log()}`);
     }

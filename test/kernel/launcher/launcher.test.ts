@@ -10,8 +10,11 @@ import {
   readFileSync,
   readlinkSync,
   readSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
@@ -52,14 +55,28 @@ test('hands the global record, the generation and its deaths to the next reconci
   const first = await launcher.reconciler();
   await first.call('record', 0, Buffer.from('remember me'));
   await first.call('trying', 7);
-  process.kill(first.pid, 'SIGKILL');
+  process.kill(first.pid, 'SIGSEGV');
   const second = await launcher.reconciler();
   assert.equal(Buffer.from(second.remembered.global).toString(), 'remember me');
   assert.deepEqual([second.remembered.hello.generation, second.remembered.hello.deaths], [7, 1]);
   await second.call('trying', 8);
-  process.kill(second.pid, 'SIGKILL');
+  void second.call('exit', 3).catch(() => undefined);
   const third = await launcher.reconciler();
   assert.deepEqual([third.remembered.hello.generation, third.remembered.hello.deaths], [8, 1]);
+});
+
+test('holds no end against a generation that somebody else has made', async () => {
+  await using launcher = await startLauncher();
+  for (const signal of ['SIGKILL', 'SIGTERM', 'SIGKILL'] as const) {
+    const killed = await launcher.reconciler();
+    await killed.call('trying', 7);
+    process.kill(killed.pid, signal);
+  }
+  const last = await launcher.reconciler();
+  assert.deepEqual([last.remembered.hello.generation, last.remembered.hello.deaths], [7, 0]);
+  await last.call('garbage', Buffer.alloc(12, 0xff)).catch(() => undefined);
+  const next = await launcher.reconciler();
+  assert.equal(next.remembered.hello.deaths, 1);
 });
 
 test('lets the next reconciler inherit the descriptors that were kept', async () => {
@@ -143,6 +160,40 @@ test('refuses a second launcher on the same directories and names the process th
     assert.equal(status, 1);
     assert.equal(stderr, `northstate: ${directory(taken)} is in use by process ${launcher.pid}\n`);
   }
+});
+
+test('refuses a second launcher also when the note of the first was deleted', async () => {
+  await using launcher = await startLauncher();
+  await launcher.reconciler();
+  const [state, run] = [join(launcher.directory, 'state'), join(launcher.directory, 'run')];
+  for (const directory of [state, run]) rmSync(join(directory, '.lock'));
+  const args = ['--state-dir', state, '--run-dir', join(launcher.directory, 'other'), '--', '/bin/true'];
+  const { status, stderr } = spawnSync(launcherProgram(), args, { encoding: 'utf8' });
+  assert.deepEqual([status, stderr], [1, `northstate: ${state} is in use by another process\n`]);
+});
+
+test('comes up on a state directory that is read-only, alone', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'northstate-read-only-'));
+  const [state, run] = [join(directory, 'state'), join(directory, 'run')];
+  await mkdir(state);
+  const script = `mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"; shift; exec "$@"`;
+  const options = ['--state-dir', state, '--run-dir', run, '--'];
+  const words = [
+    '--mount',
+    'sh',
+    '-c',
+    script,
+    'sh',
+    state,
+    launcherProgram(),
+    ...options,
+    'sh',
+    '-c',
+    'echo up >&2; kill -9 $PPID',
+  ];
+  const { stderr } = spawnSync('unshare', words, { encoding: 'utf8' });
+  await rm(directory, { recursive: true });
+  assert.equal(stderr, `northstate: ${state}/.lock cannot be written: Read-only file system\nup\n`);
 });
 
 test('refuses a kernel before 5.10, a missing reconciler and an unknown option', () => {
