@@ -21,14 +21,17 @@ export interface Hierarchies {
   readonly swappiness: string;
   /** Bytes; limits of memory are rounded down to whole pages. */
   readonly pageSize: number;
+  /** Processes and threads of a container that names no limit; null = the kernel's only, as on a host without the controller. */
+  readonly mostProcesses: number | null;
 }
 
 /** Reads the mount table and the controllers of the v2 tree. A v2 tree whose file cannot be read counts as having none. */
-export async function detectHierarchies(): Promise<Hierarchies> {
+export async function detectHierarchies(mostProcesses: number | null = null): Promise<Hierarchies> {
   const table = await readMountTable();
   const unified = unifiedMount(table);
   const controllers = unified === null ? '' : await readFile(join(unified, 'cgroup.controllers'), 'utf8');
-  const found = hierarchiesOf(table, controllers, pageSize());
+  const host = hierarchiesOf(table, controllers, pageSize());
+  const found = versionOf(host, 'pids') === null ? host : { ...host, mostProcesses };
   const memory = found.legacy.get('memory');
   if (memory === undefined) return found;
   return { ...found, swappiness: (await readFile(join(memory, 'memory.swappiness'), 'utf8')).trim() };
@@ -52,7 +55,15 @@ export function hierarchiesOf(table: readonly TableEntry[], controllers: string,
   }
   const offered = new Set(controllers.trim().split(/\s+/));
   const unifiedControllers = new Set(controllerNames.filter((name) => offered.has(unifiedName(name))));
-  return { legacy, others, unified: unifiedMount(table), unifiedControllers, swappiness: '60', pageSize: page };
+  return {
+    legacy,
+    others,
+    unified: unifiedMount(table),
+    unifiedControllers,
+    swappiness: '60',
+    pageSize: page,
+    mostProcesses: null,
+  };
 }
 
 /** What v2 calls a controller. */

@@ -18,6 +18,12 @@ export function limitsOf(section: Cgroups | null, hierarchies: Hierarchies): Lim
   return { limits: found.flatMap(({ limits }) => limits), leftOut: found.flatMap(({ leftOut }) => leftOut ?? []) };
 }
 
+/** A section with the limit of processes that holds where it names none. */
+export function withDefaults(section: Cgroups | null, { mostProcesses }: Hierarchies): Cgroups | null {
+  if (mostProcesses === null || section?.pids?.max !== undefined) return section;
+  return { ...section, pids: { ...section?.pids, max: mostProcesses } };
+}
+
 /** The controllers that a section needs; cpuacct for the statistics that come with any. */
 export function controllersOf(section: Cgroups | null): Set<ControllerName> {
   const needed = new Set<ControllerName>();
@@ -28,7 +34,8 @@ export function controllersOf(section: Cgroups | null): Set<ControllerName> {
   if (memoryAsked !== undefined) needed.add('memory');
   if (blkioAsked !== undefined) needed.add('blkio');
   if (section.pids !== undefined) needed.add('pids');
-  if (needed.size > 0) needed.add('cpuacct');
+  // A limit of processes alone, which every container has, is not worth a further group of v1.
+  if (needed.size > (needed.has('pids') ? 1 : 0)) needed.add('cpuacct');
   return needed;
 }
 

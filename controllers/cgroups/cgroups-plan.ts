@@ -5,7 +5,7 @@ import { kernelList } from '../../state/schema/number-list.ts';
 import type { Step, Target, View } from '../controller.ts';
 import type { Hierarchies } from './cgroup-hierarchies.ts';
 import { TerminalError } from '../failure.ts';
-import { controllersOf, limitsOf, summaryOf } from './cgroup-limits.ts';
+import { controllersOf, limitsOf, summaryOf, withDefaults } from './cgroup-limits.ts';
 
 /** Changes the limits of what runs. Those of what is about to start come with its start. */
 export interface LimitStep extends Step {
@@ -66,7 +66,7 @@ function limit(view: View, hierarchies: Hierarchies): LimitStep[] {
       state === 'running' && version === target.version && record.entry === target.replacing && record.stop === null,
   );
   if (!runs) return [];
-  const section = sectionOf(target);
+  const section = withDefaults(sectionOf(target), hierarchies);
   const present = view.cgroup?.groups ?? new Map<string, string>();
   const missing = [...controllersOf(section)].some((name) => hierarchies.legacy.has(name) && !present.has(name));
   const asShown = view.cgroup?.limits === summaryOfSection(section, hierarchies) && hasOwn(view.cgroup, section);

@@ -34,7 +34,7 @@ import { freeze, frozenLeaves, thaw } from './cgroup-freeze.ts';
 import { openPlaces } from './cgroup-places.ts';
 import { claimRoot, holdsRoot } from './cgroup-owner.ts';
 import { makeLeaf, moveInto, ownOf, removeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
-import { controllersOf, limitsOf } from './cgroup-limits.ts';
+import { controllersOf, limitsOf, withDefaults } from './cgroup-limits.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
 import { changesFor, openLimits, shownLimits, type LimitFiles } from './cgroup-writes.ts';
@@ -78,7 +78,8 @@ export function createCgroups(options: {
   const { root, owner } = options;
   const tree: Tree = { hierarchies, root, owner, places, making: new Map() };
 
-  async function leaf(name: string, attempt: number, section: Section | null, everywhere = false): Promise<Leaf> {
+  async function leaf(name: string, attempt: number, asked: Section | null, everywhere = false): Promise<Leaf> {
+    const section = withDefaults(asked, hierarchies);
     // What the host cannot do is refused before anything is made.
     for (const leftOut of limitsOf(section, hierarchies).leftOut)
       log.warn({ container: name, leftOut }, 'limit left out');
@@ -148,7 +149,7 @@ export function createCgroups(options: {
     },
     observeOne: (name) => describe(name, branchesWith(tree, name)),
     leaf,
-    limits: (name, section) => openLimits(tree, name, section),
+    limits: (name, section) => openLimits(tree, name, withDefaults(section, hierarchies)),
     alarm: (kind, name, attempt) => (kind === 'memory' ? openMemoryAlarm : openFreezeAlarm)(tree, name, attempt),
     memoryEvents: (name, attempt) => memoryEvents(tree, name, attempt),
     usage: (name) => usageOf(groupsIn(branchesWith(tree, name), name), hierarchies),

@@ -5,7 +5,7 @@ import type { ObservedAttempt, ObservedCgroup, Observed, ObservedPackage } from 
 import { compareVersions } from '../../state/version.ts';
 import { withAttempt } from '../containers/attempt-record.ts';
 import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
-import { controllersOf, limitsOf, summaryOf } from '../cgroups/cgroup-limits.ts';
+import { controllersOf, limitsOf, summaryOf, withDefaults } from '../cgroups/cgroup-limits.ts';
 import { ownAsAsked, sectionOf, type CgroupStep } from '../cgroups/cgroups-plan.ts';
 import { recordOf, unseen } from '../containers/containers-act.ts';
 import type { ContainerStep } from '../containers/containers-plan.ts';
@@ -191,9 +191,10 @@ export function limited(
   section: Cgroups | null,
   hierarchies: Hierarchies,
 ): Pick<ObservedCgroup, 'groups' | 'limits' | 'own'> {
-  const controllers = [...controllersOf(section)].filter((controller) => hierarchies.legacy.has(controller));
+  const whole = withDefaults(section, hierarchies);
+  const controllers = [...controllersOf(whole)].filter((controller) => hierarchies.legacy.has(controller));
   const groups = new Map(controllers.map((controller) => [controller as string, `${controller}/${name}`]));
-  return { groups, limits: summaryOf(limitsOf(section, hierarchies).limits), own: ownAsAsked(own, section) };
+  return { groups, limits: summaryOf(limitsOf(whole, hierarchies).limits), own: ownAsAsked(own, section) };
 }
 
 function highestFirst(a: ObservedPackage, b: ObservedPackage): number {

@@ -5,7 +5,7 @@ import { check } from '../../state/schema/check-value.ts';
 import { jsonSchemaOf, name, repositorySchema, type JsonSchema } from '../../state/schema/document-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
-import type { Configuration } from './configuration.ts';
+import { defaultPids, type Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
@@ -40,6 +40,8 @@ const limits = z.strictObject({
   tokenValidity: duration.exactOptional(),
 });
 
+/** PID_MAX_LIMIT of a 64-bit kernel (proc_sys_kernel(5), pid_max). */
+const mostPids = 4_194_304;
 const id = z.int().min(0).max(0xfffffffe);
 const octal = z
   .string({ error: 'must be an octal number in quotes, such as "0660"' })
@@ -93,6 +95,7 @@ const schema = z.strictObject({
     .strictObject({ patches: z.enum(['document', 'boot']).default('document'), limits: limits.default({}) })
     .default({ patches: 'document', limits: {} }),
   repositories: z.map(name, repositorySchema).default(() => new Map()),
+  pids: z.int().min(-1).max(mostPids).default(defaultPids),
   loopTimeout: duration.prefault('10s'),
   debug: z.strictObject({ commands: z.array(z.string()).default([]) }).default({ commands: [] }),
   log: z.strictObject({ level: z.enum(logLevels).default('info') }).default({ level: 'info' }),

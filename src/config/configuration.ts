@@ -39,12 +39,17 @@ export interface Configuration {
   readonly containerConsoles: { readonly patches: Lifetime; readonly limits: Partial<Limits> };
   /** They are there beside the document's. */
   readonly repositories: readonly RepositoryEntry[];
+  /** Processes and threads of a container whose manifest and entry name no limit; -1 = no limit. */
+  readonly pids: number;
   /** ms for which a free loop device is looked for. */
   readonly loopTimeout: number;
   /** Commands that run beside each container that starts. */
   readonly debug: { readonly commands: readonly string[] };
   readonly log: { readonly level: LogLevel };
 }
+
+/** `pids` where the file does not say it. */
+export const defaultPids = 4096;
 
 /** Where the configuration is when nobody names another file. */
 export const defaultConfigPath = '/etc/northstate/config.yaml';

@@ -7,7 +7,7 @@ import { name } from '../../state/schema/document-schema.ts';
 import { toTree } from '../../state/text/tree.ts';
 import { parseLongDuration } from '../../state/schema/units.ts';
 import { describeError } from '../../state/text/yaml.ts';
-import type { Configuration } from './configuration.ts';
+import { defaultPids, type Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
@@ -147,6 +147,7 @@ export function readNorthstarToml(text: string, file: string): Configuration {
         key,
       }),
     ),
+    pids: defaultPids,
     loopTimeout: given.loop_device_timeout,
     debug: given.debug,
     // As Northstar's: what containers print by `pipe` is in it.

@@ -72,7 +72,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     log,
   });
   const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });
-  const hierarchies = await detectHierarchies();
+  const hierarchies = await detectHierarchies(config.pids < 0 ? null : config.pids);
   const placesFile = `${runDir}/cgroups.json`;
   const { cgroup: root, accounting } = config;
   const cgroups = createCgroups({ hierarchies, root, owner: stateDir, placesFile, accounting, log });

@@ -17,6 +17,7 @@ export const hierarchies: Hierarchies = {
   others: [],
   swappiness: '60',
   pageSize: 4096,
+  mostProcesses: null,
 };
 
 export interface Faults {

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { detectHierarchies } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
+import { detectHierarchies, versionOf } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import { connectConsole, type Notification } from '../../../src/client/console-client.ts';
 import type { ContainerStatus } from '../../../state/status.ts';
-import { startDaemon, type Daemon } from '../../support/test-daemon.ts';
+import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 import { patience } from '../../support/patience.ts';
 import { probePackage } from '../../support/packages.ts';
 import { lines, running, withDaemon } from '../../support/scenario.ts';
@@ -172,4 +172,24 @@ test('a second runtime with the same control groups is refused and told who has 
       assert.equal((await running(daemon, 'app')).pid, pid);
     }
   });
+});
+
+test('a container that names no limit of processes has that of the configuration', async () => {
+  const hierarchies = await detectHierarchies();
+  assert.ok(versionOf(hierarchies, 'pids') !== null, 'this host has no pids controller');
+  const named = await probePackage({ name: 'named', fields: 'cgroups: { pids: { max: 70 } }' });
+  const entries = [entry, 'named: { version: 1.0.0, state: running }'];
+  const document = (directory: string): string => documentOf(directory, ...entries);
+  await using daemon = await startDaemon({ packages: [polite, named], document, configuration: 'pids: 50\n' });
+  for (const [name, most] of [
+    ['app', '50'],
+    ['named', '70'],
+  ] as const) {
+    const { pid } = await running(daemon, name);
+    const cgroups = readFileSync(`/proc/${pid ?? 0}/cgroup`, 'utf8');
+    const legacy = hierarchies.legacy.get('pids');
+    const [, path = ''] = (legacy === undefined ? /^0::(.*)$/m : /^\d+:pids:(.*)$/m).exec(cgroups) ?? [];
+    const group = dirname(`${legacy ?? unified ?? ''}${path}`);
+    assert.equal(readFileSync(`${group}/pids.max`, 'utf8').trim(), most, name);
+  }
 });

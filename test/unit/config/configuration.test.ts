@@ -19,6 +19,7 @@ const defaults = {
   console: [{ listen: 'unix:///run/northstate/console', permissions: 'full', patches: 'document', limits: {} }],
   containerConsoles: { patches: 'document', limits: {} },
   repositories: [],
+  pids: 4096,
   loopTimeout: 10_000,
   debug: { commands: [] },
   log: { level: 'info' },

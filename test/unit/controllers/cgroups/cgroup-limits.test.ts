@@ -16,6 +16,7 @@ const legacy: Hierarchies = {
   others: [],
   swappiness: '60',
   pageSize: 4096,
+  mostProcesses: null,
 };
 const unified: Hierarchies = {
   legacy: new Map(),
@@ -24,6 +25,7 @@ const unified: Hierarchies = {
   others: [],
   swappiness: '60',
   pageSize: 4096,
+  mostProcesses: null,
 };
 
 const memory = (fields: Partial<NonNullable<Cgroups['memory']>>): Cgroups => ({

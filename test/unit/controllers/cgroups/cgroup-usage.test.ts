@@ -10,7 +10,7 @@ import { usageOf, type Usage } from '../../../../controllers/cgroups/cgroup-usag
 const directory = await mkdtemp(join(tmpdir(), 'northstate-usage-'));
 after(() => rm(directory, { recursive: true }));
 const fixture = join(import.meta.dirname, '../../../fixtures/expected/statistics-cgroup-v1.json');
-const common = { others: [], swappiness: '60', pageSize: 4096 };
+const common = { others: [], swappiness: '60', pageSize: 4096, mostProcesses: null };
 const legacy: Hierarchies = {
   ...{ ...common, unified: null, unifiedControllers: new Set() },
   legacy: new Map(controllerNames.map((name) => [name, `/cg/${name}`])),

@@ -14,6 +14,7 @@ const hierarchies: Hierarchies = {
   others: [],
   swappiness: '60',
   pageSize: 4096,
+  mostProcesses: null,
 };
 const one = packageOf('1.0.0');
 const shares = (number: number): Cgroups => ({ cpu: { shares: number } });
@@ -156,6 +157,30 @@ test("the entry's section replaces the manifest's", () => {
     lines(planCgroups(view({ ...sees, targets: [target('running', '1.0.0', found, { cgroups })] }), hierarchies), text);
   assert.deepEqual(plan(null), ['limit {"cpu":{"shares":100}}']);
   assert.deepEqual(plan(shares(300)), []);
+});
+
+test('a container that names no limit of processes has that of the configuration', () => {
+  const host = {
+    ...hierarchies,
+    legacy: new Map([...hierarchies.legacy, ['pids', '/pids'] as const]),
+    mostProcesses: 50,
+  };
+  const plan = (limits: string, cgroups: Cgroups | null) =>
+    lines(
+      planCgroups(
+        view({
+          cgroup: group([7], limits, ['pids', 'cpu', 'cpuacct']),
+          attempts: [attempt(7, '1.0.0')],
+          targets: [target('running', '1.0.0', one, { cgroups })],
+        }),
+        host,
+      ),
+      text,
+    );
+  assert.deepEqual(plan('', null), ['limit {"pids":{"max":50}}']);
+  assert.deepEqual(plan('pids.max 50', null), []);
+  assert.deepEqual(plan('pids.max 50', { pids: { max: -1 } }), ['limit {"pids":{"max":-1}}']);
+  assert.deepEqual(plan('', { pids: { max: -1 } }), []);
 });
 
 test('limits that the host cannot set are a step, so that its failure says why', () => {

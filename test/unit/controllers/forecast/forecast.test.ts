@@ -13,6 +13,7 @@ const hierarchies = {
   others: [],
   swappiness: '60',
   pageSize: 4096,
+  mostProcesses: null,
 };
 
 function lines(state: State, packageAt = (_source: string) => packageOf('2.0.0')): string[] {
