@@ -32,7 +32,7 @@ export async function packDebian(
     await copyFile(join(files, script), join(control, script));
     await chmod(join(control, script), 0o755);
   }
-  const compression = quick ? ['-Zgzip', '-z1'] : ['-Zxz', '-z6'];
+  const compression = quick ? ['-Znone'] : ['-Zxz', '-z6'];
   const target = join(out, `northstate_${version}_${architecture}.deb`);
   await run('dpkg-deb', ['--root-owner-group', ...compression, '--build', folder, target], {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(time) },
