@@ -9,6 +9,8 @@ const SOCK_DGRAM = 2;
 const SOCK_SEQPACKET = 5;
 const SOL_SOCKET = 1;
 const SO_PASSCRED = 16;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
 const O_PATH = 0x200000;
 /** Connections that wait to be accepted. */
 const backlog = 128;
@@ -22,6 +24,7 @@ const socket = declare('socket', 'int', ['int', 'int', 'int']);
 const bind = declare('bind', 'int', ['int', 'void *', 'uint32_t']);
 const listen = declare('listen', 'int', ['int', 'int']);
 const connect = declare('connect', 'int', ['int', 'void *', 'uint32_t']);
+const sendto = declare('sendto', 'long', ['int', 'void *', 'size_t', 'int', 'void *', 'uint32_t']);
 const setsockopt = declare('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']);
 
 /**
@@ -64,6 +67,24 @@ export function isAbandonedSocket(path: string): boolean {
     closeSync(fd);
     closeSync(file);
   }
+}
+
+/**
+ * Gives a function that sends a datagram to a path, found anew each time, without waiting for room; it says whether it went
+ * and throws SyscallError for any other reason than a full receiver (unix(7)).
+ */
+export function openDatagramSender(): (path: string, bytes: Uint8Array) => boolean {
+  const fd = socket('datagram socket', AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  return (path, bytes) => {
+    const address = addressOf(path);
+    try {
+      sendto(path, fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length);
+      return true;
+    } catch (error) {
+      if (error instanceof SyscallError && error.code === 'EAGAIN') return false;
+      throw error;
+    }
+  };
 }
 
 /** struct sockaddr_un. */

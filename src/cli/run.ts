@@ -30,10 +30,11 @@ export async function run({ config, desired, stateDir }: RunOptions): Promise<ne
     ...(desired !== undefined && { desired: resolve(desired) }),
     ...(stateDir !== undefined && { stateDir: resolve(stateDir) }),
   });
+  const cgroup = await groupName(configuration.cgroup);
   const directories = ['--state-dir', configuration.stateDir, '--run-dir', configuration.runDir];
   // V8's memory reducer looks every eight seconds whether there is something to reduce, for ever.
   const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--no-memory-reducer'];
-  const reconciler = [...node, daemonProgram(), '--configuration', configurationArgument(configuration)];
+  const reconciler = [...node, daemonProgram(), '--configuration', configurationArgument({ ...configuration, cgroup })];
   flushCompileCache(); // execve(2) skips what Node does at its end
   process.execve?.(launcherProgram(), [launcherProgram(), ...directories, '--', ...reconciler], process.env);
   throw new Failure('this Node has no execve', { hint: 'use the one that comes with northstate' });
@@ -54,6 +55,13 @@ async function prepare(config: string | undefined, overrides: Overrides): Promis
     if (error instanceof UntrustedPath) throw new Failure(error.message);
     throw error;
   }
+}
+
+/** Where containers' groups are made: `auto` is below what an init system has delegated to us, else in a group of our own. */
+async function groupName(configured: string): Promise<string> {
+  if (configured !== 'auto') return configured;
+  const { enterDelegatedGroup } = await import('../../controllers/cgroups/delegated-group.ts');
+  return (await enterDelegatedGroup()) ?? 'northstate';
 }
 
 /** What would end every reconciler, one after the other, ends this command. */

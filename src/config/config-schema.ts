@@ -21,7 +21,7 @@ import {
 import { defaultConsole, isLoopback, openToOthers } from '../console/protocol/address.ts';
 import { isToml, readNorthstarToml } from './northstar-toml.ts';
 import { configurationError } from './configuration-error.ts';
-import { logLevels } from '../logs/log-level.ts';
+import { logLevels, logTargets } from '../logs/log-level.ts';
 
 const duration = withUnit(parseDuration, 'must be a duration such as 10s').refine(
   (ms) => ms <= longestTimer,
@@ -86,7 +86,7 @@ const schema = z.strictObject({
   dataDir: path.default('/var/lib/northstate/data'),
   runDir: path.default('/run/northstate'),
   socketDir: path.default('/run/northstate/sockets'),
-  cgroup: cgroup.default('northstate'),
+  cgroup: cgroup.default('auto'),
   accounting: z.boolean().default(false),
   console: z
     .array(listener)
@@ -98,7 +98,9 @@ const schema = z.strictObject({
   pids: z.int().min(-1).max(mostPids).default(defaultPids),
   loopTimeout: duration.prefault('10s'),
   debug: z.strictObject({ commands: z.array(z.string()).default([]) }).default({ commands: [] }),
-  log: z.strictObject({ level: z.enum(logLevels).default('info') }).default({ level: 'info' }),
+  log: z
+    .strictObject({ level: z.enum(logLevels).default('info'), target: z.enum(logTargets).default('auto') })
+    .default({ level: 'info', target: 'auto' }),
 });
 
 /** The JSON Schema (draft 2020-12) of config.yaml, for editors. */

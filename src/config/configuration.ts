@@ -5,7 +5,7 @@ import type { Tls } from '../console/server/listening.ts';
 import type { Permissions, PeerRule } from '../console/protocol/permissions.ts';
 import type { Lifetime } from '../runtime/runtime.ts';
 import type { Limits } from '../console/protocol/console-limits.ts';
-import type { LogLevel } from '../logs/log-level.ts';
+import type { LogLevel, LogTarget } from '../logs/log-level.ts';
 
 export interface ConsoleConfiguration {
   /** `unix:///path` or `tcp://host:port` */
@@ -30,7 +30,7 @@ export interface Configuration {
   readonly dataDir: string;
   readonly runDir: string;
   readonly socketDir: string;
-  /** Name below the root of every cgroup hierarchy that is used. */
+  /** Name below the root of every cgroup hierarchy that is used; `auto` until `northstate run` has looked for a delegated one. */
   readonly cgroup: string;
   /** Every container is in groups of cpu and memory, and has statistics, also where nothing is limited. */
   readonly accounting: boolean;
@@ -45,7 +45,7 @@ export interface Configuration {
   readonly loopTimeout: number;
   /** Commands that run beside each container that starts. */
   readonly debug: { readonly commands: readonly string[] };
-  readonly log: { readonly level: LogLevel };
+  readonly log: { readonly level: LogLevel; readonly target: LogTarget };
 }
 
 /** `pids` where the file does not say it. */

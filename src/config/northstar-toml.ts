@@ -151,7 +151,7 @@ export function readNorthstarToml(text: string, file: string): Configuration {
     loopTimeout: given.loop_device_timeout,
     debug: given.debug,
     // As Northstar's: what containers print by `pipe` is in it.
-    log: { level: 'debug' },
+    log: { level: 'debug', target: 'auto' },
   };
 }
 

@@ -3,6 +3,7 @@ import { signalExactly } from '../../controllers/containers/containers-act.ts';
 import { bootTime } from '../../native/clock.ts';
 import { toJson } from '../../state/store.ts';
 import { createContainerLog, styleOf } from '../logs/container-log.ts';
+import { logsToJournal } from '../logs/log.ts';
 import { createLogs } from '../logs/container-output.ts';
 import { kernelFacts } from '../report/kernel-facts.ts';
 import { createReporter } from '../report/support-report.ts';
@@ -30,9 +31,13 @@ export function createDoors({ config, log, link, state, controllers, consoles }:
   const { store, events, documents, observing, boot, ending } = state;
   const { attempts, cgroups, containers, hierarchies, reconciler, repositories } = controllers;
 
+  // In the journal people look for them; a log on stderr is ours alone.
+  const outputLevel = logsToJournal(config.log.target) ? 'info' : 'debug';
   const logs = createLogs({
     launcher,
-    containerLog: createContainerLog(log, bootTime, (name, stream) => styleOf(store.get().observed, name, stream)),
+    containerLog: createContainerLog(log, bootTime, (name, stream) =>
+      styleOf(store.get().observed, name, stream, outputLevel),
+    ),
     earlier: new Map(remembered.attempts.map(({ id, output }) => [id, output.end])),
     outputs: attempts.outputs,
     nameOf: attempts.nameOf,

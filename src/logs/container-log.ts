@@ -68,10 +68,15 @@ function shortened(line: string): string {
   return bytes.length <= longestLine ? line : `${bytes.subarray(0, longestLine).toString()}...`;
 }
 
-/** The style of what runs, or ran last, under a name: that of the older dialect where its package says one. */
-export function styleOf({ attempts, packages }: Observed, name: string, stream: LogLine['stream']): Style {
+/** The style of what runs, or ran last, under a name: that of the older dialect where its package says one, else `level`. */
+export function styleOf(
+  { attempts, packages }: Observed,
+  name: string,
+  stream: LogLine['stream'],
+  level: OutputLevel,
+): Style {
   const version = attempts.get(name)?.at(-1)?.version ?? '';
   const logs = packages.get(name)?.find((found) => found.version === version)?.logs;
-  const { tag, level } = logs?.get(stream) ?? { tag: `${name}:${version}`, level: 'debug' };
-  return { target: tag, level };
+  const said = logs?.get(stream);
+  return said === undefined ? { target: `${name}:${version}`, level } : { target: said.tag, level: said.level };
 }

@@ -2,7 +2,8 @@
 // what differs is in fields.
 import pino from 'pino';
 import { createUnblockedWriter } from '../../native/unblocked.ts';
-import type { LogLevel } from './log-level.ts';
+import { createJournalWriter, isJournal } from './journal-log.ts';
+import type { LogLevel, LogTarget } from './log-level.ts';
 
 export type Log = pino.Logger;
 
@@ -12,15 +13,33 @@ const redact = confidential.flatMap((field) => [field, `*.${field}`]);
 
 export interface LogOptions {
   readonly level: LogLevel;
+  /** `auto`: the journal where stderr leads there, else stderr, which it is when this is left out. */
+  readonly target?: LogTarget;
   /** Lines for people instead of JSON; where it is left out, when stderr is a terminal. */
   readonly human?: boolean;
 }
 
-/** Opens the log on stderr (fd 2). Lines are written at once, so that the last ones before a crash are there. */
-export function openLog({ level, human = process.stderr.isTTY }: LogOptions): Log {
+/** Whether the log goes into systemd's journal, with its fields. */
+export function logsToJournal(target: LogTarget): boolean {
+  return target === 'journal' || (target === 'auto' && isJournal(process.env['JOURNAL_STREAM']));
+}
+
+/** Opens the log on stderr (fd 2) or in the journal. Lines are written at once, so that the last ones before a crash are there. */
+export function openLog({ level, target = 'stderr', human = process.stderr.isTTY }: LogOptions): Log {
   const options = { level, redact, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  if (logsToJournal(target)) return pino(options, { write: journal() });
   const write = writer();
   return pino(options, { write: human ? (line) => write(forPeople(line)) : write });
+}
+
+/** Writes lines to the journal; what it has no room for is dropped, and counted in the next entry. */
+function journal(): (line: string) => void {
+  const write = createJournalWriter();
+  let dropped = 0;
+  return (line) => {
+    if (dropped > 0 && write(JSON.stringify({ level: 40, msg: 'log lines dropped', dropped }))) dropped = 0;
+    if (!write(line)) dropped += 1;
+  };
 }
 
 /**

@@ -42,7 +42,9 @@ async function runningVersion(device: Device): Promise<string | undefined> {
   const { code, stderr } = await device.run('northstate', 'wait', '--for', 'converged', '--timeout', '60s');
   assert.equal(code, 0, stderr);
   const { stdout } = await device.run('northstate', 'get', '-o', 'json');
-  const { containers } = JSON.parse(stdout) as { containers: Record<string, { version: string; phase: string }> };
+  const { containers } = JSON.parse(stdout) as {
+    containers: Record<string, { version: string; phase: string } | undefined>;
+  };
   assert.equal(containers['hello']?.phase, 'Running');
   return containers['hello']?.version;
 }

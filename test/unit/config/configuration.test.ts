@@ -15,14 +15,14 @@ const defaults = {
   runDir: '/run/northstate',
   socketDir: '/run/northstate/sockets',
   accounting: false,
-  cgroup: 'northstate',
+  cgroup: 'auto',
   console: [{ listen: 'unix:///run/northstate/console', permissions: 'full', patches: 'document', limits: {} }],
   containerConsoles: { patches: 'document', limits: {} },
   repositories: [],
   pids: 4096,
   loopTimeout: 10_000,
   debug: { commands: [] },
-  log: { level: 'info' },
+  log: { level: 'info', target: 'auto' },
 };
 
 test('every field has a default', async () => {

@@ -34,7 +34,7 @@ test('four fields are enough, and the others are as Northstar has them', async (
   assert.deepEqual(containerConsoles, { patches: 'boot', limits: northstarLimits });
   assert.deepEqual([repositories, loopTimeout, debug], [[], 10_000, { commands: [] }]);
   assert.deepEqual([found.desired, found.stateDir], ['/d/@northstate/desired.yaml', '/d/@northstate/state']);
-  assert.deepEqual(found.log, { level: 'debug' });
+  assert.deepEqual(found.log, { level: 'debug', target: 'auto' });
 });
 
 test('the console and the repositories of a device are taken over', async () => {

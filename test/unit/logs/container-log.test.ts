@@ -62,8 +62,8 @@ test('a stream has the level and the tag of the older dialect, else it is debug 
     attempts: new Map([['app', [attempt(1, '1.0.0')]]]),
     packages: new Map([['app', [packageOf('2.0.0'), package1]]]),
   } as unknown as Observed;
-  assert.deepEqual(styleOf(observed, 'app', 'stdout'), { target: 'hello', level: 'warn' });
-  assert.deepEqual(styleOf(observed, 'app', 'stderr'), { target: 'app:1.0.0', level: 'debug' });
+  assert.deepEqual(styleOf(observed, 'app', 'stdout', 'debug'), { target: 'hello', level: 'warn' });
+  assert.deepEqual(styleOf(observed, 'app', 'stderr', 'debug'), { target: 'app:1.0.0', level: 'debug' });
 });
 
 const style = (name: string) => ({ target: `${name}:1.0.0`, level: 'debug' }) as const;

@@ -1,0 +1,42 @@
+// The control group that an init system has delegated to us (systemd's CGROUP_DELEGATION.md): below it everything is ours, and
+// `daemon-reload` leaves it alone, which it promises of no other group.
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readAttribute } from '../../native/xattr.ts';
+import { codeOf } from './cgroup-files.ts';
+import { detectHierarchies } from './cgroup-hierarchies.ts';
+
+/** Ours below the delegated group: where the runtime itself is, and where the groups of containers are made. */
+const [leaf, root] = ['launcher', 'containers'];
+
+/**
+ * Moves this process into a leaf of the delegated group, so that controllers can be enabled in it (a group of cgroup v2 with
+ * processes has none for its children), and gives the name below which containers' groups are made. Null when nothing has been
+ * delegated: no v2 tree, controllers in v1 hierarchies, or a group that is not ours. Rejects when the move fails.
+ */
+export async function enterDelegatedGroup(): Promise<string | null> {
+  const { unified, legacy } = await detectHierarchies();
+  if (unified === null || legacy.size > 0) return null;
+  const own = delegatedName(await readFile('/proc/self/cgroup', 'utf8'));
+  if (own === null || !isDelegated(join(unified, own))) return null;
+  const group = join(unified, own, leaf);
+  await mkdir(group, { recursive: true });
+  await writeFile(join(group, 'cgroup.procs'), String(process.pid));
+  return join(own, root);
+}
+
+/** The group of the v2 tree that /proc/PID/cgroup tells, without the slash; null for its root, and for one out of sight. */
+export function delegatedName(table: string): string | null {
+  const path = /^0::\/(.+)$/m.exec(table)?.[1] ?? null;
+  return path === null || path.split('/').includes('..') ? null : path;
+}
+
+/** Systemd marks what it has delegated; a kernel without these attributes has nothing that is marked. */
+function isDelegated(directory: string): boolean {
+  try {
+    return readAttribute(directory, 'trusted.delegate')?.toString() === '1';
+  } catch (error) {
+    if (['EOPNOTSUPP', 'EPERM'].includes(codeOf(error))) return false;
+    throw error;
+  }
+}
