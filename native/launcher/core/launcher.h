@@ -50,6 +50,8 @@ struct launcher {
     int signals;
     int deadline;
     int pause;
+    int service; /* timer of what the init system is told */
+    uint64_t watchdog_ms;
     sigset_t handled_signals;
     struct reconciler reconciler;
     struct attempts attempts;

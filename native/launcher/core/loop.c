@@ -13,6 +13,7 @@
 #include "messages.h"
 #include "output.h"
 #include "say.h"
+#include "service.h"
 #include "sources.h"
 #include "supervise.h"
 #include "telling.h"
@@ -32,7 +33,8 @@ int loop_open(struct launcher *l) {
     l->pause = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (l->epoll >= 0 && l->bulk >= 0 && l->signals >= 0 && l->deadline >= 0 && l->pause >= 0 &&
         add(l, l->bulk, SOURCE_BULK) == 0 && add(l, l->signals, SOURCE_SIGNAL) == 0 &&
-        add(l, l->deadline, SOURCE_DEADLINE) == 0 && add(l, l->pause, SOURCE_PAUSE) == 0) {
+        add(l, l->deadline, SOURCE_DEADLINE) == 0 && add(l, l->pause, SOURCE_PAUSE) == 0 && service_open(l) == 0 &&
+        add(l, l->service, SOURCE_SERVICE) == 0) {
         l->watches.epoll = l->relays.epoll = l->epoll;
         l->relays.bulk = l->bulk;
         return 0;
@@ -107,6 +109,9 @@ static void handle_event(struct launcher *l, struct tag tag) {
         break;
     case SOURCE_PAUSE:
         handle_pause(l);
+        break;
+    case SOURCE_SERVICE:
+        handle_service(l);
         break;
     case SOURCE_WATCH:
         handle_watch(l, tag);

@@ -1,7 +1,9 @@
 #define _GNU_SOURCE
 #include "notify.h"
 
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,6 +32,13 @@ void notify_open(void) {
     }
 }
 
-void notify_init_system(const char *state) {
-    if (notify_socket >= 0) send(notify_socket, state, strlen(state), MSG_DONTWAIT | MSG_NOSIGNAL);
+void notify_init_system(const char *format, ...) {
+    enum { LONGEST = 1024 };
+    char state[LONGEST];
+    if (notify_socket < 0) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(state, sizeof state, format, arguments);
+    va_end(arguments);
+    send(notify_socket, state, strlen(state), MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "messages.h"
-#include "notify.h"
+#include "service.h"
 #include "starts.h"
 #include "telling.h"
 #include "timers.h"
@@ -108,8 +108,7 @@ static enum reply set_deadline(struct launcher *l, struct cursor *c, struct fail
 static enum reply note_ready(struct launcher *l, struct cursor *c) {
     take_u64(c);
     if (!cursor_finished(c)) return REPLY_MALFORMED;
-    if (!l->ready_told) notify_init_system("READY=1");
-    l->ready_told = true;
+    service_ready(l);
     return REPLY_DONE;
 }
 

@@ -54,6 +54,8 @@ static _Noreturn void become_reconciler(struct spawn *s) {
             setenv("UV_THREADPOOL_SIZE", "32", 1);
             setenv("NORTHSTATE_LAUNCHER_FD", "3", 1);
             unsetenv("NOTIFY_SOCKET");
+            unsetenv("WATCHDOG_USEC");
+            unsetenv("WATCHDOG_PID");
             /*
              * A signal to the launcher's process group (Ctrl-C) is the launcher's to answer, and no terminal is in
              * reach.

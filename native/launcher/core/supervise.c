@@ -9,8 +9,8 @@
 #include "clock.h"
 #include "hearing.h"
 #include "messages.h"
-#include "notify.h"
 #include "say.h"
+#include "service.h"
 #include "sources.h"
 #include "spawn.h"
 #include "telling.h"
@@ -89,14 +89,9 @@ void start_reconciler(struct launcher *l) {
     timer_set_after(l->pause, pause);
 }
 
-static void tell_stopping(struct launcher *l) {
-    if (!l->stop_told) notify_init_system("STOPPING=1");
-    l->stop_told = true;
-}
-
 /* R_STOP: the end begins. */
 static void begin_stop(struct launcher *l) {
-    tell_stopping(l);
+    service_stopping(l);
     l->phase = PHASE_STOPPING;
     timer_set_after(l->pause, PAUSE_AT_END);
 }
@@ -173,7 +168,7 @@ void handle_pause(struct launcher *l) {
 
 void handle_termination(struct launcher *l, uint32_t signal) {
     l->terminating = signal;
-    tell_stopping(l);
+    service_stopping(l);
     send_event(l, E_TERMINATE, signal, sizeof signal);
     /* Whoever asks for the end does not wait out the pause of a reconciler that kept dying. */
     l->reconciler.quick_deaths = 0;

@@ -38,7 +38,7 @@ containers: { hello: { version: ^1, state: running } }
 }
 
 /** Waits until the document is reached; gives the version of hello that runs. */
-async function runningVersion(device: Device): Promise<string | undefined> {
+async function runningVersion(device: Device): Promise<string> {
   const { code, stderr } = await device.run('northstate', 'wait', '--for', 'converged', '--timeout', '60s');
   assert.equal(code, 0, stderr);
   const { stdout } = await device.run('northstate', 'get', '-o', 'json');
@@ -46,7 +46,7 @@ async function runningVersion(device: Device): Promise<string | undefined> {
     containers: Record<string, { version: string; phase: string } | undefined>;
   };
   assert.equal(containers['hello']?.phase, 'Running');
-  return containers['hello']?.version;
+  return containers['hello'].version;
 }
 
 async function update(device: Device, root: DeviceRoot): Promise<void> {
