@@ -8,6 +8,35 @@ const imports = (from, ...to) => ({
   allow: { to: { element: { types: { anyOf: [from, ...to] } } } },
 });
 
+const koffi = { name: 'koffi', message: 'Only native/libc.ts speaks to koffi.' };
+
+/** The files that match import nothing whose path does. */
+const without = (files, ...patterns) => ({
+  files,
+  rules: { 'no-restricted-imports': ['error', { paths: [koffi], patterns }] },
+});
+
+// What others may import of a controller's room: its doors, and nothing of its inside.
+const doors = {
+  repositories: ['repositories', 'repositories-plan'],
+  mounts: ['mounts', 'mounts-plan', 'mounts-observe', 'mounts-integrity'],
+  cgroups: ['cgroups', 'cgroups-plan', 'cgroup-hierarchies'],
+  containers: ['containers-plan', 'containers-act', 'containers-observe', 'restart'],
+  sandbox: [],
+  reconcile: ['model', 'reconciler'],
+  status: ['container-status'],
+  forecast: ['forecast', 'effect'],
+};
+const open = Object.entries(doors).flatMap(([room, files]) => files.map((file) => `${room}/${file}`));
+const inside = {
+  regex: String.raw`^\.\./(?!(?:${open.join('|')})\.ts$)(?:${Object.keys(doors).join('|')})/`,
+  message: 'The inside of another room: import one of its doors (.eslint.config.mjs), or move up what both share.',
+};
+const kernel = {
+  regex: String.raw`^(?:\.\./)+native/`,
+  message: 'What plans are pure: they see the kernel in what was observed.',
+};
+
 export default defineConfig(
   { ignores: ['.build/', 'node_modules/'] },
   {
@@ -28,10 +57,7 @@ export default defineConfig(
     },
     rules: {
       eqeqeq: 'error',
-      'no-restricted-imports': [
-        'error',
-        { paths: [{ name: 'koffi', message: 'Only native/libc.ts speaks to koffi.' }] },
-      ],
+      'no-restricted-imports': ['error', { paths: [koffi] }],
       'boundaries/no-unknown-files': 'error',
       'boundaries/dependencies': [
         'error',
@@ -40,7 +66,7 @@ export default defineConfig(
           policies: [
             { allow: { to: { module: { origin: ['external', 'core'] } } } },
             imports('state'),
-            imports('native'),
+            imports('native', 'state'),
             imports('npk', 'state', 'native'),
             imports('controllers', 'state', 'native', 'npk'),
             imports('src', 'npk', 'controllers', 'state', 'native'),
@@ -71,6 +97,12 @@ export default defineConfig(
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
     },
   },
+  without(['controllers/*/*.ts'], inside),
+  without(['controllers/*/*-plan.ts'], inside, kernel),
+  without(['native/**/*.ts'], {
+    regex: String.raw`^(?:\.\./)+state/(?!(?:errno|serial-queue)\.ts$)`,
+    message: 'native/ knows of the state how errors are read and how things are done one at a time, and no more.',
+  }),
   { files: ['native/libc.ts'], rules: { 'no-restricted-imports': 'off' } },
   {
     files: ['test/**/*.ts'],

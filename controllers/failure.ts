@@ -1,3 +1,5 @@
+import type { Step } from './controller.ts';
+
 /**
  * A failure that no retry can mend: it stands until something that the step depends on changes (the entry, the package,
  * the host). `reason` is the word that a condition shows, in PascalCase.
@@ -19,4 +21,10 @@ export interface StepFailure {
   readonly message: string;
   readonly count: number;
   readonly retryAt: number | null;
+}
+
+/** What the loop could not do for a name: steps that wait, and failures that stand. */
+export interface Left {
+  readonly steps: readonly Step[];
+  readonly failures: readonly StepFailure[];
 }

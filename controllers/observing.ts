@@ -9,6 +9,7 @@ import type {
   ObservedRepository,
 } from '../state/observed.ts';
 import type { State, Store } from '../state/store.ts';
+import { containerName } from '../state/container-id.ts';
 
 /** What the repositories show. */
 export interface ObservedPackages {
@@ -77,7 +78,7 @@ export function createObserving(store: Store): Observing {
       });
     },
     mount(id, seen) {
-      const [name = ''] = id.split(':');
+      const name = containerName(id);
       const others = (store.get().observed.mounts.get(name) ?? []).filter((mount) => mount.id !== id);
       const all = seen === null ? others : [...others, seen];
       if (differs('mounts', name, all)) store.observe('mounts', name, all.length === 0 ? undefined : all);

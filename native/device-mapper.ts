@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { openCharacterDevice, type Device } from './device.ts';
 import { declare, declareAsync, SyscallError } from './libc.ts';
+import { hasErrno } from '../state/errno.ts';
 
 const DM_DEV_CREATE = 3;
 const DM_DEV_REMOVE = 4;
@@ -147,14 +148,14 @@ export function loopBelow({ major, minor }: MappedDevice): number | null {
 }
 
 /** What sysfs answers about a device that is not there, or is on its way out. */
-const gone = new Set<unknown>(['ENOENT', 'ENODEV', 'EINVAL']);
+const gone = ['ENOENT', 'ENODEV', 'EINVAL'];
 
 /** A file of sysfs; '' when it is not there (any more). */
 function attribute(path: string): string {
   try {
     return readFileSync(path, 'utf8').trimEnd();
   } catch (error) {
-    if (error instanceof Error && 'code' in error && gone.has(error.code)) return '';
+    if (hasErrno(error, ...gone)) return '';
     throw error;
   }
 }
@@ -164,8 +165,7 @@ function openControl(): Device {
   try {
     return openCharacterDevice('mapper/control', controlMajor, controlMinor);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && (error.code === 'ENXIO' || error.code === 'ENODEV')))
-      throw error;
+    if (!hasErrno(error, 'ENXIO', 'ENODEV')) throw error;
     throw new NoDeviceMapper('this kernel has no device mapper (CONFIG_BLK_DEV_DM, or modprobe dm-mod)', {
       cause: error,
     });

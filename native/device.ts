@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { basename } from 'node:path';
 import { declareSyscall } from './libc.ts';
 import { syscallNumber } from './numbers.ts';
+import { hasErrno } from '../state/errno.ts';
 
 const FSOPEN_CLOEXEC = 1;
 const FSCONFIG_CMD_CREATE = 6;
@@ -44,7 +45,7 @@ function openDevice(name: string, type: number, major: number, minor: number, fl
     if (fstatSync(device.fd).rdev === deviceNumber(major, minor)) return device;
     device.close(); // left over from another device that had this name
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    if (!hasErrno(error, 'ENOENT')) throw error;
   }
   const directory = privateDirectory();
   try {

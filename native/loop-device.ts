@@ -3,6 +3,8 @@ import { constants, readFileSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { declare, declareAsync, SyscallError } from './libc.ts';
 import { openBlockDevice } from './device.ts';
+import { hasErrno } from '../state/errno.ts';
+import { createSerialQueue } from '../state/serial-queue.ts';
 
 const LOOP_CTL_GET_FREE = 0x4c82;
 const LOOP_CONFIGURE = 0x4c0a;
@@ -49,16 +51,11 @@ export async function attachLoop(
   config.writeBigUInt64LE(BigInt(range.size), infoOffset + info.sizeLimit);
   config.writeUInt32LE(LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR, infoOffset + info.flags);
   config.write(mark.slice(0, fileNameSize - 1), infoOffset + info.fileName, 'latin1');
-  return inTurn(() => takeFree(config, name, timeout));
+  return attaching.run(() => takeFree(config, name, timeout));
 }
 
 /** One at a time within this process: attaching takes a fraction of a millisecond, racing against ourselves takes longer. */
-let turn: Promise<unknown> = Promise.resolve();
-function inTurn<T>(task: () => Promise<T>): Promise<T> {
-  const result = turn.then(task, task);
-  turn = result.catch(() => undefined);
-  return result;
-}
+const attaching = createSerialQueue();
 
 async function takeFree(config: Buffer, name: string, timeout: number): Promise<LoopDevice> {
   const deadline = performance.now() + timeout;
@@ -135,7 +132,7 @@ export function loopBackingPath(minor: number): string | null {
   try {
     return readFileSync(`/sys/block/loop${minor}/loop/backing_file`, 'utf8').replace(/\n$/, '');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENODEV')) return null;
+    if (hasErrno(error, 'ENOENT', 'ENODEV')) return null;
     throw error;
   }
 }

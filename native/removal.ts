@@ -5,6 +5,7 @@ import { opendir } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { declareAsync, SyscallError } from './libc.ts';
 import { openDirectoryIn } from './openat2.ts';
+import { hasErrno } from '../state/errno.ts';
 
 const AT_REMOVEDIR = 0x200;
 
@@ -84,8 +85,8 @@ async function unlinked(directory: number, entry: Buffer, path: string): Promise
     await unlinkat(path, directory, entry, 0);
     return true;
   } catch (error) {
-    if (hasCode(error, 'EISDIR')) return false;
-    if (hasCode(error, 'ENOENT')) return true;
+    if (hasErrno(error, 'EISDIR')) return false;
+    if (hasErrno(error, 'ENOENT')) return true;
     throw error;
   }
 }
@@ -101,11 +102,7 @@ function openedUnlessReplaced(directory: number, entry: Buffer, path: string): n
 }
 
 function unlessReplaced(error: unknown): void {
-  if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENOTEMPTY')) throw error;
-}
-
-function hasCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof SyscallError && codes.includes(error.code);
+  if (!hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENOTEMPTY')) throw error;
 }
 
 function nameOf(name: string | Buffer): Buffer {

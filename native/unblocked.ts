@@ -1,6 +1,7 @@
 // Writing to a descriptor that others hold as well, without waiting for who reads it.
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { declare, SyscallError } from './libc.ts';
+import { hasErrno } from '../state/errno.ts';
 
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -33,8 +34,7 @@ function orNothing(write: () => number): number {
   try {
     return write();
   } catch (error) {
-    const full =
-      error instanceof SyscallError ? error.code === 'EAGAIN' : (error as NodeJS.ErrnoException).code === 'EAGAIN';
+    const full = error instanceof SyscallError ? error.code === 'EAGAIN' : hasErrno(error, 'EAGAIN');
     if (full) return 0;
     throw error;
   }

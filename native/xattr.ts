@@ -1,5 +1,6 @@
 // Extended attributes of files (xattr(7)): access control lists, security labels and what users attach.
 import { declare } from './libc.ts';
+import { hasErrno } from '../state/errno.ts';
 
 const longest = 65536; // XATTR_LIST_MAX and XATTR_SIZE_MAX of the kernel
 const listxattr = declare('listxattr', 'long', ['str', 'void *', 'size_t']);
@@ -39,7 +40,7 @@ function attributesOf(path: string): ReadonlyMap<string, Buffer> {
   try {
     return readAttributes(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EOPNOTSUPP') return new Map();
+    if (hasErrno(error, 'EOPNOTSUPP')) return new Map();
     throw error;
   }
 }
@@ -50,7 +51,7 @@ export function readAttribute(path: string, name: string): Buffer | null {
   try {
     return value.subarray(0, getxattr(`${path} ${name}`, path, name, value, longest));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENODATA') return null;
+    if (hasErrno(error, 'ENODATA')) return null;
     throw error;
   }
 }

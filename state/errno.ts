@@ -1,4 +1,4 @@
-// What the kernel has answered, out of an error.
+// What an error says: the kernel's answer in it, and its message.
 
 /** The errno's name (`ENOENT`) that an error, or the one that caused it, carries; null where no call has failed. */
 export function errnoOf(error: unknown): string | null {
@@ -7,10 +7,21 @@ export function errnoOf(error: unknown): string | null {
   return errnoOf(error.cause);
 }
 
+/** Whether an error, or the one that caused it, has one of these errnos. */
+export function hasErrno(error: unknown, ...names: readonly string[]): boolean {
+  const errno = errnoOf(error);
+  return errno !== null && names.includes(errno);
+}
+
+/** For `catch`: null when there is no such file; what else went wrong is thrown again. */
+export function ifMissing(error: unknown): null {
+  if (isMissing(error)) return null;
+  throw error;
+}
+
 /** Whether there is no such file: an answer, where every other error of a read says nothing about what is there. */
 export function isMissing(error: unknown): boolean {
-  const errno = errnoOf(error);
-  return errno === 'ENOENT' || errno === 'ENOTDIR';
+  return hasErrno(error, 'ENOENT', 'ENOTDIR');
 }
 
 /** The message of whatever was thrown. */

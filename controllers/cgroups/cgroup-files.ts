@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { TerminalError } from '../failure.ts';
+import { errnoOf, messageOf } from '../../state/errno.ts';
 
 /** The text of a control file without its last newline; null when the file or its group is missing. */
 export function readControl(file: string): string | null {
@@ -50,5 +51,5 @@ export function openDescriptors(): Descriptors {
 
 /** The symbolic errno of an error of node:fs, else its message. */
 export function codeOf(error: unknown): string {
-  return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
+  return errnoOf(error) ?? messageOf(error);
 }

@@ -120,3 +120,15 @@ function isNeeded(view: View): boolean {
   if (view.stopping) return false;
   return view.targets.some(({ entry }) => entry.state === 'running' || (entry.state === 'mounted' && entry.prepare));
 }
+
+/** What a group shows once the limits of a section were written to it. */
+export function limited(
+  { name, own }: Pick<ObservedCgroup, 'name' | 'own'>,
+  section: Cgroups | null,
+  hierarchies: Hierarchies,
+): Pick<ObservedCgroup, 'groups' | 'limits' | 'own'> {
+  const whole = withDefaults(section, hierarchies);
+  const controllers = [...controllersOf(whole)].filter((controller) => hierarchies.legacy.has(controller));
+  const groups = new Map(controllers.map((controller) => [controller as string, `${controller}/${name}`]));
+  return { groups, limits: summaryOf(limitsOf(whole, hierarchies).limits), own: ownAsAsked(own, section) };
+}

@@ -16,6 +16,7 @@ import type { Store } from '../../state/store.ts';
 import type { Observing } from '../observing.ts';
 import type { RuntimeEvent } from '../events.ts';
 import type { Launcher } from '../../native/wire/launcher-interface.ts';
+import { containerId } from '../../state/container-id.ts';
 
 /** Keys at the launcher from here on are ours: two for each attempt. */
 const firstKey = 1024;
@@ -88,7 +89,7 @@ export function createGroupWatch(ports: GroupWatchPorts): GroupWatch {
     if (alarm === null) return;
     // One that has just started may have lost processes already. What happened before we looked at an older one is history.
     const kills = known.get(name)?.has(id) === true ? killsOf(name, id) : 0;
-    const watch: Watch = { kind, name, container: `${name}:${version}`, attempt: id, kills };
+    const watch: Watch = { kind, name, container: containerId(name, version), attempt: id, kills };
     watches.set(key, watch);
     try {
       await launcher.watch(key, alarm.kind, alarm.fd);
@@ -166,7 +167,7 @@ export function createGroupWatch(ports: GroupWatchPorts): GroupWatch {
       if (watch !== undefined) tellKills(watch, memory);
       // It was over before there was a watch.
       else if (before?.exit === null && wantedFor(view, before).includes('memory')) {
-        tellMemory(`${name}:${before.version}`, memory);
+        tellMemory(containerId(name, before.version), memory);
       }
     },
   };

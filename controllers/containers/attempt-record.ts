@@ -1,5 +1,5 @@
 // Attempts as the launcher remembers them: their records, and how what it says becomes observed state.
-import type { AttemptRecord, ObservedAttempt } from '../../state/observed.ts';
+import type { AttemptRecord } from '../../state/observed.ts';
 
 /** What the launcher keeps with an attempt at most. */
 const LONGEST_RECORD = 4096;
@@ -42,8 +42,3 @@ const unknown: AttemptRecord = {
   dependsOn: [],
   stop: null,
 };
-
-/** A name's attempts, oldest first, with one more or with a newer sight of one. */
-export function withAttempt(attempts: readonly ObservedAttempt[], seen: ObservedAttempt): readonly ObservedAttempt[] {
-  return [...attempts.filter(({ id }) => id !== seen.id), seen].sort((a, b) => a.id - b.id);
-}

@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
-import { lostImage } from '../mounts/lost-images.ts';
+import { lostImage } from '../mounts/mounts-integrity.ts';
 import { asksForRun } from '../../state/ended-run.ts';
 
 /** What the planners can see of the things that a sandbox is made from, as a hash; null while one of them is not there. */

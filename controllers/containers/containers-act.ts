@@ -45,7 +45,7 @@ export interface ContainerPorts {
   view(name: string): View;
   /** An attempt id that was never used: higher than every one that the launcher remembers. */
   nextId(): number;
-  /** Takes an attempt into the observed state (attempts.ts: withAttempt). */
+  /** Takes an attempt into the observed state (containers-observe.ts: withAttempt). */
   observe(attempt: ObservedAttempt): void;
   /** Takes an attempt out of the observed state. */
   forgotten(name: string, id: number): void;

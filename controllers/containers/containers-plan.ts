@@ -7,7 +7,7 @@
 import type { ContainerEntry } from '../../state/desired.ts';
 import type { Exit, ObservedAttempt, ObservedPackage, Ran } from '../../state/observed.ts';
 import type { Step, Target, View } from '../controller.ts';
-import { lostImage, usesLost } from '../mounts/lost-images.ts';
+import { lostImage, usesLost } from '../mounts/mounts-integrity.ts';
 import {
   candidateOf,
   isSandbox,

@@ -5,6 +5,7 @@ import { answers, asksForRun, newestDone } from '../../state/ended-run.ts';
 import type { Exit, ObservedAttempt } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
 import { startFailure } from './start-failure.ts';
+import { containerId } from '../../state/container-id.ts';
 
 /** What is to become of a container that should run and does not. */
 export type Verdict =
@@ -78,7 +79,7 @@ function judgeUnremembered({ ran, attempts }: View, { entry, autostart }: Target
 function judgeFailure(last: ObservedAttempt, entry: ContainerEntry): Verdict {
   const failure = last.failure ?? { step: 'start', code: 'EIO', subject: '' };
   const { step, code } = failure;
-  const message = startFailure(`${last.name}:${last.version}`, failure);
+  const message = startFailure(containerId(last.name, last.version), failure);
   // A group that vanished under a start is made again; everything else that is missing stays missing.
   if (hopeless.has(code) && !step.startsWith('cgroup')) return { kind: 'failed', reason: 'StartFailed', message };
   return again(last, entry, last.record.lastExit, message);

@@ -2,6 +2,7 @@
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { View } from '../controller.ts';
 import type { AnyStep } from './effect.ts';
+import { containerId } from '../../state/container-id.ts';
 
 type Texts = { [O in AnyStep['op']]: (step: Extract<AnyStep, { op: O }>, view: View) => string };
 
@@ -38,5 +39,5 @@ const texts: Texts = {
 
 function idOf({ attempts }: View, id: number): string | null {
   const found: ObservedAttempt | undefined = attempts.find((attempt) => attempt.id === id);
-  return found === undefined ? null : `${found.name}:${found.version}`;
+  return found === undefined ? null : containerId(found.name, found.version);
 }

@@ -1,17 +1,16 @@
 // What a step leads to when it succeeds, as observed state: the model that `northstate plan` runs the planners on, and the
 // kernel of the simulation. Pure.
-import type { Cgroups } from '../../state/schema/manifest.ts';
 import type { ObservedAttempt, ObservedCgroup, Observed, ObservedPackage } from '../../state/observed.ts';
 import { compareVersions } from '../../state/version.ts';
-import { withAttempt } from '../containers/attempt-record.ts';
 import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
-import { controllersOf, limitsOf, summaryOf, withDefaults } from '../cgroups/cgroup-limits.ts';
-import { ownAsAsked, sectionOf, type CgroupStep } from '../cgroups/cgroups-plan.ts';
+import { sectionOf, limited, type CgroupStep } from '../cgroups/cgroups-plan.ts';
 import { recordOf, unseen } from '../containers/containers-act.ts';
 import type { ContainerStep } from '../containers/containers-plan.ts';
 import type { View } from '../controller.ts';
 import type { MountsStep } from '../mounts/mounts-plan.ts';
 import type { RepositoryStep } from '../repositories/repositories-plan.ts';
+import { splitContainerId } from '../../state/container-id.ts';
+import { withAttempt } from '../containers/containers-observe.ts';
 
 export type AnyStep = RepositoryStep | MountsStep | CgroupStep | ContainerStep;
 
@@ -69,7 +68,7 @@ const effects: Effects = {
     const mount = {
       id,
       name,
-      version: id.slice(name.length + 1),
+      version: splitContainerId(id).version ?? '',
       mountId: fresh(),
       target: `/${id}`,
       backing,
@@ -183,18 +182,6 @@ export function noGroup(name: string): ObservedCgroup {
 
 function thawed(known: ObservedCgroup | undefined, attempt: number): ObservedCgroup['frozen'] {
   return new Map([...(known?.frozen ?? [])].filter(([id]) => id !== attempt));
-}
-
-/** What a group shows once the limits of a section were written to it. */
-export function limited(
-  { name, own }: Pick<ObservedCgroup, 'name' | 'own'>,
-  section: Cgroups | null,
-  hierarchies: Hierarchies,
-): Pick<ObservedCgroup, 'groups' | 'limits' | 'own'> {
-  const whole = withDefaults(section, hierarchies);
-  const controllers = [...controllersOf(whole)].filter((controller) => hierarchies.legacy.has(controller));
-  const groups = new Map(controllers.map((controller) => [controller as string, `${controller}/${name}`]));
-  return { groups, limits: summaryOf(limitsOf(whole, hierarchies).limits), own: ownAsAsked(own, section) };
 }
 
 function highestFirst(a: ObservedPackage, b: ObservedPackage): number {

@@ -24,15 +24,8 @@ import type { MountAt } from '../../native/statx.ts';
 import type { FileIdentity, HashTree, ObservedMount } from '../../state/observed.ts';
 import { TerminalError } from '../failure.ts';
 import { createLanes } from './lanes.ts';
-import type { Image } from './mounts-plan.ts';
-
-/** Compares every block of an image with its signed tree, off this thread. Rejects with the first wrong one. */
-export type VerifyImage = (
-  file: FileHandle,
-  image: { readonly offset: number },
-  tree: HashTree,
-  signal: AbortSignal,
-) => Promise<void>;
+import type { Image, VerifyImage } from './mounts-plan.ts';
+import { messageOf } from '../../state/errno.ts';
 
 export interface ImageDevices {
   /**
@@ -82,7 +75,7 @@ export function createImageDevices(options: {
         await verifyImage(file, image, tree, signal);
       } catch (error) {
         signal.throwIfAborted();
-        const message = error instanceof Error ? error.message : String(error);
+        const message = messageOf(error);
         throw new TerminalError('BadIntegrity', `mount ${id}: ${image.path}: ${message}`, { cause: error });
       }
     });

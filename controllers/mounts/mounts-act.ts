@@ -7,6 +7,7 @@ import { mountAt } from '../../native/statx.ts';
 import { TerminalError } from '../failure.ts';
 import type { ImageDevices } from './image-devices.ts';
 import type { Image, MountStep, UmountStep } from './mounts-plan.ts';
+import { hasErrno } from '../../state/errno.ts';
 
 export async function mountPackage(
   step: MountStep,
@@ -40,7 +41,7 @@ async function openUnchanged(id: string, image: Image): Promise<FileHandle> {
   const changed = (how: string, cause?: unknown) =>
     new TerminalError('PackageChanged', `mount ${id}: ${image.path} ${how} since it was read`, { cause });
   const file = await open(image.path, 'r').catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) throw changed('has been deleted', error);
+    if (hasErrno(error, 'ENOENT')) throw changed('has been deleted', error);
     throw error;
   });
   try {
@@ -60,8 +61,8 @@ async function makeMountPoint(id: string, target: string): Promise<void> {
   try {
     await mkdir(target, { mode: 0o700 });
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) return;
-    if (hasCode(error, 'ENAMETOOLONG')) {
+    if (hasErrno(error, 'EEXIST')) return;
+    if (hasErrno(error, 'ENAMETOOLONG')) {
       throw new TerminalError('BadName', `mount ${id}: name:version may have 255 characters at most`, { cause: error });
     }
     throw error;
@@ -113,7 +114,7 @@ export async function unmount(step: UmountStep, target: string): Promise<void> {
     await umount(target);
   } catch (error) {
     // Nothing is mounted there: the step has been done already.
-    if (!hasCode(error, 'EINVAL') && !hasCode(error, 'ENOENT')) throw error;
+    if (!hasErrno(error, 'EINVAL') && !hasErrno(error, 'ENOENT')) throw error;
   }
   // A mount below this one is seen now and has its own step.
   if (mountAt(target) === null) await removeMountPoint(target);
@@ -129,9 +130,5 @@ async function removeMountPoint(target: string): Promise<void> {
 
 /** What is gone, is no directory, is not empty or is mounted on is not ours to remove. */
 export function isNotOurs(error: unknown): boolean {
-  return ['ENOENT', 'ENOTDIR', 'EBUSY', 'ENOTEMPTY'].some((code) => hasCode(error, code));
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
+  return ['ENOENT', 'ENOTDIR', 'EBUSY', 'ENOTEMPTY'].some((code) => hasErrno(error, code));
 }

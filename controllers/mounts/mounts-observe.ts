@@ -5,6 +5,7 @@ import { join, posix } from 'node:path';
 import { readMountTable } from '../../native/mounts-table.ts';
 import { mountAt } from '../../native/statx.ts';
 import type { ImageDevices } from './image-devices.ts';
+import { parseContainerId } from '../../state/container-id.ts';
 
 /** Every image that is mounted in `directory`, by container name. */
 export async function observeMounts(directory: string, devices: ImageDevices): Promise<Map<string, ObservedMount[]>> {
@@ -29,7 +30,7 @@ export function observeMount(directory: string, id: string, devices: ImageDevice
 
 /** Null when `id` is no name:version: somebody else's mount. */
 function describe(id: string, target: string, mount: MountAt, devices: ImageDevices): ObservedMount | null {
-  const [name, version, ...rest] = id.split(':');
-  if (name === undefined || version === undefined || rest.length > 0) return null;
-  return { id, name, version, mountId: mount.mountId, target, ...devices.look(mount) };
+  const parts = parseContainerId(id);
+  if (parts === null) return null;
+  return { id, ...parts, mountId: mount.mountId, target, ...devices.look(mount) };
 }

@@ -2,6 +2,8 @@
 import type { Integrity } from '../../state/desired.ts';
 import type { FileIdentity, HashTree, ObservedMount, ObservedPackage } from '../../state/observed.ts';
 import type { Step, View } from '../controller.ts';
+import { containerId } from '../../state/container-id.ts';
+import type { FileHandle } from 'node:fs/promises';
 
 /** Mounts a package's image. `image` is null as long as the step waits for the package. */
 export interface MountStep extends Step {
@@ -68,7 +70,7 @@ function isKept({ wasUsedBy, targets, packages }: View, mount: ObservedMount): b
 }
 
 function mountOf(view: View, version: string): MountsStep[] {
-  const id = `${view.name}:${version}`;
+  const id = containerId(view.name, version);
   const found = view.packages.find((candidate) => candidate.id === id) ?? null;
   const mount = view.mounts.find((candidate) => candidate.id === id);
   if (mount !== undefined) {
@@ -119,3 +121,11 @@ function usersOf(view: View, { id, version }: ObservedMount): string[] {
     .map((attempt) => `attempt ${attempt.id}`);
   return [...(view.usedBy.get(version) ?? []), ...own];
 }
+
+/** Compares every block of an image with its signed tree, off this thread. Rejects with the first wrong one. */
+export type VerifyImage = (
+  file: FileHandle,
+  image: { readonly offset: number },
+  tree: HashTree,
+  signal: AbortSignal,
+) => Promise<void>;

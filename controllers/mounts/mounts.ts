@@ -17,8 +17,8 @@ import { partOf, type Controller, type Part } from '../controller.ts';
 import type { Observing } from '../observing.ts';
 import type { MountWatch } from './mounts-watch.ts';
 import { observeMount, observeMounts } from './mounts-observe.ts';
-import { createImageDevices, type VerifyImage } from './image-devices.ts';
-import { planMounts, type MountsStep, type MountStep } from './mounts-plan.ts';
+import { createImageDevices } from './image-devices.ts';
+import { planMounts, type MountsStep, type MountStep, type VerifyImage } from './mounts-plan.ts';
 import { mountPackage, unmount, isNotOurs } from './mounts-act.ts';
 
 export interface Mounts extends Controller<MountsStep> {

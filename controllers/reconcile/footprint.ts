@@ -1,6 +1,7 @@
 // What one name means to others: what it needs of them, and what they wait for. Pure.
 import { hasEnded, type Remembered } from '../../state/ended-run.ts';
 import type { Target } from '../controller.ts';
+import { containerName } from '../../state/container-id.ts';
 
 export interface Footprint {
   /** Images of other names (name:version) that must be mounted for it. */
@@ -48,7 +49,7 @@ export function footprintOf(targets: readonly Target[], remembered: Remembered, 
     wants,
     uses,
     used,
-    resources: distinct([...resources.map(({ name }) => name), ...[...uses, ...used].map(nameOf)]),
+    resources: distinct([...resources.map(({ name }) => name), ...[...uses, ...used].map(containerName)]),
     dependsOn: distinct([
       ...(wanted?.entry.dependsOn.keys() ?? []),
       ...running.flatMap(({ record }) => record.dependsOn),
@@ -57,11 +58,6 @@ export function footprintOf(targets: readonly Target[], remembered: Remembered, 
     leaving: running.length > 0 && wanted === undefined,
     lacking: !stopping && targets.some(isLacking),
   };
-}
-
-/** The name in name:version. */
-export function nameOf(id: string): string {
-  return id.slice(0, id.lastIndexOf(':'));
 }
 
 function isLacking({ entry, package: found, autostart }: Target): boolean {

@@ -3,6 +3,7 @@
 // one name never twice. Time, randomness and the acts are parameters, so that the simulation runs this very loop.
 import { TerminalError, type StepFailure } from '../failure.ts';
 import type { Step } from '../controller.ts';
+import { messageOf } from '../../state/errno.ts';
 
 export interface Clock {
   /** CLOCK_BOOTTIME in ms. */
@@ -93,7 +94,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
     try {
       return ports.plan(name);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       const reason = error instanceof TerminalError ? error.reason : 'StepFailed';
       unplannable.set(name, { op: 'plan', reason, message, count: 1, retryAt: null });
       return { steps: [], wake: null };
@@ -129,7 +130,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
     const failure = {
       op: step.op,
       reason: error instanceof TerminalError ? error.reason : 'StepFailed',
-      message: error instanceof Error ? error.message : String(error),
+      message: messageOf(error),
       count,
       retryAt: error instanceof TerminalError ? null : clock.now() + delay,
     };

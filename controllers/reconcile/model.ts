@@ -5,9 +5,10 @@ import type { Observed, ObservedMount, ObservedPackage } from '../../state/obser
 import { parsePointer } from '../../state/text/pointer.ts';
 import { emptyState, type Locked, type State } from '../../state/store.ts';
 import type { Target, View } from '../controller.ts';
-import { footprintOf, nameOf, noFootprint, type Footprint } from './footprint.ts';
+import { footprintOf, noFootprint, type Footprint } from './footprint.ts';
 import { createRelation } from './relation.ts';
 import { resolve } from './resolve.ts';
+import { containerName, splitContainerId } from '../../state/container-id.ts';
 
 /** What a change of the state means. */
 export interface Consequences {
@@ -159,7 +160,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       string[],
     ];
     if (!same(old.wants, next.wants) || !same(old.uses, next.uses) || !same(old.used, next.used)) {
-      for (const id of [...before, ...after]) affected.add(nameOf(id));
+      for (const id of [...before, ...after]) affected.add(containerName(id));
     }
     if (old.up !== next.up || old.leaving !== next.leaving || !same(old.dependsOn, next.dependsOn)) {
       for (const each of [...old.dependsOn, ...next.dependsOn, ...dependents.withValue(name)]) affected.add(each);
@@ -194,8 +195,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     const found = new Map<string, string[]>();
     for (const user of around) {
       for (const id of of(footprints.get(user) ?? noFootprint)) {
-        if (nameOf(id) !== name || user === name) continue;
-        const version = id.slice(name.length + 1);
+        const { name: used, version } = splitContainerId(id);
+        if (used !== name || version === null || user === name) continue;
         found.set(version, [...(found.get(version) ?? []), user]);
       }
     }
@@ -207,7 +208,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     const used = (state.observed.attempts.get(name) ?? []).flatMap(({ record }) => record.uses);
     const found = new Map<string, ObservedMount>();
     for (const id of [...wanted, ...used]) {
-      const mount = state.observed.mounts.get(nameOf(id))?.find((each) => each.id === id);
+      const mount = state.observed.mounts.get(containerName(id))?.find((each) => each.id === id);
       if (mount !== undefined) found.set(id, mount);
     }
     return found;

@@ -8,11 +8,11 @@ import type { Locked, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
 import type { Part, Step, View } from '../controller.ts';
 import { createLoop, type Clock } from './loop.ts';
-import type { Left } from '../status/phase.ts';
 import { createRelation } from './relation.ts';
 import { criticalEnd, explainName, isUnsettled, repositoryStatuses, statusOf } from '../status/container-status.ts';
 import type { Consequences, Model } from './model.ts';
-import type { StepFailure } from '../failure.ts';
+import type { StepFailure, Left } from '../failure.ts';
+import { containerName } from '../../state/container-id.ts';
 
 export interface ReconcilerPorts {
   readonly store: Store;
@@ -251,7 +251,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       const retries = [...left.values()].some(({ failures }) => failures.some(({ retryAt }) => retryAt !== null));
       // What only waits for something else moves no more than that does.
       const changing = [...unsettled].some(
-        (key) => containers[key]?.phase !== 'Failed' && !left.has(key.split(':', 1)[0] ?? key),
+        (key) => containers[key]?.phase !== 'Failed' && !left.has(containerName(key)),
       );
       return retries || changing ? 'moving' : 'failed';
     },

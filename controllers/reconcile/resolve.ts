@@ -4,6 +4,7 @@ import type { ObservedAttempt, ObservedPackage } from '../../state/observed.ts';
 import type { Locked } from '../../state/store.ts';
 import { compareVersions, matches, parseRequirement, type Requirement } from '../../state/version.ts';
 import type { Resource, Target } from '../controller.ts';
+import { containerId, splitContainerId } from '../../state/container-id.ts';
 
 /** What is known about one name. */
 export interface Known {
@@ -142,7 +143,8 @@ function resourcesOf({ manifest }: ObservedPackage, replacing: string, known: Kn
 }
 
 function isOf(id: string, name: string, asked: Requirement): boolean {
-  return id.startsWith(`${name}:`) && matches(asked, id.slice(name.length + 1));
+  const used = splitContainerId(id);
+  return used.name === name && used.version !== null && matches(asked, used.version);
 }
 
 /** `autostart` and `mountOnStart` of packages that no entry names. */
@@ -199,7 +201,7 @@ function impliedEntry(
   state: 'running' | 'mounted',
 ): ContainerEntry {
   return {
-    key: `${name}:${version}`,
+    key: containerId(name, version),
     name,
     version,
     state,

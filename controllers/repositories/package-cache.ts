@@ -6,6 +6,7 @@ import { deserialize, serialize } from 'node:v8';
 import type { Logger } from 'pino';
 import { sameIdentity } from '../../native/file.ts';
 import type { FileIdentity, ObservedPackage } from '../../state/observed.ts';
+import { messageOf } from '../../state/errno.ts';
 
 /** Raise it whenever the meaning of what is kept changes. */
 const format = 4;
@@ -65,7 +66,7 @@ function load(file: string, log: Pick<Logger, 'debug'>): Map<string, ObservedPac
     const kept = deserialize(readFileSync(file)) as { format?: unknown; packages: readonly ObservedPackage[] };
     if (kept.format === format) return byPath(kept.packages);
   } catch (error) {
-    log.debug({ file, reason: error instanceof Error ? error.message : String(error) }, 'no package cache');
+    log.debug({ file, reason: messageOf(error) }, 'no package cache');
   }
   return new Map();
 }

@@ -2,11 +2,11 @@
 // known (packages.json), and where no repository has a key nothing is ever checked.
 import { open, type FileHandle } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import type { VerifyImage } from '../mounts/image-devices.ts';
 import type { OpenReader } from './repository.ts';
 import type { HashTree } from '../../state/observed.ts';
 import type { Hasher } from '../../src/npk/image/hasher.ts';
 import { checkTrusted } from '../../state/file/trust.ts';
+import type { VerifyImage } from '../mounts/mounts-plan.ts';
 
 export interface Packages {
   readonly openReader: OpenReader;

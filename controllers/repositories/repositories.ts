@@ -30,6 +30,8 @@ import { openRepositoryDirectory } from './repository-directory.ts';
 import { digestOf, openSource } from './repository-install.ts';
 import { openRepositoryMemory } from './repository-memory.ts';
 import { createRoom } from './repository-room.ts';
+import { containerId } from '../../state/container-id.ts';
+import { createSerialQueue } from '../../state/serial-queue.ts';
 
 export interface Repositories extends Controller<RepositoryStep> {
   observe(): Promise<ObservedPackages>;
@@ -114,13 +116,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     return current();
   }
 
-  /** One change at a time. */
-  let turn: Promise<unknown> = Promise.resolve();
-  function setRepositories(next: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]> {
-    const result = turn.then(() => replace(next));
-    turn = result.catch(() => undefined);
-    return result;
-  }
+  const changes = createSerialQueue();
 
   /** What is new has been read before it takes the place of what was there. */
   async function replace(next: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]> {
@@ -151,7 +147,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
 
   /** Where to install. A repository that has just come into the document is being read. */
   async function repositoryFor(id: string): Promise<Repository> {
-    await turn;
+    await changes.idle();
     return repositoryOf(id);
   }
 
@@ -172,7 +168,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     const claim = room.take(repository, from.size);
     const admit = (content: PackageContent) => {
       accept(content);
-      claim.name(`${content.name}:${content.version}`);
+      claim.name(containerId(content.name, content.version));
     };
     try {
       const { id } = await repository.install({ ...from, admit, signal });
@@ -224,7 +220,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     },
     observe,
     current,
-    setRepositories,
+    setRepositories: (next) => changes.run(() => replace(next)),
     release,
     async installStream(id, size, bytes, signal = new AbortController().signal) {
       // It may break before it is read: the error is kept, and whoever reads gets it.

@@ -24,6 +24,7 @@ import {
   type Repository,
 } from './repository.ts';
 import { copyIntoDirectory, partialPrefix, removePartials } from './repository-install.ts';
+import { createSerialQueue } from '../../state/serial-queue.ts';
 
 export interface RepositoryDirectoryOptions {
   readonly entry: RepositoryEntry;
@@ -66,17 +67,12 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   const again = createRetry(() => byItself(error === null ? lookAgain : scan));
 
   /** One look at a time, or an old one could overwrite a newer. */
-  let turn: Promise<unknown> = Promise.resolve();
-  function inTurn<T>(look: () => Promise<T>): Promise<T> {
-    const result = turn.then(look);
-    turn = result.catch(() => undefined);
-    return result;
-  }
+  const looks = createSerialQueue();
 
   /** Everything that nobody asked for ends here: what changed is told, what failed is logged. */
   function byItself(look: () => Promise<ChangedNames>): void {
     if (state !== 'scanned') return;
-    inTurn(look).then(
+    looks.run(look).then(
       (change) => change !== null && state !== 'closed' && onChange(change),
       (reason: unknown) => log.warn({ repository: entry.id, err: reason }, 'repository not read'),
     );
@@ -232,12 +228,12 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   }
 
   async function look(path: string): Promise<void> {
-    await inTurn(() => refresh(path, true));
+    await looks.run(() => refresh(path, true));
   }
 
   return {
     entry,
-    scan: async () => (await inTurn(scan)) ?? [],
+    scan: async () => (await looks.run(scan)) ?? [],
     look,
     packages: () => packagesIn(files),
     observed: () => describeRepository(entry, files, { error, stale, unread }),

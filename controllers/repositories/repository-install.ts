@@ -8,6 +8,7 @@ import { createMemoryFile, sealMemoryFile } from '../../native/memfd.ts';
 import type { FileIdentity } from '../../state/observed.ts';
 import { TerminalError } from '../failure.ts';
 import type { Incoming as AnyIncoming, PackageContent, PackageReader } from './repository.ts';
+import { messageOf, hasErrno } from '../../state/errno.ts';
 
 /** Files of copies under way start with it; a reader of the directory passes them over. */
 export const partialPrefix = '.northstate-install-';
@@ -62,7 +63,7 @@ async function openPartial(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'wx', 0o644);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EROFS')) throw error;
+    if (!hasErrno(error, 'EROFS')) throw error;
     throw new TerminalError('RepositoryReadOnly', `${dirname(path)}: the file system is read-only (EROFS)`, {
       cause: error,
     });
@@ -126,7 +127,7 @@ async function check(path: string, { reader, signal }: Incoming<unknown>): Promi
     return content;
   } catch (error) {
     signal.throwIfAborted();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new TerminalError('BadPackage', `not a package for this repository: ${reason.replace(`${path}: `, '')}`, {
       cause: error,
     });
@@ -215,7 +216,7 @@ async function openRegular(path: string): Promise<FileHandle> {
     new TerminalError('SourceMissing', `source ${path}: ${how}`, { cause });
   // O_NONBLOCK: a FIFO must not hold a thread until somebody writes to it.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw missing('no such file', error);
+    if (hasErrno(error, 'ENOENT')) throw missing('no such file', error);
     throw error;
   });
   if ((await file.stat()).isFile()) return file;

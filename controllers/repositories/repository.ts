@@ -5,6 +5,7 @@ import type { RepositoryEntry } from '../../state/desired.ts';
 import type { FileIdentity, ObservedPackage, ObservedRepository } from '../../state/observed.ts';
 import { errnoOf, isMissing, messageOf } from '../../state/errno.ts';
 import type { PackageCache } from './package-cache.ts';
+import { containerId } from '../../state/container-id.ts';
 
 export interface Repository {
   readonly entry: RepositoryEntry;
@@ -102,7 +103,7 @@ export function packageOf(
 ): ObservedPackage {
   const { offset, size, type } = image;
   return {
-    id: `${name}:${version}`,
+    id: containerId(name, version),
     name,
     version,
     manifest,

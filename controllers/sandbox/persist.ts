@@ -4,6 +4,7 @@ import { readdir, rename } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { emptyDirectory, removeTree } from '../../native/removal.ts';
+import { hasErrno } from '../../state/errno.ts';
 
 /** No container has such a name: a colon is in none. */
 const removedPrefix = '.removed:';
@@ -13,7 +14,7 @@ export function openPersist(path: string): number {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    if (!hasCode(error, 'EEXIST')) throw error;
+    if (!hasErrno(error, 'EEXIST')) throw error;
   }
   return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
 }
@@ -29,8 +30,8 @@ export async function wipePersist(dataDir: string, name: string): Promise<void> 
   try {
     await rename(path, join(dataDir, aside));
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return;
-    if (!hasCode(error, 'EBUSY')) throw error;
+    if (hasErrno(error, 'ENOENT')) return;
+    if (!hasErrno(error, 'EBUSY')) throw error;
     const mounted = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
     await emptyDirectory(mounted, path).finally(() => closeSync(mounted));
     return;
@@ -41,7 +42,7 @@ export async function wipePersist(dataDir: string, name: string): Promise<void> 
 /** Takes down what an interrupted wipe has left. Rejects with what the system says. */
 export async function sweepPersist(dataDir: string): Promise<void> {
   const names = await readdir(dataDir).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return [];
+    if (hasErrno(error, 'ENOENT')) return [];
     throw error;
   });
   const left = names.filter((name) => name.startsWith(removedPrefix));
@@ -54,8 +55,4 @@ export async function sweepPersist(dataDir: string): Promise<void> {
 async function withDirectory(path: string, act: (directory: number) => Promise<void>): Promise<void> {
   const directory = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   await act(directory).finally(() => closeSync(directory));
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -111,7 +111,7 @@ function groupOps({ directory, procs, oom }: Leaf): Op[] {
   ];
 }
 
-/** A record has room for so many bytes of them (attempts.ts). */
+/** A record has room for so many bytes of them (attempt-record.ts). */
 const longestLacks = 512;
 
 function bounded(lacks: readonly string[]): readonly string[] {

@@ -2,6 +2,7 @@
 import type { ContainerEntry } from '../../state/desired.ts';
 import type { Manifest } from '../../state/schema/manifest.ts';
 import { TerminalError } from '../failure.ts';
+import { containerId } from '../../state/container-id.ts';
 
 /** A start's own part of the specification. */
 export interface Start {
@@ -50,5 +51,5 @@ function environmentOf(manifest: Manifest, entry: Pick<ContainerEntry, 'env' | '
   env.delete('NORTHSTAR_CONSOLE');
   env.set('NORTHSTAR_NAME', name);
   env.set('NORTHSTAR_VERSION', version);
-  return env.set('NORTHSTAR_CONTAINER', `${name}:${version}`);
+  return env.set('NORTHSTAR_CONTAINER', containerId(name, version));
 }

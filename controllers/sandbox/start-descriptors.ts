@@ -7,6 +7,8 @@ import { bindSocket, isAbandonedSocket } from '../../native/unix-socket.ts';
 import type { Manifest } from '../../state/schema/manifest.ts';
 import { mostSockets } from '../../state/schema/launch-limits.ts';
 import { TerminalError } from '../failure.ts';
+import { messageOf } from '../../state/errno.ts';
+import { containerId, containerName } from '../../state/container-id.ts';
 
 /** An open descriptor for the application; `close` closes this process's own copy once it is sent. */
 export interface ConsoleEnd {
@@ -52,7 +54,7 @@ export function createDescriptors(ports: DescriptorPorts): Descriptors {
 
 async function openAll(manifest: Manifest, id: number, ports: DescriptorPorts): Promise<StartDescriptors> {
   const { name, version } = manifest;
-  const container = `${name}:${version}`;
+  const container = containerId(name, version);
   const sockets = [...(manifest.sockets ?? [])];
   if (sockets.length > mostSockets) {
     throw new TerminalError('StartFailed', `${container} has ${sockets.length} sockets: more than ${mostSockets}`);
@@ -126,7 +128,7 @@ const draftPrefix = '.new-';
 
 /** A failure here ends no start and no container: the file stays until the next sweep, and the log says why. */
 function sweep(name: string | null, { socketDir, log }: DescriptorPorts): void {
-  const ours = name === null ? isOurs : (file: string) => file.startsWith(`${name}:`);
+  const ours = name === null ? isOurs : (file: string) => containerName(file) === name;
   try {
     for (const file of readdirSync(socketDir, { withFileTypes: true })) {
       const path = `${socketDir}/${file.name}`;
@@ -140,8 +142,4 @@ function sweep(name: string | null, { socketDir, log }: DescriptorPorts): void {
 /** name:version:socket, or what a start that was cut short has left. */
 function isOurs(file: string): boolean {
   return file.startsWith(draftPrefix) || /^[\w.-]+:\d+\.\d+\.\d+:/.test(file);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -7,7 +7,7 @@ import {
   type ConditionType,
 } from '../../state/status.ts';
 import type { ObservedPackage } from '../../state/observed.ts';
-import { corruptedImage, lostImage } from '../mounts/lost-images.ts';
+import { corruptedImage, lostImage } from '../mounts/mounts-integrity.ts';
 import { isMounted, isPaused, type Facts } from './phase.ts';
 import { exitText } from '../containers/restart.ts';
 

@@ -4,8 +4,9 @@ import type { ContainerStatus, Phase, RepositoryStatus } from '../../state/statu
 import { conditionsOf } from './conditions.ts';
 import { decide, wanted } from '../containers/containers-plan.ts';
 import type { Target, View } from '../controller.ts';
-import { factsOf, isMounted, isPaused, type Facts, type Left } from './phase.ts';
+import { factsOf, isMounted, isPaused, type Facts } from './phase.ts';
 import { exitText } from '../containers/restart.ts';
+import type { Left } from '../failure.ts';
 
 /** Times of CLOCK_BOOTTIME (ms) in RFC 3339, UTC. */
 export type WallClock = (boot: number) => string;

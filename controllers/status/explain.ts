@@ -2,6 +2,7 @@
 import type { ContainerStatus, Condition, ConditionType } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';
 import { highest, parseRequirement } from '../../state/version.ts';
+import { containerName } from '../../state/container-id.ts';
 
 /** One link of the chain that keeps a container from being what the document wants. */
 export interface Unmet {
@@ -34,7 +35,7 @@ const wantedPhase = { absent: 'Absent', installed: 'Installed', mounted: 'Mounte
 function chainOf(look: Look, key: string, depth: number): Unmet | null {
   const status = look.state.status.containers[key];
   if (status === undefined) return null;
-  const lines = look.remaining(nameOf(key));
+  const lines = look.remaining(containerName(key));
   const unmet = wantedPhase[status.desired];
   const isDown = status.desired !== 'running' && status.pid !== null;
   if (!isDown && isReached(status) && lines.length === 0) return null;
@@ -84,13 +85,13 @@ function dependencies(look: Look, key: string, depth: number): Unmet[] {
 
 /** The key under which a name shall run, else any of its keys. */
 function keyOf({ status: { containers } }: State, name: string): string | undefined {
-  const keys = Object.keys(containers).filter((key) => nameOf(key) === name);
+  const keys = Object.keys(containers).filter((key) => containerName(key) === name);
   return keys.find((key) => containers[key]?.desired === 'running') ?? keys[0];
 }
 
 function resources({ state }: Look, key: string, { version }: ContainerStatus): Unmet[] {
   const { packages, mounts } = state.observed;
-  const found = packages.get(nameOf(key))?.find((each) => each.version === version);
+  const found = packages.get(containerName(key))?.find((each) => each.version === version);
   return [...(found?.manifest.mounts?.values() ?? [])].flatMap((mount) => {
     if (mount.type !== 'resource') return [];
     const versions = (packages.get(mount.name) ?? []).map((each) => each.version);
@@ -132,8 +133,4 @@ function link(container: string, unmet: string, reason: string, message: string)
 
 function conditionOf(conditions: readonly Condition[], type: ConditionType): Condition | undefined {
   return conditions.find((condition) => condition.type === type);
-}
-
-function nameOf(key: string): string {
-  return key.split(':', 1)[0] ?? key;
 }

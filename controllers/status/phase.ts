@@ -1,16 +1,10 @@
 // In which phase of its life a target is. Pure.
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Phase } from '../../state/status.ts';
-import type { Step, Target, View } from '../controller.ts';
+import type { Target, View } from '../controller.ts';
 import { decide, wanted, type Decision } from '../containers/containers-plan.ts';
 import { newestDone } from '../../state/ended-run.ts';
-import type { StepFailure } from '../failure.ts';
-
-/** What the loop could not do for a name: steps that wait, and failures that stand. */
-export interface Left {
-  readonly steps: readonly Step[];
-  readonly failures: readonly StepFailure[];
-}
+import type { StepFailure, Left } from '../failure.ts';
 
 /** Everything that the status of one target is made from. */
 export interface Facts {

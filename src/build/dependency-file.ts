@@ -2,6 +2,7 @@
 // that is deleted later is no error but a reason to pack again.
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hasErrno } from '../../state/errno.ts';
 
 export interface Dependencies {
   /** The package, as the build system calls it. */
@@ -21,7 +22,7 @@ export async function writeDependencies(path: string, { target, files, trees }: 
 
 async function everythingIn(path: string): Promise<string[]> {
   const entries = await readdir(path, { withFileTypes: true, recursive: true }).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOTDIR') return [];
+    if (hasErrno(error, 'ENOTDIR')) return [];
     throw error;
   });
   const inside = entries

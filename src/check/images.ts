@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { checkVerity, NoDeviceMapper } from '../../native/device-mapper.ts';
 import { presence, type Feature, type Presence } from './feature.ts';
 import { hasModule, hasOption, hasSymbol, textOf } from './kernel-config.ts';
+import { messageOf } from '../../state/errno.ts';
 
 /** The function of each compression in fs/squashfs, and what brings it. */
 const compressions = [
@@ -69,7 +70,7 @@ async function verity(): Promise<Feature> {
     return { ...common, presence: 'present', detail: '' };
   } catch (error) {
     const without = 'repositories with a key need `integrity: full-check`';
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (error instanceof NoDeviceMapper) return { ...common, presence: 'absent', detail: `${without}: ${message}` };
     return { ...common, presence: 'unknown', detail: message };
   }

@@ -4,6 +4,7 @@ import { hasSelinux } from '../../native/selinux.ts';
 import { capabilityNames } from '../../state/names.ts';
 import { presence, type Feature } from './feature.ts';
 import { textOf } from './kernel-config.ts';
+import { messageOf } from '../../state/errno.ts';
 
 /** Those that every start needs; CAP_SYS_RESOURCE and CAP_SYS_NICE only what a manifest asks for. */
 const needed = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'MKNOD', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_ADMIN'];
@@ -72,6 +73,6 @@ function library(): Feature {
     loadLibrary('libseccomp.so.2');
     return { ...common, presence: 'present', detail: '' };
   } catch (error) {
-    return { ...common, presence: 'absent', detail: error instanceof Error ? error.message : String(error) };
+    return { ...common, presence: 'absent', detail: messageOf(error) };
   }
 }

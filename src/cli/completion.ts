@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command, Option } from 'commander';
 import { withConsole, type ConsoleOptions } from './console.ts';
+import { containerName } from '../../state/container-id.ts';
 
 /** What the scripts call. */
 export const completer = '__complete';
@@ -133,7 +134,7 @@ async function live(argument: string, options: ConsoleOptions): Promise<readonly
     if (!['name', 'names', 'what'].includes(argument)) return [];
     return await withConsole(options, async (client) => {
       const ids = await client.list();
-      return [...ids.map((id) => id.split(':', 1)[0] ?? id), ...ids].toSorted();
+      return [...ids.map((id) => containerName(id)), ...ids].toSorted();
     });
   } catch {
     return [];

@@ -4,6 +4,7 @@ import { signals } from '../../state/schema/units.ts';
 import { consoleError } from '../client/console-client.ts';
 import { containerOf, lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
+import { containerName } from '../../state/container-id.ts';
 
 /** start NAME [KEY=VALUE...] [INIT [ARG...]]: what stands after the name replaces the manifest's for this run. */
 export async function start(asked: string, words: readonly string[], options: PatchOptions): Promise<void> {
@@ -108,7 +109,7 @@ export async function uninstall(
     });
     say(options, `${container} uninstalled`);
     if (kept.length > 0) {
-      const [name = ''] = container.split(':');
+      const name = containerName(container);
       process.stderr.write(`northstate: the persistent data of ${name} stays for ${kept.join(', ')}\n`);
     }
   });

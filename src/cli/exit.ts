@@ -1,4 +1,5 @@
 // How a command ends: the exit codes that scripts rely on, and errors as one line with a hint.
+import { messageOf } from '../../state/errno.ts';
 
 /** Exit codes; `northstate --help` lists them. */
 export const exitCodes = { ok: 0, error: 1, usage: 2, failed: 3, timeout: 4, noDaemon: 5 } as const;
@@ -19,6 +20,6 @@ export class Failure extends Error {
 /** Any error as the command line shows it, on one line. */
 export function asFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new Failure(message.replaceAll(/\s*\n\s*/g, ' '));
 }

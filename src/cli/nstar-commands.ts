@@ -1,6 +1,7 @@
 // The commands of Northstar's nstar that only ask, under its names: list, repositories, ident, notifications, token, ...
 import { containerOf, say, withConsole, type ConsoleOptions } from './console.ts';
 import { printable, render, table, type Format } from './output.ts';
+import { splitContainerId } from '../../state/container-id.ts';
 
 /** list: name:version of every installed package; a table with what it does, on a terminal. */
 export async function list(options: ConsoleOptions): Promise<void> {
@@ -13,9 +14,9 @@ export async function list(options: ConsoleOptions): Promise<void> {
     }
     const { containers } = await client.status();
     const rows = ids.map((id) => {
-      const [name = '', version = ''] = id.split(':');
+      const { name, version } = splitContainerId(id);
       const found = containers[id] ?? (containers[name]?.version === version ? containers[name] : undefined);
-      return [name, version, found?.repository ?? '-', found?.phase ?? 'Installed', String(found?.pid ?? '-')];
+      return [name, version ?? '', found?.repository ?? '-', found?.phase ?? 'Installed', String(found?.pid ?? '-')];
     });
     const header = ['NAME', 'VERSION', 'REPOSITORY', 'PHASE', 'PID'];
     process.stdout.write(await table([header, ...rows.map((row) => row.map(printable))]));

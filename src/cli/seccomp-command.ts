@@ -17,6 +17,7 @@ import { isTrace, makesNamespace, tracedCalls } from './strace.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
 import type { ArgumentTest, FilterRule } from '../../native/seccomp-rules.ts';
+import { containerId } from '../../state/container-id.ts';
 
 export interface SeccompOptions {
   readonly output: Format;
@@ -53,7 +54,7 @@ async function showOrMake(file: string, options: SeccompOptions): Promise<void> 
 }
 
 async function show(manifest: Manifest, { output, arch = ownArchitecture }: SeccompOptions): Promise<void> {
-  const container = `${manifest.name}:${manifest.version}`;
+  const container = containerId(manifest.name, manifest.version);
   if (manifest.seccomp === undefined) {
     if (output === 'table') process.stdout.write(`${container} has no seccomp section: every system call is let in\n`);
     else process.stdout.write(await render({ container, architecture: arch, calls: null, filter: null }, output));

@@ -4,6 +4,7 @@ import type { Problem } from '../../state/schema/check-value.ts';
 import { parseSize } from '../../state/schema/units.ts';
 import { parseAddress, type Address } from '../console/protocol/address.ts';
 import { permissionNames, type Permission } from '../console/protocol/permissions.ts';
+import { messageOf } from '../../state/errno.ts';
 
 export const path = z
   .string({ error: ({ input }) => (input === undefined ? 'is missing' : 'must be a text') })
@@ -36,7 +37,7 @@ export const listen = z.string().superRefine((url, context) => {
   try {
     parseAddress(url);
   } catch (error) {
-    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    context.addIssue({ code: 'custom', message: messageOf(error) });
   }
 });
 

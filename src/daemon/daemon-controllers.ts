@@ -2,7 +2,7 @@
 import { detectHierarchies, type Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { createGroupWatch } from '../../controllers/cgroups/cgroups-watch.ts';
 import { cgroupsPart, createCgroups, type Cgroups } from '../../controllers/cgroups/cgroups.ts';
-import { createAttempts, type Attempts } from '../../controllers/containers/attempts.ts';
+import { createAttempts, type Attempts } from '../../controllers/containers/containers-observe.ts';
 import { containersPart, type ContainerPorts } from '../../controllers/containers/containers-act.ts';
 import { openNotes } from '../../controllers/containers/run-notes.ts';
 import { openTold } from '../../controllers/containers/told.ts';

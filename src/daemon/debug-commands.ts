@@ -6,6 +6,8 @@ import type { Logger } from 'pino';
 import { decodeRecord } from '../../controllers/containers/attempt-record.ts';
 import type { Attempt } from '../../native/wire/launcher.ts';
 import { childrenOf } from '../../native/processes.ts';
+import { hasErrno } from '../../state/errno.ts';
+import { containerId } from '../../state/container-id.ts';
 
 /** Bytes of one stream that are logged; what comes after is read and dropped, so that the program does not stand still. */
 const loggedOutput = 256 * 1024;
@@ -81,7 +83,7 @@ export function createDebugCommands({ commands, log, remembered, launcher }: Deb
       } else if (state === 'running' && !started.has(id)) {
         const running = new Set<ChildProcess>();
         started.set(id, running);
-        for (const command of commands) run(`${name}:${decodeRecord(record).version}`, pid, command, running);
+        for (const command of commands) run(containerId(name, decodeRecord(record).version), pid, command, running);
       }
     },
     close() {
@@ -96,7 +98,7 @@ function kill({ pid }: Pick<ChildProcess, 'pid'>, signal: NodeJS.Signals): void 
   try {
     process.kill(-pid, signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    if (!hasErrno(error, 'ESRCH')) throw error;
   }
 }
 

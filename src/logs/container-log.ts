@@ -4,6 +4,7 @@ import type { OutputLevel } from '../../state/names.ts';
 import type { Observed } from '../../state/observed.ts';
 import type { LogLine } from '../runtime/runtime.ts';
 import type { Log } from './log.ts';
+import { containerId } from '../../state/container-id.ts';
 
 /** Bytes of one line. */
 export const longestLine = 1024;
@@ -78,5 +79,5 @@ export function styleOf(
   const version = attempts.get(name)?.at(-1)?.version ?? '';
   const logs = packages.get(name)?.find((found) => found.version === version)?.logs;
   const said = logs?.get(stream);
-  return said === undefined ? { target: `${name}:${version}`, level } : { target: said.tag, level: said.level };
+  return said === undefined ? { target: containerId(name, version), level } : { target: said.tag, level: said.level };
 }

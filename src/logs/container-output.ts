@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { ContainerLog } from './container-log.ts';
 import { createLineReader } from './output-lines.ts';
 import type { LogLine } from '../runtime/runtime.ts';
-import type { Output } from '../../controllers/containers/attempts.ts';
+import type { Output } from '../../controllers/containers/containers-observe.ts';
 
 /** Bytes that one request reads: more than the largest record. */
 const stretch = 128 * 1024;

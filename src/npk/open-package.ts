@@ -14,6 +14,7 @@ import { compareHash, verifySignature, type Signature } from './signature/signat
 import { signedTree } from './image/verity.ts';
 import { checkTop } from './image/verify-image.ts';
 import { locate, readArchive, readEntry, type Archive, type Entry } from './archive/zip.ts';
+import { messageOf } from '../../state/errno.ts';
 
 export interface Package {
   readonly path: string;
@@ -143,7 +144,7 @@ async function contentOf(handle: FileHandle): Promise<Omit<OpenFile, 'handle'>> 
 /** The error with the file's name in front. */
 export function named(path: string, error: unknown): PackageError {
   const reason = error instanceof PackageError ? error.reason : 'file';
-  return new PackageError(reason, `${path}: ${error instanceof Error ? error.message : String(error)}`, {
+  return new PackageError(reason, `${path}: ${messageOf(error)}`, {
     cause: error,
   });
 }

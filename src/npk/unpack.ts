@@ -8,6 +8,7 @@ import type { PublicKey } from './signature/keys.ts';
 import { named, openFile, readContent } from './open-package.ts';
 import { runTool } from './image/tool.ts';
 import { verifyImage, type VerifyOptions } from './image/verify-image.ts';
+import { hasErrno } from '../../state/errno.ts';
 
 export interface UnpackOptions {
   /** A directory that is empty or not there; it appears when everything is in it. */
@@ -56,7 +57,7 @@ export async function unpack(path: string, options: UnpackOptions): Promise<stri
 
 async function refuseFull(target: string): Promise<void> {
   const content = await readdir(target).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    if (hasErrno(error, 'ENOENT')) return [];
     throw error;
   });
   if (content.length > 0) throw new Error(`${target} is not empty: unpacking never overwrites`);

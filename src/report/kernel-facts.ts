@@ -1,6 +1,7 @@
 // What the kernel says of itself, for a report.
 import { readFile } from 'node:fs/promises';
 import { arch, release, version } from 'node:os';
+import { hasErrno } from '../../state/errno.ts';
 
 const files = [
   '/proc/filesystems',
@@ -13,14 +14,15 @@ const files = [
 /** Release, architecture, what a few files of /proc and /sys say (null: there is none), and what `northstate check` finds. */
 export async function kernelFacts(): Promise<unknown> {
   const texts = await Promise.all(
-    files.map(async (file) => [file, await readFile(file, 'utf8').catch(ifMissing)] as const),
+    files.map(async (file) => [file, await readFile(file, 'utf8').catch(ifUnreadable)] as const),
   );
   const { checkHost } = await import('../check/check-host.ts');
   const facts = { release: release(), version: version(), arch: arch(), ...Object.fromEntries(texts) };
   return { ...facts, features: await checkHost() };
 }
 
-function ifMissing(error: NodeJS.ErrnoException): null {
-  if (error.code === 'ENOENT' || error.code === 'EACCES') return null;
+/** A kernel that lacks a file, or shows it to nobody, is a fact as well. */
+function ifUnreadable(error: unknown): null {
+  if (hasErrno(error, 'ENOENT', 'EACCES')) return null;
   throw error;
 }

@@ -5,6 +5,7 @@ import type { DesiredState } from '../../state/desired.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { State } from '../../state/store.ts';
 import { RuntimeError } from './runtime.ts';
+import { containerId, containerName, splitContainerId } from '../../state/container-id.ts';
 
 /** Null: not yet. An error: it failed. */
 export type Effect = 'done' | RuntimeError | null;
@@ -38,7 +39,7 @@ function takenBack(command: Command, patched: State, state: State): RuntimeError
 function observedEffect(command: Command, patched: State): (state: State) => Effect {
   switch (command.type) {
     case 'start': {
-      const { name, version } = partsOf(command.container);
+      const { name, version } = splitContainerId(command.container);
       const run = entryOf(patched, name, version)?.run?.id ?? null;
       return (state) => started(state, name, version, run);
     }
@@ -62,7 +63,7 @@ function observedEffect(command: Command, patched: State): (state: State) => Eff
     case 'umount':
       return (state) => (isMounted(state, command.container) ? null : 'done');
     case 'uninstall': {
-      const { name } = partsOf(command.container);
+      const { name } = splitContainerId(command.container);
       return (state) => {
         const there = state.observed.packages.get(name)?.some(({ id }) => id === command.container) ?? false;
         return there ? failureOf(state, command.container) : 'done';
@@ -71,22 +72,16 @@ function observedEffect(command: Command, patched: State): (state: State) => Eff
   }
 }
 
-/** A container's name and, of name:version, the version. */
-export function partsOf(container: string): { readonly name: string; readonly version: string | null } {
-  const [name = '', version = null] = container.split(':');
-  return { name, version };
-}
-
 /** name:version of all that the persistent data of a name is for: what is installed, and what runs or is about to. */
 export function dataUsers({ observed }: State, name: string): readonly string[] {
   const installed = (observed.packages.get(name) ?? []).map(({ id }) => id);
   const live = (observed.attempts.get(name) ?? []).filter(({ state }) => state !== 'exited' && state !== 'failed');
-  return [...new Set([...installed, ...live.map(({ version }) => `${name}:${version}`)])];
+  return [...new Set([...installed, ...live.map(({ version }) => containerId(name, version))])];
 }
 
 /** Those of a name, or of name:version. */
 function attemptsOf({ observed }: State, container: string): readonly ObservedAttempt[] {
-  const { name, version } = partsOf(container);
+  const { name, version } = splitContainerId(container);
   const all = observed.attempts.get(name) ?? [];
   return version === null ? all : all.filter((attempt) => attempt.version === version);
 }
@@ -100,26 +95,29 @@ function isFrozen({ observed }: State, { name, id, state }: ObservedAttempt): bo
 }
 
 function isMounted({ observed }: State, container: string): boolean {
-  return observed.mounts.get(partsOf(container).name)?.some(({ id }) => id === container) ?? false;
+  return observed.mounts.get(containerName(container))?.some(({ id }) => id === container) ?? false;
 }
 
 /** The entry of the name that wants to run, else of name:version. */
 function entryOf({ desired }: State, name: string, version: string | null) {
-  const entries = [desired.containers.get(name), desired.containers.get(`${name}:${version}`)];
+  const entries = [
+    desired.containers.get(name),
+    desired.containers.get(version === null ? name : containerId(name, version)),
+  ];
   return entries.find((entry) => entry?.state === 'running');
 }
 
 function started(state: State, name: string, version: string | null, run: number | null): Effect {
   const attempt = attemptsOf(state, name).findLast((each) => each.record.run === run && each.state !== 'prepared');
-  const id = version === null ? name : `${name}:${version}`;
+  const id = version === null ? name : containerId(name, version);
   if (attempt === undefined || attempt.state === 'preparing') return failureOf(state, id);
   if (attempt.failure === null) return 'done';
-  return failed(id, startFailure(`${attempt.name}:${attempt.version}`, attempt.failure));
+  return failed(id, startFailure(containerId(attempt.name, attempt.version), attempt.failure));
 }
 
 /** What the status says has failed for good since the command. */
 function failureOf(state: State, container: string): RuntimeError | null {
-  const { name } = partsOf(container);
+  const { name } = splitContainerId(container);
   const status = state.status.containers[container] ?? state.status.containers[name];
   if (status?.phase !== 'Failed' || state.status.observedGeneration < state.generation) return null;
   const condition = status.conditions.find(({ status: is, type }) =>
@@ -142,7 +140,7 @@ function failed(container: string, error: string): RuntimeError {
 
 function settled({ status, generation }: State, name: string): Effect {
   if (status.observedGeneration < generation) return null;
-  const own = Object.entries(status.containers).filter(([key]) => partsOf(key).name === name);
+  const own = Object.entries(status.containers).filter(([key]) => containerName(key) === name);
   const moving = own.some(([, { phase }]) => phase === 'Starting' || phase === 'Stopping');
   return moving ? null : 'done';
 }

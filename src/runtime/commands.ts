@@ -9,8 +9,9 @@ import {
 } from '../../state/document/command-patches.ts';
 import type { Documents } from '../../state/document/documents.ts';
 import type { State, Store } from '../../state/store.ts';
-import { dataUsers, effectOf, partsOf } from './command-effect.ts';
+import { dataUsers, effectOf } from './command-effect.ts';
 import { RuntimeError, type Lifetime, type Performed } from './runtime.ts';
+import { containerName, splitContainerId } from '../../state/container-id.ts';
 
 export interface CommandPorts {
   readonly store: Store;
@@ -64,7 +65,7 @@ export async function execute(command: Command, options: Options, ports: Command
 
 /** All versions of a name share its data: it stays for those that are left. The package is gone by then, as was asked. */
 async function wipe(container: string, { store, wipe }: CommandPorts): Promise<Performed> {
-  const { name } = partsOf(container);
+  const name = containerName(container);
   const dataKeptFor = dataUsers(store.get(), name);
   if (dataKeptFor.length === 0) await wipe(name);
   return { dataKeptFor };
@@ -91,7 +92,7 @@ function forgetVersions(name: string, { documents, store }: CommandPorts): void 
 
 /** Answered at delivery. A signal that ends a container is a wish as well: it is to stay down. */
 async function kill(command: Extract<Command, { type: 'kill' }>, options: Options, ports: CommandPorts): Promise<void> {
-  const { name, version } = partsOf(command.container);
+  const { name, version } = splitContainerId(command.container);
   const running = (ports.store.get().observed.attempts.get(name) ?? []).findLast(
     (attempt) => attempt.state === 'running' && (version === null || attempt.version === version),
   );
@@ -150,7 +151,7 @@ function until(
     });
     const timer = setTimeout(() => {
       finish();
-      const why = explain(partsOf(container).name).join('; ');
+      const why = explain(containerName(container)).join('; ');
       const error = `not done within ${timeout / 1000} s${why === '' ? '' : `: ${why}`}`;
       const isStart = command.type === 'start';
       const [reason, detail] = isStart

@@ -14,6 +14,8 @@ import type { Logs } from '../logs/container-output.ts';
 import type { Observing } from '../../controllers/observing.ts';
 import type { RuntimeEvent } from '../../controllers/events.ts';
 import { RuntimeError, type Runtime, type StampedEvent, type StatusChange } from './runtime.ts';
+import { containerName } from '../../state/container-id.ts';
+import { createSerialQueues } from '../../state/serial-queue.ts';
 
 export interface RuntimePorts {
   readonly store: Store;
@@ -67,19 +69,6 @@ export function createEvents(now: () => number): Events {
   };
 }
 
-/** One thing at a time for each name. */
-function createTurns(): Runtime['inTurn'] {
-  const last = new Map<string, Promise<unknown>>();
-  return async (name, act) => {
-    const result = (last.get(name) ?? Promise.resolve()).then(act);
-    const settled = result.catch(() => undefined);
-    last.set(name, settled);
-    await settled;
-    if (last.get(name) === settled) last.delete(name);
-    return await result;
-  };
-}
-
 /** Microseconds since the boot: higher than any number that an earlier reconciler of this boot has come to. */
 function firstNumber(now: () => number): number {
   return Math.floor(now() * 1000);
@@ -120,7 +109,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
       if (command.type === 'uninstall') events.tell({ type: 'uninstall', container: command.container });
       return performed;
     },
-    inTurn: createTurns(),
+    inTurn: createSerialQueues().run,
     apply: (text, options) => documents.apply(text, options),
     patch: (make, options) => documents.patchRead(make, options),
     rollback: (generation, options) => documents.rollback(generation, options),
@@ -134,8 +123,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
       const container = await ports.repositories.installStream(repository, size, bytes).catch((error: unknown) => {
         throw installError(error, repository);
       });
-      const [name = ''] = container.split(':');
-      ports.observing.packages(ports.repositories.current(), [name]);
+      ports.observing.packages(ports.repositories.current(), [containerName(container)]);
       // What lies in memory is gone with the boot, and so is the wish for it.
       const mem = store.get().observed.repositories.get(repository)?.type === 'mem';
       const lifetime = mem ? 'boot' : options.lifetime;

@@ -10,6 +10,7 @@ import { createFile, replaceFile } from '../file/write-file.ts';
 import type { DocumentError } from '../text/yaml.ts';
 import { LARGEST_DOCUMENT } from './parsed-document.ts';
 import { goodDocument, notWritable } from '../status.ts';
+import { messageOf } from '../errno.ts';
 
 /** A document that was refused, with its place. */
 export class DocumentRefused extends Error {
@@ -50,7 +51,7 @@ export async function applyText(
     await replaceDocument(core, options, text);
   } catch (error) {
     if (error instanceof DocumentConflict) throw error;
-    return await layOver(core, text, error instanceof Error ? error.message : String(error), given.origin);
+    return await layOver(core, text, messageOf(error), given.origin);
   }
   core.onDisk = text;
   refuse(core, await adopt(core, text, parsed, 'apply', given.origin));

@@ -5,6 +5,7 @@ import type { OverlayField } from './overlay.ts';
 import { toJson } from '../store.ts';
 import { toTree } from '../text/tree.ts';
 import { writeAtomically } from '../file/write-file.ts';
+import { hasErrno } from '../errno.ts';
 
 export interface BootState {
   /** The newest generation of this boot, also of those that are stored nowhere else. */
@@ -37,7 +38,7 @@ export async function openBootState(
     if (stored.bootId === bootId) return { state: { ...stored, overlay: stored.overlay.map(decodeField) }, file };
     await unlink(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') warn({ err: error, path }, 'the overlay cannot be read');
+    if (!hasErrno(error, 'ENOENT')) warn({ err: error, path }, 'the overlay cannot be read');
   }
   return { state: nothing, file };
 }

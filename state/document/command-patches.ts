@@ -5,6 +5,7 @@ import { formatPointer } from '../text/pointer.ts';
 import type { State } from '../store.ts';
 import { aroundStart, withdrawAround } from './start-around.ts';
 import { highest, matches, parseRequirement } from '../version.ts';
+import { containerId, containerName, splitContainerId } from '../container-id.ts';
 
 /** What a person or a client may order. `container` is name:version, `name` a container's name. */
 export type Command =
@@ -44,7 +45,7 @@ const SIGTERM = 15;
 export function commandPatch(command: Command, state: State): Operation[] {
   switch (command.type) {
     case 'start':
-      return start(command.container, runOf(command, nextRun(state, nameOf(command.container))), state);
+      return start(command.container, runOf(command, nextRun(state, containerName(command.container))), state);
     case 'kill':
       return command.signal === SIGTERM || command.signal === SIGKILL ? down(command.container, state) : [];
     case 'stop':
@@ -70,7 +71,7 @@ export function commandPatch(command: Command, state: State): Operation[] {
     case 'restart':
       return ofRunning(command.name, state, {
         entry: (entry) => [{ op: 'add', path: pointerTo(entry.key, 'run'), value: again(entry, state) }],
-        container: (container) => start(container, nextRun(state, nameOf(container)), state),
+        container: (container) => start(container, nextRun(state, containerName(container)), state),
       });
     case 'update':
       return []; // what the requirement was resolved to is forgotten; the document stays as it is
@@ -148,8 +149,9 @@ function down(container: string, state: State): Operation[] {
 
 function install(container: string, repository: string, state: State): Operation[] {
   const exact = state.desired.containers.get(container);
-  const ofName = state.desired.containers.get(nameOf(container));
-  const entry = exact ?? (ofName !== undefined && admits(ofName, versionOf(container)) ? ofName : undefined);
+  const ofName = state.desired.containers.get(containerName(container));
+  const entry =
+    exact ?? (ofName !== undefined && admits(ofName, splitContainerId(container).version ?? '') ? ofName : undefined);
   if (entry === undefined) return [create(container, { state: 'installed', repository })];
   return entry.state === 'absent' ? [{ op: 'add', path: pointerTo(entry.key, 'state'), value: 'installed' }] : [];
 }
@@ -163,8 +165,9 @@ function setState(container: string, to: DesiredState, state: State, already: re
 
 /** The entry that speaks for name:version: that of the name when it resolves to this version, else of name:version. */
 export function entryFor(container: string, state: State): ContainerEntry | null {
-  const ofName = state.desired.containers.get(nameOf(container));
-  if (ofName !== undefined && resolvedVersion(ofName, state) === versionOf(container)) return ofName;
+  const ofName = state.desired.containers.get(containerName(container));
+  if (ofName !== undefined && resolvedVersion(ofName, state) === (splitContainerId(container).version ?? ''))
+    return ofName;
   return state.desired.containers.get(container) ?? null;
 }
 
@@ -195,9 +198,12 @@ function ofRunning(
   const running = entries.filter((entry) => entry.state === 'running');
   if (running.length > 0) return running.flatMap(act.entry);
   const attempt = observed.attempts
-    .get(nameOf(name))
-    ?.findLast(({ state, version }) => state === 'running' && (nameOf(name) === name || version === versionOf(name)));
-  if (attempt !== undefined && entries.length === 0) return act.container(`${attempt.name}:${attempt.version}`);
+    .get(containerName(name))
+    ?.findLast(
+      ({ state, version }) =>
+        state === 'running' && (containerName(name) === name || version === splitContainerId(name).version),
+    );
+  if (attempt !== undefined && entries.length === 0) return act.container(containerId(attempt.name, attempt.version));
   throw new CommandError(name, entries.length === 0 ? 'is not known' : 'is not to run');
 }
 
@@ -234,12 +240,4 @@ function create(key: string, value: object): Operation {
 
 function pointerTo(...path: string[]): string {
   return formatPointer(['containers', ...path]);
-}
-
-function nameOf(container: string): string {
-  return container.split(':', 1)[0] ?? container;
-}
-
-function versionOf(container: string): string {
-  return container.slice(nameOf(container).length + 1);
 }

@@ -15,6 +15,7 @@ import { synchronise, type FileOptions } from './synchronise.ts';
 import type { Tree } from '../text/tree.ts';
 import { watchFile } from '../file/file-watch.ts';
 import type { Exchange } from '../file/write-file.ts';
+import { createSerialQueue } from '../serial-queue.ts';
 
 export { DocumentRefused } from './apply-document.ts';
 export { DocumentConflict } from './refusals.ts';
@@ -122,12 +123,8 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   await synchronise(core, file, true);
 
   // One thing at a time: whatever touches the file or the generations waits for what came before.
-  let last: Promise<unknown> = Promise.resolve();
-  const enqueue = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work);
-    last = result.catch(() => undefined);
-    return result;
-  };
+  const queue = createSerialQueue();
+  const enqueue = queue.run;
   const again = createRetry(() => watch.look());
   const read = async (rested: boolean): Promise<void> => {
     await synchronise(core, file, rested);
@@ -247,7 +244,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       await watch.close();
       again.over();
       writeNow();
-      await last;
+      await queue.idle();
       await core.parser.close();
     },
   };

@@ -8,6 +8,7 @@ import { toJson } from '../store.ts';
 import { toTree, type Tree } from '../text/tree.ts';
 import type { Desired } from '../desired.ts';
 import { prepareFile, type PreparedFile } from '../file/write-file.ts';
+import { ifMissing } from '../errno.ts';
 
 /** Who made a generation: an edit of the file, `apply` (and rollback), or a console command. */
 export type Kind = 'file' | 'apply' | 'console';
@@ -132,11 +133,6 @@ function folded(before: Generation | null, next: Generation): boolean {
 
 function padded(generation: number): string {
   return String(generation).padStart(10, '0');
-}
-
-function ifMissing(error: NodeJS.ErrnoException): null {
-  if (error.code === 'ENOENT') return null;
-  throw error;
 }
 
 async function encodeGeneration({ tree, desired, lock, ...plain }: Generation): Promise<string> {

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Configured } from '../desired.ts';
 import { createDocumentWork } from './document-work.ts';
 import type { WorkerReply, WorkerRequest } from './parser.ts';
+import { messageOf } from '../errno.ts';
 
 const work = createDocumentWork(workerData as Configured);
 
@@ -15,6 +16,6 @@ function replyTo(request: WorkerRequest): WorkerReply {
     if (request.kind === 'parse') return { id: request.id, result: work.parse(request.text) };
     return { id: request.id, result: work.splice(request.text, request.changes) };
   } catch (error) {
-    return { id: request.id, error: error instanceof Error ? error.message : String(error) };
+    return { id: request.id, error: messageOf(error) };
   }
 }

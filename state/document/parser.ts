@@ -4,6 +4,7 @@ import type { Configured } from '../desired.ts';
 import type { DocumentWork } from './document-work.ts';
 import type { TreeChange } from '../text/tree.ts';
 import type { Parsed } from './parsed-document.ts';
+import { messageOf } from '../errno.ts';
 
 /** Characters up to which a text is read in place: that takes about a millisecond. */
 const SMALL = 2048;
@@ -63,7 +64,7 @@ export function createParser(configured: Configured): Parser {
       running.unref();
       idle = setTimeout(() => void stop(), IDLE).unref();
     });
-    running.on('error', (error) => end(running, `failed: ${error instanceof Error ? error.message : String(error)}`));
+    running.on('error', (error) => end(running, `failed: ${messageOf(error)}`));
     running.on('exit', () => end(running, 'has ended'));
     return running;
   };

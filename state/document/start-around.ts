@@ -5,6 +5,7 @@ import type { ContainerEntry, DesiredState } from '../desired.ts';
 import type { State } from '../store.ts';
 import { formatPointer } from '../text/pointer.ts';
 import { matches, parseRequirement } from '../version.ts';
+import { containerName } from '../container-id.ts';
 
 /**
  * Operations beside those of the entry `key`. Another version whose run has ended asks for nothing: its entry is mounted from now
@@ -12,7 +13,7 @@ import { matches, parseRequirement } from '../version.ts';
  */
 export function aroundStart(container: string, key: string, state: State): Operation[] {
   const { desired, observed } = state;
-  const [name = ''] = container.split(':');
+  const name = containerName(container);
   const remembered = { attempts: observed.attempts.get(name) ?? [], ran: observed.ran.get(name) ?? null };
   const others = [...desired.containers.values()].filter(
     (entry) => entry.name === name && entry.key !== key && entry.state === 'running' && hasEnded(entry, remembered),
@@ -31,7 +32,7 @@ export function withdrawAround(before: State, patched: State, now: State): Opera
 }
 
 function resourceEntries(container: string, { desired, observed }: State): ContainerEntry[] {
-  const [name = ''] = container.split(':');
+  const name = containerName(container);
   const found = observed.packages.get(name)?.find(({ id }) => id === container);
   const ids = [...(found?.manifest.mounts?.values() ?? [])].flatMap((mount) => {
     if (mount.type !== 'resource') return [];

@@ -8,6 +8,7 @@ import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file
 import type { Kind } from './generations.ts';
 import { noPlace, badDocument, goodDocument, notWritable, type DocumentStatus } from '../status.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parsed-document.ts';
+import { messageOf } from '../errno.ts';
 
 export interface FileOptions extends ReplaceOptions {
   /** The document's path. */
@@ -146,7 +147,7 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
   try {
     written = await writeBatch(core, options, file, batch, last);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     await divertPending(core, notWritable(core.store.get().document, message), message);
     return;
   }

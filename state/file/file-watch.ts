@@ -1,8 +1,7 @@
 // Noticing that a document may have changed, in whatever way it was replaced.
-import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing } from '../errno.ts';
-import { wayTo } from './document-file.ts';
+import { wayTo } from './trust.ts';
 import { watchNames } from './names-watch.ts';
 
 /** ms without an event after which a file that is written in place is taken to be at rest. */
@@ -101,14 +100,8 @@ interface Way {
 async function directoriesTo(path: string): Promise<Way> {
   const { components, problem } = await wayTo(path);
   const directories = new Map<string, string>();
-  let whole = problem === null;
-  for (const component of components) {
-    try {
-      const stat = await lstat(component.path);
-      if (stat.isDirectory()) directories.set(component.path, `${stat.dev} ${stat.ino}`);
-    } catch (error) {
-      whole &&= isMissing(error);
-    }
+  for (const { path: each, stat } of components) {
+    if (stat?.isDirectory() === true) directories.set(each, `${stat.dev} ${stat.ino}`);
   }
-  return { directories, names: new Set(components.map((component) => component.path)), whole };
+  return { directories, names: new Set(components.map((component) => component.path)), whole: problem === null };
 }

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { link, open, readFile, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { FileText } from './document-file.ts';
+import { hasErrno, ifMissing } from '../errno.ts';
 
 /** Swaps two names at once (renameat2(2), RENAME_EXCHANGE); its error, or what caused it, has a `code`. */
 export type Exchange = (from: string, to: string) => Promise<void> | void;
@@ -85,7 +86,7 @@ export async function createFile(path: string, text: string): Promise<string | n
     await syncDirectory(dirname(path));
     return null;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return '';
+    if (hasErrno(error, 'EEXIST')) return '';
     throw error;
   } finally {
     await unlink(temporary).catch(ifMissing);
@@ -129,19 +130,7 @@ async function exchangeOrRename(from: string, to: string, exchange: Exchange): P
   try {
     await exchange(from, to);
   } catch (error) {
-    const code = errorCode(error);
-    if (code !== 'EINVAL' && code !== 'ENOSYS') throw error;
+    if (!hasErrno(error, 'EINVAL', 'ENOSYS')) throw error;
     await rename(from, to);
   }
-}
-
-/** The errno's name that an error, or the one that caused it, carries. */
-function errorCode(error: unknown): unknown {
-  if (!(error instanceof Error)) return undefined;
-  return 'code' in error ? error.code : errorCode(error.cause);
-}
-
-function ifMissing(error: NodeJS.ErrnoException): null {
-  if (error.code === 'ENOENT') return null;
-  throw error;
 }

@@ -6,6 +6,7 @@ import { containerKey, containerSchema, documentSchema, name, repositorySchema }
 import { isMap, sameTree, type Tree, type TreeMap } from '../text/tree.ts';
 import { problemBetween } from './between.ts';
 import { commandTooLong } from './launch-limits.ts';
+import { splitContainerId } from '../container-id.ts';
 
 /** A document that was found good: its tree and what it asks for. */
 export interface Built {
@@ -128,8 +129,8 @@ function containerEntry(
   generation: number,
   writtenBy: ContainerEntry['writtenBy'],
 ): { value: ContainerEntry } | Problem {
-  const [base = key, keyVersion] = key.split(':');
-  if (keyVersion !== undefined && given.version !== undefined && given.version !== keyVersion) {
+  const { name, version: keyVersion } = splitContainerId(key);
+  if (keyVersion !== null && given.version !== undefined && given.version !== keyVersion) {
     return {
       path: ['containers', key, 'version'],
       atKey: false,
@@ -151,7 +152,7 @@ function containerEntry(
   return {
     value: {
       key,
-      name: base,
+      name,
       version: keyVersion ?? given.version ?? null,
       state: given.state,
       source: given.source ?? null,

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { cgroupsSchema, rlimitsSchema } from './manifest.ts';
 import { durationPattern, parseDuration, parseSize, signals, sizePattern } from './units.ts';
 import { parseRequirement } from '../version.ts';
+import { messageOf } from '../errno.ts';
 
 export const name = z.string().regex(/^(?!\.{1,2}$)[0-9A-Za-z._-]{1,1024}$/, {
   error: 'a name is 1 to 1024 of 0-9 A-Z a-z . _ - and neither "." nor ".."',
@@ -25,7 +26,7 @@ const requirement = z.string().superRefine((given, context) => {
   try {
     parseRequirement(given);
   } catch (error) {
-    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    context.addIssue({ code: 'custom', message: messageOf(error) });
   }
 });
 

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { cgroupsWith, rlimitsWith } from './limits.ts';
 import { capabilityNames, mountOptions, permissions, type Permission } from '../names.ts';
 import { parseRequirement, parseVersion } from '../version.ts';
+import { messageOf } from '../errno.ts';
 
 const reserved = ['NORTHSTAR_NAME', 'NORTHSTAR_VERSION', 'NORTHSTAR_CONTAINER', 'NORTHSTAR_CONSOLE'];
 
@@ -194,7 +195,7 @@ function checked<In, Out>(parse: (value: In) => Out) {
     try {
       return parse(value);
     } catch (error) {
-      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+      context.addIssue({ code: 'custom', message: messageOf(error) });
       return z.NEVER;
     }
   };

@@ -1,6 +1,7 @@
 // The document as JSON: what patches (RFC 6902) are applied to. Mappings are Maps, so that any text is a name.
 import type { Operation } from 'fast-json-patch';
 import { formatPointer, parsePointer } from './pointer.ts';
+import { messageOf } from '../errno.ts';
 
 export type Tree = null | boolean | number | string | readonly Tree[] | TreeMap;
 export type TreeMap = ReadonlyMap<string, Tree>;
@@ -50,7 +51,7 @@ export function resolveOperations(
       }
       for (const change of changesOf(now, operation)) apply(change);
     } catch (error) {
-      throw new PatchError(index, operation.path, error instanceof Error ? error.message : String(error));
+      throw new PatchError(index, operation.path, messageOf(error));
     }
   }
   return { tree: now, changes };

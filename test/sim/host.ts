@@ -1,11 +1,10 @@
 // One life of the reconciler on the simulated device: its store, the real loop, model and planners, and acts on the device.
-import { withAttempt } from '../../controllers/containers/attempt-record.ts';
-import { planCgroups, sectionOf } from '../../controllers/cgroups/cgroups-plan.ts';
+import { planCgroups, sectionOf, limited } from '../../controllers/cgroups/cgroups-plan.ts';
 import { act, type ContainerPorts, type Sandboxes } from '../../controllers/containers/containers-act.ts';
 import { madeOf } from '../../controllers/containers/candidate.ts';
 import { plan as planContainers, type ContainerStep } from '../../controllers/containers/containers-plan.ts';
 import { partOf, type Part, type Step, type View } from '../../controllers/controller.ts';
-import { limited, noGroup, type AnyStep } from '../../controllers/forecast/effect.ts';
+import { noGroup, type AnyStep } from '../../controllers/forecast/effect.ts';
 import { TerminalError } from '../../controllers/failure.ts';
 import { planMounts } from '../../controllers/mounts/mounts-plan.ts';
 import { createModel } from '../../controllers/reconcile/model.ts';
@@ -17,6 +16,7 @@ import { matches, parseRequirement } from '../../state/version.ts';
 import { names, packageAt } from './catalog.ts';
 import type { SimulatedLauncher } from './sim-launcher.ts';
 import { hierarchies, type World } from './world.ts';
+import { withAttempt } from '../../controllers/containers/containers-observe.ts';
 
 export interface Host {
   readonly store: Store;

@@ -1,8 +1,9 @@
 // The simulated launcher: it remembers attempts whatever becomes of the reconciler, and starts, signals and reaps them.
-import { decodeRecord, withAttempt } from '../../controllers/containers/attempt-record.ts';
+import { decodeRecord } from '../../controllers/containers/attempt-record.ts';
 import { unseen, type Launcher } from '../../controllers/containers/containers-act.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import { writtenImage, type World } from './world.ts';
+import { withAttempt } from '../../controllers/containers/containers-observe.ts';
 
 /** A request that the launcher could not carry out. */
 export class LaunchError extends Error {

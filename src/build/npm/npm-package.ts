@@ -11,6 +11,7 @@ import type { ManifestSource } from '../../npk/manifest/manifest-source.ts';
 import type { PackOptions } from '../../npk/pack.ts';
 import { runProgram } from '../run-program.ts';
 import { checkSettings, manifestSetting } from '../settings.ts';
+import { messageOf } from '../../../state/errno.ts';
 
 /** Where the package lies in the container, and its Node. */
 const appDirectory = '/app';
@@ -92,7 +93,7 @@ function parse(file: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${file}: ${messageOf(error)}`, { cause: error });
   }
 }
 

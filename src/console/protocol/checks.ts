@@ -2,6 +2,7 @@
 import { parseVersion } from '../../../state/version.ts';
 import type { Lifetime } from '../../runtime/runtime.ts';
 import { Malformed } from './json.ts';
+import { containerId, splitContainerId } from '../../../state/container-id.ts';
 
 /** A JSON Schema, draft 2020-12. */
 export type Schema = Readonly<Record<string, unknown>>;
@@ -62,9 +63,9 @@ export const version = check({ type: 'string', pattern: '^\\d+\\.\\d+\\.\\d+' },
 
 /** `name:version`; a pre-release or build suffix is dropped. */
 export const container = check({ type: 'string', pattern: '^[0-9A-Za-z._-]{1,1024}:\\d+\\.\\d+\\.\\d+' }, (value) => {
-  const [name = '', ...rest] = text(value).split(':');
+  const { name, version: after } = splitContainerId(text(value));
   if (!/^[0-9A-Za-z._-]{1,1024}$/.test(name)) throw new Malformed('a container is name:major.minor.patch');
-  return `${name}:${version(rest.join(':'))}`;
+  return containerId(name, version(after ?? ''));
 });
 
 export const lifetime = oneOf<Lifetime>('document', 'boot');

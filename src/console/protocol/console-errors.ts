@@ -3,6 +3,7 @@ import { DocumentConflict, DocumentRefused } from '../../../state/document/docum
 import { PatchRefused, UnknownGeneration } from '../../../state/document/refusals.ts';
 import { PatchError } from '../../../state/text/tree.ts';
 import { RuntimeError } from '../../runtime/runtime.ts';
+import { messageOf } from '../../../state/errno.ts';
 
 /** Northstar's errors. Its clients know no others, so anything else is `unexpected` to them. */
 const northstars = new Set([
@@ -49,5 +50,5 @@ function namedError(error: RuntimeError): Readonly<Record<string, unknown>> {
 }
 
 function unexpected(error: unknown): Readonly<Record<string, unknown>> {
-  return { unexpected: { error: error instanceof Error ? error.message : String(error) } };
+  return { unexpected: { error: messageOf(error) } };
 }

@@ -13,6 +13,7 @@ import { allowsPatch } from '../protocol/permissions.ts';
 import type { Bodies } from '../protocol/protocol.ts';
 import { keyOf } from './queries.ts';
 import type { Session } from './session.ts';
+import { containerName } from '../../../state/container-id.ts';
 
 /** A patch was not permitted, judged by what it changes. */
 export class PatchForbidden extends Error {}
@@ -71,7 +72,7 @@ function statusOf({ status }: State, key: string): object {
 }
 
 function observedOf({ observed }: State, key: string): object {
-  const [name = key] = key.split(':');
+  const name = containerName(key);
   const { repositories, ...byName } = observed;
   const found = Object.entries(byName).map(([kind, map]): [string, unknown] => [
     kind,

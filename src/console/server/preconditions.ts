@@ -5,6 +5,7 @@ import type { State } from '../../../state/store.ts';
 import { highest, parseRequirement } from '../../../state/version.ts';
 import { RuntimeError } from '../../runtime/runtime.ts';
 import type { Bodies } from '../protocol/protocol.ts';
+import { containerId, containerName, splitContainerId } from '../../../state/container-id.ts';
 
 const reserved = ['NORTHSTAR_NAME', 'NORTHSTAR_VERSION', 'NORTHSTAR_CONTAINER', 'NORTHSTAR_CONSOLE'];
 
@@ -13,7 +14,7 @@ export function checkStart(state: State, { container, init, environment }: Bodie
   const found = installed(state, container);
   const running = runningAttempt(state, found.name);
   if (running !== undefined) {
-    const id = `${running.name}:${running.version}`;
+    const id = containerId(running.name, running.version);
     throw new RuntimeError('start_container_started', `${id} is running`, { container: id });
   }
   if (reserved.some((name) => Object.hasOwn(environment, name))) {
@@ -76,8 +77,7 @@ export function checkUninstall(state: State, { container }: Bodies['uninstall'])
 
 /** The package of a container; throws invalid_container when it is not installed. */
 export function installed(state: State, container: string): ObservedPackage {
-  const [name = ''] = container.split(':');
-  const found = state.observed.packages.get(name)?.find((each) => each.id === container);
+  const found = state.observed.packages.get(containerName(container))?.find((each) => each.id === container);
   if (found === undefined) throw new RuntimeError('invalid_container', `${container} is not installed`, { container });
   return found;
 }
@@ -88,13 +88,12 @@ export function runningAttempt(state: State, name: string): ObservedAttempt | un
 }
 
 export function isMounted(state: State, container: string): boolean {
-  const [name = ''] = container.split(':');
-  return state.observed.mounts.get(name)?.some((mount) => mount.id === container) ?? false;
+  return state.observed.mounts.get(containerName(container))?.some((mount) => mount.id === container) ?? false;
 }
 
 /** Whether this very version runs. */
 export function isRunning(state: State, container: string): boolean {
-  const [name = '', version] = container.split(':');
+  const { name, version } = splitContainerId(container);
   return runningAttempt(state, name)?.version === version;
 }
 
@@ -107,7 +106,7 @@ function checkIdle(state: State, container: string): void {
 function userOf(state: State, container: string): string | null {
   for (const attempts of state.observed.attempts.values()) {
     const user = attempts.find((attempt) => attempt.state === 'running' && attempt.record.uses.includes(container));
-    if (user !== undefined) return `${user.name}:${user.version}`;
+    if (user !== undefined) return containerId(user.name, user.version);
   }
   return null;
 }

@@ -4,6 +4,7 @@ import { toJson, type State } from '../../../state/store.ts';
 import { RuntimeError, type Runtime } from '../../runtime/runtime.ts';
 import { manifestForInspect } from '../../npk/manifest/manifest-json.ts';
 import { installed, isMounted, runningAttempt } from './preconditions.ts';
+import { containerName, splitContainerId } from '../../../state/container-id.ts';
 
 /** `name:version` of every installed package. */
 export function listContainers(state: State): string[] {
@@ -37,7 +38,7 @@ export async function describeContainer(runtime: Runtime, asked: string): Promis
   const name = keyOf(state, asked);
   const status = state.status.containers[name];
   const entry = state.desired.containers.get(name);
-  const [plainName = name] = name.split(':');
+  const plainName = containerName(name);
   const found = state.observed.packages.get(plainName)?.find((each) => each.version === status?.version);
   const steps = (await runtime.plan(null)).filter((step) => step.name === plainName);
   return {
@@ -68,10 +69,10 @@ export async function listGenerations(runtime: Runtime): Promise<unknown> {
 export function keyOf(state: State, asked: string): string {
   const { containers } = state.status;
   if (Object.hasOwn(containers, asked)) return asked;
-  const [name = '', version] = asked.split(':');
-  if (version !== undefined && Object.hasOwn(containers, name) && containers[name]?.version === version) return name;
-  if (version === undefined) {
-    const keys = Object.keys(containers).filter((key) => key.startsWith(`${name}:`));
+  const { name, version } = splitContainerId(asked);
+  if (version !== null && Object.hasOwn(containers, name) && containers[name]?.version === version) return name;
+  if (version === null) {
+    const keys = Object.keys(containers).filter((key) => key !== name && containerName(key) === name);
     if (keys.length === 1 && keys[0] !== undefined) return keys[0];
   }
   throw new RuntimeError('unknown_name', `there is no container ${asked}`, { name: asked });

@@ -23,6 +23,7 @@ import {
   listRepositories,
 } from './queries.ts';
 import type { Session } from './session.ts';
+import { containerName } from '../../../state/container-id.ts';
 
 /** How long a command may take until it is answered with an error, in ms. */
 const commandTimeout = 10_000;
@@ -86,7 +87,7 @@ const handlers: Handlers = {
   }),
   start: async (body, session) => ({
     start: await ofContainer(body.container, () =>
-      session.runtime.inTurn(nameOf(body.container), async () => {
+      session.runtime.inTurn(containerName(body.container), async () => {
         begin(body.container, session, (state) => checkStart(state, body));
         const { container, init, arguments: args, environment: env } = body;
         await run(session, { type: 'start', container, init, args, env }, body);
@@ -102,10 +103,10 @@ const handlers: Handlers = {
     }),
   }),
   token_create: ({ target, shared }, { tokens, identity }) => ({
-    token: tokens.create(nameOf(identity), target, Buffer.from(shared, 'base64')),
+    token: tokens.create(containerName(identity), target, Buffer.from(shared, 'base64')),
   }),
   token_verify: ({ token, user, shared }, { tokens, identity, tokenValidity }) => {
-    const given = { user, target: nameOf(identity), shared: Buffer.from(shared, 'base64') };
+    const given = { user, target: containerName(identity), shared: Buffer.from(shared, 'base64') };
     return { token_verification: tokens.verify(Buffer.from(token, 'base64'), given, tokenValidity) };
   },
 
@@ -149,7 +150,7 @@ const handlers: Handlers = {
       if (session.logs.has(key))
         throw new RuntimeError('busy', `${key} is read on this connection already`, { name: key });
       session.logs.add(key);
-      const lines = session.runtime.logs(nameOf(key), { since, follow, signal: session.signal });
+      const lines = session.runtime.logs(containerName(key), { since, follow, signal: session.signal });
       session.after(() => void sendLog(key, lines, session));
       return { name: key, boot: present };
     }),
@@ -172,11 +173,7 @@ function begin(container: string, { runtime, begun, begin: note }: Session, chec
   if (begun.has(container)) return;
   const state = runtime.state();
   check(state);
-  note(container, nextRun(state, nameOf(container)));
-}
-
-function nameOf(container: string): string {
-  return container.split(':', 1)[0] ?? container;
+  note(container, nextRun(state, containerName(container)));
 }
 
 /** Northstar's outcome of a request for one container. */

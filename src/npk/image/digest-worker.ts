@@ -1,6 +1,7 @@
 // A thread that hashes blocks of files.
 import { parentPort } from 'node:worker_threads';
 import { digestsOf, type Blocks } from './block-digests.ts';
+import { messageOf } from '../../../state/errno.ts';
 
 /** What the thread answers to each Blocks, in order. */
 export type DigestReply = { readonly digests: Uint8Array<ArrayBuffer> } | { readonly error: string };
@@ -15,6 +16,6 @@ function replyTo(blocks: Blocks): DigestReply {
     const digests = digestsOf(blocks);
     return { digests: new Uint8Array(digests.buffer as ArrayBuffer, digests.byteOffset, digests.length) };
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
+    return { error: messageOf(error) };
   }
 }

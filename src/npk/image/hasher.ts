@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { digestsOf, type Blocks } from './block-digests.ts';
 import type { DigestReply } from './digest-worker.ts';
+import { messageOf } from '../../../state/errno.ts';
 
 export interface Hasher extends AsyncDisposable {
   /** How many threads there are at most. */
@@ -55,7 +56,7 @@ export function createHasher(threads = availableParallelism()): Hasher {
       running.delete(worker);
       if (running.size === 0) refuse(waiting.splice(0), reason);
     };
-    worker.on('error', (error) => ended(`failed: ${error instanceof Error ? error.message : String(error)}`));
+    worker.on('error', (error) => ended(`failed: ${messageOf(error)}`));
     worker.on('exit', () => ended('has ended'));
     next(worker);
   };

@@ -4,6 +4,7 @@ import { join, posix } from 'node:path';
 import { makeDeviceNodes } from './erofs-nodes.ts';
 import type { MountPoint } from './mount-points.ts';
 import { runTool } from './tool.ts';
+import { hasErrno } from '../../../state/errno.ts';
 
 export const compressions = ['none', 'gzip', 'lzo', 'xz', 'zstd', 'lz4'] as const;
 export type Compression = (typeof compressions)[number];
@@ -111,7 +112,7 @@ async function typeOf(path: string): Promise<'directory' | 'other' | null> {
   try {
     return (await lstat(path)).isDirectory() ? 'directory' : 'other';
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    if (hasErrno(error, 'ENOENT')) return null;
     throw error;
   }
 }

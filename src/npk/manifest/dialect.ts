@@ -6,6 +6,7 @@ import { minijailRule } from './minijail.ts';
 import { dictionary, manifestError, scalar, type Dictionary, type Node } from './nodes.ts';
 import type { Tree } from './syntax.ts';
 import type { Context, Rewriting } from './dialect-context.ts';
+import { messageOf } from '../../../state/errno.ts';
 
 const fields: Readonly<Record<string, Rewriting>> = {
   autostart,
@@ -135,7 +136,7 @@ function seccomp(node: Node, { tree, note }: Context): Node {
       const rule = minijailRule(value);
       return rule === null ? [] : ([[call, rule]] as const);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       throw manifestError(tree.text, at, ['seccomp', call], message, { cause: error });
     }
   });

@@ -2,6 +2,7 @@
 import { architectures, hasCall, isSyscall, ownArchitecture } from '../../../native/seccomp-filter.ts';
 import type { ManifestIssue } from '../package-error.ts';
 import type { ReadManifest } from './read-manifest.ts';
+import { messageOf } from '../../../state/errno.ts';
 
 export interface SyscallNames {
   /** Names that no architecture has. */
@@ -29,7 +30,7 @@ export function checkSyscallNames({ manifest, issueAt }: ReadManifest): SyscallN
         }),
     };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const message = `names of system calls are not checked: ${reason} (apt-get install libseccomp2)`;
     return { errors: [], warnings: [issueAt(['seccomp', 'allow'], message)] };
   }

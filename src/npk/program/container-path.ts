@@ -4,6 +4,7 @@ import type { Stats } from 'node:fs';
 import { lstat, readlink } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import type { Manifest, Mount } from '../../../state/schema/manifest.ts';
+import { hasErrno } from '../../../state/errno.ts';
 
 export type Place =
   /** A file or a directory of the image: `at` is its path in the container without links, `path` where it is now. */
@@ -69,7 +70,7 @@ async function statsOf(path: string): Promise<Stats | null> {
   try {
     return await lstat(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return null;
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return null;
     throw error;
   }
 }

@@ -9,6 +9,7 @@ import { containerFiles, type ContainerFiles, type Place } from './container-pat
 import { readElf, type Elf } from './elf.ts';
 import { missingLibraries, type MissingLibrary } from './libraries.ts';
 import { LONGEST_LINE, pathsOf, readScript, type Script } from './script.ts';
+import { messageOf } from '../../../state/errno.ts';
 
 export interface InitOptions {
   /** The directory that becomes the image; null = mount points only. */
@@ -56,7 +57,7 @@ async function programProblems(context: Context, path: string, role: string, dep
     if (elf === null) return [`${subject} is neither a program (ELF) nor a script (#!)`];
     return await elfProblems(context, elf, place.at, subject);
   } catch (error) {
-    return [`${subject} ${error instanceof Error ? error.message : String(error)}`];
+    return [`${subject} ${messageOf(error)}`];
   }
 }
 

@@ -1,6 +1,7 @@
 // Keys that packages are signed with: ed25519, in files as Northstar writes them (32 raw bytes) or PEM.
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { open } from 'node:fs/promises';
+import { messageOf } from '../../../state/errno.ts';
 
 /** A key that signatures are judged by. */
 export interface PublicKey {
@@ -116,7 +117,7 @@ function parsed(path: string, parse: () => KeyObject): KeyObject {
   try {
     return parse();
   } catch (error) {
-    throw notKey(path, error instanceof Error ? error.message : String(error), { cause: error });
+    throw notKey(path, messageOf(error), { cause: error });
   }
 }
 

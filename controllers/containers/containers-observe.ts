@@ -1,11 +1,12 @@
 // The launcher's attempts as this process sees them: what is observed of them, their output, and what became of them.
-import { decodeRecord, withAttempt } from './attempt-record.ts';
+import { decodeRecord } from './attempt-record.ts';
 import type { Attempt } from '../../native/wire/launcher.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Store } from '../../state/store.ts';
 import type { Observing } from '../observing.ts';
 import type { RuntimeEvent } from '../events.ts';
 import type { Told } from './told.ts';
+import { containerId } from '../../state/container-id.ts';
 
 /** An attempt's output as far as the launcher has told of it. */
 export interface Output {
@@ -67,7 +68,7 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
   }
 
   function tellOnce({ id, name, version, startedAt, exit }: ObservedAttempt): void {
-    const container = `${name}:${version}`;
+    const container = containerId(name, version);
     if (startedAt > 0 && !told.has(id, 'started')) {
       ports.tell({ type: 'started', container });
       told.add(id, 'started');
@@ -136,4 +137,9 @@ function pick({
 }: Seen): Seen {
   const known = failure === null ? null : { step: failure.step, code: failure.code, subject: failure.subject };
   return { state, pid, hash, preparedAt, startedAt, exitedAt, exit, oomKills, failure: known, after, going };
+}
+
+/** A name's attempts, oldest first, with one more or with a newer sight of one. */
+export function withAttempt(attempts: readonly ObservedAttempt[], seen: ObservedAttempt): readonly ObservedAttempt[] {
+  return [...attempts.filter(({ id }) => id !== seen.id), seen].sort((a, b) => a.id - b.id);
 }
