@@ -51,6 +51,15 @@ fetch_kernel() {
 	mv "$1.new" "$1"
 }
 
+# add_musl: Rust's standard library for musl, where rustup can get it. Debian has none: that example's test is then skipped.
+add_musl() {
+	command -v rustup >/dev/null || return 0
+	musl=$(uname -m)-unknown-linux-musl
+	[ ! -d "$(rustc --print target-libdir --target "$musl")" ] || return 0
+	echo "set-up: rustup target add $musl"
+	timeout 300 rustup target add "$musl" >/dev/null 2>&1 || echo "set-up: rustup cannot get $musl now" >&2
+}
+
 # build NAME OUTPUT SOURCES COMMAND...: runs the command when a source has changed since it last succeeded, or its
 # output is gone. SOURCES is one word: files, and folders with all that is in them.
 build() {
@@ -70,6 +79,10 @@ debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev'
 if [ "${1-}" = --test ]; then
 	debian="$debian bubblewrap busybox-static crun cryptsetup-bin openssl python3 strace unzip fish zsh groff-base"
 	debian="$debian clang-19 clang-format-19 libclang-rt-19-dev cpio e2fsprogs kmod qemu-system-x86 secilc" # for the machine with another kernel
+fi
+if [ "${1-}" = --test ]; then
+	debian="$debian cmake make ninja-build python3-pip" # for the examples of build systems
+	command -v cargo >/dev/null || debian="$debian cargo"
 fi
 if [ "${1-}" = --release ] || [ "${1-}" = --test ]; then
 	debian="$debian zstd"
@@ -116,4 +129,5 @@ build launcher .build/northstate-launcher native/launcher native/launcher/build.
 build bundle .build/bundle/daemon.mjs 'src controllers native state package-lock.json' bundle
 build types .build/types/src/client/northstate.d.ts 'src controllers native state package-lock.json' types
 build examples .build/examples/packed 'examples src/npk' $bin/node examples/build-examples.ts
+[ "${1-}" != --test ] || add_musl
 [ "${1-}" != --test ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel

@@ -67,9 +67,9 @@ export async function tell(isJson: boolean, packing: () => Promise<readonly Made
 
 function tellPeople(made: Made): void {
   for (const { file, line, column, field, message } of warningsOf(made)) {
-    const place = line === null || column === null ? '' : `${file}:${line}:${column}: `;
+    const place = line === null || column === null ? file : `${file}:${line}:${column}`;
     process.stderr.write(
-      `northstate: ${place}warning: ${printable(field === '' ? message : `${field}: ${message}`)}\n`,
+      `northstate: ${place}: warning: ${printable(field === '' ? message : `${field}: ${message}`)}\n`,
     );
   }
   process.stdout.write(made.packages.map(({ path }) => `${path}\n`).join(''));

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { chmod, copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { copyBuildFiles } from './build-files.ts';
 
 const run = promisify(execFile);
 const files = join(import.meta.dirname, 'files/npm');
@@ -19,6 +20,7 @@ export async function packNpm(root: string, work: string, out: string): Promise<
   await cp(join(root, '.build/types'), join(work, 'types'), { recursive: true });
   await copyFile(join(files, 'northstate.mjs'), join(work, 'bin/northstate.mjs'));
   await chmod(join(work, 'bin/northstate.mjs'), 0o755);
+  await copyBuildFiles(root, join(work, 'build'));
   await copyFile(join(root, 'LICENSE'), join(work, 'LICENSE'));
   await writeFile(join(work, 'README.md'), await readme(root));
   await writeFile(join(work, 'package.json'), `${JSON.stringify(await described(root), null, 2)}\n`);
@@ -72,7 +74,7 @@ async function described(root: string): Promise<object> {
       '.': { types: './types/src/client/northstate.d.ts', default: './dist/northstate.mjs' },
       './package.json': './package.json',
     },
-    bin: { northstate: 'bin/northstate.mjs' },
-    files: ['bin', 'dist', 'types'],
+    bin: { northstate: 'bin/northstate.mjs', 'cargo-npk': 'build/cargo/cargo-npk' },
+    files: ['bin', 'build', 'dist', 'types'],
   };
 }

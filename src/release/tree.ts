@@ -6,6 +6,7 @@ import { scripts, type Shell } from '../cli/completion.ts';
 import { schemas } from '../cli/schema.ts';
 import type { Architecture } from './architectures.ts';
 import { partsOf, renderBill, renderCopyright } from './bill.ts';
+import { copyBuildFiles } from './build-files.ts';
 import { installManual } from './manual.ts';
 import { installPrograms, type Sources } from './programs.ts';
 
@@ -32,6 +33,10 @@ export async function makeTree(release: Release, architecture: Architecture, fol
   await install(join(root, 'src/cli/northstate'), join(folder, home, 'northstate'), 0o755);
   await mkdir(join(folder, 'usr/bin'), { recursive: true });
   await symlink('../lib/northstate/northstate', join(folder, 'usr/bin/northstate'));
+  await copyBuildFiles(root, join(folder, home, 'build'));
+  await symlink('../lib/northstate/build/cargo/cargo-npk', join(folder, 'usr/bin/cargo-npk'));
+  await mkdir(join(folder, 'usr/lib/cmake'));
+  await symlink('../northstate/build/cmake', join(folder, 'usr/lib/cmake/Northstate'));
   await install(join(files, 'northstate.service'), join(folder, 'usr/lib/systemd/system/northstate.service'));
   await install(join(files, 'tmpfiles.conf'), join(folder, 'usr/lib/tmpfiles.d/northstate.conf'));
   await install(join(files, 'config.yaml'), join(folder, 'etc/northstate/config.yaml'));
@@ -89,5 +94,7 @@ async function setModes(folder: string): Promise<void> {
 }
 
 function isProgram(path: string): boolean {
-  return ['node', 'northstate', 'northstate-launcher'].some((name) => path.endsWith(`/${home}/${name}`));
+  return ['node', 'northstate', 'northstate-launcher', 'build/cargo/cargo-npk'].some((name) =>
+    path.endsWith(`/${home}/${name}`),
+  );
 }

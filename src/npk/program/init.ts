@@ -7,7 +7,7 @@ import type { Manifest } from '../../../state/schema/manifest.ts';
 import { hostArchitecture, architectureNamed, type Architecture } from './architecture.ts';
 import { containerFiles, type ContainerFiles, type Place } from './container-path.ts';
 import { readElf, type Elf } from './elf.ts';
-import { missingLibraries, type MissingLibrary } from './libraries.ts';
+import { isMuslLoader, missingLibraries, type MissingLibrary } from './libraries.ts';
 import { LONGEST_LINE, pathsOf, readScript, type Script } from './script.ts';
 import { messageOf } from '../../../state/errno.ts';
 
@@ -124,6 +124,8 @@ async function elfProblems(context: Context, elf: Elf, at: string, subject: stri
       );
     }
   }
+  if (needsProc(elf) && manifest.mounts?.get('/proc')?.type !== 'proc')
+    problems.push(`${subject}: its loader finds $ORIGIN in /proc/self/exe: add "/proc: { type: proc }" to mounts`);
   const missing = await missingLibraries(files, manifest, { at, elf, architecture });
   for (const [directory, libraries] of Map.groupBy(missing, (each) => directoryOf(each, architecture))) {
     const names = libraries.map(nameOf(at)).join(', ');
@@ -138,6 +140,12 @@ async function elfProblems(context: Context, elf: Elf, at: string, subject: stri
     problems.push(`${subject}: ${names} ${verb} neither in the root directory nor in a mount: ${remedy}`);
   }
   return problems;
+}
+
+/** The GNU loader asks the kernel where the program is, musl's takes the path that was executed. */
+function needsProc({ interpreter, rpath, runpath }: Elf): boolean {
+  const hasOrigin = [...rpath, ...runpath].some((directory) => /\$(?:ORIGIN|\{ORIGIN\})/.test(directory));
+  return hasOrigin && interpreter !== null && !isMuslLoader(interpreter);
 }
 
 function nameOf(program: string): (library: MissingLibrary) => string {

@@ -28,13 +28,18 @@ const LARGEST_CACHE = 4 * 1024 * 1024;
 /** Names that musl's loader has in itself. */
 const inMusl = /^lib(?:c|pthread|rt|m|dl|util|xnet)\./;
 
+/** Whether a loader is musl's. */
+export function isMuslLoader(path: string): boolean {
+  return posix.basename(path).startsWith('ld-musl-');
+}
+
 /** The libraries that nothing in the container gives. What lies in a bind or a resource is taken to be there. */
 export async function missingLibraries(
   files: ContainerFiles,
   manifest: Manifest,
   program: Program,
 ): Promise<MissingLibrary[]> {
-  const isMusl = posix.basename(program.elf.interpreter ?? '').startsWith('ld-musl-');
+  const isMusl = isMuslLoader(program.elf.interpreter ?? '');
   const last = await usualDirectories(files, program, isMusl);
   const first = (manifest.env?.get('LD_LIBRARY_PATH') ?? '').split(/[:;]/).filter((directory) => directory !== '');
   const missing: MissingLibrary[] = [];

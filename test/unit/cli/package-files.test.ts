@@ -181,7 +181,7 @@ test('an init that the image lacks is a warning, one below a mount is not looked
     await writeFile(join(dir, 'manifest.yaml'), `${manifest.replace('/app', init)}mounts: { /lib: { host: /lib } }\n`);
     const { code, stderr } = await run('pack', '-m', './manifest.yaml', '-o', './', ...args);
     assert.equal(code, 0, stderr);
-    return stderr.replace(/northstate: warning: mounts: a mount says its type.*\n/, '').replaceAll(dir, '.');
+    return stderr.replace(/northstate: .*: warning: mounts: a mount says its type.*\n/, '').replaceAll(dir, '.');
   };
   await symlink('/app', join(dir, 'root/link'));
   await symlink('../../../app', join(dir, 'root/beyond'));

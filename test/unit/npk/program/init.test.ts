@@ -32,8 +32,12 @@ const program = (needed: readonly string[] = [], machine = 183): Buffer =>
   elfFile({ machine, needed, ...(needed.length > 0 && { interpreter: loader }) });
 const library = (...needed: string[]): Buffer => elfFile({ machine: 183, needed });
 
-async function problems(fields = 'init: /app', architecture = aarch64): Promise<string[]> {
-  const manifest = `name: a\nversion: 1.0.0\nuid: 1000\ngid: 1000\n${fields}\n`;
+async function problems(
+  fields = 'init: /app',
+  architecture = aarch64,
+  mounts = 'mounts: { /proc: { type: proc } }\n',
+): Promise<string[]> {
+  const manifest = `name: a\nversion: 1.0.0\nuid: 1000\ngid: 1000\n${fields}\n${/^mounts:/m.test(fields) ? '' : mounts}`;
   const read = await readManifest(Buffer.from(manifest), { old: false });
   const found = await initProblems(read.manifest, { root, architecture });
   return found.map((problem) => problem.replaceAll(root, 'ROOT'));
@@ -100,6 +104,9 @@ test('libraries are found as the loader does, those of libraries too', async () 
   await file('usr/lib/aarch64-linux-gnu/libb.so', library('libc.so.6'));
   await file('lib64/libc.so.6', library());
   await file('srv/libd.so', library());
+  assert.deepEqual(await problems('init: /opt/app\nenv: { LD_LIBRARY_PATH: /srv }', aarch64, ''), [
+    '/opt/app: its loader finds $ORIGIN in /proc/self/exe: add "/proc: { type: proc }" to mounts',
+  ]);
   assert.match(
     (await problems('init: /opt/app'))[0] ?? '',
     /^\/opt\/app: libd\.so \(for \/opt\/lib\/liba\.so\) is neither/,

@@ -1,0 +1,2 @@
+/** Words for somebody. */
+export const greeting = (name) => `Good day to ${name}`;
