@@ -4,13 +4,12 @@
 
 double fahrenheit(double celsius);
 
-int main(int count, char **words)
-{
-	double celsius = count > 1 ? atof(words[1]) : 21;
-	if (celsius > 100) return 3;
-	char place[64] = "";
-	FILE *file = fopen("/etc/place", "r");
-	if (file == NULL || fgets(place, sizeof place, file) == NULL) return 2;
-	printf("%.0f degrees Celsius, %.1f Fahrenheit in %s", celsius, fahrenheit(celsius), place);
-	return 0;
+int main(int count, char **words) {
+    double celsius = count > 1 ? atof(words[1]) : 21;
+    if (celsius > 100) return 3;
+    char place[64] = "";
+    FILE *file = fopen("/etc/place", "r");
+    if (file == NULL || fgets(place, sizeof place, file) == NULL) return 2;
+    printf("%.0f degrees Celsius, %.1f Fahrenheit in %s", celsius, fahrenheit(celsius), place);
+    return 0;
 }
