@@ -1,4 +1,6 @@
-// Says a temperature in two units; the words come from a file of the image. Ends with 3 for what no thermometer shows.
+/*
+ * Says a temperature in two units; the words come from a file of the image. Ends with 3 for what no thermometer shows.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

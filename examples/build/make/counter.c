@@ -1,4 +1,4 @@
-// Counts the words of a file in the image.
+/* Counts the words of a file in the image. */
 #include <ctype.h>
 #include <stdio.h>
 
