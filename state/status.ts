@@ -156,6 +156,15 @@ export interface RuntimeCondition {
   readonly since: string;
 }
 
+/** A field that does not come from the document but from a patch that lasts until the boot ends. */
+export interface FieldOrigin {
+  readonly pointer: string;
+  readonly origin: string;
+  readonly generation: number;
+  /** What was ordered: `stop idle`, or `patch`. */
+  readonly command: string;
+}
+
 export interface Status {
   readonly generation: number;
   readonly observedGeneration: number;
@@ -163,6 +172,8 @@ export interface Status {
   readonly document: DocumentStatus;
   /** Those that stand; none when all is well. */
   readonly conditions: readonly RuntimeCondition[];
+  /** What commands have set over the document until the boot ends. */
+  readonly overlay: readonly FieldOrigin[];
   readonly repositories: Readonly<Record<string, RepositoryStatus>>;
   /** By entry key: a name, or name:version. */
   readonly containers: Readonly<Record<string, ContainerStatus>>;

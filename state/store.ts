@@ -4,7 +4,7 @@ import { enableMapSet, enablePatches, produceWithPatches, setAutoFreeze, type Dr
 import { emptyDesired, type Desired } from './desired.ts';
 import type { Observed } from './observed.ts';
 import { formatPointer } from './text/pointer.ts';
-import type { DocumentStatus, RuntimeCondition, Status } from './status.ts';
+import type { DocumentStatus, FieldOrigin, RuntimeCondition, Status } from './status.ts';
 
 enableMapSet();
 enablePatches();
@@ -17,13 +17,6 @@ export interface Locked {
   readonly repository: string;
   /** `sha256:<hex>` of the package file where it is known. */
   readonly digest: string | null;
-}
-
-/** A field that does not come from the document but from a patch that lasts until the boot ends. */
-export interface FieldOrigin {
-  readonly pointer: string;
-  readonly origin: string;
-  readonly generation: number;
 }
 
 export interface State {
@@ -80,7 +73,10 @@ export function emptyState(): State {
       ran: new Map(),
     },
     conditions: new Map(),
-    status: { generation: 0, observedGeneration: 0, converged: false, document, conditions: [], ...noMembers() },
+    status: {
+      ...{ generation: 0, observedGeneration: 0, converged: false, document, conditions: [], overlay: [] },
+      ...noMembers(),
+    },
   };
 }
 

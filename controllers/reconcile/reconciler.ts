@@ -151,7 +151,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   function flush(): void {
     flushAt = null;
     if (unsubscribe === null) return;
-    const { status, generation, document, conditions, observed } = store.get();
+    const { status, generation, document, conditions, overlay, observed } = store.get();
     const names = [...stale];
     stale.clear();
     const changes = names.flatMap((name) => changesOf(name, status.containers));
@@ -162,6 +162,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       converged: idle && left.size === 0 && unsettled.size === 0,
       document,
       conditions: [...conditions.values()],
+      overlay,
     };
     const again = repositories !== observed.repositories;
     if (changes.length > 0 || again || !isDeepStrictEqual({ ...status, ...whole }, status)) {

@@ -3,6 +3,7 @@ import { say, withConsole, type ConsoleOptions } from './console.ts';
 import { readInput } from './document.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
+import { heldText } from './overlay.ts';
 
 export interface ApplyOptions extends ConsoleOptions {
   readonly file: string;
@@ -16,8 +17,12 @@ export interface ApplyOptions extends ConsoleOptions {
 export async function apply({ file, wait, timeout, expect, ...options }: ApplyOptions): Promise<void> {
   const document = await readInput(file);
   await withConsole(options, async (client) => {
-    const { generation } = await client.call('apply', { document, expected: expect ?? null });
+    const applied = await client.call('apply', { document, expected: expect ?? null });
+    const { generation, overlay = [], document: written } = applied;
     say(options, `generation ${generation}`);
+    if (written?.status === 'notWritable') say(options, printable(written.error?.message ?? 'the file is not written'));
+    const held = heldText(overlay);
+    if (held !== null) say(options, held);
     if (wait !== true) return;
     const { result } = await client.call('wait', { generation, timeout });
     if (result === 'failed') {

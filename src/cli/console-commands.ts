@@ -49,7 +49,7 @@ export function addNorthstar(program: Command): void {
     .action(async (words: string[]) => (await import('./completion.ts')).complete(program, words));
 }
 
-/** Adds patch, rollback, explain, wait, events and report. */
+/** Adds patch, rollback, overlay, explain, wait, events and report. */
 export function addDeclarative(program: Command): void {
   const load = () => import('./document.ts');
   patches(example(program.command('patch'), `northstate patch '{"containers":{"broker":{"state":"mounted"}}}'`))
@@ -66,6 +66,18 @@ export function addDeclarative(program: Command): void {
     .option('--expect <generation>', 'refuse unless this generation is in force', wholeNumber)
     .action(async (generation: number, options: ConsoleOptions & { expect?: number }) =>
       (await load()).rollback(generation, options),
+    );
+  const overlay = talks(example(program.command('overlay'), 'northstate overlay drop broker'))
+    .description('show what commands hold over the document until the boot ends')
+    .addOption(format())
+    .action(async (options: Parameters<typeof import('./overlay.ts').overlay>[0]) =>
+      (await import('./overlay.ts')).overlay(options),
+    );
+  talks(overlay.command('drop'))
+    .description('take it away: the document alone counts again')
+    .argument('[name]', 'a container (default: all of it)')
+    .action(async (name: string | undefined, options: ConsoleOptions) =>
+      (await import('./overlay.ts')).dropOverlay(name, options),
     );
   talks(example(program.command('explain'), 'northstate explain telemetry'))
     .description('show the chain of what keeps a container from being as the document wants it')

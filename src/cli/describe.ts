@@ -36,7 +36,9 @@ async function forPeople({ name, status, entry, overlay, lock, package: file, st
     `${styleText('bold', 'ENTRY')}\n${entry === null ? 'none: it is not in the document\n' : await said(entry)}`,
   );
   if (overlay.length > 0) {
-    const rows = overlay.map((each) => [each.pointer, `generation ${each.generation}`, each.origin].map(printable));
+    const rows = overlay.map((each) =>
+      [each.command, each.pointer, `generation ${each.generation}`, each.origin].map(printable),
+    );
     sections.push(`${styleText('bold', 'UNTIL THE BOOT ENDS')}\n${await table(rows)}`);
   }
   return sections.join('\n');

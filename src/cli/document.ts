@@ -7,6 +7,7 @@ import type { Unmet } from '../client/northstate.ts';
 import { lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, type Format } from './output.ts';
+import { heldText } from './overlay.ts';
 
 export interface PatchCommand extends PatchOptions {
   readonly file?: string;
@@ -71,8 +72,12 @@ export async function explain(
   const found = await withConsole(options, (client) => client.call('explain', { name }));
   if (options.json === true) return;
   if (output !== 'table') process.stdout.write(await render(found, output));
-  else if (found.unmet === null) process.stdout.write(`${printable(found.name)} is as the document wants it\n`);
-  else process.stdout.write(chain(found.unmet, 0));
+  else {
+    const held = heldText(found.overlay);
+    const isReached = `${printable(found.name)} is as ${held === null ? 'the document wants it' : 'commands want it'}\n`;
+    process.stdout.write(found.unmet === null ? isReached : chain(found.unmet, 0));
+    if (held !== null) process.stdout.write(`${held}\n`);
+  }
 }
 
 function chain({ container, unmet, reason, message, because }: Unmet, depth: number): string {

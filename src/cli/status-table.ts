@@ -3,6 +3,7 @@ import { styleText } from 'node:util';
 import type { Exit } from '../../state/observed.ts';
 import type { ContainerStatus, Phase, RuntimeCondition, Status } from '../../state/status.ts';
 import { printable, table } from './output.ts';
+import { heldText } from './overlay.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -27,17 +28,19 @@ export async function statusTable(status: Status): Promise<string> {
   return `${[summary(status), ...status.conditions.map(conditionLine)].join('\n')}\n${await table([header.map((title) => styleText('bold', title)), ...rows])}`;
 }
 
-/** One line about the document and whether it is reached. */
+/** One line about the document and whether it is reached, and one about what commands hold over it. */
 export function summary(status: Status): string {
-  const { document, generation, observedGeneration, converged } = status;
+  const { document, generation, observedGeneration, converged, overlay } = status;
   const reached =
     converged && observedGeneration === generation ? styleText('green', 'converged') : styleText('yellow', 'in work');
   const parts = [`generation ${generation}`, reached];
   if (document.status !== 'ok') parts.push(styleText('red', `document ${document.status}`));
   if (document.error !== null) {
-    parts.push(`line ${document.error.line}, column ${document.error.column}: ${printable(document.error.message)}`);
+    const { line, column, message } = document.error;
+    parts.push(line === 0 ? printable(message) : `line ${line}, column ${column}: ${printable(message)}`);
   }
-  return parts.join(', ');
+  const held = heldText(overlay);
+  return held === null ? parts.join(', ') : `${parts.join(', ')}\n${held}`;
 }
 
 /** What keeps the runtime itself from doing all that it should. */

@@ -49,7 +49,6 @@ export async function execute(command: Command, options: Options, ports: Command
   }
   const before = ports.store.get();
   const { durable } = await patch(command, options, ports);
-  if (command.type === 'update') forgetVersions(command.name, ports);
   const patched = ports.store.get();
   try {
     await Promise.all([durable, until(effectOf(command, patched), command, options.timeout, ports)]);
@@ -59,7 +58,8 @@ export async function execute(command: Command, options: Options, ports: Command
   }
   const performed = command.type === 'uninstall' && command.wipe ? await wipe(command.container, ports) : done;
   const closing = closingPatch(command, ports.store.get());
-  if (closing.length > 0) await (await ports.documents.patch(closing, options)).durable;
+  const named = { ...options, command: commandText(command) };
+  if (closing.length > 0) await (await ports.documents.patch(closing, named)).durable;
   return performed;
 }
 
@@ -79,15 +79,24 @@ async function withdraw(
   { documents, store }: CommandPorts,
 ): Promise<void> {
   const operations = withdrawStart(container, before, patched, store.get());
-  if (operations.length > 0) await (await documents.patch(operations, { lifetime, origin })).durable;
+  if (operations.length === 0) return;
+  const command = `start ${container}, which failed`;
+  await (
+    await documents.patch(operations, { lifetime, origin, command })
+  ).durable;
 }
 
-/** What the entries of a name were resolved to: without it they take the highest version that is installed. */
-function forgetVersions(name: string, { documents, store }: CommandPorts): void {
+/** A command as a person would write it. */
+function commandText(command: Command): string {
+  const subject = 'container' in command ? command.container : command.name;
+  return `${command.type === 'install-entry' ? 'install' : command.type} ${subject}`;
+}
+
+/** The entries of a name take the highest version that is installed. */
+function update(name: string, options: Options, { documents, store }: CommandPorts): { durable: Promise<void> } {
   const { lock, desired } = store.get();
-  for (const key of lock.keys()) {
-    if (key === name || desired.containers.get(key)?.name === name) documents.setLock(key, null);
-  }
+  const keys = [...lock.keys()].filter((key) => key === name || desired.containers.get(key)?.name === name);
+  return documents.renewLocks(keys, options);
 }
 
 /** Answered at delivery. A signal that ends a container is a wish as well: it is to stay down. */
@@ -115,15 +124,18 @@ async function kill(command: Extract<Command, { type: 'kill' }>, options: Option
 
 async function patch(
   command: Command,
-  { lifetime, origin, begun }: Options,
-  { documents, store }: CommandPorts,
+  options: Options,
+  ports: CommandPorts,
 ): Promise<{ readonly durable: Promise<unknown> }> {
+  const { lifetime, origin, begun } = options;
+  const { documents, store } = ports;
   if (command.type === 'start' && begun !== undefined && isAsked(command.container, begun, store.get())) {
     return { durable: Promise.resolve() };
   }
+  if (command.type === 'update') return update(command.name, options, ports);
   const operations = commandPatch(command, store.get());
   if (operations.length === 0) return { durable: Promise.resolve() };
-  return await documents.patch(operations, { lifetime, origin });
+  return await documents.patch(operations, { lifetime, origin, command: commandText(command) });
 }
 
 function until(

@@ -113,6 +113,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     apply: (text, options) => documents.apply(text, options),
     patch: (make, options) => documents.patchRead(make, options),
     rollback: (generation, options) => documents.rollback(generation, options),
+    dropOverlay: (name) => documents.dropOverlay(name),
     document: () => documents.current(),
     explain: (name) => unmetOf(store.get(), name, (plain) => reconciler.explain(plain)),
     report: () => ports.report(),

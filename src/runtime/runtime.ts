@@ -6,6 +6,7 @@ import type { Unmet } from '../../controllers/status/explain.ts';
 import type { Command } from '../../state/document/command-patches.ts';
 import type { Summary } from '../../state/document/generations.ts';
 import type { MakePatch, InForceNow } from '../../state/document/documents.ts';
+import type { FieldOrigin } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';
 import type { Journal } from './journal.ts';
 
@@ -87,6 +88,8 @@ export interface Runtime {
   ): Promise<{ generation: number }>;
   /** A stored generation again, as a new one. */
   rollback(generation: number, options: { expected: number | null; origin: string }): Promise<{ generation: number }>;
+  /** Takes away what commands hold until the boot ends, of a name or (null) altogether, as Documents.dropOverlay. */
+  dropOverlay(name: string | null): Promise<{ generation: number; dropped: readonly FieldOrigin[] }>;
   /** The document in force. */
   document(): InForceNow;
   /** The chain of unmet conditions of a container (a key of the status); null when it is as the document wants it. */

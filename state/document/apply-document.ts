@@ -1,15 +1,17 @@
 // A whole new document from somebody who holds no editor: an updater, a console, a rollback.
 import { checkExpected, DocumentConflict } from './refusals.ts';
-import { adopt, refuse, synchronise, type FileOptions } from './synchronise.ts';
-import { saveBoot, show, type Core } from './core.ts';
+import { adopt, besideItsFile, refuse, synchronise, type Adopted, type FileOptions } from './synchronise.ts';
+import { hashText } from './generations.ts';
+import { sameLock, type Lock } from './lock.ts';
+import type { Core } from './core.ts';
 import { readDocumentFile } from '../file/document-file.ts';
-import { differences } from './overlay.ts';
+import { dropFields, placesOf } from './overlay.ts';
 import { publish } from './publish.ts';
 import { createStore, type State } from '../store.ts';
 import { createFile, replaceFile } from '../file/write-file.ts';
 import type { DocumentError } from '../text/yaml.ts';
 import { LARGEST_DOCUMENT } from './parsed-document.ts';
-import { goodDocument, notWritable } from '../status.ts';
+import { goodDocument } from '../status.ts';
 import { messageOf } from '../errno.ts';
 
 /** A document that was refused, with its place. */
@@ -29,11 +31,13 @@ export interface ApplyOptions {
   /** Only checks the document. */
   readonly dryRun?: boolean;
   readonly origin: string;
+  /** What its entries are to be resolved to, whatever they are now. */
+  readonly lock?: Lock;
 }
 
 /**
- * Replaces the document and its file. One that cannot be written lasts until the boot ends instead. Throws DocumentRefused
- * or DocumentConflict.
+ * Replaces the document and its file. Where the file cannot be written the whole text is in force all the same, kept as a
+ * generation, until the file is edited. Throws DocumentRefused or DocumentConflict.
  */
 export async function applyText(
   core: Core,
@@ -44,18 +48,47 @@ export async function applyText(
   const parsed = await core.parser.parse(text);
   if (!parsed.ok) throw new DocumentRefused(parsed.error);
   await synchronise(core, options, false);
-  const { generation, document } = core.store.get();
+  const { generation } = core.store.get();
   checkExpected(generation, given.expected);
-  if (given.dryRun === true || (text === core.text && document.status === 'ok')) return { generation };
+  if (given.dryRun === true) return { generation };
+  const { origin, lock } = given;
+  const written = await write(core, options, text);
+  if (text === core.text && !isOverlaid(core) && hasLock(core, lock) && (written.besides ?? null) === core.besides)
+    return { generation };
+  const made = { kind: 'apply', origin, ...(lock !== undefined && { lock }), ...written } as const;
+  refuse(core, await adopt(core, text, parsed, made));
+  return { generation: core.store.get().generation };
+}
+
+/** Whether something holds over what the document in force states. */
+function isOverlaid({ inForce, written }: Core): boolean {
+  const { overlay } = inForce;
+  if (overlay.length === 0) return false;
+  return dropFields(overlay, placesOf(written.tree, written.tree, true)).length < overlay.length;
+}
+
+function hasLock(core: Core, lock: Lock | undefined): boolean {
+  const now = core.store.get().lock;
+  return [...(lock ?? [])].every(([key, resolved]) => sameLock(now.get(key), resolved));
+}
+
+/** Writes the file; gives how it differs when it cannot be written. */
+async function write(core: Core, options: FileOptions, text: string): Promise<Pick<Adopted, 'besides' | 'notWritten'>> {
+  if (text === core.onDisk) return {};
   try {
     await replaceDocument(core, options, text);
   } catch (error) {
     if (error instanceof DocumentConflict) throw error;
-    return await layOver(core, text, messageOf(error), given.origin);
+    const reason = messageOf(error);
+    core.log.warn(
+      { reason, path: options.path },
+      'the document cannot be written; what was applied is kept in stateDir',
+    );
+    const besides = core.onDisk === null ? '' : hashText(core.onDisk);
+    return { besides, notWritten: `${reason}: ${besideItsFile(options.path, core.highest + 1)}` };
   }
   core.onDisk = text;
-  refuse(core, await adopt(core, text, parsed, 'apply', given.origin));
-  return { generation: core.store.get().generation };
+  return {};
 }
 
 /** The state that a text would lead to; nothing is changed. Rejects with DocumentRefused. */
@@ -66,7 +99,7 @@ export async function previewText(core: Core, text: string): Promise<State> {
   const generation = core.highest + 1;
   const written = rebuild(core.inForce, parsed.tree, generation);
   const scratch = createStore(core.store.get());
-  publish(scratch, adoptDocument(core.inForce, written, generation), generation, goodDocument(generation));
+  publish(scratch, adoptDocument(core.inForce, written, generation, true), generation, goodDocument(generation));
   return scratch.get();
 }
 
@@ -84,20 +117,4 @@ async function replaceDocument(core: Core, options: FileOptions, text: string): 
   // Somebody saved the file in this very moment: that save is given back to its author.
   await replaceFile({ ...file, text }, saved, options);
   throw edited;
-}
-
-async function layOver(core: Core, text: string, message: string, origin: string): Promise<{ generation: number }> {
-  const { divert } = await import('./in-force.ts');
-  const parsed = await core.parser.parse(text);
-  if (!parsed.ok) throw new DocumentRefused(parsed.error);
-  const generation = ++core.highest;
-  const fields = differences(core.written.tree, parsed.tree).map((field) => ({ ...field, origin, generation }));
-  const status = notWritable(core.store.get().document, message);
-  show(core, divert(core.inForce, core.inForce.document, fields, generation), generation, status);
-  core.log.warn(
-    { reason: message, generation },
-    'the document cannot be written; what was applied lasts until the boot ends',
-  );
-  await saveBoot(core);
-  return { generation };
 }

@@ -2,7 +2,7 @@
 import { mkdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OverlayField } from './overlay.ts';
-import { toJson } from '../store.ts';
+import { toJson, type Locked } from '../store.ts';
 import { toTree } from '../text/tree.ts';
 import { writeAtomically } from '../file/write-file.ts';
 import { hasErrno } from '../errno.ts';
@@ -13,6 +13,8 @@ export interface BootState {
   /** Stored generations that ended the runtime again and again. */
   readonly refused: readonly number[];
   readonly overlay: readonly OverlayField[];
+  /** What entries are resolved to other than by the stored generation's lock. */
+  readonly lock: ReadonlyMap<string, Locked>;
 }
 
 export interface BootFile {
@@ -27,15 +29,15 @@ export async function openBootState(
 ): Promise<{ state: BootState; file: BootFile }> {
   await mkdir(runDir, { recursive: true, mode: 0o700 });
   const path = join(runDir, 'overlay.json');
-  const nothing: BootState = { generation: 0, refused: [], overlay: [] };
+  const nothing: BootState = { generation: 0, refused: [], overlay: [], lock: new Map() };
   const file: BootFile = {
     save: async (state) => {
       await writeAtomically(path, JSON.stringify(toJson({ bootId, ...state })));
     },
   };
   try {
-    const stored = JSON.parse(await readFile(path, 'utf8')) as BootState & { readonly bootId: string };
-    if (stored.bootId === bootId) return { state: { ...stored, overlay: stored.overlay.map(decodeField) }, file };
+    const stored = JSON.parse(await readFile(path, 'utf8')) as Stored;
+    if (stored.bootId === bootId) return { state: decode(stored), file };
     await unlink(path);
   } catch (error) {
     if (!hasErrno(error, 'ENOENT')) warn({ err: error, path }, 'the overlay cannot be read');
@@ -43,6 +45,15 @@ export async function openBootState(
   return { state: nothing, file };
 }
 
-function decodeField({ pointer, value, origin, generation }: OverlayField): OverlayField {
-  return { pointer, origin, generation, ...(value === undefined ? {} : { value: toTree(value) }) };
+interface Stored extends Omit<BootState, 'lock'> {
+  readonly bootId: string;
+  readonly lock?: Readonly<Record<string, Locked>>;
+}
+
+function decode({ generation, refused, overlay, lock = {} }: Stored): BootState {
+  return { generation, refused, overlay: overlay.map(decodeField), lock: new Map(Object.entries(lock)) };
+}
+
+function decodeField({ pointer, value, origin, generation, command }: OverlayField): OverlayField {
+  return { pointer, origin, generation, command, ...(value === undefined ? {} : { value: toTree(value) }) };
 }

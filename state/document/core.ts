@@ -4,6 +4,7 @@ import type { BootFile } from './boot-state.ts';
 import type { Built } from '../schema/build-desired.ts';
 import { SCHEMA, type Generations, type Kind } from './generations.ts';
 import type { InForce } from './in-force.ts';
+import { keptLock, lockOf, sameLock, type Lock } from './lock.ts';
 import type { OverlayField } from './overlay.ts';
 import type { Parser } from './parser.ts';
 import { publish } from './publish.ts';
@@ -21,6 +22,7 @@ export interface Log {
 export interface Pending {
   readonly operations: readonly Operation[];
   readonly origin: string;
+  readonly command: string;
   readonly generation: number;
   readonly changes: readonly TreeChange[];
   readonly fields: () => readonly OverlayField[];
@@ -39,6 +41,8 @@ export interface Core {
   readonly boot: BootFile;
   readonly runtime: string;
   readonly now: () => number;
+  /** The document's path. */
+  readonly path: string;
   inForce: InForce;
   /** The highest generation that was ever given out. */
   highest: number;
@@ -50,6 +54,13 @@ export interface Core {
   written: Built;
   /** The stored generation that it is; 0 = none. */
   stored: number;
+  /** As Generation.besides has it. */
+  besides: string | null;
+  /** What `written` is resolved to, and as much of that as is on the disk. */
+  lock: Lock;
+  storedLock: Lock;
+  /** What entries were resolved to until the boot ends. */
+  bootLock: Lock;
   /** What the file held when it was last read or written; null = there was none. */
   onDisk: string | null;
   /** Why the file could not be read the last time; null when it could, or was not there. */
@@ -57,10 +68,33 @@ export interface Core {
   pending: readonly Pending[];
 }
 
-/** Puts what is in force into the store, as the generation given. */
-export function show(core: Core, inForce: InForce, generation: number, document: DocumentStatus): void {
+/** Puts what is in force into the store, as the generation given; `locked` as publish() has it. */
+export function show(
+  core: Core,
+  inForce: InForce,
+  generation: number,
+  document: DocumentStatus,
+  locked: Lock | null = null,
+): void {
   core.inForce = inForce;
-  publish(core.store, inForce, generation, document);
+  publish(core.store, inForce, generation, document, locked);
+}
+
+/** Another document is the one in force without what is pending; what its entries were resolved to stays, where they ask for the same. */
+export function setWritten(core: Core, { text, endMark, written }: Pick<Core, 'text' | 'endMark' | 'written'>): void {
+  const kept = (lock: Lock): Lock => keptLock(lock, core.written, written);
+  const lock = kept(core.lock);
+  Object.assign(core, { text, endMark, written, lock, storedLock: lock, bootLock: kept(core.bootLock) });
+}
+
+/** Stores what the entries of the stored generation were resolved to since. */
+export async function storeLock(core: Core): Promise<void> {
+  const { stored, lock, storedLock } = core;
+  if (stored === 0 || lock === storedLock) return;
+  core.storedLock = lock;
+  await core.generations.writeLock(stored, lock).catch((error: unknown) => {
+    core.log.error({ err: error }, 'what versions were resolved to cannot be stored');
+  });
 }
 
 /** Changes the document's status alone. */
@@ -83,6 +117,13 @@ export interface NewGeneration {
   readonly text: string;
   readonly endMark: boolean;
   readonly written: Built;
+  readonly besides: string | null;
+}
+
+/** Stores a generation that is in force. */
+export async function storeGeneration(core: Core, made: NewGeneration): Promise<void> {
+  const store = await prepareGeneration(core, made);
+  await store(true);
 }
 
 /**
@@ -92,14 +133,14 @@ export interface NewGeneration {
 export async function prepareGeneration(core: Core, made: NewGeneration): Promise<(keep: boolean) => Promise<void>> {
   const { written, ...plain } = made;
   const time = core.now();
-  const { lock } = core.store.get();
+  const lock = lockOf(written, core.store.get(), core);
   const failed = (error: unknown): void => {
     core.log.error({ err: error, generation: made.generation }, 'a generation cannot be stored');
   };
   const generation = { ...plain, time, since: time, schema: SCHEMA, runtime: core.runtime, lock, ...written };
   const prepared = await core.generations.prepare(generation).catch(failed);
   return async (keep) => {
-    if (keep) core.stored = made.generation;
+    if (keep) Object.assign(core, { stored: made.generation, besides: made.besides, lock, storedLock: lock });
     await (keep ? prepared?.commit() : prepared?.discard())?.catch(failed);
   };
 }
@@ -107,8 +148,9 @@ export async function prepareGeneration(core: Core, made: NewGeneration): Promis
 /** Keeps the overlay for the rest of the boot. */
 export async function saveBoot(core: Core): Promise<void> {
   const { overlay } = core.inForce;
+  const lock = new Map([...core.store.get().lock].filter(([key, now]) => !sameLock(core.lock.get(key), now)));
   try {
-    await core.boot.save({ generation: core.highest, refused: core.refused, overlay });
+    await core.boot.save({ generation: core.highest, refused: core.refused, overlay, lock });
   } catch (error) {
     core.log.error({ err: error }, 'the overlay cannot be kept');
   }

@@ -5,9 +5,11 @@ import { applyText, type ApplyOptions, previewText } from './apply-document.ts';
 import { openBootState } from './boot-state.ts';
 import { checkExpected, UnknownGeneration } from './refusals.ts';
 import { saveBoot, show, type Log } from './core.ts';
+import type { FieldOrigin } from '../status.ts';
 import type { Configured } from '../desired.ts';
 import { openGenerations, type Summary } from './generations.ts';
 import { copySeed, giveUp, openCore } from './open-core.ts';
+import { createRelock } from './relock.ts';
 import { createRetry } from '../retry.ts';
 import type { Stand } from '../standing.ts';
 import type { Locked, State, Store } from '../store.ts';
@@ -53,6 +55,8 @@ export type MakePatch = (tree: Tree) => readonly Operation[];
 export interface PatchOptions {
   readonly lifetime: 'document' | 'boot';
   readonly origin: string;
+  /** What was ordered, as a person would write it (`stop idle`); `patch` when left out. */
+  readonly command?: string;
 }
 
 /** The document in force. */
@@ -90,6 +94,8 @@ export interface Documents {
   apply(text: string, options: ApplyOptions): Promise<{ generation: number }>;
   /** The state that a document would lead to; nothing is changed. Rejects with DocumentRefused. */
   preview(text: string): Promise<State>;
+  /** Takes what patches for the boot, or those that could not be written, have set: of a name's entries; null = all of it. */
+  dropOverlay(name: string | null): Promise<{ generation: number; dropped: readonly FieldOrigin[] }>;
   /** The stored generations, oldest first. */
   history(): Promise<readonly Summary[]>;
   /** Applies a stored generation's text again, with the versions that it had been resolved to. */
@@ -97,8 +103,10 @@ export interface Documents {
     generation: number,
     options: { readonly origin: string; readonly expected?: number | null },
   ): Promise<{ generation: number }>;
-  /** Remembers what an entry's requirement was resolved to; null forgets it. */
-  setLock(key: string, resolved: Locked | null): void;
+  /** Remembers what an entry's requirement was resolved to; another version than before makes a generation. */
+  setLock(key: string, resolved: Locked): void;
+  /** Has entries resolved anew: whoever resolves them does so while this runs. The generation is a new one when that changes anything. */
+  renewLocks(keys: readonly string[], options: PatchOptions): { generation: number; durable: Promise<void> };
   /** Gives up a generation that ended the runtime again and again: the one before is in force until the boot ends. */
   fallback(generation: number): Promise<void>;
   /** Loads what patches and documents need (the schema), ahead of the first one. */
@@ -154,30 +162,31 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   });
   settle(false); // what came between the reading and the watching
 
-  let lockWritten = true;
+  const relock = createRelock({ core, enqueue, settle: () => synchronise(core, file, false) });
   /** What patches need takes a while to load; an import of what is there still costs a look-up. */
   let loaded: typeof import('./in-force.ts') | null = null;
   const load = async (): Promise<typeof import('./in-force.ts')> => (loaded ??= await import('./in-force.ts'));
   const putIntoForce = (
     { patchBoot, patchDocument }: typeof import('./in-force.ts'),
     operations: readonly Operation[],
-    { lifetime, origin }: PatchOptions,
+    { lifetime, origin, command = 'patch' }: PatchOptions,
     withdraws: boolean,
   ): { generation: number; durable: Promise<void> } => {
     const generation = core.highest + 1;
     const { document } = store.get();
     if (lifetime === 'boot') {
-      const inForce = patchBoot(core.inForce, operations, { generation, origin });
+      const inForce = patchBoot(core.inForce, operations, { generation, origin, command });
       core.highest = generation;
       show(core, inForce, generation, document);
       return { generation, durable: enqueue(() => saveBoot(core)) };
     }
     const overlay = core.inForce.overlay;
-    const { inForce, changes, fields } = patchDocument(core.inForce, operations, { generation, origin });
+    const { inForce, changes, fields } = patchDocument(core.inForce, operations, { generation, origin, command });
     core.highest = generation;
     const done = Promise.withResolvers<void>();
     const built = inForce.document;
-    core.pending = [...core.pending, { operations, origin, generation, changes, fields, withdraws, built, done }];
+    const pending = { operations, origin, command, generation, changes, fields, withdraws, built, done };
+    core.pending = [...core.pending, pending];
     show(core, inForce, generation, document);
     writeSoon();
     if (inForce.overlay !== overlay) void enqueue(() => saveBoot(core));
@@ -208,6 +217,19 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     current: () => ({ text: core.text, effective: core.inForce.effective.tree }),
     apply: (text, given) => enqueue(() => applyText(core, file, text, given)),
     preview: (text) => previewText(core, text),
+    async dropOverlay(name) {
+      const { dropOverlay } = await load();
+      return await enqueue(async () => {
+        const before = store.get();
+        const inForce = dropOverlay(core.inForce, name, core.highest + 1);
+        const kept = new Set(inForce.overlay.map(({ pointer }) => pointer));
+        const dropped = before.overlay.filter(({ pointer }) => !kept.has(pointer));
+        if (dropped.length === 0) return { generation: before.generation, dropped };
+        show(core, inForce, ++core.highest, before.document);
+        await saveBoot(core);
+        return { generation: core.highest, dropped };
+      });
+    },
     async history() {
       const all = await Promise.all(generations.list().map(({ generation }) => generations.read(generation)));
       return all.flatMap((one) => (one === null ? [] : [summaryOf(one)]));
@@ -216,26 +238,10 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       enqueue(async () => {
         const earlier = await generations.read(generation);
         if (earlier === null) throw new UnknownGeneration(generation);
-        const made = await applyText(core, file, earlier.text, { origin, expected });
-        store.update((draft) => {
-          for (const [key, resolved] of earlier.lock)
-            if (draft.desired.containers.has(key)) draft.lock.set(key, resolved);
-        });
-        await generations.writeLock(core.stored, store.get().lock);
-        return made;
+        return await applyText(core, file, earlier.text, { origin, expected, lock: earlier.lock });
       }),
-    setLock(key, resolved) {
-      store.update((draft) => {
-        if (resolved === null) draft.lock.delete(key);
-        else draft.lock.set(key, resolved);
-      });
-      if (!lockWritten) return;
-      lockWritten = false;
-      enqueue(async () => {
-        lockWritten = true;
-        if (core.stored > 0) await generations.writeLock(core.stored, store.get().lock);
-      }).catch((error: unknown) => log.error({ err: error }, 'what versions were resolved to cannot be stored'));
-    },
+    setLock: relock.set,
+    renewLocks: relock.renew,
     fallback: (generation) => enqueue(() => giveUp(core, generation)),
     async warm() {
       await load();

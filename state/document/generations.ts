@@ -2,6 +2,7 @@
 import { mkdir, readFile, readdir, unlink } from 'node:fs/promises';
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
+import { sameLock } from './lock.ts';
 import { decodeDesired, encodeDesired, encodeTree } from './encoding.ts';
 import type { Locked } from '../store.ts';
 import { toJson } from '../store.ts';
@@ -28,6 +29,11 @@ export interface Summary {
 export interface Generation extends Summary {
   readonly text: string;
   readonly endMark: boolean;
+  /**
+   * The hash of what the file held when this was put into force without being written to it, '' = there was no file; null: it
+   * is what the file held.
+   */
+  readonly besides: string | null;
   /** The first of the console's patches that were folded into this one; ms since the epoch. */
   readonly since: number;
   readonly lock: ReadonlyMap<string, Locked>;
@@ -42,7 +48,7 @@ export interface Generations {
   read(generation: number): Promise<Generation | null>;
   /** Writes one to the disk; with `commit` it is stored for good and what is no longer kept goes. */
   prepare(generation: Generation): Promise<PreparedFile>;
-  /** Stores what the requirements of a generation were resolved to. */
+  /** Stores what the requirements of a generation were resolved to, once more of them are. */
   writeLock(generation: number, lock: ReadonlyMap<string, Locked>): Promise<void>;
 }
 
@@ -128,7 +134,12 @@ export async function openGenerations(
 /** A console patch that follows another within a second replaces it in the history. */
 function folded(before: Generation | null, next: Generation): boolean {
   const gap = before === null ? FOLD : next.time - before.since;
-  return before?.kind === 'console' && next.kind === 'console' && gap >= 0 && gap < FOLD;
+  return before?.kind === 'console' && next.kind === 'console' && gap >= 0 && gap < FOLD && !isRelocked(before, next);
+}
+
+/** The one before is still asked for: by the versions that it had. */
+function isRelocked(before: Generation, next: Generation): boolean {
+  return [...before.lock].some(([key, was]) => next.lock.has(key) && !sameLock(was, next.lock.get(key)));
 }
 
 function padded(generation: number): string {
@@ -141,14 +152,26 @@ async function encodeGeneration({ tree, desired, lock, ...plain }: Generation): 
 }
 
 function decodeGeneration(json: string): Generation {
-  const { hash, lock, tree, desired, ...plain } = JSON.parse(json) as Omit<Generation, 'lock' | 'tree' | 'desired'> & {
+  const { hash, lock, tree, desired, ...plain } = JSON.parse(json) as Omit<
+    Generation,
+    'besides' | 'lock' | 'tree' | 'desired'
+  > & {
+    /** Generations of earlier versions do not say it. */
+    readonly besides?: string | null;
     readonly hash: string;
     readonly lock: Readonly<Record<string, Locked>>;
     readonly tree: unknown;
     readonly desired: unknown;
   };
   if (hash !== hashText(plain.text)) throw new Error('its text has another hash than was stored');
-  return { ...plain, lock: new Map(Object.entries(lock)), tree: toTree(tree), desired: decodeDesired(desired) };
+  const { besides = null } = plain;
+  return {
+    ...plain,
+    besides,
+    lock: new Map(Object.entries(lock)),
+    tree: toTree(tree),
+    desired: decodeDesired(desired),
+  };
 }
 
 function decodeLock(json: string): ReadonlyMap<string, Locked> {

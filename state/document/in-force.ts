@@ -2,7 +2,7 @@
 import type { Operation } from 'fast-json-patch';
 import { build, type Built } from '../schema/build-desired.ts';
 import type { Configured } from '../desired.ts';
-import { addFields, applyOverlay, differences, dropFields, type OverlayField } from './overlay.ts';
+import { addFields, applyOverlay, differences, dropFields, isOfName, placesOf, type OverlayField } from './overlay.ts';
 import { isWithin } from '../text/pointer.ts';
 import { PatchRefused } from './refusals.ts';
 import { resolveOperations, type TreeChange, type Tree } from '../text/tree.ts';
@@ -21,6 +21,8 @@ export interface InForce {
 export interface Mark {
   readonly generation: number;
   readonly origin: string;
+  /** What was ordered, as a person would write it. */
+  readonly command: string;
 }
 
 /** The effective state of a document under an overlay. Fields of the overlay that no longer fit the document are left out. */
@@ -83,10 +85,19 @@ export function rebuild({ document, configured }: InForce, tree: Tree, generatio
   return built;
 }
 
-/** A new document takes the place of the one before: fields of the overlay that it sets otherwise than before give way. */
-export function adoptDocument(now: InForce, document: Built, generation: number): InForce {
-  const changed = differences(now.document.tree, document.tree).map(({ pointer }) => pointer);
-  return lay(document, dropFields(now.overlay, changed), now.effective, generation, now.configured);
+/**
+ * A new document takes the place of the one before. The overlay gives way in every entry that is not as before; with `all` in
+ * every one that the document states.
+ */
+export function adoptDocument(now: InForce, document: Built, generation: number, all = false): InForce {
+  const places = now.overlay.length === 0 ? [] : placesOf(now.document.tree, document.tree, all);
+  return lay(document, dropFields(now.overlay, places), now.effective, generation, now.configured);
+}
+
+/** The overlay without what concerns a name; null = without anything. */
+export function dropOverlay(now: InForce, name: string | null, generation: number): InForce {
+  const kept = now.overlay.filter((field) => name !== null && !isOfName(field, name));
+  return lay(now.document, kept, now.effective, generation, now.configured);
 }
 
 /** Patches that cannot reach the document's file are laid over `document`, the one that the file holds. */

@@ -3,7 +3,8 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { BootFile, BootState } from './boot-state.ts';
 import type { Built } from '../schema/build-desired.ts';
-import { saveBoot, show, type Core, type Log } from './core.ts';
+import { saveBoot, setWritten, show, type Core, type Log } from './core.ts';
+import { keptLock, type Lock } from './lock.ts';
 import { emptyDesired, type Configured } from '../desired.ts';
 import { readDocumentFile } from '../file/document-file.ts';
 import { SCHEMA, type Generation, type Generations } from './generations.ts';
@@ -25,6 +26,8 @@ export interface CoreOptions {
   readonly runtime: string;
   readonly now?: () => number;
   readonly configured: Configured;
+  /** The document's path. */
+  readonly desired: string;
 }
 
 /** Puts the newest stored generation that is understood and was not given up into force, the boot's overlay over it. */
@@ -33,16 +36,27 @@ export async function openCore(
   generations: Generations,
   boot: { readonly state: BootState; readonly file: BootFile },
 ): Promise<Core> {
-  const { store, log, runtime, now = Date.now, configured } = options;
-  const { refused } = boot.state;
+  const { store, log, runtime, now = Date.now, configured, desired: path } = options;
+  const { refused, lock: bootLock } = boot.state;
   const parser = createParser(configured);
   const empty = emptyDocument(configured);
+  const none: Lock = new Map();
   const newest = generations.list().at(-1)?.generation ?? 0;
   const core: Core = {
-    ...{ store, log, parser, generations, boot: boot.file, runtime, now, refused },
+    ...{ store, log, parser, generations, boot: boot.file, runtime, now, refused, path },
     inForce: { document: empty, overlay: [], effective: empty, configured },
     highest: Math.max(newest, boot.state.generation),
-    ...{ text: '', endMark: false, written: empty, stored: 0, onDisk: null, unreadable: null, pending: [] },
+    ...{
+      text: '',
+      endMark: false,
+      written: empty,
+      stored: 0,
+      besides: null,
+      lock: none,
+      storedLock: none,
+      bootLock: none,
+    },
+    ...{ onDisk: null, unreadable: null, pending: [] },
   };
   const found = await newestUnderstood(core, newest);
   if (found !== null) putInForce(core, found);
@@ -51,11 +65,8 @@ export async function openCore(
     core.inForce = lay(core.written, boot.state.overlay, null, boot.state.generation, configured);
   }
   const generation = core.inForce.overlay.length > 0 ? core.highest : core.stored;
-  show(core, core.inForce, generation, goodDocument(core.stored));
-  store.update((draft) => {
-    for (const [key, resolved] of found?.lock ?? [])
-      if (draft.desired.containers.has(key)) draft.lock.set(key, resolved);
-  });
+  show(core, core.inForce, generation, goodDocument(core.stored), new Map([...core.lock, ...bootLock]));
+  core.bootLock = keptLock(bootLock, core.written, core.inForce.effective);
   core.onDisk = found?.text ?? null;
   if (newest > core.stored) await explainOlder(core, newest);
   return core;
@@ -67,7 +78,9 @@ async function explainOlder(core: Core, newest: number): Promise<void> {
   const message = given
     ? `generation ${newest} ended the runtime again and again; generation ${core.stored} is in force`
     : `generation ${newest} is not understood by this version of the runtime; generation ${core.stored} is in force`;
-  core.onDisk = (await core.generations.read(newest))?.text ?? core.onDisk;
+  const left = await core.generations.read(newest);
+  core.onDisk = left?.text ?? core.onDisk;
+  core.besides = left?.besides ?? core.besides;
   show(core, core.inForce, core.store.get().generation, badDocument(core.store.get().document, noPlace(message)));
   core.log.warn({ generation: core.stored, newest }, 'an earlier generation is in force');
 }
@@ -94,9 +107,9 @@ function isAlone({ inForce }: Core, { tree, desired }: Generation): boolean {
   return inForce.configured.size === 0 && desired.repositories.size === (isMap(own) ? own.size : 0);
 }
 
-function putInForce(core: Core, { text, endMark, generation, tree, desired }: Generation): void {
+function putInForce(core: Core, { text, endMark, generation, tree, desired, besides, lock }: Generation): void {
   const written = { tree, desired };
-  Object.assign(core, { text, endMark, stored: generation, written });
+  Object.assign(core, { text, endMark, stored: generation, written, besides, lock, storedLock: lock });
   core.inForce = { ...core.inForce, document: written, effective: written };
 }
 
@@ -130,11 +143,12 @@ export async function giveUp(core: Core, generation: number): Promise<void> {
     show(core, inForce, kept.length > 0 ? core.highest : core.stored, core.store.get().document);
   } else {
     const previous = await newestUnderstood(core, generation - 1);
-    const { text, endMark } = previous ?? { text: '', endMark: false };
+    const { text, endMark, lock, besides } = previous ?? { text: '', endMark: false, lock: new Map(), besides: null };
     const written = previous ?? emptyDocument(core.inForce.configured);
     const inForce = adoptDocument({ ...core.inForce, overlay: kept }, written, core.highest);
-    Object.assign(core, { text, endMark, written, stored: previous?.generation ?? 0 });
-    show(core, inForce, core.stored, goodDocument(core.stored));
+    setWritten(core, { text, endMark, written });
+    Object.assign(core, { stored: previous?.generation ?? 0, lock, storedLock: lock, besides });
+    show(core, inForce, core.stored, goodDocument(core.stored), lock);
     await explainOlder(core, generation);
   }
   await saveBoot(core);

@@ -1,4 +1,5 @@
 // Patches that last until the boot ends: fields laid over the document. A later generation of the document wins.
+import { containerName } from '../container-id.ts';
 import { formatPointer, isWithin, parsePointer } from '../text/pointer.ts';
 import { applyChange, isMap, missingMaps, sameTree, type Tree } from '../text/tree.ts';
 
@@ -8,6 +9,8 @@ export interface OverlayField {
   readonly value?: Tree;
   readonly origin: string;
   readonly generation: number;
+  /** What was ordered: `stop idle`, or `patch`. */
+  readonly command: string;
 }
 
 /** A field in which two trees differ: the pointer of the smallest part that is not a map in both. */
@@ -35,6 +38,37 @@ export function differences(before: Tree, after: Tree, path: readonly string[] =
 export function addFields(overlay: readonly OverlayField[], fields: readonly OverlayField[]): OverlayField[] {
   const kept = overlay.filter(({ pointer }) => !fields.some((field) => isWithin(pointer, field.pointer)));
   return [...kept, ...fields];
+}
+
+/**
+ * The places of which a new document speaks, for dropFields: of entries and repositories as wholes, one by one. `all`: every
+ * one that it states, or else those alone in which it is not as the one before.
+ */
+export function placesOf(before: Tree, after: Tree, all: boolean): string[] {
+  const places = new Set<string>();
+  const add = (path: readonly string[]): void => {
+    const [top = '', key] = path;
+    if (!sections.includes(top)) places.add(formatPointer([top]));
+    else if (key !== undefined) places.add(formatPointer([top, key]));
+    else
+      for (const tree of [before, after]) for (const each of keysOf(tree, top)) places.add(formatPointer([top, each]));
+  };
+  for (const { pointer } of differences(before, after)) add(parsePointer(pointer));
+  if (all) for (const top of keysOf(after)) add([top]);
+  return [...places];
+}
+
+const sections = ['repositories', 'containers'];
+
+function keysOf(tree: Tree, section?: string): string[] {
+  const member = section === undefined ? tree : isMap(tree) ? tree.get(section) : undefined;
+  return isMap(member) ? [...member.keys()] : [];
+}
+
+/** Whether a field is one of a name's entries. */
+export function isOfName({ pointer }: Pick<OverlayField, 'pointer'>, name: string): boolean {
+  const [section, key = ''] = parsePointer(pointer);
+  return section === 'containers' && (key === name || containerName(key) === name);
 }
 
 /** The overlay without the fields that a later generation of the document sets, at that place, above or below it. */

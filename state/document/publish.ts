@@ -1,12 +1,21 @@
 // What is in force becomes the desired state of the store, entry by entry, so that patches are as small as the change.
 import type { Draft } from 'immer';
-import type { ContainerEntry } from '../desired.ts';
 import type { InForce } from './in-force.ts';
+import { asksForAnother, type Lock } from './lock.ts';
 import { sameStatus, type DocumentStatus } from '../status.ts';
 import type { Store } from '../store.ts';
 
-/** Puts a generation into the store. What a requirement was resolved to is forgotten when its entry asks for another package. */
-export function publish(store: Store, inForce: InForce, generation: number, document: DocumentStatus): void {
+/**
+ * Puts a generation into the store. What a requirement was resolved to is forgotten when its entry asks for another package;
+ * `locked` is what entries are resolved to, whatever they were before.
+ */
+export function publish(
+  store: Store,
+  inForce: InForce,
+  generation: number,
+  document: DocumentStatus,
+  locked: Lock | null = null,
+): void {
   const { desired } = inForce.effective;
   const { desired: before, lock, overlay, document: documentBefore } = store.get();
   const containers = changedKeys(before.containers, desired.containers);
@@ -22,10 +31,10 @@ export function publish(store: Store, inForce: InForce, generation: number, docu
       const other = is === undefined || (was !== undefined && asksForAnother(was, is));
       if (other && lock.has(key)) draft.lock.delete(key);
     }
+    for (const [key, resolved] of locked ?? []) if (desired.containers.has(key)) draft.lock.set(key, resolved);
     if (overlay.length > 0 || inForce.overlay.length > 0) {
-      draft.overlay = inForce.overlay.map(({ pointer, origin, generation: since }) => ({
-        pointer,
-        origin,
+      draft.overlay = inForce.overlay.map(({ pointer, origin, command, generation: since }) => ({
+        ...{ pointer, origin, command },
         generation: since,
       }));
     }
@@ -52,9 +61,4 @@ function setMembers<V>(draft: Map<string, Draft<V>>, after: ReadonlyMap<string, 
     // Frozen, it is not walked through for drafts.
     else draft.set(key, Object.freeze(value) as Draft<V>);
   }
-}
-
-function asksForAnother(was: ContainerEntry, is: ContainerEntry): boolean {
-  const fields = ['version', 'repository', 'source', 'digest'] as const;
-  return fields.some((field) => was[field] !== is[field]);
 }

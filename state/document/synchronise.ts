@@ -1,11 +1,22 @@
 // The file and the document in force brought together: an edit is taken over, pending patches are written.
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Core, type Pending, saveBoot, show, showStatus, prepareGeneration } from './core.ts';
+import {
+  type Core,
+  type Pending,
+  prepareGeneration,
+  saveBoot,
+  setWritten,
+  show,
+  showStatus,
+  storeGeneration,
+  storeLock,
+} from './core.ts';
+import type { Lock } from './lock.ts';
 import { readDocumentFile, type FileResult, type FileText } from '../file/document-file.ts';
 import { REST } from '../file/file-watch.ts';
 import { DocumentConflict } from './refusals.ts';
 import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file.ts';
-import type { Kind } from './generations.ts';
+import { hashText, type Kind } from './generations.ts';
 import { noPlace, badDocument, goodDocument, notWritable, type DocumentStatus } from '../status.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parsed-document.ts';
 import { messageOf } from '../errno.ts';
@@ -14,6 +25,8 @@ export interface FileOptions extends ReplaceOptions {
   /** The document's path. */
   readonly path: string;
 }
+
+const fromFile: Adopted = { kind: 'file', origin: 'file' };
 
 const TORN = 'the end mark "..." is missing, which the generation in force has: the file was not written whole';
 
@@ -62,8 +75,26 @@ function isNew(core: Core, file: FileResult): boolean {
   return textOf(file) !== core.onDisk || core.store.get().document.status === 'invalid';
 }
 
+/** Said of a generation that could not be written to the document's file. */
+export function besideItsFile(path: string, generation: number): string {
+  return `${path} could not be written and says something else; generation ${generation} is kept in stateDir, and the next edit of the file wins`;
+}
+
+/** Whether the file is as it was when what is in force could not be written to it: that is no edit. */
+function isPassedOver(core: Core, file: FileResult): boolean {
+  if (core.besides === null) return false;
+  if (file.kind === 'text') return file.text !== core.text && hashText(file.text) === core.besides;
+  return file.kind === 'missing' && core.besides === '';
+}
+
 async function takeOver(core: Core, file: FileResult): Promise<void> {
   const state = core.store.get();
+  if (isPassedOver(core, file)) {
+    core.onDisk = textOf(file);
+    if (state.document.status === 'notWritable') return;
+    showStatus(core, notWritable(state.document, besideItsFile(core.path, state.document.generation)));
+    return;
+  }
   if (file.kind !== 'text') {
     if (file.kind === 'moving' || (file.kind === 'missing' && core.stored === 0)) return;
     const message = file.kind === 'missing' ? 'the file is missing' : file.message;
@@ -83,7 +114,19 @@ async function takeOverText(core: Core, text: string): Promise<void> {
   const state = core.store.get();
   if (!parsed.ok) showStatus(core, badDocument(state.document, parsed.error));
   else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state.document, noPlace(TORN)));
-  else refuse(core, await adopt(core, text, parsed, 'file', 'file'));
+  else refuse(core, await adopt(core, text, parsed, fromFile));
+}
+
+/** Where a new document comes from. */
+export interface Adopted {
+  readonly kind: Kind;
+  readonly origin: string;
+  /** As Generation.besides has it; null when left out. */
+  readonly besides?: string | null;
+  /** Why the file does not have it, where it does not. */
+  readonly notWritten?: string;
+  /** What its entries are to be resolved to, whatever they are now. */
+  readonly lock?: Lock;
 }
 
 /** A new text becomes the document in force; patches that are pending are made anew on it. Gives those that are withdrawn. */
@@ -91,18 +134,18 @@ export async function adopt(
   core: Core,
   text: string,
   parsed: Extract<Parsed, { ok: true }>,
-  kind: Kind,
-  origin: string,
+  { kind, origin, besides = null, notWritten, lock }: Adopted,
 ): Promise<readonly Pending[]> {
   const { adoptDocument, divert, patchDocument, rebuild } = await import('./in-force.ts');
+  await storeLock(core);
   const generation = ++core.highest;
   const written = rebuild(core.inForce, parsed.tree, generation);
-  let inForce = adoptDocument(core.inForce, written, generation);
+  let inForce = adoptDocument(core.inForce, written, generation, kind === 'apply');
   const rebased: Pending[] = [];
   const diverted: Pending[] = [];
   const withdrawn: Pending[] = [];
   for (const patch of core.pending) {
-    const mark = { generation: ++core.highest, origin: patch.origin };
+    const mark = { generation: ++core.highest, origin: patch.origin, command: patch.command };
     try {
       const patched = patchDocument(inForce, patch.operations, mark);
       inForce = patched.inForce;
@@ -121,11 +164,13 @@ export async function adopt(
     }
   }
   const overlaid = core.inForce.overlay !== inForce.overlay;
-  Object.assign(core, { text, endMark: parsed.endMark, written, pending: rebased });
-  show(core, inForce, core.highest, goodDocument(generation));
+  const { endMark } = parsed;
+  setWritten(core, { text, endMark, written });
+  core.pending = rebased;
+  const good = goodDocument(generation);
+  show(core, inForce, core.highest, notWritten === undefined ? good : notWritable(good, notWritten), lock);
   core.log.info({ generation, origin }, 'a new document is in force');
-  const store = await prepareGeneration(core, { generation, kind, origin, text, endMark: parsed.endMark, written });
-  await store(true);
+  await storeGeneration(core, { generation, kind, origin, text, endMark, written, besides });
   if (overlaid) await saveBoot(core);
   for (const patch of diverted) patch.done.resolve();
   return withdrawn;
@@ -153,7 +198,8 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
   }
   const { text, saved } = written;
   if (saved === null) {
-    Object.assign(core, { text, onDisk: text, written: last.built, pending: core.pending.slice(batch.length) });
+    setWritten(core, { text, endMark: core.endMark, written: last.built });
+    Object.assign(core, { onDisk: text, pending: core.pending.slice(batch.length) });
     showStatus(core, goodDocument(last.generation));
     for (const patch of batch) patch.done.resolve();
   } else if (file !== null) {
@@ -173,7 +219,9 @@ async function writeBatch(
   const changes = batch.flatMap((patch) => patch.changes);
   const text = await core.parser.splice(core.text === '' ? EMPTY_TEXT : core.text, changes);
   const { endMark } = core;
-  const prepared = prepareGeneration(core, { generation, kind: 'console', origin, text, endMark, written: built });
+  await storeLock(core);
+  const made = { generation, kind: 'console', origin, text, endMark, written: built, besides: null } as const;
+  const prepared = prepareGeneration(core, made);
   let saved: string | null = '';
   try {
     saved = await (file === null ? createFile(options.path, text) : replaceFile(file, text, options));
@@ -188,7 +236,7 @@ async function writeBatch(
 async function keepSave(core: Core, options: FileOptions, saved: string, ours: string): Promise<void> {
   const parsed = await core.parser.parse(saved);
   const isGood = parsed.ok && (!core.endMark || parsed.endMark);
-  const withdrawn = isGood ? await adopt(core, saved, parsed, 'file', 'file') : [];
+  const withdrawn = isGood ? await adopt(core, saved, parsed, fromFile) : [];
   if (core.pending.length === 0 || !isGood) {
     const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
     if (file.kind === 'text' && file.text === ours) await replaceFile(file, saved, options);

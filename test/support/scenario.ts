@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerStatus } from '../../state/status.ts';
+import { run } from './command.ts';
 import { documentOf, startDaemon, type Daemon } from './test-daemon.ts';
 import { leftovers, openDescriptors } from './leaks.ts';
 
@@ -70,4 +71,10 @@ export function inits(daemon: Daemon): number[] {
   const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8').trim();
   const pids = children === '' ? [] : children.split(' ').map(Number);
   return pids.filter((pid) => pid !== daemon.reconciler());
+}
+
+/** A command in the reconciler's mount namespace, which nobody else sees. */
+export async function inside(daemon: Daemon, ...command: readonly string[]): Promise<void> {
+  const { code, stderr } = await run('nsenter', [`--mount=/proc/${daemon.reconciler()}/ns/mnt`, ...command]);
+  assert.equal(code, 0, `${command.join(' ')}: ${stderr}`);
 }

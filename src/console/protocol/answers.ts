@@ -1,7 +1,7 @@
 // What the console answers and tells: the types of its messages, for clients.
 import type { Operation } from 'fast-json-patch';
 import type { MemoryEvents } from '../../../controllers/cgroups/cgroup-alarm.ts';
-import type { Status } from '../../../state/status.ts';
+import type { FieldOrigin, Status } from '../../../state/status.ts';
 import type { Unmet } from '../../../controllers/status/explain.ts';
 import type { LogLine } from '../../runtime/runtime.ts';
 
@@ -83,7 +83,7 @@ export interface Description {
   readonly status: Status['containers'][string] | null;
   readonly entry: Readonly<Record<string, unknown>> | null;
   /** Fields of the entry that last until the boot ends. */
-  readonly overlay: readonly { readonly pointer: string; readonly origin: string; readonly generation: number }[];
+  readonly overlay: readonly FieldOrigin[];
   readonly lock: { readonly version: string; readonly repository: string; readonly digest: string | null } | null;
   readonly package: { readonly path: string; readonly repository: string; readonly digest: string | null } | null;
   readonly steps: readonly PlannedStep[];
@@ -121,14 +121,21 @@ export interface Answers {
   readonly kill: ForContainer;
   readonly mount: readonly Outcome<ForContainer>[];
   readonly umount: readonly Outcome<ForContainer>[];
-  /** `steps` of a dry run only. */
-  readonly apply: { readonly generation: number; readonly steps?: readonly PlannedStep[] };
+  /** `steps` of a dry run only; else what the document's file is, and what commands hold over it until the boot ends. */
+  readonly apply: {
+    readonly generation: number;
+    readonly steps?: readonly PlannedStep[];
+    readonly document?: Status['document'];
+    readonly overlay?: readonly FieldOrigin[];
+  };
   readonly patch: { readonly generation: number };
   readonly get: Snapshot;
   readonly watch: Watching;
   readonly plan: { readonly steps: readonly PlannedStep[] };
   readonly describe: Description;
-  readonly explain: { readonly name: string; readonly unmet: Unmet | null };
+  readonly explain: { readonly name: string; readonly unmet: Unmet | null; readonly overlay: readonly FieldOrigin[] };
+  /** What was taken away. */
+  readonly overlay_drop: { readonly generation: number; readonly dropped: readonly FieldOrigin[] };
   readonly logs: ForName & { readonly boot: string };
   readonly events: Place & { readonly events: readonly StampedEvent[]; readonly gap: Gap | null };
   readonly wait: { readonly result: 'converged' | 'failed' | 'timeout' };

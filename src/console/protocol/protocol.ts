@@ -80,6 +80,7 @@ const shapes = {
   plan: fields({ document: nullable(text) }),
   describe: fields({ name: text }),
   explain: fields({ name: text }),
+  overlay_drop: fields({ name: nullable(text) }),
   logs: fields({ name: text, since: nullable(whole), follow: flag, boot: optional(text) }),
   events: orNothing(fields({ since: nullable(whole), boot: nullable(text), follow: optional(flag) })),
   wait: fields({ generation: whole, timeout: whole }),

@@ -25,7 +25,9 @@ export async function applyDocument(
 ): Promise<unknown> {
   const options = { expected, origin: identity, ...(dryRun && { dryRun }) };
   const { generation } = await runtime.apply(document, options);
-  return dryRun ? { generation, steps: await runtime.plan(document) } : { generation };
+  if (dryRun) return { generation, steps: await runtime.plan(document) };
+  const { document: status, overlay } = runtime.state();
+  return { generation, document: status, overlay };
 }
 
 /** `patch`: RFC 6902 or RFC 7386. Throws PatchForbidden, before anything is changed. */

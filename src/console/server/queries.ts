@@ -1,5 +1,6 @@
 // Answers that only read the state.
 import { formatPointer } from '../../../state/text/pointer.ts';
+import type { FieldOrigin } from '../../../state/status.ts';
 import { toJson, type State } from '../../../state/store.ts';
 import { RuntimeError, type Runtime } from '../../runtime/runtime.ts';
 import { manifestForInspect } from '../../npk/manifest/manifest-json.ts';
@@ -45,12 +46,16 @@ export async function describeContainer(runtime: Runtime, asked: string): Promis
     name,
     status: status ?? null,
     entry: entry === undefined ? null : toJson(entry),
-    // Fields that a patch holds until the boot ends; all others come from the document.
-    overlay: state.overlay.filter(({ pointer }) => `${pointer}/`.startsWith(`${formatPointer(['containers', name])}/`)),
+    overlay: overlayOf(state, name),
     lock: state.lock.get(name) ?? null,
     package: found === undefined ? null : { path: found.path, repository: found.repository, digest: found.digest },
     steps,
   };
+}
+
+/** The fields of an entry that a command holds until the boot ends; all others come from the document. */
+export function overlayOf(state: State, key: string): readonly FieldOrigin[] {
+  return state.overlay.filter(({ pointer }) => `${pointer}/`.startsWith(`${formatPointer(['containers', key])}/`));
 }
 
 /** The stored generations, newest first. */

@@ -21,6 +21,7 @@ import {
   listContainers,
   listGenerations,
   listRepositories,
+  overlayOf,
 } from './queries.ts';
 import type { Session } from './session.ts';
 import { containerName } from '../../../state/container-id.ts';
@@ -124,10 +125,12 @@ const handlers: Handlers = {
   events: async (body, session) => ({ events: await ours(() => eventsFrom(body, session)) }),
   explain: async ({ name }, { runtime }) => ({
     explain: await ours(() => {
-      const key = keyOf(runtime.state(), name);
-      return { name: key, unmet: runtime.explain(key) };
+      const state = runtime.state();
+      const key = keyOf(state, name);
+      return { name: key, unmet: runtime.explain(key), overlay: overlayOf(state, key) };
     }),
   }),
+  overlay_drop: async ({ name }, { runtime }) => ({ overlay_drop: await ours(() => runtime.dropOverlay(name)) }),
   rollback: async ({ generation, expected }, { runtime, identity }) => ({
     rollback: await ours(() => runtime.rollback(generation, { expected, origin: identity })),
   }),

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import { documentOf, type Daemon } from '../../support/test-daemon.ts';
 import { probePackage } from '../../support/packages.ts';
-import { running, runningAs, withDaemon } from '../../support/scenario.ts';
+import { inside, running, runningAs, withDaemon } from '../../support/scenario.ts';
 import { untilLogged } from '../../support/successor.ts';
 
 const hierarchies = await detectHierarchies();
@@ -102,17 +102,18 @@ test('a document that is broken, missing, empty or torn leaves the last good one
   });
 });
 
-test('another version in the document replaces the container, not before every package that is named is there', async () => {
+test('another version in the document replaces the container, whatever else the document names and is not there', async () => {
   const old = await probePackage({ name: 'app' });
   const next = await probePackage({ name: 'app', version: '1.1.0' });
   const extra = await probePackage({ name: 'extra' });
-  await withDaemon([old, next], ['app: { version: 1.0.0, state: running }'], async (daemon) => {
+  await withDaemon([old], ['app: { version: 1.0.0, state: running }'], async (daemon) => {
     const { pid } = await running(daemon, 'app');
     const entries = ['app: { version: 1.1.0, state: running }', 'extra: { version: 1.0.0, state: running }'];
     await daemon.write(documentOf(daemon.repository, ...entries));
+    // For its own package it waits.
     await daemon.untilContainer('app', 'waits', ({ conditions }) =>
       conditions.some(
-        ({ type, status, message }) => type === 'Degraded' && status === 'True' && message.includes('extra'),
+        ({ type, status, message }) => type === 'Degraded' && status === 'True' && message.includes('not prepared'),
       ),
     );
     const status = await daemon.until(
@@ -125,13 +126,52 @@ test('another version in the document replaces the container, not before every p
     assert.equal(status.converged, false);
     assert.ok(existsSync(`/proc/${pid}`), 'the old instance has been stopped');
 
-    await copyFile(extra, join(daemon.repository, basename(extra)));
-    await running(daemon, 'extra');
+    await copyFile(next, join(daemon.repository, basename(next)));
     const replaced = await runningAs(daemon, 'app', '1.1.0');
     assert.notEqual(replaced.pid, pid);
     assert.equal(replaced.restarts, 0);
     assert.ok(!existsSync(`/proc/${pid}`), 'the old instance runs beside the new one');
+    await copyFile(extra, join(daemon.repository, basename(extra)));
+    await running(daemon, 'extra');
     await daemon.until('converged', ({ converged }) => converged);
+  });
+});
+
+test('what is applied to a document on a read-only mount runs as a whole, and commands that hold are named and dropped', async () => {
+  const versions = await Promise.all(['1.0.0', '1.1.0'].map((version) => probePackage({ name: 'app', version })));
+  await withDaemon(versions, [], async (daemon) => {
+    const text = (version: string) => documentOf(daemon.repository, `app: { version: ${version}, state: running }`);
+    const directory = join(daemon.directory, 'read-only');
+    await mkdir(directory);
+    await writeFile(join(directory, 'desired.yaml'), text('1.1.0'));
+    await inside(daemon, 'mount', '--bind', directory, directory);
+    await inside(daemon, 'mount', '-o', 'remount,bind,ro', directory);
+    await relink('read-only/desired.yaml', daemon.document);
+    await runningAs(daemon, 'app', '1.1.0');
+    const file = join(daemon.directory, 'next.yaml');
+    await writeFile(file, text('1.0.0'));
+    const applied = await daemon.run('apply', '-f', file, '--wait');
+    assert.equal(applied.code, 0, applied.stderr);
+    assert.match(applied.stdout, /says something else; generation \d+ is kept in stateDir/);
+    await runningAs(daemon, 'app', '1.0.0');
+    const kept = await daemon.run('get');
+    assert.match(kept.stdout, /document notWritable.*kept in stateDir/);
+    const generation = /^generation (\d+)/.exec(applied.stdout)?.[1] ?? '';
+    const back = await daemon.run('rollback', String(Number(generation) - 1));
+    assert.equal(back.code, 0, back.stderr);
+    await runningAs(daemon, 'app', '1.1.0');
+
+    const stopped = await daemon.run('stop', 'app');
+    assert.equal(stopped.code, 0, stopped.stderr);
+    const held = '1 command of a console holds until the boot ends: stop app';
+    for (const command of [['get'], ['explain', 'app']] as const) {
+      assert.ok((await daemon.run(...command)).stdout.includes(held), command.join(' '));
+    }
+    assert.match((await daemon.run('describe', 'app')).stdout, /stop app +\/containers\/app\/state/);
+    assert.match((await daemon.run('overlay')).stdout, /stop app +\/containers\/app\/state/);
+    assert.match((await daemon.run('overlay', 'drop', 'app')).stdout, /without: stop app/);
+    await running(daemon, 'app');
+    await inside(daemon, 'umount', directory);
   });
 });
 
@@ -153,6 +193,18 @@ test('a requirement stays what it was resolved to until an update is asked for, 
     const { code, stderr } = await daemon.run('update', 'app');
     assert.equal(code, 0, stderr);
     await runningAs(daemon, 'app', '1.2.0');
+    const history = await daemon.run('history', '-o', 'json');
+    const generations = JSON.parse(history.stdout) as { generation: number; inForce: boolean }[];
+    assert.deepEqual(
+      generations.map(({ generation, inForce }) => [generation, inForce]),
+      [
+        [2, true],
+        [1, false],
+      ],
+    );
+    const back = await daemon.run('rollback', '1');
+    assert.equal(back.stdout, 'generation 3\n', back.stderr);
+    await runningAs(daemon, 'app', '1.1.0');
 
     await daemon.write(documentOf(daemon.repository, 'app: { version: ^1, state: running, update: automatic }'));
     await drop(fourth);

@@ -10,7 +10,7 @@ import { run } from '../../support/command.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 import { openDescriptors } from '../../support/leaks.ts';
 import { probePackage, withoutSyscall } from '../../support/packages.ts';
-import { endsClean, running } from '../../support/scenario.ts';
+import { endsClean, inside, running } from '../../support/scenario.ts';
 
 const bystanderEntry = 'bystander: { version: 1.0.0, state: running }';
 const bystander = await probePackage({ name: 'bystander' });
@@ -24,12 +24,6 @@ const complaints = ({ conditions }: ContainerStatus): string =>
 
 const complains = (daemon: Daemon, name: string, about: RegExp): Promise<ContainerStatus> =>
   daemon.untilContainer(name, `complains about ${about}`, (container) => about.test(complaints(container)));
-
-/** A command in the reconciler's mount namespace, which nobody else sees. */
-async function inside(daemon: Daemon, ...command: readonly string[]): Promise<void> {
-  const { code, stderr } = await run('nsenter', [`--mount=/proc/${daemon.reconciler()}/ns/mnt`, ...command]);
-  assert.equal(code, 0, `${command.join(' ')}: ${stderr}`);
-}
 
 /** What the descriptors of launcher and reconciler lead to, counted. Numbers of sockets, pipes and processes differ. */
 function descriptors(daemon: Daemon): Map<string, number> {

@@ -5,6 +5,7 @@ import test from 'node:test';
 import { exchange } from '../../../native/file.ts';
 import { readAttributes, writeAttribute } from '../../../native/xattr.ts';
 import { DocumentConflict, DocumentRefused } from '../../../state/document/documents.ts';
+import type { State } from '../../../state/store.ts';
 import { has, head, makePlace, namesIn, until } from './document-fixture.ts';
 
 const console = { lifetime: 'document', origin: 'console' } as const;
@@ -263,11 +264,123 @@ test('apply mends a broken or missing file', async (t) => {
   assert.deepEqual([store.get().document.status, await place.read()], ['ok', next('c')]);
 });
 
-test('what is applied to a document that cannot be written lasts until the boot ends', async (t) => {
-  const place = await makePlace(t, `${head}containers:\n  a: {}\n`);
+test('what is applied to a document that cannot be written is in force as a whole, in the history, and after another boot', async (t) => {
+  const text = (version: string, env = '{}') => `${head}containers:\n  a: { version: ${version}, env: ${env} }\n`;
+  const entry = ({ desired }: State) => {
+    const { version, env } = desired.containers.get('a') ?? {};
+    return [version, Object.fromEntries(env ?? [])];
+  };
+  const place = await makePlace(t, text('1.1.0'));
   const { documents, store } = await place.open({ exchange: readOnly });
+  assert.deepEqual(await documents.apply(text('1.0.0', '{ A: x }'), { origin: 'ota' }), { generation: 2 });
+  assert.deepEqual(entry(store.get()), ['1.0.0', { A: 'x' }]);
+  const { document } = store.get();
+  assert.deepEqual([document.status, document.generation], ['notWritable', 2]);
+  assert.match(
+    document.error?.message ?? '',
+    /EROFS.*generation 2 is kept in stateDir, and the next edit of the file wins/,
+  );
+  // Once more is nothing new.
+  assert.deepEqual(await documents.apply(text('1.0.0', '{ A: x }'), { origin: 'ota' }), { generation: 2 });
+  assert.deepEqual(await documents.apply(text('1.1.0', '{ B: y }'), { origin: 'ota' }), { generation: 3 });
+  assert.deepEqual(entry(store.get()), ['1.1.0', { B: 'y' }]);
+  assert.deepEqual(await documents.rollback(2, { origin: 'cli' }), { generation: 4 });
+  assert.deepEqual(entry(store.get()), ['1.0.0', { A: 'x' }]);
+  assert.deepEqual(
+    (await documents.history()).map(({ generation, kind, origin }) => [generation, kind, origin]),
+    [
+      [1, 'file', 'file'],
+      [2, 'apply', 'ota'],
+      [3, 'apply', 'ota'],
+      [4, 'apply', 'cli'],
+    ],
+  );
+  const again = await place.open({ exchange: readOnly, bootId: 'other' });
+  assert.deepEqual(entry(again.store.get()), ['1.0.0', { A: 'x' }]);
+  assert.deepEqual([again.store.get().document.status, again.store.get().generation], ['notWritable', 4]);
+  // The file's own text is in the file.
+  await again.documents.apply(text('1.1.0'), { origin: 'ota' });
+  assert.deepEqual([entry(again.store.get()), again.store.get().document.status], [['1.1.0', {}], 'ok']);
+});
+
+test('the next edit of a file that could not be written wins over what was applied', async (t) => {
+  const place = await makePlace(t, `${head}containers:\n  a: {}\n`);
+  const first = await place.open({ exchange: readOnly });
+  await first.documents.apply(`${head}containers:\n  b: {}\n`, { origin: 'ota' });
+  await place.write(`${head}containers:\n  c: {}\n`);
+  const state = await until(first.store, has('c'));
+  assert.deepEqual([namesIn(state), state.document.status], [['c'], 'ok']);
+  await first.documents.apply(`${head}containers:\n  d: {}\n`, { origin: 'ota' });
+  await first.documents.close();
+  await place.write(`${head}containers:\n  e: {}\n`);
+  const { store } = await place.open();
+  assert.deepEqual(namesIn(store.get()), ['e']);
+});
+
+test('a patch that can be written takes what was applied into the file', async (t) => {
+  const place = await makePlace(t, `${head}containers:\n  a: {}\n`);
+  let exchanging: (from: string, to: string) => Promise<void> | void = readOnly;
+  const { documents, store } = await place.open({ exchange: (from, to) => exchanging(from, to) });
   await documents.apply(`${head}containers:\n  b: {}\n`, { origin: 'ota' });
-  assert.deepEqual([namesIn(store.get()), store.get().document.status], [['b'], 'notWritable']);
+  exchanging = exchange;
+  await (
+    await documents.patch([state('b', 'mounted')], console)
+  ).durable;
+  assert.equal(await place.read(), `${head}containers:\n  b:\n    state: mounted\n`);
+  assert.equal(store.get().document.status, 'ok');
+});
+
+test('an apply wins over the boot in every entry that it states, and over no other', async (t) => {
+  const text = `${head}containers:\n  a: { state: running }\n`;
+  const place = await makePlace(t, text);
+  const { documents, store } = await place.open();
+  const stop = { ...boot, command: 'stop a' };
+  await (
+    await documents.patch([state('a', 'mounted'), state('b:1.0.0', 'installed')], stop)
+  ).durable;
+  assert.deepEqual(
+    store.get().overlay.map(({ pointer, command }) => [pointer, command]),
+    [
+      ['/containers/a/state', 'stop a'],
+      ['/containers/b:1.0.0', 'stop a'],
+    ],
+  );
+  const { generation } = await documents.apply(text, { origin: 'ota' });
+  assert.equal(generation, 3);
+  assert.equal(store.get().desired.containers.get('a')?.state, 'running');
+  assert.deepEqual(
+    store.get().overlay.map(({ pointer }) => pointer),
+    ['/containers/b:1.0.0'],
+  );
+  const again = await place.open();
+  assert.equal(again.store.get().desired.containers.get('a')?.state, 'running');
+});
+
+test('an edit of the file wins over the boot in every entry that it changes', async (t) => {
+  const place = await makePlace(t, `${head}containers:\n  a: {}\n  b: {}\n`);
+  const { documents, store } = await place.open();
+  await (
+    await documents.patch([state('a', 'mounted'), state('b', 'mounted')], boot)
+  ).durable;
+  await place.write(`${head}containers:\n  a: { env: { A: x } }\n  b: {}\n`);
+  const after = await until(store, ({ desired }) => desired.containers.get('a')?.env.size === 1);
+  assert.equal(after.desired.containers.get('a')?.state, 'running');
+  assert.equal(after.desired.containers.get('b')?.state, 'mounted');
+});
+
+test('what holds until the boot ends is dropped, of one name or altogether', async (t) => {
+  const place = await makePlace(t, `${head}containers:\n  a: {}\n  b: {}\n`);
+  const { documents, store } = await place.open();
+  await (
+    await documents.patch([state('a', 'mounted'), state('b', 'mounted')], boot)
+  ).durable;
+  const one = await documents.dropOverlay('a');
+  assert.deepEqual([one.generation, one.dropped.map(({ pointer }) => pointer)], [3, ['/containers/a/state']]);
+  assert.equal(store.get().desired.containers.get('a')?.state, 'running');
+  assert.equal((await documents.dropOverlay(null)).generation, 4);
+  assert.deepEqual(await documents.dropOverlay(null), { generation: 4, dropped: [] });
+  const again = await place.open();
+  assert.deepEqual(again.store.get().overlay, []);
 });
 
 test('the seed becomes the document where there never was one, and never again', async (t) => {

@@ -179,6 +179,80 @@ test('a rollback brings back the text and the versions of a generation as a new 
   await assert.rejects(documents.rollback(99, { origin: 'cli' }), /99 is not stored/);
 });
 
+const locked = (version: string) => ({ version, repository: 'system', digest: null });
+
+test('another version for an entry is a generation, and a rollback brings back the one before', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const { documents, store } = await place.open();
+  documents.setLock('a', locked('1.0.0'));
+  // As the reconciler does: it resolves what has no lock any more.
+  const end = store.subscribe((_, { lock }) => {
+    if (!lock.has('a')) documents.setLock('a', locked('1.1.0'));
+  });
+  const { generation, durable } = documents.renewLocks(['a'], { lifetime: 'document', origin: 'cli' });
+  await durable;
+  assert.deepEqual([generation, store.get().generation, store.get().lock.get('a')?.version], [2, 2, '1.1.0']);
+  // Nothing higher: nothing new.
+  const again = documents.renewLocks(['a'], { lifetime: 'document', origin: 'cli' });
+  assert.deepEqual(again.generation, 2);
+  end();
+  assert.deepEqual(await documents.rollback(1, { origin: 'cli' }), { generation: 3 });
+  assert.equal(store.get().lock.get('a')?.version, '1.0.0');
+  assert.deepEqual(await documents.rollback(2, { origin: 'cli' }), { generation: 4 });
+  assert.equal(store.get().lock.get('a')?.version, '1.1.0');
+  assert.deepEqual(
+    (await documents.history()).map(({ generation: number, kind, origin }) => [number, kind, origin]),
+    [
+      [1, 'file', 'file'],
+      [2, 'console', 'cli'],
+      [3, 'apply', 'cli'],
+      [4, 'apply', 'cli'],
+    ],
+  );
+});
+
+test('a version that is taken by itself is a generation', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const { documents, store } = await place.open();
+  documents.setLock('a', locked('1.0.0'));
+  documents.setLock('a', locked('1.1.0'));
+  assert.equal(store.get().generation, 2);
+  await documents.close();
+  assert.equal((await documents.history()).at(-1)?.origin, 'update: automatic');
+  const next = await place.open();
+  assert.deepEqual([next.store.get().generation, next.store.get().lock.get('a')], [2, locked('1.1.0')]);
+  await next.documents.rollback(1, { origin: 'cli' });
+  assert.equal(next.store.get().lock.get('a')?.version, '1.0.0');
+});
+
+test('what a patch is resolved to before it is stored does not get into the generation before it', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const { documents, store } = await place.open();
+  documents.setLock('a', locked('1.0.0'));
+  const { durable } = await documents.patch([{ op: 'add', path: '/containers/a/version', value: '^2' }], console);
+  documents.setLock('a', locked('2.0.0'));
+  await durable;
+  await documents.rollback(1, { origin: 'cli' });
+  assert.equal(store.get().lock.get('a')?.version, '1.0.0');
+  await documents.rollback(2, { origin: 'cli' });
+  assert.equal(store.get().lock.get('a')?.version, '2.0.0');
+});
+
+test('another version for the boot is kept over restarts, and forgotten by another boot', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const first = await place.open();
+  first.documents.setLock('a', locked('1.0.0'));
+  first.store.subscribe((_, { lock }) => {
+    if (!lock.has('a')) first.documents.setLock('a', locked('1.1.0'));
+  });
+  await first.documents.renewLocks(['a'], { lifetime: 'boot', origin: 'cli' }).durable;
+  await first.documents.close();
+  const again = await place.open();
+  assert.equal(again.store.get().lock.get('a')?.version, '1.1.0');
+  const other = await place.open({ bootId: 'other' });
+  assert.equal(other.store.get().lock.get('a')?.version, '1.0.0');
+});
+
 test('nothing is written while nothing changes', async (t) => {
   const place = await makePlace(t, containers('a'));
   const first = await place.open();

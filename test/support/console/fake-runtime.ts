@@ -255,6 +255,10 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     },
     document: () => ({ text: 'apiVersion: northstate/v1\n', effective: fake.tree }),
     explain: (name) => fake.unmet.get(name) ?? null,
+    dropOverlay: async (name) => {
+      fake.calls.push({ what: 'dropOverlay', name });
+      return { generation: 3, dropped: [] };
+    },
     async *report() {
       await Promise.resolve();
       yield* fake.archive;

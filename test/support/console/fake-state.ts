@@ -70,7 +70,7 @@ export function emptyStatus(): Status {
   const document = { status: 'ok', generation: 1, error: null } as const;
   return {
     ...{ generation: 1, observedGeneration: 1, converged: true, document },
-    ...{ conditions: [], repositories: {}, containers: {} },
+    ...{ conditions: [], overlay: [], repositories: {}, containers: {} },
   };
 }
 

@@ -28,6 +28,7 @@ export const samples: Readonly<Record<RequestName, Readonly<Record<string, unkno
   rollback: { generation: 1, expected: null },
   report: null,
   explain: { name: 'broker' },
+  overlay_drop: { name: 'broker' },
   events: null,
   stop: { name: 'broker' },
   pause: { name: 'broker' },

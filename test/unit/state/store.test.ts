@@ -15,12 +15,12 @@ test('every change gives RFC 6902 operations that lead from the state before to 
   });
   store.update((draft) => {
     draft.lock.set('a/b~c', locked).set('__proto__', locked);
-    draft.overlay = [{ pointer: '/x', origin: 'o', generation: 1 }];
+    draft.overlay = [{ pointer: '/x', origin: 'o', command: 'patch', generation: 1 }];
   });
   store.update((draft) => {
     draft.lock.set('a/b~c', { ...locked, version: '2.0.0' });
     draft.lock.delete('__proto__');
-    draft.overlay.push({ pointer: '/y', origin: 'o', generation: 2 });
+    draft.overlay.push({ pointer: '/y', origin: 'o', command: 'patch', generation: 2 });
   });
   store.update((draft) => {
     draft.overlay.splice(0, 1);

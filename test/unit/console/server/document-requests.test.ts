@@ -150,11 +150,17 @@ test('a patch that lies too deep is refused as such', async (context) => {
 
 test('explain, rollback and logs of another boot answer in their own shapes', async (context) => {
   const { runtime, ask } = await opened(context);
-  assert.deepEqual(await ask({ explain: { name: 'broker' } }), { explain: { ok: { name: 'broker', unmet: null } } });
+  assert.deepEqual(await ask({ explain: { name: 'broker' } }), {
+    explain: { ok: { name: 'broker', unmet: null, overlay: [] } },
+  });
   const unmet = { container: 'broker', unmet: 'Running', reason: 'NotInstalled', message: '', because: [] };
   runtime.unmet.set('broker', unmet);
-  const explained = { explain: { ok: { name: 'broker', unmet } } };
+  const explained = { explain: { ok: { name: 'broker', unmet, overlay: [] } } };
   assert.deepEqual(await ask({ explain: { name: 'broker:1.2.3' } }), explained);
+  assert.deepEqual(await ask({ overlay_drop: { name: null } }), {
+    overlay_drop: { ok: { generation: 3, dropped: [] } },
+  });
+  assert.deepEqual(runtime.calls.pop(), { what: 'dropOverlay', name: null });
   assert.deepEqual(await ask({ rollback: { generation: 1 } }), { rollback: { ok: { generation: 2 } } });
   assert.deepEqual(runtime.calls, [{ rollback: 1, expected: null, origin: 'extern:0.0.0' }]);
   const other = { name: 'broker', since: null, follow: false, boot: 'another' };

@@ -7,7 +7,7 @@ import { PatchRefused } from '../../../../state/document/refusals.ts';
 import { toJson } from '../../../../state/store.ts';
 import { applyOperations, PatchError, resolveOperations, sameTree, toTree } from '../../../../state/text/tree.ts';
 
-const mark = { generation: 2, origin: 'console' };
+const mark = { generation: 2, origin: 'console', command: 'patch' };
 
 function documentOf(containers: string, generation = 1) {
   const parsed = parseDocument(`apiVersion: northstate/v1\ncontainers: ${containers}\n`, { generation });
