@@ -78,6 +78,7 @@ const lanes: Check[][] =
           program('format', 'prettier', '--check', '--log-level', 'warn', '.'),
           program('lint', 'eslint', '--config', '.eslint.config.mjs', '.'),
           program('unused', 'knip'),
+          program('house', process.execPath, 'test/house.ts'),
           tests('sim'),
           tests('escape'),
         ],

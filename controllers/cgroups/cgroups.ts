@@ -14,33 +14,20 @@ import type { Logger } from 'pino';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import type { ObservedCgroup } from '../../state/observed.ts';
 import { memoryEvents, openFreezeAlarm, openMemoryAlarm, type Alarm, type MemoryEvents } from './cgroup-alarm.ts';
-import { writeControl } from './cgroup-files.ts';
-import {
-  allBranches,
-  branchesOf,
-  branchesWith,
-  groupIn,
-  groupsIn,
-  leavesIn,
-  makeGroup,
-  namesIn,
-  removeGroup,
-  removeRoots,
-  type Branch,
-  type Tree,
-} from './cgroup-groups.ts';
+import { allBranches, branchesOf, branchesWith, groupsIn, removeRoots, type Tree } from './cgroup-groups.ts';
 import type { ControllerName, Hierarchies } from './cgroup-hierarchies.ts';
-import { freeze, frozenLeaves, thaw } from './cgroup-freeze.ts';
 import { openPlaces } from './cgroup-places.ts';
 import { claimRoot, holdsRoot } from './cgroup-owner.ts';
-import { makeLeaf, moveInto, ownOf, removeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
+import { makeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
 import { controllersOf, limitsOf, withDefaults } from './cgroup-limits.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
-import { changesFor, openLimits, shownLimits, type LimitFiles } from './cgroup-writes.ts';
+import { openLimits, type LimitFiles } from './cgroup-writes.ts';
 import { planCgroups, type CgroupStep } from './cgroups-plan.ts';
 import { partOf, type Controller, type Part } from '../controller.ts';
 import type { Observing } from '../observing.ts';
+import { actOnGroups } from './cgroups-act.ts';
+import { observeGroup, observeGroups } from './cgroups-observe.ts';
 
 export type { Leaf, LimitFiles };
 
@@ -97,57 +84,14 @@ export function createCgroups(options: {
     }
   }
 
-  /** Limits of what runs. A hierarchy that the name was not in yet gets its processes first. */
-  async function limit(name: string, section: Section | null): Promise<void> {
-    const branches = branchesWith(tree, name);
-    const present = groupsIn(branches, name);
-    const missing = branchesOf(tree, controllersOf(section)).filter(({ controllers }) =>
-      controllers.some((controller) => !present.has(controller)),
-    );
-    await Promise.all(missing.map((branch) => makeGroup(tree, branch, name)));
-    giveRealtime(tree, name, section);
-    for (const branch of missing) {
-      for (const attempt of leavesIn(branches, name)) await moveInto(tree, branch, name, attempt, { section });
-    }
-    for (const { path, value } of changesFor(tree, name, section)) await writeControl(path, value);
-    for (const attempt of leavesIn(branches, name)) await setOwn(tree, name, attempt, section);
-  }
-
-  function describe(name: string, branches: readonly Branch[]): ObservedCgroup | null {
-    if (branches.length === 0) return null;
-    const groups = groupsIn(branches, name);
-    const leaves = leavesIn(branches, name);
-    return {
-      name,
-      groups,
-      leaves,
-      limits: shownLimits(initially, groups),
-      own: ownOf(tree, name, leaves),
-      frozen: frozenLeaves(tree, name),
-    };
-  }
-
   return {
     plan: (view) => planCgroups(view, hierarchies),
     async act(step, signal) {
       signal.throwIfAborted();
-      if (step.op === 'limit') await limit(step.name, step.section);
-      else if (step.op === 'freeze') await freeze(tree, step.name, step.attempt, step.pid);
-      else if (step.op === 'thaw') await thaw(tree, step.name, step.attempt);
-      else if (step.op === 'remove-leaf') {
-        // On v1 a process that is frozen does not even die of SIGKILL.
-        await thaw(tree, step.name, step.attempt);
-        await removeLeaf(tree, step.name, step.attempt);
-      } else {
-        await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
-        places.set(step.name, null);
-      }
+      await actOnGroups(step, tree);
     },
-    observe() {
-      const observed = [...namesIn(tree)].map(([name, branches]) => describe(name, branches));
-      return new Map(observed.flatMap((group) => (group === null ? [] : [[group.name, group]])));
-    },
-    observeOne: (name) => describe(name, branchesWith(tree, name)),
+    observe: () => observeGroups(tree, initially),
+    observeOne: (name) => observeGroup(tree, name, initially),
     leaf,
     limits: (name, section) => openLimits(tree, name, withDefaults(section, hierarchies)),
     alarm: (kind, name, attempt) => (kind === 'memory' ? openMemoryAlarm : openFreezeAlarm)(tree, name, attempt),

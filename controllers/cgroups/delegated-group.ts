@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readAttribute } from '../../native/xattr.ts';
 import { codeOf } from './cgroup-files.ts';
-import { detectHierarchies } from './cgroup-hierarchies.ts';
+import { detectHierarchies } from './cgroups-observe.ts';
 
 /** Ours below the delegated group: where the runtime itself is, and where the groups of containers are made. */
 const [leaf, root] = ['launcher', 'containers'];

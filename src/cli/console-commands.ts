@@ -98,12 +98,14 @@ export function addDeclarative(program: Command): void {
     .option('--since <number>', 'what came after this one', wholeNumber)
     .option('--boot <id>', 'the boot that the number counts in')
     .addOption(format(['table', 'json']))
-    .action(async (options: import('./events.ts').EventsCommand) => (await import('./events.ts')).events(options));
+    .action(async (options: import('./events-command.ts').EventsCommand) =>
+      (await import('./events-command.ts')).events(options),
+    );
   talks(example(program.command('report'), 'northstate report report.zip'))
     .description('write an archive of all that explains the present state, without secrets, for support')
     .argument('[file]', 'a file that does not exist yet')
     .action(async (file: string | undefined, options: ConsoleOptions) =>
-      (await import('./events.ts')).report(file, options),
+      (await import('./events-command.ts')).report(file, options),
     );
 }
 

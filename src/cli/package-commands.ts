@@ -88,8 +88,8 @@ function addPack(program: Command): void {
     .option('--depfile <file>', 'write what the package was made of, as a rule for make and Ninja')
     .option('--allow-unknown', allowUnknown)
     .option('-j, --json', 'tell packages, errors and warnings as JSON');
-  imageOptions(command).action(async (folder: string | undefined, options: import('./pack.ts').PackCommand) =>
-    (await import('./pack.ts')).pack(folder, options),
+  imageOptions(command).action(async (folder: string | undefined, options: import('./pack-command.ts').PackCommand) =>
+    (await import('./pack-command.ts')).pack(folder, options),
   );
 }
 

@@ -6,6 +6,7 @@ import { addDeclarative, addGlobalOptions, addNorthstar } from './console-comman
 import { addBuildSystems } from './build-commands.ts';
 import { addPackageFiles } from './package-commands.ts';
 import { example, format, patches, talks, timeout, wholeNumber } from './words.ts';
+import { runtimeVersion } from '../runtime-version.ts';
 
 const outcome = `
 Exit codes:
@@ -22,7 +23,7 @@ The console is --console URL, else NORTHSTATE_CONSOLE, else ${defaultConsole}.`;
 export function createProgram(): Command {
   const program = new Command('northstate')
     .description('Runs containers on embedded Linux from a declared state.')
-    .version('0.1.0')
+    .version(runtimeVersion)
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
@@ -56,7 +57,7 @@ function addDaemon(program: Command): void {
     .option('--desired <file>', 'the document, instead of the one that the configuration names')
     .option('--state-dir <dir>', 'where generations are kept, instead of the one that the configuration names')
     .action(async (options: { config?: string; desired?: string; stateDir?: string }) => {
-      const { run } = await import('./run.ts');
+      const { run } = await import('./run-command.ts');
       await run(options);
     });
   example(program.command('config'), 'northstate config --config northstar.toml')

@@ -1,5 +1,5 @@
 // What is done about the difference between what is asked for and what there is: the controllers, and the reconciler over them.
-import { detectHierarchies, type Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
+import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { createGroupWatch } from '../../controllers/cgroups/cgroups-watch.ts';
 import { cgroupsPart, createCgroups, type Cgroups } from '../../controllers/cgroups/cgroups.ts';
 import { createAttempts, type Attempts } from '../../controllers/containers/containers-observe.ts';
@@ -25,6 +25,7 @@ import { bootTime } from '../../native/clock.ts';
 import { hasSelinux } from '../../native/selinux.ts';
 import { claimGroups } from './claim-groups.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
+import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 
 /** Bytes that the launcher keeps of each container's output. */
 const outputSize = 64 * 1024;

@@ -4,7 +4,7 @@ import { copyFile, chmod, cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Architecture } from './architectures.ts';
-import type { Release } from './tree.ts';
+import type { Release } from './release-tree.ts';
 
 const run = promisify(execFile);
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readLock } from './packages.ts';
+import { readLock } from './release-packages.ts';
 
 export interface Part {
   readonly name: string;

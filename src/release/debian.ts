@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import type { Architecture } from './architectures.ts';
-import type { Release } from './tree.ts';
+import type { Release } from './release-tree.ts';
 
 const run = promisify(execFile);
 const files = join(import.meta.dirname, 'files/debian');

@@ -4,7 +4,7 @@ import { chmod, copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promise
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { architectures, type Architecture } from './architectures.ts';
-import { packageFolder } from './packages.ts';
+import { packageFolder } from './release-packages.ts';
 
 const run = promisify(execFile);
 

@@ -11,8 +11,8 @@ import { packArchive } from './archive.ts';
 import { budgets, checkBudget, installedSize } from './budgets.ts';
 import { packDebian } from './debian.ts';
 import { packNpm } from './npm.ts';
-import { readLock } from './packages.ts';
-import { makeTree, type Release } from './tree.ts';
+import { readLock } from './release-packages.ts';
+import { makeTree, type Release } from './release-tree.ts';
 import { runtimeVersion } from '../runtime-version.ts';
 
 const run = promisify(execFile);

@@ -2,9 +2,9 @@
 import { mkdtemp, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { detectHierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { readPackage } from '../../src/npk/open-package.ts';
 import { run } from '../support/command.ts';
+import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 
 export interface MountedImage extends AsyncDisposable {
   readonly path: string;

@@ -9,7 +9,6 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, afterEach, before, test } from 'node:test';
-import { detectHierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { parseMountTable } from '../../native/mounts-table.ts';
 import { run } from '../support/command.ts';
 import { enterMountNamespace } from '../support/namespace.ts';
@@ -17,6 +16,7 @@ import { running } from '../support/scenario.ts';
 import { untilLogged } from '../support/successor.ts';
 import { openCells, type Cells } from './cells.ts';
 import { digestOf, hostilePackage, payload } from './payload.ts';
+import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 
 enterMountNamespace();
 

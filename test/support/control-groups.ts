@@ -6,12 +6,13 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach } from 'node:test';
 import { pino } from 'pino';
-import { detectHierarchies, type Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
+import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { createCgroups, type Cgroups, type Leaf } from '../../controllers/cgroups/cgroups.ts';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import { removeGroups } from './leftover-groups.ts';
 import { leftovers, openDescriptors } from './leaks.ts';
 import { probe } from './packages.ts';
+import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 
 const payload = await probe();
 

@@ -1,6 +1,6 @@
 /* Over the console that the runtime hands to a container (NORTHSTAR_CONSOLE). */
 #define _GNU_SOURCE
-#include "payload.h"
+#include "hostile.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Out of the root, into devices, into the files of the kernel. */
 #define _GNU_SOURCE
-#include "payload.h"
+#include "hostile.h"
 
 #include <errno.h>
 #include <fcntl.h>

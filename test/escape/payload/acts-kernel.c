@@ -1,6 +1,6 @@
 /* Through what the kernel offers to everybody: namespaces of users, control groups, keys, IPC, terminals. */
 #define _GNU_SOURCE
-#include "payload.h"
+#include "hostile.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

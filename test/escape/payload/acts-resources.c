@@ -1,6 +1,6 @@
 /* By taking all there is: processes, memory, descriptors, watches; and by saying anything to whoever reads. */
 #define _GNU_SOURCE
-#include "payload.h"
+#include "hostile.h"
 
 #include <errno.h>
 #include <fcntl.h>

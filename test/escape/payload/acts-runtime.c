@@ -1,6 +1,6 @@
 /* Against the runtime's own processes: the init is a copy of the launcher, and holds one end of a socket to it. */
 #define _GNU_SOURCE
-#include "payload.h"
+#include "hostile.h"
 
 #include <errno.h>
 #include <fcntl.h>

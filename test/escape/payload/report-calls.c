@@ -4,7 +4,7 @@
  * refused kills.
  */
 #define _GNU_SOURCE
-#include "payload.h"
+#include "hostile.h"
 
 #include <linux/audit.h>
 #include <linux/filter.h>

@@ -2,7 +2,7 @@
  * What of the file system is open to the process: devices, what it could write, what of the host /proc and /sys show.
  */
 #define _GNU_SOURCE
-#include "payload.h"
+#include "hostile.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* What the kernel lets a process find out about itself without /proc. */
 #define _GNU_SOURCE
-#include "payload.h"
+#include "hostile.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

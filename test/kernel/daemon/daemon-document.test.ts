@@ -6,11 +6,11 @@ import { copyFile, mkdir, open, readdir, readFile, rename, rm, symlink, unlink, 
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { detectHierarchies } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import { documentOf, type Daemon } from '../../support/test-daemon.ts';
 import { probePackage } from '../../support/packages.ts';
 import { inside, running, runningAs, withDaemon } from '../../support/scenario.ts';
 import { untilLogged } from '../../support/successor.ts';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
 const hierarchies = await detectHierarchies();
 

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { detectHierarchies, versionOf } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
+import { versionOf } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import { connectConsole, type Notification } from '../../../src/client/console-client.ts';
 import type { ContainerStatus } from '../../../state/status.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
@@ -13,6 +13,7 @@ import { patience } from '../../support/patience.ts';
 import { probePackage } from '../../support/packages.ts';
 import { lines, running, withDaemon } from '../../support/scenario.ts';
 import { succeed, untilLogged } from '../../support/successor.ts';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
 const { unified } = await detectHierarchies();
 const polite = await probePackage({ name: 'app', args: ['signals'] });

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { detectHierarchies } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import type { ContainerStatus } from '../../../state/status.ts';
 import { probePackage } from '../../support/packages.ts';
 import { lines, running, withDaemon } from '../../support/scenario.ts';
 import { untilLogged } from '../../support/successor.ts';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
 const condition = ({ conditions }: ContainerStatus, type: string) => conditions.find((each) => each.type === type);
 

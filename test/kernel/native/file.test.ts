@@ -5,10 +5,10 @@ import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { detectHierarchies } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import { bootId, bootTime } from '../../../native/clock.ts';
 import { exchange, fsyncDirectory, identityOf, sameIdentity } from '../../../native/file.ts';
 import { SyscallError } from '../../../native/libc.ts';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
 async function withDirectory(task: (directory: string) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'northstate-file-'));

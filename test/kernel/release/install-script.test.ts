@@ -8,7 +8,7 @@ import { run } from '../../support/command.ts';
 import { isIn, makeDeviceRoot, type Device, type DeviceRoot } from '../../support/device-root.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
-import { architecture, release, unpack } from '../../support/release.ts';
+import { architecture, release, unpack } from '../../support/made-release.ts';
 
 let work = '';
 let script = '';

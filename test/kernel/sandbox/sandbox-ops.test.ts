@@ -6,12 +6,12 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { detectHierarchies } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import type { Op } from '../../../native/wire/ops.ts';
 import { opened } from '../../support/values.ts';
 import { probe, probePackage } from '../../support/packages.ts';
 import { openBoxes } from '../../support/boxes.ts';
 import { endOf, hostPid } from '../../support/container-processes.ts';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
 const hierarchies = await detectHierarchies();
 const boxes = await openBoxes();

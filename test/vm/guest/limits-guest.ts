@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { detectHierarchies, versionOf, type ControllerName } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
+import { versionOf, type ControllerName } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import { connectConsole } from '../../../src/client/console-client.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
 import { succeed } from '../../support/successor.ts';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
 const hierarchies = await detectHierarchies();
 const limits = (bytes: number) =>

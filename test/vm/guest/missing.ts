@@ -1,11 +1,12 @@
 // A kernel without the memory controller: what does not need it runs, what does says so. Runs in the guest.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { detectHierarchies, versionOf } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
+import { versionOf } from '../../../controllers/cgroups/cgroup-hierarchies.ts';
 import { northstate, run } from '../../support/command.ts';
 import { documentOf, startDaemon } from '../../support/test-daemon.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
 test('a limit whose controller the kernel lacks is refused by name, and other containers run', async () => {
   assert.equal(versionOf(await detectHierarchies(), 'memory'), null);

@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  controllerNames,
-  hierarchiesOf,
-  type Hierarchies,
-} from '../../../../controllers/cgroups/cgroup-hierarchies.ts';
+import { controllerNames, type Hierarchies } from '../../../../controllers/cgroups/cgroup-hierarchies.ts';
 import { controllersOf, limitsOf, summaryOf } from '../../../../controllers/cgroups/cgroup-limits.ts';
 import { parseMountTable } from '../../../../native/mounts-table.ts';
 import type { Cgroups } from '../../../../state/schema/manifest.ts';
+import { hierarchiesOf } from '../../../../controllers/cgroups/cgroups-observe.ts';
 
 const legacy: Hierarchies = {
   legacy: new Map(controllerNames.map((name) => [name, `/cg/${name}`])),

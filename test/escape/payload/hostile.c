@@ -3,7 +3,7 @@
  * the init of somebody's manifest, it writes its report and waits to be looked at.
  */
 #define _GNU_SOURCE
-#include "payload.h"
+#include "hostile.h"
 
 #include <errno.h>
 #include <stdio.h>

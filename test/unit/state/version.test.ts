@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compareVersions, highest, matches, parseRequirement, parseVersion } from '../../state/version.ts';
+import { compareVersions, highest, matches, parseRequirement, parseVersion } from '../../../state/version.ts';
 
 test('a version is three numbers; what follows them is dropped', () => {
   assert.equal(parseVersion('1.22.333'), '1.22.333');

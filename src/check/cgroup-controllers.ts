@@ -1,6 +1,7 @@
 // Control groups: which version has each controller, and who asks for it.
-import { detectHierarchies, versionOf, type ControllerName } from '../../controllers/cgroups/cgroup-hierarchies.ts';
+import { versionOf, type ControllerName } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { presence, type Feature } from './feature.ts';
+import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 
 const controllers: readonly (readonly [ControllerName, option: string, without: string])[] = [
   ['cpu', 'CONFIG_CGROUP_SCHED, CONFIG_CFS_BANDWIDTH', 'containers with cgroups.cpu do not start'],

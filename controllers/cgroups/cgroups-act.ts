@@ -1,0 +1,51 @@
+// The acts of the cgroups controller.
+import type { Cgroups as Section } from '../../state/schema/manifest.ts';
+import {
+  allBranches,
+  branchesOf,
+  branchesWith,
+  groupIn,
+  groupsIn,
+  leavesIn,
+  makeGroup,
+  removeGroup,
+  type Tree,
+} from './cgroup-groups.ts';
+import type { CgroupStep } from './cgroups-plan.ts';
+import { freeze, thaw } from './cgroup-freeze.ts';
+import { moveInto, removeLeaf, setOwn } from './cgroup-leaf.ts';
+import { giveRealtime } from './cgroup-realtime.ts';
+import { changesFor } from './cgroup-writes.ts';
+import { writeControl } from './cgroup-files.ts';
+import { controllersOf } from './cgroup-limits.ts';
+
+/** Performs a step: TerminalError (CgroupRefused, NoController, BadLimit) of limits; an Error of what is to go and still in use. */
+export async function actOnGroups(step: CgroupStep, tree: Tree): Promise<void> {
+  if (step.op === 'limit') await limit(step.name, step.section, tree);
+  else if (step.op === 'freeze') await freeze(tree, step.name, step.attempt, step.pid);
+  else if (step.op === 'thaw') await thaw(tree, step.name, step.attempt);
+  else if (step.op === 'remove-leaf') {
+    // On v1 a process that is frozen does not even die of SIGKILL.
+    await thaw(tree, step.name, step.attempt);
+    await removeLeaf(tree, step.name, step.attempt);
+  } else {
+    await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
+    tree.places.set(step.name, null);
+  }
+}
+
+/** Limits of what runs. A hierarchy that the name was not in yet gets its processes first. */
+async function limit(name: string, section: Section | null, tree: Tree): Promise<void> {
+  const branches = branchesWith(tree, name);
+  const present = groupsIn(branches, name);
+  const missing = branchesOf(tree, controllersOf(section)).filter(({ controllers }) =>
+    controllers.some((controller) => !present.has(controller)),
+  );
+  await Promise.all(missing.map((branch) => makeGroup(tree, branch, name)));
+  giveRealtime(tree, name, section);
+  for (const branch of missing) {
+    for (const attempt of leavesIn(branches, name)) await moveInto(tree, branch, name, attempt, { section });
+  }
+  for (const { path, value } of changesFor(tree, name, section)) await writeControl(path, value);
+  for (const attempt of leavesIn(branches, name)) await setOwn(tree, name, attempt, section);
+}
