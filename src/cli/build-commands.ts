@@ -19,8 +19,8 @@ export function addBuildSystems(program: Command): void {
       'after',
       '\nExit code: that of the container; 128 + N when signal N ended it; 124 time is over, 125 it cannot be run.',
     )
-    .action(async (file: string, args: readonly string[], options: import('./container-test.ts').TestCommand) =>
-      (await import('./container-test.ts')).test(file, args, options),
+    .action(async (file: string, args: readonly string[], options: import('./container-test-command.ts').TestCommand) =>
+      (await import('./container-test-command.ts')).test(file, args, options),
     );
   example(program.command('path'), 'northstate path cmake')
     .description('print where the files for a build system are')
