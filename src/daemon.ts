@@ -9,6 +9,7 @@ import { openControllers } from './daemon/daemon-controllers.ts';
 import { createDoors } from './daemon/daemon-doors.ts';
 import { openState, type Daemon } from './daemon/daemon-state.ts';
 import { linkToLauncher } from './daemon/launcher-link.ts';
+import { garbageCollector, spareMemory } from './daemon/spare-memory.ts';
 import { openLog } from './logs/log.ts';
 
 const { values } = parseArgs({ options: { configuration: { type: 'string' } } });
@@ -29,6 +30,7 @@ const link = await linkToLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?
 const { launcher, remembered } = link;
 log.info({ starts: remembered.hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
 
+const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
 const daemon: Daemon = { config, log, link, failed: die };
 const state = await openState(daemon);
 const { store, documents, record, ending } = state;
@@ -56,6 +58,7 @@ if (left.length > 0) log.error({ containers: left }, 'could not be taken down');
 controllers.reconciler.close();
 await doors.close();
 await controllers.close();
+endSparing();
 await documents.close();
 const status = ending.status();
 await launcher.stop(status);

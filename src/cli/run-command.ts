@@ -32,8 +32,9 @@ export async function run({ config, desired, stateDir }: RunOptions): Promise<ne
   });
   const cgroup = await groupName(configuration.cgroup);
   const directories = ['--state-dir', configuration.stateDir, '--run-dir', configuration.runDir];
-  // V8's memory reducer looks every eight seconds whether there is something to reduce, for ever.
-  const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--no-memory-reducer'];
+  // V8's memory reducer looks every eight seconds whether there is something to reduce, for ever: daemon/spare-memory.ts does
+  // it after work.
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--no-memory-reducer', '--expose-gc'];
   const reconciler = [...node, daemonProgram(), '--configuration', configurationArgument({ ...configuration, cgroup })];
   flushCompileCache(); // execve(2) skips what Node does at its end
   process.execve?.(launcherProgram(), [launcherProgram(), ...directories, '--', ...reconciler], process.env);
