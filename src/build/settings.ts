@@ -7,7 +7,7 @@ export const manifestSetting = z.union(
   'must be the path of a manifest, or its fields',
 );
 
-/** The settings as the schema gives them. Throws an Error with file and field for the first thing that is wrong. */
+/** The settings as the schema gives them; `field` is where they stand in the file, '' = they are the file. Throws an Error with file and field for the first thing that is wrong. */
 export function checkSettings<S extends z.ZodType>(
   schema: S,
   value: unknown,
@@ -17,6 +17,8 @@ export function checkSettings<S extends z.ZodType>(
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const isUnknown = issue?.code === 'unrecognized_keys';
-  const path = [field, ...(issue?.path ?? []), ...(isUnknown ? issue.keys.slice(0, 1) : [])].map(String).join('.');
+  const path = [...(field === '' ? [] : [field]), ...(issue?.path ?? []), ...(isUnknown ? issue.keys.slice(0, 1) : [])]
+    .map(String)
+    .join('.');
   throw new Error(`${file}: ${path}: ${isUnknown ? 'there is no such field' : (issue?.message ?? 'is not valid')}`);
 }

@@ -12,7 +12,7 @@ export function addBuildSystems(program: Command): void {
     .argument('[args...]', "behind --: arguments instead of the manifest's")
     .option('--with <file>', 'a package that it needs, such as a resource; may be repeated', collect)
     .option('-e, --env <name=value>', "a variable beside the manifest's; may be repeated", variables)
-    .option('-k, --key <file>', 'verify the packages with this public key, as a device does')
+    .option('-k, --key <file>', 'verify the packages with this public key first')
     .option('--expect <code>', 'the exit code that is right: then end with 0, and with any other with 1', wholeNumber)
     .addOption(timeout('1m', 'how long it may run'))
     .addHelpText(

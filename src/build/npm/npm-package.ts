@@ -86,7 +86,7 @@ async function readPackageJson(file: string): Promise<PackageJson> {
   const value = parse(file, text);
   if (typeof value === 'object' && value !== null && !('northstate' in value))
     throw new Error(`${file}: northstate: is missing: it says which manifest the package gets`);
-  return checkSettings(packageSchema, value, { file, field: 'package.json' });
+  return checkSettings(packageSchema, value, { file, field: '' });
 }
 
 function parse(file: string, text: string): unknown {

@@ -109,3 +109,17 @@ test('its command packs, checks and looks at packages, and says that the runtime
   assert.equal(code, 1);
   assert.match(stderr, /launcher .*ENOENT \(the runtime comes with the Debian package or the archive/);
 });
+
+test('its files for build systems find its command', async (context) => {
+  const directory = await installed(context);
+  const bin = join(directory, 'node_modules/.bin');
+  const cargo = await run(join(bin, 'cargo-npk'), ['npk', 'version']);
+  assert.match(cargo.stdout, /^cargo-npk \d/, cargo.stderr);
+  for (const [system, file] of [
+    ['cmake', 'NorthstateConfig.cmake'],
+    ['make', 'northstate.mk'],
+  ] as const) {
+    const { stdout } = await run(join(bin, 'northstate'), ['path', system]);
+    assert.ok((await readFile(join(stdout.trim(), file), 'utf8')).includes('northstate'));
+  }
+});
