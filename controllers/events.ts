@@ -15,3 +15,11 @@ export type RuntimeEvent =
   /** Its image is no longer what was mounted. Northstar's clients do not know it: told to those that watch the status. */
   | { readonly type: 'integrity_lost'; readonly container: string; readonly how: 'written' | 'corrupted' }
   | { readonly type: 'shutdown' };
+
+/** What of an attempt an event tells: a successor of this process does not tell it again. */
+export type Telling =
+  | { readonly attempt: number; readonly news: 'started' | 'exit' }
+  | { readonly attempt: number; readonly kills: number };
+
+/** Has an event told; with `of`, once, whoever dies meanwhile. */
+export type Tell = (event: RuntimeEvent, of?: Telling) => void;

@@ -85,6 +85,11 @@ export function declareAsync(call: string, result: Result, args: string[], symbo
   };
 }
 
+/** Asynchronous calls that have not ended. */
+export function callsUnderWay(): number {
+  return running;
+}
+
 /** koffi throws at more than 256 calls at once, and takes a stack and a heap for each; there are 32 threads. */
 const asyncCalls = 64;
 const waiting: (() => void)[] = [];

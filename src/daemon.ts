@@ -8,6 +8,9 @@ import { createConsoles } from './daemon/consoles.ts';
 import { openControllers } from './daemon/daemon-controllers.ts';
 import { createDoors } from './daemon/daemon-doors.ts';
 import { openState, type Daemon } from './daemon/daemon-state.ts';
+import { openKeptValue } from './daemon/kept-value.ts';
+import { createRest, followSleep } from './daemon/sleep.ts';
+import { recordWake } from './daemon/wakes.ts';
 import { linkToLauncher } from './daemon/launcher-link.ts';
 import { garbageCollector, spareMemory } from './daemon/spare-memory.ts';
 import { openLog } from './logs/log.ts';
@@ -34,12 +37,17 @@ const endSparing = spareMemory({ collect: garbageCollector(), resident: () => pr
 const daemon: Daemon = { config, log, link, failed: die };
 const state = await openState(daemon);
 const { store, documents, record, ending } = state;
+const rest = createRest();
 // What patches need takes a while to load: it is there by the time that a client has said what it wants.
-const connected = (): void => void documents.warm().catch(die);
-const consoles = createConsoles({ config, launcher, remembered, record, log, connected });
+const connected = (): void => {
+  rest.stir();
+  documents.warm().catch(die);
+};
+const consoles = createConsoles({ config, launcher, remembered, record, log, connected, hold: rest.hold });
 const openConsole = consoles.containers.open;
 const controllers = await openControllers({ ...daemon, state, openConsole });
-const doors = createDoors({ ...daemon, state, controllers, consoles });
+const logged = openKeptValue<[number, number][]>(await state.memory('logged'));
+const doors = createDoors({ ...daemon, state, controllers, consoles, logged: logged.get() ?? [] });
 
 // From here on changes are followed, and clients are heard.
 await controllers.start();
@@ -50,6 +58,19 @@ await doors.open();
 const { generation, desired } = store.get();
 await launcher.ready(generation);
 log.info({ generation, containers: desired.containers.size }, 'ready');
+followSleep({
+  ...{ link, store, rest, log, failed: die },
+  after: recordWake({
+    value: openKeptValue(await state.memory('wakes')),
+    hello: remembered.hello,
+    store,
+    after: config.sleep.after,
+  }),
+  isIdle: () => record.get().ending === null && controllers.reconciler.idle(),
+  listening: consoles.listening,
+  logsOutput: doors.logsOutput,
+  ending: () => logged.set(doors.logged()),
+});
 // A process that is killed keeps nothing: what was compiled for this start is stored now, once, for the next one.
 flushCompileCache();
 

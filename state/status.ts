@@ -165,6 +165,17 @@ export interface FieldOrigin {
   readonly command: string;
 }
 
+/** How the reconciler rests: it ends while nothing is to be done, and something that happens starts it again. */
+export interface SleepStatus {
+  /** ms without anything to do; null: it never sleeps. */
+  readonly after: number | null;
+  /** The last sleep: RFC 3339, and what ended it. */
+  readonly last: { readonly since: string; readonly until: string; readonly reason: string } | null;
+  /** Wakes of this day (UTC), in all and by reason. */
+  readonly today: number;
+  readonly reasons: Readonly<Record<string, number>>;
+}
+
 export interface Status {
   readonly generation: number;
   readonly observedGeneration: number;
@@ -174,6 +185,7 @@ export interface Status {
   readonly conditions: readonly RuntimeCondition[];
   /** What commands have set over the document until the boot ends. */
   readonly overlay: readonly FieldOrigin[];
+  readonly sleep: SleepStatus;
   readonly repositories: Readonly<Record<string, RepositoryStatus>>;
   /** By entry key: a name, or name:version. */
   readonly containers: Readonly<Record<string, ContainerStatus>>;

@@ -4,7 +4,7 @@ import { enableMapSet, enablePatches, produceWithPatches, setAutoFreeze, type Dr
 import { emptyDesired, type Desired } from './desired.ts';
 import type { Observed } from './observed.ts';
 import { formatPointer } from './text/pointer.ts';
-import type { DocumentStatus, FieldOrigin, RuntimeCondition, Status } from './status.ts';
+import type { DocumentStatus, FieldOrigin, RuntimeCondition, Status, SleepStatus } from './status.ts';
 
 enableMapSet();
 enablePatches();
@@ -74,11 +74,20 @@ export function emptyState(): State {
     },
     conditions: new Map(),
     status: {
-      ...{ generation: 0, observedGeneration: 0, converged: false, document, conditions: [], overlay: [] },
+      generation: 0,
+      observedGeneration: 0,
+      converged: false,
+      document,
+      conditions: [],
+      overlay: [],
+      sleep: untold,
       ...noMembers(),
     },
   };
 }
+
+/** As long as nobody has said how it rests. */
+const untold: SleepStatus = { after: null, last: null, today: 0, reasons: {} };
 
 /** Without a prototype `__proto__` is a name like others. */
 function noMembers(): Pick<Status, 'repositories' | 'containers'> {

@@ -14,12 +14,12 @@ import type { ObservedAttempt } from '../../state/observed.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import type { Store } from '../../state/store.ts';
 import type { Observing } from '../observing.ts';
-import type { RuntimeEvent } from '../events.ts';
 import type { Launcher } from '../../native/wire/launcher-interface.ts';
 import { containerId } from '../../state/container-id.ts';
+import type { Tell, Telling } from '../events.ts';
 
 /** Keys at the launcher from here on are ours: two for each attempt. */
-const firstKey = 1024;
+export const firstGroupKey = 1024;
 
 /** cgroup v1 tells before it kills: ms after which its count is read again, all within what a subscriber is promised. */
 const secondLooks = [1, 4, 15, 30, 40];
@@ -39,7 +39,13 @@ export interface GroupWatchPorts {
   readonly observing: Pick<Observing, 'cgroup'>;
   readonly launcher: Pick<Launcher, 'watch' | 'rearm' | 'unwatch'>;
   readonly view: (name: string) => View;
-  readonly tell: (event: RuntimeEvent) => void;
+  readonly tell: Tell;
+  /** Kills that subscribers know of. */
+  readonly told: {
+    /** Null: nobody has watched for them. */
+    kills(attempt: number): number | null;
+    add(telling: Telling): void;
+  };
   readonly log: Pick<Logger, 'warn'>;
   readonly failed: (error: unknown) => void;
 }
@@ -49,8 +55,6 @@ interface Watch {
   readonly name: string;
   readonly container: string;
   readonly attempt: number;
-  /** Processes killed that subscribers know of. */
-  kills: number;
 }
 
 export function createGroupWatch(ports: GroupWatchPorts): GroupWatch {
@@ -58,7 +62,8 @@ export function createGroupWatch(ports: GroupWatchPorts): GroupWatch {
   const watches = new Map<number, Watch>();
   /** By container name, the running attempts that were looked at before. */
   const known = new Map<string, ReadonlySet<number>>();
-  const keyOf = (attempt: number, kind: Watch['kind']): number => firstKey + 2 * attempt + (kind === 'memory' ? 1 : 0);
+  const keyOf = (attempt: number, kind: Watch['kind']): number =>
+    firstGroupKey + 2 * attempt + (kind === 'memory' ? 1 : 0);
 
   function look(name: string): void {
     const view = ports.view(name);
@@ -87,10 +92,12 @@ export function createGroupWatch(ports: GroupWatchPorts): GroupWatch {
       ports.log.warn({ container: name, err: error }, 'control group cannot be watched');
     }
     if (alarm === null) return;
-    // One that has just started may have lost processes already. What happened before we looked at an older one is history.
-    const kills = known.get(name)?.has(id) === true ? killsOf(name, id) : 0;
-    const watch: Watch = { kind, name, container: containerId(name, version), attempt: id, kills };
+    const watch: Watch = { kind, name, container: containerId(name, version), attempt: id };
     watches.set(key, watch);
+    // One that has just started may have lost processes already, and one that was watched before, by whichever process.
+    // Of an older one that nobody has watched for, what happened is history.
+    if (kind === 'memory' && ports.told.kills(id) === null)
+      ports.told.add({ attempt: id, kills: known.get(name)?.has(id) === true ? killsOf(name, id) : 0 });
     try {
       await launcher.watch(key, alarm.kind, alarm.fd);
     } finally {
@@ -123,16 +130,25 @@ export function createGroupWatch(ports: GroupWatchPorts): GroupWatch {
   }
 
   /** An alarm counts only when the kernel has killed: on v1 it also goes off when the group is removed. */
-  function tellKills(watch: Watch, memory: MemoryEvents): boolean {
-    if ((memory.oom_kill ?? 0) <= watch.kills) return false;
-    watch.kills = memory.oom_kill ?? 0;
-    tellMemory(watch.container, memory);
+  function tellKills(watch: Pick<Watch, 'container' | 'attempt'>, memory: MemoryEvents): boolean {
+    const kills = memory.oom_kill ?? 0;
+    if (kills <= (ports.told.kills(watch.attempt) ?? 0)) return false;
+    const { container, attempt } = watch;
+    ports.log.warn({ container, ...memory }, 'out of memory');
+    ports.tell({ type: 'c_group', container, memory }, { attempt, kills });
+    ports.told.add({ attempt, kills });
     return true;
   }
 
-  function tellMemory(container: string, memory: MemoryEvents): void {
-    ports.log.warn({ container, ...memory }, 'out of memory');
-    ports.tell({ type: 'c_group', container, memory });
+  /** Of one that has ended: its leaf may be gone by now, but the launcher has read its count at the end. */
+  function tellLast({
+    name,
+    version,
+    id,
+    oomKills,
+  }: Pick<ObservedAttempt, 'name' | 'version' | 'id' | 'oomKills'>): void {
+    const memory = { ...cgroups.memoryEvents(name, id), oom_kill: oomKills };
+    tellKills({ container: containerId(name, version), attempt: id }, memory);
   }
 
   function changed(operations: readonly Operation[]): void {
@@ -151,6 +167,12 @@ export function createGroupWatch(ports: GroupWatchPorts): GroupWatch {
       store.subscribe(changed);
       for (const [name, attempts] of store.get().observed.attempts)
         known.set(name, new Set(attempts.map(({ id }) => id)));
+      // What ended while nobody was there.
+      for (const attempt of [...store.get().observed.attempts.values()].flat()) {
+        if (attempt.exit === null || attempt.oomKills === 0) continue;
+        const isWatched = ports.told.kills(attempt.id) !== null;
+        if (isWatched || wantedFor(ports.view(attempt.name), attempt).includes('memory')) tellLast(attempt);
+      }
       [...store.get().observed.attempts.keys()].forEach(look);
     },
     fired(key) {
@@ -159,16 +181,12 @@ export function createGroupWatch(ports: GroupWatchPorts): GroupWatch {
     },
     seen({ id, name, exit, oomKills }) {
       if (exit === null || oomKills === 0) return;
-      // The leaf may be gone by now: the launcher has read its count at the end.
-      const memory = { ...cgroups.memoryEvents(name, id), oom_kill: oomKills };
-      const watch = watches.get(keyOf(id, 'memory'));
       const view = ports.view(name);
       const before = view.attempts.find((each) => each.id === id);
-      if (watch !== undefined) tellKills(watch, memory);
-      // It was over before there was a watch.
-      else if (before?.exit === null && wantedFor(view, before).includes('memory')) {
-        tellMemory(containerId(name, before.version), memory);
-      }
+      if (before === undefined) return;
+      // Watched before, or over before there was a watch.
+      if (ports.told.kills(id) !== null || (before.exit === null && wantedFor(view, before).includes('memory')))
+        tellLast({ ...before, oomKills });
     },
   };
 }

@@ -4,7 +4,7 @@ import type { Attempt } from '../../native/wire/launcher.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Store } from '../../state/store.ts';
 import type { Observing } from '../observing.ts';
-import type { RuntimeEvent } from '../events.ts';
+import type { Tell } from '../events.ts';
 import type { Told } from './told.ts';
 import { containerId } from '../../state/container-id.ts';
 
@@ -44,7 +44,7 @@ export interface Attempts {
 export interface AttemptsPorts {
   readonly store: Store;
   readonly observing: Observing;
-  readonly tell: (event: RuntimeEvent) => void;
+  readonly tell: Tell;
   readonly told: Told;
 }
 
@@ -70,12 +70,14 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
   function tellOnce({ id, name, version, startedAt, exit }: ObservedAttempt): void {
     const container = containerId(name, version);
     if (startedAt > 0 && !told.has(id, 'started')) {
-      ports.tell({ type: 'started', container });
-      told.add(id, 'started');
+      const telling = { attempt: id, news: 'started' } as const;
+      ports.tell({ type: 'started', container }, telling);
+      told.add(telling);
     }
     if (exit !== null && !told.has(id, 'exit')) {
-      ports.tell({ type: 'exit', container, exit });
-      told.add(id, 'exit');
+      const telling = { attempt: id, news: 'exit' } as const;
+      ports.tell({ type: 'exit', container, exit }, telling);
+      told.add(telling);
     }
   }
 

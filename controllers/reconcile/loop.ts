@@ -24,6 +24,21 @@ export interface LoopPorts<S extends Step> {
   /** Called when a name has nothing more that can be done now, with the steps that wait and the failures that stand. */
   settled(name: string, steps: readonly S[], failures: readonly StepFailure[]): void;
   failed(step: S, failure: StepFailure): void;
+  /** Failures that are to be tried again, for whoever comes after this process: a new one retries nothing early. */
+  readonly retries?: KeptRetries;
+}
+
+export interface KeptRetries {
+  /** Those that an earlier process has left. */
+  readonly earlier: readonly Retry[];
+  keep(retries: readonly Retry[]): void;
+}
+
+/** The failure of one step of one name. */
+export interface Retry {
+  readonly name: string;
+  readonly step: string;
+  readonly failure: StepFailure;
 }
 
 export interface Loop {
@@ -48,6 +63,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   const failures = new Map<string, Map<string, StepFailure>>();
   const unplannable = new Map<string, StepFailure>();
   const abort = new AbortController();
+  for (const { name, step, failure } of ports.retries?.earlier ?? []) failuresOf(name).set(step, failure);
   let scheduled = false;
   let deadline: number | null = null;
 
@@ -122,8 +138,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   }
 
   function fail(step: S, error: unknown): void {
-    const known = failures.get(step.name) ?? new Map<string, StepFailure>();
-    failures.set(step.name, known);
+    const known = failuresOf(step.name);
     const key = keyOf(step);
     const count = (known.get(key)?.count ?? 0) + 1;
     const delay = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** Math.min(count - 1, 20)) * (0.75 + ports.random() / 4);
@@ -135,7 +150,22 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
       retryAt: error instanceof TerminalError ? null : clock.now() + delay,
     };
     known.set(key, failure);
+    keepRetries();
     ports.failed(step, failure);
+  }
+
+  function failuresOf(name: string): Map<string, StepFailure> {
+    const known = failures.get(name) ?? new Map<string, StepFailure>();
+    failures.set(name, known);
+    return known;
+  }
+
+  function keepRetries(): void {
+    if (ports.retries === undefined) return;
+    const all = [...failures].flatMap(([name, known]) =>
+      [...known].map(([step, failure]): Retry => ({ name, step, failure })),
+    );
+    ports.retries.keep(all.filter(({ failure }) => failure.retryAt !== null));
   }
 
   /** Failures of steps that are no longer planned are over. */
@@ -143,8 +173,10 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
     const known = failures.get(name);
     if (known === undefined) return;
     const planned = new Set(steps.map(keyOf));
-    for (const key of known.keys()) if (!planned.has(key)) known.delete(key);
+    const over = [...known.keys()].filter((key) => !planned.has(key));
+    for (const key of over) known.delete(key);
     if (known.size === 0) failures.delete(name);
+    if (over.length > 0) keepRetries();
   }
 
   function forgive(name: string): void {

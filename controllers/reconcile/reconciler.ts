@@ -7,7 +7,7 @@ import type { ContainerStatus, Status } from '../../state/status.ts';
 import type { Locked, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
 import type { Part, Step, View } from '../controller.ts';
-import { createLoop, type Clock } from './loop.ts';
+import { createLoop, type Clock, type KeptRetries } from './loop.ts';
 import { createRelation } from './relation.ts';
 import { criticalEnd, explainName, isUnsettled, repositoryStatuses, statusOf } from '../status/container-status.ts';
 import type { Consequences, Model } from './model.ts';
@@ -36,6 +36,7 @@ export interface ReconcilerPorts {
   critical(name: string, message: string): void;
   /** A step has been performed (null) or could not be. */
   acted(step: Step, failure: StepFailure | null): void;
+  readonly retries?: KeptRetries;
   /** After `stop`: everything is down, or what is left cannot be taken down (its names). */
   stopped(left: readonly string[]): void;
 }
@@ -57,6 +58,8 @@ export interface Reconciler {
   mountedOnStart(): Promise<void>;
   /** Calls the listener whenever nothing more can be done now and the status says so; gives the function that ends it. */
   onSettled(listener: () => void): () => void;
+  /** Whether nothing is under way and the status says so. */
+  idle(): boolean;
   /** Ends at once, and leaves everything as it is. */
   close(): void;
 }
@@ -107,6 +110,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       ports.acted(step, null);
     },
     failed: (step, failure) => ports.acted(step, failure),
+    ...(ports.retries !== undefined && { retries: ports.retries }),
     settled(name, steps, failures) {
       if (steps.length === 0 && failures.length === 0) left.delete(name);
       else left.set(name, { steps, failures });
@@ -164,7 +168,9 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       conditions: [...conditions.values()],
       overlay,
     };
-    const again = repositories !== observed.repositories;
+    const again =
+      repositories !== observed.repositories &&
+      !isDeepStrictEqual({ ...repositoryStatuses(observed) }, { ...status.repositories });
     if (changes.length > 0 || again || !isDeepStrictEqual({ ...status, ...whole }, status)) {
       store.update((draft) => {
         Object.assign(draft.status, whole);
@@ -229,7 +235,11 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   return {
     start() {
       unsubscribe = store.subscribe(changed);
+      // What an earlier process has said of names that have gone is taken back, too.
+      const said = Map.groupBy(Object.keys(store.get().status.containers), (key) => key.split(':', 1)[0] ?? key);
+      for (const [name, entries] of said) keys.set(name, entries);
       changed(null, store.get());
+      touch(said.keys());
       loop.enqueue(model.names());
       // The first one at once: whoever asks is told what was found, not nothing.
       flushIn(0);
@@ -267,6 +277,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       else awaited = { names: unsettledYet, resolve: () => resolve(undefined) };
       return promise;
     },
+    idle: () => loop.idle() && flushAt === null,
     onSettled(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -1,6 +1,6 @@
 // Notices what happens to the names in one directory, also when the directory itself goes and comes back.
 import { statSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, relative, sep } from 'node:path';
 import { isMissing } from '../../state/errno.ts';
 import { watchNames } from '../../state/file/names-watch.ts';
 
@@ -55,7 +55,9 @@ export function watchDirectory(path: string, events: DirectoryEvents): { close()
     for (;;) {
       const above = nearestAbove(path);
       try {
-        watcher = watchNames(above, { changed: attach, unknown: attach, blind: (why) => events.blind(why) });
+        const next = relative(above, path).split(sep, 1)[0] ?? '';
+        const names = (): ReadonlySet<string> => new Set([next]);
+        watcher = watchNames(above, { names, changed: attach, unknown: attach, blind: (why) => events.blind(why) });
       } catch (error) {
         if (isMissing(error)) continue; // it has gone since; there is one above it
         throw error;

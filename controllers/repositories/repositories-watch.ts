@@ -15,7 +15,7 @@ import type { RuntimeEvent } from '../events.ts';
 import type { Launcher } from '../../native/wire/launcher-interface.ts';
 
 /** The watch's key at the launcher. */
-const ueventsKey = 2;
+export const ueventsKey = 2;
 
 export interface RepositoryWatch {
   /** A watch of the launcher has fired: whether it was that of the uevents. */

@@ -14,6 +14,19 @@ export interface Hello {
   readonly startedAt: number;
   /** It was asked to end; the `terminate` event follows. */
   readonly terminating: boolean;
+  /** The sleep from which this process was woken; null: it follows on a death, or is the first. */
+  readonly slept: Slept | null;
+  /** Sleeps since the launcher began. */
+  readonly sleeps: number;
+}
+
+/** A sleep of the reconciler, and what rang first. */
+export interface Slept {
+  /** CLOCK_BOOTTIME in ms. */
+  readonly since: number;
+  readonly rang: 'watch' | 'deadline' | 'attempt' | 'signal' | 'output';
+  /** Of the watch; 0 for the others. */
+  readonly key: number;
 }
 
 /** Everything that earlier reconcilers have left. `descriptors` are inherited and open in this process. */
@@ -102,5 +115,13 @@ export interface Launcher {
   trying(generation: number): Promise<void>;
   /** The launcher ends with this exit status as soon as this process has exited. */
   stop(status: number): Promise<void>;
+  /**
+   * Asks to sleep: with true, nothing is told any more, the exit of this process is no death, and what rings starts the next
+   * one; with `output`, what containers write rings, too. False: there is something that was not heard yet. Any other request
+   * after it takes it back, and what rang meanwhile is told.
+   */
+  sleep(output: boolean): Promise<boolean>;
+  /** Whether no request waits for its answer. */
+  idle(): boolean;
   close(): void;
 }

@@ -20,8 +20,10 @@ interface Pending {
 
 /** Requests whose frames go out through `sender`; `answer` takes an answer in, and says whether the frame was one. */
 export function createRequests(sender: FrameSender): {
-  requests: Omit<Launcher, 'close'>;
+  requests: Omit<Launcher, 'close' | 'sleep' | 'idle'> & { sleep(heard: number, output: boolean): Promise<boolean> };
   answer: (frame: Frame) => boolean;
+  /** Whether no request waits for its answer. */
+  idle: () => boolean;
   fail: (error: Error) => void;
 } {
   const pending = new Map<number, Pending>();
@@ -129,6 +131,18 @@ export function createRequests(sender: FrameSender): {
         await exchangeLater(request.trying, body.end());
       },
       stop: (status) => ask(request.stop, (to) => to.u8(status)),
+      async sleep(heard, output) {
+        try {
+          await ask(request.sleep, (to) => {
+            to.u64(BigInt(heard));
+            to.u8(output ? 1 : 0);
+          });
+          return true;
+        } catch (error) {
+          if (error instanceof LaunchError && error.code === 'EAGAIN') return false;
+          throw error;
+        }
+      },
     },
 
     answer({ type, serial: theirs, body }) {
@@ -143,6 +157,8 @@ export function createRequests(sender: FrameSender): {
       else waiting.resolve(type === event.data ? from : null);
       return true;
     },
+
+    idle: () => pending.size === 0,
 
     fail(error) {
       failed = error;

@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { decodeAttempt, type Attempt } from './attempt.ts';
 import { createRequests, FILLER } from './launcher-requests.ts';
 import { createFrameSender } from './frame-sender.ts';
-import { createDecoder, createFrameReader, event, WIRE_VERSION, WireError, type Frame } from './wire.ts';
+import { createDecoder, createFrameReader, event, WIRE_VERSION, WireError, type Decoder, type Frame } from './wire.ts';
 import type { Hello, Remembered, LauncherEvents, Launcher } from './launcher-interface.ts';
 
 export { LaunchError, type Attempt } from './attempt.ts';
@@ -19,12 +19,15 @@ export function connectLauncher(
 ): Promise<{ launcher: Launcher; remembered: Remembered }> {
   return new Promise((resolve, reject) => {
     const socket = new Socket({ fd, readable: true, writable: true });
-    const { requests, answer, fail } = createRequests(createFrameSender(fd, socket, FILLER, end));
+    const { requests, answer, idle, fail } = createRequests(createFrameSender(fd, socket, FILLER, end));
     const greeting = createGreeting();
     let take = greet;
     let closed = false;
+    /** Events that were taken: the launcher counts those that it has told. */
+    let heard = 0;
 
     function greet(frame: Frame): void {
+      if (told.has(frame.type)) heard += 1;
       if (frame.type !== event.synced) return greeting.take(frame);
       const early: Frame[] = [];
       take = (next) => early.push(next);
@@ -32,11 +35,14 @@ export function connectLauncher(
         take = tell;
         early.forEach(guard(tell));
       });
-      resolve({ launcher: { ...requests, close: () => end(null) }, remembered: greeting.remembered() });
+      const sleep = (output: boolean): Promise<boolean> => requests.sleep(heard, output);
+      resolve({ launcher: { ...requests, sleep, idle, close: () => end(null) }, remembered: greeting.remembered() });
     }
 
     function tell(frame: Frame): void {
-      if (!closed && !answer(frame)) tellEvent(frame, events);
+      if (closed || answer(frame)) return;
+      heard += 1;
+      tellEvent(frame, events);
     }
 
     /** What breaks the wire ends the connection. */
@@ -65,6 +71,9 @@ export function connectLauncher(
     socket.on('end', () => end(new Error('the launcher has closed the connection')));
   });
 }
+
+/** What the launcher counts as told. */
+const told: ReadonlySet<number> = new Set([event.attempt, event.synced, event.output]);
 
 /** Collects what comes before E_SYNCED. */
 function createGreeting(): { take(frame: Frame): void; remembered(): Remembered } {
@@ -106,10 +115,21 @@ function decodeHello(body: Uint8Array): Hello {
     deaths: from.u32(),
     startedAt: from.u64() / 1e6,
     terminating: from.u8() !== 0,
+    ...decodeSlept(from),
   };
   from.end();
   return hello;
 }
+
+function decodeSlept(from: Decoder): Pick<Hello, 'slept' | 'sleeps'> {
+  const since = from.u64() / 1e6;
+  const rang = rings[from.u8()];
+  const key = from.u64();
+  return { slept: rang === undefined ? null : { since, rang, key }, sleeps: from.u32() };
+}
+
+/** By the launcher's numbers (native/launcher/core/sleep.h). */
+const rings = [undefined, 'watch', 'deadline', 'attempt', 'signal', 'output'] as const;
 
 function tellEvent({ type, body }: Frame, events: LauncherEvents): void {
   const from = createDecoder(body);

@@ -2,7 +2,7 @@
 import { createEncoder } from './encoder.ts';
 
 /** What E_HELLO must say. */
-export const WIRE_VERSION = 1;
+export const WIRE_VERSION = 2;
 /** Bytes before the body: u32 size of what follows, u16 type, u16 descriptors, u32 serial. */
 export const FRAME_HEADER = 12;
 /** The largest size field. */
@@ -31,6 +31,7 @@ export const request = {
   trying: 14,
   stop: 15,
   nop: 16,
+  sleep: 17,
 } as const;
 
 /** Types of frames from the launcher. */

@@ -23,7 +23,7 @@ async function read(file: string | undefined): Promise<Configuration> {
 }
 
 /** The fields as a file has them: times and sizes with their units, limits that nobody set as they are by default. */
-function written({ repositories, loopTimeout, ...others }: Configuration): object {
+function written({ repositories, loopTimeout, sleep, ...others }: Configuration): object {
   return {
     ...others,
     console: others.console.map(({ file, ...listener }) => ({
@@ -34,6 +34,7 @@ function written({ repositories, loopTimeout, ...others }: Configuration): objec
     containerConsoles: { ...others.containerConsoles, limits: limitsOf(others.containerConsoles.limits) },
     repositories: Object.fromEntries(repositories.map((each) => [each.id, repositoryOf(each)])),
     loopTimeout: `${loopTimeout}ms`,
+    sleep: { after: sleep.after === null ? 'never' : `${sleep.after}ms` },
   };
 }
 

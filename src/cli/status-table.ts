@@ -28,7 +28,7 @@ export async function statusTable(status: Status): Promise<string> {
   return `${[summary(status), ...status.conditions.map(conditionLine)].join('\n')}\n${await table([header.map((title) => styleText('bold', title)), ...rows])}`;
 }
 
-/** One line about the document and whether it is reached, and one about what commands hold over it. */
+/** One line about the document, whether it is reached, and when the reconciler slept; and one about what commands hold over it. */
 export function summary(status: Status): string {
   const { document, generation, observedGeneration, converged, overlay } = status;
   const reached =
@@ -38,6 +38,11 @@ export function summary(status: Status): string {
   if (document.error !== null) {
     const { line, column, message } = document.error;
     parts.push(line === 0 ? printable(message) : `line ${line}, column ${column}: ${printable(message)}`);
+  }
+  const { last, today } = status.sleep;
+  if (last !== null) {
+    const [since, until] = [last.since, last.until].map((time) => time.replace(/\.\d+Z$/, 'Z'));
+    parts.push(styleText('dim', `slept from ${since} until ${until} (${last.reason}), woken ${today} times today`));
   }
   const held = heldText(overlay);
   return held === null ? parts.join(', ') : `${parts.join(', ')}\n${held}`;

@@ -4,7 +4,7 @@ import type { Status } from '../../state/status.ts';
 import type { Change, Gap, Notification, StampedEvent } from '../console/protocol/answers.ts';
 import { consoleError, type Client } from './console-client.ts';
 import type { LogLine } from '../runtime/runtime.ts';
-import { applied } from './operations.ts';
+import { applied } from '../../state/text/operations.ts';
 
 /** Where a watcher has been: what it had then, so that it may go on from there. */
 export interface WatchPlace {

@@ -101,6 +101,9 @@ const schema = z.strictObject({
   log: z
     .strictObject({ level: z.enum(logLevels).default('info'), target: z.enum(logTargets).default('auto') })
     .default({ level: 'info', target: 'auto' }),
+  sleep: z
+    .strictObject({ after: z.union([z.literal('never').transform(() => null), duration]).prefault('30s') })
+    .prefault({}),
 });
 
 /** The JSON Schema (draft 2020-12) of config.yaml, for editors. */

@@ -46,6 +46,8 @@ export interface Configuration {
   /** Commands that run beside each container that starts. */
   readonly debug: { readonly commands: readonly string[] };
   readonly log: { readonly level: LogLevel; readonly target: LogTarget };
+  /** After how many ms without anything to do the reconciler ends until something happens; null: never. */
+  readonly sleep: { readonly after: number | null };
 }
 
 /** `pids` where the file does not say it. */

@@ -152,6 +152,7 @@ export function readNorthstarToml(text: string, file: string): Configuration {
     debug: given.debug,
     // As Northstar's: what containers print by `pipe` is in it.
     log: { level: 'debug', target: 'auto' },
+    sleep: { after: 30_000 },
   };
 }
 

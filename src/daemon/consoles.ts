@@ -2,11 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { bootTime } from '../../native/clock.ts';
 import type { Configuration } from '../config/configuration.ts';
-import type { Listener } from '../console/server/connection.ts';
+import type { Listener, Service } from '../console/server/connection.ts';
 import { openFeeds } from '../console/server/feeds.ts';
 import { openConsole, type Console } from '../console/server/server.ts';
 import { createTokens } from '../console/server/tokens.ts';
+import { createMemory } from '../console/protocol/memory.ts';
+import { createClientConnections } from './client-connections.ts';
 import { createContainerConsoles, type ContainerConsoles } from './container-consoles.ts';
+import { createKeptConnections } from './kept-connections.ts';
 import type { GlobalRecordKeeper } from './global-record.ts';
 import type { Log } from '../logs/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -15,10 +18,14 @@ import { defaultLimits } from '../console/protocol/console-limits.ts';
 
 export interface Consoles {
   readonly containers: ContainerConsoles;
+  /** A watch of the launcher has fired: whether it was one of these. */
+  fired(key: number): void;
   /** Goes on with what an earlier reconciler has left of containers' consoles. From now on `runtime` is there for them. */
   adopt(runtime: Runtime): void;
   /** Listens. Rejects when one of the listeners cannot be opened. */
   open(runtime: Runtime): Promise<void>;
+  /** Those who listen. */
+  listening(): readonly Pick<Console, 'descriptor' | 'isFile'>[];
   close(): Promise<void>;
 }
 
@@ -31,31 +38,40 @@ export interface ConsolesPorts {
   readonly log: Log;
   /** Called at each connection of a client. */
   readonly connected: () => void;
+  readonly hold: Listener['hold'];
 }
 
-export function createConsoles({ config, launcher, remembered, record, log, connected }: ConsolesPorts): Consoles {
+export function createConsoles({
+  config,
+  launcher,
+  remembered,
+  record,
+  log,
+  connected,
+  hold,
+}: ConsolesPorts): Consoles {
   const { hello, descriptors: kept } = remembered;
   const tokens = createTokens(tokenKeyOf(record), () => bootTime() - hello.startedAt);
-  const shared = { tokens, log, now: bootTime };
+  const shared = { tokens, log, now: bootTime, hold };
   let listeners: readonly Console[] = [];
-  let listener: Listener | null = null;
-  const containers = createContainerConsoles({
-    launcher,
-    kept,
-    listener() {
-      if (listener === null) throw new Error("a container's console is asked for before there is a runtime");
-      return listener;
-    },
-    log,
+  let service: Service | null = null;
+  const connections = createKeptConnections({ launcher, kept, log });
+  const containers = createContainerConsoles(connections, () => {
+    if (service === null) throw new Error("a container's console is asked for before there is a runtime");
+    return service;
   });
+  const clients = createClientConnections(connections);
 
   return {
     containers,
+    fired: (key) => void connections.fired(key),
+    listening: () => listeners,
     adopt(runtime) {
       const { patches, limits } = config.containerConsoles;
       // Its application says the first word when it likes.
       const all = { ...defaultLimits, ...limits, connectTimeout: Infinity };
-      listener = { ...shared, runtime, feeds: openFeeds(runtime), patches, limits: all };
+      const listener = { ...shared, runtime, feeds: openFeeds(runtime), patches, limits: all };
+      service = { listener, memory: createMemory(all.memory) };
       const observed = [...runtime.state().observed.attempts.values()].flat();
       const seen = new Map(observed.map((attempt) => [attempt.id, attempt]));
       containers.adopt((id) => {
@@ -66,7 +82,9 @@ export function createConsoles({ config, launcher, remembered, record, log, conn
     },
     async open(runtime) {
       const keeper = { kept, keep: launcher.keep };
-      const open = config.console.map((each) => openConsole({ ...each, ...shared, runtime, connected, keeper }));
+      const open = config.console.map((each) =>
+        openConsole({ ...each, ...shared, runtime, connected, keeper, clients }),
+      );
       listeners = await Promise.all(open);
     },
     async close() {

@@ -5,7 +5,6 @@ import { cgroupsPart, createCgroups, type Cgroups } from '../../controllers/cgro
 import { createAttempts, type Attempts } from '../../controllers/containers/containers-observe.ts';
 import { containersPart, type ContainerPorts } from '../../controllers/containers/containers-act.ts';
 import { openNotes } from '../../controllers/containers/run-notes.ts';
-import { openTold } from '../../controllers/containers/told.ts';
 import { createMountWatch, watchMountTable } from '../../controllers/mounts/mounts-watch.ts';
 import { createMounts, mountsPart } from '../../controllers/mounts/mounts.ts';
 import { createModel } from '../../controllers/reconcile/model.ts';
@@ -24,6 +23,8 @@ import { createDescriptors, type DescriptorPorts } from '../../controllers/sandb
 import { bootTime } from '../../native/clock.ts';
 import { hasSelinux } from '../../native/selinux.ts';
 import { claimGroups } from './claim-groups.ts';
+import { keptRetries } from './kept-retries.ts';
+import { openKeptValue } from './kept-value.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
 import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 
@@ -56,7 +57,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const { config, log, link, failed, state } = ports;
   const { runDir, dataDir, socketDir, stateDir } = config;
   const { launcher, remembered } = link;
-  const { store, stand, observing, events, documents, record, ending } = state;
+  const { store, stand, observing, events, told, documents, record, ending } = state;
   const { tell } = events;
   const model = createModel({ autostart: !record.get().autostartDone });
   const view: ContainerPorts['view'] = (name) => model.view(name, bootTime());
@@ -83,14 +84,13 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const mountWatch = createMountWatch({ observe: mounts.observe, ...watched });
   await watchMountTable(launcher);
   const repositoryWatch = createRepositoryWatch({ mounts, repositories, ...watched });
-  const groupWatch = createGroupWatch({ cgroups, view, ...watched });
+  const groupWatch = createGroupWatch({ cgroups, view, told, ...watched });
   await mounts.sweep();
   const [packages, mounted] = await Promise.all([repositories.observe(), mounts.observe()]);
   observing.packages(packages, null);
   observing.mounts(mounted);
   observing.cgroups(cgroups.observe());
 
-  const told = await openTold(remembered.descriptors, launcher);
   const attempts = createAttempts(remembered.attempts, { store, observing, tell, told });
   const notes = openNotes(runDir, state.boot, remembered.hello.startedAt, (path, err) =>
     log.warn({ path, err }, 'a note of what has run cannot be read: that container may run once more'),
@@ -139,6 +139,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       cgroupsPart(cgroups, observing),
       containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name))),
     ],
+    retries: keptRetries(openKeptValue(await state.memory('retries'))),
     setLock: documents.setLock,
     autostart: !record.get().autostartDone,
     autostartDone: () => record.set({ autostartDone: true }),

@@ -4,7 +4,7 @@ import { bootTime } from '../../native/clock.ts';
 import { toJson } from '../../state/store.ts';
 import { createContainerLog, styleOf } from '../logs/container-log.ts';
 import { logsToJournal } from '../logs/log.ts';
-import { createLogs } from '../logs/container-output.ts';
+import { createLogs, type Logs } from '../logs/container-output.ts';
 import { kernelFacts } from '../report/kernel-facts.ts';
 import { createReporter } from '../report/support-report.ts';
 import { createRuntime } from '../runtime/live-runtime.ts';
@@ -17,6 +17,10 @@ import { createDebugCommands } from './debug-commands.ts';
 export interface Doors {
   /** Consoles listen from now on; what nobody was there to tell has been told. Rejects when a listener cannot be opened. */
   open(): Promise<void>;
+  /** How far the output of each attempt is in our own log. */
+  readonly logged: Logs['positions'];
+  /** What containers write is put there. */
+  readonly logsOutput: boolean;
   close(): Promise<void>;
 }
 
@@ -24,11 +28,13 @@ export interface DoorsPorts extends Daemon {
   readonly state: DaemonState;
   readonly controllers: Controllers;
   readonly consoles: Consoles;
+  /** How far the output of attempts was in our own log when the last process went to sleep. */
+  readonly logged: readonly (readonly [id: number, offset: number])[];
 }
 
-export function createDoors({ config, log, link, state, controllers, consoles }: DoorsPorts): Doors {
+export function createDoors({ config, log, link, state, controllers, consoles, logged }: DoorsPorts): Doors {
   const { launcher, remembered } = link;
-  const { store, events, documents, observing, boot, ending } = state;
+  const { store, events, changes, documents, observing, boot, ending } = state;
   const { attempts, cgroups, containers, hierarchies, reconciler, repositories } = controllers;
 
   // In the journal people look for them; a log on stderr is ours alone.
@@ -38,7 +44,7 @@ export function createDoors({ config, log, link, state, controllers, consoles }:
     containerLog: createContainerLog(log, bootTime, (name, stream) =>
       styleOf(store.get().observed, name, stream, outputLevel),
     ),
-    earlier: new Map(remembered.attempts.map(({ id, output }) => [id, output.end])),
+    earlier: new Map([...remembered.attempts.map(({ id, output }) => [id, output.end] as const), ...logged]),
     outputs: attempts.outputs,
     nameOf: attempts.nameOf,
     failed: (error) => log.warn({ err: error }, 'output could not be read'),
@@ -48,7 +54,7 @@ export function createDoors({ config, log, link, state, controllers, consoles }:
   const debugCommands = createDebugCommands({ commands, log, remembered: remembered.attempts, launcher: pid });
 
   const runtime: Runtime = createRuntime({
-    ...{ store, documents, reconciler, repositories, observing, logs, events, boot },
+    ...{ store, documents, reconciler, repositories, observing, logs, events, changes, boot },
     dataDir: config.dataDir,
     now: bootTime,
     report: createReporter({
@@ -86,7 +92,7 @@ export function createDoors({ config, log, link, state, controllers, consoles }:
   });
   link.listen({
     output: logs.arrived,
-    watch: consoles.containers.fired,
+    watch: consoles.fired,
     terminate(signal) {
       log.info({ signal }, 'asked to end');
       ending.begin(0);
@@ -94,6 +100,8 @@ export function createDoors({ config, log, link, state, controllers, consoles }:
   });
 
   return {
+    logged: logs.positions,
+    logsOutput: log.isLevelEnabled(outputLevel),
     async open() {
       consoles.adopt(runtime);
       attempts.tellMissed();

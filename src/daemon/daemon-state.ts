@@ -1,4 +1,5 @@
 // What the reconciler knows before it looks at anything: the document in force, and what the launcher has remembered.
+import { openTold, type Told } from '../../controllers/containers/told.ts';
 import { createObserving, type Observing } from '../../controllers/observing.ts';
 import { bootId, bootTime } from '../../native/clock.ts';
 import type { Documents } from '../../state/document/documents.ts';
@@ -6,10 +7,12 @@ import { createStanding, type Stand } from '../../state/standing.ts';
 import { createStore, type Store } from '../../state/store.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Log } from '../logs/log.ts';
-import { createEvents, type Events } from '../runtime/live-runtime.ts';
+import { createEvents, firstNumber, mostKept, type Events } from '../runtime/live-runtime.ts';
+import { createStatusChanges, type NumberedStatus, type StatusChanges } from '../runtime/status-changes.ts';
 import { openDocumentInForce } from './document-in-force.ts';
 import { createEnding, type Ending } from './ending.ts';
 import { keepGlobal, type GlobalRecordKeeper } from './global-record.ts';
+import { keptMemory, openKeptValue } from './kept-value.ts';
 import type { LauncherLink } from './launcher-link.ts';
 
 /** What the parts of the daemon are given. */
@@ -27,6 +30,10 @@ export interface DaemonState {
   readonly stand: Stand;
   readonly observing: Observing;
   readonly events: Events;
+  readonly changes: StatusChanges;
+  readonly told: Told;
+  /** A file in memory by its name, which outlives this process. */
+  readonly memory: (name: string) => Promise<number>;
   readonly documents: Documents;
   readonly record: GlobalRecordKeeper;
   readonly ending: Ending;
@@ -39,8 +46,15 @@ export async function openState({ config, log, link, failed }: Daemon): Promise<
   const { launcher, remembered } = link;
   const boot = bootId();
   const store = createStore();
+  const memory = (name: string): Promise<number> => keptMemory(name, { kept: remembered.descriptors, launcher });
+  const base = openKeptValue<NumberedStatus>(await memory('status'));
+  const fd = await memory('changes');
+  const changes = createStatusChanges({ store, fd, base, first: firstNumber(bootTime), most: mostKept });
+  const events = createEvents(bootTime, await memory('events'));
+  const told = openTold(await memory('told'), Math.min(...remembered.attempts.map(({ id }) => id), Infinity));
+  // The last one may have been told by a process that could not note it any more.
+  for (const { of } of events.past.since(events.past.last() - 1) ?? []) if (of !== undefined) told.add(of);
   const stand = createStanding(store, log);
-  const events = createEvents(bootTime);
   const record = keepGlobal(remembered.global, launcher, failed);
   const ending = createEnding(record, events.tell);
   const documents = await openDocumentInForce({
@@ -53,5 +67,6 @@ export async function openState({ config, log, link, failed }: Daemon): Promise<
     hello: remembered.hello,
     failed,
   });
-  return { store, stand, observing: createObserving(store), events, documents, record, ending, boot };
+  const observing = createObserving(store);
+  return { store, stand, observing, events, changes, told, memory, documents, record, ending, boot };
 }

@@ -17,6 +17,8 @@ interface OutputSource {
 }
 
 export interface Logs {
+  /** How far each attempt's output was put into our own log. */
+  positions(): [id: number, offset: number][];
   /** The launcher has more output of an attempt. */
   arrived(id: number): void;
   /** An attempt has changed or is gone: whoever follows looks again. */
@@ -134,6 +136,7 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
   }
 
   return {
+    positions: () => [...logged].map(([id, { offset }]) => [id, offset]),
     arrived,
     changed(name) {
       const known = new Set(outputs(name).map(({ id }) => id));

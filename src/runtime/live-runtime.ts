@@ -1,6 +1,5 @@
 // The runtime that consoles speak to, on top of store, documents and reconciler.
 import { TerminalError } from '../../controllers/failure.ts';
-import type { Operation } from 'fast-json-patch';
 import { wipePersist } from '../../controllers/sandbox/persist.ts';
 import type { Reconciler } from '../../controllers/reconcile/reconciler.ts';
 import type { Repositories } from '../../controllers/repositories/repositories.ts';
@@ -9,13 +8,14 @@ import type { Documents } from '../../state/document/documents.ts';
 import type { Store } from '../../state/store.ts';
 import { execute, type CommandPorts } from './commands.ts';
 import { unmetOf } from '../../controllers/status/explain.ts';
-import { createJournal, type Journal } from './journal.ts';
+import { openJournal, type Journal } from './journal.ts';
+import type { StatusChanges } from './status-changes.ts';
 import type { Logs } from '../logs/container-output.ts';
 import type { Observing } from '../../controllers/observing.ts';
-import type { RuntimeEvent } from '../../controllers/events.ts';
-import { RuntimeError, type Runtime, type StampedEvent, type StatusChange } from './runtime.ts';
 import { containerName } from '../../state/container-id.ts';
 import { createSerialQueues } from '../../state/serial-queue.ts';
+import type { Tell } from '../../controllers/events.ts';
+import { RuntimeError, type Runtime, type StampedEvent } from './runtime.ts';
 
 export interface RuntimePorts {
   readonly store: Store;
@@ -29,6 +29,7 @@ export interface RuntimePorts {
   /** CLOCK_BOOTTIME in ms. */
   readonly now: () => number;
   readonly events: Events;
+  readonly changes: StatusChanges;
   readonly signals: Pick<CommandPorts, 'signalExactly' | 'deliver' | 'observe'>;
   readonly plan: Runtime['plan'];
   readonly report: Runtime['report'];
@@ -38,26 +39,27 @@ export interface RuntimePorts {
 
 /** Who is told what happens, and what has happened. */
 export interface Events {
-  readonly past: Journal<StampedEvent>;
-  tell(event: RuntimeEvent): void;
+  readonly past: Omit<Journal<StampedEvent>, 'add'>;
+  readonly tell: Tell;
   listen(listener: (stamped: StampedEvent) => void): () => void;
 }
 
 /** As many events, and changes of the status, as are kept for those who were away. */
-const mostKept = 1024;
+export const mostKept = 1024;
 
-/** `now`: CLOCK_BOOTTIME in ms. */
-export function createEvents(now: () => number): Events {
+/** `now`: CLOCK_BOOTTIME in ms; `fd`: the journal's file, in which an earlier process has left its own. */
+export function createEvents(now: () => number, fd: number): Events {
   const listeners = new Set<(stamped: StampedEvent) => void>();
-  const past = createJournal<StampedEvent>(firstNumber(now), mostKept);
+  const past = openJournal<StampedEvent>({ fd, first: firstNumber(now), most: mostKept });
   return {
     past,
-    tell(event) {
-      const stamped = {
+    tell(event, of) {
+      const stamped: StampedEvent = {
         sequence: past.last() + 1,
         monotonic: Math.round(now()),
         time: new Date().toISOString(),
         event,
+        ...(of !== undefined && { of }),
       };
       past.add(stamped);
       for (const listener of listeners) listener(stamped);
@@ -70,7 +72,7 @@ export function createEvents(now: () => number): Events {
 }
 
 /** Microseconds since the boot: higher than any number that an earlier reconciler of this boot has come to. */
-function firstNumber(now: () => number): number {
+export function firstNumber(now: () => number): number {
   return Math.floor(now() * 1000);
 }
 
@@ -84,24 +86,11 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     wipe: (name) => wipePersist(ports.dataDir, name),
   };
 
-  const changes = createJournal<StatusChange>(firstNumber(ports.now), mostKept);
-  const changeListeners = new Set<(change: StatusChange) => void>();
-  store.subscribe((all) => {
-    const operations = statusOperations(all);
-    if (operations.length === 0) return;
-    const change = { sequence: changes.last() + 1, operations };
-    changes.add(change);
-    for (const listener of changeListeners) listener(change);
-  });
-
   return {
     state: () => store.get(),
     boot: ports.boot,
-    changes,
-    subscribe(listener) {
-      changeListeners.add(listener);
-      return () => changeListeners.delete(listener);
-    },
+    changes: ports.changes.journal,
+    subscribe: (listener) => ports.changes.subscribe(listener),
     pastEvents: events.past,
     events: (listener) => events.listen(listener),
     async command(command, options) {
@@ -151,23 +140,6 @@ function installError(error: unknown, repository: string): unknown {
     return new RuntimeError('invalid_repository', error.message, { repository });
   }
   return error;
-}
-
-/** The operations that concern the status, as those of the status object. */
-function statusOperations(operations: readonly Operation[]): readonly Operation[] {
-  const own = operations.filter(({ path }) => path.startsWith('/status/'));
-  return own.map((operation) => {
-    const path = operation.path.slice('/status'.length);
-    if (!('value' in operation)) return { ...operation, path };
-    // Made when somebody looks at it: most changes are only kept.
-    return {
-      op: operation.op,
-      path,
-      get value(): unknown {
-        return operation.value as unknown;
-      },
-    } as Operation;
-  });
 }
 
 function wait(

@@ -1,7 +1,7 @@
 // What the console and the command line may ask of the runtime. daemon.ts implements it.
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
-import type { RuntimeEvent } from '../../controllers/events.ts';
+import type { RuntimeEvent, Telling } from '../../controllers/events.ts';
 import type { Unmet } from '../../controllers/status/explain.ts';
 import type { Command } from '../../state/document/command-patches.ts';
 import type { Summary } from '../../state/document/generations.ts';
@@ -19,6 +19,8 @@ export interface StampedEvent {
   readonly monotonic: number;
   readonly time: string;
   readonly event: RuntimeEvent;
+  /** What of an attempt it tells. */
+  readonly of?: Telling;
 }
 
 /** A change of the status: RFC 6902 operations and their number. */
@@ -59,11 +61,11 @@ export interface Runtime {
   /** /proc/sys/kernel/random/boot_id: numbers of changes and events count within it. */
   readonly boot: string;
   /** The latest changes of the status. */
-  readonly changes: Journal<StatusChange>;
+  readonly changes: Omit<Journal<StatusChange>, 'add'>;
   /** Calls the listener with every change of the status; gives the function that ends it. */
   subscribe(listener: (change: StatusChange) => void): () => void;
   /** The latest events. */
-  readonly pastEvents: Journal<StampedEvent>;
+  readonly pastEvents: Omit<Journal<StampedEvent>, 'add'>;
   /** Calls the listener with every event; gives the function that ends it. */
   events(listener: (stamped: StampedEvent) => void): () => void;
   /**

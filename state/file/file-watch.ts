@@ -1,5 +1,5 @@
 // Noticing that a document may have changed, in whatever way it was replaced.
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isMissing } from '../errno.ts';
 import { wayTo } from './trust.ts';
 import { watchNames } from './names-watch.ts';
@@ -64,13 +64,19 @@ export async function watchFile(path: string, events: FileEvents): Promise<FileW
     }
   };
 
+  const namesIn = (directory: string): ReadonlySet<string> =>
+    new Set([...names].filter((path) => dirname(path) === directory).map((path) => basename(path)));
+
   const watchDirectory = (directory: string, identity: string): void => {
     const changed = (name: string): void => {
       if (names.has(join(directory, name))) stir();
     };
     const blind = (why: string | null): void => events.blind(directory, why);
     try {
-      watched.set(directory, { identity, watcher: watchNames(directory, { changed, unknown: stir, blind }) });
+      watched.set(directory, {
+        identity,
+        watcher: watchNames(directory, { changed, unknown: stir, blind, names: () => namesIn(directory) }),
+      });
     } catch (error) {
       if (!isMissing(error)) throw error; // gone since: the way is looked at again
     }

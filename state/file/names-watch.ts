@@ -6,6 +6,8 @@ import { isMissing, messageOf } from '../errno.ts';
 export interface NameEvents {
   /** That name was made, deleted, renamed or written to; the directory's own name, when that happened to itself. */
   changed(name: string): void;
+  /** The names that matter, where not all of them do. */
+  readonly names?: () => ReadonlySet<string>;
   /** Anything may have happened, the directory's end included: all of it is to be looked at. */
   unknown(): void;
   /** The kernel does not tell, and why: `unknown` is called every ten seconds. Null: from now on it does again. */
@@ -14,6 +16,19 @@ export interface NameEvents {
 
 /** ms between two looks where the kernel does not tell, and between two tries to have it tell. */
 export const BLIND_LOOK = 10_000;
+
+/** A directory that is watched, and the names in it that matter; null: all. */
+export interface WatchedNames {
+  readonly directory: string;
+  readonly names: ReadonlySet<string> | null;
+}
+
+const watched = new Set<{ readonly directory: string; readonly names: () => ReadonlySet<string> | null }>();
+
+/** Everything that is watched now: the kernel's own list, by descriptor of libuv, tells no paths. */
+export function watchedNames(): WatchedNames[] {
+  return [...watched].map(({ directory, names }) => ({ directory, names: names() }));
+}
 
 /** Watches until `close`. Throws ENOENT or ENOTDIR when there is no such directory; of everything else `blind` is told. */
 export function watchNames(directory: string, events: NameEvents): { close(): void } {
@@ -60,9 +75,12 @@ export function watchNames(directory: string, events: NameEvents): { close(): vo
     if (isMissing(error)) throw error;
     lose(error);
   }
+  const own = { directory, names: () => events.names?.() ?? null };
+  watched.add(own);
   return {
     close() {
       closed = true;
+      watched.delete(own);
       watcher?.close();
       if (timer !== null) clearTimeout(timer);
     },

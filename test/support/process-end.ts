@@ -4,11 +4,11 @@ import { declareAsync, declareSyscall, SyscallError } from '../../native/libc.ts
 import { patience } from './patience.ts';
 
 const POLLIN = 1;
-const PATIENCE = patience(10_000);
+const PATIENCE = patience(60_000);
 const pidfdOpen = declareSyscall('pidfd_open', 434, ['int', 'unsigned int']);
 const poll = declareAsync('poll', 'int', ['void *', 'unsigned long', 'int']);
 
-/** Resolves when the process has ended (pidfd_open(2)). Rejects after ten seconds. */
+/** Resolves when the process has ended (pidfd_open(2)). Rejects after a minute. */
 export async function processEnded(pid: number): Promise<void> {
   const pidfd = openPidfd(pid);
   if (pidfd === null) return;

@@ -6,6 +6,7 @@ import { connectConsole } from '../../src/client/console-client.ts';
 import type { Status } from '../../state/status.ts';
 import type { Daemon } from './test-daemon.ts';
 import { patience } from './patience.ts';
+import { processEnded } from './process-end.ts';
 
 /** What the reconciler logs when it acts on the document and its console answers. */
 export const ready = '"msg":"ready"';
@@ -14,14 +15,13 @@ const limit = patience(30_000);
 // The loop's one inotify instance is opened with the first watch and kept: it is no leak of the test that happens to be it.
 watch(import.meta.dirname).close();
 
-/** Kills the reconciler that answers now; resolves when it is gone, with its process id. */
+/** Kills the reconciler; resolves when it is gone, with its process id. */
 export async function killReconciler(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'): Promise<number> {
   const pid = daemon.reconciler();
   if (pid === null) throw new Error(`the launcher ${daemon.pid} has no reconciler`);
-  const client = await connectConsole(daemon.console);
+  const ended = processEnded(pid);
   process.kill(pid, signal);
-  // The console hangs up when the process ends, and with it this.
-  for await (const _ of client.notifications());
+  await ended;
   return pid;
 }
 

@@ -41,11 +41,13 @@ export interface Daemon {
   until(what: string, fits: (status: Status) => boolean, milliseconds?: number): Promise<Status>;
   /** The same for one container. */
   untilContainer(name: string, what: string, fits: (container: ContainerStatus) => boolean): Promise<ContainerStatus>;
+  /** Looks no more: whoever follows the status keeps the reconciler awake. `watch` and `until` end with it. */
+  unwatch(): void;
   /** The process that decides; the launcher starts another one when it dies. */
   reconciler(): number | null;
   /** Leaves it running when this process ends, and when it is disposed of. */
   release(): void;
-  /** Ends it with SIGTERM, within 15 seconds; gives how it ended. */
+  /** Ends it with SIGTERM, within a minute; gives how it ended. */
   stop(): Promise<number | NodeJS.Signals>;
   /** Kills it unless it has ended, and with it all that it started; removes its control groups and its directory. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -94,7 +96,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (document !== undefined) await writeFile(path('desired.yaml'), document(path('packages')));
   await writeFile(
     path('config.yaml'),
-    `${configuration(path, mark, url, asOnDevice ? 'info' : 'debug', limits)}${more}`,
+    `${configuration(path, mark, url, asOnDevice ? 'info' : 'debug', limits)}${sleepy(more)}${more}`,
   );
   if (asOnDevice) await run('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', path('run')]);
 
@@ -143,14 +145,15 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await rename(path('desired.yaml.new'), path('desired.yaml'));
     },
     watch: feed.listen,
-    until: (what, fits, milliseconds = 15_000) => feed.until(what, fits, patience(milliseconds)),
+    until: (what, fits, milliseconds = 60_000) => feed.until(what, fits, patience(milliseconds)),
     async untilContainer(name, what, fits) {
       const found = (status: Status): ContainerStatus | undefined => status.containers[name];
       const fitting = (container: ContainerStatus | undefined): container is ContainerStatus =>
         container !== undefined && fits(container);
-      const status = await feed.until(`${name}: ${what}`, (each) => fitting(found(each)), patience(15_000));
+      const status = await feed.until(`${name}: ${what}`, (each) => fitting(found(each)), patience(60_000));
       return found(status) as ContainerStatus;
     },
+    unwatch: () => feed.close(),
     reconciler: () => reconcilerOf(pid),
     release() {
       process.off('exit', giveUp);
@@ -161,16 +164,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     async stop() {
       child.kill('SIGTERM');
       const timer = new AbortController();
-      const late = delay(patience(15_000), 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
+      const late = delay(patience(60_000), 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
       const how = await Promise.race([exited, late]);
       timer.abort();
-      if (how === 'late') throw new Error(`northstate did not end within 15 s of SIGTERM:\n${daemon.log()}`);
+      if (how === 'late') throw new Error(`northstate did not end within a minute of SIGTERM:\n${daemon.log()}`);
       return how;
     },
     [Symbol.asyncDispose]: remove,
   };
   try {
-    const shown = feed.until('the first status', () => true, patience(15_000));
+    const shown = feed.until('the first status', () => true, patience(60_000));
     // One that is to end may have done so before anybody could ask.
     await (options.mayEnd === true ? Promise.race([shown.catch(() => undefined), exited]) : shown);
   } catch (error) {
@@ -198,6 +201,12 @@ cgroup: ${mark}
 console: [{ listen: "${url}", permissions: full, patches: document, limits: ${JSON.stringify(limits)} }]
 log: { level: ${level} }
 `;
+}
+
+/** NORTHSTATE_TEST_SLEEP: after how much rest every runtime sleeps whose test does not say it. */
+function sleepy(more: string): string {
+  const after = process.env['NORTHSTATE_TEST_SLEEP'];
+  return after === undefined || /^sleep:/m.test(more) ? '' : `sleep: { after: ${after} }\n`;
 }
 
 async function ending(child: ChildProcess): Promise<number | NodeJS.Signals> {

@@ -26,8 +26,20 @@ struct reconciler {
     uint64_t generation; /* the last one it said it would act on */
     uint32_t deaths;     /* while it did, by its own fault */
     bool faulted;        /* we have killed it, for what it did */
+    uint64_t events_told;
     struct inbox in;
     struct outbox out;
+};
+
+/* The rest of the reconciler, if it has any (sleep.h). */
+struct sleep {
+    bool asleep;
+    bool output; /* what containers write rings, too */
+    bool deadline_rang;
+    uint8_t rang; /* the first that did since */
+    uint64_t key; /* of the watch */
+    uint64_t since_ns;
+    uint32_t count; /* of all sleeps */
 };
 
 /* running: until R_STOP or the end; ending: no reconciler any more, the containers are being killed. */
@@ -54,6 +66,7 @@ struct launcher {
     uint64_t watchdog_ms;
     sigset_t handled_signals;
     struct reconciler reconciler;
+    struct sleep sleep;
     struct attempts attempts;
     struct watches watches;
     struct keeps keeps;

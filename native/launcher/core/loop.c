@@ -14,6 +14,7 @@
 #include "output.h"
 #include "say.h"
 #include "service.h"
+#include "sleep.h"
 #include "sources.h"
 #include "supervise.h"
 #include "telling.h"
@@ -69,11 +70,15 @@ static void handle_signals(struct launcher *l) {
 
 static void handle_watch(struct launcher *l, struct tag tag) {
     uint64_t key;
-    if (watch_rings(&l->watches, tag.place, tag.life, &key)) send_event(l, E_WATCH, key, sizeof key);
+    if (!watch_rings(&l->watches, tag.place, tag.life, &key)) return;
+    if (sleep_rings(l, RANG_WATCH, key))
+        watch_miss(&l->watches, tag.place);
+    else
+        send_event(l, E_WATCH, key, sizeof key);
 }
 
 static void handle_deadline(struct launcher *l) {
-    if (timer_rang(l->deadline)) send_event(l, E_DEADLINE, 0, 0);
+    if (timer_rang(l->deadline) && !sleep_rings(l, RANG_DEADLINE, 0)) send_event(l, E_DEADLINE, 0, 0);
 }
 
 /* The attempt that an event is about; NULL when it has gone since. */
@@ -155,6 +160,8 @@ static void take_turn(struct launcher *l) {
 
 int loop_run(struct launcher *l) {
     while (!is_over(l)) {
+        if (l->attempts.changed > 0) sleep_rings(l, RANG_ATTEMPT, 0);
+        if (sleep_is_over(l)) start_reconciler(l);
         if (!flush_to_reconciler(l)) end_reconciler(l, "it does not read its events");
         take_turn(l);
     }

@@ -18,6 +18,7 @@ enum request_type {
     R_TRYING = 14,
     R_STOP = 15,
     R_NOP = 16,
+    R_SLEEP = 17,
 };
 
 enum event_type {

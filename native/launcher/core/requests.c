@@ -6,6 +6,7 @@
 
 #include "messages.h"
 #include "service.h"
+#include "sleep.h"
 #include "starts.h"
 #include "telling.h"
 #include "timers.h"
@@ -182,6 +183,11 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
         if (!cursor_finished(c)) return REPLY_MALFORMED;
         l->status = (uint8_t)number;
         return REPLY_DONE;
+    case R_SLEEP:
+        id = take_u64(c);
+        number = take_u8(c);
+        if (!cursor_finished(c) || number > 1) return REPLY_MALFORMED;
+        return sleep_begin(l, id, number == 1, why) == 0 ? REPLY_DONE : REPLY_FAILED;
     case R_NOP:
         return cursor_finished(c) ? REPLY_DONE : REPLY_MALFORMED;
     }
@@ -190,6 +196,7 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
 
 enum handled handle_request(struct launcher *l, struct frame *frame) {
     struct failure why = {0};
+    if (frame->type != R_SLEEP && frame->type != R_NOP) tell_missed(l);
     enum reply reply = dispatch(l, frame, &why);
     if (reply == REPLY_MALFORMED) return HANDLED_MALFORMED;
     if (reply != REPLY_LATER) send_result(l, frame->serial, reply == REPLY_DONE ? NULL : &why);

@@ -11,6 +11,7 @@
 #include "messages.h"
 #include "say.h"
 #include "service.h"
+#include "sleep.h"
 #include "sources.h"
 #include "spawn.h"
 #include "telling.h"
@@ -49,15 +50,20 @@ static bool gives_up(struct launcher *l) {
     return true;
 }
 
-/* What belonged to this one: its successor asks for it anew. */
-static void disconnect(struct launcher *l) {
+/* The connection with this one is over. */
+static void hang_up(struct launcher *l) {
     source_close(l->epoll, &l->reconciler.socket);
     inbox_clear(&l->reconciler.in);
     outbox_clear(&l->reconciler.out);
     l->reconciler.sync_due = false;
+    attempts_disconnect(&l->attempts);
+}
+
+/* What belonged to this one: its successor asks for it anew. */
+static void disconnect(struct launcher *l) {
+    hang_up(l);
     watch_drop_all(&l->watches);
     timer_set_at(l->deadline, 0);
-    attempts_disconnect(&l->attempts);
 }
 
 static void kill_reconciler(struct launcher *l, const char *reason) {
@@ -74,6 +80,10 @@ void end_reconciler(struct launcher *l, const char *reason) {
 
 void start_reconciler(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
+    if (l->sleep.asleep) {
+        disconnect(l);
+        sleep_end(l);
+    }
     r->starts++;
     r->faulted = false;
     r->started_ns = boottime_now();
@@ -121,9 +131,16 @@ void handle_reconciler_exit(struct launcher *l) {
     siginfo_t info = {0};
     if (r->pid == 0 || waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
     if (hear_last_requests(l) == HEARD_STOP) begin_stop(l);
-    disconnect(l);
+    if (l->sleep.asleep)
+        hang_up(l);
+    else
+        disconnect(l);
     source_close(l->epoll, &r->pidfd);
     r->pid = 0;
+    if (l->sleep.asleep) {
+        r->quick_deaths = r->deaths = 0;
+        return;
+    }
     if (boottime_now() - r->started_ns >= LIFE_OF_SUCCESS) r->quick_deaths = r->deaths = 0;
     if (is_own_fault(r, &info)) r->deaths++;
     if (l->phase != PHASE_RUNNING) {
@@ -148,7 +165,10 @@ void handle_socket(struct launcher *l) {
     case HEARD_END:
         /* Mostly it has died; then this says no more than its pidfd does. */
         handle_reconciler_exit(l);
-        if (is_connected(l)) kill_reconciler(l, "it closed its socket");
+        if (is_connected(l) && l->sleep.asleep)
+            hang_up(l);
+        else if (is_connected(l))
+            kill_reconciler(l, "it closed its socket");
         break;
     case HEARD_MALFORMED:
         end_reconciler(l, "a malformed frame");
@@ -169,7 +189,7 @@ void handle_pause(struct launcher *l) {
 void handle_termination(struct launcher *l, uint32_t signal) {
     l->terminating = signal;
     service_stopping(l);
-    send_event(l, E_TERMINATE, signal, sizeof signal);
+    if (!sleep_rings(l, RANG_SIGNAL, 0)) send_event(l, E_TERMINATE, signal, sizeof signal);
     /* Whoever asks for the end does not wait out the pause of a reconciler that kept dying. */
     l->reconciler.quick_deaths = 0;
     if (l->phase == PHASE_RUNNING && l->reconciler.pid == 0) start_reconciler(l);

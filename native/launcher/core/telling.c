@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include "../sandbox/control.h"
+#include "sleep.h"
 #include "sources.h"
 
 bool is_connected(const struct launcher *l) { return l->reconciler.socket >= 0; }
@@ -38,6 +39,7 @@ static void send_attempt(struct launcher *l, const struct attempt *a) {
     put_u64(&w, a->after);
     put_u8(&w, a->go_state != GO_NONE && a->state < ATTEMPT_RUNNING);
     out_end(&l->reconciler.out, &w);
+    l->reconciler.events_told++;
 }
 
 static void send_changed_attempts(struct launcher *l) {
@@ -56,7 +58,7 @@ static void send_changed_attempts(struct launcher *l) {
 bool flush_to_reconciler(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
     if (!is_connected(l)) return true;
-    send_changed_attempts(l);
+    if (!l->sleep.asleep) send_changed_attempts(l);
     if (r->sync_due && l->attempts.changed == 0) {
         r->sync_due = false;
         send_event(l, E_SYNCED, 0, 0);
@@ -83,6 +85,12 @@ void send_greeting(struct launcher *l) {
     put_u32(&w, r->deaths);
     put_u64(&w, l->started_ns);
     put_u8(&w, l->terminating != 0);
+    put_u64(&w, l->sleep.since_ns);
+    put_u8(&w, l->sleep.rang);
+    put_u64(&w, l->sleep.key);
+    put_u32(&w, l->sleep.count);
+    r->events_told = 0;
+    l->sleep = (struct sleep){.count = l->sleep.count};
     out_end(&r->out, &w);
     w = out_begin(&r->out, E_GLOBAL, 0);
     put_bytes(&w, l->global, l->global_size);
@@ -96,6 +104,16 @@ void send_greeting(struct launcher *l) {
     }
     attempts_all_changed(&l->attempts);
     r->sync_due = true;
+}
+
+void tell_missed(struct launcher *l) {
+    if (!l->sleep.asleep) return;
+    bool deadline = l->sleep.deadline_rang;
+    l->sleep = (struct sleep){.count = l->sleep.count - 1};
+    uint64_t key;
+    while (watch_missed(&l->watches, &key)) send_event(l, E_WATCH, key, sizeof key);
+    if (deadline) send_event(l, E_DEADLINE, 0, 0);
+    if (l->terminating != 0) send_event(l, E_TERMINATE, l->terminating, sizeof l->terminating);
 }
 
 void send_result(struct launcher *l, uint32_t serial, const struct failure *why) {
@@ -113,13 +131,16 @@ void send_event(struct launcher *l, uint16_t type, uint64_t value, size_t width)
     if (width == sizeof(uint32_t)) put_u32(&w, (uint32_t)value);
     if (width == sizeof(uint64_t)) put_u64(&w, value);
     out_end(&l->reconciler.out, &w);
+    l->reconciler.events_told++;
 }
 void send_output(struct launcher *l, struct attempt *a) {
-    if (a->output_told || !is_connected(l)) return;
+    if (l->sleep.asleep && l->sleep.output) sleep_rings(l, RANG_OUTPUT, 0);
+    if (a->output_told || !is_connected(l) || l->sleep.asleep) return;
     struct writer w = out_begin(&l->reconciler.out, E_OUTPUT, 0);
     put_u64(&w, a->id);
     put_u64(&w, a->ring.begin);
     put_u64(&w, a->ring.end);
     out_end(&l->reconciler.out, &w);
     a->output_told = true;
+    l->reconciler.events_told++;
 }

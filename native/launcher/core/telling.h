@@ -13,6 +13,8 @@ bool flush_to_reconciler(struct launcher *l);
 void flush_queue(struct reconciler *r);
 /* Queues everything that a new reconciler must know, E_SYNCED last. */
 void send_greeting(struct launcher *l);
+/* It has said something though it was asleep: so it is awake, and what rang meanwhile is told. */
+void tell_missed(struct launcher *l);
 /* `why` NULL: it went well. Serial 0: nobody waits. */
 void send_result(struct launcher *l, uint32_t serial, const struct failure *why);
 /* An event without fields, or with one of the given width. Dropped when no reconciler listens: it asks anew. */

@@ -53,6 +53,7 @@ int watch_set(struct watches *all, uint64_t key, uint8_t kind, int fd, struct fa
         return fail(why, STEP_WATCH, errno, "watch %llu", (unsigned long long)key);
     watch->taken = true;
     watch->armed = true;
+    watch->missed = false;
     watch->kind = kind;
     watch->fd = fd;
     watch->key = key;
@@ -82,6 +83,19 @@ void watch_drop(struct watches *all, uint64_t key) {
 void watch_drop_all(struct watches *all) {
     for (size_t i = 0; i < WATCH_LIMIT; i++)
         if (all->places[i].taken) release(all, &all->places[i]);
+}
+
+void watch_miss(struct watches *all, uint32_t place) { all->places[place].missed = true; }
+
+bool watch_missed(struct watches *all, uint64_t *key) {
+    for (size_t i = 0; i < WATCH_LIMIT; i++) {
+        struct watch *watch = &all->places[i];
+        if (!watch->taken || !watch->missed) continue;
+        watch->missed = false;
+        *key = watch->key;
+        return true;
+    }
+    return false;
 }
 
 bool watch_rings(struct watches *all, uint32_t place, uint32_t life, uint64_t *key) {

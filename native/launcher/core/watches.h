@@ -12,7 +12,8 @@ enum watch_kind { WATCH_PRIORITY = 1, WATCH_EVENTFD = 2, WATCH_READABLE = 3, WAT
 
 struct watch {
     bool taken;
-    bool armed; /* WATCH_PRIORITY: what rings while it is not is not told */
+    bool armed;  /* WATCH_PRIORITY: what rings while it is not is not told */
+    bool missed; /* it rang, and nobody was told */
     uint8_t kind;
     int fd;
     uint64_t key;
@@ -36,3 +37,6 @@ void watch_drop_all(struct watches *all);
  * rearmed and not told, unless that fails: then it is told, so that whoever rearms it hears why.
  */
 bool watch_rings(struct watches *all, uint32_t place, uint32_t life, uint64_t *key);
+/* Nobody is told that it rang: watch_missed gives each of those once, and false when there is none. */
+void watch_miss(struct watches *all, uint32_t place);
+bool watch_missed(struct watches *all, uint64_t *key);

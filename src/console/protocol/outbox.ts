@@ -3,13 +3,19 @@
 import type { Socket } from 'node:net';
 import type { Share } from './memory.ts';
 
+/** The number of the event, or of the change of the status, that a line tells. */
+export interface Place {
+  readonly event?: number;
+  readonly change?: number;
+}
+
 export interface Outbox {
   /** Sends the answer to what was read last, and waits until the reader has caught up or is gone. */
   answer(message: unknown): Promise<void>;
   /** Sends a message and waits until the reader has caught up or is gone. */
   send(message: unknown): Promise<void>;
   /** Sends a line (JSON with its newline) beside the responses, after the response under way when held. */
-  notify(line: string): void;
+  notify(line: string, place?: Place): void;
   /** Keeps notifications back until `release`: what a request causes is told after its response. */
   hold(): void;
   release(): void;

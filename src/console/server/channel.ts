@@ -8,8 +8,21 @@ import { createReader, socketSource, type Reader } from './reader.ts';
 export interface Progress {
   greeted: boolean;
   subscribed: boolean;
+  /** The number of the last event that was told. */
+  told: number;
+  /** The number of the last change of the status that was told; null: it does not watch. */
+  watched: number | null;
+  /** Something is sent beside the answers that only this process knows of: output, events with their times, an archive. */
+  streaming: boolean;
+  /** Requests that may come at once, and since when (CLOCK_BOOTTIME in ms); null before the first. */
+  pace: { readonly credit: number; readonly at: number } | null;
   /** Bytes that are still to come of a package that an earlier reconciler was installing. */
   readonly left: number | null;
+}
+
+/** That of a conversation that begins. */
+export function newProgress(): Progress {
+  return { greeted: false, subscribed: false, told: 0, watched: null, streaming: false, pace: null, left: null };
 }
 
 export interface Channel {
@@ -46,7 +59,7 @@ export function socketChannel(
     reader: createReader(socketSource(socket), limits.requestSize, memory(closed.signal)),
     outbox: createOutbox(socket, limits.unread, memory(closed.signal)),
     signal: closed.signal,
-    progress: { greeted: false, subscribed: false, left: null },
+    progress: newProgress(),
     begun: new Map(),
     begin: () => undefined,
     expect: () => undefined,

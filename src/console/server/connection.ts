@@ -6,6 +6,7 @@ import type { Channel } from './channel.ts';
 import type { Feeds } from './feeds.ts';
 import { Malformed, parseMessage } from '../protocol/json.ts';
 import { createPace } from './pace.ts';
+import type { Share } from '../protocol/memory.ts';
 import { allows, grants, type Permissions } from '../protocol/permissions.ts';
 import {
   isServed,
@@ -31,6 +32,14 @@ export interface Listener {
   readonly log: Log;
   /** CLOCK_BOOTTIME in ms. */
   readonly now: () => number;
+  /** Says that something is under way that must not be interrupted; gives the function that says that it is over. */
+  readonly hold: () => () => void;
+}
+
+/** What serves a connection, and its share of what all of its listener's connections may hold. */
+export interface Service {
+  readonly listener: Listener;
+  readonly memory: (ended: AbortSignal) => Share;
 }
 
 /** Who is at the other side, and what it may do. */
@@ -50,8 +59,14 @@ export async function serveConnection(channel: Channel, peer: Peer, listener: Li
   channel.signal.addEventListener('abort', end, { once: true });
   try {
     if (channel.progress.greeted) {
-      if (channel.progress.subscribed) feeds.joinEvents(channel.outbox.notify);
-      await serveRequests(channel, peer, listener, ended.signal);
+      const { subscribed, streaming, told, watched } = channel.progress;
+      const { notify } = channel.outbox;
+      // What an earlier process was sending went with it; the client asks for the rest by number.
+      const isWhole =
+        !streaming &&
+        (!subscribed || feeds.joinEvents(notify, told)) &&
+        (watched === null || feeds.joinStatus(notify, watched));
+      if (isWhole) await serveRequests(channel, peer, listener, ended.signal);
     } else if (await greet(channel, peer, listener)) {
       await serveRequests(channel, peer, listener, ended.signal);
     }
@@ -87,17 +102,18 @@ async function greet(channel: Channel, { permissions }: Peer, { limits, feeds }:
   }
   progress.greeted = true;
   progress.subscribed = subscribe;
+  progress.told = feeds.lastEvent();
   await outbox.answer({ connect_ack: null });
-  if (subscribe) feeds.joinEvents(outbox.notify);
-  return true;
+  return !subscribe || feeds.joinEvents(outbox.notify, progress.told);
 }
 
 /** Answers requests one after the other until the client hangs up. */
 async function serveRequests(channel: Channel, peer: Peer, listener: Listener, signal: AbortSignal): Promise<void> {
   const { reader, outbox } = channel;
   const { limits, runtime, feeds, patches, now, tokens } = listener;
-  const turn = createPace(limits.requestsPerSecond);
-  await turn();
+  const { progress } = channel;
+  const turn = createPace(limits.requestsPerSecond, progress, now);
+  if (progress.pace === null) await turn();
   let tasks: (() => void)[] = [];
   const session: Session = {
     runtime,
@@ -115,6 +131,7 @@ async function serveRequests(channel: Channel, peer: Peer, listener: Listener, s
     after: (task) => void tasks.push(task),
     send: (notification) => outbox.send({ notification }),
     notify: outbox.notify,
+    watches: (sequence) => void (progress.watched = sequence),
     stretch(size) {
       channel.expect(size);
       return reader.bytes(size, limits.installStall);
@@ -126,14 +143,25 @@ async function serveRequests(channel: Channel, peer: Peer, listener: Listener, s
   for (;;) {
     const line = await reader.line();
     if (line === null) return;
+    const done = listener.hold();
+    signal.addEventListener('abort', done);
     await turn();
     const request = heard(readRequest(parseMessage(line)), peer);
     // What a wait waits for is told while it waits; what any other request causes is told after its response.
     if (request.name !== 'wait') outbox.hold();
+    if (isStream(request)) progress.streaming = true;
+    if (changing.has(request.name)) {
+      // An earlier process had begun with it: nobody can tell how far it came, and doing it twice is worse.
+      if (channel.begun.has(request.name)) return;
+      channel.begin(request.name, 0);
+    }
     await outbox.answer({ response: await respond(request, session, peer, listener) });
     outbox.release();
     for (const task of tasks) task();
     tasks = [];
+    if (progress.streaming) continue;
+    signal.removeEventListener('abort', done);
+    done();
   }
 }
 
@@ -155,6 +183,14 @@ const northstarRequests: ReadonlySet<RequestName> = new Set([
   ...(['ident', 'list', 'repositories', 'shutdown', 'inspect', 'install', 'uninstall', 'mount', 'umount'] as const),
   ...(['start', 'kill', 'token_create', 'token_verify'] as const),
 ]);
+
+/** Ours that do something else when they are done twice. */
+const changing: ReadonlySet<RequestName> = new Set(['apply', 'patch', 'rollback', 'restart', 'update'] as const);
+
+/** Whether something is sent when the answer has long been given. */
+function isStream({ name, body }: Request): boolean {
+  return name === 'logs' || name === 'report' || (name === 'events' && body?.follow === true);
+}
 
 async function respond(
   request: Request,

@@ -113,9 +113,10 @@ function originOf(path: readonly string[], state: State): object {
 }
 
 /** `watch`: the present status, or, for one who has seen it up to a number, the changes after that. */
-export function watchFrom(body: Bodies['watch'], { runtime, feeds, notify }: Session): object {
+export function watchFrom(body: Bodies['watch'], { runtime, feeds, notify, watches }: Session): object {
   feeds.joinStatus(notify);
   const { items, ...place } = resume(body, runtime.changes, runtime.boot);
+  watches(place.sequence);
   const isResumed = body !== null && body.since !== null && place.gap === null;
   return { ...place, status: isResumed ? null : runtime.state().status, missed: isResumed ? items : [] };
 }
@@ -130,7 +131,7 @@ export function eventsFrom(body: Bodies['events'], { runtime, feeds, notify }: S
 /** What a journal has after a client's place, or all of it with the gap named where it does not reach back so far. */
 function resume<T>(
   body: { readonly since: number | null; readonly boot: string | null } | null,
-  journal: Journal<T>,
+  journal: Omit<Journal<T>, 'add'>,
   boot: string,
 ) {
   const { since, boot: asked } = body ?? { since: null, boot: null };

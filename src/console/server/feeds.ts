@@ -1,15 +1,21 @@
 // What is told to many connections at once: events, and changes of the status. Each is rendered once.
 import type { Exit } from '../../../state/observed.ts';
 import type { RuntimeEvent } from '../../../controllers/events.ts';
-import type { Runtime, StampedEvent } from '../../runtime/runtime.ts';
+import type { Runtime, StampedEvent, StatusChange } from '../../runtime/runtime.ts';
+import type { Place } from '../protocol/outbox.ts';
 
-type Listener = (line: string) => void;
+type Listener = (line: string, place?: Place) => void;
 
 export interface Feeds {
-  /** From now on calls the listener with the notification (a line) of every event. */
-  joinEvents(listener: Listener): void;
-  /** From now on calls the listener with the notification (a line) of every change of the status, and of every lost image. */
-  joinStatus(listener: Listener): void;
+  /** The number of the newest event. */
+  lastEvent(): number;
+  /** Calls the listener with the notification (a line) of every event after that number; false: they are not kept any more. */
+  joinEvents(listener: Listener, after: number): boolean;
+  /**
+   * From now on calls the listener with the notification (a line) of every change of the status, and of every lost image;
+   * with `after` first with those of the changes after that number; false: they are not kept any more.
+   */
+  joinStatus(listener: Listener, after?: number): boolean;
   /** From now on calls the listener with the notification (a line) of every event with its number and times. */
   joinStamped(listener: Listener): void;
   /** Calls the listener no more. */
@@ -24,14 +30,32 @@ export function openFeeds(runtime: Runtime): Feeds {
 
   const endEvents = runtime.events((stamped) => {
     const { event } = stamped;
-    tell(event.type === 'integrity_lost' ? forStatus : forEvents, () => eventNotification(event));
+    const place = event.type === 'integrity_lost' ? {} : { event: stamped.sequence };
+    tell(event.type === 'integrity_lost' ? forStatus : forEvents, () => eventNotification(event), place);
     tell(forStamped, () => ({ event: stampedMessage(stamped, runtime.boot) }));
   });
-  const endStatus = runtime.subscribe((change) => tell(forStatus, () => ({ status: change })));
+  const tellChange = (to: ReadonlySet<Listener>, change: StatusChange): void =>
+    tell(to, () => ({ status: change }), { change: change.sequence });
+  const endStatus = runtime.subscribe((change) => tellChange(forStatus, change));
 
   return {
-    joinEvents: (listener) => void forEvents.add(listener),
-    joinStatus: (listener) => void forStatus.add(listener),
+    lastEvent: () => runtime.pastEvents.last(),
+    joinEvents(listener, after) {
+      const missed = runtime.pastEvents.since(after);
+      if (missed === null) return false;
+      for (const { sequence, event } of missed) {
+        if (event.type !== 'integrity_lost')
+          tell(new Set([listener]), () => eventNotification(event), { event: sequence });
+      }
+      forEvents.add(listener);
+      return true;
+    },
+    joinStatus(listener, after) {
+      const missed = after === undefined ? [] : runtime.changes.since(after);
+      for (const change of missed ?? []) tellChange(new Set([listener]), change);
+      if (missed !== null) forStatus.add(listener);
+      return missed !== null;
+    },
     joinStamped: (listener) => void forStamped.add(listener),
     leave(listener) {
       for (const each of [forEvents, forStatus, forStamped]) each.delete(listener);
@@ -43,14 +67,14 @@ export function openFeeds(runtime: Runtime): Feeds {
   };
 }
 
-function tell(listeners: ReadonlySet<Listener>, notification: () => unknown): void {
+function tell(listeners: ReadonlySet<Listener>, notification: () => unknown, place: Place = {}): void {
   if (listeners.size === 0) return;
   const line = `${JSON.stringify({ notification: notification() })}\n`;
-  for (const listener of listeners) listener(line);
+  for (const listener of listeners) listener(line, place);
 }
 
 /** An event with its number and times, as `events` shows it. */
-export function stampedMessage({ event, ...stamp }: StampedEvent, boot: string): unknown {
+export function stampedMessage({ event, of: _, ...stamp }: StampedEvent, boot: string): unknown {
   return { ...stamp, boot, event: eventNotification(event) };
 }
 

@@ -5,7 +5,7 @@ import { peek, peeked, sendFromFile, setPeeked, take } from '../../../native/soc
 import type { Channel } from './channel.ts';
 import type { KeptFile } from './kept-file.ts';
 import type { Share } from '../protocol/memory.ts';
-import type { Outbox } from '../protocol/outbox.ts';
+import type { Outbox, Place } from '../protocol/outbox.ts';
 import { createReader, ReadError, type ByteSource } from './reader.ts';
 
 /** Bytes that are read at once. */
@@ -155,7 +155,7 @@ interface OutboxOptions {
 
 function keptOutbox(options: OutboxOptions): Outbox & { flushed: () => Promise<void> } {
   const { socket, file, limit, ready, signal, close, used } = options;
-  let held: string[] | null = null;
+  let held: [line: string, place: Place][] | null = null;
   let heldBytes = 0;
   let flushing = Promise.resolve();
 
@@ -177,9 +177,13 @@ function keptOutbox(options: OutboxOptions): Outbox & { flushed: () => Promise<v
     return flushing;
   }
 
-  function tell(lines: readonly string[]): void {
+  function tell(lines: readonly (readonly [line: string, place: Place])[]): void {
     if (signal.aborted || lines.length === 0) return;
-    for (const line of lines) file.put(line);
+    for (const [line, { event, change }] of lines) {
+      file.put(line);
+      if (event !== undefined) file.conversation.told = event;
+      if (change !== undefined) file.conversation.watched = change;
+    }
     file.save();
     void flushed();
     if (file.unsent() > limit) close();
@@ -197,15 +201,15 @@ function keptOutbox(options: OutboxOptions): Outbox & { flushed: () => Promise<v
       await flushed();
     },
     async send(message) {
-      tell([`${JSON.stringify(message)}\n`]);
+      tell([[`${JSON.stringify(message)}\n`, {}]]);
       await flushed();
     },
-    notify(line) {
+    notify(line, place = {}) {
       if (held === null) {
-        tell([line]);
+        tell([[line, place]]);
         return;
       }
-      held.push(line);
+      held.push([line, place]);
       heldBytes += Buffer.byteLength(line);
       if (file.unsent() + heldBytes > limit) close();
     },

@@ -9,7 +9,8 @@
 // pages themselves travel (sendfile(2)): what has gone is given back page by page.
 import { readSync, writeSync } from 'node:fs';
 import { createMemoryFile } from '../../../native/memfd.ts';
-import type { Permission } from '../protocol/permissions.ts';
+import type { Permissions } from '../protocol/permissions.ts';
+import { newProgress, type Progress } from './channel.ts';
 import { positionOf, punchHole, setPosition } from '../../../native/socket-pair.ts';
 
 const PAGE = 4096;
@@ -20,12 +21,12 @@ const OUTPUT = 2 ** 36;
 const IDLE = 64 * 1024;
 
 /** What is known of a conversation besides its bytes. */
-export interface Conversation {
-  /** name:version */
-  readonly container: string;
-  readonly permissions: readonly Permission[];
-  greeted: boolean;
-  subscribed: boolean;
+export interface Conversation extends Progress {
+  /** name:version of a container, or `extern:0.0.0`. */
+  readonly identity: string;
+  readonly permissions: Permissions;
+  /** What it connected to; null: a container was given it. */
+  readonly listener: string | null;
   /** Bytes of a package that are still to come. */
   left: number | null;
 }
@@ -68,11 +69,11 @@ export interface KeptFile {
 }
 
 /** A new one. The descriptor is the caller's to close. Throws SyscallError. */
-export function createKeptFile(container: string, permissions: Conversation['permissions']): KeptFile {
-  const fd = createMemoryFile(`northstate console ${container}`);
+export function createKeptFile(who: Pick<Conversation, 'identity' | 'permissions' | 'listener'>): KeptFile {
+  const fd = createMemoryFile(`northstate console ${who.identity}`);
   setPosition(fd, OUTPUT);
   const none = { begun: 0, place: 0, size: 0, answered: 0, peeked: 0, output: 0 } as const;
-  const file = keptFile(fd, { container, permissions, greeted: false, subscribed: false, left: null, ...none });
+  const file = keptFile(fd, { ...who, ...newProgress(), ...none });
   file.save();
   return file;
 }
@@ -84,8 +85,7 @@ export function openKeptFile(fd: number): KeptFile {
 }
 
 function keptFile(fd: number, head: Head): KeptFile {
-  const { container, permissions, greeted, subscribed, left } = head;
-  const conversation: Conversation = { container, permissions, greeted, subscribed, left };
+  const { begun: _, place: __, size: ___, answered: ____, peeked: _____, output: ______, ...conversation } = head;
   const begun = new Map(linesOf(readAt(fd, BEGUN, head.begun)));
   let begunSize = head.begun;
   let { place, size, answered, peeked, output } = head;

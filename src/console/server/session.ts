@@ -31,6 +31,8 @@ export interface Session {
   after(task: () => void): void;
   /** Sends a notification beside the responses; waits for a slow reader. */
   send(notification: unknown): Promise<void>;
+  /** Changes of the status are sent from now on; those up to this number are in the answer. */
+  watches(sequence: number): void;
   /** Sends a line beside the responses; a reader that lags too far behind is disconnected. */
   notify(line: string): void;
   /** The raw bytes that follow the request. */

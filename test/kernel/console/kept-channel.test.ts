@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createMemoryFile } from '../../../native/memfd.ts';
 import { createSocketPair } from '../../../native/socket-pair.ts';
 import { createKeptFile } from '../../../src/console/server/kept-file.ts';
 import { createRandom } from '../../sim/random.ts';
@@ -17,13 +18,16 @@ const kills = 12;
 const ahead = 5;
 const padding = ' '.repeat(3000);
 
-test('every request is answered once and in order, every line is whole, wherever the server is killed', async () => {
+test('every request is answered and every event told once and in order, every line is whole, wherever the server is killed', async () => {
   const { ours, theirs } = createSocketPair();
-  const file = createKeptFile('counter:1.0.0', ['inspect', 'notifications']);
+  const journal = createMemoryFile('journal');
+  const file = createKeptFile({ identity: 'counter:1.0.0', permissions: ['inspect', 'notifications'], listener: null });
   const client = new Socket({ fd: theirs });
   const random = createRandom(20_261_122);
   let asked = 0;
   let answered = 0;
+  /** The number of the last event that was told. */
+  let heard: number | null = null;
   let progress = Promise.withResolvers<undefined>();
   const end = { isNear: false };
 
@@ -44,6 +48,10 @@ test('every request is answered once and in order, every line is whole, wherever
       const message = JSON.parse(line) as { connect_ack?: null; notification?: object; response?: object };
       if (message.notification !== undefined) {
         assert.ok(greeted);
+        const { started } = message.notification as { readonly started: string };
+        const number = Number(started.slice('tick:0.0.'.length));
+        assert.equal(number, (heard ?? number - 1) + 1, 'an event was missed, or told twice');
+        heard = number;
         continue;
       }
       if (!greeted) {
@@ -69,7 +77,7 @@ test('every request is answered once and in order, every line is whole, wherever
 
   try {
     for (let count = 0; count <= kills; count += 1) {
-      const { server, ended } = serve(ours, file.fd);
+      const { server, ended } = serve(ours, file.fd, journal);
       await untilAnswered();
       end.isNear = count === kills;
       if (end.isNear) await conversation;
@@ -79,27 +87,28 @@ test('every request is answered once and in order, every line is whole, wherever
     }
   } finally {
     client.destroy();
-    for (const fd of [ours, file.fd]) closeSync(fd);
+    for (const fd of [ours, file.fd, journal]) closeSync(fd);
   }
   assert.ok(answered > kills * ahead, `${answered} answers`);
 });
 
 test('what a client does not read waits for it, also in the next server, and is bounded', async () => {
   const { ours, theirs } = createSocketPair();
-  const file = createKeptFile('slow:1.0.0', ['inspect']);
+  const journal = createMemoryFile('journal');
+  const file = createKeptFile({ identity: 'slow:1.0.0', permissions: ['inspect'], listener: null });
   const client = new Socket({ fd: theirs });
   const count = 4000; // answers of more bytes than the socket has room for
   const requests = Array.from(
     { length: count },
     (_, index) => `{"request":{"inspect":{"container":"x:0.0.${index}"}}}\n`,
   );
-  const first = serve(ours, file.fd);
+  const first = serve(ours, file.fd, journal);
   try {
     client.write(`{"connect":{"version":"0.9.2","subscribe_notifications":false}}\n${requests.join('')}`);
     await once(client, 'readable');
     first.server.kill('SIGKILL');
     await first.ended;
-    const second = serve(ours, file.fd);
+    const second = serve(ours, file.fd, journal);
     let heard = -1; // the greeting
     for await (const line of createInterface({ input: client })) {
       if (heard >= 0) assert.match(line, new RegExp(`"x:0\\.0\\.${heard}"`));
@@ -111,18 +120,19 @@ test('what a client does not read waits for it, also in the next server, and is 
     assert.ok(statSync(`/proc/self/fd/${file.fd}`).blocks * 512 < 512 * 1024, 'memory is given back');
   } finally {
     client.destroy();
-    for (const fd of [ours, file.fd]) closeSync(fd);
+    for (const fd of [ours, file.fd, journal]) closeSync(fd);
   }
 });
 
 test('an installation that loses its server is answered with an error when its bytes have come, and the next request is read', async () => {
   const { ours, theirs } = createSocketPair();
-  const file = createKeptFile('updater:1.0.0', ['ident', 'install']);
+  const journal = createMemoryFile('journal');
+  const file = createKeptFile({ identity: 'updater:1.0.0', permissions: ['ident', 'install'], listener: null });
   const client = new Socket({ fd: theirs });
   const lines = createInterface({ input: client })[Symbol.asyncIterator]();
   const next = async (): Promise<unknown> => JSON.parse((await lines.next()).value as string);
   const half = Buffer.alloc(600_000, '{"request":"list"}\n'); // more than the socket has room for, and no package
-  const first = serve(ours, file.fd);
+  const first = serve(ours, file.fd, journal);
   try {
     client.write('{"connect":{"version":"0.9.2","subscribe_notifications":false}}\n');
     assert.deepEqual(await next(), { connect_ack: null });
@@ -130,7 +140,7 @@ test('an installation that loses its server is answered with an error when its b
     await new Promise((resolve) => client.write(half, resolve));
     first.server.kill('SIGKILL');
     await first.ended;
-    const second = serve(ours, file.fd);
+    const second = serve(ours, file.fd, journal);
     client.write(half);
     client.write('{"request":"ident"}\n');
     const answer = (await next()) as { response: { install: { error: { error: { unexpected: { error: string } } } } } };
@@ -140,13 +150,13 @@ test('an installation that loses its server is answered with an error when its b
     await second.ended;
   } finally {
     client.destroy();
-    for (const fd of [ours, file.fd]) closeSync(fd);
+    for (const fd of [ours, file.fd, journal]) closeSync(fd);
   }
 });
 
-function serve(socket: number, file: number): { server: ChildProcess; ended: Promise<unknown> } {
+function serve(socket: number, file: number, journal: number): { server: ChildProcess; ended: Promise<unknown> } {
   const program = join(import.meta.dirname, 'kept-server.ts');
-  const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', socket, file];
+  const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', socket, file, journal];
   const server = spawn(process.execPath, ['--no-warnings', program], { stdio });
   return { server, ended: once(server, 'exit') };
 }

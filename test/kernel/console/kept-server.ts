@@ -1,4 +1,4 @@
-// Serves a kept console on the descriptors 3 (socket) and 4 (file) until somebody kills it: a reconciler without the rest.
+// Serves a kept console on the descriptors 3 (socket), 4 (file) and 5 (journal) until somebody kills it: a reconciler without the rest.
 import pino from 'pino';
 import { serveConnection } from '../../../src/console/server/connection.ts';
 import { openFeeds } from '../../../src/console/server/feeds.ts';
@@ -22,7 +22,8 @@ async function ready(which: 'readable' | 'writable'): Promise<void> {
   await poll('the console', entry, 1, -1);
 }
 
-const runtime = fakeRuntime();
+// Its journal is on descriptor 5: what happened before it was there is told, too.
+const runtime = fakeRuntime({ events: 5 });
 const limits = { ...defaultLimits, requestsPerSecond: 1e6, connectTimeout: Infinity };
 const file = openKeptFile(4);
 const channel = keptChannel({
@@ -33,10 +34,10 @@ const channel = keptChannel({
   ready,
   ended: () => process.exit(0),
 });
-const { container, permissions } = file.conversation;
+const { identity, permissions } = file.conversation;
 void serveConnection(
   channel,
-  { identity: container, permissions, onlyNorthstar: true },
+  { identity, permissions, onlyNorthstar: true },
   {
     runtime,
     feeds: openFeeds(runtime),
@@ -44,7 +45,8 @@ void serveConnection(
     patches: 'boot',
     limits,
     log: pino({ level: 'silent' }),
-    now: () => 0,
+    now: () => performance.now(),
+    hold: () => () => undefined,
   },
 );
-setInterval(() => runtime.emit({ type: 'started', container: 'tick:1.0.0' }), 1);
+setInterval(() => runtime.emit({ type: 'started', container: `tick:0.0.${runtime.pastEvents.last() + 1}` }), 1);

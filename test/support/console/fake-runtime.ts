@@ -6,7 +6,8 @@ import type { Exit, ObservedAttempt, ObservedMount, ObservedPackage } from '../.
 import type { Status } from '../../../state/status.ts';
 import type { State } from '../../../state/store.ts';
 import type { Tree } from '../../../state/text/tree.ts';
-import { createJournal } from '../../../src/runtime/journal.ts';
+import { createMemoryFile } from '../../../native/memfd.ts';
+import { openJournal } from '../../../src/runtime/journal.ts';
 import type { RuntimeEvent } from '../../../controllers/events.ts';
 import type { Unmet } from '../../../controllers/status/explain.ts';
 import {
@@ -37,6 +38,8 @@ export interface FakePackage {
 }
 
 export interface FakeOptions {
+  /** The file of the journal of events; one of its own when left out. */
+  readonly events?: number;
   readonly packages?: readonly FakePackage[];
   /** Repositories and how many packages and bytes they take. */
   readonly repositories?: Readonly<Record<string, { readonly containers?: number; readonly bytes?: number }>>;
@@ -71,8 +74,12 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
   const attempts = new Map<string, ObservedAttempt[]>();
   const eventListeners = new Set<(stamped: StampedEvent) => void>();
   const statusListeners = new Set<(change: StatusChange) => void>();
-  const changes = createJournal<StatusChange>(1, 4);
-  const pastEvents = createJournal<StampedEvent>(1, 4);
+  const changes = openJournal<StatusChange>({ fd: createMemoryFile('journal'), first: 1, most: 4 });
+  const pastEvents = openJournal<StampedEvent>({
+    fd: options.events ?? createMemoryFile('journal'),
+    first: 1,
+    most: options.events === undefined ? 4 : 1024,
+  });
   const limits = options.repositories ?? { system: {} };
   let status: Status = emptyStatus();
   let attemptId = 0;

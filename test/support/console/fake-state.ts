@@ -70,7 +70,13 @@ export function emptyStatus(): Status {
   const document = { status: 'ok', generation: 1, error: null } as const;
   return {
     ...{ generation: 1, observedGeneration: 1, converged: true, document },
-    ...{ conditions: [], overlay: [], repositories: {}, containers: {} },
+    ...{
+      conditions: [],
+      overlay: [],
+      sleep: { after: null, last: null, today: 0, reasons: {} },
+      repositories: {},
+      containers: {},
+    },
   };
 }
 

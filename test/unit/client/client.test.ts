@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
 import { connect, ConnectionLost, NoConsole, type Northstate } from '../../../src/client/northstate.ts';
-import { applied } from '../../../src/client/operations.ts';
+import { applied } from '../../../state/text/operations.ts';
 import { openConsole, type Console } from '../../../src/console/server/server.ts';
 import { fakeRuntime, type FakeRuntime } from '../../support/console/fake-runtime.ts';
 import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../../support/console/scratch.ts';

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { createJournal } from '../../../src/runtime/journal.ts';
+import { createMemoryFile } from '../../../native/memfd.ts';
+import { openJournal } from '../../../src/runtime/journal.ts';
 import { createRedactor } from '../../../src/report/redact.ts';
 import { createReporter, type ReportPorts } from '../../../src/report/support-report.ts';
 import type { LogLine } from '../../../src/runtime/runtime.ts';
@@ -12,7 +13,7 @@ import { fakeRuntime } from '../../support/console/fake-runtime.ts';
 import { scratchDirectory } from '../../support/console/scratch.ts';
 
 test('a journal gives what came after a number, and nothing when it does not reach back so far', () => {
-  const journal = createJournal<string>(100, 3);
+  const journal = openJournal<string>({ fd: createMemoryFile('journal'), first: 100, most: 3 });
   assert.deepEqual([journal.last(), journal.since(99), journal.since(98)], [99, [], null]);
   for (const item of 'abcd') journal.add(item);
   assert.deepEqual(journal.all(), ['b', 'c', 'd']);

@@ -130,7 +130,7 @@ test('a subscription needs notifications, on every kind of connection', async (c
 async function openContainer(context: TestContext, permissions: readonly Permission[]): Promise<Socket> {
   const own = runtime();
   const shared = { runtime: own, feeds: openFeeds(own), tokens: testTokens, patches: 'boot', log: silentLog } as const;
-  const listener = { ...shared, limits: { ...defaultLimits, ...limits }, now: () => 1001 };
+  const listener = { ...shared, limits: { ...defaultLimits, ...limits }, now: () => 1001, hold: () => () => undefined };
   const path = join(await scratchDirectory(context), 'container');
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const peer = { identity: 'broker:1.2.3', permissions, onlyNorthstar: true };

@@ -1,6 +1,6 @@
 // Operations of RFC 6902 on plain objects, without changing what somebody may still hold.
 import type { Operation } from 'fast-json-patch';
-import { parsePointer } from '../../state/text/pointer.ts';
+import { parsePointer } from './pointer.ts';
 
 /** The value with the operations made; parts that they do not touch are shared. Knows add, replace and remove. */
 export function applied<T>(value: T, operations: readonly Operation[]): T {

@@ -1,0 +1,151 @@
+// Console connections that outlive this process: the launcher keeps our end of the socket and, in a file in memory beside
+// it, what is remembered of the conversation. Whoever is at the other side notices no reconciler that is started anew.
+import { closeSync } from 'node:fs';
+import type { Launcher } from '../../native/wire/launcher-interface.ts';
+import type { Channel } from '../console/server/channel.ts';
+import { serveConnection, type Service } from '../console/server/connection.ts';
+import { keptChannel } from '../console/server/kept-channel.ts';
+import { createKeptFile, openKeptFile, type Conversation, type KeptFile } from '../console/server/kept-file.ts';
+import type { Log } from '../logs/log.ts';
+
+export interface KeptConnections {
+  /** Keeps a socket, which is ours from now on, until it is resumed or abandoned. Rejects with what the launcher says; the socket is closed then. */
+  keep(id: string, socket: number, who: Pick<Conversation, 'identity' | 'permissions' | 'listener'>): Promise<void>;
+  /** Those of an earlier process, by id; what one of them lacks is given up. */
+  readonly left: ReadonlyMap<string, Conversation>;
+  /** Goes on with one of them. */
+  resume(id: string, service: Service): Channel;
+  /** Hangs one of them up. */
+  abandon(id: string): void;
+  /** A watch of the launcher has fired; whether it was one of these. */
+  fired(key: number): boolean;
+}
+
+export interface KeptConnectionsPorts {
+  readonly launcher: Pick<Launcher, 'keep' | 'drop' | 'watch' | 'rearm' | 'unwatch'>;
+  /** Everything that the launcher has kept, by name. */
+  readonly kept: ReadonlyMap<string, number>;
+  readonly log: Log;
+}
+
+const prefix = 'connection ';
+/** Watches of others have smaller keys. */
+export const firstConnectionKey = 2 ** 40;
+
+export function createKeptConnections({ launcher, kept, log }: KeptConnectionsPorts): KeptConnections {
+  const waiting = new Map<number, () => void>();
+  /** Kept, and not served yet. */
+  const unserved = new Map<string, { readonly socket: number; readonly file: KeptFile }>();
+  const left = new Map<string, Conversation>();
+  let keys = firstConnectionKey;
+  find();
+
+  function find(): void {
+    const ids = new Set([...kept.keys()].flatMap((name) => /^connection (.+) (?:socket|file)$/.exec(name)?.[1] ?? []));
+    for (const id of ids) {
+      const [socketName, fileName] = names(id);
+      const [socket, fd] = [kept.get(socketName), kept.get(fileName)];
+      if (socket !== undefined && fd !== undefined) {
+        const file = openKeptFile(fd);
+        unserved.set(id, { socket, file });
+        left.set(id, file.conversation);
+      } else {
+        if (socket !== undefined) give(socketName, socket);
+        if (fd !== undefined) give(fileName, fd);
+      }
+    }
+  }
+
+  function give(name: string, fd: number): void {
+    closeSync(fd);
+    launcher.drop(name).catch((err: unknown) => log.error({ err, name }, 'a descriptor cannot be given up'));
+  }
+
+  function serve(id: string, socket: number, file: KeptFile, { listener, memory }: Service): Channel {
+    const { identity, permissions, listener: from } = file.conversation;
+    const requests = new Set<Promise<void>>();
+    const armed = new Map<'readable' | 'writable', number>();
+
+    async function ready(which: 'readable' | 'writable'): Promise<void> {
+      const known = armed.get(which);
+      const key = known ?? keys++;
+      armed.set(which, key);
+      const { promise, resolve } = Promise.withResolvers<undefined>();
+      waiting.set(key, () => resolve(undefined));
+      const request = known === undefined ? launcher.watch(key, which, socket) : launcher.rearm(key);
+      requests.add(request);
+      await request.finally(() => requests.delete(request));
+      await promise;
+    }
+
+    async function release(): Promise<void> {
+      for (const key of armed.values()) wake(key);
+      // Descriptors stay open until requests that they travel with are answered.
+      await Promise.allSettled(requests);
+      await Promise.all([...armed.values()].map((key) => launcher.unwatch(key)));
+      await Promise.all(names(id).map((name) => launcher.drop(name)));
+      closeSync(socket);
+      closeSync(file.fd);
+    }
+
+    const channel = keptChannel({
+      socket,
+      file,
+      limits: listener.limits,
+      memory,
+      ready,
+      ended() {
+        release().catch((err: unknown) => log.error({ err, identity }, 'a console connection cannot be given up'));
+      },
+    });
+    void serveConnection(channel, { identity, permissions, onlyNorthstar: from === null }, listener);
+    return channel;
+  }
+
+  function wake(key: number): void {
+    waiting.get(key)?.();
+    waiting.delete(key);
+  }
+
+  function taken(id: string): { socket: number; file: KeptFile } {
+    const found = unserved.get(id);
+    if (found === undefined) throw new Error(`no connection ${id} was left`);
+    unserved.delete(id);
+    left.delete(id);
+    return found;
+  }
+
+  return {
+    left,
+    async keep(id, socket, who) {
+      const file = createKeptFile(who);
+      const [socketName, fileName] = names(id);
+      try {
+        await Promise.all([launcher.keep(socketName, socket), launcher.keep(fileName, file.fd)]);
+      } catch (error) {
+        for (const fd of [socket, file.fd]) closeSync(fd);
+        throw error;
+      }
+      unserved.set(id, { socket, file });
+    },
+    resume(id, service) {
+      const { socket, file } = taken(id);
+      return serve(id, socket, file, service);
+    },
+    abandon(id) {
+      const { socket, file } = taken(id);
+      const [socketName, fileName] = names(id);
+      give(socketName, socket);
+      give(fileName, file.fd);
+    },
+    fired(key) {
+      if (key < firstConnectionKey) return false;
+      wake(key);
+      return true;
+    },
+  };
+}
+
+function names(id: string): [socket: string, file: string] {
+  return [`${prefix}${id} socket`, `${prefix}${id} file`];
+}
