@@ -1,23 +1,28 @@
+// What goes wrong with a step.
+import type { ConditionReason } from '../state/status.ts';
 import type { Step } from './controller.ts';
 
 /**
  * A failure that no retry can mend: it stands until something that the step depends on changes (the entry, the package,
- * the host). `reason` is the word that a condition shows, in PascalCase.
+ * the host). `reason` is the word that a condition shows, `subject` what it is about where that is not the container itself.
  */
 export class TerminalError extends Error {
-  readonly reason: string;
+  readonly reason: ConditionReason;
+  readonly subject: string | null;
 
-  constructor(reason: string, message: string, options?: ErrorOptions) {
+  constructor(reason: ConditionReason, message: string, options: ErrorOptions & { readonly subject?: string } = {}) {
     super(message, options);
     this.name = 'TerminalError';
     this.reason = reason;
+    this.subject = options.subject ?? null;
   }
 }
 
 /** A step that could not be performed. `retryAt` (CLOCK_BOOTTIME in ms) is null for one that a retry cannot mend. */
 export interface StepFailure {
   readonly op: string;
-  readonly reason: string;
+  readonly reason: ConditionReason;
+  readonly subject: string | null;
   readonly message: string;
   readonly count: number;
   readonly retryAt: number | null;
@@ -27,4 +32,19 @@ export interface StepFailure {
 export interface Left {
   readonly steps: readonly Step[];
   readonly failures: readonly StepFailure[];
+}
+
+/** One thing that keeps a container from being as the document has it. */
+export interface Unsettled {
+  /** The step that waits or has failed; null where there is none to be done. */
+  readonly op: string | null;
+  /** For a person. */
+  readonly text: string;
+  /** The containers by which it concerns the one that was asked about, each a dependency of the one before; [] = its own. */
+  readonly by: readonly string[];
+}
+
+/** One line of it. */
+export function unsettledText({ by, text }: Unsettled): string {
+  return [...by.map((name) => `  ${name}: `), text].join('');
 }

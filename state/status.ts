@@ -27,7 +27,7 @@ export const conditionTypes = [
 ] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 
-/** Why a condition has its status. Steps that no retry mends add the reasons of their own kind of failure. */
+/** Why a condition has its status; those of Degraded are also what a step failed for that no retry mends. */
 export const conditionReasons = [
   // Installed, PackageMissing
   'PackageInstalled',
@@ -86,6 +86,11 @@ export const conditionReasons = [
   'WrongPackage',
   'SourceMissing',
   'SizeMismatch',
+  'AlreadyInstalled',
+  'CgroupRefused',
+  'NoController',
+  'BadLimit',
+  'MissingResource',
 ] as const;
 export type ConditionReason = (typeof conditionReasons)[number];
 
@@ -95,6 +100,8 @@ export interface Condition {
   readonly status: 'True' | 'False' | 'Unknown';
   readonly reason: ConditionReason;
   readonly message: string;
+  /** What the reason is about, where it is not the container itself: the resource (name:version) of MissingResource. */
+  readonly subject?: string;
   readonly generation: number;
   /** RFC 3339, UTC. */
   readonly lastTransition: string;

@@ -16,7 +16,7 @@ export async function mountPackage(
   signal: AbortSignal,
 ): Promise<void> {
   const { id, image } = step;
-  if (image === null) throw new TerminalError('PackageMissing', `mount ${id}: the package is not installed`);
+  if (image === null) throw new TerminalError('NotInstalled', `mount ${id}: the package is not installed`);
   if (isMounted(target, image, devices)) return;
   const file = await openUnchanged(id, image);
   try {

@@ -111,8 +111,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
       return ports.plan(name);
     } catch (error) {
       const message = messageOf(error);
-      const reason = error instanceof TerminalError ? error.reason : 'StepFailed';
-      unplannable.set(name, { op: 'plan', reason, message, count: 1, retryAt: null });
+      unplannable.set(name, { op: 'plan', ...causeOf(error), message, count: 1, retryAt: null });
       return { steps: [], wake: null };
     }
   }
@@ -144,7 +143,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
     const delay = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** Math.min(count - 1, 20)) * (0.75 + ports.random() / 4);
     const failure = {
       op: step.op,
-      reason: error instanceof TerminalError ? error.reason : 'StepFailed',
+      ...causeOf(error),
       message: messageOf(error),
       count,
       retryAt: error instanceof TerminalError ? null : clock.now() + delay,
@@ -230,4 +229,9 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
 /** Two steps are the same when they say the same: what a failure stands for. */
 function keyOf(step: Step): string {
   return JSON.stringify(step);
+}
+
+function causeOf(error: unknown): Pick<StepFailure, 'reason' | 'subject'> {
+  const { reason, subject } = error instanceof TerminalError ? error : { reason: 'StepFailed' as const, subject: null };
+  return { reason, subject };
 }

@@ -11,7 +11,7 @@ import { createLoop, type Clock, type KeptRetries } from './loop.ts';
 import { createRelation } from './relation.ts';
 import { criticalEnd, explainName, isUnsettled, repositoryStatuses, statusOf } from '../status/container-status.ts';
 import type { Consequences, Model } from './model.ts';
-import type { StepFailure, Left } from '../failure.ts';
+import { type StepFailure, type Left, type Unsettled } from '../failure.ts';
 import { containerName } from '../../state/container-id.ts';
 
 export interface ReconcilerPorts {
@@ -50,8 +50,8 @@ export interface Reconciler {
   stop(): void;
   /** Plans names again, failures included that no retry mends: for observations that are not in the store. */
   look(names: Iterable<string>): void;
-  /** Why a container is not as the document has it, line by line, for a person; [] when it is. */
-  explain(name: string): readonly string[];
+  /** Why a container is not as the document has it; [] when it is. */
+  explain(name: string): readonly Unsettled[];
   /** Whether the present generation has converged, cannot, or is still moving. */
   outcome(): 'converged' | 'failed' | 'moving';
   /** Resolves when what is to be mounted without being asked for is mounted, or could not be. After `start`. */
@@ -226,7 +226,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     ports.stopped(names);
   }
 
-  function explain(name: string, depth: number): string[] {
+  function explain(name: string, depth: number): Unsettled[] {
     return explainName(viewOf(name), left.get(name) ?? nothing, (other) =>
       depth > 8 ? [] : explain(other, depth + 1),
     );

@@ -77,7 +77,7 @@ function openOwnTree(source: Exclude<TreeSource, { kind: 'bind' }>, recursive: b
 function openResource(root: number, { dir, id }: Extract<TreeSource, { kind: 'resource' }>): number {
   const place = unlessMissing(() => openWithin(root, dir, `${dir} in ${id}`));
   if (place !== null) return place;
-  throw new TerminalError('MissingResource', `the resource ${id} has no directory ${dir}`);
+  throw new TerminalError('MissingResource', `the resource ${id} has no directory ${dir}`, { subject: id });
 }
 
 function unlessMissing(open: () => number): number | null {

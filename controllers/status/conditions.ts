@@ -1,26 +1,21 @@
 // The conditions of a target, as Kubernetes uses the word. Pure.
-import {
-  conditionReasons,
-  conditionTypes,
-  type Condition,
-  type ConditionReason,
-  type ConditionType,
-} from '../../state/status.ts';
+import { conditionTypes, type Condition, type ConditionReason, type ConditionType } from '../../state/status.ts';
 import type { ObservedPackage } from '../../state/observed.ts';
 import { corruptedImage, lostImage } from '../mounts/mounts-integrity.ts';
 import { isMounted, isPaused, type Facts } from './phase.ts';
 import { exitText } from '../containers/restart.ts';
 
-type Finding = readonly ['True' | 'False' | 'Unknown', ConditionReason, string];
+type Finding = readonly ['True' | 'False' | 'Unknown', ConditionReason, string, subject?: string | null];
 
 /** All conditions of a target. One that says the same as before keeps the time of its last transition; `now` is RFC 3339. */
 export function conditionsOf(facts: Facts, before: readonly Condition[], now: string): Condition[] {
   return conditionTypes.map((type) => {
-    const [status, reason, message] = findings[type](facts);
+    const [status, reason, message, subject = null] = findings[type](facts);
     const old = before.find((condition) => condition.type === type);
     const kept = old !== undefined && old.status === status && old.reason === reason;
     const { generation } = facts.target.entry;
-    return { type, status, reason, message, generation, lastTransition: kept ? old.lastTransition : now };
+    const about = subject === null ? {} : { subject };
+    return { type, status, reason, message, ...about, generation, lastTransition: kept ? old.lastTransition : now };
   });
 }
 
@@ -56,7 +51,7 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     const lost = lostImage(view, target) ?? corruptedImage(view, target);
     if (lost !== null) return ['True', 'IntegrityLost', lost];
     const failure = terminal ?? left.failures.find(({ count }) => count > 1) ?? null;
-    if (failure !== null) return ['True', reasonOf(failure.reason), failure.message];
+    if (failure !== null) return ['True', failure.reason, failure.message, failure.subject];
     if (running !== null && decision.verdict?.kind === 'failed')
       return ['True', 'StartFailed', decision.verdict.message];
     const lacks = running?.record.lacks ?? [];
@@ -116,8 +111,4 @@ function lastExit(verdict: Facts['decision']['verdict']) {
 function asked({ key, version, entry }: Facts['target']): string {
   const wants = version ?? entry.version;
   return wants === null || key.endsWith(`:${wants}`) ? key : `${key} ${wants}`;
-}
-
-function reasonOf(reason: string): ConditionReason {
-  return conditionReasons.find((each) => each === reason) ?? 'StepFailed';
 }

@@ -6,7 +6,7 @@ import { decide, wanted } from '../containers/containers-plan.ts';
 import type { Target, View } from '../controller.ts';
 import { factsOf, isMounted, isPaused, type Facts } from './phase.ts';
 import { exitText } from '../containers/restart.ts';
-import type { Left } from '../failure.ts';
+import { type Left, type Unsettled } from '../failure.ts';
 
 /** Times of CLOCK_BOOTTIME (ms) in RFC 3339, UTC. */
 export type WallClock = (boot: number) => string;
@@ -106,16 +106,22 @@ function neverStarts(view: View, target: Target, { failures }: Left): string | n
   return lacking === undefined ? null : `the resource ${lacking.name} ${lacking.requirement} is not installed`;
 }
 
-/** Why a name is not as the document has it, for a person, in the order in which it is worked off. */
-export function explainName(view: View, left: Left, of: (name: string) => readonly string[]): string[] {
-  const lines = left.steps.map(({ op, waits }) => (waits === null ? `${op} is under way` : `${op} waits: ${waits}`));
+/** Why a name is not as the document has it, in the order in which it is worked off; of what it depends on, too. */
+export function explainName(view: View, left: Left, of: (name: string) => readonly Unsettled[]): Unsettled[] {
+  const steps = left.steps.map(({ op, waits }) => ({
+    op,
+    text: waits === null ? `${op} is under way` : `${op} waits: ${waits}`,
+  }));
   const failures = left.failures.map(({ op, message, retryAt }) => {
     const next = retryAt === null ? 'until something it depends on changes' : 'it is tried again';
-    return `${op} failed: ${message} (${next})`;
+    return { op, text: `${op} failed: ${message} (${next})` };
   });
   const verdicts = factsOf(view, left).flatMap(({ decision: { verdict } }) =>
     verdict?.kind === 'failed' ? [verdict.message] : [],
   );
-  const dependencies = view.dependenciesDown.flatMap((name) => of(name).map((line) => `  ${name}: ${line}`));
-  return [...lines, ...failures, ...new Set(verdicts), ...dependencies];
+  const own = [...steps, ...failures, ...[...new Set(verdicts)].map((text) => ({ op: null, text }))];
+  const dependencies = view.dependenciesDown.flatMap((name) =>
+    of(name).map((each) => ({ ...each, by: [name, ...each.by] })),
+  );
+  return [...own.map((each) => ({ ...each, by: [] })), ...dependencies];
 }

@@ -3,6 +3,9 @@ import type { ContainerStatus, Condition, ConditionType } from '../../state/stat
 import type { State } from '../../state/store.ts';
 import { highest, parseRequirement } from '../../state/version.ts';
 import { containerName } from '../../state/container-id.ts';
+import { unsettledText, type Unsettled } from '../failure.ts';
+import type { MountsStep } from '../mounts/mounts-plan.ts';
+import type { RepositoryStep } from '../repositories/repositories-plan.ts';
 
 /** One link of the chain that keeps a container from being what the document wants. */
 export interface Unmet {
@@ -17,8 +20,8 @@ export interface Unmet {
 /** Links of a chain: dependencies of the document have no cycles, but what is observed may lag behind it. */
 const LONGEST = 16;
 
-/** What is still to be done for a name, and what failed of it, line by line as Reconciler.explain gives it. */
-type Remaining = (name: string) => readonly string[];
+/** What is still to be done for a name, and what failed of it, as Reconciler.explain gives it. */
+type Remaining = (name: string) => readonly Unsettled[];
 
 /** The chain that begins at a key of the status; null when the container is as the document wants it, or not known. */
 export function unmetOf(state: State, key: string, remaining: Remaining): Unmet | null {
@@ -35,14 +38,14 @@ const wantedPhase = { absent: 'Absent', installed: 'Installed', mounted: 'Mounte
 function chainOf(look: Look, key: string, depth: number): Unmet | null {
   const status = look.state.status.containers[key];
   if (status === undefined) return null;
-  const lines = look.remaining(containerName(key));
+  const left = look.remaining(containerName(key));
   const unmet = wantedPhase[status.desired];
   const isDown = status.desired !== 'running' && status.pid !== null;
-  if (!isDown && isReached(status) && lines.length === 0) return null;
-  if (status.desired === 'running') return notRunning(look, key, status, lines, depth);
-  const lacking = notMounted(key, status, lines) ?? notInstalled(key, status, lines);
+  if (!isDown && isReached(status) && left.length === 0) return null;
+  if (status.desired === 'running') return notRunning(look, key, status, left, depth);
+  const lacking = notMounted(key, status, left) ?? notInstalled(key, status, left);
   if (lacking !== null && !isDown) return lacking;
-  return { container: key, unmet, reason: status.phase, message: lines.join('; '), because: [] };
+  return { container: key, unmet, reason: status.phase, message: left.map(unsettledText).join('; '), because: [] };
 }
 
 function isReached({ desired, phase, mounted, conditions }: ContainerStatus): boolean {
@@ -53,19 +56,25 @@ function isReached({ desired, phase, mounted, conditions }: ContainerStatus): bo
 }
 
 /** Its dependencies come first, then what its package mounts, then its own image: the order in which they are needed. */
-function notRunning(look: Look, key: string, status: ContainerStatus, lines: readonly string[], depth: number): Unmet {
+function notRunning(
+  look: Look,
+  key: string,
+  status: ContainerStatus,
+  left: readonly Unsettled[],
+  depth: number,
+): Unmet {
   const degraded = conditionOf(status.conditions, 'Degraded');
   const judged = degraded?.status === 'True' ? degraded : conditionOf(status.conditions, 'Ready');
-  const image = notMounted(key, status, lines);
+  const image = notMounted(key, status, left);
   const because = [
     ...(depth < LONGEST ? dependencies(look, key, depth) : []),
     ...resources(look, key, status),
     ...(image === null ? [] : [image]),
   ];
-  const own = lines.filter(
-    (line) => !isAbout(line, imageSteps) && !isAbout(line, packageSteps) && !line.startsWith(' '),
-  );
-  const message = [...new Set([judged?.message ?? '', ...own])].filter((text) => text !== '').join('; ');
+  const own = left.filter(({ op, by }) => by.length === 0 && !isOf(op, imageSteps) && !isOf(op, packageSteps));
+  const message = [...new Set([judged?.message ?? '', ...own.map(({ text }) => text)])]
+    .filter((text) => text !== '')
+    .join('; ');
   return { container: key, unmet: 'Running', reason: judged?.reason ?? status.phase, message, because };
 }
 
@@ -103,28 +112,33 @@ function resources({ state }: Look, key: string, { version }: ContainerStatus): 
   });
 }
 
-const imageSteps = ['mount', 'umount', 'verify'];
-const packageSteps = ['install', 'uninstall'];
+type Op = (MountsStep | RepositoryStep)['op'];
+const imageSteps: readonly Op[] = ['mount', 'umount'];
+const packageSteps: readonly Op[] = ['install', 'uninstall'];
 
-function notMounted(key: string, status: ContainerStatus, lines: readonly string[]): Unmet | null {
+function notMounted(key: string, status: ContainerStatus, left: readonly Unsettled[]): Unmet | null {
   if (status.mounted || (status.desired !== 'mounted' && status.desired !== 'running')) return null;
-  const lacking = notInstalled(key, status, lines);
-  const message = lines.filter((line) => isAbout(line, imageSteps)).join('; ');
+  const lacking = notInstalled(key, status, left);
+  const message = textsOf(left, imageSteps).join('; ');
   return { ...link(key, 'Mounted', 'NotMounted', message), because: lacking === null ? [] : [lacking] };
 }
 
-function notInstalled(key: string, status: ContainerStatus, lines: readonly string[]): Unmet | null {
+function notInstalled(key: string, status: ContainerStatus, left: readonly Unsettled[]): Unmet | null {
   const installed = conditionOf(status.conditions, 'Installed');
   if (status.desired === 'absent' || installed?.status !== 'False') return null;
   const missing = conditionOf(status.conditions, 'PackageMissing');
   const { reason, message } = missing?.status === 'True' ? missing : installed;
-  const tries = lines.filter((line) => isAbout(line, packageSteps));
+  const tries = textsOf(left, packageSteps);
   return link(key, 'Installed', reason, [message, ...tries].filter((text) => text !== '').join('; '));
 }
 
-/** Whether a line tells of one of these steps. */
-function isAbout(line: string, steps: readonly string[]): boolean {
-  return steps.some((step) => line.startsWith(`${step} `));
+/** What is said of the container's own steps of these kinds. */
+function textsOf(left: readonly Unsettled[], ops: readonly Op[]): string[] {
+  return left.filter(({ op, by }) => by.length === 0 && isOf(op, ops)).map(({ text }) => text);
+}
+
+function isOf(op: string | null, ops: readonly Op[]): boolean {
+  return ops.some((each) => each === op);
 }
 
 function link(container: string, unmet: string, reason: string, message: string): Unmet {

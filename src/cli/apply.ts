@@ -3,7 +3,7 @@ import { say, withConsole, type ConsoleOptions } from './console.ts';
 import { readInput } from './document.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
-import { heldText } from './overlay.ts';
+import { heldText } from './overlay-command.ts';
 
 export interface ApplyOptions extends ConsoleOptions {
   readonly file: string;

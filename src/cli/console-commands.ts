@@ -70,14 +70,14 @@ export function addDeclarative(program: Command): void {
   const overlay = talks(example(program.command('overlay'), 'northstate overlay drop broker'))
     .description('show what commands hold over the document until the boot ends')
     .addOption(format())
-    .action(async (options: Parameters<typeof import('./overlay.ts').overlay>[0]) =>
-      (await import('./overlay.ts')).overlay(options),
+    .action(async (options: Parameters<typeof import('./overlay-command.ts').overlay>[0]) =>
+      (await import('./overlay-command.ts')).overlay(options),
     );
   talks(overlay.command('drop'))
     .description('take it away: the document alone counts again')
     .argument('[name]', 'a container (default: all of it)')
     .action(async (name: string | undefined, options: ConsoleOptions) =>
-      (await import('./overlay.ts')).dropOverlay(name, options),
+      (await import('./overlay-command.ts')).dropOverlay(name, options),
     );
   talks(example(program.command('explain'), 'northstate explain telemetry'))
     .description('show the chain of what keeps a container from being as the document wants it')

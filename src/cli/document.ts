@@ -7,7 +7,7 @@ import type { Unmet } from '../client/northstate.ts';
 import { lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, type Format } from './output.ts';
-import { heldText } from './overlay.ts';
+import { heldText } from './overlay-command.ts';
 
 export interface PatchCommand extends PatchOptions {
   readonly file?: string;

@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import type { Exit } from '../../state/observed.ts';
 import type { ContainerStatus, Phase, RuntimeCondition, Status } from '../../state/status.ts';
 import { printable, table } from './output.ts';
-import { heldText } from './overlay.ts';
+import { heldText } from './overlay-command.ts';
 
 type Style = Parameters<typeof styleText>[0];
 

@@ -6,6 +6,7 @@ import type { ObservedAttempt } from '../../state/observed.ts';
 import type { State } from '../../state/store.ts';
 import { RuntimeError } from './runtime.ts';
 import { containerId, containerName, splitContainerId } from '../../state/container-id.ts';
+import { type ContainerStatus } from '../../state/status.ts';
 
 /** Null: not yet. An error: it failed. */
 export type Effect = 'done' | RuntimeError | null;
@@ -124,14 +125,15 @@ function failureOf(state: State, container: string): RuntimeError | null {
     type === 'Degraded' ? is === 'True' : is === 'False',
   );
   const message = condition?.message ?? 'it has failed';
-  return missingResource(container, message) ?? failed(container, message);
+  return missingResource(container, status, message) ?? failed(container, message);
 }
 
-/** What the sandbox says when an image has no such directory; Northstar's clients know it as an error of its own. */
-function missingResource(container: string, message: string): RuntimeError | null {
-  const [, resource, version] = /^the resource (.+):(.+) has no directory /.exec(message) ?? [];
-  const detail = { container, resource, version };
-  return resource === undefined ? null : new RuntimeError('start_container_missing_resource', message, detail);
+/** An image that has no such directory: Northstar's clients know it as an error of its own. */
+function missingResource(container: string, { conditions }: ContainerStatus, message: string): RuntimeError | null {
+  const subject = conditions.find(({ reason }) => reason === 'MissingResource')?.subject;
+  if (subject === undefined) return null;
+  const { name: resource, version } = splitContainerId(subject);
+  return new RuntimeError('start_container_missing_resource', message, { container, resource, version });
 }
 
 function failed(container: string, error: string): RuntimeError {

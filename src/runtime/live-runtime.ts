@@ -1,5 +1,5 @@
 // The runtime that consoles speak to, on top of store, documents and reconciler.
-import { TerminalError } from '../../controllers/failure.ts';
+import { TerminalError, unsettledText } from '../../controllers/failure.ts';
 import { wipePersist } from '../../controllers/sandbox/persist.ts';
 import type { Reconciler } from '../../controllers/reconcile/reconciler.ts';
 import type { Repositories } from '../../controllers/repositories/repositories.ts';
@@ -82,7 +82,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     store,
     documents,
     ...ports.signals,
-    explain: (name) => reconciler.explain(name),
+    explain: (name) => reconciler.explain(name).map(unsettledText),
     wipe: (name) => wipePersist(ports.dataDir, name),
   };
 

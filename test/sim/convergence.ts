@@ -4,6 +4,7 @@ import { replacingHash } from '../../state/desired.ts';
 import { matches, parseRequirement } from '../../state/version.ts';
 import type { Host } from './host.ts';
 import { isLive, writtenImage, type World } from './world.ts';
+import { unsettledText } from '../../controllers/failure.ts';
 
 /** Looks at a device on which nothing has failed for a while. */
 export function checkConverged(world: World, host: Host): void {
@@ -148,7 +149,7 @@ function isWanted(world: World, name: string, version: string | null): boolean {
 
 function reasons({ desired }: World, host: Host): string {
   const lines = [...desired.containers.values()].flatMap(({ name }) =>
-    host.reconciler.explain(name).map((line) => `${name}: ${line}`),
+    host.reconciler.explain(name).map((each) => `${name}: ${unsettledText(each)}`),
   );
   return lines.join('; ');
 }

@@ -5,7 +5,7 @@ import { criticalEnd, explainName, isUnsettled, statusOf } from '../../../../con
 import type { ObservedAttempt } from '../../../../state/observed.ts';
 import type { ConditionType, ContainerStatus } from '../../../../state/status.ts';
 import { attempt, mountOf, packageOf, target, view } from '../../../support/views.ts';
-import type { StepFailure } from '../../../../controllers/failure.ts';
+import { type StepFailure, unsettledText } from '../../../../controllers/failure.ts';
 
 const nothing = { steps: [], failures: [] };
 const wallClock = (boot: number) => new Date(boot).toISOString();
@@ -63,7 +63,14 @@ test('other bytes than an entry was resolved to are a condition', () => {
 });
 
 const stopping = { deadline: 9000, killed: false };
-const broken: StepFailure = { op: 'mount', reason: 'BadImage', message: 'garbage', count: 1, retryAt: null };
+const broken: StepFailure = {
+  op: 'mount',
+  reason: 'BadImage',
+  subject: null,
+  message: 'garbage',
+  count: 1,
+  retryAt: null,
+};
 const never = { policy: 'never', backoff: 1, maxBackoff: 1, resetAfter: 1, limit: 0 } as const;
 const found = packageOf('1.0.0');
 const current = attempt(7, '1.0.0');
@@ -231,10 +238,30 @@ test('a critical container that fails ends the runtime; one that is stopped does
 test('why something waits is told along the chain of what it depends on', () => {
   const steps = [{ op: 'go', name: 'app', waits: 'not running yet: broker' }];
   const of = wanted({ dependenciesDown: ['broker'] });
-  const lines = explainName(of, { steps, failures: [broken] }, () => ['mount waits: broker:1.0.0 is not installed']);
-  assert.deepEqual(lines, [
+  const below = { op: 'mount', text: 'mount waits: broker:1.0.0 is not installed', by: [] };
+  const unsettled = explainName(of, { steps, failures: [broken] }, () => [below]);
+  assert.deepEqual(unsettled.map(unsettledText), [
     'go waits: not running yet: broker',
     'mount failed: garbage (until something it depends on changes)',
     '  broker: mount waits: broker:1.0.0 is not installed',
   ]);
+  assert.deepEqual(
+    unsettled.map(({ op, by }) => [op, by]),
+    [
+      ['go', []],
+      ['mount', []],
+      ['mount', ['broker']],
+    ],
+  );
 });
+
+for (const reason of ['AlreadyInstalled', 'BadLimit', 'CgroupRefused', 'MissingResource', 'NoController'] as const) {
+  test(`what no retry mends is shown as itself: ${reason}`, () => {
+    const failure = { ...broken, reason, subject: 'data:1.0.0' };
+    const degraded = statusIn(wanted(), { steps: [], failures: [failure] }).conditions.find(
+      ({ type }) => type === 'Degraded',
+    );
+    assert.equal(degraded?.reason, reason);
+    assert.equal(degraded.subject, 'data:1.0.0');
+  });
+}
