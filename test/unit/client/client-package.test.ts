@@ -36,8 +36,21 @@ async function examples(): Promise<string[]> {
   return [...readme.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code = '']) => code);
 }
 
-test("every example of the client's README runs in a plain Node program", async (context) => {
+/** The oldest that package.json promises, and that of the runtime. */
+const nodes = [join(root, '.build/oldest-node/node'), process.execPath];
+
+test('the oldest Node is the one that package.json promises', async () => {
+  const { engines } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { engines: { node: string } };
+  const { stdout } = await run(nodes[0]!, ['--version']);
+  assert.equal(`>=${/^v(\d+)\.0\.0$/m.exec(stdout)?.[1]}`, engines.node);
+});
+
+test("every example of the client's README runs in a plain Node program, the oldest as well", async (context) => {
   const directory = await installed(context);
+  for (const node of nodes) await runExamples(context, directory, node);
+});
+
+async function runExamples(context: TestContext, directory: string, node: string): Promise<void> {
   const codes = await examples();
   assert.equal(codes.length, 3);
   for (const [index, code] of codes.entries()) {
@@ -46,14 +59,14 @@ test("every example of the client's README runs in a plain Node program", async 
     const url = await openTestConsole(context, runtime);
     const file = join(directory, `example-${index}.js`);
     await writeFile(file, code);
-    const { code: status, stdout, stderr } = await run(process.execPath, [file], { NORTHSTATE_CONSOLE: url });
+    const { code: status, stdout, stderr } = await run(node, [file], { NORTHSTATE_CONSOLE: url });
     assert.deepEqual([status, stderr], [0, '']);
     assert.match(
       stdout,
       [/'broker:1\.2\.3'[\s\S]*Installed/, /start broker[\s\S]*converged/, /started[\s\S]*started/][index]!,
     );
   }
-});
+}
 
 test('its types are those of the answers', async (context) => {
   const directory = await installed(context);
