@@ -44,7 +44,7 @@ function program(name: string, command: string, ...args: readonly string[]): Che
 }
 
 // A test that hangs must not eat the time of the others; those on a real kernel have long ones among them.
-const timeouts: Readonly<Record<string, string>> = { unit: '60000', vm: '1200000' };
+const timeouts: Readonly<Record<string, string>> = { vm: '1200000' };
 
 function tests(folder: string): Check {
   const files = globSync(`test/${folder}/**/*.test.ts`);

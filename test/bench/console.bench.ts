@@ -30,7 +30,7 @@ export async function* bench(): AsyncGenerator<Row> {
     document,
     limits: { requestsPerSecond: 1_000_000 },
   });
-  await daemon.until('all run', ({ converged }) => converged, 120_000);
+  await daemon.until('all run', ({ converged }) => converged);
   for (const [name, request] of [
     ['list', list],
     ['inspect', inspect],

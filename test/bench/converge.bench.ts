@@ -73,7 +73,6 @@ async function running(daemon: Daemon, count: number): Promise<void> {
   await daemon.until(
     `${count} run`,
     ({ converged, containers }) => converged && Object.keys(containers).length === count,
-    60_000,
   );
 }
 

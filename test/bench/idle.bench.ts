@@ -33,7 +33,7 @@ async function daemonWith(packages: readonly string[], count: number): Promise<D
     packages: packages.slice(0, count),
     document: (dir) => documentOf(dir, ...entries),
   });
-  await daemon.until('everything runs', ({ converged }) => converged, 60_000);
+  await daemon.until('everything runs', ({ converged }) => converged);
   return daemon;
 }
 
@@ -138,7 +138,7 @@ async function comeBack(daemon: Daemon): Promise<number> {
   process.kill(old, 'SIGKILL');
   let pid = old;
   const isBack = (): boolean => (pid = daemon.reconciler() ?? old) !== old;
-  await daemon.until('ready again', ({ converged }) => isBack() && converged, 30_000);
+  await daemon.until('ready again', ({ converged }) => isBack() && converged);
   const started = startOf(pid);
   const lines = readFileSync(`${daemon.directory}/log`, 'utf8').trim().split('\n').map(parse);
   const ready = lines.findLast(({ msg }) => msg === 'ready');

@@ -110,7 +110,7 @@ async function* besideImages(count: number): AsyncGenerator<Row> {
     packages,
     document: (dir) => documentOf(dir, ...entries),
   });
-  await daemon.until('all are mounted', ({ converged }) => converged, 60_000);
+  await daemon.until('all are mounted', ({ converged }) => converged);
   const one = { name: `beside ${count} images`, container: 'plain', rest: 0, floor: 'floor' };
   yield row('start', one.name, 'ms', await measure(daemon, one), one.floor);
 }

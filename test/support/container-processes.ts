@@ -1,9 +1,9 @@
 // What the host's /proc tells about a container.
 import { closeSync, readFileSync } from 'node:fs';
+import { patience } from './patience.ts';
 import { declareAsync, declareSyscall } from '../../native/libc.ts';
 
 const POLLIN = 1;
-const patience = 5000;
 const pidfdOpen = declareSyscall('pidfd_open', 434, ['int', 'unsigned int']);
 const poll = declareAsync('poll', 'int', ['void *', 'unsigned long', 'int']);
 
@@ -19,7 +19,7 @@ export function hostPid({ pid }: { readonly pid: number }): number {
   return Number(first);
 }
 
-/** Resolves when a process that is there now has ended, and rejects when that takes longer than five seconds. */
+/** Resolves when a process that is there now has ended, and rejects when it does not. */
 export async function endOf(pid: number): Promise<void> {
   const pidfd = pidfdOpen(String(pid), pid, 0);
   const polled = Buffer.alloc(8);

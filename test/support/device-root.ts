@@ -125,7 +125,7 @@ async function boot(directory: string, { readOnly }: BootOptions): Promise<Devic
     run: inside,
     async start() {
       runtime = inside('northstate', 'run');
-      const deadline = performance.now() + patience(60_000);
+      const deadline = performance.now() + patience;
       const over = runtime.then(({ code, stderr }) => `it ended with ${code}:\n${stderr}`);
       while ((await inside('northstate', 'get')).code !== 0) {
         const how = await Promise.race([over, delay(50, null)]);

@@ -1,6 +1,7 @@
 // Control groups that a killed launcher leaves.
 import { readdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { patience } from './patience.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Removes the group `name` with all below it, in every hierarchy. Its processes must be dying. */
@@ -24,9 +25,9 @@ async function removeGroup(directory: string): Promise<void> {
   await removeEmpty(directory);
 }
 
-/** A killed process leaves its group a moment after its death is reported (rmdir: EBUSY until then). */
-async function removeEmpty(directory: string): Promise<void> {
-  const deadline = performance.now() + 5000;
+/** Removes a group without groups. A killed process leaves it a moment after its death is reported (rmdir: EBUSY until then). */
+export async function removeEmpty(directory: string): Promise<void> {
+  const deadline = performance.now() + patience;
   for (;;) {
     try {
       await rmdir(directory);

@@ -4,18 +4,17 @@ import { declareAsync, declareSyscall, SyscallError } from '../../native/libc.ts
 import { patience } from './patience.ts';
 
 const POLLIN = 1;
-const PATIENCE = patience(60_000);
 const pidfdOpen = declareSyscall('pidfd_open', 434, ['int', 'unsigned int']);
 const poll = declareAsync('poll', 'int', ['void *', 'unsigned long', 'int']);
 
-/** Resolves when the process has ended (pidfd_open(2)). Rejects after a minute. */
+/** Resolves when the process has ended (pidfd_open(2)). Rejects when it does not. */
 export async function processEnded(pid: number): Promise<void> {
   const pidfd = openPidfd(pid);
   if (pidfd === null) return;
   const descriptor = Buffer.alloc(8);
   descriptor.writeInt32LE(pidfd, 0);
   descriptor.writeInt16LE(POLLIN, 4);
-  const ready = await poll(`process ${pid}`, descriptor, 1, PATIENCE);
+  const ready = await poll(`process ${pid}`, descriptor, 1, patience);
   closeSync(pidfd);
   if (ready === 0) throw new Error(`process ${pid} still runs`);
 }

@@ -7,6 +7,7 @@ import type { ContainerStatus } from '../../state/status.ts';
 import { run } from './command.ts';
 import { documentOf, startDaemon, type Daemon } from './test-daemon.ts';
 import { leftovers, openDescriptors } from './leaks.ts';
+import { patience } from './patience.ts';
 
 /** Runs a daemon with packages and entries for one test, ends it with SIGTERM, and looks at what is left. */
 export async function withDaemon(
@@ -26,10 +27,10 @@ export async function endsClean(daemon: Daemon, before: ReadonlySet<string>): Pr
   assert.deepEqual(await leftovers(daemon.mark, before), [], daemon.log());
 }
 
-/** How a daemon ended that was asked to. Rejects when that takes longer than twenty seconds. */
+/** How a daemon ended that was asked to. Rejects when it does not end. */
 export async function ended(daemon: Daemon): Promise<number | NodeJS.Signals> {
   const timer = new AbortController();
-  const late = delay(20_000, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
+  const late = delay(patience, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
   const how = await Promise.race([daemon.exited, late]);
   timer.abort();
   if (how === 'late') throw new Error(`northstate is still there:\n${daemon.log()}`);

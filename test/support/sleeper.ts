@@ -6,7 +6,7 @@ import { patience } from './patience.ts';
 import { documentOf, startDaemon, type Daemon } from './test-daemon.ts';
 import { leftovers, openDescriptors } from './leaks.ts';
 
-const limit = patience(60_000);
+const limit = patience;
 
 /** Runs a daemon that sleeps `after` a rest, and that nobody watches; ends it and looks at what is left. */
 export async function withSleeper(

@@ -10,7 +10,6 @@ import { processEnded } from './process-end.ts';
 
 /** What the reconciler logs when it acts on the document and its console answers. */
 export const ready = '"msg":"ready"';
-const limit = patience(30_000);
 
 // The loop's one inotify instance is opened with the first watch and kept: it is no leak of the test that happens to be it.
 watch(import.meta.dirname).close();
@@ -46,14 +45,15 @@ export const timesReady = (daemon: Daemon): Promise<number> => timesLogged(daemo
 
 /** Resolves when the daemon's log holds `text` for the `nth` time. */
 export async function untilLogged(daemon: Daemon, text: string, nth = 1): Promise<void> {
-  const deadline = AbortSignal.timeout(limit);
+  const deadline = AbortSignal.timeout(patience);
   const changes = Promise.withResolvers<void>();
   let changed = changes;
   const watcher = watch(join(daemon.directory, 'log'), () => changed.resolve());
   deadline.addEventListener('abort', () => changed.resolve());
   try {
     while ((await timesLogged(daemon, text)) < nth) {
-      if (deadline.aborted) throw new Error(`"${text}" was not logged ${nth} times in ${limit} ms:\n${daemon.log()}`);
+      if (deadline.aborted)
+        throw new Error(`"${text}" was not logged ${nth} times in ${patience} ms:\n${daemon.log()}`);
       await changed.promise;
       changed = Promise.withResolvers();
     }

@@ -37,8 +37,8 @@ export interface Daemon {
   write(document: string): Promise<void>;
   /** Calls the listener with every status that `get --watch` shows; gives the function that ends it. */
   watch(listener: (status: Status) => void): () => void;
-  /** The first status that fits, from the present one on. Rejects after `milliseconds`, naming `what` and the last status. */
-  until(what: string, fits: (status: Status) => boolean, milliseconds?: number): Promise<Status>;
+  /** The first status that fits, from the present one on. Rejects when it does not come, naming `what` and the last status. */
+  until(what: string, fits: (status: Status) => boolean): Promise<Status>;
   /** The same for one container. */
   untilContainer(name: string, what: string, fits: (container: ContainerStatus) => boolean): Promise<ContainerStatus>;
   /** Looks no more: whoever follows the status keeps the reconciler awake. `watch` and `until` end with it. */
@@ -47,7 +47,7 @@ export interface Daemon {
   reconciler(): number | null;
   /** Leaves it running when this process ends, and when it is disposed of. */
   release(): void;
-  /** Ends it with SIGTERM, within a minute; gives how it ended. */
+  /** Ends it with SIGTERM; gives how it ended. */
   stop(): Promise<number | NodeJS.Signals>;
   /** Kills it unless it has ended, and with it all that it started; removes its control groups and its directory. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -145,12 +145,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await rename(path('desired.yaml.new'), path('desired.yaml'));
     },
     watch: feed.listen,
-    until: (what, fits, milliseconds = 60_000) => feed.until(what, fits, patience(milliseconds)),
+    until: (what, fits) => feed.until(what, fits, patience),
     async untilContainer(name, what, fits) {
       const found = (status: Status): ContainerStatus | undefined => status.containers[name];
       const fitting = (container: ContainerStatus | undefined): container is ContainerStatus =>
         container !== undefined && fits(container);
-      const status = await feed.until(`${name}: ${what}`, (each) => fitting(found(each)), patience(60_000));
+      const status = await feed.until(`${name}: ${what}`, (each) => fitting(found(each)), patience);
       return found(status) as ContainerStatus;
     },
     unwatch: () => feed.close(),
@@ -164,16 +164,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     async stop() {
       child.kill('SIGTERM');
       const timer = new AbortController();
-      const late = delay(patience(60_000), 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
+      const late = delay(patience, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
       const how = await Promise.race([exited, late]);
       timer.abort();
-      if (how === 'late') throw new Error(`northstate did not end within a minute of SIGTERM:\n${daemon.log()}`);
+      if (how === 'late') throw new Error(`northstate does not end on SIGTERM:\n${daemon.log()}`);
       return how;
     },
     [Symbol.asyncDispose]: remove,
   };
   try {
-    const shown = feed.until('the first status', () => true, patience(60_000));
+    const shown = feed.until('the first status', () => true, patience);
     // One that is to end may have done so before anybody could ask.
     await (options.mayEnd === true ? Promise.race([shown.catch(() => undefined), exited]) : shown);
   } catch (error) {

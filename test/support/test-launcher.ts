@@ -13,7 +13,6 @@ import type { Launcher, LauncherEvents, Remembered } from '../../native/wire/lau
 const build = join(import.meta.dirname, '../../native/launcher/build.sh');
 const programs = join(import.meta.dirname, '../../.build');
 const script = join(import.meta.dirname, 'steered-reconciler.ts');
-const PATIENCE = patience(10_000);
 
 type Calls = Launcher & { garbage(bytes: Uint8Array): void; exit(code: number): void };
 type EventName = Exclude<keyof LauncherEvents, 'closed'>;
@@ -49,10 +48,10 @@ export interface TestLauncher {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Rejects, naming what was waited for, when it takes longer than ten seconds. */
+/** Rejects, naming what was waited for, when it does not come. */
 export async function within<T>(what: string, promise: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), PATIENCE);
+  const timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), patience);
   try {
     return await Promise.race([promise, late]);
   } finally {

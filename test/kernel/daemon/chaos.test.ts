@@ -80,7 +80,7 @@ async function runRound(
 
 /** The status when the document with this mark is reached, or has failed for good where it has to. */
 async function settled(daemon: Daemon, entries: Entries, mark: string): Promise<Status> {
-  const { generation } = await daemon.until(`${mark} is in force`, ({ containers }) => mark in containers, 30_000);
+  const { generation } = await daemon.until(`${mark} is in force`, ({ containers }) => mark in containers);
   const client = await connectConsole(daemon.console);
   try {
     const { result } = await client.call('wait', { generation, timeout: 30_000 });

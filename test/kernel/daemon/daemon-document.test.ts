@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
@@ -11,6 +11,7 @@ import { probePackage } from '../../support/packages.ts';
 import { inside, running, runningAs, withDaemon } from '../../support/scenario.ts';
 import { untilLogged } from '../../support/successor.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
+import { removeEmpty } from '../../support/leftover-groups.ts';
 
 const hierarchies = await detectHierarchies();
 
@@ -269,7 +270,7 @@ test('what is unmounted, removed or killed behind the back of the runtime is the
 
     const groups = groupsOf(daemon.mark, 'app');
     assert.ok(groups.length > 0);
-    groups.forEach(removeGroup);
+    await Promise.all(groups.map(removeGroup));
     assert.deepEqual(groupsOf(daemon.mark, 'app'), []);
     process.kill(pid ?? 0, 'SIGKILL');
     await running(daemon, 'app', 1);
@@ -294,13 +295,13 @@ function groupsOf(root: string, name: string): string[] {
 }
 
 /** Removes a group and its leaves; their processes are moved to the top of the hierarchy first (cgroups(7)). */
-function removeGroup(group: string): void {
+async function removeGroup(group: string): Promise<void> {
   for (const leaf of readdirSync(group, { withFileTypes: true })) {
     if (!leaf.isDirectory()) continue;
     const path = join(group, leaf.name);
     const pids = readFileSync(join(path, 'cgroup.procs'), 'utf8').trim().split('\n');
     for (const pid of pids) if (pid !== '') writeFileSync(join(group, '../../cgroup.procs'), pid);
-    rmdirSync(path);
+    await removeEmpty(path);
   }
-  rmdirSync(group);
+  await removeEmpty(group);
 }

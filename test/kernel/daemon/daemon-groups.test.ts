@@ -89,7 +89,7 @@ test('a paused container can be stopped and killed, and starts paused again', as
 /** The notifications of a console from now on, until `last` is among them. */
 async function untilTold(daemon: Daemon, last: (notification: Notification) => boolean): Promise<Told[]> {
   const client = await connectConsole(daemon.console, { subscribe: true });
-  const timer = setTimeout(() => client.close(), patience(15_000));
+  const timer = setTimeout(() => client.close(), patience);
   const told: Told[] = [];
   for await (const notification of client.notifications()) {
     told.push({ at: process.hrtime.bigint(), notification });

@@ -36,7 +36,7 @@ test('SIGTERM stops dependents first, and each only when those above it have end
 test('TERM comes before KILL, and containers that do not depend on one another stop side by side', async () => {
   const names = ['deaf-1', 'deaf-2', 'deaf-3', 'deaf-4'];
   const packages = [...(await Promise.all(names.map(stubborn))), await polite('hears')];
-  const entries = [...names, 'hears'].map((name) => `${name}: { version: 1.0.0, state: running, stop: { grace: 2s } }`);
+  const entries = [...names, 'hears'].map((name) => `${name}: { version: 1.0.0, state: running, stop: { grace: 6s } }`);
   const before = openDescriptors();
   await using daemon = await startDaemon({ packages, document: (directory) => documentOf(directory, ...entries) });
   for (const name of names) await untilLogged(daemon, `"container":"${name}","target":"${name}:1.0.0"`);
@@ -44,7 +44,8 @@ test('TERM comes before KILL, and containers that do not depend on one another s
   const begun = performance.now();
   await endsClean(daemon, before);
   const took = performance.now() - begun;
-  assert.ok(took > 1950 && took < 6000, `it took ${took.toFixed(0)} ms`);
+  // One after the other they take 24 s.
+  assert.ok(took > 5950 && took < 22_000, `it took ${took.toFixed(0)} ms`);
   assert.deepEqual(logged(daemon).slice(-2), ['hears: signal 15', 'hears: ends']);
 });
 

@@ -8,6 +8,7 @@ import { copyAttributes } from '../../../native/xattr.ts';
 import { openDocuments, type Documents, type DocumentsOptions } from '../../../state/document/documents.ts';
 import { createStanding } from '../../../state/standing.ts';
 import { createStore, type State, type Store } from '../../../state/store.ts';
+import { patience } from '../../support/patience.ts';
 
 export interface Place {
   readonly dir: string;
@@ -65,7 +66,7 @@ export async function makePlace(t: TestContext, text: string | null): Promise<Pl
   };
 }
 
-/** Resolves with the first state that passes; rejects when none has within 10 s. */
+/** Resolves with the first state that passes; rejects when none comes. */
 export async function until(store: Store, passes: (state: State) => boolean): Promise<State> {
   if (passes(store.get())) return store.get();
   const { promise, resolve, reject } = Promise.withResolvers<State>();
@@ -76,7 +77,7 @@ export async function until(store: Store, passes: (state: State) => boolean): Pr
         `it never came: ${JSON.stringify({ generation, document, containers: [...desired.containers.keys()] })}`,
       ),
     );
-  }, 10_000);
+  }, patience);
   const unsubscribe = store.subscribe((_, state) => {
     if (passes(state)) resolve(state);
   });

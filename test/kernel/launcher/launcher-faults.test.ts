@@ -11,7 +11,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  rmdirSync,
   watch,
   writeSync,
 } from 'node:fs';
@@ -30,6 +29,7 @@ import {
 } from '../../support/test-launcher.ts';
 import { opened } from '../../support/values.ts';
 import { probe } from '../../support/packages.ts';
+import { removeEmpty } from '../../support/leftover-groups.ts';
 
 const NAMESPACES = 0x20000000 | 0x20000 | 0x08000000 | 0x04000000; // PID, mount, IPC, UTS
 const none = new Uint8Array();
@@ -190,7 +190,7 @@ test('leaves no process when it is killed at any moment of a start', async () =>
       await within('the end of every process', emptied(group));
     }
   } finally {
-    rmdirSync(group);
+    await removeEmpty(group);
   }
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { bootId, bootTime } from '../../../native/clock.ts';
 import { exchange, fsyncDirectory, identityOf, sameIdentity } from '../../../native/file.ts';
 import { SyscallError } from '../../../native/libc.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
+import { removeEmpty } from '../../support/leftover-groups.ts';
 
 async function withDirectory(task: (directory: string) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'northstate-file-'));
@@ -52,7 +53,7 @@ test('a file system that cannot exchange says so', async () => {
   try {
     assert.throws(() => exchange(one, other), /the file system of .* cannot exchange two files/);
   } finally {
-    groups.forEach((group) => rmdirSync(group));
+    await Promise.all(groups.map(removeEmpty));
   }
 });
 

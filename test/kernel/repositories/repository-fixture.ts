@@ -123,10 +123,7 @@ export async function openAll(...entries: readonly RepositoryEntry[]): Promise<v
 export async function noticed(holds: () => boolean): Promise<void> {
   if (holds()) return;
   await new Promise<void>((resolve, reject) => {
-    const late = setTimeout(
-      () => reject(new Error(`not noticed: ${JSON.stringify(fixture.changes)}`)),
-      patience(10_000),
-    );
+    const late = setTimeout(() => reject(new Error(`not noticed: ${JSON.stringify(fixture.changes)}`)), patience);
     changed = () => {
       if (!holds()) return;
       clearTimeout(late);

@@ -1,6 +1,6 @@
 // Operations beyond what packages ask for, and what stands in their way: lists given to the launcher as they are.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, rmdirSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,7 @@ import { probe, probePackage } from '../../support/packages.ts';
 import { openBoxes } from '../../support/boxes.ts';
 import { endOf, hostPid } from '../../support/container-processes.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
+import { removeEmpty } from '../../support/leftover-groups.ts';
 
 const hierarchies = await detectHierarchies();
 const boxes = await openBoxes();
@@ -190,7 +191,7 @@ test('puts the processes of a container into its control groups before anything 
     const { stdout } = await boxes.ended(running);
     assert.equal(stdout.split('\n').filter((line) => line.endsWith(':/')).length, stdout.trim().split('\n').length);
   } finally {
-    groups.forEach((group) => rmdirSync(group));
+    await Promise.all(groups.map(removeEmpty));
   }
 });
 

@@ -59,7 +59,7 @@ test('a reader that is slow or gone holds nobody up, and is told how much it has
     const run = (statements: string, ...more: number[]) => {
       const program = `import { openLog } from ${JSON.stringify(log)}; import { readSync } from 'node:fs'; const log = openLog({ level: 'info' }); ${statements}`;
       const stdio = ['pipe', 'pipe', end, ...more] as const;
-      return spawnSync(process.execPath, ['--input-type=module', '-e', program], { stdio: [...stdio], timeout: 20_000 })
+      return spawnSync(process.execPath, ['--input-type=module', '-e', program], { stdio: [...stdio], timeout: 60_000 })
         .status;
     };
     assert.equal(run(`${flood} readSync(3, Buffer.alloc(1 << 20)); log.info('after');`, reader), 0);

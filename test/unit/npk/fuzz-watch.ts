@@ -13,7 +13,7 @@ export interface FuzzReport {
 }
 
 /** ms that one case may take; nearly all take one or two. */
-const LONGEST = 10_000;
+const LONGEST = 60_000;
 /** MiB of objects and of buffers at any time. */
 const MOST_HEAP = 192;
 const MOST_BUFFERS = 128;
