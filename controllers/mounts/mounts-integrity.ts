@@ -2,10 +2,13 @@
 import type { ObservedAttempt, ObservedMount } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
 
-/** Why a target cannot run on what is mounted: the file of one of its images was written to. Null when none was. */
+/** A new file in the place of the old one leaves what is mounted alone, and is mounted when nothing uses the old one any more. */
+const cure = 'put a good file in its place by rename (cp PACKAGE FILE.new; mv FILE.new FILE), and it starts again';
+
+/** Why a target cannot run on what is mounted, and what to do: the file of one of its images was written to. Null when none was. */
 export function lostImage(view: View, target: Target): string | null {
   const written = imagesOf(view, target).find(({ integrity }) => integrity === 'written');
-  return written === undefined ? null : `the file of ${written.id} was written to while it was mounted`;
+  return written === undefined ? null : `the file of ${written.id} was written to while it was mounted: ${cure}`;
 }
 
 /** What dm-verity has found out about the images of a target; null when nothing. Whoever reads such a block gets EIO. */

@@ -30,7 +30,8 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     if (found.digest === entry.digest) return ['True', 'DigestMatches', found.digest];
     return ['False', 'DigestMismatch', `the file has ${found.digest}, the document asks for ${entry.digest}`];
   },
-  Mounted: ({ view, target }) => (isMounted(view, target) ? ['True', 'ImageMounted', ''] : ['False', 'NotMounted', '']),
+  Mounted: (facts) =>
+    isMounted(facts.view, facts.target) ? ['True', 'ImageMounted', ''] : ['False', 'NotMounted', notMounted(facts)],
   Ready: ready,
   UpdateAvailable: ({ target: { newer } }) =>
     newer === null ? ['False', 'UpToDate', ''] : ['True', 'HigherVersionInstalled', `${newer} is installed`],
@@ -73,6 +74,13 @@ function otherThanLocked(found: ObservedPackage | null, locked: string | null): 
   if (found.digest === null) return ['Unknown', 'DigestUnknown', 'the digest is not known yet'];
   const was = `the file has ${found.digest}, and had ${locked} when the entry was resolved to it`;
   return ['False', 'DigestMismatch', `${was}; northstate update ${found.name} takes it as it is`];
+}
+
+/** Why what is to be mounted is not: what failed, else what it waits for. */
+function notMounted({ target: { entry }, left }: Facts): string {
+  if (entry.state !== 'mounted' && entry.state !== 'running') return '';
+  const failure = left.failures.find(({ op }) => op === 'mount');
+  return failure?.message ?? left.steps.find(({ op }) => op === 'mount')?.waits ?? '';
 }
 
 function verifiedByKey(found: ObservedPackage | null): Finding {

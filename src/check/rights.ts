@@ -66,13 +66,14 @@ function library(): Feature {
   const common = {
     group: 'seccomp',
     name: 'libseccomp',
-    required: true,
+    required: false,
     enable: 'apt-get install libseccomp2',
   } as const;
   try {
     loadLibrary('libseccomp.so.2');
     return { ...common, presence: 'present', detail: '' };
   } catch (error) {
-    return { ...common, presence: 'absent', detail: messageOf(error) };
+    const detail = `containers with a seccomp section do not start: ${messageOf(error)}`;
+    return { ...common, presence: 'absent', detail };
   }
 }

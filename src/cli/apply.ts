@@ -1,4 +1,5 @@
 // northstate apply and plan: a whole document.
+import type { Northstate } from '../client/northstate.ts';
 import { say, withConsole, type ConsoleOptions } from './console.ts';
 import { readInput } from './document.ts';
 import { exitCodes, Failure } from './exit.ts';
@@ -16,7 +17,9 @@ export interface ApplyOptions extends ConsoleOptions {
 /** Makes a document the one in force; with `wait` ends when it is reached, has failed for good, or the time is over. */
 export async function apply({ file, wait, timeout, expect, ...options }: ApplyOptions): Promise<void> {
   const document = await readInput(file);
-  await withConsole(options, async (client) => {
+  const until = performance.now() + timeout;
+  const waiting = wait === true ? { patience: timeout, later: timeout, absent: exitCodes.timeout } : {};
+  const act = async (client: Northstate): Promise<void> => {
     const applied = await client.call('apply', { document, expected: expect ?? null });
     const { generation, overlay = [], document: written } = applied;
     say(options, `generation ${generation}`);
@@ -24,7 +27,8 @@ export async function apply({ file, wait, timeout, expect, ...options }: ApplyOp
     const held = heldText(overlay);
     if (held !== null) say(options, held);
     if (wait !== true) return;
-    const { result } = await client.call('wait', { generation, timeout });
+    const left = Math.max(0, Math.round(until - performance.now()));
+    const result = await client.wait({ generation, timeout: left });
     if (result === 'failed') {
       const hint = 'northstate get shows what failed';
       throw new Failure(`generation ${generation} failed for good`, { code: exitCodes.failed, hint });
@@ -37,7 +41,8 @@ export async function apply({ file, wait, timeout, expect, ...options }: ApplyOp
       });
     }
     say(options, 'converged');
-  });
+  };
+  await withConsole(options, act, waiting);
 }
 
 export interface PlanOptions extends ConsoleOptions {

@@ -9,7 +9,8 @@ export function addNorthstar(program: Command): void {
   const load = () => import('./nstar-commands.ts');
   talks(example(program.command('list').alias('ls'), 'northstate list'))
     .description('name the installed packages; on a terminal with what they do')
-    .action(async (options: ConsoleOptions) => (await load()).list(options));
+    .addOption(format())
+    .action(async (options: Parameters<Awaited<ReturnType<typeof load>>['list']>[0]) => (await load()).list(options));
   talks(example(program.command('repositories').alias('repos'), 'northstate repositories'))
     .description('name the repositories')
     .action(async (options: ConsoleOptions) => (await load()).repositories(options));
@@ -62,9 +63,9 @@ export function addDeclarative(program: Command): void {
     );
   talks(example(program.command('rollback'), 'northstate rollback 7'))
     .description('make a stored generation the document again, with the versions that it had')
-    .argument('<generation>', 'a number that `history` shows', wholeNumber)
+    .argument('[generation]', 'a number that `history` shows (default: the one before that in force)', wholeNumber)
     .option('--expect <generation>', 'refuse unless this generation is in force', wholeNumber)
-    .action(async (generation: number, options: ConsoleOptions & { expect?: number }) =>
+    .action(async (generation: number | undefined, options: ConsoleOptions & { expect?: number }) =>
       (await load()).rollback(generation, options),
     );
   const overlay = talks(example(program.command('overlay'), 'northstate overlay drop broker'))
@@ -81,10 +82,10 @@ export function addDeclarative(program: Command): void {
     );
   talks(example(program.command('explain'), 'northstate explain telemetry'))
     .description('show the chain of what keeps a container from being as the document wants it')
-    .argument('<name>', 'a container')
+    .argument('<names...>', 'containers')
     .addOption(format())
-    .action(async (name: string, options: Parameters<Awaited<ReturnType<typeof load>>['explain']>[1]) =>
-      (await load()).explain(name, options),
+    .action(async (names: string[], options: Parameters<Awaited<ReturnType<typeof load>>['explain']>[1]) =>
+      (await load()).explain(names, options),
     );
   talks(example(program.command('wait'), 'northstate wait --for converged --timeout 60s'))
     .description('wait until the document is reached: exit code 0; 3 when it failed for good, 4 when the time is over')
@@ -95,7 +96,7 @@ export function addDeclarative(program: Command): void {
   talks(example(program.command('events'), 'northstate events -f'))
     .description('show what has happened to containers, with numbers and times')
     .option('-f, --follow', 'go on with what comes')
-    .option('--since <number>', 'what came after this one', wholeNumber)
+    .option('--since <place>', 'what came after the event of this number, or since a time: 5m, 2026-01-31T12:00:00Z')
     .option('--boot <id>', 'the boot that the number counts in')
     .addOption(format(['table', 'json']))
     .action(async (options: import('./events-command.ts').EventsCommand) =>

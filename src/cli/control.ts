@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import { signals } from '../../state/schema/units.ts';
 import { consoleError } from '../client/console-client.ts';
+import { ConsoleError, type Northstate } from '../client/northstate.ts';
 import { containerOf, lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { containerName } from '../../state/container-id.ts';
@@ -20,9 +21,16 @@ export async function start(asked: string, words: readonly string[], options: Pa
   });
 }
 
-/** kill NAME [SIGNAL]: exactly this signal, no escalation; done when it is delivered. */
-export async function kill(asked: string, signal: string, options: PatchOptions): Promise<void> {
-  const number = /^\d+$/.test(signal) ? Number(signal) : signals.get(signal.toUpperCase().replace(/^SIG/, ''));
+/**
+ * kill NAME... [SIGNAL]: exactly this signal (TERM when none is named), no escalation; done when it is delivered. The last word is a
+ * signal when it is a number or a signal's name and another word stands before it.
+ */
+export async function kill(words: readonly string[], options: PatchOptions): Promise<void> {
+  const last = words.length > 1 ? (words.at(-1) ?? '') : '';
+  const isSignal = /^\d+$/.test(last) || signals.has(bare(last)) || (words.length === 2 && /^[A-Z]+$/.test(last));
+  const names = isSignal ? words.slice(0, -1) : words;
+  const signal = isSignal ? last : 'TERM';
+  const number = /^\d+$/.test(signal) ? Number(signal) : signals.get(bare(signal));
   if (number === undefined || number < 1 || number > 31) {
     throw new Failure(`there is no signal ${signal}`, {
       code: exitCodes.usage,
@@ -30,10 +38,38 @@ export async function kill(asked: string, signal: string, options: PatchOptions)
     });
   }
   const lifetime = lifetimeOf(options);
-  await withConsole(options, async (client) => {
+  await forEach(names, options, async (client, asked) => {
     const container = await containerOf(client, asked);
     await client.call('kill', { container, signal: number, ...lifetime });
     say(options, `${container} got signal ${number}`);
+  });
+}
+
+/** A signal's name in capitals, without SIG. */
+function bare(signal: string): string {
+  return signal.toUpperCase().replace(/^SIG/, '');
+}
+
+/** Does the same for each name, one after the other; all are tried, and what failed is one error in the end. */
+async function forEach(
+  names: readonly string[],
+  options: ConsoleOptions,
+  act: (client: Northstate, name: string) => Promise<void>,
+): Promise<void> {
+  await withConsole(options, async (client) => {
+    const errors: (ConsoleError | Failure)[] = [];
+    for (const name of names) {
+      try {
+        await act(client, name);
+      } catch (error) {
+        if (!(error instanceof ConsoleError || error instanceof Failure)) throw error;
+        errors.push(error);
+      }
+    }
+    const [first] = errors;
+    if (first === undefined) return;
+    if (errors.length === 1) throw first;
+    throw new Failure(errors.map(({ message }) => message).join('; '));
   });
 }
 
@@ -45,14 +81,14 @@ const done = {
   update: 'updated',
 } as const;
 
-/** stop, pause, resume, restart, update NAME. `timeout`: ms until it is an error. */
+/** stop, pause, resume, restart, update NAME... `timeout`: ms until it is an error, for each. */
 export async function order(
   what: keyof typeof done,
-  name: string,
+  names: readonly string[],
   { timeout, ...options }: PatchOptions & { readonly timeout: number },
 ): Promise<void> {
   const lifetime = lifetimeOf(options);
-  await withConsole(options, async (client) => {
+  await forEach(names, options, async (client, name) => {
     const { name: key } = await client.call(what, { name, timeout, ...lifetime });
     say(options, `${key} ${done[what]}`);
   });
@@ -94,13 +130,13 @@ export async function install(file: string, repository: string, options: PatchOp
   });
 }
 
-/** uninstall NAME [--wipe]. */
+/** uninstall NAME... [--wipe]. */
 export async function uninstall(
-  asked: string,
+  names: readonly string[],
   { wipe, ...options }: PatchOptions & { readonly wipe?: boolean },
 ): Promise<void> {
   const lifetime = lifetimeOf(options);
-  await withConsole(options, async (client) => {
+  await forEach(names, options, async (client, asked) => {
     const container = await containerOf(client, asked);
     const { data_kept_for: kept = [] } = await client.call('uninstall', {
       container,

@@ -5,14 +5,21 @@ import { withConsole, type ConsoleOptions } from './console.ts';
 import { printable, render, table, type Format } from './output.ts';
 import { exitText } from './status-table.ts';
 
-/** Prints the status, conditions, last exit, entry and the steps that a container waits for. */
+/** Prints the status, conditions, last exit, entry and the steps that containers wait for. */
 export async function describe(
-  name: string,
+  names: readonly string[],
   { output, ...options }: ConsoleOptions & { readonly output: Format },
 ): Promise<void> {
-  const description = await withConsole(options, (client) => client.call('describe', { name }));
-  if (options.json === true) return;
-  process.stdout.write(output === 'table' ? await forPeople(description) : await render(description, output));
+  await withConsole(options, async (client) => {
+    for (const [index, name] of names.entries()) {
+      const description = await client.call('describe', { name });
+      if (options.json === true) continue;
+      if (output === 'json') process.stdout.write(await render(description, output));
+      else if (output === 'yaml')
+        process.stdout.write(`${index === 0 ? '' : '---\n'}${await render(description, output)}`);
+      else process.stdout.write(`${index === 0 ? '' : '\n'}${await forPeople(description)}`);
+    }
+  });
 }
 
 async function forPeople({ name, status, entry, overlay, lock, package: file, steps }: Description): Promise<string> {

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { styleText } from 'node:util';
 import type { Operation } from 'fast-json-patch';
-import type { Unmet } from '../client/northstate.ts';
+import type { Answers, Northstate, Unmet } from '../client/northstate.ts';
+import { unifiedDiff } from './line-diff.ts';
 import { lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, type Format } from './output.ts';
@@ -54,23 +55,61 @@ export async function readInput(file: string): Promise<string> {
   }
 }
 
-/** rollback GENERATION: its text and versions again, as a new generation. */
+/** The text of the document in force, and its generation. */
+export async function documentInForce(client: Northstate): Promise<{ document: string; generation: number }> {
+  const { document, generation } = await client.desired();
+  return { document: document ?? '', generation };
+}
+
+/** diff -f FILE: how a document differs from the one in force. Exit code 1 when it does, as diff(1) has it. */
+export async function diff({ file, ...options }: ConsoleOptions & { readonly file: string }): Promise<void> {
+  const text = await readInput(file);
+  await withConsole(options, async (client) => {
+    const { document, generation } = await documentInForce(client);
+    const found = unifiedDiff(document, text, { from: `generation ${generation}`, to: file });
+    if (options.json !== true) process.stdout.write(found);
+    if (found !== '') process.exitCode = exitCodes.error;
+  });
+}
+
+/** rollback [GENERATION]: its text and versions again, as a new generation; left out: the one stored before that in force. */
 export async function rollback(
-  generation: number,
+  given: number | undefined,
   { expect, ...options }: ConsoleOptions & { readonly expect?: number },
 ): Promise<void> {
   await withConsole(options, async (client) => {
+    const generation = given ?? (await generationBefore(client));
     say(options, `generation ${await client.rollback(generation, { expected: expect ?? null })}`);
   });
 }
 
-/** explain NAME: the chain of what keeps a container from being as the document wants it. */
+/** The stored generation before the one in force. Throws a Failure when there is none. */
+async function generationBefore(client: Northstate): Promise<number> {
+  const { generations } = await client.call('history', null);
+  const present = generations.find(({ inForce }) => inForce)?.generation ?? Infinity;
+  const earlier = generations.map(({ generation }) => generation).filter((generation) => generation < present);
+  if (earlier.length > 0) return Math.max(...earlier);
+  throw new Failure('there is no generation before the one in force', {
+    hint: 'northstate history shows those that are stored',
+  });
+}
+
+/** explain NAME...: the chain of what keeps a container from being as the document wants it. */
 export async function explain(
-  name: string,
+  names: readonly string[],
   { output, ...options }: ConsoleOptions & { readonly output: Format },
 ): Promise<void> {
-  const found = await withConsole(options, (client) => client.call('explain', { name }));
-  if (options.json === true) return;
+  await withConsole(options, async (client) => {
+    for (const name of names) await showUnmet(await client.call('explain', { name }), output, options);
+  });
+}
+
+async function showUnmet(
+  found: Answers['explain'],
+  output: Format,
+  { json }: Pick<ConsoleOptions, 'json'>,
+): Promise<void> {
+  if (json === true) return;
   if (output !== 'table') process.stdout.write(await render(found, output));
   else {
     const held = heldText(found.overlay);

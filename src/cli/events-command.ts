@@ -5,31 +5,60 @@ import { styleText } from 'node:util';
 import type { StampedEvent } from '../client/northstate.ts';
 import { say, withConsole, type ConsoleOptions } from './console.ts';
 import { Failure } from './exit.ts';
+import { exitText } from './status-table.ts';
+import { pointInTime } from './words.ts';
 import { printable, type Format } from './output.ts';
 
 export interface EventsCommand extends ConsoleOptions {
   readonly follow?: boolean;
-  readonly since?: number;
+  /** The number of the last event that was seen, or a time as `logs --since` takes it. */
+  readonly since?: string;
   readonly boot?: string;
   readonly output: Format;
 }
 
 /** Prints the events that are kept, oldest first, one a line; with `follow` what comes, too. A gap is told on stderr. */
 export async function events({ follow, since, boot, output, ...options }: EventsCommand): Promise<void> {
-  const from = { ...(since !== undefined && { since }), ...(boot !== undefined && { boot }) };
+  const number = since !== undefined && /^\d+$/.test(since) ? Number(since) : null;
+  const time = since === undefined || number !== null ? null : pointInTime(since);
+  const from = { ...(number !== null && { since: number }), ...(boot !== undefined && { boot }) };
   await withConsole(options, async (client) => {
     for await (const event of client.events({ ...from, follow: follow ?? false })) {
       if ('gap' in event) {
         const { since: asked, oldest } = event.gap;
         process.stderr.write(`northstate: events after ${asked} are not kept any more; the oldest is ${oldest}\n`);
-      } else say(options, output === 'table' ? line(event) : JSON.stringify(event));
+      } else if (time === null || Date.parse(event.time) >= time)
+        say(options, output === 'table' ? line(event) : JSON.stringify(event));
     }
   });
 }
 
 function line({ sequence, time, monotonic, event }: StampedEvent): string {
   const stamp = styleText('dim', `${time} +${(monotonic / 1000).toFixed(3)}s`);
-  return `${stamp} ${sequence} ${printable(JSON.stringify(event))}`;
+  return `${stamp} ${sequence} ${printable(inWords(event))}`;
+}
+
+const ours: Readonly<Record<string, string>> = { install: 'installed', uninstall: 'uninstalled' };
+
+/** An event as people read it; the message itself is what -o json has. */
+function inWords(event: StampedEvent['event']): string {
+  if (typeof event === 'string') return event;
+  const [type = '', content] = Object.entries(event)[0] ?? [];
+  if (typeof content === 'string') return `${ours[type] ?? type} ${content}`;
+  const [container, detail] = content as unknown as [
+    string,
+    Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+  ];
+  const { exit, signalled, memory } = detail;
+  if (exit !== undefined) return `ended ${container} ${exitText({ code: Number(exit['code']) })}`;
+  if (signalled !== undefined) return `ended ${container} ${exitText({ signal: Number(signalled['signal']) })}`;
+  if (memory !== undefined) return `out of memory ${container} ${counts(memory)}`;
+  return `${type} ${container} ${typeof detail === 'string' ? String(detail) : JSON.stringify(detail)}`;
+}
+
+function counts(memory: Readonly<Record<string, unknown>>): string {
+  const known = Object.entries(memory).filter(([, count]) => count !== null);
+  return known.map(([name, count]) => `${name} ${String(count)}`).join(', ');
 }
 
 /** Writes the archive to a file, which is made; prints its name. */

@@ -4,10 +4,14 @@ import { printable, render, table, type Format } from './output.ts';
 import { splitContainerId } from '../../state/container-id.ts';
 
 /** list: name:version of every installed package; a table with what it does, on a terminal. */
-export async function list(options: ConsoleOptions): Promise<void> {
+export async function list({ output, ...options }: ConsoleOptions & { readonly output?: Format }): Promise<void> {
   await withConsole(options, async (client) => {
     const ids = (await client.list()).toSorted();
     if (options.json === true) return;
+    if (output === 'json' || output === 'yaml') {
+      process.stdout.write(await render(ids, output));
+      return;
+    }
     if (!process.stdout.isTTY) {
       process.stdout.write(ids.map((id) => `${id}\n`).join(''));
       return;

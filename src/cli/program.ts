@@ -5,7 +5,7 @@ import type { ConsoleOptions, PatchOptions } from './console.ts';
 import { addDeclarative, addGlobalOptions, addNorthstar } from './console-commands.ts';
 import { addBuildSystems } from './build-commands.ts';
 import { addPackageFiles } from './package-commands.ts';
-import { example, format, patches, talks, timeout, wholeNumber } from './words.ts';
+import { example, format, patches, statusFormat, talks, timeout, wholeNumber } from './words.ts';
 import { runtimeVersion } from '../runtime-version.ts';
 
 const outcome = `
@@ -46,13 +46,32 @@ export function createProgram(): Command {
   addDeclarative(program);
   addPackageFiles(program);
   addBuildSystems(program);
+  group(program);
   addGlobalOptions(program);
   return program;
 }
 
+/** Where each command stands in --help; what is in no group stands under Northstar's words. */
+const groups: Readonly<Record<string, readonly string[]>> = {
+  'The daemon:': ['run', 'config', 'check', 'shutdown', 'report'],
+  'The document:': ['apply', 'plan', 'diff', 'edit', 'patch', 'history', 'rollback', 'overlay', 'wait', 'schema'],
+  'What is there:': ['get', 'describe', 'explain', 'logs', 'events', 'list', 'repositories', 'inspect'],
+  'Containers:': ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'update', 'mount', 'umount'],
+  'Packages:': ['install', 'uninstall', 'pack', 'unpack', 'verify', 'lint', 'test', 'seccomp', 'gen-key'],
+};
+
+function group(program: Command): void {
+  for (const command of program.commands) {
+    const [heading = 'Others:'] = Object.entries(groups).find(([, names]) => names.includes(command.name())) ?? [];
+    command.helpGroup(heading);
+  }
+}
+
 function addDaemon(program: Command): void {
   example(program.command('run'), 'northstate run --config /etc/northstate/config.yaml')
-    .description('run the daemon in the foreground')
+    .description(
+      'run the daemon in the foreground; SIGTERM, SIGINT and SIGHUP stop every container in order, then the daemon (settings are read at a start only)',
+    )
     .option('-c, --config <file>', 'configuration, also a northstar.toml (default: /etc/northstate/config.yaml)')
     .option('--desired <file>', 'the document, instead of the one that the configuration names')
     .option('--state-dir <dir>', 'where generations are kept, instead of the one that the configuration names')
@@ -91,44 +110,58 @@ function addDocument(program: Command): void {
     .option('-f, --file <file>', 'the document, - is standard input (default: the one in force)')
     .addOption(format())
     .action(async (options: import('./apply.ts').PlanOptions) => (await import('./apply.ts')).plan(options));
-  talks(example(program.command('history'), 'northstate history'))
-    .description('show the stored generations of the document')
+  talks(example(program.command('history'), 'northstate history 7'))
+    .description('show the stored generations of the document; or one, and how it differs from the one before')
+    .argument('[generation]', 'a number that the list shows', wholeNumber)
     .addOption(format())
-    .action(async (options: Parameters<typeof import('./history.ts').history>[0]) =>
-      (await import('./history.ts')).history(options),
+    .action(async (generation: number | undefined, options: Parameters<typeof import('./history.ts').history>[1]) =>
+      (await import('./history.ts')).history(generation, options),
     );
+  talks(example(program.command('diff'), 'northstate diff -f desired.yaml'))
+    .description('show how a document differs from the one in force; exit code 1 when it does')
+    .requiredOption('-f, --file <file>', 'the document, - is standard input')
+    .action(async (options: ConsoleOptions & { file: string }) => (await import('./document.ts')).diff(options));
+  talks(example(program.command('edit'), 'northstate edit'))
+    .description('open the document in force in $VISUAL or $EDITOR, check what it leaves, and apply it')
+    .action(async (options: ConsoleOptions) => (await import('./edit.ts')).edit(options));
   example(program.command('schema'), 'northstate schema > northstate.schema.json')
     .description("print the JSON Schema of the document, manifests, config.yaml, or a client's messages to the console")
     .addArgument(
       new Argument('[of]', 'what it describes')
-        .choices(['document', 'manifest', 'configuration', 'console'])
+        .choices(['document', 'manifest', 'configuration', 'config', 'console'])
         .default('document'),
     )
     .action(async (of: import('./schema.ts').Described) => (await import('./schema.ts')).schema(of));
 }
 
 function addStatus(program: Command): void {
-  talks(example(program.command('get'), 'northstate get --watch'))
+  talks(example(program.command('get'), 'northstate get broker -o wide'))
     .description('show what runs and whether it is what the document says')
-    .addOption(format())
-    .option('-w, --watch', 'again at every change')
-    .action(async (options: import('./get.ts').GetOptions) => (await import('./get.ts')).get(options));
+    .argument('[names...]', 'containers (default: all)')
+    .addOption(statusFormat())
+    .option('-w, --watch', 'again at every change; waits for a daemon that is not there yet')
+    .addOption(timeout('30s', 'how long --watch waits for the daemon'))
+    .action(async (names: string[], options: import('./get.ts').GetOptions) =>
+      (await import('./get.ts')).get(names, options),
+    );
   talks(example(program.command('describe'), 'northstate describe broker'))
     .description('show what explains one container: conditions, last exit, what it waits for')
-    .argument('<name>', 'a container')
+    .argument('<names...>', 'containers')
     .addOption(format())
-    .action(async (name: string, options: Parameters<typeof import('./describe.ts').describe>[1]) =>
-      (await import('./describe.ts')).describe(name, options),
+    .action(async (names: string[], options: Parameters<typeof import('./describe.ts').describe>[1]) =>
+      (await import('./describe.ts')).describe(names, options),
     );
   talks(example(program.command('logs'), 'northstate logs broker -f --since 10m'))
-    .description("show a container's output")
-    .argument('<name>', 'a container')
+    .description("show containers' output")
+    .argument('<names...>', 'containers')
     .option('-f, --follow', 'go on with what comes')
     .option('--since <time>', 'a duration such as 10m, or a time such as 2026-01-31T12:00:00Z')
+    .option('-n, --lines <number>', 'the last so many of those that are kept', wholeNumber)
+    .option('-p, --previous', 'of the run before the last one')
     .option('-t, --timestamps', 'begin each line with its time')
     .option('--boot <id>', 'fail unless this is the boot: output is kept until it ends')
-    .action(async (name: string, options: import('./logs.ts').LogsOptions) =>
-      (await import('./logs.ts')).logs(name, options),
+    .action(async (names: string[], options: import('./logs.ts').LogsOptions) =>
+      (await import('./logs.ts')).logs(names, options),
     );
 }
 
@@ -143,11 +176,8 @@ function addContainers(program: Command): void {
     );
   patches(example(program.command('kill'), 'northstate kill hello-world TERM'))
     .description('send a signal; TERM and KILL also keep it from starting again')
-    .argument('<name>', 'name or name:version')
-    .argument('[signal]', 'a number from 1 to 31, or a name', 'TERM')
-    .action(async (name: string, signal: string, options: PatchOptions) =>
-      (await import('./control.ts')).kill(name, signal, options),
-    );
+    .argument('<names...>', 'NAME... [SIGNAL]: name or name:version; a number from 1 to 31, or a name (default: TERM)')
+    .action(async (words: string[], options: PatchOptions) => (await import('./control.ts')).kill(words, options));
   for (const [what, text] of [
     ['stop', 'stop a container as its entry says: signal, grace period, KILL'],
     ['pause', 'freeze a container where it is: nothing of it runs until it is resumed, also after a start'],
@@ -157,10 +187,10 @@ function addContainers(program: Command): void {
   ] as const) {
     patches(example(program.command(what), `northstate ${what} broker`))
       .description(text)
-      .argument('<name>', 'a container')
+      .argument('<names...>', 'containers')
       .addOption(timeout('1m', 'how long to wait until it is done'))
-      .action(async (name: string, options: PatchOptions & { timeout: number }) =>
-        (await import('./control.ts')).order(what, name, options),
+      .action(async (names: string[], options: PatchOptions & { timeout: number }) =>
+        (await import('./control.ts')).order(what, names, options),
       );
   }
   for (const what of ['mount', 'umount'] as const) {
@@ -183,9 +213,9 @@ function addPackages(program: Command): void {
     );
   patches(example(program.command('uninstall'), 'northstate uninstall hello-world:1.0.0 --wipe'))
     .description('delete a package')
-    .argument('<name>', 'name or name:version')
-    .option('-w, --wipe', 'delete its persistent data, too')
-    .action(async (name: string, options: PatchOptions & { wipe?: boolean }) =>
-      (await import('./control.ts')).uninstall(name, options),
+    .argument('<names...>', 'name or name:version')
+    .option('-w, --wipe', 'delete its persistent data, too, unless another version of the name is there')
+    .action(async (names: string[], options: PatchOptions & { wipe?: boolean }) =>
+      (await import('./control.ts')).uninstall(names, options),
     );
 }

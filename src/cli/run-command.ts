@@ -46,8 +46,9 @@ async function prepare(config: string | undefined, overrides: Overrides): Promis
   try {
     await checkTrusted(config ?? defaultConfigPath);
     const configuration = await readConfiguration(config, overrides);
-    const { desired, stateDir, runDir, dataDir, socketDir } = configuration;
-    for (const directory of [stateDir, runDir, dataDir, socketDir]) await makeTrustedDirectory(directory);
+    const { desired } = configuration;
+    for (const setting of ['stateDir', 'runDir', 'dataDir', 'socketDir'] as const)
+      await makeDirectory(setting, configuration[setting]);
     await checkTrusted(dirname(desired));
     for (const listener of configuration.console) await checkListener(listener);
     return configuration;
@@ -63,6 +64,30 @@ async function groupName(configured: string): Promise<string> {
   if (configured !== 'auto') return configured;
   const { enterDelegatedGroup } = await import('../../controllers/cgroups/delegated-group.ts');
   return (await enterDelegatedGroup()) ?? 'northstate';
+}
+
+/** A directory that cannot be made is named with its setting, and with what is really in the way. */
+async function makeDirectory(setting: string, path: string): Promise<void> {
+  try {
+    await makeTrustedDirectory(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof UntrustedPath || code === undefined) throw error;
+    const hint = `name a directory that can be written with ${setting} in the configuration`;
+    throw new Failure(`${setting}: ${path} cannot be made: ${obstacle(path) ?? `${code} ${path}`}`, { hint });
+  }
+}
+
+/** Why nothing can be made in the nearest directory that is there: mkdir(2) of a path with parents says ENOENT for much. */
+function obstacle(path: string): string | null {
+  const above = dirname(path);
+  if (above !== path && lstatSync(above, { throwIfNoEntry: false }) === undefined) return obstacle(above);
+  try {
+    accessSync(above, constants.W_OK);
+    return null;
+  } catch (error) {
+    return `${(error as NodeJS.ErrnoException).code ?? ''} ${above}`;
+  }
 }
 
 /** What would end every reconciler, one after the other, ends this command. */

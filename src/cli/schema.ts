@@ -9,6 +9,7 @@ export const schemas = {
   document: documentJsonSchema,
   manifest: manifestJsonSchema,
   configuration: configurationJsonSchema,
+  config: configurationJsonSchema,
   console: messageSchema,
 } as const;
 export type Described = keyof typeof schemas;

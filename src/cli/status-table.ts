@@ -19,12 +19,16 @@ const styles: Readonly<Record<Phase, Style>> = {
   Failed: ['red', 'bold'],
 };
 
-/** The whole status: what the document is, then one row for each container. */
-export async function statusTable(status: Status): Promise<string> {
+/** The whole status: what the document is, then one row for each container. `wide` says more of each. */
+export async function statusTable(status: Status, { wide = false }: { readonly wide?: boolean } = {}): Promise<string> {
   const rows = Object.entries(status.containers)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, container]) => containerRow(name, container));
-  const header = ['NAME', 'VERSION', 'DESIRED', 'PHASE', 'PID', 'RESTARTS', 'LAST EXIT', 'SINCE', 'WHY'];
+    .map(([name, container]) => {
+      const row = containerRow(name, container);
+      return wide ? row.toSpliced(-1, 0, ...moreOf(container)) : row;
+    });
+  const more = wide ? ['REPOSITORY', 'MOUNTED', 'NEXT RESTART'] : [];
+  const header = ['NAME', 'VERSION', 'DESIRED', 'PHASE', 'PID', 'RESTARTS', 'LAST EXIT', 'SINCE', ...more, 'WHY'];
   return `${[summary(status), ...status.conditions.map(conditionLine)].join('\n')}\n${await table([header.map((title) => styleText('bold', title)), ...rows])}`;
 }
 
@@ -60,6 +64,10 @@ export function changeLine(name: string, container: ContainerStatus | undefined)
   return [printable(name), ...cells.filter((cell) => cell !== '-' && cell !== '')].join(' ');
 }
 
+function moreOf({ repository, mounted, nextRestart }: ContainerStatus): string[] {
+  return [repository ?? '-', mounted ? 'yes' : 'no', nextRestart ?? '-'].map(printable);
+}
+
 function containerRow(name: string, container: ContainerStatus): string[] {
   return [
     printable(name),
@@ -89,7 +97,7 @@ function reasonOf(container: ContainerStatus): string {
   const isAsked = trouble?.type === 'Ready' && container.desired !== 'running';
   return trouble === undefined || isAsked || isOnTheWay(trouble.type, container)
     ? ''
-    : `${trouble.reason}: ${trouble.message}`;
+    : [trouble.reason, trouble.message].filter((part) => part !== '').join(': ');
 }
 
 /** A container that shall only be installed is not mounted, and that is no trouble. */

@@ -1,6 +1,7 @@
 // What the definitions of several commands share.
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { parseDuration } from '../../state/schema/units.ts';
+import { exitCodes, Failure } from './exit.ts';
 import { architectureNamed, architectureNames, type Architecture } from '../npk/program/architecture.ts';
 
 /** Adds a line to try to a command's help. */
@@ -11,6 +12,18 @@ export function example(command: Command, line: string): Command {
 /** The option that says how to print; the first form is the default. */
 export function format(forms: readonly [string, ...string[]] = ['table', 'json', 'yaml']): Option {
   return new Option('-o, --output <format>', 'what to print').choices(forms).default(forms[0]);
+}
+
+/** The same of `get`, which knows more forms; jsonpath=TEMPLATE is one. */
+export function statusFormat(): Option {
+  const forms = ['table', 'wide', 'name', 'json', 'yaml'];
+  return new Option('-o, --output <format>', 'what to print; jsonpath=TEMPLATE is another')
+    .choices(forms)
+    .default('table')
+    .argParser((text) => {
+      if (forms.includes(text) || text.startsWith('jsonpath=')) return text;
+      throw new InvalidArgumentError(`Expected one of ${forms.join(', ')}, or jsonpath=TEMPLATE.`);
+    });
 }
 
 /** Reads a whole number; throws commander's error for anything else. */
@@ -31,6 +44,16 @@ export function patches(command: Command): Command {
   return talks(command)
     .option('--boot', 'the change lasts until the boot ends')
     .option('--document', 'the change lasts in the document');
+}
+
+/** `10m` before now, or a time that Date understands (RFC 3339), in ms since the epoch. Throws a Failure. */
+export function pointInTime(text: string): number {
+  const length = parseDuration(text);
+  const time = length === null ? Date.parse(text) : Date.now() - length;
+  if (!Number.isFinite(time)) {
+    throw new Failure(`"${text}" is no time`, { code: exitCodes.usage, hint: 'write 10m, 2h or 2026-01-31T12:00:00Z' });
+  }
+  return Math.max(0, time);
 }
 
 /** An option that takes a duration; it has this one when it is left out. */

@@ -5,12 +5,19 @@ import { ConnectionLost, type Client } from './console-client.ts';
 /** ms before the first new try, and the longest between two; each is made up to a half shorter by chance. */
 const firstPause = 100;
 const longestPause = 5000;
+/** A connection that ended sooner was no good, ms: the next one comes after a pause. */
+const shortLife = 1000;
+/** How often in a row a console may hang up at a request. */
+const mostHangUps = 5;
 
 export interface Link {
   /** The present connection, or the next one when it is there. Rejects when the link is closed, or cannot come about. */
   client(): Promise<Client>;
-  /** What `act` gives; with `again` it is done once more on the next connection when one ends before the answer. */
-  use<T>(act: (client: Client) => Promise<T>, again: boolean): Promise<T>;
+  /**
+   * What `act` gives; with `again` it is done once more on the next connection when one ends before the answer. A console that
+   * hangs up at it every time does not know the request, which is called `name`.
+   */
+  use<T>(name: string, act: (client: Client) => Promise<T>, again: boolean): Promise<T>;
   close(): void;
   isClosed(): boolean;
 }
@@ -30,6 +37,8 @@ export function createLink({ open, reconnect, first, later }: LinkOptions): Link
   const ended = new AbortController();
   let current: Promise<Client> | null = null;
   let wasOpen = false;
+  let openedAt = 0;
+  let shortLives = 0;
 
   async function client(): Promise<Client> {
     if (ended.signal.aborted) throw new ConnectionLost('the client is closed');
@@ -39,9 +48,14 @@ export function createLink({ open, reconnect, first, later }: LinkOptions): Link
   async function connect(): Promise<Client> {
     if (wasOpen && !reconnect) throw new ConnectionLost('the console ended the connection');
     try {
+      if (shortLives > 0) await pauseFor(firstPause * 2 ** (shortLives - 1), ended.signal);
       const found = await untilOpen(open, wasOpen ? later : first, ended.signal);
       wasOpen = true;
-      void found.closed.then(() => (current = null));
+      openedAt = performance.now();
+      void found.closed.then(() => {
+        shortLives = performance.now() - openedAt < shortLife ? shortLives + 1 : 0;
+        current = null;
+      });
       if (ended.signal.aborted) found.close();
       return found;
     } catch (error) {
@@ -53,13 +67,14 @@ export function createLink({ open, reconnect, first, later }: LinkOptions): Link
   return {
     isClosed: () => ended.signal.aborted,
     client,
-    async use(act, again) {
-      for (;;) {
+    async use(name, act, again) {
+      for (let hangUps = 1; ; hangUps++) {
         const present = await client();
         try {
           return await act(present);
         } catch (error) {
           if (!(error instanceof ConnectionLost && again && reconnect)) throw error;
+          if (hangUps === mostHangUps) throw new ConnectionLost(`this console does not know \`${name}\`: it hangs up`);
           await present.closed;
         }
       }
@@ -83,9 +98,14 @@ async function untilOpen(open: () => Promise<Client>, patience: number, signal: 
     } catch (error) {
       const left = until - performance.now();
       if (left <= 0) throw error;
-      await delay(Math.min(left, pause * (0.5 + Math.random() / 2)), undefined, { signal }).catch(() => {
-        throw new ConnectionLost('the client is closed');
-      });
+      await pauseFor(Math.min(left, pause), signal);
     }
   }
+}
+
+/** Up to a half shorter by chance, and never longer than the longest, ms. */
+async function pauseFor(pause: number, signal: AbortSignal): Promise<void> {
+  await delay(Math.min(pause, longestPause) * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {
+    throw new ConnectionLost('the client is closed');
+  });
 }

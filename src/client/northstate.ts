@@ -80,6 +80,8 @@ export interface Northstate extends AsyncDisposable {
 
   status(): Promise<Status>;
   desired(container?: string): Promise<DesiredView>;
+  /** The text of a stored generation. */
+  textOf(generation: number): Promise<string>;
   observed(container?: string): Promise<ObservedView>;
   /** Makes a document the one in force, unless another generation than `expected` is: then ConsoleError `conflict`. */
   apply(document: string, options?: { readonly expected?: number | null }): Promise<number>;
@@ -142,7 +144,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
     }
   }
 
-  const call: Northstate['call'] = (name, body) => main.use((client) => client.call(name, body), reading.has(name));
+  const call: Northstate['call'] = (name, body) =>
+    main.use(name, (client) => client.call(name, body), reading.has(name));
   const get = (what: 'desired' | 'observed', container?: string): Promise<unknown> =>
     call('get', { what, ...(container !== undefined && { container }) });
   const close = (): void => {
@@ -163,7 +166,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
     },
     async install(repository, source, { lifetime } = {}) {
       const { size, bytes } = typeof source === 'string' ? await openPackage(source) : source;
-      return await main.use((client) => client.install({ repository, size, lifetime }, bytes), false);
+      return await main.use('install', (client) => client.install({ repository, size, lifetime }, bytes), false);
     },
     async uninstall(container, { wipe = false, lifetime } = {}) {
       const { data_kept_for: dataKeptFor = [] } = await call('uninstall', { container, wipe, lifetime });
@@ -171,6 +174,10 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
     },
     status: async () => (await call('get', null)).status,
     desired: async (container) => (await get('desired', container)) as DesiredView,
+    async textOf(generation) {
+      const view: unknown = await call('get', { what: 'desired', generation });
+      return (view as { readonly document: string }).document;
+    },
     observed: async (container) => (await get('observed', container)) as ObservedView,
     apply: async (document, { expected = null } = {}) => (await call('apply', { document, expected })).generation,
     async dryRun(document, { expected = null } = {}) {
@@ -186,7 +193,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
       const until = performance.now() + timeout;
       const wanted = generation ?? (await call('get', null)).generation;
       const left = (): number => Math.max(0, Math.round(until - performance.now()));
-      return (await main.use((client) => client.call('wait', { generation: wanted, timeout: left() }), true)).result;
+      return (await main.use('wait', (client) => client.call('wait', { generation: wanted, timeout: left() }), true))
+        .result;
     },
     async *notifications() {
       for (;;) {

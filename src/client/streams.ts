@@ -87,18 +87,20 @@ export interface LogsOptions {
   readonly follow?: boolean;
   /** Refuse unless this is the boot. */
   readonly boot?: string;
+  /** What the run before the last one has written. */
+  readonly previous?: boolean;
 }
 
 /** The kept lines of a container's output, and with `follow` what comes. */
 export async function* logs(connections: Connections, name: string, options: LogsOptions): AsyncGenerator<LogLine> {
-  const { follow = false, boot } = options;
+  const { follow = false, boot, previous } = options;
   let since = options.since ?? null;
   /** The time of the newest line, and how many lines of that very time were given. */
   let newest = 0;
   let seen = 0;
   for await (const client of connections()) {
     let skip = seen;
-    await client.call('logs', { name, since, follow, boot });
+    await client.call('logs', { name, since, follow, boot, previous });
     for await (const notification of client.notifications()) {
       if (isOf(notification, 'log_end')) {
         if (notification.log_end.error !== null) throw consoleError(notification.log_end.error);

@@ -23,8 +23,18 @@ export interface Logs {
   arrived(id: number): void;
   /** An attempt has changed or is gone: whoever follows looks again. */
   changed(name: string): void;
-  /** The kept lines of a container's attempts, oldest first, then, with `follow`, what comes, until the signal. */
-  lines(name: string, options: { since: number | null; follow: boolean; signal: AbortSignal }): AsyncIterable<LogLine>;
+  /**
+   * The kept lines of a container's attempts, oldest first, then, with `follow`, what comes, until the signal. With `previous` those
+   * of the attempt before the last one only.
+   */
+  lines(name: string, options: LinesOptions): AsyncIterable<LogLine>;
+}
+
+interface LinesOptions {
+  readonly since: number | null;
+  readonly follow: boolean;
+  readonly previous?: boolean;
+  readonly signal: AbortSignal;
 }
 
 export interface LogsPorts {
@@ -93,7 +103,7 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
     }
   }
 
-  async function* follow(name: string, options: { since: number | null; follow: boolean; signal: AbortSignal }) {
+  async function* follow(name: string, options: LinesOptions) {
     const readings = new Map<number, Reading>();
     const { signal } = options;
     let told = Promise.withResolvers<void>();
@@ -103,7 +113,8 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
     signal.addEventListener('abort', waker);
     try {
       for (;;) {
-        for (const { id, begin, ended } of outputs(name)) {
+        const all = outputs(name);
+        for (const { id, begin, ended } of options.previous === true ? all.slice(-2, -1) : all) {
           const reading = readings.get(id) ?? startReading(id, begin);
           readings.set(id, reading);
           if (reading.over) continue;

@@ -121,8 +121,8 @@ function failureOf(state: State, container: string): RuntimeError | null {
   const { name } = splitContainerId(container);
   const status = state.status.containers[container] ?? state.status.containers[name];
   if (status?.phase !== 'Failed' || state.status.observedGeneration < state.generation) return null;
-  const condition = status.conditions.find(({ status: is, type }) =>
-    type === 'Degraded' ? is === 'True' : is === 'False',
+  const condition = status.conditions.find(
+    ({ status: is, type, message }) => message !== '' && is === (type === 'Degraded' ? 'True' : 'False'),
   );
   const message = condition?.message ?? 'it has failed';
   return missingResource(container, status, message) ?? failed(container, message);

@@ -109,6 +109,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     plan: ports.plan,
     wait: (options) => wait(options, ports),
     history: () => documents.history(),
+    textOf: (generation) => documents.textOf(generation),
     async install(repository, size, bytes, options) {
       const container = await ports.repositories.installStream(repository, size, bytes).catch((error: unknown) => {
         throw installError(error, repository);

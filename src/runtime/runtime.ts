@@ -104,6 +104,8 @@ export interface Runtime {
   wait(options: { generation: number; timeout: number }): Promise<'converged' | 'failed' | 'timeout'>;
   /** The stored generations of the document, oldest first. */
   history(): Promise<readonly Summary[]>;
+  /** The text of one of them. Rejects with UnknownGeneration. */
+  textOf(generation: number): Promise<string>;
   /** Streams a package of `size` bytes into a repository; gives name:version. */
   install(
     repository: string,
@@ -111,8 +113,14 @@ export interface Runtime {
     bytes: Readable,
     options: { lifetime: Lifetime; origin: string },
   ): Promise<string>;
-  /** The kept output of a container, then, with `follow`, what comes, until the signal. */
-  logs(name: string, options: { since: number | null; follow: boolean; signal: AbortSignal }): AsyncIterable<LogLine>;
+  /**
+   * The kept output of a container, then, with `follow`, what comes, until the signal. `previous`: of the run before the last one
+   * only.
+   */
+  logs(
+    name: string,
+    options: { since: number | null; follow: boolean; previous?: boolean; signal: AbortSignal },
+  ): AsyncIterable<LogLine>;
   /** Statistics of a running container's groups, in the console's shape. */
   statistics(name: string): Promise<Readonly<Record<string, unknown>>>;
   /** Stops every container in order and ends the runtime. */

@@ -98,6 +98,8 @@ export interface Documents {
   dropOverlay(name: string | null): Promise<{ generation: number; dropped: readonly FieldOrigin[] }>;
   /** The stored generations, oldest first. */
   history(): Promise<readonly Summary[]>;
+  /** The text of a stored generation. Rejects with UnknownGeneration. */
+  textOf(generation: number): Promise<string>;
   /** Applies a stored generation's text again, with the versions that it had been resolved to. */
   rollback(
     generation: number,
@@ -233,6 +235,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     async history() {
       const all = await Promise.all(generations.list().map(({ generation }) => generations.read(generation)));
       return all.flatMap((one) => (one === null ? [] : [summaryOf(one)]));
+    },
+    async textOf(generation) {
+      const found = await generations.read(generation);
+      if (found === null) throw new UnknownGeneration(generation);
+      return found.text;
     },
     rollback: (generation, { origin, expected = null }) =>
       enqueue(async () => {

@@ -48,12 +48,13 @@ export async function patchDocument(
   return await session.runtime.patch(make, options);
 }
 
-/** `get`: the status, the desired or the observed state, as a whole or of one container. */
-export function getState(body: Bodies['get'], { runtime }: Session): object {
-  const { what = 'status', container } = body ?? {};
+/** `get`: the status, the desired or the observed state, as a whole or of one container; or the text of a stored generation. */
+export async function getState(body: Bodies['get'], { runtime }: Session): Promise<object> {
+  const { what = 'status', container, generation } = body ?? {};
   const state = runtime.state();
   const key = container === undefined ? null : keyOf(state, container);
   const place = { boot: runtime.boot, sequence: runtime.changes.last(), generation: state.generation };
+  if (generation !== undefined) return { ...place, document: await runtime.textOf(generation) };
   if (what === 'status') return { ...place, status: key === null ? state.status : statusOf(state, key) };
   if (what === 'observed')
     return { ...place, observed: toJson(key === null ? state.observed : observedOf(state, key)) };

@@ -142,7 +142,7 @@ const handlers: Handlers = {
     plan: await ours(async () => ({ steps: await runtime.plan(document) })),
   }),
   describe: async ({ name }, { runtime }) => ({ describe: await ours(() => describeContainer(runtime, name)) }),
-  logs: async ({ name, since, follow, boot }, session) => ({
+  logs: async ({ name, since, follow, boot, previous = false }, session) => ({
     logs: await ours(() => {
       const present = session.runtime.boot;
       if (boot !== undefined && boot !== present) {
@@ -153,7 +153,7 @@ const handlers: Handlers = {
       if (session.logs.has(key))
         throw new RuntimeError('busy', `${key} is read on this connection already`, { name: key });
       session.logs.add(key);
-      const lines = session.runtime.logs(containerName(key), { since, follow, signal: session.signal });
+      const lines = session.runtime.logs(containerName(key), { since, follow, previous, signal: session.signal });
       session.after(() => void sendLog(key, lines, session));
       return { name: key, boot: present };
     }),

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import type { PlannedStep } from '../../../src/client/console-client.ts';
+import { readPackage } from '../../../src/npk/open-package.ts';
 import type { Status } from '../../../state/status.ts';
 import { northstate, type Output } from '../../support/command.ts';
 import { documentOf, type Daemon } from '../../support/test-daemon.ts';
@@ -222,6 +224,29 @@ test('plan prints the steps that are then executed', async () => {
     }
     assert.equal(planned.length, performed.length);
   });
+});
+
+test('every answer of a command carries the reason', async () => {
+  const broken = join(await mkdtemp(join(tmpdir(), 'northstate-broken-')), 'broken-1.0.0.npk');
+  try {
+    // The superblock stays, all behind it is nonsense: it is read as a package, and no kernel mounts it.
+    const bytes = await readFile(await probePackage({ name: 'broken', version: '1.0.0' }));
+    const { image } = await readPackage(await probePackage({ name: 'broken', version: '1.0.0' }));
+    bytes.fill(0xa5, image.offset + 96, image.offset + image.size);
+    await writeFile(broken, bytes);
+    await withDaemon([broken], ['broken: { state: installed, restart: { policy: never } }'], async (daemon) => {
+      const reason = /holds no squashfs image that this kernel can read/;
+      await fails(daemon.run('start', 'broken'), 1, reason);
+      await fails(daemon.run('mount', 'broken'), 1, reason);
+      const { stdout } = await daemon.run('get');
+      assert.match(stdout, /NotMounted: mount broken:1\.0\.0: E\w+: /);
+      await daemon.write(documentOf(daemon.repository, 'broken: { state: running }'));
+      await phase(daemon, 'broken', 'Failed');
+      await fails(daemon.run('restart', 'broken'), 1, reason);
+    });
+  } finally {
+    await rm(dirname(broken), { recursive: true });
+  }
 });
 
 test('what is between two runs can be uninstalled', async () => {

@@ -52,6 +52,8 @@ for (const [what, damage] of Object.entries(damages)) {
       const lost = await daemon.untilContainer('app', 'has failed', (each) => each.phase === 'Failed');
       assert.equal(reasonOf(lost, 'IntegrityLost'), 'ImageWritten');
       assert.equal(reasonOf(lost, 'Ready'), 'IntegrityLost');
+      const told = lost.conditions.find(({ type }) => type === 'Ready')?.message ?? '';
+      assert.match(told, /by rename \(cp PACKAGE FILE\.new; mv FILE\.new FILE\)/);
       assert.equal(existsSync(`/proc/${pid}`), false);
       assert.match(daemon.log(), /integrity of a mounted image lost/);
 

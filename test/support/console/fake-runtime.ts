@@ -1,4 +1,5 @@
 // A runtime without a kernel: it keeps the state that a console shows, and does at once what it is told.
+import { UnknownGeneration } from '../../../state/document/refusals.ts';
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Command } from '../../../state/document/command-patches.ts';
@@ -56,12 +57,16 @@ export interface FakeRuntime extends Runtime {
   lines: LogLine[];
   /** What the document in force says. */
   tree: Tree;
+  /** The texts of generations. */
+  texts: Record<number, string>;
   /** What `explain` gives. */
   unmet: Map<string, Unmet>;
   /** What `report` gives. */
   archive: Buffer[];
   /** What `apply`, `command` and `wait` answer next. */
   failure: Error | null;
+  /** What the next calls of `apply` answer, one each, before that. */
+  failures: Error[];
   outcome: 'converged' | 'failed' | 'timeout';
   emit(event: RuntimeEvent): void;
   /** Changes the status and tells the subscribers. */
@@ -211,9 +216,11 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     calls: [],
     lines: [],
     tree: new Map([['apiVersion', 'northstate/v1']]),
+    texts: {},
     unmet: new Map(),
     archive: [],
     failure: null,
+    failures: [],
     outcome: 'converged',
     emit,
     change(operations, changed) {
@@ -245,6 +252,8 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     async apply(text, given) {
       fake.calls.push({ apply: text, ...given });
       await Promise.resolve();
+      const next = fake.failures.shift();
+      if (next !== undefined) throw next;
       if (fake.failure !== null) throw fake.failure;
       return { generation: status.generation + 1 };
     },
@@ -279,6 +288,11 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       return Promise.resolve(fake.outcome);
     },
     history: () => Promise.resolve([generation(1, 'file'), generation(2, 'console')]),
+    async textOf(number) {
+      const text = await Promise.resolve(fake.texts[number]);
+      if (text === undefined) throw new UnknownGeneration(number);
+      return text;
+    },
     install,
     async *logs(_, { follow, signal }) {
       yield* fake.lines;

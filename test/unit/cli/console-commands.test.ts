@@ -124,7 +124,7 @@ test('events prints what is kept with its number and times, report writes an arc
   const { url, runtime } = await opened(context);
   for (let count = 0; count < 6; count++) runtime.emit({ type: 'install', container: 'broker:1.2.3' });
   const { stdout, stderr } = await northstate(context, url, ['events', '--since', '1']);
-  assert.match(stdout, /^2026-01-01T00:00:00\.000Z \+1\.000s 3 \{"install":"broker:1\.2\.3"\}\n/);
+  assert.match(stdout, /^2026-01-01T00:00:00\.000Z \+1\.000s 3 installed broker:1\.2\.3\n/);
   assert.match(stderr, /events after 1 are not kept any more; the oldest is 3/);
   runtime.archive = [Buffer.from('PK')];
   const file = join(await scratchDirectory(context), 'report.zip');
@@ -142,7 +142,7 @@ test('words that may come next are commands, options, choices, live containers a
   assert.deepEqual(await next('start', 'b'), ['broker', 'broker:1.2.3']);
   assert.deepEqual(await next('mount', 'broker', 'maps:'), ['maps:1.0.0', 'maps:2.0.0']);
   assert.deepEqual(await next('install', 'x.npk', ''), ['system']);
-  assert.deepEqual(await next('get', '-o', ''), ['table', 'json', 'yaml']);
+  assert.deepEqual(await next('get', '-o', ''), ['table', 'wide', 'name', 'json', 'yaml']);
   assert.deepEqual(await next('schema', 'm'), ['manifest']);
   assert.deepEqual(await next('apply', '--ex'), ['--expect']);
 });

@@ -40,6 +40,19 @@ test('run refuses a configuration that others may write, and directories of othe
   assert.match(config.stderr, needsRoot ?? /config\.yaml is writable by others/);
 });
 
+test('a directory that cannot be made is named with its setting', async (context) => {
+  const directory = await scratchDirectory(context);
+  const file = join(directory, 'config.yaml');
+  await writeFile(file, `stateDir: ${file}/state\n`);
+  const { code, stderr } = await northstate(context, '', ['run', '--config', file]);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    needsRoot ??
+      /^northstate: stateDir: \S+config\.yaml\/state cannot be made: ENOTDIR .*\(name a directory .* stateDir in the configuration\)\n$/,
+  );
+});
+
 test('run refuses a listener that cannot be, before anything is started', async (context) => {
   const directory = await scratchDirectory(context);
   const file = join(directory, 'config.yaml');

@@ -137,6 +137,27 @@ test('a command whose answer is lost is not given again, a question is', async (
   assert.equal(asked.length, 3);
 });
 
+test('a console that hangs up at a request is asked a few times, later and later, and then said not to know it', async (context) => {
+  const path = join(await scratchDirectory(context), 'console');
+  let connections = 0;
+  const server = createServer((socket: Socket) => {
+    connections += 1;
+    createInterface({ input: socket }).on('line', (line) => {
+      if (line.includes('connect')) socket.write('{"connect_ack":null}\n');
+      else socket.destroy();
+    });
+    socket.on('error', () => undefined);
+  }).listen(path);
+  context.after(() => void server.close());
+  await once(server, 'listening');
+  const client = await connected(context, `unix://${path}`);
+  await assert.rejects(client.status(), {
+    name: 'Error',
+    message: 'this console does not know `get`: it hangs up',
+  });
+  assert.equal(connections, 5);
+});
+
 test('lines of a followed log come once over a restart of the console', async (context) => {
   const runtime = fakeRuntime({ packages: [broker] });
   const console = await restartable(context, runtime);

@@ -61,3 +61,31 @@ test('logs what was written before the attempt was known', async () => {
   await turn();
   assert.deepEqual(logged, ['app: first']);
 });
+
+test('previous gives what the run before the last one has written, and nothing else', async () => {
+  const written: Readonly<Record<number, Buffer>> = { 1: record('first\n'), 2: record('second\n') };
+  const logs = createLogs({
+    launcher: {
+      read: async (id, offset) => {
+        const ring = written[id] ?? Buffer.alloc(0);
+        return { offset, end: ring.length, data: ring.subarray(offset) };
+      },
+    },
+    containerLog: () => 0,
+    earlier: new Map(),
+    outputs: (name) => {
+      const all = name === 'twice' ? [1, 2] : [2];
+      return all.map((id) => ({ id, begin: 0, end: written[id]?.length ?? 0, ended: id === 1 }));
+    },
+    nameOf: () => 'app',
+    failed: (error) => assert.fail(String(error)),
+  });
+  const { signal } = new AbortController();
+  const linesOf = async (name: string, previous: boolean): Promise<string[]> => {
+    const lines = await Array.fromAsync(logs.lines(name, { since: null, follow: false, previous, signal }));
+    return lines.map(({ line }) => line);
+  };
+  assert.deepEqual(await linesOf('twice', true), ['first']);
+  assert.deepEqual(await linesOf('twice', false), ['first', 'second']);
+  assert.deepEqual(await linesOf('once', true), []);
+});
