@@ -6,7 +6,8 @@ import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 const launcher = join(root, 'native/launcher');
-const output = join(root, '.build/fuzz');
+/** Where programs, further inputs and findings are kept. */
+export const output = join(root, '.build/fuzz');
 
 /** The launcher's modules that each fuzzer is made of. */
 const sources = {
@@ -26,7 +27,7 @@ export type FuzzerName = keyof typeof sources;
 export const fuzzerNames = Object.keys(sources) as FuzzerName[];
 
 /** Where the inputs of a fuzzer lie that reach every part of what it tries. */
-export function corpusOf(name: FuzzerName): string {
+export function corpusOf(name: string): string {
   return join(import.meta.dirname, 'corpus', name);
 }
 
