@@ -7,7 +7,10 @@ export const manifestSetting = z.union(
   'must be the path of a manifest, or its fields',
 );
 
-/** The settings as the schema gives them; `field` is where they stand in the file, '' = they are the file. Throws an Error with file and field for the first thing that is wrong. */
+/**
+ * The settings as the schema gives them; `field` is where they stand in the file, '' = they are the file. Throws an Error
+ * with file and field for the first thing that is wrong.
+ */
 export function checkSettings<S extends z.ZodType>(
   schema: S,
   value: unknown,

@@ -1,6 +1,10 @@
 // northstate lint: what is wrong in a manifest, for editors and CI.
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import type { Manifest } from '../../state/schema/manifest.ts';
+import { stageRoot, type Addition } from '../npk/image/root-directory.ts';
 import { hostArchitecture, type Architecture } from '../npk/program/architecture.ts';
 import { initProblems } from '../npk/program/init.ts';
 import { ManifestError, type ManifestIssue } from '../npk/package-error.ts';
@@ -21,6 +25,7 @@ export interface LintOptions {
   readonly allowUnknown?: boolean;
   /** The directory that becomes the image: left out = nothing is said about programs. */
   readonly root?: string;
+  readonly add?: readonly Addition[];
   /** Left out = what this machine is. */
   readonly arch?: Architecture | 'any';
 }
@@ -34,12 +39,15 @@ export async function lint(file: string, { output, ...options }: LintOptions): P
   if (!isGood) process.exitCode = exitCodes.error;
 }
 
-async function lintOf(file: string, { allowUnknown = false, root, arch }: Omit<LintOptions, 'output'>): Promise<Lint> {
+async function lintOf(
+  file: string,
+  { allowUnknown = false, root, add = [], arch }: Omit<LintOptions, 'output'>,
+): Promise<Lint> {
   try {
     const read = await readManifest(await contentOf(file), { old: false });
     const { errors, warnings } = checkManifest(read, { allowUnknown });
     const architecture = arch === 'any' ? null : (arch ?? hostArchitecture);
-    const problems = root === undefined ? [] : await initProblems(read.manifest, { root, architecture });
+    const problems = await problemsIn({ root: root ?? null, additions: add }, read.manifest, architecture);
     return {
       errors,
       warnings: [...warnings, ...problems.map((problem) => read.issueAt(['init'], problem))],
@@ -48,6 +56,23 @@ async function lintOf(file: string, { allowUnknown = false, root, arch }: Omit<L
   } catch (error) {
     if (error instanceof ManifestError) return { errors: error.issues, warnings: [], deprecations: [] };
     throw error;
+  }
+}
+
+/** What keeps the init from being started; nothing when it is not said what the image will hold. */
+async function problemsIn(
+  { root, additions }: { readonly root: string | null; readonly additions: readonly Addition[] },
+  manifest: Manifest,
+  architecture: Architecture | null,
+): Promise<string[]> {
+  if (additions.length === 0) return root === null ? [] : initProblems(manifest, { root, architecture });
+  const work = await mkdtemp(join(tmpdir(), 'northstate-lint-'));
+  try {
+    const staged = join(work, 'root');
+    await stageRoot(staged, root, additions);
+    return await initProblems(manifest, { root: staged, source: root, architecture });
+  } finally {
+    await rm(work, { recursive: true, force: true });
   }
 }
 

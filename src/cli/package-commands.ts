@@ -44,6 +44,7 @@ export function addPackageFiles(program: Command): void {
     )
     .argument('<manifest>', 'a manifest in YAML, JSON or TOML; - is standard input')
     .option('-r, --root <dir>', 'what the image will hold: look whether the init can be started in it')
+    .option('-a, --add <path=file>', 'what it will hold as well; may be repeated', addition)
     .option('--arch <name>', 'what the device is, any = do not look (default: as this machine)', architecture)
     .option('--allow-unknown', allowUnknown)
     .addOption(format())

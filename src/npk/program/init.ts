@@ -127,16 +127,14 @@ async function elfProblems(context: Context, elf: Elf, at: string, subject: stri
   if (needsProc(elf) && manifest.mounts?.get('/proc')?.type !== 'proc')
     problems.push(`${subject}: its loader finds $ORIGIN in /proc/self/exe: add "/proc: { type: proc }" to mounts`);
   const missing = await missingLibraries(files, manifest, { at, elf, architecture });
-  for (const [directory, libraries] of Map.groupBy(missing, (each) => directoryOf(each, architecture))) {
+  // The tools run with older Nodes as well, which have no Map.groupBy.
+  const directories = new Set(missing.map((each) => directoryOf(each, architecture)));
+  for (const directory of directories) {
+    const libraries = missing.filter((each) => directoryOf(each, architecture) === directory);
     const names = libraries.map(nameOf(at)).join(', ');
-    const [verb, remedy] = [
-      libraries.length === 1 ? 'is' : 'are',
-      await remedyFor(
-        context,
-        directory,
-        libraries.map(({ name }) => `/lib/${name}`),
-      ),
-    ];
+    const verb = libraries.length === 1 ? 'is' : 'are';
+    const paths = libraries.map(({ name }) => `/lib/${name}`);
+    const remedy = await remedyFor(context, directory, paths);
     problems.push(`${subject}: ${names} ${verb} neither in the root directory nor in a mount: ${remedy}`);
   }
   return problems;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exampleProject, type Project } from '../../support/example-project.ts';
 
-const install = ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error'];
+const install = ['ci', '--offline', '--no-audit', '--no-fund', '--loglevel=error'];
 // The Node is large; what is compressed is no matter here.
 const pack = ['pack', '--node', process.execPath, '--compression', 'none', '--json'];
 

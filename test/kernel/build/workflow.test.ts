@@ -85,6 +85,18 @@ test('what is wrong is told as JSON, with exit code 1', async (context) => {
   }
 });
 
+test('lint looks at what the image will hold, also at what is added to it', async (context) => {
+  const { script } = await unprivileged(context);
+  const alone = await script('northstate lint manifest.yaml --root root');
+  assert.match(alone.stdout, /^manifest\.yaml:3:1: warning: init: \/bin\/counter is missing: it is not in root/);
+  assert.equal(
+    (await script('make -s counter && northstate lint manifest.yaml -r root -a /bin/counter=counter')).stdout,
+    '',
+  );
+  const text = await script('chmod -x counter && northstate lint manifest.yaml -a /bin/counter=counter');
+  assert.match(text.stdout, /\/bin\/counter is not executable/);
+});
+
 test('a container is tested as root only, and CTest may know why', async (context) => {
   const { script } = await unprivileged(context);
   const { code, stderr } = await script('northstate test counter.npk');
