@@ -31,11 +31,20 @@ export interface JournalOptions {
 const LINES = 4096;
 const PAGE = 4096;
 
+/** A line that an earlier process has left, as long as nobody has asked for it. */
+class Unread {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /** Opens a journal, where an earlier process has left one, where that ended. */
 export function openJournal<T>({ fd, first, most, trimming }: JournalOptions): Journal<T> {
   const head = Buffer.alloc(16);
   let [begin, oldest] = [LINES, first];
-  let lines: (T | string)[] = [];
+  let lines: (T | Unread)[] = [];
   let sizes: number[] = [];
   let end = LINES;
   if (readSync(fd, head, 0, 16, 0) === 16) restore();
@@ -47,7 +56,7 @@ export function openJournal<T>({ fd, first, most, trimming }: JournalOptions): J
     readSync(fd, bytes, 0, bytes.length, begin);
     const whole = bytes.lastIndexOf(10) + 1;
     const left = whole === 0 ? [] : bytes.toString('utf8', 0, whole - 1).split('\n');
-    lines = left;
+    lines = left.map((line) => new Unread(line));
     sizes = left.map((line) => Buffer.byteLength(line) + 1);
     end = begin + whole;
   }
@@ -76,7 +85,7 @@ export function openJournal<T>({ fd, first, most, trimming }: JournalOptions): J
   function itemsFrom(index: number): readonly T[] {
     for (let i = index; i < lines.length; i++) {
       const line = lines[i];
-      if (typeof line === 'string') lines[i] = JSON.parse(line) as T;
+      if (line instanceof Unread) lines[i] = JSON.parse(line.text) as T;
     }
     return lines.slice(index) as T[];
   }

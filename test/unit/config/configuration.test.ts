@@ -10,6 +10,7 @@ import { parseConfiguration, readConfiguration } from '../../../src/config/read-
 const defaults = {
   desired: '/var/lib/northstate/desired.yaml',
   seed: '/etc/northstate/desired.yaml',
+  sleep: { after: 30_000 },
   stateDir: '/var/lib/northstate/state',
   dataDir: '/var/lib/northstate/data',
   runDir: '/run/northstate',

@@ -13,6 +13,7 @@ import {
   FRAME_FDS,
   FRAME_LIMIT,
   WireError,
+  RequestTooLarge,
 } from '../../../../native/wire/wire.ts';
 import type { Decoder, Frame } from '../../../../native/wire/wire.ts';
 
@@ -150,6 +151,6 @@ test('refuses frames that are too small, too large or bring descriptors', () => 
   assert.throws(() => read()(hex('070000004000000001000000')), WireError);
   assert.throws(() => read()(hex('010004004000000001000000')), WireError);
   assert.throws(() => read()(hex('080000004000010001000000')), WireError);
-  assert.throws(() => encodeFrame(1, 1, [Buffer.alloc(FRAME_LIMIT)]), WireError);
-  assert.throws(() => encodeFrame(1, 1, [], FRAME_FDS + 1), WireError);
+  assert.throws(() => encodeFrame(1, 1, [Buffer.alloc(FRAME_LIMIT)]), RequestTooLarge);
+  assert.throws(() => encodeFrame(1, 1, [], FRAME_FDS + 1), RequestTooLarge);
 });
