@@ -81,7 +81,7 @@ function cpu(section: Cgroups | null, hierarchies: Hierarchies): Translation {
 }
 
 function cpuset(section: Cgroups | null, hierarchies: Hierarchies): Translation {
-  // On v1 no set may be smaller than one below it: there the leaf gets it (setProcessors in cgroup-leaf.ts).
+  // On v1 no set may be smaller than one below it: there the leaf gets it (setOwn in cgroup-leaf.ts).
   if (versionOf(hierarchies, 'cpuset') === 1) return { limits: [] };
   const set = (file: string, asked: string | undefined): Limit => ({
     ...plain('cpuset', file, asked ?? '', ''),

@@ -95,9 +95,9 @@ async function write(core: Core, options: FileOptions, text: string): Promise<Pi
 export async function previewText(core: Core, text: string): Promise<State> {
   const parsed = await core.parser.parse(text);
   if (!parsed.ok) throw new DocumentRefused(parsed.error);
-  const { adoptDocument, rebuild } = await import('./in-force.ts');
+  const { adoptDocument, inPlaceOf } = await import('./in-force.ts');
   const generation = core.highest + 1;
-  const written = rebuild(core.inForce, parsed.tree, generation);
+  const written = inPlaceOf(core.inForce.document, parsed, generation);
   const scratch = createStore(core.store.get());
   publish(scratch, adoptDocument(core.inForce, written, generation, true), generation, goodDocument(generation));
   return scratch.get();

@@ -1,11 +1,11 @@
 // What is in force: the document and the overlay over it. Pure: each function gives a new one or throws.
 import type { Operation } from 'fast-json-patch';
-import { build, type Built } from '../schema/build-desired.ts';
+import { build, sectionOf, type Built, type EntryOf } from '../schema/build-desired.ts';
 import type { Configured } from '../desired.ts';
 import { addFields, applyOverlay, differences, dropFields, isOfName, placesOf, type OverlayField } from './overlay.ts';
 import { isWithin } from '../text/pointer.ts';
 import { PatchRefused } from './refusals.ts';
-import { resolveOperations, type TreeChange, type Tree } from '../text/tree.ts';
+import { resolveOperations, sameTree, type TreeChange } from '../text/tree.ts';
 import { toJson } from '../store.ts';
 
 export interface InForce {
@@ -78,11 +78,32 @@ export function patchBoot(now: InForce, operations: readonly Operation[], mark: 
   return { ...now, overlay: addFields(now.overlay, fields), effective: built };
 }
 
-/** A tree that was found good becomes a document: entries that are as before stay the same objects. Throws PatchRefused. */
-export function rebuild({ document, configured }: InForce, tree: Tree, generation: number): Built {
-  const built = build(tree, { before: document, generation, writtenBy: 'person', configured });
-  if ('message' in built) throw new PatchRefused(built);
-  return built;
+/**
+ * A document that was built by itself, as the one that takes the place of `before`: entries that did not change stay the same
+ * objects, the others are of this generation.
+ */
+export function inPlaceOf(before: Built, { tree, desired }: Built, generation: number): Built {
+  const repositories = kept('repositories', before, { tree, desired }, (entry) => entry);
+  const containers = kept('containers', before, { tree, desired }, (entry) => ({ ...entry, generation }));
+  return { tree, desired: { ...desired, repositories, containers } };
+}
+
+function kept<K extends 'repositories' | 'containers', V extends EntryOf<K>>(
+  section: K,
+  before: Built,
+  now: Built,
+  change: (entry: V) => V,
+): Map<string, V> {
+  const [earlierTrees, trees] = [sectionOf(before.tree, section), sectionOf(now.tree, section)];
+  const [earlier, entries] = [before, now].map(({ desired }) => desired[section] as ReadonlyMap<string, V>);
+  const made = [...(entries ?? [])].map(([key, entry]) => {
+    const known = earlier?.get(key);
+    const [was, is] = [earlierTrees.get(key), trees.get(key)];
+    // What stands in neither is the configuration's.
+    const isSame = was === undefined || is === undefined ? was === is : sameTree(was, is);
+    return [key, known !== undefined && isSame ? known : change(entry)] as const;
+  });
+  return new Map(made);
 }
 
 /**

@@ -136,10 +136,10 @@ export async function adopt(
   parsed: Extract<Parsed, { ok: true }>,
   { kind, origin, besides = null, notWritten, lock }: Adopted,
 ): Promise<readonly Pending[]> {
-  const { adoptDocument, divert, patchDocument, rebuild } = await import('./in-force.ts');
+  const { adoptDocument, divert, inPlaceOf, patchDocument } = await import('./in-force.ts');
   await storeLock(core);
   const generation = ++core.highest;
-  const written = rebuild(core.inForce, parsed.tree, generation);
+  const written = inPlaceOf(core.inForce.document, parsed, generation);
   let inForce = adoptDocument(core.inForce, written, generation, kind === 'apply');
   const rebased: Pending[] = [];
   const diverted: Pending[] = [];

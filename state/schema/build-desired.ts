@@ -74,10 +74,10 @@ function withoutMembers(tree: TreeMap): TreeMap {
   return top;
 }
 
-function members<
-  K extends 'repositories' | 'containers',
-  V extends (Desired[K] extends ReadonlyMap<string, infer E> ? E : never),
->(
+export type EntryOf<K extends 'repositories' | 'containers'> =
+  Desired[K] extends ReadonlyMap<string, infer E> ? E : never;
+
+function members<K extends 'repositories' | 'containers', V extends EntryOf<K>>(
   tree: TreeMap,
   section: K,
   before: Built | null,
@@ -103,7 +103,8 @@ function members<
   return { value: made };
 }
 
-function sectionOf(tree: Tree | undefined, section: string): TreeMap {
+/** One of the two big maps of a document; an empty one where it has none. */
+export function sectionOf(tree: Tree | undefined, section: string): TreeMap {
   const member = isMap(tree) ? tree.get(section) : undefined;
   return isMap(member) ? member : new Map<string, Tree>();
 }

@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseDocument } from '../../../../state/document/parse-document.ts';
-import { adoptDocument, lay, patchBoot, patchDocument, type InForce } from '../../../../state/document/in-force.ts';
+import {
+  adoptDocument,
+  inPlaceOf,
+  lay,
+  patchBoot,
+  patchDocument,
+  type InForce,
+} from '../../../../state/document/in-force.ts';
 import { addFields, applyOverlay, differences, dropFields } from '../../../../state/document/overlay.ts';
 import { PatchRefused } from '../../../../state/document/refusals.ts';
+import { build } from '../../../../state/schema/build-desired.ts';
 import { toJson } from '../../../../state/store.ts';
 import { applyOperations, PatchError, resolveOperations, sameTree, toTree } from '../../../../state/text/tree.ts';
 
@@ -121,4 +129,25 @@ test('an operation that cannot be applied is named, and none of the patch is', (
     );
   }
   assert.ok(!JSON.stringify(toJson(tree)).includes('ok'));
+});
+
+test('an edited document is built once: entries that are as before stay the same objects, from a thread as well', () => {
+  const system = { id: 'system', type: 'fs', dir: '/system', keys: [], mountOnStart: false } as const;
+  const configured = new Map([
+    ['system', { ...system, capacity: { containers: null, size: null }, integrity: 'none' as const }],
+  ]);
+  const text = (containers: string) =>
+    `apiVersion: northstate/v1\nrepositories: { more: { type: mem } }\ncontainers: ${containers}\n`;
+  const before = parseDocument(text('{ a: {}, b: { state: mounted } }'), { generation: 1, configured });
+  const edited = parseDocument(text('{ b: { state: mounted }, a: { run: 1 }, c: {} }'), { configured });
+  assert.ok(before.ok && edited.ok);
+  const afar = structuredClone({ tree: edited.tree, desired: edited.desired });
+  const anew = build(edited.tree, { before, generation: 7, writtenBy: 'person', configured });
+  for (const built of [edited, afar]) {
+    const after = inPlaceOf(before, built, 7);
+    assert.deepEqual({ ...after, tree: edited.tree }, anew);
+    assert.equal(after.desired.containers.get('b'), before.desired.containers.get('b'));
+    for (const id of ['system', 'more'])
+      assert.equal(after.desired.repositories.get(id), before.desired.repositories.get(id));
+  }
 });
