@@ -19,9 +19,11 @@ export async function enterDelegatedGroup(): Promise<string | null> {
   if (unified === null || legacy.size > 0) return null;
   const own = delegatedName(await readFile('/proc/self/cgroup', 'utf8'));
   if (own === null || !isDelegated(join(unified, own))) return null;
-  const group = join(unified, own, leaf);
-  await mkdir(group, { recursive: true });
-  await writeFile(join(group, 'cgroup.procs'), String(process.pid));
+  const delegated = join(unified, own);
+  await mkdir(join(delegated, leaf), { recursive: true });
+  await writeFile(join(delegated, leaf, 'cgroup.procs'), String(process.pid));
+  const controllers = (await readFile(join(delegated, 'cgroup.controllers'), 'utf8')).trim().split(/\s+/);
+  await writeFile(join(delegated, 'cgroup.subtree_control'), controllers.map((name) => `+${name}`).join(' '));
   return join(own, root);
 }
 

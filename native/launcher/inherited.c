@@ -2,12 +2,22 @@
 #include "inherited.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { APPLICATION_FILES = 1024, STACK = 8 << 20, AHEAD_OF_CONTAINERS = 10 /* nice levels */ };
+enum {
+    APPLICATION_FILES = 1024,
+    STACK = 8 << 20,
+    AHEAD_OF_CONTAINERS = 10, /* nice levels */
+    PROTECTED = -900,         /* oom_score_adj */
+    CORE_FILTER = 0x33,
+};
 
 /* A soft limit that the starter's shell happened to have must not end the runtime: up to the hard one it may go. */
 void raise_limits(void) {
@@ -31,7 +41,7 @@ void restore_file_limit(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* What the launcher was started with; a container's own. */
+/* What the launcher was started with. */
 static int started_priority;
 
 /* Where the kernel schedules by session (sched(7), autogroup), one is raised by itself. */
@@ -53,6 +63,39 @@ void raise_priority(void) {
 }
 
 void restore_priority(void) { setpriority(PRIO_PROCESS, 0, started_priority); }
+
+void set_plain_scheduling(void) {
+    struct sched_param plain = {.sched_priority = 0};
+    cpu_set_t all;
+    memset(&all, 0xff, sizeof all); /* of these the kernel takes those that are there, and in the cpuset */
+    sched_setscheduler(0, SCHED_OTHER, &plain);
+    sched_setaffinity(0, sizeof all, &all);
+    setpriority(PRIO_PROCESS, 0, 0);
+    syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 0);
+}
+
+/* /proc/self/oom_score_adj of the launcher, -1: there is none; and what is in it while nothing is forked. */
+static int memory_score = -1, own_score;
+
+static bool set_memory_score(int score) { return memory_score >= 0 && dprintf(memory_score, "%d", score) > 0; }
+
+void open_memory_score(void) {
+    char text[16] = "";
+    memory_score = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (memory_score < 0 || read(memory_score, text, sizeof text - 1) < 0) return;
+    own_score = set_memory_score(PROTECTED) ? PROTECTED : (int)strtol(text, NULL, 10);
+}
+
+void expose_to_memory_killer(void) { set_memory_score(0); }
+
+void protect_from_memory_killer(void) { set_memory_score(own_score); }
+
+void reset_core_filter(void) {
+    int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    dprintf(fd, "%#x", CORE_FILTER);
+    close(fd);
+}
 
 /* The strings of the launcher's arguments and environment, which the kernel puts in one piece (execve(2)). */
 static struct {

@@ -8,8 +8,26 @@ void raise_priority(void);
 /* The soft limit of open files that an application starts with: 1024, or the hard limit where that is lower. */
 void restore_file_limit(void);
 
-/* The priority that the launcher was started with. */
+/* The priority that the launcher was started with: the reconciler's. */
 void restore_priority(void);
+
+/*
+ * A container's processes are scheduled as any program is, whatever the launcher was started with: nice 0, SCHED_OTHER,
+ * every processor, no class of I/O. What its manifest says comes on top of that.
+ */
+void set_plain_scheduling(void);
+
+/*
+ * The launcher and the reconciler are the last that the kernel kills for want of memory, where they may be
+ * (CAP_SYS_RESOURCE); a container's processes have the score 0 (proc(5), oom_score_adj). A child has its parent's at
+ * the fork: between expose and protect, 0. Open while the host's /proc can still be seen.
+ */
+void open_memory_score(void);
+void expose_to_memory_killer(void);
+void protect_from_memory_killer(void);
+
+/* What a core dump holds is the kernel's default, for all that is started (core(5)). */
+void reset_core_filter(void);
 
 /* Notes, once, where the arguments and the environment of this process lie. */
 void note_strings(char **arguments);

@@ -102,6 +102,8 @@ int reset_process(sigset_t *handled) {
     sigprocmask(SIG_SETMASK, &blocked, NULL);
     raise_limits();
     raise_priority();
+    open_memory_score();
+    reset_core_filter();
     umask(022);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0) return 0;
     say("prctl PR_SET_CHILD_SUBREAPER: %s", strerror(errno));

@@ -142,7 +142,7 @@ int run_write(const struct op *op, const struct birth *birth, struct failure *wh
  * Until now it was the runtime, which goes before containers that take every processor.
  */
 static int leave_launcher(struct failure *why) {
-    restore_priority();
+    set_plain_scheduling();
     return setsid() < 0 ? fail(why, STEP_INIT, errno, "setsid") : 0;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "../inherited.h"
 #include "../syscalls.h"
 #include "init.h"
 #include "places.h"
@@ -105,8 +106,11 @@ static int make_init(struct init *init, struct birth *birth, struct failure *why
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (unsigned)into->fd;
     }
+    expose_to_memory_killer();
     pid_t pid = (pid_t)sys_clone3(&args, sizeof args);
-    if (pid < 0) return fail(why, into != NULL ? OP_CGROUP_INTO : STEP_CLONE, errno, "clone3");
+    int error = errno;
+    if (pid != 0) protect_from_memory_killer();
+    if (pid < 0) return fail(why, into != NULL ? OP_CGROUP_INTO : STEP_CLONE, error, "clone3");
     if (pid == 0) init_main(birth);
     init->pid = pid;
     return 0;
