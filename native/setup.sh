@@ -73,6 +73,17 @@ fetch_oldest_node() {
 	rm -r "$1.new"
 }
 
+# fetch_debian FILE: the root of a small Debian with systemd and what our package depends on, as an archive, for a machine that
+# installs the package.
+fetch_debian() {
+	echo 'set-up: Debian of the virtual machine'
+	mmdebstrap --quiet --variant=minbase --include=systemd-sysv,libseccomp2,libstdc++6 \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$1.new.tar" ||
+		fail "mmdebstrap failed: the tests need a Debian root, once; look at the network and apt's sources"
+	mv "$1.new.tar" "$1"
+}
+
 # build NAME OUTPUT SOURCES COMMAND...: runs the command when a source has changed since it last succeeded, or its
 # output is gone. SOURCES is one word: files, and folders with all that is in them.
 build() {
@@ -91,7 +102,7 @@ build() {
 debian='squashfs-tools erofs-utils libseccomp2 gcc libc6-dev'
 if [ "${1-}" = --test ]; then
 	debian="$debian bubblewrap busybox-static crun cryptsetup-bin openssl python3 strace unzip fish zsh groff-base"
-	debian="$debian clang-19 clang-format-19 libclang-rt-19-dev cpio e2fsprogs kmod qemu-system-x86 secilc" # for the machine with another kernel
+	debian="$debian clang-19 clang-format-19 libclang-rt-19-dev cpio e2fsprogs kmod mmdebstrap qemu-system-x86 secilc" # for the machine with another kernel
 fi
 if [ "${1-}" = --test ]; then
 	debian="$debian cmake make ninja-build python3-pip" # for the examples of build systems
@@ -145,3 +156,4 @@ build examples .build/examples/packed 'examples src/npk' $bin/node examples/buil
 [ "${1-}" != --test ] || add_musl
 [ "${1-}" != --test ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel
 [ "${1-}" != --test ] || [ -e .build/oldest-node/node ] || fetch_oldest_node .build/oldest-node
+[ "${1-}" != --test ] || [ -f .build/vm/debian.tar ] || fetch_debian .build/vm/debian.tar

@@ -27,9 +27,8 @@ export interface Kernel {
   readonly modules: string;
 }
 
-/** Debian's cloud kernel, unpacked but not installed, as the set-up has fetched it. */
-export async function findKernel(): Promise<Kernel> {
-  const folder = path.join(cache, 'kernel');
+/** Debian's cloud kernel, unpacked but not installed, as the set-up has fetched it into a folder. */
+export async function findKernel(folder = path.join(cache, 'kernel')): Promise<Kernel> {
   if (!existsSync(folder)) throw new Error(`${folder} is missing: run sh native/setup.sh --test`);
   const image = (await readdir(path.join(folder, 'boot'))).find((file) => file.startsWith('vmlinuz-'));
   if (image === undefined) throw new Error(`${folder} holds no kernel: remove it and try again`);
@@ -66,12 +65,15 @@ async function moduleFiles(kernel: Kernel): Promise<string[]> {
   return [...files];
 }
 
-const init = `#!/bin/busybox sh
+const load = `#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 while read -r module; do /bin/busybox insmod "/modules/$module"; done < /modules/order
-/bin/busybox mount -t squashfs -o ro /dev/vda /base
+`;
+
+/** The tests' own root: two read-only disks and what is written, laid over each other. */
+const overlay = `${load}/bin/busybox mount -t squashfs -o ro /dev/vda /base
 /bin/busybox mount -t squashfs -o ro /dev/vdb /sources
 /bin/busybox mount -t tmpfs tmpfs /over
 /bin/busybox mkdir /over/upper /over/work
@@ -80,16 +82,25 @@ for each in dev proc sys; do /bin/busybox mount --move /$each /root/$each; done
 exec /bin/busybox switch_root /root /sbin/guest
 `;
 
-/** Makes or finds the initramfs for a kernel. */
-export async function makeInitramfs(kernel: Kernel): Promise<string> {
+/** A disk with a root as it is installed, which lasts. */
+export const diskInit = `${load}/bin/busybox mount -t ext4 /dev/vda /root
+for each in dev proc sys; do /bin/busybox mount --move /$each /root/$each; done
+exec /bin/busybox switch_root /root /sbin/init
+`;
+
+/** Makes or finds the initramfs for a kernel. `kind` tells those of different machines apart. */
+export async function makeInitramfs(
+  kernel: Kernel,
+  { kind = 'initramfs', init = overlay, busybox = '/bin/busybox' } = {},
+): Promise<string> {
   const files = await moduleFiles(kernel);
-  const target = path.join(cache, `initramfs-${hash(init, kernel.image, ...files)}`);
+  const target = path.join(cache, `${kind}-${hash(init, kernel.image, ...files)}`);
   if (existsSync(target)) return target;
   await build(target, async (work, output) => {
     for (const folder of ['bin', 'dev', 'proc', 'sys', 'modules', 'base', 'sources', 'over', 'root']) {
       await mkdir(path.join(work, folder), { recursive: true });
     }
-    await copyFile('/bin/busybox', path.join(work, 'bin/busybox'));
+    await copyFile(busybox, path.join(work, 'bin/busybox'));
     const names = files.map((file) => path.basename(file));
     await Promise.all(
       files.map((file) => copyFile(path.join(kernel.modules, file), path.join(work, 'modules', path.basename(file)))),
