@@ -79,6 +79,16 @@ function addDaemon(program: Command): void {
       const { run } = await import('./run-command.ts');
       await run(options);
     });
+  example(program.command('reset'), 'northstate reset --all')
+    .description(
+      'remove what containers keep, or with it the document and its generations; the runtime must be stopped',
+    )
+    .option('-c, --config <file>', 'configuration (default: /etc/northstate/config.yaml)')
+    .option('--data', 'what containers keep')
+    .option('--all', 'that, the document and its history: the seed becomes the document again')
+    .action(async (options: Parameters<typeof import('./reset.ts').reset>[0]) =>
+      (await import('./reset.ts')).reset(options),
+    );
   example(program.command('config'), 'northstate config --config northstar.toml')
     .description('print the configuration that is in force, defaults included')
     .option('-c, --config <file>', 'configuration, also a northstar.toml (default: /etc/northstate/config.yaml)')

@@ -13,6 +13,7 @@ import { parseAddress } from '../console/protocol/address.ts';
 import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../../state/file/trust.ts';
 import { daemonProgram, launcherHint, launcherProgram } from '../installation.ts';
 import { Failure } from './exit.ts';
+import { resetIfAsked } from './reset.ts';
 import { ConfigurationError } from '../config/configuration-error.ts';
 import { readConfiguration, type Overrides } from '../config/read-configuration.ts';
 
@@ -51,6 +52,9 @@ async function prepare(config: string | undefined, overrides: Overrides): Promis
       await makeDirectory(setting, configuration[setting]);
     await checkTrusted(dirname(desired));
     for (const listener of configuration.console) await checkListener(listener);
+    const what = await resetIfAsked(configuration);
+    if (what !== null)
+      process.stderr.write(`northstate: reset, as the marker in ${configuration.stateDir} asked: ${what}\n`);
     return configuration;
   } catch (error) {
     if (error instanceof ConfigurationError) throw new Failure(error.message, { hint: excerptHint(error) });
