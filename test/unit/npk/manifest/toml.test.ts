@@ -29,7 +29,7 @@ for (const [text, message] of refused) {
       assert.ok(error instanceof ManifestError);
       assert.ok(error.message.includes(message), error.message);
       const [issue] = error.issues;
-      assert.ok(issue !== undefined && issue.line !== null && issue.column !== null);
+      assert.ok((issue.line ?? 0) > 0 && (issue.column ?? 0) > 0);
       return true;
     });
   });
