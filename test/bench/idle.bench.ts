@@ -5,6 +5,7 @@ import { setTimeout as pass } from 'node:timers/promises';
 import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
 import { probePackage } from '../support/packages.ts';
 import { row, type Row } from './measure.ts';
+import { childrenOf, rollupOf } from './process-memory.ts';
 
 /** How long nothing happens, in ms. */
 const quiet = 20_000;
@@ -37,7 +38,7 @@ async function daemonWith(packages: readonly string[], count: number): Promise<D
   return daemon;
 }
 
-/** Resident, proportional and private memory in KiB (proc_pid_smaps_rollup(5)). */
+/** Of each program, in KiB. */
 function* memory(daemon: Daemon, count: number): Generator<Row> {
   const reconciler = daemon.reconciler();
   const inits = childrenOf(daemon.pid).filter((pid) => pid !== reconciler);
@@ -48,7 +49,7 @@ function* memory(daemon: Daemon, count: number): Generator<Row> {
   if (reconciler !== null) programs.push(['reconciler', [reconciler]]);
   for (const [name, pids] of programs) {
     if (pids.length === 0) continue;
-    const rollups = pids.map(rollupOf);
+    const rollups = pids.map(rollupOf).filter((each) => each !== null);
     for (const field of ['Rss', 'Pss', 'Private'] as const) {
       yield row(
         'idle',
@@ -58,16 +59,6 @@ function* memory(daemon: Daemon, count: number): Generator<Row> {
       );
     }
   }
-}
-
-function rollupOf(pid: number): { Rss: number; Pss: number; Private: number } {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? NaN);
-  return { Rss: field('Rss'), Pss: field('Pss'), Private: field('Private_Clean') + field('Private_Dirty') };
-}
-
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
 }
 
 /** Wake-ups of both programs in a minute, and bytes that they had written to disks. */
