@@ -2,13 +2,15 @@
 // runtime has its own directories, control groups and console; nothing of it stays, and no other runtime is touched.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { launcherHint, launcherProgram } from '../installation.ts';
 import type { Exit } from '../../state/observed.ts';
 import type { ContainerStatus, Status } from '../../state/status.ts';
-import { connect, ConsoleError, type LogLine, type Northstate } from '../client/northstate.ts';
+import { connect, ConsoleError, NoConsole, type LogLine, type Northstate } from '../client/northstate.ts';
 import { readPackage } from '../npk/open-package.ts';
 
 export interface ContainerTest {
@@ -41,6 +43,10 @@ export class TestError extends Error {
   }
 }
 
+/** How long a runtime may take to start, and to end, in ms. */
+const longestStart = 60_000;
+const longestEnd = 30_000;
+
 /** The command that runs us. */
 const command = [process.execPath, '--disable-warning=ExperimentalWarning', process.argv[1] ?? ''];
 
@@ -49,6 +55,7 @@ export async function testContainer(test: ContainerTest): Promise<Exit> {
   const { name, version } = await readPackage(test.file, {}).catch((error: unknown) => {
     throw new TestError(error instanceof Error ? error.message : String(error));
   });
+  if (!existsSync(launcherProgram())) throw new TestError(`${launcherProgram()} is missing: ${launcherHint()}`);
   await using runtime = await startRuntime(test, name, version);
   const { client } = runtime;
   const over = AbortSignal.any([AbortSignal.timeout(test.timeout), test.signal]);
@@ -86,12 +93,23 @@ async function startRuntime(test: ContainerTest, name: string, version: string):
     const ended = once(child, 'exit');
     const stop = async (): Promise<void> => {
       child.kill('SIGTERM');
+      // A runtime that hangs is not waited for: with its launcher everything of it dies.
+      const late = setTimeout(() => child.kill('SIGKILL'), longestEnd);
       await ended;
+      clearTimeout(late);
       await remove();
     };
     try {
-      const opening = connect({ url: `unix://${at('run/console')}`, reconnect: false, patience: { first: 60_000 } });
-      const client = await Promise.race([opening, ended.then(() => null)]);
+      const opening = connect({
+        url: `unix://${at('run/console')}`,
+        reconnect: false,
+        patience: { first: longestStart },
+      });
+      const noConsole = (error: unknown): null => {
+        if (error instanceof NoConsole) return null;
+        throw error;
+      };
+      const client = await Promise.race([opening.catch(noConsole), ended.then(() => null)]);
       if (client === null) throw new TestError(`the runtime does not start:\n${await log()}`);
       return {
         client,

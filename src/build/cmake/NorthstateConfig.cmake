@@ -137,7 +137,7 @@ function(northstate_add_test)
     COMMAND "${NORTHSTATE_COMMAND}" test "$<TARGET_PROPERTY:${ARG_PACKAGE},NORTHSTATE_PACKAGE>" ${words}
   )
   # northstate ends the container in time; CTest ends northstate when that hangs.
-  math(EXPR hang "${ARG_TIMEOUT} + 60")
+  math(EXPR hang "${ARG_TIMEOUT} + 120")
   set_tests_properties(
     "${ARG_NAME}" PROPERTIES TIMEOUT "${hang}" SKIP_REGULAR_EXPRESSION "northstate: test needs root"
   )
