@@ -36,14 +36,14 @@ log.info({ starts: remembered.hello.starts, attempts: remembered.attempts.length
 const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
 const daemon: Daemon = { config, log, link, failed: die };
 const state = await openState(daemon);
-const { store, documents, record, ending } = state;
+const { store, stand, documents, record, ending } = state;
 const rest = createRest();
 // What patches need takes a while to load: it is there by the time that a client has said what it wants.
 const connected = (): void => {
   rest.stir();
   documents.warm().catch(die);
 };
-const consoles = createConsoles({ config, launcher, remembered, record, log, connected, hold: rest.hold });
+const consoles = createConsoles({ config, launcher, remembered, record, log, stand, connected, hold: rest.hold });
 const openConsole = consoles.containers.open;
 const controllers = await openControllers({ ...daemon, state, openConsole });
 const logged = openKeptValue<[number, number][]>(await state.memory('logged'));

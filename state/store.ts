@@ -25,6 +25,8 @@ export interface State {
   /** The generation in force, of `desired` as a whole; 0 = there never was a document. */
   readonly generation: number;
   readonly document: DocumentStatus;
+  /** Why it is not known what is wanted: nothing is done meanwhile. Null = it is known. */
+  readonly unknown: string | null;
   /** Fields of `desired` that the overlay sets; all others come from the document. */
   readonly overlay: readonly FieldOrigin[];
   /** By entry key. */
@@ -62,6 +64,7 @@ export function emptyState(): State {
     desired: emptyDesired,
     generation: 0,
     document,
+    unknown: null,
     overlay: [],
     lock: new Map(),
     observed: {

@@ -1,6 +1,6 @@
 // Where the groups of names are that have a `parent`: below it instead of below our root. A group stays where it was made, and
 // so that whoever comes next in this boot finds it there, that is kept in a file.
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { codeOf } from './cgroup-files.ts';
 
 export interface Places {
@@ -12,6 +12,8 @@ export interface Places {
   /** Directories above groups that we have made ourselves. */
   made(): ReadonlySet<string>;
   addMade(directory: string): void;
+  /** Writes the file again when it was deleted. */
+  restore(): void;
 }
 
 /** `file` null: it is not kept. Throws what reading it throws, but that it is not there. */
@@ -33,6 +35,9 @@ export function openPlaces(file: string | null): Places {
       if (parent === null) names.delete(name);
       else names.set(name, parent);
       write();
+    },
+    restore() {
+      if (file !== null && !existsSync(file)) write();
     },
     made: () => made,
     addMade(directory) {

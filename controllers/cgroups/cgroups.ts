@@ -43,6 +43,8 @@ export interface Cgroups extends Controller<CgroupStep> {
   /** Takes the groups for this runtime, unless `held` does; see cgroup-owner.ts. Gives what is to be kept, null: `held` is. */
   claim(holder: string, held: number | null): Promise<number | null>;
   removeRoot(): Promise<void>;
+  /** Writes `placesFile` again when it was deleted. */
+  restore(): void;
 }
 
 /** Groups lie below the directory `root` of every hierarchy that is used. */
@@ -85,6 +87,7 @@ export function createCgroups(options: {
   }
 
   return {
+    restore: places.restore,
     plan: (view) => planCgroups(view, hierarchies),
     async act(step, signal) {
       signal.throwIfAborted();

@@ -1,7 +1,7 @@
 // What has run in this boot, one small file a container in runDir (a tmpfs): the death of the launcher forgets attempts,
 // and must not repeat a run that the restart policy would not repeat.
 import { hash } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Ran } from '../../state/observed.ts';
 
@@ -17,6 +17,10 @@ export interface Notes {
   readonly ran: ReadonlyMap<string, Ran>;
   /** Replaces a container's note, or takes it away (null). Written at once: the file is small and in memory. */
   set(name: string, ran: Ran | null): void;
+  /** Where they lie. */
+  readonly directory: string;
+  /** Writes again what was deleted: the note in a file of that name, or (null) any. */
+  restore(file: string | null): void;
 }
 
 /**
@@ -32,26 +36,48 @@ export function openNotes(
   const directory = join(runDir, 'ran');
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const ran = new Map<string, Ran>();
+  /** By file. */
+  const kept = new Map<string, Note>();
   for (const file of readdirSync(directory)) {
     const path = join(directory, file);
     const note = read(path, failed);
     if (note?.boot !== boot) rmSync(path, { force: true });
     // An earlier launcher's attempts are not this one's of the same number.
-    else ran.set(note.name, note.launcher === launcher ? note.ran : { ...note.ran, attempt: null });
+    else {
+      ran.set(note.name, note.launcher === launcher ? note.ran : { ...note.ran, attempt: null });
+      kept.set(file, note);
+    }
   }
   // A name may be longer than a file's may be.
-  const pathOf = (name: string) => join(directory, hash('sha256', name));
+  const fileOf = (name: string) => hash('sha256', name);
+
+  function write(file: string, note: Note): void {
+    const path = join(directory, file);
+    writeFileSync(`${path}.new`, JSON.stringify(note), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  }
+
   return {
     ran,
+    directory,
     set(name, next) {
-      const path = pathOf(name);
+      const file = fileOf(name);
       if (next === null) {
-        rmSync(path, { force: true });
+        kept.delete(file);
+        rmSync(join(directory, file), { force: true });
         return;
       }
       const note: Note = { name, boot, launcher, ran: next };
-      writeFileSync(`${path}.new`, JSON.stringify(note), { mode: 0o600 });
-      renameSync(`${path}.new`, path);
+      kept.set(file, note);
+      // Somebody may have emptied runDir a moment ago.
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      write(file, note);
+    },
+    restore(only) {
+      for (const file of only === null ? kept.keys() : [only]) {
+        const note = kept.get(file);
+        if (note !== undefined && !existsSync(join(directory, file))) write(file, note);
+      }
     },
   };
 }

@@ -62,6 +62,11 @@ async function makeMountPoint(id: string, target: string): Promise<void> {
     await mkdir(target, { mode: 0o700 });
   } catch (error) {
     if (hasErrno(error, 'EEXIST')) return;
+    if (hasErrno(error, 'ENOENT')) {
+      // Somebody has emptied runDir.
+      await mkdir(target, { recursive: true, mode: 0o700 });
+      return;
+    }
     if (hasErrno(error, 'ENAMETOOLONG')) {
       throw new TerminalError('BadName', `mount ${id}: name:version may have 255 characters at most`, { cause: error });
     }

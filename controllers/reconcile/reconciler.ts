@@ -96,6 +96,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     random: () => ports.random(),
     defer: (task) => ports.defer(task, 0),
     plan(name) {
+      if (store.get().unknown !== null && !stopping) return { steps: [], wake: null };
       const view = viewOf(name);
       const steps = ports.parts.flatMap((part) =>
         part.plan(view).map((step) => {
@@ -126,6 +127,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
 
   function changed(operations: readonly Operation[] | null, state: State): void {
     follow(model.update(state, operations));
+    if (operations?.some(({ path }) => path === '/unknown') === true) loop.enqueue(model.names());
   }
 
   function follow({ affected, afresh, locks }: Consequences): void {
@@ -155,7 +157,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   function flush(): void {
     flushAt = null;
     if (unsubscribe === null) return;
-    const { status, generation, document, conditions, overlay, observed } = store.get();
+    const { status, generation, document, unknown, conditions, overlay, observed } = store.get();
     const names = [...stale];
     stale.clear();
     const changes = names.flatMap((name) => changesOf(name, status.containers));
@@ -163,7 +165,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     const whole = {
       generation,
       observedGeneration: idle ? generation : status.observedGeneration,
-      converged: idle && left.size === 0 && unsettled.size === 0,
+      converged: idle && left.size === 0 && unsettled.size === 0 && unknown === null,
       document,
       conditions: [...conditions.values()],
       overlay,

@@ -1,5 +1,5 @@
 // Parsed packages by file identity, kept in runDir (a tmpfs): a reconciler that starts again parses nothing.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
@@ -20,6 +20,8 @@ export interface PackageCache {
   add(found: ObservedPackage): void;
   /** Keeps these packages and no others. Calls in quick succession write the file once. */
   keep(packages: readonly ObservedPackage[]): void;
+  /** Writes the file again when it was deleted. */
+  restore(): void;
   /** Resolves when everything is written. */
   written(): Promise<void>;
 }
@@ -52,6 +54,11 @@ export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn
     add: (found) => void known.set(found.path, found),
     keep(packages) {
       known = byPath(packages);
+      unwritten = true;
+      writing ??= write();
+    },
+    restore() {
+      if (existsSync(file)) return;
       unwritten = true;
       writing ??= write();
     },

@@ -40,6 +40,8 @@ export interface Repositories extends Controller<RepositoryStep> {
   release(isUsed: (identity: FileIdentity) => boolean): Promise<boolean>;
   installStream(repository: string, size: number, bytes: Readable, signal?: AbortSignal): Promise<string>;
   onChange(listener: (names: readonly string[]) => void): void;
+  /** Writes the cache file again when it was deleted. */
+  restore(): void;
   close(): Promise<void>;
 }
 
@@ -228,6 +230,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       return install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, () => undefined, signal);
     },
     onChange: (listener) => void listeners.push(listener),
+    restore: cache.restore,
     async close() {
       for (const repository of open.values()) repository.close();
       await cache.written();

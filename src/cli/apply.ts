@@ -1,7 +1,7 @@
 // northstate apply and plan: a whole document.
 import type { Northstate } from '../client/northstate.ts';
 import { say, withConsole, type ConsoleOptions } from './console.ts';
-import { readInput } from './document.ts';
+import { readInput, sayMade } from './document.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
 import { heldText } from './overlay-command.ts';
@@ -22,7 +22,7 @@ export async function apply({ file, wait, timeout, expect, ...options }: ApplyOp
   const act = async (client: Northstate): Promise<void> => {
     const applied = await client.call('apply', { document, expected: expect ?? null });
     const { generation, overlay = [], document: written } = applied;
-    say(options, `generation ${generation}`);
+    sayMade(options, applied);
     if (written?.status === 'notWritable') say(options, printable(written.error?.message ?? 'the file is not written'));
     const held = heldText(overlay);
     if (held !== null) say(options, held);

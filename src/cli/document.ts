@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { styleText } from 'node:util';
 import type { Operation } from 'fast-json-patch';
 import type { Answers, Northstate, Unmet } from '../client/northstate.ts';
+import type { Made } from '../console/protocol/answers.ts';
 import { unifiedDiff } from './line-diff.ts';
 import { lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
@@ -24,10 +25,8 @@ export async function patch(given: string | undefined, { file, expect, ...option
   const wanted = await parse(given ?? (await readInput(file ?? '-')));
   const expected = expect ?? null;
   await withConsole(options, async (client) => {
-    const generation = Array.isArray(wanted)
-      ? await client.patch(wanted as readonly Operation[], { expected, ...lifetime })
-      : await client.merge(wanted, { expected, ...lifetime });
-    say(options, `generation ${generation}`);
+    const asked = Array.isArray(wanted) ? { operations: wanted as readonly Operation[] } : { merge: wanted };
+    sayMade(options, await client.call('patch', { ...asked, expected, ...lifetime }));
   });
 }
 
@@ -72,6 +71,12 @@ export async function diff({ file, ...options }: ConsoleOptions & { readonly fil
   });
 }
 
+/** The generation that was made, and whether it lasts. */
+export function sayMade(options: ConsoleOptions, { generation, not_durable: why }: Made): void {
+  say(options, `generation ${generation}`);
+  if (why !== undefined) say(options, `not durable: ${why}`);
+}
+
 /** rollback [GENERATION]: its text and versions again, as a new generation; left out: the one stored before that in force. */
 export async function rollback(
   given: number | undefined,
@@ -79,7 +84,7 @@ export async function rollback(
 ): Promise<void> {
   await withConsole(options, async (client) => {
     const generation = given ?? (await generationBefore(client));
-    say(options, `generation ${await client.rollback(generation, { expected: expect ?? null })}`);
+    sayMade(options, await client.call('rollback', { generation, expected: expect ?? null }));
   });
 }
 

@@ -11,6 +11,7 @@ import { createClientConnections } from './client-connections.ts';
 import { createContainerConsoles, type ContainerConsoles } from './container-consoles.ts';
 import { createKeptConnections } from './kept-connections.ts';
 import type { GlobalRecordKeeper } from './global-record.ts';
+import type { Stand } from '../../state/standing.ts';
 import type { Log } from '../logs/log.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Launcher, Remembered } from '../../native/wire/launcher-interface.ts';
@@ -36,6 +37,7 @@ export interface ConsolesPorts {
   /** It has the key of all tokens. */
   readonly record: GlobalRecordKeeper;
   readonly log: Log;
+  readonly stand: Stand;
   /** Called at each connection of a client. */
   readonly connected: () => void;
   readonly hold: Listener['hold'];
@@ -47,6 +49,7 @@ export function createConsoles({
   remembered,
   record,
   log,
+  stand,
   connected,
   hold,
 }: ConsolesPorts): Consoles {
@@ -83,7 +86,7 @@ export function createConsoles({
     async open(runtime) {
       const keeper = { kept, keep: launcher.keep };
       const open = config.console.map((each) =>
-        openConsole({ ...each, ...shared, runtime, connected, keeper, clients }),
+        openConsole({ ...each, ...shared, runtime, connected, keeper, clients, stand }),
       );
       listeners = await Promise.all(open);
     },

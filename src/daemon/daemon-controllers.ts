@@ -22,11 +22,13 @@ import { createSandboxes } from '../../controllers/sandbox/sandbox-open.ts';
 import { createDescriptors, type DescriptorPorts } from '../../controllers/sandbox/start-descriptors.ts';
 import { bootTime } from '../../native/clock.ts';
 import { hasSelinux } from '../../native/selinux.ts';
+import { spendLeftEntries } from '../runtime/spend-entries.ts';
 import { claimGroups } from './claim-groups.ts';
 import { keptRetries } from './kept-retries.ts';
 import { openKeptValue } from './kept-value.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
 import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
+import { keepRuntimeFiles } from './runtime-files.ts';
 
 /** Bytes that the launcher keeps of each container's output. */
 const outputSize = 64 * 1024;
@@ -170,14 +172,37 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   link.listen({ attempt: attempts.seen, output: attempts.grown, deadline: reconciler.due });
   for (const watch of [mountWatch, repositoryWatch, groupWatch]) link.listen({ watch: watch.fired });
 
+  /** By name in runDir. */
+  const files = new Map<string, () => Promise<void> | void>([
+    ['packages.json', repositories.restore],
+    ['cgroups.json', cgroups.restore],
+    ['overlay.json', documents.restore],
+  ]);
+  const kept = [
+    {
+      path: runDir,
+      async restore(name: string | null) {
+        for (const [file, restore] of files) if (name === null || name === file) await restore();
+      },
+    },
+    { path: socketDir, restore: () => undefined },
+    { path: notes.directory, restore: notes.restore },
+  ];
+  let runtimeFiles: { close(): void } | null = null;
+
   return {
     ...{ hierarchies, repositories, cgroups, attempts, containers, reconciler, stopped: stopped.promise },
     async start() {
       await repositoryWatch.follow();
       reconciler.start();
       groupWatch.follow();
+      runtimeFiles = keepRuntimeFiles(kept, { log, stand });
+      spendLeftEntries(store, documents, (err) =>
+        log.warn({ err }, 'what an uninstallation has left cannot be removed'),
+      );
     },
     async close() {
+      runtimeFiles?.close();
       reconciler.close();
       await repositories.close();
       descriptors.sweep(null);

@@ -40,7 +40,7 @@ export async function openDocumentInForce(ports: DocumentInForcePorts): Promise<
       { generation: hello.generation, deaths: hello.deaths },
       'generation given up: the reconciler died on it again and again',
     );
-    await documents.fallback(hello.generation);
+    await documents.fallback();
   }
   await launcher.trying(store.get().generation);
   store.subscribe((operations, { generation }) => {

@@ -4,7 +4,7 @@ import type { Operation } from 'fast-json-patch';
 import type { RuntimeEvent, Telling } from '../../controllers/events.ts';
 import type { Unmet } from '../../controllers/status/explain.ts';
 import type { Command } from '../../state/document/command-patches.ts';
-import type { Summary } from '../../state/document/generations.ts';
+import type { Summary } from '../../state/document/generation-files.ts';
 import type { MakePatch, InForceNow } from '../../state/document/documents.ts';
 import type { FieldOrigin } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';

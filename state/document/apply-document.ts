@@ -1,7 +1,7 @@
 // A whole new document from somebody who holds no editor: an updater, a console, a rollback.
 import { checkExpected, DocumentConflict } from './refusals.ts';
 import { adopt, besideItsFile, refuse, synchronise, type Adopted, type FileOptions } from './synchronise.ts';
-import { hashText } from './generations.ts';
+import { hashText } from './generation-files.ts';
 import { sameLock, type Lock } from './lock.ts';
 import type { Core } from './core.ts';
 import { readDocumentFile } from '../file/document-file.ts';

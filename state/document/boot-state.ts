@@ -1,11 +1,12 @@
 // What lasts until the boot ends: the overlay and the generations that were given up. Kept in runDir, a tmpfs.
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OverlayField } from './overlay.ts';
 import { toJson, type Locked } from '../store.ts';
 import { toTree } from '../text/tree.ts';
 import { writeAtomically } from '../file/write-file.ts';
-import { hasErrno } from '../errno.ts';
+import { ifMissing } from '../errno.ts';
 
 export interface BootState {
   /** The newest generation of this boot, also of those that are stored nowhere else. */
@@ -15,43 +16,62 @@ export interface BootState {
   readonly overlay: readonly OverlayField[];
   /** What entries are resolved to other than by the stored generation's lock. */
   readonly lock: ReadonlyMap<string, Locked>;
+  /** Why the document could not be written the last time; null when it could. */
+  readonly notWritable: string | null;
 }
 
 export interface BootFile {
+  /** What is kept of this boot. Rejects when it cannot be read now. */
+  read(): Promise<BootState>;
   save(state: BootState): Promise<void>;
+  /** Writes it again when it was deleted. */
+  restore(): Promise<void>;
 }
 
-/** Opens the file; what another boot (see random/boot_id, random(4)) left is removed. */
-export async function openBootState(
-  runDir: string,
-  bootId: string,
-  warn: (fields: object, message: string) => void,
-): Promise<{ state: BootState; file: BootFile }> {
-  await mkdir(runDir, { recursive: true, mode: 0o700 });
+/** Nothing is kept. */
+export const emptyBoot: BootState = { generation: 0, refused: [], overlay: [], lock: new Map(), notWritable: null };
+
+/** The file of this boot (random/boot_id, random(4)); what another boot left is removed when it is read. */
+export function bootFile(runDir: string, bootId: string, warn: (fields: object, message: string) => void): BootFile {
   const path = join(runDir, 'overlay.json');
-  const nothing: BootState = { generation: 0, refused: [], overlay: [], lock: new Map() };
-  const file: BootFile = {
-    save: async (state) => {
-      await writeAtomically(path, JSON.stringify(toJson({ bootId, ...state })));
+  let kept: string | null = null;
+  return {
+    async read() {
+      await mkdir(runDir, { recursive: true, mode: 0o700 });
+      const text = await readFile(path, 'utf8').catch(ifMissing);
+      if (text === null) return emptyBoot;
+      try {
+        const stored = JSON.parse(text) as Stored;
+        if (stored.bootId === bootId) {
+          kept = text;
+          return decode(stored);
+        }
+      } catch (error) {
+        warn({ err: error, path }, 'the overlay is not understood');
+      }
+      await unlink(path);
+      return emptyBoot;
+    },
+    async save(state) {
+      kept = JSON.stringify(toJson({ bootId, ...state }));
+      await mkdir(runDir, { recursive: true, mode: 0o700 });
+      await writeAtomically(path, kept);
+    },
+    async restore() {
+      if (kept !== null && !existsSync(path)) await writeAtomically(path, kept);
     },
   };
-  try {
-    const stored = JSON.parse(await readFile(path, 'utf8')) as Stored;
-    if (stored.bootId === bootId) return { state: decode(stored), file };
-    await unlink(path);
-  } catch (error) {
-    if (!hasErrno(error, 'ENOENT')) warn({ err: error, path }, 'the overlay cannot be read');
-  }
-  return { state: nothing, file };
 }
 
-interface Stored extends Omit<BootState, 'lock'> {
+interface Stored extends Omit<BootState, 'lock' | 'notWritable'> {
   readonly bootId: string;
+  readonly notWritable?: string | null;
   readonly lock?: Readonly<Record<string, Locked>>;
 }
 
-function decode({ generation, refused, overlay, lock = {} }: Stored): BootState {
-  return { generation, refused, overlay: overlay.map(decodeField), lock: new Map(Object.entries(lock)) };
+function decode({ generation, refused, overlay, lock = {}, notWritable = null }: Stored): BootState {
+  const fields = overlay.map(decodeField);
+  return { generation, refused, overlay: fields, lock: new Map(Object.entries(lock)), notWritable };
 }
 
 function decodeField({ pointer, value, origin, generation, command }: OverlayField): OverlayField {

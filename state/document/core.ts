@@ -2,7 +2,8 @@
 import type { Operation } from 'fast-json-patch';
 import type { BootFile } from './boot-state.ts';
 import type { Built } from '../schema/build-desired.ts';
-import { SCHEMA, type Generations, type Kind } from './generations.ts';
+import type { Kind } from './generation-files.ts';
+import { SCHEMA, type Generations } from './generations.ts';
 import type { InForce } from './in-force.ts';
 import { keptLock, lockOf, sameLock, type Lock } from './lock.ts';
 import type { OverlayField } from './overlay.ts';
@@ -65,7 +66,27 @@ export interface Core {
   onDisk: string | null;
   /** Why the file could not be read the last time; null when it could, or was not there. */
   unreadable: string | null;
+  /** Why it is not known what is wanted; null = it is. */
+  unsure: Unsure;
+  /** While the document is unsure: the file does not say it. */
+  onlyStored: boolean;
+  /** What `highest` is as long as nobody knows; null = it was always known. */
+  guess: number | null;
   pending: readonly Pending[];
+}
+
+/** What could not be read at the start, nor anything in its place: the document in force, the overlay. */
+export interface Unsure {
+  readonly document: string | null;
+  readonly overlay: string | null;
+}
+
+/** While something is unsure nothing is done: what runs goes on. */
+export function setUnsure(core: Core, change: Partial<Unsure>): void {
+  core.unsure = { ...core.unsure, ...change };
+  const unknown = core.unsure.document ?? core.unsure.overlay;
+  if (core.store.get().unknown === unknown) return;
+  core.store.update((draft) => void (draft.unknown = unknown));
 }
 
 /** Puts what is in force into the store, as the generation given; `locked` as publish() has it. */
@@ -92,9 +113,7 @@ export async function storeLock(core: Core): Promise<void> {
   const { stored, lock, storedLock } = core;
   if (stored === 0 || lock === storedLock) return;
   core.storedLock = lock;
-  await core.generations.writeLock(stored, lock).catch((error: unknown) => {
-    core.log.error({ err: error }, 'what versions were resolved to cannot be stored');
-  });
+  await core.generations.writeLock(stored, lock);
 }
 
 /** Changes the document's status alone. */
@@ -128,29 +147,30 @@ export async function storeGeneration(core: Core, made: NewGeneration): Promise<
 
 /**
  * Writes a generation to the disk; the function that it gives stores it for good, or throws it away. When it cannot be
- * stored it is in force all the same, and the log says so.
+ * stored it is in force all the same, and is stored when that is possible.
  */
 export async function prepareGeneration(core: Core, made: NewGeneration): Promise<(keep: boolean) => Promise<void>> {
   const { written, ...plain } = made;
   const time = core.now();
   const lock = lockOf(written, core.store.get(), core);
-  const failed = (error: unknown): void => {
-    core.log.error({ err: error, generation: made.generation }, 'a generation cannot be stored');
-  };
   const generation = { ...plain, time, since: time, schema: SCHEMA, runtime: core.runtime, lock, ...written };
-  const prepared = await core.generations.prepare(generation).catch(failed);
+  const prepared = await core.generations.prepare(generation);
   return async (keep) => {
     if (keep) Object.assign(core, { stored: made.generation, besides: made.besides, lock, storedLock: lock });
-    await (keep ? prepared?.commit() : prepared?.discard())?.catch(failed);
+    await (keep ? prepared.commit() : prepared.discard());
   };
 }
 
 /** Keeps the overlay for the rest of the boot. */
 export async function saveBoot(core: Core): Promise<void> {
+  // One that could not be read is not written over.
+  if (core.unsure.overlay !== null) return;
   const { overlay } = core.inForce;
   const lock = new Map([...core.store.get().lock].filter(([key, now]) => !sameLock(core.lock.get(key), now)));
   try {
-    await core.boot.save({ generation: core.highest, refused: core.refused, overlay, lock });
+    const { document } = core.store.get();
+    const notWritable = document.status === 'notWritable' ? (document.error?.message ?? '') : null;
+    await core.boot.save({ generation: core.highest, refused: core.refused, overlay, lock, notWritable });
   } catch (error) {
     core.log.error({ err: error }, 'the overlay cannot be kept');
   }

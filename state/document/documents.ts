@@ -2,13 +2,14 @@
 import { join } from 'node:path';
 import type { Operation } from 'fast-json-patch';
 import { applyText, type ApplyOptions, previewText } from './apply-document.ts';
-import { openBootState } from './boot-state.ts';
+import { bootFile } from './boot-state.ts';
 import { checkExpected, UnknownGeneration } from './refusals.ts';
 import { saveBoot, show, type Log } from './core.ts';
 import type { FieldOrigin } from '../status.ts';
 import type { Configured } from '../desired.ts';
-import { openGenerations, type Summary } from './generations.ts';
-import { copySeed, giveUp, openCore } from './open-core.ts';
+import { summaryOf, type Summary } from './generation-files.ts';
+import { openGenerations } from './generations.ts';
+import { copySeed, giveUp, openCore, takeStored } from './open-core.ts';
 import { createRelock } from './relock.ts';
 import { createRetry } from '../retry.ts';
 import type { Stand } from '../standing.ts';
@@ -109,10 +110,15 @@ export interface Documents {
   setLock(key: string, resolved: Locked): void;
   /** Has entries resolved anew: whoever resolves them does so while this runs. The generation is a new one when that changes anything. */
   renewLocks(keys: readonly string[], options: PatchOptions): { generation: number; durable: Promise<void> };
-  /** Gives up a generation that ended the runtime again and again: the one before is in force until the boot ends. */
-  fallback(generation: number): Promise<void>;
+  /**
+   * Gives up the document on which the runtime ended again and again: the one before is in force until the boot ends, and what
+   * consoles have said holds over it.
+   */
+  fallback(): Promise<void>;
   /** Loads what patches and documents need (the schema), ahead of the first one. */
   warm(): Promise<void>;
+  /** Writes again what was deleted of it in runDir. */
+  restore(): Promise<void>;
   /** Waits for what is on its way to the disk, and ends watching. */
   close(): Promise<void>;
 }
@@ -125,18 +131,43 @@ export interface Documents {
 export async function openDocuments(options: DocumentsOptions): Promise<Documents> {
   const { store, log, stand, desired: path } = options;
   const warn = (fields: object, message: string): void => log.warn(fields, message);
-  const generations = await openGenerations(join(options.stateDir, 'generations'), warn);
-  const boot = await openBootState(options.runDir, options.bootId, warn);
-  const file: FileOptions = { path, exchange: options.exchange, copyAttributes: options.copyAttributes };
-  const core = await openCore({ configured: new Map(), ...options }, generations, boot);
-  if (core.stored === 0) await copySeed(core, options);
-  await synchronise(core, file, true);
-
+  const { stateDir, runDir, bootId } = options;
   // One thing at a time: whatever touches the file or the generations waits for what came before.
   const queue = createSerialQueue();
   const enqueue = queue.run;
+  const storing = createRetry(() => {
+    enqueue(settleStored).catch((error: unknown) =>
+      log.error({ err: error }, 'what is stored cannot be read or written'),
+    );
+  });
+  const generations = await openGenerations({ stateDir, runDir, bootId, stand, warn, failed: storing.failed });
+  const boot = bootFile(runDir, bootId, warn);
+  const file: FileOptions = { path, exchange: options.exchange, copyAttributes: options.copyAttributes };
+  const core = await openCore({ configured: new Map(), ...options }, generations, boot);
+  const overlayFile = join(runDir, 'overlay.json');
+  const tellUnsure = (): void => {
+    stand('Unreadable', overlayFile, core.unsure.overlay);
+    if (store.get().unknown !== null) storing.failed();
+  };
+  tellUnsure();
+  if (core.stored === 0 && core.unsure.document === null) await copySeed(core, options);
+  await synchronise(core, file, true);
+  const settleStored = async (): Promise<void> => {
+    const isSettled = await generations.settle();
+    core.highest = Math.max(core.highest, generations.list().at(-1)?.generation ?? 0);
+    if (store.get().unknown !== null && core.pending.length === 0) {
+      await takeStored(core, options.now ?? Date.now);
+      await synchronise(core, file, true);
+    }
+    if (isSettled && store.get().unknown === null) storing.over();
+    else storing.failed();
+    tellUnsure();
+  };
+
   const again = createRetry(() => watch.look());
   const read = async (rested: boolean): Promise<void> => {
+    // What is stored says more than the file.
+    if (store.get().unknown !== null) await settleStored();
     await synchronise(core, file, rested);
     stand('Unreadable', path, core.unreadable);
     if (core.unreadable === null) again.over();
@@ -185,6 +216,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     const overlay = core.inForce.overlay;
     const { inForce, changes, fields } = patchDocument(core.inForce, operations, { generation, origin, command });
     core.highest = generation;
+    if (changes.length === 0) {
+      // Only the overlay gives way.
+      show(core, inForce, generation, document);
+      return { generation, durable: enqueue(() => saveBoot(core)) };
+    }
     const done = Promise.withResolvers<void>();
     const built = inForce.document;
     const pending = { operations, origin, command, generation, changes, fields, withdraws, built, done };
@@ -249,20 +285,22 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       }),
     setLock: relock.set,
     renewLocks: relock.renew,
-    fallback: (generation) => enqueue(() => giveUp(core, generation)),
+    fallback: () => enqueue(() => giveUp(core)),
     async warm() {
       await load();
     },
+    restore: () =>
+      enqueue(async () => {
+        await core.boot.restore();
+        await generations.restore();
+      }),
     async close() {
       await watch.close();
       again.over();
       writeNow();
       await queue.idle();
+      storing.over();
       await core.parser.close();
     },
   };
-}
-
-function summaryOf({ generation, kind, origin, time, schema, runtime }: Summary): Summary {
-  return { generation, kind, origin, time, schema, runtime };
 }

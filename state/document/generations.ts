@@ -1,132 +1,258 @@
-// The stored generations: one file each, never rewritten, the newest with all that a start needs instead of its YAML.
-import { mkdir, readFile, readdir, unlink } from 'node:fs/promises';
-import { hash } from 'node:crypto';
+// The stored generations: the last of file and apply, and of the console. What the disk does not take is kept in runDir until
+// it does; so is a copy of the newest, which a reconciler of this boot goes on with when the disk does not give it.
+import { constants } from 'node:fs';
+import { access, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sameLock } from './lock.ts';
-import { decodeDesired, encodeDesired, encodeTree } from './encoding.ts';
+import { errnoOf, hasErrno, messageOf } from '../errno.ts';
+import type { Stand } from '../standing.ts';
 import type { Locked } from '../store.ts';
-import { toJson } from '../store.ts';
-import { toTree, type Tree } from '../text/tree.ts';
-import type { Desired } from '../desired.ts';
-import { prepareFile, type PreparedFile } from '../file/write-file.ts';
-import { ifMissing } from '../errno.ts';
+import type { PreparedFile } from '../file/write-file.ts';
+import {
+  generationFiles,
+  removeHalfWritten,
+  type Generation,
+  type GenerationFiles,
+  type Stored,
+} from './generation-files.ts';
+import { sameLock } from './lock.ts';
 
-/** Who made a generation: an edit of the file, `apply` (and rollback), or a console command. */
-export type Kind = 'file' | 'apply' | 'console';
-
-/** What `history` shows of a generation. */
-export interface Summary {
-  readonly generation: number;
-  readonly kind: Kind;
-  readonly origin: string;
-  /** ms since the epoch. */
-  readonly time: number;
-  readonly schema: string;
-  /** Version of the runtime that stored it. */
-  readonly runtime: string;
-}
-
-export interface Generation extends Summary {
-  readonly text: string;
-  readonly endMark: boolean;
-  /**
-   * The hash of what the file held when this was put into force without being written to it, '' = there was no file; null: it
-   * is what the file held.
-   */
-  readonly besides: string | null;
-  /** The first of the console's patches that were folded into this one; ms since the epoch. */
-  readonly since: number;
-  readonly lock: ReadonlyMap<string, Locked>;
-  readonly tree: Tree;
-  readonly desired: Desired;
-}
+type Lock = ReadonlyMap<string, Locked>;
 
 export interface Generations {
   /** Numbers and kinds of what is stored, oldest first. */
-  list(): readonly { readonly generation: number; readonly kind: Kind }[];
-  /** Reads one, with the last lock that was stored for it; null when it is not stored or cannot be understood. */
+  list(): readonly Stored[];
+  /** Reads one, with the last lock that was stored for it; null when it is not stored, not understood, or not to be read now. */
   read(generation: number): Promise<Generation | null>;
-  /** Writes one to the disk; with `commit` it is stored for good and what is no longer kept goes. */
+  /** Why it is not known which generations there are, or (given a number) what one says; null = it is. */
+  unread(generation?: number): string | null;
+  /** Writes one to the disk; with `commit` it is stored for good and what is no longer kept goes. Never rejects. */
   prepare(generation: Generation): Promise<PreparedFile>;
-  /** Stores what the requirements of a generation were resolved to, once more of them are. */
-  writeLock(generation: number, lock: ReadonlyMap<string, Locked>): Promise<void>;
+  /** Stores what the requirements of a generation were resolved to, once more of them are. Never rejects. */
+  writeLock(generation: number, lock: Lock): Promise<void>;
+  /** Reads and stores what could not be; false = not all of it yet. */
+  settle(): Promise<boolean>;
+  /** Writes again what was deleted in runDir. */
+  restore(): Promise<void>;
+}
+
+export interface GenerationsOptions {
+  readonly stateDir: string;
+  readonly runDir: string;
+  /** Another one than before: what runDir has is of no use any more. */
+  readonly bootId: string;
+  readonly stand: Stand;
+  readonly warn: (fields: object, message: string) => void;
+  /** Something could not be read or stored: `settle` is to be called after a while. */
+  readonly failed: () => void;
 }
 
 const KEPT = 20;
 const FOLD = 1000;
-const FILE = /^(\d{10})-(file|apply|console)\.json$/;
 
 export const SCHEMA = 'northstate/v1';
 
-/** SHA-256 (hex) of a text. */
-export function hashText(text: string): string {
-  return hash('sha256', text);
-}
-
-/** Opens the generations stored in a directory, which is made when it is missing. `warn` is told about unreadable ones. */
-export async function openGenerations(
-  directory: string,
-  warn: (fields: object, message: string) => void,
-): Promise<Generations> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const names = await readdir(directory);
-  // What a crash has left half written.
-  for (const name of names) if (name.endsWith('.new')) await unlink(join(directory, name));
-  let index = names
-    .map((name) => FILE.exec(name))
-    .flatMap((found) => (found === null ? [] : [{ generation: Number(found[1]), kind: found[2] as Kind }]))
-    .sort((a, b) => a.generation - b.generation);
+/** Opens what is stored, and makes the directories. Rejects when stateDir is no directory. */
+export async function openGenerations(options: GenerationsOptions): Promise<Generations> {
+  const { stand, warn } = options;
+  const disk = generationFiles(join(options.stateDir, 'generations'), true);
+  const passing = generationFiles(join(options.runDir, 'generations', options.bootId), false);
+  let onDisk: readonly Stored[] = [];
+  let inBoot: readonly Stored[] = [];
+  let unlisted: string | null = null;
+  let readOnly: string | null = null;
   let newest: Generation | null = null;
+  const unread = new Map<number, string>();
+  const lacking = new Map<number, string>();
+  const locks = new Map<number, Lock>();
 
-  const pathOf = (generation: number, kind: Kind): string => join(directory, `${padded(generation)}-${kind}.json`);
-  const lockPath = (generation: number): string => join(directory, `${padded(generation)}-lock.json`);
+  const list = (): readonly Stored[] => {
+    const others = inBoot.filter(({ generation }) => onDisk.every((one) => one.generation !== generation));
+    return others.length === 0 ? onDisk : [...onDisk, ...others].sort((a, b) => a.generation - b.generation);
+  };
+  const find = (all: readonly Stored[], number: number) => all.find(({ generation }) => generation === number);
 
-  const read = async (generation: number): Promise<Generation | null> => {
-    const found = index.find((one) => one.generation === generation);
-    if (found === undefined) return null;
-    const path = pathOf(found.generation, found.kind);
+  /** Looks at the disk's directory. */
+  async function look(): Promise<void> {
     try {
-      const stored = decodeGeneration(await readFile(path, 'utf8'));
-      const lock = await readFile(lockPath(generation), 'utf8').then(decodeLock, ifMissing);
-      const whole = { ...stored, lock: lock ?? stored.lock };
-      if (found === index.at(-1)) newest = whole;
-      return whole;
+      onDisk = await disk.list();
+      unlisted = null;
     } catch (error) {
-      warn({ err: error, path }, 'a stored generation cannot be read');
+      if (hasErrno(error, 'ENOTDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG')) throw error;
+      // A disk that takes no directory has none of ours.
+      unlisted = hasErrno(error, 'EROFS') ? null : messageOf(error);
+      readOnly = messageOf(error);
+      return;
+    }
+    readOnly = await access(disk.directory, constants.W_OK)
+      .then(() => removeHalfWritten(disk.directory))
+      .then(() => null, messageOf);
+    for (const { generation } of inBoot) {
+      if (find(onDisk, generation) === undefined && !lacking.has(generation))
+        lacking.set(generation, 'it was not stored');
+    }
+  }
+
+  async function lookInBoot(): Promise<void> {
+    const above = join(options.runDir, 'generations');
+    try {
+      await mkdir(above, { recursive: true, mode: 0o700 });
+      for (const name of await readdir(above))
+        if (name !== options.bootId) await rm(join(above, name), { recursive: true });
+      inBoot = await passing.list();
+    } catch (err) {
+      warn({ err, directory: above }, 'what was kept of the generations until the boot ends cannot be read');
+    }
+  }
+
+  function tell(): void {
+    const numbers = [...lacking.keys()].sort((a, b) => a - b);
+    const why = readOnly ?? lacking.get(numbers.at(-1) ?? 0) ?? null;
+    const which = numbers.length === 0 ? 'what changes from now on' : `generation ${numbers.join(', ')}`;
+    const until = 'is kept until the boot ends, and is stored when the disk takes it';
+    stand('NotDurable', disk.directory, why === null ? null : `${why}: ${which} ${until}`);
+    const unreadable = unlisted ?? [...unread.values()][0] ?? null;
+    stand('Unreadable', disk.directory, unreadable === null ? null : `${unreadable}; it is read again`);
+    if (why !== null || unreadable !== null || locks.size > 0) options.failed();
+  }
+
+  async function readFrom(files: GenerationFiles, stored: Stored | undefined): Promise<Generation | null> {
+    if (stored === undefined) return null;
+    try {
+      const found = await files.read(stored);
+      if (files === disk) unread.delete(stored.generation);
+      return found;
+    } catch (error) {
+      warn({ err: error, path: files.path(stored) }, 'a stored generation cannot be read');
+      if (files === disk && errnoOf(error) !== null) unread.set(stored.generation, messageOf(error));
       return null;
     }
-  };
+  }
 
-  const remove = async (gone: (typeof index)[number]): Promise<void> => {
-    index = index.filter((one) => one !== gone);
-    await unlink(pathOf(gone.generation, gone.kind)).catch(ifMissing);
-    await unlink(lockPath(gone.generation)).catch(ifMissing);
-  };
+  async function read(number: number): Promise<Generation | null> {
+    const found = (await readFrom(disk, find(onDisk, number))) ?? (await readFrom(passing, find(inBoot, number)));
+    if (found !== null && number === list().at(-1)?.generation) newest = found;
+    tell();
+    return found;
+  }
+
+  /** In runDir lie the newest and those that the disk does not have. */
+  async function keep(stored: Generation): Promise<void> {
+    try {
+      await (await passing.prepare(stored)).commit();
+      const old = inBoot.filter(({ generation }) => generation !== stored.generation && !lacking.has(generation));
+      for (const one of old) await passing.remove(one);
+      const rest = inBoot.filter((one) => !old.includes(one) && one.generation !== stored.generation);
+      inBoot = [...rest, { generation: stored.generation, kind: stored.kind }];
+    } catch (err) {
+      warn(
+        { err, directory: passing.directory, generation: stored.generation },
+        'a generation cannot be kept in runDir',
+      );
+    }
+  }
+
+  async function remove(gone: Stored): Promise<void> {
+    try {
+      await disk.remove(gone);
+      await passing.remove(gone);
+      onDisk = onDisk.filter(({ generation }) => generation !== gone.generation);
+      inBoot = inBoot.filter(({ generation }) => generation !== gone.generation);
+      lacking.delete(gone.generation);
+    } catch (err) {
+      warn({ err, generation: gone.generation }, 'a generation that is no longer kept cannot be removed');
+    }
+  }
+
+  async function prune(): Promise<void> {
+    const consoles = list().filter(({ kind }) => kind === 'console');
+    const others = list().filter(({ kind }) => kind !== 'console');
+    const old = [...consoles.slice(0, -KEPT), ...others.slice(0, -KEPT)];
+    for (const one of old) if (one.generation !== newest?.generation) await remove(one);
+  }
+
+  /** Gives one that the disk did not take to it; throws when it does not take it now. */
+  async function store(number: number): Promise<void> {
+    const held = newest?.generation === number ? newest : await readFrom(passing, find(inBoot, number));
+    if (held === null) {
+      lacking.delete(number);
+      return;
+    }
+    await (await disk.prepare(held)).commit();
+    onDisk = [...onDisk, { generation: held.generation, kind: held.kind }].sort((a, b) => a.generation - b.generation);
+    lacking.delete(number);
+  }
+
+  await lookInBoot();
+  await look();
+  tell();
 
   return {
-    list: () => index,
+    list,
     read,
+    unread: (generation) => (generation === undefined ? unlisted : (unread.get(generation) ?? null)),
     async prepare(generation) {
-      const last = index.at(-1);
+      const last = list().at(-1);
       const folds = folded(newest, generation) && last?.generation === newest?.generation;
       const stored = folds && newest !== null ? { ...generation, since: newest.since } : generation;
-      const file = await prepareFile(pathOf(stored.generation, stored.kind), await encodeGeneration(stored));
+      let why: string | null = null;
+      const failed = (error: unknown): null => {
+        why = messageOf(error);
+        return null;
+      };
+      const file = await disk.prepare(stored).catch(failed);
       return {
         async commit() {
-          await file.commit();
+          await file?.commit().catch(failed);
+          if (why === null) onDisk = [...onDisk, { generation: stored.generation, kind: stored.kind }];
+          else lacking.set(stored.generation, why);
           newest = stored;
-          index = [...index, { generation: stored.generation, kind: stored.kind }];
+          await keep(stored);
           if (folds && last !== undefined) await remove(last);
-          const consoles = index.filter(({ kind }) => kind === 'console');
-          const others = index.filter(({ kind }) => kind !== 'console');
-          const old = [...consoles.slice(0, -KEPT), ...others.slice(0, -KEPT)];
-          for (const one of old) if (one.generation !== stored.generation) await remove(one);
+          await prune();
+          tell();
         },
-        discard: () => file.discard(),
+        async discard() {
+          await file
+            ?.discard()
+            .catch((err: unknown) => warn({ err }, 'a generation that was not made cannot be removed'));
+        },
       };
     },
     async writeLock(generation, lock) {
-      await (await prepareFile(lockPath(generation), JSON.stringify(toJson(lock)))).commit();
+      try {
+        await disk.writeLock(generation, lock);
+        locks.delete(generation);
+      } catch (err) {
+        warn({ err, generation }, 'what versions were resolved to cannot be stored yet');
+        locks.set(generation, lock);
+      }
+      if (find(inBoot, generation) !== undefined) {
+        await passing
+          .writeLock(generation, lock)
+          .catch((err: unknown) => warn({ err }, 'a lock cannot be kept in runDir'));
+      }
+      tell();
+    },
+    async settle() {
+      try {
+        if (unlisted !== null || readOnly !== null) await look();
+        for (const number of unread.keys()) await readFrom(disk, find(onDisk, number));
+        if (unlisted === null && readOnly === null) {
+          for (const number of [...lacking.keys()].sort((a, b) => a - b)) await store(number);
+          for (const [number, lock] of locks) {
+            await disk.writeLock(number, lock);
+            locks.delete(number);
+          }
+        }
+      } catch (err) {
+        for (const number of lacking.keys()) lacking.set(number, messageOf(err));
+      }
+      tell();
+      return unlisted === null && readOnly === null && unread.size + lacking.size + locks.size === 0;
+    },
+    async restore() {
+      const there = await passing.list();
+      if (newest !== null && find(there, newest.generation) === undefined) await keep(newest);
     },
   };
 }
@@ -140,40 +266,4 @@ function folded(before: Generation | null, next: Generation): boolean {
 /** The one before is still asked for: by the versions that it had. */
 function isRelocked(before: Generation, next: Generation): boolean {
   return [...before.lock].some(([key, was]) => next.lock.has(key) && !sameLock(was, next.lock.get(key)));
-}
-
-function padded(generation: number): string {
-  return String(generation).padStart(10, '0');
-}
-
-async function encodeGeneration({ tree, desired, lock, ...plain }: Generation): Promise<string> {
-  const head = JSON.stringify({ ...plain, hash: hashText(plain.text), lock: toJson(lock) });
-  return `${head.slice(0, -1)},"tree":${await encodeTree(tree)},"desired":${await encodeDesired(desired)}}`;
-}
-
-function decodeGeneration(json: string): Generation {
-  const { hash, lock, tree, desired, ...plain } = JSON.parse(json) as Omit<
-    Generation,
-    'besides' | 'lock' | 'tree' | 'desired'
-  > & {
-    /** Generations of earlier versions do not say it. */
-    readonly besides?: string | null;
-    readonly hash: string;
-    readonly lock: Readonly<Record<string, Locked>>;
-    readonly tree: unknown;
-    readonly desired: unknown;
-  };
-  if (hash !== hashText(plain.text)) throw new Error('its text has another hash than was stored');
-  const { besides = null } = plain;
-  return {
-    ...plain,
-    besides,
-    lock: new Map(Object.entries(lock)),
-    tree: toTree(tree),
-    desired: decodeDesired(desired),
-  };
-}
-
-function decodeLock(json: string): ReadonlyMap<string, Locked> {
-  return new Map(Object.entries(JSON.parse(json) as Readonly<Record<string, Locked>>));
 }

@@ -3,9 +3,9 @@ import type { Operation } from 'fast-json-patch';
 import { build, sectionOf, type Built, type EntryOf } from '../schema/build-desired.ts';
 import type { Configured } from '../desired.ts';
 import { addFields, applyOverlay, differences, dropFields, isOfName, placesOf, type OverlayField } from './overlay.ts';
-import { isWithin } from '../text/pointer.ts';
+import { isWithin, parsePointer } from '../text/pointer.ts';
 import { PatchRefused } from './refusals.ts';
-import { resolveOperations, sameTree, type TreeChange } from '../text/tree.ts';
+import { isMap, resolveOperations, sameTree, type TreeChange, type Tree } from '../text/tree.ts';
 import { toJson } from '../store.ts';
 
 export interface InForce {
@@ -34,7 +34,14 @@ export function lay(
   configured: Configured,
 ): InForce {
   if (overlay.length === 0) return { document, overlay, effective: document, configured };
-  const all = build(applyOverlay(document.tree, overlay), { before, generation, writtenBy: 'console', configured });
+  // An entry that the overlay does not touch is the document's.
+  const known = before ?? document;
+  const all = build(applyOverlay(document.tree, overlay), {
+    before: known,
+    generation,
+    writtenBy: 'console',
+    configured,
+  });
   if (!('message' in all)) return { document, overlay, effective: all, configured };
   let kept: InForce = { document, overlay: [], effective: document, configured };
   for (const field of overlay) {
@@ -56,7 +63,7 @@ export interface Patched {
 /** A patch of the document. Throws PatchError or PatchRefused; fields of the overlay that it sets give way. */
 export function patchDocument(now: InForce, operations: readonly Operation[], mark: Mark): Patched {
   const { document, configured } = now;
-  const whole = [...takenAlong(now.overlay, operations), ...operations];
+  const whole = [...takenAlong(now.overlay, operations), ...operations.filter((one) => !isOverlaidOnly(now, one))];
   const { tree, changes } = resolveOperations(document.tree, whole, { makeParents: true });
   const built = build(tree, { before: document, generation: mark.generation, writtenBy: 'console', configured });
   if ('message' in built) throw new PatchRefused(built);
@@ -75,7 +82,8 @@ export function patchBoot(now: InForce, operations: readonly Operation[], mark: 
   const built = build(tree, { before: effective, generation: mark.generation, writtenBy: 'console', configured });
   if ('message' in built) throw new PatchRefused(built);
   const fields = differences(now.effective.tree, tree).map((difference) => ({ ...difference, ...mark }));
-  return { ...now, overlay: addFields(now.overlay, fields), effective: built };
+  const overlay = addFields(now.overlay, fields).filter((field) => says(field, now.document.tree));
+  return { ...now, overlay, effective: built };
 }
 
 /**
@@ -124,6 +132,22 @@ export function dropOverlay(now: InForce, name: string | null, generation: numbe
 /** Patches that cannot reach the document's file are laid over `document`, the one that the file holds. */
 export function divert(now: InForce, document: Built, fields: readonly OverlayField[], generation: number): InForce {
   return lay(document, addFields(now.overlay, fields), now.effective, generation, now.configured);
+}
+
+/** What is to be removed is the overlay's alone: that gives way, and there is nothing for the document. */
+function isOverlaidOnly({ overlay, document }: InForce, { op, path }: Operation): boolean {
+  return op === 'remove' && overlay.some(({ pointer }) => pointer === path) && !hasField(document.tree, path);
+}
+
+/** Whether a field of the overlay changes anything: what the document does not have need not be taken away. */
+function says({ pointer, value }: OverlayField, tree: Tree): boolean {
+  return value !== undefined || hasField(tree, pointer);
+}
+
+function hasField(tree: Tree, pointer: string): boolean {
+  let now: Tree | undefined = tree;
+  for (const key of parsePointer(pointer)) now = isMap(now) ? now.get(key) : undefined;
+  return now !== undefined;
 }
 
 /** A field that only the overlay has goes into the document together with what is set below it. */

@@ -1,19 +1,22 @@
 // What is in force when the runtime starts, before the file is looked at; and going back to an earlier generation.
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { BootFile, BootState } from './boot-state.ts';
+import { emptyBoot, type BootFile } from './boot-state.ts';
 import type { Built } from '../schema/build-desired.ts';
-import { saveBoot, setWritten, show, type Core, type Log } from './core.ts';
+import { saveBoot, setUnsure, setWritten, show, type Core, type Log } from './core.ts';
 import { keptLock, type Lock } from './lock.ts';
+import { addFields, differences } from './overlay.ts';
 import { emptyDesired, type Configured } from '../desired.ts';
 import { readDocumentFile } from '../file/document-file.ts';
-import { SCHEMA, type Generation, type Generations } from './generations.ts';
+import type { Generation } from './generation-files.ts';
+import { SCHEMA, type Generations } from './generations.ts';
 import { createParser } from './parser.ts';
 import type { Store } from '../store.ts';
 import { isMap } from '../text/tree.ts';
 import { createFile } from '../file/write-file.ts';
 import { LARGEST_DOCUMENT } from './parsed-document.ts';
-import { noPlace, badDocument, goodDocument } from '../status.ts';
+import { noPlace, badDocument, goodDocument, notWritable } from '../status.ts';
+import { messageOf } from '../errno.ts';
 
 /** A document that says nothing. */
 function emptyDocument(configured: Configured): Built {
@@ -30,22 +33,18 @@ export interface CoreOptions {
   readonly desired: string;
 }
 
-/** Puts the newest stored generation that is understood and was not given up into force, the boot's overlay over it. */
-export async function openCore(
-  options: CoreOptions,
-  generations: Generations,
-  boot: { readonly state: BootState; readonly file: BootFile },
-): Promise<Core> {
+/**
+ * Puts the newest stored generation that is understood and was not given up into force, the boot's overlay over it. What of
+ * it cannot be read now is unsure: takeStored() reads it again.
+ */
+export async function openCore(options: CoreOptions, generations: Generations, boot: BootFile): Promise<Core> {
   const { store, log, runtime, now = Date.now, configured, desired: path } = options;
-  const { refused, lock: bootLock } = boot.state;
   const parser = createParser(configured);
   const empty = emptyDocument(configured);
   const none: Lock = new Map();
-  const newest = generations.list().at(-1)?.generation ?? 0;
   const core: Core = {
-    ...{ store, log, parser, generations, boot: boot.file, runtime, now, refused, path },
+    ...{ store, log, parser, generations, boot, runtime, now, refused: [], path, highest: 0 },
     inForce: { document: empty, overlay: [], effective: empty, configured },
-    highest: Math.max(newest, boot.state.generation),
     ...{
       text: '',
       endMark: false,
@@ -56,20 +55,59 @@ export async function openCore(
       storedLock: none,
       bootLock: none,
     },
-    ...{ onDisk: null, unreadable: null, pending: [] },
+    ...{
+      onDisk: null,
+      unreadable: null,
+      unsure: { document: null, overlay: null },
+      onlyStored: false,
+      guess: null,
+      pending: [],
+    },
   };
+  await takeStored(core, now);
+  return core;
+}
+
+/** Above every number that may have been given out, while those that were cannot be counted. */
+const uncounted = 1_000_000_000;
+
+/** Reads what is stored, and puts it into force. */
+export async function takeStored(core: Core, now: () => number): Promise<void> {
+  const { generations, inForce } = core;
+  const boot = await core.boot.read().catch((error: unknown) => messageOf(error));
+  const {
+    refused,
+    lock: bootLock,
+    overlay,
+    generation: last,
+    notWritable: why,
+  } = typeof boot === 'string' ? emptyBoot : boot;
+  const newest = generations.list().at(-1)?.generation ?? 0;
+  core.refused = refused;
+  const isGuess = core.highest === core.guess;
+  core.highest = Math.max(isGuess ? 0 : core.highest, newest, last);
+  if (core.highest === 0 && generations.unread() !== null) {
+    core.guess = Math.max(uncounted, Math.floor(now() / 1000));
+    core.highest = core.guess;
+  }
   const found = await newestUnderstood(core, newest);
   if (found !== null) putInForce(core, found);
-  if (boot.state.overlay.length > 0) {
+  if (overlay.length > 0 || inForce.overlay.length > 0) {
     const { lay } = await import('./in-force.ts');
-    core.inForce = lay(core.written, boot.state.overlay, null, boot.state.generation, configured);
+    core.inForce = lay(core.written, addFields(overlay, inForce.overlay), null, last, inForce.configured);
   }
   const generation = core.inForce.overlay.length > 0 ? core.highest : core.stored;
-  show(core, core.inForce, generation, goodDocument(core.stored), new Map([...core.lock, ...bootLock]));
+  const good = goodDocument(core.stored);
+  const document = why === null ? good : notWritable(good, why);
+  show(core, core.inForce, generation, document, new Map([...core.lock, ...bootLock]));
   core.bootLock = keptLock(bootLock, core.written, core.inForce.effective);
   core.onDisk = found?.text ?? null;
-  if (newest > core.stored) await explainOlder(core, newest);
-  return core;
+  const isNewest = found !== null && found.generation === newest;
+  const unread = isNewest ? null : (generations.unread(newest) ?? (found === null ? generations.unread() : null));
+  if (newest > core.stored && unread === null) await explainOlder(core, newest);
+  setUnsure(core, { document: unread, overlay: typeof boot === 'string' ? boot : null });
+  // What was applied may lie beside its file: then only it says what is wanted.
+  core.onlyStored = unread !== null && generations.list().at(-1)?.kind === 'apply';
 }
 
 /** A file that still holds the generation that was left aside is not taken for a new document. */
@@ -132,24 +170,37 @@ export async function copySeed(
   }
 }
 
-/** Leaves a generation that ended the runtime again and again for the one before it, until the boot ends. */
-export async function giveUp(core: Core, generation: number): Promise<void> {
-  const { adoptDocument, lay } = await import('./in-force.ts');
-  core.refused = [...new Set([...core.refused, generation])];
-  const kept = core.inForce.overlay.filter((field) => field.generation !== generation);
-  if (generation !== core.stored) {
-    const { document, effective, configured } = core.inForce;
-    const inForce = lay(document, kept, effective, core.highest, configured);
-    show(core, inForce, kept.length > 0 ? core.highest : core.stored, core.store.get().document);
-  } else {
-    const previous = await newestUnderstood(core, generation - 1);
-    const { text, endMark, lock, besides } = previous ?? { text: '', endMark: false, lock: new Map(), besides: null };
-    const written = previous ?? emptyDocument(core.inForce.configured);
-    const inForce = adoptDocument({ ...core.inForce, overlay: kept }, written, core.highest);
-    setWritten(core, { text, endMark, written });
-    Object.assign(core, { stored: previous?.generation ?? 0, lock, storedLock: lock, besides });
-    show(core, inForce, core.stored, goodDocument(core.stored), lock);
-    await explainOlder(core, generation);
+/**
+ * Leaves the document for the one before it, until the boot ends: the runtime has ended again and again on it. What consoles
+ * have said since stays, over the earlier one. Without an earlier one everything stays as it is.
+ */
+export async function giveUp(core: Core): Promise<void> {
+  const { lay } = await import('./in-force.ts');
+  const since = core.generations.list().filter(({ generation }) => generation <= core.stored);
+  const blamed = since.findLast(({ kind }) => kind !== 'console');
+  const given = blamed === undefined ? null : await core.generations.read(blamed.generation);
+  const previous = given === null ? null : await newestUnderstood(core, given.generation - 1);
+  if (given === null || previous === null) {
+    core.log.error(
+      { generation: core.stored },
+      'there is no earlier generation to go back to: this one stays in force',
+    );
+    return;
   }
+  const { generation: newest } = core.store.get();
+  const left = since.filter(({ generation }) => generation >= given.generation).map(({ generation }) => generation);
+  core.refused = [...new Set([...core.refused, ...left])];
+  const said = differences(given.tree, core.written.tree).map((field) => ({
+    ...{ ...field, origin: 'console', command: 'patch' },
+    generation: core.stored,
+  }));
+  const { text, endMark, generation, lock, besides } = previous;
+  const { effective, configured, overlay } = core.inForce;
+  const stored = core.stored;
+  setWritten(core, { text, endMark, written: previous });
+  Object.assign(core, { stored: generation, lock, storedLock: lock, besides });
+  const inForce = lay(previous, addFields(said, overlay), effective, newest, configured);
+  show(core, inForce, inForce.overlay.length > 0 ? core.highest : generation, goodDocument(generation), lock);
+  await explainOlder(core, stored);
   await saveBoot(core);
 }

@@ -5,6 +5,7 @@ import {
   type Pending,
   prepareGeneration,
   saveBoot,
+  setUnsure,
   setWritten,
   show,
   showStatus,
@@ -16,7 +17,7 @@ import { readDocumentFile, type FileResult, type FileText } from '../file/docume
 import { REST } from '../file/file-watch.ts';
 import { DocumentConflict } from './refusals.ts';
 import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file.ts';
-import { hashText, type Kind } from './generations.ts';
+import { hashText, type Kind } from './generation-files.ts';
 import { noPlace, badDocument, goodDocument, notWritable, type DocumentStatus } from '../status.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parsed-document.ts';
 import { messageOf } from '../errno.ts';
@@ -89,7 +90,7 @@ function isPassedOver(core: Core, file: FileResult): boolean {
 
 async function takeOver(core: Core, file: FileResult): Promise<void> {
   const state = core.store.get();
-  if (isPassedOver(core, file)) {
+  if (core.unsure.document === null && isPassedOver(core, file)) {
     core.onDisk = textOf(file);
     if (state.document.status === 'notWritable') return;
     showStatus(core, notWritable(state.document, besideItsFile(core.path, state.document.generation)));
@@ -101,10 +102,16 @@ async function takeOver(core: Core, file: FileResult): Promise<void> {
     showStatus(core, badDocument(state.document, noPlace(message)));
     return;
   }
+  if (core.unsure.document !== null && core.onlyStored) {
+    showStatus(core, badDocument(state.document, noPlace(core.unsure.document)));
+    return;
+  }
   const unchanged = file.text === core.onDisk;
   core.onDisk = file.text;
-  if (file.text === core.text) showStatus(core, goodDocument(state.document.generation));
-  else if (unchanged)
+  if (file.text === core.text) {
+    showStatus(core, goodDocument(state.document.generation));
+    setUnsure(core, { document: null });
+  } else if (unchanged)
     return; // still what was refused before
   else if (file.text.trim() !== '' || core.stored > 0) await takeOverText(core, file.text);
 }
@@ -163,7 +170,7 @@ export async function adopt(
       diverted.push(patch);
     }
   }
-  const overlaid = core.inForce.overlay !== inForce.overlay;
+  const passed = core.inForce.overlay !== inForce.overlay || core.store.get().document.status === 'notWritable';
   const { endMark } = parsed;
   setWritten(core, { text, endMark, written });
   core.pending = rebased;
@@ -171,7 +178,8 @@ export async function adopt(
   show(core, inForce, core.highest, notWritten === undefined ? good : notWritable(good, notWritten), lock);
   core.log.info({ generation, origin }, 'a new document is in force');
   await storeGeneration(core, { generation, kind, origin, text, endMark, written, besides });
-  if (overlaid) await saveBoot(core);
+  setUnsure(core, { document: null });
+  if (passed) await saveBoot(core);
   for (const patch of diverted) patch.done.resolve();
   return withdrawn;
 }
@@ -200,7 +208,9 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
   if (saved === null) {
     setWritten(core, { text, endMark: core.endMark, written: last.built });
     Object.assign(core, { onDisk: text, pending: core.pending.slice(batch.length) });
+    const { status } = core.store.get().document;
     showStatus(core, goodDocument(last.generation));
+    if (status === 'notWritable') await saveBoot(core);
     for (const patch of batch) patch.done.resolve();
   } else if (file !== null) {
     core.onDisk = text;

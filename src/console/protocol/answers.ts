@@ -109,6 +109,12 @@ export interface ForName {
 export type ErrorMessage = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 export type Outcome<T> = { readonly ok: T } | { readonly error: { readonly error: ErrorMessage } };
 
+/** A generation that was made; `not_durable`: why it is not on the disk, where it is not, and lasts until the boot ends. */
+export interface Made {
+  readonly generation: number;
+  readonly not_durable?: string;
+}
+
 /** What each request gives. */
 export interface Answers {
   readonly ident: string;
@@ -127,8 +133,9 @@ export interface Answers {
     readonly steps?: readonly PlannedStep[];
     readonly document?: Status['document'];
     readonly overlay?: readonly FieldOrigin[];
+    readonly not_durable?: string;
   };
-  readonly patch: { readonly generation: number };
+  readonly patch: Made;
   readonly get: Snapshot;
   readonly watch: Watching;
   readonly plan: { readonly steps: readonly PlannedStep[] };
@@ -140,7 +147,7 @@ export interface Answers {
   readonly events: Place & { readonly events: readonly StampedEvent[]; readonly gap: Gap | null };
   readonly wait: { readonly result: 'converged' | 'failed' | 'timeout' };
   readonly history: { readonly generations: readonly StoredGeneration[] };
-  readonly rollback: { readonly generation: number };
+  readonly rollback: Made;
   /** What the archive may be called; its bytes follow as notifications. */
   readonly report: ForName;
   readonly token_create: string;

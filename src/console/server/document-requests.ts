@@ -27,7 +27,22 @@ export async function applyDocument(
   const { generation } = await runtime.apply(document, options);
   if (dryRun) return { generation, steps: await runtime.plan(document) };
   const { document: status, overlay } = runtime.state();
-  return { generation, document: status, overlay };
+  return { generation, document: status, overlay, ...notDurable(runtime.state()) };
+}
+
+/** `rollback`: the generation that is the earlier one again. */
+export async function rollbackTo(
+  { generation, expected }: Bodies['rollback'],
+  { runtime, identity }: Session,
+): Promise<unknown> {
+  const made = await runtime.rollback(generation, { expected, origin: identity });
+  return { ...made, ...notDurable(runtime.state()) };
+}
+
+/** Why what is in force is not all on the disk, where it is not. */
+function notDurable({ conditions }: State): { readonly not_durable?: string } {
+  const stands = [...conditions.values()].find(({ type }) => type === 'NotDurable');
+  return stands === undefined ? {} : { not_durable: stands.message };
 }
 
 /** `patch`: RFC 6902 or RFC 7386. Throws PatchForbidden, before anything is changed. */
@@ -45,7 +60,8 @@ export async function patchDocument(
     return made;
   };
   const options = { expected, lifetime: lifetime ?? session.lifetime, origin: session.identity };
-  return await session.runtime.patch(make, options);
+  const made = await session.runtime.patch(make, options);
+  return { ...made, ...notDurable(session.runtime.state()) };
 }
 
 /** `get`: the status, the desired or the observed state, as a whole or of one container; or the text of a stored generation. */

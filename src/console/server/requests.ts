@@ -9,6 +9,7 @@ import {
   eventsFrom,
   getState,
   patchDocument,
+  rollbackTo,
   PatchForbidden,
   sendReport,
   watchFrom,
@@ -131,9 +132,7 @@ const handlers: Handlers = {
     }),
   }),
   overlay_drop: async ({ name }, { runtime }) => ({ overlay_drop: await ours(() => runtime.dropOverlay(name)) }),
-  rollback: async ({ generation, expected }, { runtime, identity }) => ({
-    rollback: await ours(() => runtime.rollback(generation, { expected, origin: identity })),
-  }),
+  rollback: async (body, session) => ({ rollback: await ours(() => rollbackTo(body, session)) }),
   report: (_, session) => {
     session.after(() => void sendReport(session));
     return { report: { ok: { name: reportName(new Date()) } } };

@@ -1,8 +1,9 @@
 // A console listener: who may connect to it, and as what.
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { peerOf } from '../../../native/peer.ts';
+import type { Stand } from '../../../state/standing.ts';
 import type { Log } from '../../logs/log.ts';
 import type { Lifetime, Runtime } from '../../runtime/runtime.ts';
 import { parseAddress } from '../protocol/address.ts';
@@ -11,6 +12,7 @@ import { serveConnection, type Listener, type Service } from './connection.ts';
 import { openFeeds } from './feeds.ts';
 import type { Conversation } from './kept-file.ts';
 import { descriptorOf, listen, type Tls } from './listening.ts';
+import { keepSocketFile } from './socket-file.ts';
 import { createMemory } from '../protocol/memory.ts';
 import type { Permissions, PeerRule } from '../protocol/permissions.ts';
 import { externalIdentity } from '../protocol/protocol.ts';
@@ -58,6 +60,8 @@ export interface ConsoleOptions {
   readonly keeper?: ListenerKeeper;
   /** Connections that outlive this process; without it none does. */
   readonly clients?: ClientKeeper;
+  /** Where it is given the socket's file is made again when somebody deletes it; told of what cannot be watched. */
+  readonly stand?: Stand;
 }
 
 /** Keeps the connections of clients of a unix socket for the process that comes after this one. */
@@ -119,26 +123,46 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   const name = `listener ${options.listen}`;
   const file = options.file ?? { mode: 0o600, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   const inherited = keeper?.kept.get(name) ?? null;
-  const server = await listen(
-    { listen: url, ...file, tls, inherited, backlog: limits.connections, handshakeTimeout: limits.connectTimeout },
-    accept,
-  );
-  server.maxConnections = limits.connections;
-  server.on('drop', () => log.warn({ limit: limits.connections, listen: url }, 'too many console connections'));
   options.clients?.adopt(url, service).forEach(track);
   // Those, too, that have not shown a certificate yet.
   const connected = new Set<Socket>();
-  server.on('connection', (socket) => {
-    connected.add(socket);
-    socket.on('close', () => connected.delete(socket));
-  });
-  server.on('tlsClientError', (error) => log.debug({ err: error }, 'client without a certificate that is accepted'));
-  if (keeper !== undefined && inherited === null) await keeper.keep(name, descriptorOf(server));
+  const address = parseAddress(url);
+
+  async function start(from: number | null): Promise<Server> {
+    const times = { backlog: limits.connections, handshakeTimeout: limits.connectTimeout };
+    const made = await listen({ listen: url, ...file, tls, inherited: from, ...times }, accept);
+    made.maxConnections = limits.connections;
+    made.on('drop', () => log.warn({ limit: limits.connections, listen: url }, 'too many console connections'));
+    made.on('connection', (socket) => {
+      connected.add(socket);
+      socket.on('close', () => connected.delete(socket));
+    });
+    made.on('tlsClientError', (error) => log.debug({ err: error }, 'client without a certificate that is accepted'));
+    if (keeper !== undefined && from === null) await keeper.keep(name, descriptorOf(made));
+    return made;
+  }
+
+  let server = await start(inherited);
+  const named =
+    address.kind === 'unix' && options.stand !== undefined
+      ? keepSocketFile({
+          path: address.path,
+          async bind() {
+            // Closed first: it takes the name away that it was bound to. Who is connected to it stays so.
+            server.close();
+            server = await start(null);
+          },
+          ...{ log, stand: options.stand },
+        })
+      : null;
 
   return {
-    descriptor: descriptorOf(server),
+    get descriptor() {
+      return descriptorOf(server);
+    },
     isFile,
     async close() {
+      named?.close();
       feeds.close();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.end();
@@ -150,7 +174,6 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
       await Promise.all([closed, ...ended]);
       clearTimeout(slow);
       // A socket that was inherited has no path for Node to remove.
-      const address = parseAddress(url);
       if (address.kind === 'unix') rmSync(address.path, { force: true });
     },
   };

@@ -6,6 +6,8 @@ import { exchange } from '../../../native/file.ts';
 import { readAttributes, writeAttribute } from '../../../native/xattr.ts';
 import { DocumentConflict, DocumentRefused } from '../../../state/document/documents.ts';
 import type { State } from '../../../state/store.ts';
+import { spendLeftEntries } from '../../../src/runtime/spend-entries.ts';
+import { packageOf } from '../../support/views.ts';
 import { has, head, makePlace, namesIn, until } from './document-fixture.ts';
 
 const console = { lifetime: 'document', origin: 'console' } as const;
@@ -208,6 +210,53 @@ test('a patch for the boot is kept over restarts and forgotten by another boot',
   const other = await place.open({ bootId: 'other' });
   assert.deepEqual([namesIn(other.store.get()), other.store.get().generation], [['a'], 1]);
   assert.equal(other.store.get().desired.containers.get('a')?.state, 'running');
+});
+
+test('what only the overlay has is taken away again, also where the document cannot be written', async (t) => {
+  const place = await makePlace(t, `${head}containers:\n  a: {}\n`);
+  const { documents, store } = await place.open({ exchange: readOnly });
+  for (const lifetime of ['document', 'boot'] as const) {
+    for (const operation of [state('x:1.0.0', 'absent'), { op: 'remove', path: '/containers/x:1.0.0' } as const]) {
+      await (
+        await documents.patch([operation], { ...console, lifetime })
+      ).durable;
+    }
+    assert.deepEqual([namesIn(store.get()), store.get().overlay], [['a'], []]);
+  }
+});
+
+test('an entry that an uninstallation has left goes when nothing of it is installed', async (t) => {
+  const place = await makePlace(t, `${head}containers:\n  a: { state: absent }\n`);
+  const first = await place.open({ exchange: readOnly });
+  for (const lifetime of ['document', 'boot'] as const) {
+    const add = state(`x:${lifetime === 'boot' ? 1 : 2}.0.0`, 'absent');
+    await (
+      await first.documents.patch([add], { ...console, lifetime })
+    ).durable;
+  }
+  await first.documents.close();
+  const { documents, store } = await place.open();
+  const left = packageOf('1.0.0', { id: 'x:1.0.0', name: 'x' });
+  store.observe('packages', 'x', [left]);
+  spendLeftEntries(store, documents, (error) => assert.fail(String(error)));
+  await until(store, ({ desired }) => !desired.containers.has('x:2.0.0'));
+  assert.ok(store.get().desired.containers.has('x:1.0.0'));
+  store.observe('packages', 'x', undefined);
+  await until(store, ({ desired }) => !desired.containers.has('x:1.0.0'));
+  // A person's stays.
+  assert.deepEqual(namesIn(store.get()), ['a']);
+});
+
+test('an overlay whose file was deleted is written again', async (t) => {
+  const place = await makePlace(t, `${head}containers:\n  a: {}\n`);
+  const { documents } = await place.open();
+  await (
+    await documents.patch([state('a', 'mounted')], boot)
+  ).durable;
+  await unlink(join(place.dir, 'run/overlay.json'));
+  await documents.restore();
+  const { store } = await place.open();
+  assert.equal(store.get().desired.containers.get('a')?.state, 'mounted');
 });
 
 test('a later generation of the document that sets the same field wins over the overlay', async (t) => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
+import { cannotInject, inject } from '../../support/inject.ts';
 import { has, head, makePlace, namesIn, until } from './document-fixture.ts';
 
 const console = { lifetime: 'document', origin: 'console' } as const;
@@ -92,7 +93,11 @@ test('a stored generation that was torn is passed over for the one before', asyn
   const newest = join(place.dir, 'state', 'generations', '0000000002-apply.json');
   await writeFile(newest, (await readFile(newest, 'utf8')).slice(0, 200));
   await place.write('a: [');
-  const { store } = await place.open();
+  // As long as the boot lasts there is a copy.
+  const copied = await place.open();
+  assert.deepEqual([namesIn(copied.store.get()), copied.store.get().generation], [['b'], 2]);
+  await copied.documents.close();
+  const { store } = await place.open({ bootId: 'other' });
   assert.deepEqual([namesIn(store.get()), store.get().generation], [['a'], 1]);
 });
 
@@ -118,7 +123,7 @@ test('a generation that is given up leaves the one before in force until the boo
   const { documents, store } = await place.open();
   await place.write(containers('bad'));
   await until(store, has('bad'));
-  await documents.fallback(2);
+  await documents.fallback();
   assert.deepEqual([namesIn(store.get()), store.get().generation], [['good'], 1]);
   assert.match(store.get().document.error?.message ?? '', /generation 2 ended the runtime/);
   const again = await place.open();
@@ -132,16 +137,122 @@ test('a generation that is given up leaves the one before in force until the boo
   assert.deepEqual(namesIn(next.store.get()), ['bad']);
 });
 
-test('giving up a generation of the overlay takes its fields away', async (t) => {
+test('what a console has said stays when the document is given up, in the overlay and in the file', async (t) => {
+  const place = await makePlace(t, containers('a', 'idle'));
+  const { documents, store } = await place.open();
+  await documents.apply(containers('a', 'idle', 'bad'), { origin: 'ota' });
+  const stop = [{ op: 'add', path: '/containers/idle/state', value: 'mounted' }] as const;
+  await (
+    await documents.patch(stop, console)
+  ).durable;
+  const pause = [{ op: 'add', path: '/containers/a/paused', value: true }] as const;
+  await (
+    await documents.patch(pause, { ...console, lifetime: 'boot' })
+  ).durable;
+  await documents.fallback();
+  const holds = ({ desired }: ReturnType<typeof store.get>): unknown[] => [
+    [...desired.containers.keys()],
+    desired.containers.get('idle')?.state,
+    desired.containers.get('a')?.paused,
+  ];
+  assert.deepEqual(holds(store.get()), [['a', 'idle'], 'mounted', true]);
+  const again = await place.open();
+  assert.deepEqual(holds(again.store.get()), [['a', 'idle'], 'mounted', true]);
+});
+
+test('without an earlier document none is given up', async (t) => {
   const place = await makePlace(t, containers('a'));
   const { documents, store } = await place.open();
-  const { generation, durable } = await documents.patch([{ op: 'add', path: '/containers/b', value: {} }], {
-    lifetime: 'boot',
-    origin: 'x',
-  });
-  await durable;
-  await documents.fallback(generation);
-  assert.deepEqual([namesIn(store.get()), store.get().generation], [['a'], 1]);
+  const stop = [{ op: 'add', path: '/containers/a/state', value: 'mounted' }] as const;
+  await (
+    await documents.patch(stop, console)
+  ).durable;
+  await documents.fallback();
+  assert.deepEqual([namesIn(store.get()), store.get().desired.containers.get('a')?.state], [['a'], 'mounted']);
+});
+
+test(
+  'what stateDir does not take is in force, is told, keeps its number, and is stored when it does',
+  { skip: cannotInject },
+  async (t) => {
+    const place = await makePlace(t, containers('a'));
+    const directory = join(place.dir, 'state', 'generations');
+    const first = await place.open();
+    const paths = [2, 3].map((number) => join(directory, `000000000${number}-apply.json.new`));
+    {
+      await using _fault = await inject(process.pid, { calls: 'openat', error: 'ENOSPC', paths });
+      await first.documents.apply(containers('a', 'b'), { origin: 'ota' });
+      await first.documents.apply(containers('a', 'b', 'c'), { origin: 'ota' });
+      const [condition] = [...first.store.get().conditions.values()];
+      assert.match(condition?.message ?? '', /ENOSPC.* generation 2, 3 is kept until the boot ends/);
+      // As after a death of the launcher within the boot.
+      const second = await place.open();
+      assert.deepEqual([namesIn(second.store.get()), second.store.get().generation], [['a', 'b', 'c'], 3]);
+      await second.documents.apply(containers('a'), { origin: 'ota' });
+      assert.equal(second.store.get().generation, 4);
+      await second.documents.close();
+    }
+    await until(first.store, ({ conditions }) => conditions.size === 0);
+    const numbers = (await first.documents.history()).map(({ generation }) => generation);
+    assert.deepEqual(numbers.slice(0, 3), [1, 2, 3]);
+    await first.documents.close();
+  },
+);
+
+test('generations that cannot be read leave what is in force as it is', { skip: cannotInject }, async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const directory = join(place.dir, 'state', 'generations');
+  const first = await place.open();
+  await first.documents.apply(containers('a', 'b'), { origin: 'ota' });
+  await first.documents.close();
+  const listed = { calls: 'getdents64', error: 'EIO', paths: [directory] };
+  const file = { calls: 'openat', error: 'EIO', paths: [join(directory, '0000000002-apply.json')] };
+  for (const fault of [listed, file]) {
+    await using _fault = await inject(process.pid, fault);
+    const { documents, store } = await place.open();
+    assert.deepEqual([namesIn(store.get()), store.get().generation, store.get().unknown], [['a', 'b'], 2, null]);
+    assert.match([...store.get().conditions.values()][0]?.message ?? '', /EIO/);
+    await documents.close();
+  }
+});
+
+test(
+  'where neither generations nor document can be read nothing is decided until they can',
+  { skip: cannotInject },
+  async (t) => {
+    const place = await makePlace(t, containers('a'));
+    const directory = join(place.dir, 'state', 'generations');
+    const first = await place.open();
+    await first.documents.close();
+    await rm(join(place.dir, 'run'), { recursive: true });
+    const { store } = await (async () => {
+      const paths = [directory, place.path];
+      await using _fault = await inject(process.pid, { calls: 'getdents64,statx', error: 'EIO', paths });
+      const opened = await place.open();
+      assert.match(opened.store.get().unknown ?? '', /EIO/);
+      return opened;
+    })();
+    const known = await until(store, ({ unknown }) => unknown === null);
+    assert.deepEqual([namesIn(known), known.generation], [['a'], 1]);
+  },
+);
+
+test('a document that cannot be written is said to be so by the next reconciler, too', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const exchange = (): Promise<never> =>
+    Promise.reject(Object.assign(new Error('EROFS: read-only'), { code: 'EROFS' }));
+  const first = await place.open({ exchange });
+  await (
+    await first.documents.patch([{ op: 'add', path: '/containers/a/run', value: 1 }], console)
+  ).durable;
+  const second = await place.open();
+  assert.equal(second.store.get().document.status, 'notWritable');
+  assert.match(second.store.get().document.error?.message ?? '', /EROFS/);
+  await place.write(containers('a', 'b'));
+  await until(second.store, has('b'));
+  for (const { documents } of [first, second]) await documents.close();
+  const third = await place.open();
+  assert.equal(third.store.get().document.status, 'ok');
 });
 
 test('what a requirement was resolved to is kept over a restart, until its entry asks for another package', async (t) => {

@@ -1,0 +1,56 @@
+// What lies in runDir is needed by the next reconciler, the next launcher of this boot, and by mounts: when somebody deletes
+// it, it is made again from what is known here.
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { watchDirectory } from '../../controllers/repositories/directory-watch.ts';
+import { messageOf } from '../../state/errno.ts';
+import { createRetry } from '../../state/retry.ts';
+import type { Stand } from '../../state/standing.ts';
+import type { Log } from '../logs/log.ts';
+
+export interface KeptDirectory {
+  readonly path: string;
+  /** Makes again what is missing of it: what had this name, or (null) anything. */
+  restore(name: string | null): Promise<void> | void;
+}
+
+export interface RuntimeFilesPorts {
+  readonly log: Log;
+  readonly stand: Stand;
+}
+
+/** Has what is deleted from these directories made again, from now on until `close`. */
+export function keepRuntimeFiles(
+  directories: readonly KeptDirectory[],
+  { log, stand }: RuntimeFilesPorts,
+): { close(): void } {
+  const all = directories.map(({ path, restore }) => {
+    const again = createRetry(() => look(null));
+    function look(name: string | null): void {
+      if (name !== null && existsSync(join(path, name))) return;
+      restoreNow(name).then(again.over, (error: unknown) => {
+        log.warn({ directory: path, reason: messageOf(error) }, 'what was deleted of it cannot be made again yet');
+        again.failed();
+      });
+    }
+    async function restoreNow(name: string | null): Promise<void> {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      await restore(name);
+    }
+    const watch = watchDirectory(path, {
+      appeared: () => look(null),
+      changed: look,
+      gone: () => look(null),
+      blind: (why) => stand('NotWatched', path, why),
+    });
+    return { watch, again };
+  });
+  return {
+    close() {
+      for (const { watch, again } of all) {
+        watch.close();
+        again.over();
+      }
+    },
+  };
+}

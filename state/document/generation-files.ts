@@ -1,0 +1,150 @@
+// Generations as files of one directory: NUMBER-KIND.json, written once, and NUMBER-lock.json beside it.
+import { mkdir, readFile, readdir, unlink } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { join } from 'node:path';
+import { decodeDesired, encodeDesired, encodeTree } from './encoding.ts';
+import { ifMissing } from '../errno.ts';
+import type { Locked } from '../store.ts';
+import { toJson } from '../store.ts';
+import { toTree, type Tree } from '../text/tree.ts';
+import type { Desired } from '../desired.ts';
+import { prepareFile, writeAtomically, type PreparedFile } from '../file/write-file.ts';
+
+/** Who made a generation: an edit of the file, `apply` (and rollback), or a console command. */
+export type Kind = 'file' | 'apply' | 'console';
+
+/** What `history` shows of a generation. */
+export interface Summary {
+  readonly generation: number;
+  readonly kind: Kind;
+  readonly origin: string;
+  /** ms since the epoch. */
+  readonly time: number;
+  readonly schema: string;
+  /** Version of the runtime that stored it. */
+  readonly runtime: string;
+}
+
+export interface Generation extends Summary {
+  readonly text: string;
+  readonly endMark: boolean;
+  /**
+   * The hash of what the file held when this was put into force without being written to it, '' = there was no file; null: it
+   * is what the file held.
+   */
+  readonly besides: string | null;
+  /** The first of the console's patches that were folded into this one; ms since the epoch. */
+  readonly since: number;
+  readonly lock: ReadonlyMap<string, Locked>;
+  readonly tree: Tree;
+  readonly desired: Desired;
+}
+
+/** What a summary has, and no more. */
+export function summaryOf({ generation, kind, origin, time, schema, runtime }: Summary): Summary {
+  return { generation, kind, origin, time, schema, runtime };
+}
+
+/** A generation that has a file. */
+export interface Stored {
+  readonly generation: number;
+  readonly kind: Kind;
+}
+
+/** Every function but `path` rejects with the errno. */
+export interface GenerationFiles {
+  readonly directory: string;
+  /** What is stored, oldest first. Makes the directory when it is missing. */
+  list(): Promise<readonly Stored[]>;
+  /** With the last lock that was stored for it. Rejects without an errno when what is stored is none. */
+  read(stored: Stored): Promise<Generation>;
+  /** Writes one beside its place. */
+  prepare(generation: Generation): Promise<PreparedFile>;
+  writeLock(generation: number, lock: ReadonlyMap<string, Locked>): Promise<void>;
+  remove(stored: Stored): Promise<void>;
+  path(stored: Stored): string;
+}
+
+const FILE = /^(\d{10})-(file|apply|console)\.json$/;
+
+/** `lasting`: writes survive a power cut; else they do not wait for a disk. */
+export function generationFiles(directory: string, lasting: boolean): GenerationFiles {
+  const path = ({ generation, kind }: Stored): string => join(directory, `${padded(generation)}-${kind}.json`);
+  const lockPath = (generation: number): string => join(directory, `${padded(generation)}-lock.json`);
+
+  const prepare = async (at: string, text: string): Promise<PreparedFile> => {
+    if (lasting) return await prepareFile(at, text);
+    return { commit: () => writeAtomically(at, text), discard: () => Promise.resolve() };
+  };
+
+  return {
+    directory,
+    path,
+    async list() {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      return (await readdir(directory))
+        .map((name) => FILE.exec(name))
+        .flatMap((found) => (found === null ? [] : [{ generation: Number(found[1]), kind: found[2] as Kind }]))
+        .sort((a, b) => a.generation - b.generation);
+    },
+    async read(stored) {
+      const found = decodeGeneration(await readFile(path(stored), 'utf8'));
+      const lock = await readFile(lockPath(stored.generation), 'utf8').then(decodeLock, ifMissing);
+      return { ...found, lock: lock ?? found.lock };
+    },
+    prepare: async (generation) => await prepare(path(generation), await encodeGeneration(generation)),
+    async writeLock(generation, lock) {
+      await (await prepare(lockPath(generation), JSON.stringify(toJson(lock)))).commit();
+    },
+    async remove(stored) {
+      await unlink(path(stored)).catch(ifMissing);
+      await unlink(lockPath(stored.generation)).catch(ifMissing);
+    },
+  };
+}
+
+/** Takes away what a crash has left half written. */
+export async function removeHalfWritten(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) if (name.endsWith('.new')) await unlink(join(directory, name));
+}
+
+/** SHA-256 (hex) of a text. */
+export function hashText(text: string): string {
+  return hash('sha256', text);
+}
+
+function padded(generation: number): string {
+  return String(generation).padStart(10, '0');
+}
+
+async function encodeGeneration({ tree, desired, lock, ...plain }: Generation): Promise<string> {
+  const head = JSON.stringify({ ...plain, hash: hashText(plain.text), lock: toJson(lock) });
+  return `${head.slice(0, -1)},"tree":${await encodeTree(tree)},"desired":${await encodeDesired(desired)}}`;
+}
+
+function decodeGeneration(json: string): Generation {
+  const { hash, lock, tree, desired, ...plain } = JSON.parse(json) as Omit<
+    Generation,
+    'besides' | 'lock' | 'tree' | 'desired'
+  > & {
+    /** Generations of earlier versions do not say it. */
+    readonly besides?: string | null;
+    readonly hash: string;
+    readonly lock: Readonly<Record<string, Locked>>;
+    readonly tree: unknown;
+    readonly desired: unknown;
+  };
+  if (hash !== hashText(plain.text)) throw new Error('its text has another hash than was stored');
+  const { besides = null } = plain;
+  return {
+    ...plain,
+    besides,
+    lock: new Map(Object.entries(lock)),
+    tree: toTree(tree),
+    desired: decodeDesired(desired),
+  };
+}
+
+function decodeLock(json: string): ReadonlyMap<string, Locked> {
+  return new Map(Object.entries(JSON.parse(json) as Readonly<Record<string, Locked>>));
+}
