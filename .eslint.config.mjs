@@ -21,7 +21,7 @@ const doors = {
   repositories: ['repositories', 'repositories-plan'],
   mounts: ['mounts', 'mounts-plan', 'mounts-observe', 'mounts-integrity'],
   cgroups: ['cgroups', 'cgroups-plan', 'cgroup-hierarchies'],
-  containers: ['containers-plan', 'containers-act', 'containers-observe', 'restart'],
+  containers: ['containers-plan', 'containers-act', 'containers-observe', 'end-bound', 'restart'],
   sandbox: [],
   reconcile: ['model', 'reconciler'],
   status: ['container-status'],

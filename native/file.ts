@@ -1,6 +1,6 @@
 // What the document, the repositories and the mounts need of files beyond node:fs.
-import type { Stats } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { declare, declareSyscall, SyscallError } from './libc.ts';
 import { syscallNumber } from './numbers.ts';
 
@@ -40,6 +40,22 @@ export async function fsyncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
+}
+
+/**
+ * Opens a regular file for reading. What else a path may name (a fifo, a terminal, a device) is refused, and never waited
+ * for: open(2) of a fifo without a writer would hold a thread for ever. Rejects with node's error, or an Error that says so.
+ */
+export async function openRegular(path: string): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  try {
+    if ((await file.stat()).isFile()) return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  await file.close();
+  throw new Error(`${path} is no regular file`);
 }
 
 /** Which bytes a file holds, as far as stat(2) tells. Times in ms, with the fraction that node:fs gives. */

@@ -18,6 +18,7 @@ import {
   prepareWaits,
   startsByItself,
 } from './candidate.ts';
+import { unendingAt } from './end-bound.ts';
 import { asksForRun, newestDone } from '../../state/ended-run.ts';
 import { judge, type Verdict } from './restart.ts';
 
@@ -266,9 +267,11 @@ function stop(view: View, attempt: ObservedAttempt, waits: string | null): Conta
 }
 
 function wake(view: View, running: readonly ObservedAttempt[], verdict: Verdict | null): number | null {
-  const times = running.flatMap(({ record: { stop: ending } }) =>
-    ending === null || ending.deadline === null || ending.killed ? [] : [ending.deadline],
-  );
+  const times = running.flatMap((attempt) => {
+    const { stop: ending } = attempt.record;
+    if (ending === null || ending.deadline === null) return [];
+    return ending.killed ? (unendingAt(attempt) ?? []) : [ending.deadline];
+  });
   if (verdict?.kind === 'backoff') times.push(verdict.at);
   const later = times.filter((time) => time > view.now);
   return later.length === 0 ? null : Math.min(...later);

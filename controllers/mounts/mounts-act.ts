@@ -1,6 +1,6 @@
 // The acts of the mounts controller: an image on a block device below runDir/mounts, and off again.
-import { mkdir, open, rmdir, type FileHandle } from 'node:fs/promises';
-import { identityOf, sameIdentity } from '../../native/file.ts';
+import { mkdir, rmdir, type FileHandle } from 'node:fs/promises';
+import { identityOf, openRegular, sameIdentity } from '../../native/file.ts';
 import { SyscallError } from '../../native/libc.ts';
 import { mountImage, umount } from '../../native/mount.ts';
 import { mountAt } from '../../native/statx.ts';
@@ -40,7 +40,7 @@ function isMounted(target: string, { identity }: Image, devices: ImageDevices): 
 async function openUnchanged(id: string, image: Image): Promise<FileHandle> {
   const changed = (how: string, cause?: unknown) =>
     new TerminalError('PackageChanged', `mount ${id}: ${image.path} ${how} since it was read`, { cause });
-  const file = await open(image.path, 'r').catch((error: unknown) => {
+  const file = await openRegular(image.path).catch((error: unknown) => {
     if (hasErrno(error, 'ENOENT')) throw changed('has been deleted', error);
     throw error;
   });

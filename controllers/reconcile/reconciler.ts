@@ -6,6 +6,7 @@ import type { Observed, ObservedPackage } from '../../state/observed.ts';
 import type { ContainerStatus, Status } from '../../state/status.ts';
 import type { Locked, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
+import { unendingAt } from '../containers/end-bound.ts';
 import type { Part, Step, View } from '../controller.ts';
 import { createLoop, type Clock, type KeptRetries } from './loop.ts';
 import { createRelation } from './relation.ts';
@@ -220,9 +221,15 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
 
   /** Down is when nothing is left to do, or when the rest has been tried often enough. */
   function tellStopped(): void {
-    const names = [...left.keys()];
-    const given = [...left.values()].every(({ failures }) => failures.some(({ count }) => count >= LAST_TRIES));
-    const lives = [...store.get().observed.attempts.values()].flat().some(({ state }) => state === 'running');
+    const running = [...store.get().observed.attempts.values()].flat().filter(({ state }) => state === 'running');
+    const lives = running.some((attempt) => (unendingAt(attempt) ?? Infinity) > clock.now());
+    // What cannot be ended holds up whatever waits for it.
+    const given = [...left.values()].every(
+      ({ steps, failures }) =>
+        failures.some(({ count }) => count >= LAST_TRIES) ||
+        (running.length > 0 && failures.length === 0 && steps.every(({ waits }) => waits !== null)),
+    );
+    const names = [...new Set([...left.keys(), ...running.map(({ name }) => name)])];
     if (stopped || lives || (names.length > 0 && !given)) return;
     stopped = true;
     ports.stopped(names);

@@ -1,7 +1,8 @@
 // How the controllers read and check packages. Loaded when it is needed for the first time: after a restart the packages are
 // known (packages.json), and where no repository has a key nothing is ever checked.
-import { open, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { openRegular } from '../../native/file.ts';
 import type { OpenReader } from './repository.ts';
 import type { HashTree } from '../../state/observed.ts';
 import type { Hasher } from '../../src/npk/image/hasher.ts';
@@ -38,7 +39,7 @@ export function createPackages(): Packages {
       keys: new Set(keys.map(({ id }) => id)),
       read: (path) => read(path, keys),
       async verify(path, { image, signed }, signal) {
-        await using file = await open(path);
+        await using file = await openRegular(path);
         if (signed !== null) await verifyImage(file, image, signed.tree, signal);
       },
     };

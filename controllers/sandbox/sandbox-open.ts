@@ -186,7 +186,7 @@ function openOps(
 function openNamespace(name: string): number {
   const path = join(namespaceDir, name);
   try {
-    return openSync(path, constants.O_RDONLY);
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw new TerminalError('StartFailed', `network namespace ${name}: ${path} cannot be opened`, { cause: error });
   }

@@ -113,6 +113,11 @@ export interface Launcher {
   ready(generation: number): Promise<void>;
   /** This generation is about to be acted on. Goes out with the next request, or within milliseconds. */
   trying(generation: number): Promise<void>;
+  /**
+   * The end has begun and takes at most so many ms. When it has not come by then, and some time after, the launcher ends the
+   * containers itself. The first that is said counts.
+   */
+  ending(milliseconds: number): Promise<void>;
   /** The launcher ends with this exit status as soon as this process has exited. */
   stop(status: number): Promise<void>;
   /**

@@ -130,6 +130,7 @@ export function createRequests(sender: FrameSender): {
         body.u64(BigInt(generation));
         await exchangeLater(request.trying, body.end());
       },
+      ending: (milliseconds) => ask(request.ending, (to) => to.u32(Math.min(Math.ceil(milliseconds), 0xffffffff))),
       stop: (status) => ask(request.stop, (to) => to.u8(status)),
       async sleep(heard, output) {
         try {

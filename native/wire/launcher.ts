@@ -19,7 +19,8 @@ export function connectLauncher(
 ): Promise<{ launcher: Launcher; remembered: Remembered }> {
   return new Promise((resolve, reject) => {
     const socket = new Socket({ fd, readable: true, writable: true });
-    const { requests, answer, idle, fail } = createRequests(createFrameSender(fd, socket, FILLER, end));
+    const sender = createFrameSender(fd, socket, FILLER, end);
+    const { requests, answer, idle, fail } = createRequests(sender);
     const greeting = createGreeting();
     let take = greet;
     let closed = false;
@@ -66,7 +67,14 @@ export function connectLauncher(
       events.closed(error);
     }
 
-    socket.on('data', guard(createFrameReader((frame) => take(frame))));
+    /** Whatever is sent says that this process still hears. */
+    function hear(frame: Frame): void {
+      if (frame.type !== event.ask) return take(frame);
+      heard += 1;
+      sender.send(FILLER, []);
+    }
+
+    socket.on('data', guard(createFrameReader(hear)));
     socket.on('error', end);
     socket.on('end', () => end(new Error('the launcher has closed the connection')));
   });

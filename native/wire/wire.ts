@@ -32,6 +32,7 @@ export const request = {
   stop: 15,
   nop: 16,
   sleep: 17,
+  ending: 18,
 } as const;
 
 /** Types of frames from the launcher. */
@@ -47,6 +48,7 @@ export const event = {
   watch: 72,
   deadline: 73,
   terminate: 74,
+  ask: 75,
 } as const;
 
 /** Bytes that do not follow the wire: what was expected and where. */

@@ -4,6 +4,7 @@ import { createGroupWatch } from '../../controllers/cgroups/cgroups-watch.ts';
 import { cgroupsPart, createCgroups, type Cgroups } from '../../controllers/cgroups/cgroups.ts';
 import { createAttempts, type Attempts } from '../../controllers/containers/containers-observe.ts';
 import { containersPart, type ContainerPorts } from '../../controllers/containers/containers-act.ts';
+import { endBound } from '../../controllers/containers/end-bound.ts';
 import { openNotes } from '../../controllers/containers/run-notes.ts';
 import { createMountWatch, watchMountTable } from '../../controllers/mounts/mounts-watch.ts';
 import { createMounts, mountsPart } from '../../controllers/mounts/mounts.ts';
@@ -161,7 +162,10 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     stopped: stopped.resolve,
   });
 
-  ending.onBegin(reconciler.stop);
+  ending.onBegin(() => {
+    reconciler.stop();
+    launcher.ending(endBound(model.names(), view)).catch(failed);
+  });
   // Its end may come before its alarm: the groups are looked at while it is still observed as it was.
   attempts.listen({ before: groupWatch.seen });
   attempts.listen({

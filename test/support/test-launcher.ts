@@ -92,7 +92,7 @@ function createQueue<T>(): { push(value: T): void; take(fits: (value: T) => bool
 
 /**
  * `calls` names a module that gives the reconcilers further methods to call (`createCalls`), `wrapper` the command line of
- * a program that starts the launcher, `stdout` the descriptor that is its stdout.
+ * a program that starts the launcher, `stdout` the descriptor that is its stdout, `options` are further ones of its own.
  */
 export async function startLauncher(
   environment: Record<string, string> = {},
@@ -100,7 +100,13 @@ export async function startLauncher(
     calls,
     wrapper = [],
     stdout = 1,
-  }: { readonly calls?: string; readonly wrapper?: readonly string[]; readonly stdout?: number } = {},
+    options = [],
+  }: {
+    readonly calls?: string;
+    readonly wrapper?: readonly string[];
+    readonly stdout?: number;
+    readonly options?: readonly string[];
+  } = {},
 ): Promise<TestLauncher> {
   const program = launcherProgram();
   const directory = await mkdtemp(join(tmpdir(), 'northstate-launcher-'));
@@ -109,9 +115,9 @@ export async function startLauncher(
   const server = createServer((socket) => void steer(socket).then((remote) => reconcilers.push(remote)));
   await new Promise<void>((resolve) => server.listen(path, resolve));
 
-  const options = ['--state-dir', join(directory, 'state'), '--run-dir', join(directory, 'run')];
+  const places = ['--state-dir', join(directory, 'state'), '--run-dir', join(directory, 'run')];
   const reconciler = [process.execPath, script, path, ...(calls === undefined ? [] : [calls])];
-  const [command = '', ...args] = [...wrapper, program, ...options, '--', ...reconciler];
+  const [command = '', ...args] = [...wrapper, program, ...places, ...options, '--', ...reconciler];
   const child = spawn(command, args, {
     stdio: ['ignore', stdout, 'pipe'],
     env: { ...process.env, ...environment },

@@ -91,3 +91,13 @@ void attempts_kill_all(const struct attempts *all) {
         if (all->ids[place] != 0 && !attempt_is_over(a)) init_kill(&a->init, SIGKILL);
     }
 }
+
+void attempts_terminate_all(const struct attempts *all) {
+    for (uint32_t place = 0; place < all->used; place++) {
+        const struct attempt *a = attempt_at(all, place);
+        if (all->ids[place] == 0 || attempt_is_over(a)) continue;
+        /* A frozen or stopped process hears it when it goes on; what does not end is killed. */
+        init_kill(&a->init, a->state == ATTEMPT_RUNNING ? SIGTERM : SIGKILL);
+        if (a->state == ATTEMPT_RUNNING) kill(-a->init.pid, SIGCONT);
+    }
+}

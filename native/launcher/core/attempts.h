@@ -95,4 +95,7 @@ void attempt_changed(struct attempts *all, struct attempt *a);
 void attempts_all_changed(struct attempts *all);
 /* The answers that the last reconciler waited for are nobody's any more. */
 void attempts_disconnect(struct attempts *all);
+/* SIGKILL to every init. */
 void attempts_kill_all(const struct attempts *all);
+/* SIGTERM to those that run, SIGKILL to those that do not yet. */
+void attempts_terminate_all(const struct attempts *all);

@@ -1,9 +1,11 @@
-/* The two clocks of clock_gettime(2) that are told, in ns. */
+/* The clocks of clock_gettime(2) that are told, in ns. */
 #pragma once
 
 #include <stdint.h>
 
 /* CLOCK_BOOTTIME. */
 uint64_t boottime_now(void);
+/* CLOCK_MONOTONIC. */
+uint64_t monotonic_now(void);
 /* CLOCK_REALTIME. */
 uint64_t realtime_now(void);

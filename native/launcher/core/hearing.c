@@ -28,6 +28,7 @@ enum heard hear_reconciler(struct launcher *l) {
     enum received received = inbox_receive(&r->in, r->socket);
     if (received == RECEIVED_END) return first == HEARD ? HEARD_END : first;
     if (received == RECEIVED_BAD) return HEARD_MALFORMED;
+    if (received == RECEIVED_SOME) liveness_heard(&l->liveness);
     enum heard second = received == RECEIVED_SOME ? handle_frames(l) : HEARD;
     return second == HEARD ? first : second;
 }

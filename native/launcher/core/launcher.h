@@ -9,6 +9,7 @@
 #include "attempts.h"
 #include "frames.h"
 #include "keeps.h"
+#include "liveness.h"
 #include "relays.h"
 #include "watches.h"
 
@@ -42,8 +43,12 @@ struct sleep {
     uint32_t count; /* of all sleeps */
 };
 
-/* running: until R_STOP or the end; ending: no reconciler any more, the containers are being killed. */
-enum phase { PHASE_RUNNING, PHASE_STOPPING, PHASE_ENDING };
+enum phase {
+    PHASE_RUNNING,
+    PHASE_STOPPING,    /* after R_STOP: the reconciler is to exit */
+    PHASE_TAKING_DOWN, /* without a reconciler: the containers are asked to end */
+    PHASE_ENDING,      /* without a reconciler: they are killed */
+};
 
 struct launcher {
     pid_t pid;
@@ -54,6 +59,7 @@ struct launcher {
     uint8_t status;
     bool ready_told;
     bool stop_told;
+    bool bounded;         /* it is said how long the end may take (R_ENDING) */
     bool over;            /* leave the loop, though something still runs */
     int descriptor_bound; /* from this number on no descriptor is taken */
     int namespace_of_reconciler;
@@ -64,6 +70,7 @@ struct launcher {
     int pause;
     int service; /* timer of what the init system is told */
     uint64_t watchdog_ms;
+    int end; /* what is to be down when it rings is taken down without the reconciler */
     sigset_t handled_signals;
     struct reconciler reconciler;
     struct sleep sleep;
@@ -71,6 +78,7 @@ struct launcher {
     struct watches watches;
     struct keeps keeps;
     struct relays relays;
+    struct liveness liveness;
     uint8_t global[RECORD_LIMIT];
     uint32_t global_size;
 };

@@ -32,10 +32,13 @@ int loop_open(struct launcher *l) {
     l->signals = signalfd(-1, &l->handled_signals, SFD_CLOEXEC | SFD_NONBLOCK);
     l->deadline = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     l->pause = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    l->end = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    l->liveness.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (l->epoll >= 0 && l->bulk >= 0 && l->signals >= 0 && l->deadline >= 0 && l->pause >= 0 &&
         add(l, l->bulk, SOURCE_BULK) == 0 && add(l, l->signals, SOURCE_SIGNAL) == 0 &&
         add(l, l->deadline, SOURCE_DEADLINE) == 0 && add(l, l->pause, SOURCE_PAUSE) == 0 && service_open(l) == 0 &&
-        add(l, l->service, SOURCE_SERVICE) == 0) {
+        add(l, l->service, SOURCE_SERVICE) == 0 && add(l, l->end, SOURCE_END) == 0 &&
+        add(l, l->liveness.timer, SOURCE_LIVENESS) == 0) {
         l->watches.epoll = l->relays.epoll = l->epoll;
         l->relays.bulk = l->bulk;
         return 0;
@@ -117,6 +120,12 @@ static void handle_event(struct launcher *l, struct tag tag) {
         break;
     case SOURCE_SERVICE:
         handle_service(l);
+        break;
+    case SOURCE_LIVENESS:
+        handle_liveness(l);
+        break;
+    case SOURCE_END:
+        handle_late_end(l);
         break;
     case SOURCE_WATCH:
         handle_watch(l, tag);

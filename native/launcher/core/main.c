@@ -21,6 +21,7 @@ struct arguments {
     const char *state_dir;
     const char *run_dir;
     const char *name;
+    const char *patience; /* seconds */
     char **command;
 };
 
@@ -35,6 +36,7 @@ static int parse_arguments(char **argv, struct arguments *arguments) {
         if (strcmp(*at, "--state-dir") == 0) value = &arguments->state_dir;
         if (strcmp(*at, "--run-dir") == 0) value = &arguments->run_dir;
         if (strcmp(*at, "--name") == 0) value = &arguments->name;
+        if (strcmp(*at, "--patience") == 0) value = &arguments->patience;
         if (value == NULL || at[1] == NULL) {
             say("%s: not an option, or it lacks its value", *at);
             return -1;
@@ -45,8 +47,17 @@ static int parse_arguments(char **argv, struct arguments *arguments) {
         arguments->command[0] != NULL) {
         return 0;
     }
-    say("usage: northstate-launcher --state-dir DIR --run-dir DIR [--name NAME] -- RECONCILER [ARGUMENT...]");
+    say("usage: northstate-launcher --state-dir DIR --run-dir DIR [--name NAME] [--patience SECONDS] -- RECONCILER "
+        "[ARGUMENT...]");
     return -1;
+}
+
+/* 0 when it is none. */
+static uint32_t patience_of(const char *seconds) {
+    if (seconds == NULL) return PATIENCE_DEFAULT;
+    char *end;
+    unsigned long value = strtoul(seconds, &end, 10);
+    return *end == '\0' && value > 0 && value <= UINT32_MAX / 1000 ? (uint32_t)value * 1000 : 0;
 }
 
 static int allocate(struct launcher *l) {
@@ -64,6 +75,11 @@ int main(int argc, char **argv) {
 
     struct launcher *l = dontfork_alloc(sizeof *l);
     if (l == NULL) return EXIT_FAILURE;
+    l->liveness.patience = patience_of(arguments.patience);
+    if (l->liveness.patience == 0) {
+        say("--patience %s: a number of seconds is needed", arguments.patience);
+        return EXIT_FAILURE;
+    }
     note_strings(argv);
     l->pid = getpid();
     l->started_ns = boottime_now();

@@ -19,6 +19,7 @@ enum request_type {
     R_STOP = 15,
     R_NOP = 16,
     R_SLEEP = 17,
+    R_ENDING = 18,
 };
 
 enum event_type {
@@ -33,4 +34,5 @@ enum event_type {
     E_WATCH = 72,
     E_DEADLINE = 73,
     E_TERMINATE = 74,
+    E_ASK = 75,
 };

@@ -122,6 +122,15 @@ static enum reply note_trying(struct launcher *l, struct cursor *c) {
     return REPLY_DONE;
 }
 
+/* Once: a successor cannot put it off. What is over this time is taken down without the reconciler. */
+static enum reply note_ending(struct launcher *l, struct cursor *c) {
+    uint32_t milliseconds = take_u32(c);
+    if (!cursor_finished(c)) return REPLY_MALFORMED;
+    if (!l->bounded) timer_set_after(l->end, (uint64_t)milliseconds + l->liveness.patience);
+    l->bounded = true;
+    return REPLY_DONE;
+}
+
 /*
  * What recvmsg finds no number for is lost, and with it which frame has which descriptors. So a request that brings
  * more of them is refused while there is still room for all that may be on its way. (New ones take the lowest free
@@ -188,6 +197,8 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
         number = take_u8(c);
         if (!cursor_finished(c) || number > 1) return REPLY_MALFORMED;
         return sleep_begin(l, id, number == 1, why) == 0 ? REPLY_DONE : REPLY_FAILED;
+    case R_ENDING:
+        return note_ending(l, c);
     case R_NOP:
         return cursor_finished(c) ? REPLY_DONE : REPLY_MALFORMED;
     }

@@ -9,8 +9,10 @@ enum source {
     SOURCE_SOCKET,
     SOURCE_RECONCILER, /* its pidfd */
     SOURCE_DEADLINE,
-    SOURCE_PAUSE,   /* the timer before the next start of the reconciler, or of the end */
-    SOURCE_SERVICE, /* the timer of what the init system is told */
+    SOURCE_PAUSE,    /* the timer before the next start of the reconciler, or of the end */
+    SOURCE_SERVICE,  /* the timer of what the init system is told */
+    SOURCE_LIVENESS, /* the timer of liveness.h */
+    SOURCE_END,      /* the timer of an end that takes too long */
     SOURCE_WATCH,
     SOURCE_INIT, /* an init's pidfd */
     SOURCE_CONTROL,

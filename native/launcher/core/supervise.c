@@ -23,7 +23,8 @@ static const uint64_t LIFE_OF_SUCCESS = 60000 * MILLISECOND;
 enum {
     PAUSE_FIRST = 100, /* ms */
     PAUSE_LONGEST = 10000,
-    PAUSE_AT_END = 10000, /* for the reconciler after R_STOP, then for what is killed */
+    PAUSE_AT_EXIT = 1000, /* for a reconciler that has closed its socket */
+    PAUSE_AT_END = 10000, /* for the reconciler after R_STOP, for what is asked to end, for what is killed */
     DEATHS_TERMINATING = 5,
 };
 
@@ -41,21 +42,13 @@ static uint64_t next_pause(struct reconciler *r) {
     return pause < PAUSE_LONGEST ? pause : PAUSE_LONGEST;
 }
 
-/* Without one the containers cannot be stopped in order: when that has been tried often enough, they are killed. */
-static bool gives_up(struct launcher *l) {
-    if (l->terminating == 0 || ++l->deaths_terminating < DEATHS_TERMINATING) return false;
-    say("the reconciler does not come up to stop the containers: they are killed");
-    l->status = 1;
-    end_everything(l);
-    return true;
-}
-
 /* The connection with this one is over. */
 static void hang_up(struct launcher *l) {
     source_close(l->epoll, &l->reconciler.socket);
     inbox_clear(&l->reconciler.in);
     outbox_clear(&l->reconciler.out);
     l->reconciler.sync_due = false;
+    liveness_end(&l->liveness);
     attempts_disconnect(&l->attempts);
 }
 
@@ -66,16 +59,45 @@ static void disconnect(struct launcher *l) {
     timer_set_at(l->deadline, 0);
 }
 
+/* Of one that sleeps, what it has asked for stays. */
+static void let_go(struct launcher *l) {
+    if (l->sleep.asleep)
+        hang_up(l);
+    else
+        disconnect(l);
+}
+
 static void kill_reconciler(struct launcher *l, const char *reason) {
     if (l->reconciler.pid == 0) return;
     say("the reconciler is killed: %s", reason);
     kill(l->reconciler.pid, SIGKILL);
-    disconnect(l);
+    let_go(l);
 }
 
 void end_reconciler(struct launcher *l, const char *reason) {
     l->reconciler.faulted = true;
     kill_reconciler(l, reason);
+}
+
+/*
+ * Without the reconciler, or without one that does it: the containers are asked to end, all at once, and killed when
+ * they do not.
+ */
+static void take_down(struct launcher *l, const char *reason) {
+    if (l->phase == PHASE_TAKING_DOWN || l->phase == PHASE_ENDING) return;
+    say("%s: the containers are ended without it", reason);
+    l->status = 1;
+    l->phase = PHASE_TAKING_DOWN;
+    kill_reconciler(l, "the launcher ends the containers");
+    attempts_terminate_all(&l->attempts);
+    timer_set_after(l->pause, PAUSE_AT_END);
+}
+
+/* Without one the containers cannot be stopped in order: that is tried so often. */
+static bool gives_up(struct launcher *l) {
+    if (l->terminating == 0 || ++l->deaths_terminating < DEATHS_TERMINATING) return false;
+    take_down(l, "the reconciler does not come up to stop the containers");
+    return true;
 }
 
 void start_reconciler(struct launcher *l) {
@@ -90,7 +112,10 @@ void start_reconciler(struct launcher *l) {
     enum spawned spawned = spawn_reconciler(l);
     /* SIGCHLD tells of its end, with or without a pidfd. */
     if (spawned == SPAWN_UNWATCHED) kill_reconciler(l, "it cannot be watched");
-    if (spawned == SPAWNED) send_greeting(l);
+    if (spawned == SPAWNED) {
+        liveness_begin(&l->liveness);
+        send_greeting(l);
+    }
     if (spawned != SPAWN_FAILED) return;
     int error = errno;
     if (gives_up(l)) return;
@@ -102,7 +127,9 @@ void start_reconciler(struct launcher *l) {
 /* R_STOP: the end begins. */
 static void begin_stop(struct launcher *l) {
     service_stopping(l);
+    if (l->phase != PHASE_RUNNING) return;
     l->phase = PHASE_STOPPING;
+    timer_set_after(l->end, 0);
     timer_set_after(l->pause, PAUSE_AT_END);
 }
 
@@ -131,27 +158,29 @@ void handle_reconciler_exit(struct launcher *l) {
     siginfo_t info = {0};
     if (r->pid == 0 || waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
     if (hear_last_requests(l) == HEARD_STOP) begin_stop(l);
-    if (l->sleep.asleep)
-        hang_up(l);
-    else
-        disconnect(l);
+    let_go(l);
     source_close(l->epoll, &r->pidfd);
     r->pid = 0;
     if (l->sleep.asleep) {
         r->quick_deaths = r->deaths = 0;
+        timer_set_after(l->pause, 0);
         return;
     }
     if (boottime_now() - r->started_ns >= LIFE_OF_SUCCESS) r->quick_deaths = r->deaths = 0;
     if (is_own_fault(r, &info)) r->deaths++;
-    if (l->phase != PHASE_RUNNING) {
-        end_everything(l);
-        return;
-    }
+    if (l->phase == PHASE_STOPPING) end_everything(l);
+    if (l->phase != PHASE_RUNNING) return;
     if (gives_up(l)) return;
     uint64_t pause = next_pause(r);
     say("the reconciler ended with %s %d; it is started again in %llu ms",
         info.si_code == CLD_EXITED ? "exit code" : "signal", info.si_status, (unsigned long long)pause);
     timer_set_after(l->pause, pause);
+}
+
+/* Whoever ends closes its socket a moment before: until then nothing is wrong. */
+static void let_exit(struct launcher *l) {
+    let_go(l);
+    if (l->phase == PHASE_RUNNING) timer_set_after(l->pause, PAUSE_AT_EXIT);
 }
 
 void handle_socket(struct launcher *l) {
@@ -165,10 +194,7 @@ void handle_socket(struct launcher *l) {
     case HEARD_END:
         /* Mostly it has died; then this says no more than its pidfd does. */
         handle_reconciler_exit(l);
-        if (is_connected(l) && l->sleep.asleep)
-            hang_up(l);
-        else if (is_connected(l))
-            kill_reconciler(l, "it closed its socket");
+        if (is_connected(l)) let_exit(l);
         break;
     case HEARD_MALFORMED:
         end_reconciler(l, "a malformed frame");
@@ -176,17 +202,52 @@ void handle_socket(struct launcher *l) {
     }
 }
 
+/* What could not be ended is left to PDEATHSIG, and named. */
+static void name_what_is_left(struct launcher *l) {
+    for (uint32_t place = 0; place < l->attempts.used; place++) {
+        const struct attempt *a = attempt_at(&l->attempts, place);
+        if (l->attempts.ids[place] == 0 || attempt_is_over(a)) continue;
+        say("%s could not be ended: process %d", a->name, a->init.pid);
+        l->status = 1;
+    }
+}
+
 void handle_pause(struct launcher *l) {
     if (!timer_rang(l->pause)) return;
-    if (l->phase == PHASE_ENDING)
-        l->over = true; /* PDEATHSIG takes what could not be reaped */
-    else if (l->phase == PHASE_STOPPING)
+    switch (l->phase) {
+    case PHASE_RUNNING:
+        if (l->reconciler.pid == 0)
+            start_reconciler(l);
+        else
+            kill_reconciler(l, "it closed its socket");
+        break;
+    case PHASE_STOPPING:
         kill_reconciler(l, "it did not exit after its stop request");
-    else if (l->reconciler.pid == 0)
-        start_reconciler(l);
+        break;
+    case PHASE_TAKING_DOWN:
+        end_everything(l);
+        break;
+    case PHASE_ENDING:
+        name_what_is_left(l);
+        l->over = true;
+        break;
+    }
+}
+
+void handle_liveness(struct launcher *l) {
+    enum alive alive = liveness_look(&l->liveness);
+    if (alive == ALIVE_ASK) send_event(l, E_ASK, 0, 0);
+    if (alive == ALIVE_NOT) end_reconciler(l, "it does not answer");
+}
+
+void handle_late_end(struct launcher *l) {
+    if (timer_rang(l->end) && l->phase == PHASE_RUNNING)
+        take_down(l, "the reconciler has not stopped the containers in time");
 }
 
 void handle_termination(struct launcher *l, uint32_t signal) {
+    /* It has its patience to say how long the end may take. */
+    if (l->terminating == 0 && !l->bounded) timer_set_after(l->end, l->liveness.patience);
     l->terminating = signal;
     service_stopping(l);
     if (!sleep_rings(l, RANG_SIGNAL, 0)) send_event(l, E_TERMINATE, signal, sizeof signal);
@@ -195,4 +256,6 @@ void handle_termination(struct launcher *l, uint32_t signal) {
     if (l->phase == PHASE_RUNNING && l->reconciler.pid == 0) start_reconciler(l);
 }
 
-bool is_over(const struct launcher *l) { return l->over || (l->phase == PHASE_ENDING && l->attempts.live == 0); }
+bool is_over(const struct launcher *l) {
+    return l->over || ((l->phase == PHASE_TAKING_DOWN || l->phase == PHASE_ENDING) && l->attempts.live == 0);
+}

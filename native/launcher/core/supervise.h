@@ -10,6 +10,10 @@ void handle_reconciler_exit(struct launcher *l);
 /* Its socket is ready. */
 void handle_socket(struct launcher *l);
 void handle_pause(struct launcher *l);
+/* Is it time to ask the reconciler, or to end one that does not answer? */
+void handle_liveness(struct launcher *l);
+/* The end takes longer than it may. */
+void handle_late_end(struct launcher *l);
 void handle_termination(struct launcher *l, uint32_t signal);
 /* Nothing is left to wait for. */
 bool is_over(const struct launcher *l);

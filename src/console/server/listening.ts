@@ -1,8 +1,9 @@
 // The socket that clients connect to: in the file system for those whom its mode lets, on the loopback for everybody on
 // the machine, or for the holders of a certificate anywhere.
-import { chmodSync, chownSync, lstatSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, rmSync } from 'node:fs';
 import { lookup } from 'node:dns/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { openRegular } from '../../../native/file.ts';
 import { isLoopback, openToOthers, parseAddress, type Address } from '../protocol/address.ts';
 
 /** PEM files: our certificate and its key, and the authority that has signed the clients'. */
@@ -53,7 +54,7 @@ export function descriptorOf(socket: Server | Socket): number {
 async function createFor({ tls, handshakeTimeout }: ListenOptions, accept: (socket: Socket) => void): Promise<Server> {
   if (tls === null) return createServer({ allowHalfOpen: true }, accept);
   const { createServer: createTlsServer } = await import('node:tls');
-  const [cert, key, ca] = [tls.cert, tls.key, tls.ca].map((path) => readFileSync(path));
+  const [cert, key, ca] = await Promise.all([tls.cert, tls.key, tls.ca].map(readRegular));
   const certificates = { cert, key, ca, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
   const server = createTlsServer({ ...certificates, handshakeTimeout }, (socket) => {
     // Only now: who hangs up before it has shown a certificate has nothing more to hear.
@@ -61,6 +62,11 @@ async function createFor({ tls, handshakeTimeout }: ListenOptions, accept: (sock
     accept(socket);
   });
   return server.on('tlsClientError', (_, socket) => socket.destroy());
+}
+
+async function readRegular(path: string): Promise<Buffer> {
+  await using file = await openRegular(path);
+  return await file.readFile();
 }
 
 /** Binds so that it is never open to others than it is meant for, not even briefly; bind(2) happens in the call. */

@@ -1,6 +1,7 @@
 // Keys that packages are signed with: ed25519, in files as Northstar writes them (32 raw bytes) or PEM.
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
+import { openRegular } from '../../../native/file.ts';
 import { messageOf } from '../../../state/errno.ts';
 
 /** A key that signatures are judged by. */
@@ -32,7 +33,7 @@ const SMALL_ORDER = new Set([
  * anything else than public ed25519 keys, or a weak one.
  */
 export async function readKeys(path: string): Promise<PublicKey[]> {
-  const bytes = await readSmall(path);
+  const bytes = await readSmall(path, await openRegular(path));
   if (bytes.length === RAW) return [publicKey(path, bytes)];
   const blocks = pemBlocks(bytes);
   if (blocks.length === 0) throw notKey(path, `expected ${RAW} raw bytes or PEM, found ${bytes.length} bytes`);
@@ -50,7 +51,8 @@ export async function readKeys(path: string): Promise<PublicKey[]> {
 
 /** The secret key in a file: a seed of 32 raw bytes, or PEM (`BEGIN PRIVATE KEY`). Rejects with the file's name. */
 export async function readSecretKey(path: string): Promise<KeyObject> {
-  const bytes = await readSmall(path);
+  // Who signs may have it come from a program: `--key <(...)`.
+  const bytes = await readSmall(path, await open(path, 'r'));
   if (bytes.length === RAW) return secretKey(bytes);
   const [block, ...more] = pemBlocks(bytes);
   if (block?.label !== 'PRIVATE KEY' || more.length > 0) {
@@ -106,8 +108,8 @@ function pemBlocks(bytes: Buffer): { readonly label: string; readonly text: stri
   return [...bytes.toString('latin1').matchAll(pattern)].map(([text, label = '']) => ({ label, text }));
 }
 
-async function readSmall(path: string): Promise<Buffer> {
-  await using handle = await open(path, 'r');
+async function readSmall(path: string, file: FileHandle): Promise<Buffer> {
+  await using handle = file;
   const { size } = await handle.stat();
   if (size > LARGEST_FILE) throw notKey(path, `it has ${size} bytes`);
   return await handle.readFile();

@@ -1,0 +1,31 @@
+/*
+ * Whether the reconciler still answers: the one place that knows when it last did. One that has said nothing for a
+ * while is asked (E_ASK), and one that then says nothing for as long again is hung. Whatever it says is an answer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    PATIENCE_DEFAULT = 30000, /* ms */
+    PATIENCE_AT_START = 60000 /* for its first word: it has to be loaded */
+};
+
+struct liveness {
+    int timer;         /* CLOCK_MONOTONIC: a machine that sleeps asks nobody */
+    uint32_t patience; /* ms of silence until it is asked, and then until it is hung */
+    bool asked;        /* and has said nothing since */
+    uint64_t heard_ns; /* CLOCK_MONOTONIC: when it last said something, 0: nothing yet */
+};
+
+enum alive { ALIVE, ALIVE_ASK /* it is to be asked */, ALIVE_NOT };
+
+/* There is a new one. */
+void liveness_begin(struct liveness *of);
+/* There is none. */
+void liveness_end(struct liveness *of);
+/* It has said something. */
+void liveness_heard(struct liveness *of);
+/* The timer is ready. */
+enum alive liveness_look(struct liveness *of);
