@@ -86,7 +86,8 @@ function tokensOf(text: string): CST.Token[] {
 
 /** The place and the line of an error, for people. */
 export function describeError(text: string, offset: number, message: string): DocumentError {
-  const start = text.lastIndexOf('\n', offset - 1) + 1;
+  // From before the begin lastIndexOf would look at the first character all the same.
+  const start = offset === 0 ? 0 : text.lastIndexOf('\n', offset - 1) + 1;
   const line = text.slice(0, start).split('\n').length;
   const column = offset - start + 1;
   const whole = text.slice(start).split(/\r?\n/, 1)[0] ?? '';

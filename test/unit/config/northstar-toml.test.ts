@@ -149,3 +149,9 @@ test('what config prints of a northstar.toml is a config.yaml that says the same
   const json = await northstate(context, '', ['config', '--config', toml, '-o', 'json']);
   assert.equal((JSON.parse(json.stdout) as { cgroup: string }).cgroup, 'fixtures');
 });
+
+test('an error of the file as a whole has its place also when the first line is empty', async () => {
+  const [error] = await Promise.allSettled([parseConfiguration('\nrun_dir = "/a"\n', 'northstar.toml')]);
+  assert.equal(error.status, 'rejected');
+  assert.match(String(error.reason), /line 1, column 1: /);
+});
