@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { descendantsOf } from '../../native/processes.ts';
 import { readControl, writeControl } from './cgroup-files.ts';
-import { branchesOf, groupIn, leavesIn, type Branch, type Tree } from './cgroup-groups.ts';
+import { branchesOf, groupIn, leavesIn, subtreeOf, type Branch, type Tree } from './cgroup-groups.ts';
 import { moveInto } from './cgroup-leaf.ts';
 import { TerminalError } from '../failure.ts';
 
@@ -62,9 +62,11 @@ export async function freeze(tree: Tree, name: string, attempt: number, init: nu
 /** Lets the leaf of an attempt go on. One that is gone, or is not frozen, is no error. */
 export async function thaw(tree: Tree, name: string, attempt: number): Promise<void> {
   for (const branch of branchesOf(tree, ['freezer'])) {
-    const leaf = join(groupIn(branch, name), String(attempt));
-    if (stateOf(branch, leaf) === null) continue;
-    await writeControl(join(leaf, ...fileOf(branch)), branch.version === 1 ? 'THAWED' : '0');
+    // From the top: what is above a group freezes it as well. A container may have frozen groups of its own making.
+    for (const group of subtreeOf(join(groupIn(branch, name), String(attempt))).reverse()) {
+      if (stateOf(branch, group) === null) continue;
+      await writeControl(join(group, ...fileOf(branch)), branch.version === 1 ? 'THAWED' : '0');
+    }
   }
 }
 

@@ -99,6 +99,27 @@ export function leavesIn(branches: readonly Branch[], name: string): number[] {
   return [...new Set(entries.filter((entry) => /^\d+$/.test(entry)).map(Number))].sort((a, b) => a - b);
 }
 
+/** Groups that are looked at below one: what a container makes more of waits for the next round. */
+const mostBelow = 10_000;
+
+/** A group and those below it, which a container may have made (CAP_SYS_ADMIN), the deepest first; [] when it is missing. */
+export function subtreeOf(group: string): string[] {
+  const found = [group];
+  for (let at = 0; at < found.length && found.length < mostBelow; at++)
+    found.push(...groupsJustBelow(found[at] ?? group));
+  return existsSync(group) ? found.reverse() : [];
+}
+
+function groupsJustBelow(group: string): string[] {
+  try {
+    const entries = readdirSync(group, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(group, name));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
 /** [] for a directory that is missing. */
 function entriesOf(directory: string): string[] {
   try {

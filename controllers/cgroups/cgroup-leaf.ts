@@ -11,6 +11,7 @@ import {
   makeDirectory,
   makeGroup,
   removeGroup,
+  subtreeOf,
   type Branch,
   type Tree,
 } from './cgroup-groups.ts';
@@ -141,8 +142,16 @@ async function move(procs: string, pid: number): Promise<void> {
  */
 export async function removeLeaf(tree: Tree, name: string, attempt: number): Promise<void> {
   const leaves = leavesOfAttempt(tree, name, attempt);
-  for (const leaf of leaves) if (isOwnLeaf(tree, leaf)) await killAll(leaf);
-  await Promise.all(leaves.map(removeGroup));
+  // A container that may mount can have made groups below its own.
+  const groups = leaves.map(subtreeOf);
+  for (const [index, leaf] of leaves.entries()) {
+    if (isOwnLeaf(tree, leaf)) for (const group of groups[index] ?? []) await killAll(group);
+  }
+  await Promise.all(groups.map(removeAll));
+}
+
+async function removeAll(groups: readonly string[]): Promise<void> {
+  for (const group of groups) await removeGroup(group);
 }
 
 /** cgroup.kill (v2, since Linux 5.14) leaves no time for a fork; without it the processes are killed one by one. */

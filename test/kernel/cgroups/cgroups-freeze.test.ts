@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, watch } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { hierarchies, useControlGroups } from '../../support/control-groups.ts';
 
@@ -40,6 +41,32 @@ for (const host of freezers) {
     const ended = once(child, 'exit');
     child.kill('SIGTERM');
     await ended;
+  });
+
+  test(`groups that a container has made and frozen below its own go with the leaf (cgroup v${version})`, async () => {
+    const { open, start } = control();
+    const cgroups = open(host);
+    const leaf = await cgroups.leaf('app', 1, { cpu: { shares: 100 } });
+    const child = start(leaf, 'sleep');
+    leaf.close();
+    const { pid = 0 } = child;
+    // The leaf of the freezer is there once it was frozen.
+    await cgroups.act({ op: 'freeze', name: 'app', attempt: 1, pid, waits: null }, signal);
+    await cgroups.act({ op: 'thaw', name: 'app', attempt: 1, waits: null }, signal);
+    const line = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n');
+    const own = line.find((each) => (version === 2 ? each.startsWith('0::') : each.split(':')[1] === 'freezer'));
+    const mount = version === 2 ? (host.unified ?? '') : (host.legacy.get('freezer') ?? '');
+    const below = join(mount, own?.split(':')[2] ?? '', 'own');
+    for (let index = 0; index < 50; index++) mkdirSync(join(below, `${index}`), { recursive: true });
+    writeFileSync(join(below, '7', 'cgroup.procs'), `${pid}`);
+    writeFileSync(join(below, '7', version === 2 ? 'cgroup.freeze' : 'freezer.state'), version === 2 ? '1' : 'FROZEN');
+    const removeLeaf = () => cgroups.act({ op: 'remove-leaf', name: 'app', attempt: 1, waits: null }, signal);
+    const ended = once(child, 'exit');
+    await removeLeaf().catch((error: unknown) => assert.match(String(error), /EBUSY/));
+    await ended;
+    await removeLeaf();
+    assert.equal(existsSync(below), false);
+    assert.deepEqual(cgroups.observeOne('app')?.leaves, []);
   });
 
   test(`a leaf is removed with what is frozen in it (cgroup v${version})`, async () => {
