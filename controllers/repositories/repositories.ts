@@ -17,21 +17,18 @@ import type { Logger } from 'pino';
 import type { RepositoryEntry } from '../../state/desired.ts';
 import type { FileIdentity } from '../../state/observed.ts';
 import type { Stand } from '../../state/standing.ts';
-import { matches, parseRequirement, parseVersion } from '../../state/version.ts';
 import { partOf, type Controller, type Part } from '../controller.ts';
 import { TerminalError } from '../failure.ts';
 import type { Observing, ObservedPackages } from '../observing.ts';
 import type { MemoryFiles } from './memory-files.ts';
 import { openPackageCache } from './package-cache.ts';
 import { indexPackages } from './package-index.ts';
-import { planRepositories, type InstallStep, type RepositoryStep } from './repositories-plan.ts';
-import type { OpenReader, PackageContent, Repository } from './repository.ts';
+import { planRepositories, type RepositoryStep } from './repositories-plan.ts';
+import type { OpenReader, Repository } from './repository.ts';
 import { openRepositoryDirectory } from './repository-directory.ts';
-import { digestOf, openSource } from './repository-install.ts';
 import { openRepositoryMemory } from './repository-memory.ts';
-import { createRoom } from './repository-room.ts';
-import { containerId } from '../../state/container-id.ts';
 import { createSerialQueue } from '../../state/serial-queue.ts';
+import { createRepositoryActs } from './repositories-act.ts';
 
 export interface Repositories extends Controller<RepositoryStep> {
   observe(): Promise<ObservedPackages>;
@@ -62,10 +59,6 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
   const cache = openPackageCache(options.cacheFile, log);
   let { entries } = options;
   let open: ReadonlyMap<string, Repository> = new Map([...entries].map(([id, entry]) => [id, openOne(entry)]));
-  const room = createRoom(
-    () => [...open.values()],
-    (id) => entries.get(id)?.capacity ?? { containers: null, size: null },
-  );
   let index: ReturnType<typeof indexPackages> | null = null;
   const reported = new Set<string>();
 
@@ -161,65 +154,18 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     throw new TerminalError('UnknownRepository', `repository ${id}: ${reason}`);
   }
 
-  async function install(
-    repository: Repository,
-    from: { size: number; bytes: AsyncIterable<Uint8Array>; digest: string },
-    accept: (content: PackageContent) => void,
-    signal: AbortSignal,
-  ): Promise<string> {
-    const claim = room.take(repository, from.size);
-    const admit = (content: PackageContent) => {
-      accept(content);
-      claim.name(containerId(content.name, content.version));
-    };
-    try {
-      const { id } = await repository.install({ ...from, admit, signal });
-      changed();
-      log.info({ container: id, repository: repository.entry.id }, 'package installed');
-      return id;
-    } finally {
-      claim.release();
-    }
-  }
-
-  async function installFromSource(step: InstallStep, signal: AbortSignal): Promise<void> {
-    const repository = await repositoryFor(step.repository);
-    const accept = ({ name, version }: PackageContent) => {
-      if (name === step.name && fits(step.version, version)) return;
-      const asked = `${step.name} ${step.version ?? ''}`.trimEnd();
-      throw new TerminalError('WrongPackage', `source ${step.source}: holds ${name} ${version}, not ${asked}`);
-    };
-    const source = await openSource(step.source);
-    try {
-      await install(repository, { ...source, digest: step.digest ?? 'any' }, accept, signal);
-    } finally {
-      await source.close();
-    }
-  }
-
-  async function findDigest(id: string, path: string, signal: AbortSignal): Promise<void> {
-    const found = [...current().packages.values()].flat().find((one) => one.path === path && one.id === id);
-    if (found === undefined) return;
-    cache.add({ ...found, digest: await digestOf(path, signal) });
-    await repositoryOf(found.repository).look(path);
-    changed();
-  }
-
-  async function uninstall(id: string, path: string): Promise<void> {
-    const found = [...open.values()].find((one) => one.packages().some((p) => p.path === path && p.id === id));
-    if (found === undefined) return;
-    await found.remove(path);
-    changed();
-    log.info({ container: id, repository: found.entry.id }, 'package deleted');
-  }
+  const acts = createRepositoryActs({
+    repositories: () => [...open.values()],
+    repositoryFor,
+    capacityOf: (id) => entries.get(id)?.capacity ?? { containers: null, size: null },
+    cache,
+    changed,
+    log,
+  });
 
   return {
     plan: (view) => planRepositories(view, [...entries.keys()][0] ?? null),
-    async act(step, signal) {
-      if (step.op === 'install') await installFromSource(step, signal);
-      else if (step.op === 'digest') await findDigest(step.id, step.path, signal);
-      else await uninstall(step.id, step.path);
-    },
+    act: acts.act,
     observe,
     current,
     setRepositories: (next) => changes.run(() => replace(next)),
@@ -227,7 +173,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     async installStream(id, size, bytes, signal = new AbortController().signal) {
       // It may break before it is read: the error is kept, and whoever reads gets it.
       bytes.on('error', () => undefined);
-      return install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, () => undefined, signal);
+      return acts.install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, () => undefined, signal);
     },
     onChange: (listener) => void listeners.push(listener),
     restore: cache.restore,
@@ -250,10 +196,4 @@ export function repositoriesPart(repositories: Repositories, observing: Pick<Obs
 function isSame(one: RepositoryEntry, other: RepositoryEntry): boolean {
   const parts = ({ type, dir, keys, integrity }: RepositoryEntry) => JSON.stringify([type, dir, keys, integrity]);
   return parts(one) === parts(other);
-}
-
-/** Whether a version is the one, or meets the requirement, that an entry has; null = any. */
-function fits(asked: string | null, version: string): boolean {
-  if (asked === null) return true;
-  return /^\d+\.\d+\.\d+$/.test(asked) ? parseVersion(asked) === version : matches(parseRequirement(asked), version);
 }
