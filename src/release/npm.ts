@@ -4,6 +4,7 @@ import { chmod, copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { copyBuildFiles } from './build-files.ts';
+import { setModes } from './modes.ts';
 
 const run = promisify(execFile);
 const files = join(import.meta.dirname, 'files/npm');
@@ -24,6 +25,7 @@ export async function packNpm(root: string, work: string, out: string): Promise<
   await copyFile(join(root, 'LICENSE'), join(work, 'LICENSE'));
   await writeFile(join(work, 'README.md'), await readme(root));
   await writeFile(join(work, 'package.json'), `${JSON.stringify(await described(root), null, 2)}\n`);
+  await setModes(work);
   const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', out], { cwd: work });
   return join(out, stdout.trim());
 }

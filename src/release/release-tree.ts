@@ -1,5 +1,5 @@
 // What is installed on a device, file by file: the tree that the .deb and the tar archive hold.
-import { chmod, copyFile, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { scripts, type Shell } from '../cli/completion.ts';
@@ -8,6 +8,7 @@ import type { Architecture } from './architectures.ts';
 import { partsOf, renderBill, renderCopyright } from './bill.ts';
 import { copyBuildFiles } from './build-files.ts';
 import { installManual } from './manual.ts';
+import { setModes } from './modes.ts';
 import { installPrograms, type Sources } from './programs.ts';
 
 export interface Release extends Sources {
@@ -81,20 +82,4 @@ async function installDocumentation({ root, version, node, time }: Release, fold
   await write(join(folder, 'bill-of-materials.cdx.json'), renderBill(parts, time));
   const changes = await readFile(join(root, '.github/CHANGELOG.md'));
   await write(join(folder, 'changelog.gz'), gzipSync(changes, { level: 9 }));
-}
-
-/** Whatever the umask of who makes it: directories 0755, files 0644 or, where they can be executed, 0755. */
-async function setModes(folder: string): Promise<void> {
-  await chmod(folder, 0o755);
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    const path = join(entry.parentPath, entry.name);
-    if (entry.isDirectory()) await chmod(path, 0o755);
-    else if (entry.isFile()) await chmod(path, isProgram(path) ? 0o755 : 0o644);
-  }
-}
-
-function isProgram(path: string): boolean {
-  return ['node', 'northstate', 'northstate-launcher', 'build/cargo/cargo-npk'].some((name) =>
-    path.endsWith(`/${home}/${name}`),
-  );
 }
