@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes a checkout ready to run: Debian packages, npm packages, the launcher, the bundled reconciler, the packages of the
 # examples. `setup.sh --test` also installs what only the tests need: programs to compare with, and another kernel with the
-# machine to run it; `setup.sh --release` what `npm run release` needs. What is there already is left alone, so that a second
-# run is quick and needs no network. Only a missing Debian package needs root.
+# machine to run it; `setup.sh --release` what `npm run release` needs; `setup.sh --arm64` what the tests on arm64 need. What is
+# there already is left alone, so that a second run is quick and needs no network. Only a missing Debian package needs root.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -84,6 +84,16 @@ fetch_debian() {
 	mv "$1.new.tar" "$1"
 }
 
+# fetch_arm64 FILE: what an arm64 machine needs: Debian's kernel, busybox and the libraries, unpacked and not configured.
+fetch_arm64() {
+	echo 'set-up: Debian for arm64'
+	mmdebstrap --quiet --variant=extract --architecture=arm64 --dpkgopt='path-exclude=/usr/share/*' \
+		--include=linux-image-cloud-arm64,busybox-static,libgcc-s1,libseccomp2,libstdc++6 \
+		"$(. /etc/os-release && echo "$VERSION_CODENAME")" "$1.new.tar" ||
+		fail "mmdebstrap failed: the tests on arm64 need Debian's packages, once; look at the network and apt's sources"
+	mv "$1.new.tar" "$1"
+}
+
 # build NAME OUTPUT SOURCES COMMAND...: runs the command when a source has changed since it last succeeded, or its
 # output is gone. SOURCES is one word: files, and folders with all that is in them.
 build() {
@@ -108,7 +118,8 @@ if [ "${1-}" = --test ]; then
 	debian="$debian cmake make ninja-build python3-pip" # for the examples of build systems
 	command -v cargo >/dev/null || debian="$debian cargo"
 fi
-if [ "${1-}" = --release ] || [ "${1-}" = --test ]; then
+if [ "${1-}" = --arm64 ]; then debian="$debian e2fsprogs cpio kmod mmdebstrap qemu-system-arm"; fi
+if [ "${1-}" = --release ] || [ "${1-}" = --test ] || [ "${1-}" = --arm64 ]; then
 	debian="$debian zstd"
 	# The compiler for the other processor that releases are made for; gcc itself has this one's.
 	case $(uname -m) in
@@ -157,3 +168,4 @@ build examples .build/examples/packed 'examples src/npk' $bin/node examples/buil
 [ "${1-}" != --test ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel
 [ "${1-}" != --test ] || [ -e .build/oldest-node/node ] || fetch_oldest_node .build/oldest-node
 [ "${1-}" != --test ] || [ -f .build/vm/debian.tar ] || fetch_debian .build/vm/debian.tar
+[ "${1-}" != --arm64 ] || [ -f .build/vm/arm64.tar ] || fetch_arm64 .build/vm/arm64.tar

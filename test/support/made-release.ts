@@ -7,13 +7,15 @@ import { run } from './command.ts';
 const root = join(import.meta.dirname, '../..');
 
 /** This processor, as Debian calls it. */
-export const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
+export const architecture: string = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
-/** Makes a release of the checkout at `from` in a folder; gives the names of the files. */
-export async function release(out: string, from: string = root): Promise<readonly string[]> {
+/** Makes a release of the checkout at `from` in a folder, for this processor or another; gives the names of the files. */
+export async function release(
+  out: string,
+  { from = root, architecture: made = architecture } = {},
+): Promise<readonly string[]> {
   const program = join(from, 'src/release/release.ts');
-  const words = [program, '--quick', '--architectures', architecture, '--out', out];
-  const { code, stderr } = await run(process.execPath, words);
+  const { code, stderr } = await run(process.execPath, [program, '--quick', '--architectures', made, '--out', out]);
   if (code !== 0) throw new Error(`release: ${stderr}`);
   return (await readdir(out)).toSorted();
 }

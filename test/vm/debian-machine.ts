@@ -80,7 +80,7 @@ async function makeDisk({ root, files, scripts }: DebianOptions, work: string): 
   const folder = path.join(work, 'root');
   await mkdir(folder);
   if (root.endsWith('.tar')) await run('tar', ['-xf', root, '-C', folder, '--numeric-owner']);
-  else await cp(root, folder, { recursive: true, verbatimSymlinks: true });
+  else await run('cp', ['-a', `${root}/.`, folder]); // with its device nodes, which Node does not copy
   for (const [target, source] of Object.entries(files)) {
     await mkdir(path.dirname(path.join(folder, target)), { recursive: true });
     await cp(source, path.join(folder, target), { recursive: true, verbatimSymlinks: true });
