@@ -148,9 +148,9 @@ test('each fault ends in a clear status, hurts nothing else, and leaves nothing 
   await t.test('a limit that the kernel refuses fails the start, and is named', async () => {
     await withEntry(
       daemon,
-      'good: { version: 1.0.0, state: running, cgroups: { cpu: { cpus: "9999" } } }',
+      'good: { version: 1.0.0, state: running, cgroups: { cpu: { attrs: { cpu.cfs_quota_us: "1" } } } }',
       async () => {
-        await complains(daemon, 'good', /cpuset|cpus/);
+        await complains(daemon, 'good', /cpu\.cfs_quota_us/);
       },
     );
   });
