@@ -96,7 +96,6 @@ function memoryOf(pid: number | null): number {
 }
 
 async function storm(random: Random): Promise<number> {
-  const before = openDescriptors();
   const guest = await probePackage({ name: 'guest', args: ['sleep'], fields: 'mounts: { /data: { type: persist } }' });
   const bystander = await probePackage({ name: 'bystander', args: ['sleep'] });
   const document = (directory: string): string => chaosDocument(directory, withBystander(new Map()), 'edit-0');
@@ -121,7 +120,7 @@ async function storm(random: Random): Promise<number> {
   }
   unwatch();
   assert.equal(await daemon.stop(), 0, daemon.log());
-  assert.deepEqual(await leftovers(daemon.mark, before, 30_000), []);
+  assert.deepEqual(await leftovers(daemon.mark, openDescriptors(), 30_000), []);
   return bursts;
 }
 
