@@ -135,8 +135,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   // One thing at a time: whatever touches the file or the generations waits for what came before.
   const queue = createSerialQueue();
   const enqueue = queue.run;
+  // Nor before everything is there.
+  const opened = Promise.withResolvers<undefined>();
+  void enqueue(() => opened.promise);
   const storing = createRetry(() => {
-    enqueue(settleStored).catch((error: unknown) =>
+    enqueue(() => settleStored()).catch((error: unknown) =>
       log.error({ err: error }, 'what is stored cannot be read or written'),
     );
   });
@@ -193,6 +196,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     blind: (directory, why) => stand('NotWatched', directory, why),
     failed: (error) => log.error({ err: error, path }, 'the document cannot be watched'),
   });
+  opened.resolve(undefined);
   settle(false); // what came between the reading and the watching
 
   const relock = createRelock({ core, enqueue, settle: () => synchronise(core, file, false) });

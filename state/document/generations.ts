@@ -79,7 +79,7 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
     } catch (error) {
       if (hasErrno(error, 'ENOTDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG')) throw error;
       // A disk that takes no directory has none of ours.
-      unlisted = hasErrno(error, 'EROFS') ? null : messageOf(error);
+      unlisted = hasErrno(error, 'EROFS', 'ENOENT', 'ENOSPC') ? null : messageOf(error);
       readOnly = messageOf(error);
       return;
     }
