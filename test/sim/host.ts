@@ -65,7 +65,8 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
 
   function copy(name: string, kinds: readonly (keyof Observed)[]): void {
     const { observed: seen } = store.get();
-    const changed = kinds.filter((kind) => seen[kind].get(name) !== world.observed[kind].get(name));
+    const readable = kinds.filter((kind) => kind !== 'packages' || world.unreadable === null);
+    const changed = readable.filter((kind) => seen[kind].get(name) !== world.observed[kind].get(name));
     if (!alive || changed.length === 0) return;
     store.update(({ observed }) => {
       for (const kind of changed) {
@@ -82,6 +83,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     const { observed, desired } = world;
     await pause();
     if (random.chance(world.faults.error)) throw failure(step);
+    if (step.op === 'install' && world.unreadable !== null) throw new Error('the repository cannot be read');
     if (step.op === 'install' && world.removed !== null)
       throw new TerminalError('UnknownRepository', 'there is no such repository');
     if (step.op === 'install' && !holdsAsked(step))
@@ -206,12 +208,14 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     reload() {
       const { repositories } = store.get().desired;
       store.update((draft) => {
-        Object.assign(draft, { desired: world.desired, generation: world.generation, lock: new Map(world.lock) });
+        const known = { desired: world.desired, generation: world.generation, lock: new Map(world.lock) };
+        Object.assign(draft, { ...known, unknown: null });
       });
       if (repositories !== world.desired.repositories) for (const name of names) copy(name, ['packages']);
     },
     crash() {
       alive = false;
+      if (world.unreadable !== null) world.unreadable = store.get().observed.packages;
       disconnect();
       reconciler.close();
     },
@@ -221,8 +225,11 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
   return host;
 }
 
+/** While nothing can be read the packages are those that an earlier reconciler has read, and the document may be unknown. */
 function initialState(world: World): State {
-  const { desired, generation, observed } = world;
+  const { desired, generation, unreadable, random } = world;
+  const observed = unreadable === null ? world.observed : { ...world.observed, packages: unreadable };
+  if (unreadable !== null && random.chance(0.5)) return { ...emptyState(), observed, unknown: 'EIO' };
   return { ...emptyState(), desired, generation, lock: new Map(world.lock), observed };
 }
 

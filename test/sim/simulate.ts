@@ -73,6 +73,8 @@ async function happen(run: Run): Promise<void> {
   } else if (what < 0.8) {
     const name = drift(world, launcher);
     if (name !== null && !random.chance(world.faults.lost)) run.host.notice(name);
+  } else if (what < 0.86) {
+    switchReads(run);
   } else if (what < 0.95) {
     world.log('the reconciler is killed');
     await revive(run);
@@ -84,10 +86,26 @@ async function happen(run: Run): Promise<void> {
   }
 }
 
-/** What was on its way to the launcher arrives before the next reconciler is told anything. */
+/** Reads of the repository and the document begin to fail, or go well again: what was missed is seen then. */
+function switchReads({ world, host }: Run): void {
+  const fail = world.unreadable === null;
+  world.log(`reads of the repository and the document ${fail ? 'fail' : 'go well again'}`);
+  const known = world.unreadable;
+  world.unreadable = fail ? host.store.get().observed.packages : null;
+  if (known === null) return;
+  // What was dropped meanwhile is asked for from now on.
+  for (const name of names) if (world.observed.packages.get(name) !== known.get(name)) world.demand(name);
+  host.reload();
+  for (const name of names) host.notice(name);
+}
+
+/**
+ * What was on its way to the launcher arrives before the next reconciler is told anything. One that hung did nothing for as
+ * long as the launcher bore it.
+ */
 async function revive(run: Run): Promise<void> {
   run.host.crash();
-  await until(run, run.world.time.now() + run.world.random.pick([1, 30]));
+  await until(run, run.world.time.now() + run.world.random.pick([1, 30, 15_000]));
   run.host = startHost(run.world, run.launcher);
 }
 
@@ -97,6 +115,7 @@ async function calm(run: Run): Promise<void> {
   Object.assign(world.faults, CALM);
   world.sick = false;
   world.log('calm');
+  if (world.unreadable !== null) switchReads(run);
   for (const name of names) run.host.notice(name);
   run.host.reconciler.look(names);
   await settle(run, 300);

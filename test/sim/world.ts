@@ -46,6 +46,8 @@ export interface World {
   host: number;
   /** Containers whose application ends by itself. */
   sick: boolean;
+  /** Reads of the repository and of the document fail; null = they do not. What a reconciler had read of the packages. */
+  unreadable: Observed['packages'] | null;
   /** What the repository holds while the document does not have it; null when it has. */
   removed: { readonly packages: Observed['packages']; readonly repositories: Desired['repositories'] } | null;
   /** How often something has happened that allows a name's instance to be replaced or repeated. */
@@ -82,6 +84,7 @@ export function createWorld(random: Random, time: Time): World {
     judged: false,
     host: 1,
     sick: true,
+    unreadable: null,
     removed: null,
     demands: new Map(),
     stopping: false,
