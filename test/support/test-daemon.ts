@@ -203,10 +203,10 @@ log: { level: ${level} }
 `;
 }
 
-/** NORTHSTATE_TEST_SLEEP: after how much rest every runtime sleeps whose test does not say it. */
+/** It stays awake, unless the test says otherwise, or NORTHSTATE_TEST_SLEEP after how much rest every runtime sleeps. */
 function sleepy(more: string): string {
-  const after = process.env['NORTHSTATE_TEST_SLEEP'];
-  return after === undefined || /^sleep:/m.test(more) ? '' : `sleep: { after: ${after} }\n`;
+  if (/^sleep:/m.test(more)) return '';
+  return `sleep: { after: ${process.env['NORTHSTATE_TEST_SLEEP'] ?? 'never'} }\n`;
 }
 
 async function ending(child: ChildProcess): Promise<number | NodeJS.Signals> {

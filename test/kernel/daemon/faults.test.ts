@@ -146,13 +146,12 @@ test('each fault ends in a clear status, hurts nothing else, and leaves nothing 
   }
 
   await t.test('a limit that the kernel refuses fails the start, and is named', async () => {
-    await withEntry(
-      daemon,
-      'good: { version: 1.0.0, state: running, cgroups: { cpu: { attrs: { cpu.cfs_quota_us: "1" } } } }',
-      async () => {
-        await complains(daemon, 'good', /cpu\.cfs_quota_us/);
-      },
-    );
+    const greedy = await probePackage({ name: 'greedy', fields: 'cgroups: { cpu: { cpus: "9999" } }' });
+    await copyFile(greedy, join(daemon.repository, basename(greedy)));
+    await withEntry(daemon, 'greedy: { state: running }', async () => {
+      await complains(daemon, 'greedy', /cpuset|cpus/);
+    });
+    await rm(join(daemon.repository, basename(greedy)));
   });
 
   await t.test('without a loop device the mount is tried again until there is one', async () => {
