@@ -46,8 +46,10 @@ function program(name: string, command: string, ...args: readonly string[]): Che
 // A test that hangs must not eat the time of the others; those on a real kernel have long ones among them.
 const timeouts: Readonly<Record<string, string>> = { vm: '1200000' };
 
-function tests(folder: string): Check {
-  const files = globSync(`test/${folder}/**/*.test.ts`);
+/** All of a folder, but for the folders of it that run elsewhere. */
+function tests(folder: string, ...elsewhere: readonly string[]): Check {
+  const found = globSync(`test/${folder}/**/*.test.ts`);
+  const files = found.filter((file) => !elsewhere.some((other) => file.startsWith(`test/${other}/`)));
   if (files.length === 0) throw new Error(`there are no tests in test/${folder}`);
   const options = [
     '--test',
@@ -69,9 +71,11 @@ const nothingLeft: Check = {
 // Two lanes, since two processors are what a small machine has: what computes, and what waits for the kernel. Afterwards
 // the machines with another kernel, two at a time.
 const { positionals: folders } = parseArgs({ allowPositionals: true });
+/** They compute more than they wait. */
+const packaging = ['kernel/build', 'kernel/release'];
 const lanes: Check[][] =
   folders.length > 0
-    ? [folders.map(tests)]
+    ? [folders.map((folder) => tests(folder))]
     : [
         [
           program('types', 'tsc', '-p', '.'),
@@ -79,10 +83,9 @@ const lanes: Check[][] =
           program('lint', 'eslint', '--config', '.eslint.config.mjs', '.'),
           program('unused', 'knip'),
           program('house', process.execPath, 'test/house.ts'),
-          tests('sim'),
-          tests('escape'),
+          ...['sim', 'escape', ...packaging].map((folder) => tests(folder)),
         ],
-        [tests('unit'), tests('compat'), tests('kernel')],
+        [tests('unit'), tests('compat'), tests('kernel', ...packaging)],
       ];
 
 let passes = 0;
