@@ -68,6 +68,8 @@ remove_files() {
 put() {
 	mkdir -p "$root/$(dirname "$1")"
 	cp -P "$source/$1" "$root/$1.new"
+	# Into the directory that a link leads to nothing is moved.
+	[ ! -L "$root/$1" ] || rm -f "$root/$1"
 	mv -f "$root/$1.new" "$root/$1"
 }
 

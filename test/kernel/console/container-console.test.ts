@@ -219,7 +219,7 @@ function consolesOf(pid: number): string {
       return []; // closed meanwhile
     }
   });
-  return targets.filter((target) => target.includes('northstate console')).join(' ');
+  return targets.filter((target) => target.includes('northstate console') && !target.includes('extern')).join(' ');
 }
 
 /** The first lines of a container's output, as soon as there are so many. */

@@ -95,7 +95,8 @@ test('a root of busybox and glibc: install, run, update, reboot, uninstall, and 
   const removed = await run('busybox', ['sh', script, '--root', root.directory, '--uninstall']);
   assert.deepEqual([removed.code, removed.stderr], [0, '']);
   assert.ok(isIn(root, 'var/lib/northstate/packages/hello-1.0.0.npk') && isIn(root, 'etc/northstate/config.yaml'));
-  assert.ok(!isIn(root, 'usr/lib/northstate') && !isIn(root, 'usr/bin/northstate'));
+  assert.deepEqual(await remaining(root, 'usr/lib/northstate'), []);
+  assert.ok(!isIn(root, 'usr/bin/northstate'));
   await run('busybox', ['sh', script, '--root', root.directory]);
   await run('busybox', ['sh', script, '--root', root.directory, '--purge']);
   await rm(join(root.directory, 'usr/hello-1.1.0.npk'));
@@ -128,3 +129,8 @@ test('a root that cannot be written to, with /var on a tmpfs: what was installed
   }
   assert.deepEqual(await leftovers(root.mark, before), []);
 });
+
+/** What lies in a directory of the root; nothing when it is not there. */
+async function remaining(root: DeviceRoot, path: string): Promise<string[]> {
+  return isIn(root, path) ? await readdir(join(root.directory, path), { recursive: true }) : [];
+}
