@@ -161,10 +161,12 @@ function followStatus(client: Northstate): Pick<DemoRuntime, 'watch' | 'until'> 
   };
 }
 
-/** Of the launcher's children the one that runs Node: the inits of containers are copies of the launcher itself. */
+/** Of the launcher's children the one that is no container's init: until it has its title it is Node by its name. */
 function reconcilerOf(launcher: number): number | null {
   const children = lines(`/proc/${launcher}/task/${launcher}/children`).join(' ').trim().split(' ');
-  const found = children.find((pid) => lines(`/proc/${pid}/cmdline`).some((line) => /(^|\/)node\0/.test(line)));
+  const found = children.find((pid) =>
+    lines(`/proc/${pid}/cmdline`).some((line) => /^northstate reconciler|(^|\/)node\0/.test(line)),
+  );
   return found === undefined ? null : Number(found);
 }
 

@@ -15,6 +15,9 @@ import { linkToLauncher } from './daemon/launcher-link.ts';
 import { garbageCollector, spareMemory } from './daemon/spare-memory.ts';
 import { openLog } from './logs/log.ts';
 
+// What ps and top show: the command line is long, and the same as that of any other Node.
+process.title = 'northstate reconciler';
+
 const { values } = parseArgs({ options: { configuration: { type: 'string' } } });
 const config = configurationFromArgument(values.configuration ?? '{}');
 const log = openLog(config.log);

@@ -100,15 +100,24 @@ void reset_core_filter(void) {
 /* The strings of the launcher's arguments and environment, which the kernel puts in one piece (execve(2)). */
 static struct {
     char *begin, *end;
+    size_t arguments; /* bytes of them that are arguments */
 } inherited_strings;
 
 void note_strings(char **arguments) {
     inherited_strings.begin = inherited_strings.end = arguments[0];
     char **lists[] = {arguments, environ};
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         for (char **at = lists[i]; *at == inherited_strings.end; at++) inherited_strings.end += strlen(*at) + 1;
+        if (i == 0) inherited_strings.arguments = (size_t)(inherited_strings.end - inherited_strings.begin);
+    }
 }
 
-void forget_strings(void) {
-    memset(inherited_strings.begin, 0, (size_t)(inherited_strings.end - inherited_strings.begin));
+void replace_strings(const char *title) {
+    size_t room = (size_t)(inherited_strings.end - inherited_strings.begin);
+    memset(inherited_strings.begin, 0, room);
+    size_t last = inherited_strings.arguments - 1;
+    if (room == 0 || last == 0) return;
+    memcpy(inherited_strings.begin, title, strnlen(title, last - 1));
+    /* The kernel shows as much as the arguments took, or, where that does not end with a zero, up to the first one. */
+    inherited_strings.begin[last] = 1;
 }

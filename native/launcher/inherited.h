@@ -34,6 +34,7 @@ void note_strings(char **arguments);
 
 /*
  * Every process may read the command line of PID 1, and one with CAP_SYS_PTRACE its environment (proc_pid_cmdline(5),
- * proc_pid_environ(5)): an init wipes its copy of the launcher's.
+ * proc_pid_environ(5)): an init wipes its copy of the launcher's, and has `title` for its command line instead, as much
+ * of it as the launcher's has room for.
  */
-void forget_strings(void);
+void replace_strings(const char *title);

@@ -94,7 +94,10 @@ function groups(mark: string): string[] {
     .map((directory) => `control group ${directory}`);
 }
 
-/** A process carries the mark in its command line, its environment, its control group or the mounts of its namespace. */
+/**
+ * A process carries the mark in its command line, its environment, its control group, the mounts of its namespace, or in what
+ * the reconciler has open: its command line is its title.
+ */
 function processes(marks: string[]): string[] {
   const here = link('/proc/self/ns/mnt');
   return (
@@ -104,11 +107,17 @@ function processes(marks: string[]): string[] {
       .filter((pid) => !/\) Z 1 /.test(text(`/proc/${pid}/stat`)))
       .filter((pid) => {
         const files = ['cmdline', 'environ', 'cgroup', ...(link(`/proc/${pid}/ns/mnt`) === here ? [] : ['mountinfo'])];
-        const content = files.map((file) => text(`/proc/${pid}/${file}`)).join('\n');
+        const opened = text(`/proc/${pid}/cmdline`).startsWith('northstate reconciler')
+          ? list(`/proc/${pid}/fd`).map((fd) => link(`/proc/${pid}/fd/${fd}`))
+          : [];
+        const content = [...files.map((file) => text(`/proc/${pid}/${file}`)), ...opened].join('\n');
         return marks.some((mark) => content.includes(mark));
       })
       .map(
-        (pid) => `process ${pid}: ${text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ') || text(`/proc/${pid}/comm`)}`,
+        (pid) =>
+          `process ${pid}: ${
+            text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trimEnd() || text(`/proc/${pid}/comm`)
+          }`,
       )
   );
 }

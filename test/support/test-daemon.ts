@@ -214,12 +214,12 @@ async function ending(child: ChildProcess): Promise<number | NodeJS.Signals> {
   return code ?? signal ?? 1;
 }
 
-/** The launcher's child that runs Node: the inits of containers are copies of the launcher itself. */
+/** The launcher's child that is no container's init: until it has its title it is Node by its name. */
 function reconcilerOf(launcher: number): number | null {
   const children = readFileSync(`/proc/${launcher}/task/${launcher}/children`, 'utf8').trim().split(' ');
   const found = children.find((pid) => {
     const cmdline = `/proc/${pid}/cmdline`;
-    return existsSync(cmdline) && /(^|\/)node\0/.test(readFileSync(cmdline, 'utf8'));
+    return existsSync(cmdline) && /^northstate reconciler|(^|\/)node\0/.test(readFileSync(cmdline, 'utf8'));
   });
   return found === undefined ? null : Number(found);
 }

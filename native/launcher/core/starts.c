@@ -58,15 +58,18 @@ static void set_record(struct attempt *a, struct span record) {
 }
 
 /* The specification moves into memory that the init inherits, is launched, and leaves no copy behind for the next. */
-static int launch(const struct launcher *l, struct frame *frame, size_t ops_size, struct init *init,
+static int launch(const struct launcher *l, struct frame *frame, const struct heading *h, struct init *init,
                   struct failure *why) {
+    size_t ops_size = h->ops_size;
+    char name[NAME_LIMIT + 1] = "";
+    if (h->name.size > 0) memcpy(name, h->name.data, h->name.size);
     if (ops_size == 0) return fail(why, STEP_REQUEST, EINVAL, "an empty op list");
     uint8_t *spec = spec_alloc(ops_size);
     if (spec == NULL) return fail(why, STEP_MEMORY, errno, "the specification");
     memcpy(spec, frame->body.at, ops_size);
     struct cursor list = cursor_over(spec, ops_size);
     struct ops *ops = ops_parse(&list, frame->fds, frame->nfds, false, why);
-    int result = ops == NULL ? -1 : launch_prepare(init, ops, l->descriptor_bound, why);
+    int result = ops == NULL ? -1 : launch_prepare(init, ops, name, l->descriptor_bound, why);
     if (ops != NULL) ops_free(ops);
     spec_free(spec, ops_size);
     return result;
@@ -110,7 +113,7 @@ enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failu
     }
     if ((a = attempt_add(&l->attempts, h.id)) == NULL) return refuse(why, ENOSPC, h.id);
     struct init init;
-    if (launch(l, frame, h.ops_size, &init, why) != 0) {
+    if (launch(l, frame, &h, &init, why) != 0) {
         attempt_remove(&l->attempts, a);
         return REPLY_FAILED;
     }

@@ -86,8 +86,8 @@ static int settle(const struct birth *birth, struct failure *why) {
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
     /* Keys of the runtime, and of whoever started it, are none of the container's (session-keyring(7)). */
     if (sys_join_session_keyring() < 0 && errno != ENOSYS) return fail(why, STEP_INIT, errno, "session keyring");
-    prctl(PR_SET_NAME, "init");
-    forget_strings();
+    prctl(PR_SET_NAME, birth->title);
+    replace_strings(birth->title);
     restore_file_limit();
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -128,9 +129,10 @@ static void abandon(struct init *init) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
 }
 
-int launch_prepare(struct init *init, struct ops *prepare, int bound, struct failure *why) {
+int launch_prepare(struct init *init, struct ops *prepare, const char *name, int bound, struct failure *why) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
     struct birth birth = {.prepare = prepare, .control = -1, .output = {-1, -1}, .devices = devices(why), .proc = -1};
+    snprintf(birth.title, sizeof birth.title, "northstate: %s", name);
     int result = birth.devices < 0 ? -1 : 0;
     const struct op *oom = ops_find(prepare, OP_OOM);
     if (result == 0 && oom != NULL) {

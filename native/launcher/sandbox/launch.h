@@ -27,6 +27,8 @@ struct init {
  * and sends CONTROL_PREPARED or CONTROL_FAILURE. 0, or -1 with the failure and nothing left behind; EMFILE when it
  * would take descriptors from `bound` on.
  *
+ * `name` is the container's, for those who look at processes.
+ *
  * `prepare`, its bytes and `why` lie in memory that the init inherits, the rest of the launcher's data does not
  * (memory.h): after the clone the child touches only them and its own stack, not `init`. The descriptors stay the
  * caller's.
@@ -35,7 +37,7 @@ struct init {
  * and SIGPIPE are blocked, every disposition is the default one; what inherited.h gives back is as the launcher needs
  * it.
  */
-int launch_prepare(struct init *init, struct ops *prepare, int bound, struct failure *why);
+int launch_prepare(struct init *init, struct ops *prepare, const char *name, int bound, struct failure *why);
 
 /*
  * Sends the go list and its descriptors to the prepared init. It does not wait: the init answers CONTROL_RUNNING when

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { documentOf } from '../../support/test-daemon.ts';
 import { probePackage } from '../../support/packages.ts';
 import { inits, lines, running, runningAs, withDaemon } from '../../support/scenario.ts';
@@ -39,6 +41,26 @@ test('a killed reconciler leaves containers alone, and its successor knows all a
     assert.equal(settled.generation, before.generation);
     assert.deepEqual(await lines(daemon, 'steady'), ['here I am']);
     assert.deepEqual(await lines(daemon, 'done'), ['bye']);
+  });
+});
+
+test('ps shows whose init a process is, and which the reconciler is, also its successor after a crash', async () => {
+  const shown = (pid: number | null) =>
+    ['cmdline', 'comm'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'latin1').replace(/[\0\n]+$/, ''));
+  const long = `${'long-'.repeat(20)}name`;
+  const [app, other] = [await probePackage({ name: 'app' }), await probePackage({ name: long })];
+  const entries = ['app', long].map((name) => `${name}: { version: 1.0.0, state: running, prepare: true }`);
+  await withDaemon([app, other], entries, async (daemon) => {
+    const reconciler = ['northstate reconciler', 'northstate reco'];
+    assert.deepEqual(shown((await running(daemon, 'app')).pid), ['northstate: app', 'northstate: app']);
+    const [title = '', comm] = shown((await running(daemon, long)).pid);
+    assert.ok(`northstate: ${long}`.startsWith(title) && title.startsWith('northstate: long-long-'), title);
+    assert.equal(comm, 'northstate: lon');
+    assert.deepEqual(shown(daemon.reconciler()), reconciler);
+    await succeed(daemon);
+    assert.deepEqual(shown(daemon.reconciler()), reconciler);
+    const found = await leftovers(daemon.mark, openDescriptors(), 0);
+    assert.ok(found.includes(`process ${daemon.reconciler()}: northstate reconciler`), found.join('\n'));
   });
 });
 

@@ -164,8 +164,9 @@ test('keeps the program of the init from the application', async () => {
 });
 
 test('tells the application nothing of the host in the command line of the init', async () => {
-  assert.equal((await boxes.run({ package: app, args: ['cat', '/proc/1/cmdline'] })).stdout.replaceAll('\0', ''), '');
-  assert.equal((await boxes.run({ package: app, args: ['cat', '/proc/1/comm'] })).stdout, 'init\n');
+  const title = 'northstate: app';
+  assert.equal((await boxes.run({ package: app, args: ['cat', '/proc/1/cmdline'] })).stdout.replace(/\0+$/, ''), title);
+  assert.equal((await boxes.run({ package: app, args: ['cat', '/proc/1/comm'] })).stdout, `${title.slice(0, 15)}\n`);
   assert.deepEqual((await boxes.run({ package: app, args: ['cat', '/proc/1/environ'] })).exit, { code: 13 });
 });
 
