@@ -35,6 +35,8 @@ export interface ObservedPackage {
   readonly integrity: Integrity;
   /** Who else than root may change what runs, where no key stands against it; a sentence, null = nobody. */
   readonly foreign: string | null;
+  /** The same version in other repositories: for an entry that names one of them. None when left out. */
+  readonly elsewhere?: readonly ObservedPackage[];
 }
 
 /** How the older dialect has streams logged: at a level, under a tag. Today's has no such thing. */

@@ -71,7 +71,8 @@ function isKept({ wasUsedBy, targets, packages }: View, mount: ObservedMount): b
 
 function mountOf(view: View, version: string): MountsStep[] {
   const id = containerId(view.name, version);
-  const found = view.packages.find((candidate) => candidate.id === id) ?? null;
+  const target = view.targets.find((candidate) => candidate.version === version && candidate.package !== null);
+  const found = target?.package ?? view.packages.find((candidate) => candidate.id === id) ?? null;
   const mount = view.mounts.find((candidate) => candidate.id === id);
   if (mount !== undefined) {
     const stale = found !== null && !isBackedBy(mount, found) && usersOf(view, mount).length === 0;

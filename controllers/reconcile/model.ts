@@ -2,6 +2,7 @@
 // patches, so that the work is bounded by what changed and not by how many containers there are.
 import type { Operation } from 'fast-json-patch';
 import type { Observed, ObservedMount, ObservedPackage } from '../../state/observed.ts';
+import { brokenFilesOf } from '../../state/broken-files.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import { emptyState, type Locked, type State } from '../../state/store.ts';
 import type { Target, View } from '../controller.ts';
@@ -49,6 +50,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   const dependents = createRelation();
   const targets = new Map<string, readonly Target[]>();
   const footprints = new Map<string, Footprint>();
+  /** Names of which a package is not there. */
+  const lacking = new Set<string>();
   let mountOnStart = new Set<string>();
 
   function update(next: State, operations: readonly Operation[] | null): Consequences {
@@ -79,6 +82,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
         for (const name of names) mark(touched, name, each === 'packages');
       }
     }
+    // Why a package is missing may stand there.
+    if (top === 'observed' && part === 'repositories') for (const name of lacking) mark(touched, name, false);
     if (top === undefined || top === 'lock') {
       const locked = part === undefined ? differing(before.lock, state.lock) : [part];
       for (const each of locked) for (const name of keys.of(each)) mark(touched, name, true);
@@ -153,6 +158,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   function tell(name: string, next: Footprint, { affected }: Consequences): void {
     const old = footprints.get(name) ?? noFootprint;
     footprints.set(name, next);
+    if (next.lacking) lacking.add(name);
+    else lacking.delete(name);
     users.set(name, next.resources);
     dependents.set(name, next.dependsOn);
     const [before, after] = [old, next].map((each) => [...each.wants, ...each.uses, ...each.used]) as [
@@ -177,6 +184,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       stopping,
       targets: own,
       packages: observed.packages.get(name) ?? [],
+      brokenFiles: brokenFilesOf(name, observed.repositories.values()),
       mounts: observed.mounts.get(name) ?? [],
       cgroup: observed.cgroups.get(name) ?? null,
       attempts: observed.attempts.get(name) ?? [],

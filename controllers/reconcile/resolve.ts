@@ -58,17 +58,21 @@ interface Choice {
 
 /**
  * A locked version stays, whatever else is installed. Without a lock the highest installed is taken, of the repository
- * that the entry names; `update: automatic` takes a higher one at any time.
+ * that the entry names; `update: automatic` takes a higher one at any time. None is taken that another entry wants absent.
  */
-function choose(entry: ContainerEntry, { packages, lock }: Known): Choice {
+function choose(entry: ContainerEntry, { packages, lock, entries }: Known): Choice {
   const requirement = requirementOf(entry);
   const locked = lock.get(entry.key) ?? null;
-  const fitting = packages.filter(
-    ({ version, repository }) =>
-      (entry.repository === null || entry.repository === repository) && admits(requirement, version),
-  );
+  const leaving = entries.filter(({ key, state }) => state === 'absent' && key !== entry.key);
+  const isLeft = (version: string): boolean => leaving.every((other) => other.version !== version);
+  const isAdmitted = (version: string): boolean =>
+    admits(requirement, version) && (typeof requirement === 'string' || isLeft(version));
+  const fitting = packages
+    .filter(({ version }) => isAdmitted(version))
+    .flatMap((found) => [found, ...(found.elsewhere ?? [])])
+    .filter(({ repository }) => entry.repository === null || entry.repository === repository);
   const best = fitting[0] ?? null;
-  const kept = locked !== null && admits(requirement, locked.version) ? locked : null;
+  const kept = locked !== null && isAdmitted(locked.version) ? locked : null;
   const higher = best !== null && kept !== null && compareVersions(best.version, kept.version) > 0;
   if (kept === null || (higher && entry.update === 'automatic')) {
     const version = best?.version ?? (typeof requirement === 'string' ? requirement : null);

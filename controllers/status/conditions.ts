@@ -20,9 +20,9 @@ export function conditionsOf(facts: Facts, before: readonly Condition[], now: st
 }
 
 const findings: Record<ConditionType, (facts: Facts) => Finding> = {
-  Installed: ({ target }) =>
+  Installed: ({ view, target }) =>
     target.package === null
-      ? ['False', 'NotInstalled', `nothing that is installed is ${asked(target)}`]
+      ? ['False', 'NotInstalled', `nothing that is installed is ${asked(target)}${broken(view)}`]
       : ['True', 'PackageInstalled', `${target.package.id} is in repository ${target.package.repository}`],
   Verified({ target: { entry, package: found, digest } }) {
     if (entry.digest === null) return otherThanLocked(found, digest) ?? verifiedByKey(found);
@@ -35,11 +35,11 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
   Ready: ready,
   UpdateAvailable: ({ target: { newer } }) =>
     newer === null ? ['False', 'UpToDate', ''] : ['True', 'HigherVersionInstalled', `${newer} is installed`],
-  PackageMissing({ target }) {
+  PackageMissing({ view, target }) {
     const missing = target.package === null && target.version !== null && target.entry.state !== 'absent';
     if (!missing) return ['False', 'AsResolved', ''];
     const gone = target.goneRepository;
-    if (gone === null) return ['True', 'PackageVanished', `${asked(target)} is not installed`];
+    if (gone === null) return ['True', 'PackageVanished', `${asked(target)} is not installed${broken(view)}`];
     return ['True', 'RepositoryRemoved', `${asked(target)} was in repository ${gone}, which the document has no more`];
   },
   IntegrityLost({ view, target }) {
@@ -114,6 +114,11 @@ function ready({ view, target, phase, running, done, decision: { verdict }, left
 
 function lastExit(verdict: Facts['decision']['verdict']) {
   return verdict?.kind === 'backoff' ? verdict.lastExit : null;
+}
+
+/** The files that might have been it, and what is wrong with them. */
+function broken({ brokenFiles }: Facts['view']): string {
+  return brokenFiles.map(({ path, message }) => `; ${path}: ${message}`).join('');
 }
 
 function asked({ key, version, entry }: Facts['target']): string {

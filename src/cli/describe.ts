@@ -22,7 +22,16 @@ export async function describe(
   });
 }
 
-async function forPeople({ name, status, entry, overlay, lock, package: file, steps }: Description): Promise<string> {
+async function forPeople({
+  name,
+  status,
+  entry,
+  overlay,
+  files,
+  lock,
+  package: file,
+  steps,
+}: Description): Promise<string> {
   const sections = [
     await table(facts(name, status, lock, file).map(([title, value]) => [styleText('bold', title), printable(value)])),
   ];
@@ -42,6 +51,10 @@ async function forPeople({ name, status, entry, overlay, lock, package: file, st
   sections.push(
     `${styleText('bold', 'ENTRY')}\n${entry === null ? 'none: it is not in the document\n' : await said(entry)}`,
   );
+  if (files.length > 0) {
+    const rows = files.map(({ path, message }) => [path, message].map(printable));
+    sections.push(`${styleText('bold', 'FILES THAT ARE NOT USED')}\n${await table(rows)}`);
+  }
   if (overlay.length > 0) {
     const rows = overlay.map((each) =>
       [each.command, each.pointer, `generation ${each.generation}`, each.origin].map(printable),

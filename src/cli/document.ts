@@ -121,6 +121,7 @@ async function showUnmet(
     const isReached = `${printable(found.name)} is as ${held === null ? 'the document wants it' : 'commands want it'}\n`;
     process.stdout.write(found.unmet === null ? isReached : chain(found.unmet, 0));
     if (held !== null) process.stdout.write(`${held}\n`);
+    for (const { path, message } of found.files) process.stdout.write(`${printable(path)}: ${printable(message)}\n`);
   }
 }
 

@@ -29,7 +29,15 @@ export async function statusTable(status: Status, { wide = false }: { readonly w
     });
   const more = wide ? ['REPOSITORY', 'MOUNTED', 'NEXT RESTART'] : [];
   const header = ['NAME', 'VERSION', 'DESIRED', 'PHASE', 'PID', 'RESTARTS', 'LAST EXIT', 'SINCE', ...more, 'WHY'];
-  return `${[summary(status), ...status.conditions.map(conditionLine)].join('\n')}\n${await table([header.map((title) => styleText('bold', title)), ...rows])}`;
+  const lines = [summary(status), ...status.conditions.map(conditionLine), ...problemLines(status)];
+  return `${lines.join('\n')}\n${await table([header.map((title) => styleText('bold', title)), ...rows])}`;
+}
+
+/** What is wrong with repositories and files in them, a line each. */
+function problemLines({ repositories }: Status): string[] {
+  return Object.entries(repositories).flatMap(([id, { problems }]) =>
+    problems.map((problem) => `repository ${printable(id)}: ${printable(problem)}`),
+  );
 }
 
 /** One line about the document, whether it is reached, and when the reconciler slept; and one about what commands hold over it. */

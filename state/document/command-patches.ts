@@ -60,7 +60,7 @@ export function commandPatch(command: Command, state: State): Operation[] {
     case 'install-entry':
       return install(command.container, command.repository, state);
     case 'uninstall':
-      return setState(command.container, 'absent', state, ['absent']);
+      return uninstall(command.container, state);
     case 'pause':
       return ofRunning(command.name, state, {
         entry: ({ key, paused }) => (paused ? [] : [{ op: 'add', path: pointerTo(key, 'paused'), value: true }]),
@@ -154,6 +154,18 @@ function install(container: string, repository: string, state: State): Operation
     exact ?? (ofName !== undefined && admits(ofName, splitContainerId(container).version ?? '') ? ofName : undefined);
   if (entry === undefined) return [create(container, { state: 'installed', repository })];
   return entry.state === 'absent' ? [{ op: 'add', path: pointerTo(entry.key, 'state'), value: 'installed' }] : [];
+}
+
+/** Of an entry whose requirement something else that is installed meets, the version goes, and the entry takes what is left. */
+function uninstall(container: string, state: State): Operation[] {
+  const entry = entryFor(container, state);
+  const { name, version } = splitContainerId(container);
+  const others = (state.observed.packages.get(name) ?? []).filter((found) => found.version !== version);
+  const isOfName = entry !== null && entry.key === name && entry.state !== 'absent';
+  if (isOfName && !isExact(entry.version ?? '*') && others.some((found) => admits(entry, found.version))) {
+    return [create(container, { state: 'absent' })];
+  }
+  return setState(container, 'absent', state, ['absent']);
 }
 
 /** `already`: states in which the command has nothing to ask for. */

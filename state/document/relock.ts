@@ -22,8 +22,8 @@ export interface Relock {
   ): { generation: number; durable: Promise<void> };
 }
 
-/** Who takes a higher version by itself. */
-const automatic = 'update: automatic';
+/** Who takes another version without being asked: `update: automatic`, or one that somebody has uninstalled. */
+const byItself = 'reconciler';
 
 export function createRelock({ core, enqueue, settle }: RelockPorts): Relock {
   const { store } = core;
@@ -54,6 +54,11 @@ export function createRelock({ core, enqueue, settle }: RelockPorts): Relock {
     }).catch(failed);
   }
 
+  function isStored(): boolean {
+    const now = lockOf(core.written, store.get(), core);
+    return now.size === core.lock.size && [...now].every(([key, resolved]) => sameLock(core.lock.get(key), resolved));
+  }
+
   /** The same document again, resolved to something else. */
   function makeGeneration(origin: string): { generation: number; durable: Promise<void> } {
     const generation = ++core.highest;
@@ -61,6 +66,8 @@ export function createRelock({ core, enqueue, settle }: RelockPorts): Relock {
     const durable = enqueue(async () => {
       await settle();
       await storeLock(core);
+      // What was pending may have been stored with it.
+      if (isStored()) return;
       const number = core.stored < generation ? generation : ++core.highest;
       const { text, endMark, written, besides } = core;
       const made = { generation: number, kind: 'console', origin, text, endMark, written, besides } as const;
@@ -78,7 +85,7 @@ export function createRelock({ core, enqueue, settle }: RelockPorts): Relock {
       store.update(({ lock }) => void lock.set(key, resolved));
       if (renewing) return;
       if (before !== undefined && !sameLock(before, resolved)) {
-        makeGeneration(automatic);
+        makeGeneration(byItself);
         return;
       }
       take(key, resolved);

@@ -10,6 +10,7 @@ export function view(fields: Partial<View> = {}): View {
     stopping: false,
     targets: [],
     packages: [],
+    brokenFiles: [],
     mounts: [],
     cgroup: null,
     attempts: [],

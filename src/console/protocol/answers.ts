@@ -77,6 +77,12 @@ export interface PlannedStep {
   readonly waits: string | null;
 }
 
+/** A file that might be a container's package, and is none, or is there twice. */
+export interface BrokenFile {
+  readonly path: string;
+  readonly message: string;
+}
+
 /** `describe`: what explains one container. */
 export interface Description {
   readonly name: string;
@@ -84,6 +90,7 @@ export interface Description {
   readonly entry: Readonly<Record<string, unknown>> | null;
   /** Fields of the entry that last until the boot ends. */
   readonly overlay: readonly FieldOrigin[];
+  readonly files: readonly BrokenFile[];
   readonly lock: { readonly version: string; readonly repository: string; readonly digest: string | null } | null;
   readonly package: { readonly path: string; readonly repository: string; readonly digest: string | null } | null;
   readonly steps: readonly PlannedStep[];
@@ -140,7 +147,12 @@ export interface Answers {
   readonly watch: Watching;
   readonly plan: { readonly steps: readonly PlannedStep[] };
   readonly describe: Description;
-  readonly explain: { readonly name: string; readonly unmet: Unmet | null; readonly overlay: readonly FieldOrigin[] };
+  readonly explain: {
+    readonly name: string;
+    readonly unmet: Unmet | null;
+    readonly overlay: readonly FieldOrigin[];
+    readonly files: readonly BrokenFile[];
+  };
   /** What was taken away. */
   readonly overlay_drop: { readonly generation: number; readonly dropped: readonly FieldOrigin[] };
   readonly logs: ForName & { readonly boot: string };

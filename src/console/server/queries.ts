@@ -2,6 +2,7 @@
 import { formatPointer } from '../../../state/text/pointer.ts';
 import type { FieldOrigin } from '../../../state/status.ts';
 import { toJson, type State } from '../../../state/store.ts';
+import { brokenFilesOf } from '../../../state/broken-files.ts';
 import { RuntimeError, type Runtime } from '../../runtime/runtime.ts';
 import { manifestForInspect } from '../../npk/manifest/manifest-json.ts';
 import { installed, isMounted, runningAttempt } from './preconditions.ts';
@@ -47,6 +48,7 @@ export async function describeContainer(runtime: Runtime, asked: string): Promis
     status: status ?? null,
     entry: entry === undefined ? null : toJson(entry),
     overlay: overlayOf(state, name),
+    files: brokenFilesOf(plainName, state.observed.repositories.values()),
     lock: state.lock.get(name) ?? null,
     package: found === undefined ? null : { path: found.path, repository: found.repository, digest: found.digest },
     steps,

@@ -25,6 +25,7 @@ import {
   overlayOf,
 } from './queries.ts';
 import type { Session } from './session.ts';
+import { brokenFilesOf } from '../../../state/broken-files.ts';
 import { containerName } from '../../../state/container-id.ts';
 
 /** How long a command may take until it is answered with an error, in ms. */
@@ -128,7 +129,8 @@ const handlers: Handlers = {
     explain: await ours(() => {
       const state = runtime.state();
       const key = keyOf(state, name);
-      return { name: key, unmet: runtime.explain(key), overlay: overlayOf(state, key) };
+      const files = brokenFilesOf(containerName(key), state.observed.repositories.values());
+      return { name: key, unmet: runtime.explain(key), overlay: overlayOf(state, key), files };
     }),
   }),
   overlay_drop: async ({ name }, { runtime }) => ({ overlay_drop: await ours(() => runtime.dropOverlay(name)) }),

@@ -329,7 +329,7 @@ test('a version that is taken by itself is a generation', async (t) => {
   documents.setLock('a', locked('1.1.0'));
   assert.equal(store.get().generation, 2);
   await documents.close();
-  assert.equal((await documents.history()).at(-1)?.origin, 'update: automatic');
+  assert.equal((await documents.history()).at(-1)?.origin, 'reconciler');
   const next = await place.open();
   assert.deepEqual([next.store.get().generation, next.store.get().lock.get('a')], [2, locked('1.1.0')]);
   await next.documents.rollback(1, { origin: 'cli' });

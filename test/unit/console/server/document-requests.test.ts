@@ -151,11 +151,11 @@ test('a patch that lies too deep is refused as such', async (context) => {
 test('explain, rollback and logs of another boot answer in their own shapes', async (context) => {
   const { runtime, ask } = await opened(context);
   assert.deepEqual(await ask({ explain: { name: 'broker' } }), {
-    explain: { ok: { name: 'broker', unmet: null, overlay: [] } },
+    explain: { ok: { name: 'broker', unmet: null, overlay: [], files: [] } },
   });
   const unmet = { container: 'broker', unmet: 'Running', reason: 'NotInstalled', message: '', because: [] };
   runtime.unmet.set('broker', unmet);
-  const explained = { explain: { ok: { name: 'broker', unmet, overlay: [] } } };
+  const explained = { explain: { ok: { name: 'broker', unmet, overlay: [], files: [] } } };
   assert.deepEqual(await ask({ explain: { name: 'broker:1.2.3' } }), explained);
   assert.deepEqual(await ask({ overlay_drop: { name: null } }), {
     overlay_drop: { ok: { generation: 3, dropped: [] } },

@@ -33,6 +33,24 @@ test('a requirement is resolved to the highest that is installed, and that is lo
   assert.deepEqual(locks, locked('1.2.0'));
 });
 
+test('the repository that an entry names chooses between two that hold the same version', () => {
+  const other = packageOf('1.2.0', { repository: 'other', path: '/other/app.npk' });
+  const packages = [{ ...packageOf('1.2.0'), elsewhere: [other] }];
+  const { first, locks } = resolved({ entries: [entry({ repository: 'other' })], packages });
+  assert.deepEqual([first?.package?.path, locks.get('app')?.repository], ['/other/app.npk', 'other']);
+  // One that is locked to it stays there.
+  const lock = new Map([['app', { version: '1.2.0', repository: 'other', digest: null }]]);
+  assert.equal(resolved({ packages, lock }).first?.package?.path, '/other/app.npk');
+  assert.equal(resolved({ packages }).first?.package?.repository, 'system');
+});
+
+test('a version that another entry wants absent is not taken, also when it is locked', () => {
+  const absent = { ...entry(), key: 'app:1.2.0', version: '1.2.0', state: 'absent' } as const;
+  const { first, locks } = resolved({ entries: [entry(), absent], packages: installed, lock: locked('1.2.0') });
+  assert.equal(first?.version, '1.1.0');
+  assert.equal(locks.get('app')?.version, '1.1.0');
+});
+
 test('what is locked stays when a higher one appears; that is told', () => {
   const { first, locks } = resolved({ packages: installed, lock: locked('1.1.0') });
   assert.equal(first?.version, '1.1.0');

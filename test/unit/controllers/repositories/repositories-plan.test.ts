@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { View } from '../../../../controllers/controller.ts';
+import { brokenFilesOf } from '../../../../state/broken-files.ts';
 import { indexPackages } from '../../../../controllers/repositories/package-index.ts';
 import { planRepositories, type RepositoryStep } from '../../../../controllers/repositories/repositories-plan.ts';
 import type { ObservedPackage } from '../../../../state/observed.ts';
@@ -126,9 +127,40 @@ test('of a container in two repositories the first by id counts, in whatever ord
   const first = packageOf('1.0.0', { repository: 'a', path: '/a/app.npk' });
   const second = packageOf('1.0.0', { repository: 'b', path: '/b/app.npk' });
   const index = indexPackages([repository('b', [second]), repository('a', [first])]);
-  assert.deepEqual(index.packages.get('app'), [first]);
+  assert.deepEqual(index.packages.get('app'), [{ ...first, elsewhere: [second] }]);
   assert.deepEqual(index.duplicates, ['/b/app.npk: app:1.0.0 is already in /a/app.npk']);
   assert.equal(index.repositories.get('b')?.broken[0]?.message, 'app:1.0.0 is already in /a/app.npk');
+});
+
+test('of two files the one with its proper name counts, and what was put aside never does', () => {
+  const named = ['.app.npk.bak', 'A.npk', 'app-1.0.0.npk', 'app-1.0.0.npk.old', 'app:1.0.0.npk'];
+  const files = named.map((file) => packageOf('1.0.0', { repository: 'a', path: `/a/${file}` }));
+  const winner = (all: typeof files) => indexPackages([repository('a', all)]).packages.get('app')?.[0]?.path;
+  assert.equal(winner(files), '/a/app:1.0.0.npk');
+  assert.equal(winner(files.slice(0, -1)), '/a/app-1.0.0.npk');
+  assert.equal(winner(files.slice(0, 2)), '/a/A.npk');
+  assert.deepEqual(
+    indexPackages([repository('a', files)])
+      .repositories.get('a')
+      ?.broken.map(({ path }) => path),
+    ['/a/app-1.0.0.npk', '/a/A.npk', '/a/.app.npk.bak', '/a/app-1.0.0.npk.old'],
+  );
+});
+
+test('files that might have been a container are found by their names', () => {
+  const broken = [
+    'app:1.0.0.npk',
+    'app-1.0.0.npk',
+    'app.npk',
+    '.app-1.0.0.npk',
+    'apple-1.0.0.npk',
+    'app-two-1.0.0.npk',
+  ].map((file) => ({ path: `/a/${file}`, message: 'not signed' }));
+  const twice = { path: '/a/x', message: 'app:1.0.0 is already in /a/y' };
+  assert.deepEqual(
+    brokenFilesOf('app', [{ broken: [...broken, twice] }]).map(({ path }) => path.slice(3)),
+    ['app:1.0.0.npk', 'app-1.0.0.npk', 'app.npk', '.app-1.0.0.npk', 'x'],
+  );
 });
 
 test('versions of a name stand highest first, compared as numbers', () => {

@@ -222,6 +222,18 @@ const table: [what: string, given: Given, command: Command, operations: Operatio
     [],
   ],
   [
+    'uninstall of a version beside another that fits leaves the entry to that one',
+    { containers: '{ a: { version: ^1, state: mounted } }', packages: ['a:1.0.0', 'a:1.1.0'], lock: { a: '1.1.0' } },
+    { type: 'uninstall', container: 'a:1.1.0', wipe: false },
+    [add('/containers/a:1.1.0', { state: 'absent' })],
+  ],
+  [
+    'uninstall of the last version that fits is what the entry says then',
+    { containers: '{ a: { version: ^1, state: mounted } }', packages: ['a:2.0.0', 'a:1.1.0'], lock: { a: '1.1.0' } },
+    { type: 'uninstall', container: 'a:1.1.0', wipe: false },
+    [add('/containers/a/state', 'absent')],
+  ],
+  [
     'umount wants the container installed',
     { containers: '{ a: { version: 1.0.0, state: mounted } }' },
     { type: 'umount', container: 'a:1.0.0' },
