@@ -67,7 +67,10 @@ export interface View {
   /** At most one of them wants `running`. */
   readonly targets: readonly Target[];
   readonly packages: readonly ObservedPackage[];
-  /** Files that are named as packages of this name are, and are none, or are there twice: what is wrong with each. */
+  /**
+   * Where a package of it is lacking: files that are named as packages of this name are, and are none or are there twice, and
+   * what is wrong with each.
+   */
   readonly brokenFiles: readonly { readonly path: string; readonly message: string }[];
   readonly mounts: readonly ObservedMount[];
   readonly cgroup: ObservedCgroup | null;

@@ -39,6 +39,11 @@ export interface ObservedPackage {
   readonly elsewhere?: readonly ObservedPackage[];
 }
 
+/** A package, and the same version in other repositories. */
+export function copiesOf(found: ObservedPackage): readonly ObservedPackage[] {
+  return found.elsewhere === undefined ? [found] : [found, ...found.elsewhere];
+}
+
 /** How the older dialect has streams logged: at a level, under a tag. Today's has no such thing. */
 export type OutputLogs = ReadonlyMap<'stdout' | 'stderr', { readonly level: OutputLevel; readonly tag: string }>;
 

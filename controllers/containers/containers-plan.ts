@@ -241,6 +241,7 @@ function replacementWaits(
   current: ObservedAttempt,
 ): string | null {
   if (verdict?.kind === 'failed') return verdict.message;
+  if (isToGo(view, target, current)) return null;
   if (candidate?.state === 'prepared' && candidate.after === current.id) return null;
   const waits = dependencyWaits(view);
   const mount = ownMount(view, target);
@@ -248,6 +249,13 @@ function replacementWaits(
   const holds = current.version === target.version && (view.usedBy.get(current.version) ?? []).length === 0;
   if (holds && mount !== undefined && target.package !== null && isStale(mount, target.package)) return waits;
   return waits ?? 'the next instance is not prepared';
+}
+
+/** Another entry wants the package deleted that it runs from, and there is none that could take its place. */
+function isToGo({ targets }: View, { key, version, entry }: Target, current: ObservedAttempt): boolean {
+  if (version !== null || entry.source !== null) return false;
+  const isIt = ({ state, version: named }: ContainerEntry) => state === 'absent' && named === current.version;
+  return targets.some((other) => other.key !== key && isIt(other.entry));
 }
 
 /** TERM (or what the entry says), then SIGKILL at the deadline in the record. A stop that has begun waits for nothing. */

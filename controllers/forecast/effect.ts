@@ -43,8 +43,9 @@ export function effect(observed: Observed, step: AnyStep, circumstances: Circums
 }
 
 const effects: Effects = {
-  install({ packages }, { name, source, repository }, { packageAt }) {
-    const found = packageAt(source);
+  install({ packages }, { name, source, repository, unwanted }, { packageAt }) {
+    const held = packageAt(source);
+    const found = held === null || unwanted.includes(held.version) ? null : held;
     const others = (packages.get(name) ?? []).filter(({ id }) => id !== found?.id);
     const all = found === null ? others : [...others, { ...found, repository }].sort(highestFirst);
     return { packages: put(packages, name, all) };

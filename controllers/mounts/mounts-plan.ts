@@ -1,6 +1,12 @@
 // Which images of a container name must be mounted and which must go. Pure.
 import type { Integrity } from '../../state/desired.ts';
-import type { FileIdentity, HashTree, ObservedMount, ObservedPackage } from '../../state/observed.ts';
+import {
+  copiesOf,
+  type FileIdentity,
+  type HashTree,
+  type ObservedMount,
+  type ObservedPackage,
+} from '../../state/observed.ts';
 import type { Step, View } from '../controller.ts';
 import { containerId } from '../../state/container-id.ts';
 import type { FileHandle } from 'node:fs/promises';
@@ -65,7 +71,7 @@ function wantedVersions(view: View): Set<string> {
 /** A resource stays mounted when its user has ended, as long as no entry of its own asks for less. */
 function isKept({ wasUsedBy, targets, packages }: View, mount: ObservedMount): boolean {
   const found = packages.find(({ id }) => id === mount.id);
-  const isStale = found !== undefined && !isBackedBy(mount, found);
+  const isStale = found !== undefined && !copiesOf(found).some((copy) => isBackedBy(mount, copy));
   return wasUsedBy.has(mount.version) && !isStale && targets.every(({ version }) => version !== mount.version);
 }
 

@@ -184,7 +184,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       stopping,
       targets: own,
       packages: observed.packages.get(name) ?? [],
-      brokenFiles: brokenFilesOf(name, observed.repositories.values()),
+      brokenFiles: lacking.has(name) ? brokenFilesOf(name, observed.repositories.values()) : [],
       mounts: observed.mounts.get(name) ?? [],
       cgroup: observed.cgroups.get(name) ?? null,
       attempts: observed.attempts.get(name) ?? [],

@@ -1,6 +1,6 @@
 // Which package each entry means. Pure: entries, packages and the lock of one name in, its targets and a new lock out.
 import { replacingHash, type ContainerEntry } from '../../state/desired.ts';
-import type { ObservedAttempt, ObservedPackage } from '../../state/observed.ts';
+import { copiesOf, type ObservedAttempt, type ObservedPackage } from '../../state/observed.ts';
 import type { Locked } from '../../state/store.ts';
 import { compareVersions, matches, parseRequirement, type Requirement } from '../../state/version.ts';
 import type { Resource, Target } from '../controller.ts';
@@ -63,16 +63,16 @@ interface Choice {
 function choose(entry: ContainerEntry, { packages, lock, entries }: Known): Choice {
   const requirement = requirementOf(entry);
   const locked = lock.get(entry.key) ?? null;
-  const leaving = entries.filter(({ key, state }) => state === 'absent' && key !== entry.key);
-  const isLeft = (version: string): boolean => leaving.every((other) => other.version !== version);
-  const isAdmitted = (version: string): boolean =>
-    admits(requirement, version) && (typeof requirement === 'string' || isLeft(version));
+  const others = entry.state === 'absent' ? [] : entries.filter(({ key }) => key !== entry.key);
+  const leaving = others.filter(({ state }) => state === 'absent');
+  const isLeft = (found: Place): boolean =>
+    typeof requirement === 'string' || !leaving.some((other) => names(other, found));
   const fitting = packages
-    .filter(({ version }) => isAdmitted(version))
-    .flatMap((found) => [found, ...(found.elsewhere ?? [])])
-    .filter(({ repository }) => entry.repository === null || entry.repository === repository);
+    .filter(({ version }) => admits(requirement, version))
+    .flatMap(copiesOf)
+    .filter((found) => isLeft(found) && (entry.repository === null || entry.repository === found.repository));
   const best = fitting[0] ?? null;
-  const kept = locked !== null && isAdmitted(locked.version) ? locked : null;
+  const kept = locked !== null && admits(requirement, locked.version) && isLeft(locked) ? locked : null;
   const higher = best !== null && kept !== null && compareVersions(best.version, kept.version) > 0;
   if (kept === null || (higher && entry.update === 'automatic')) {
     const version = best?.version ?? (typeof requirement === 'string' ? requirement : null);
@@ -82,6 +82,13 @@ function choose(entry: ContainerEntry, { packages, lock, entries }: Known): Choi
   const found = same.find(({ repository }) => repository === kept.repository) ?? same[0] ?? null;
   const digest = entry.digest ?? kept.digest;
   return { version: kept.version, package: found, digest, newer: higher ? best.version : null, lock: null };
+}
+
+type Place = Pick<ObservedPackage, 'version' | 'repository'>;
+
+/** Whether an entry has that version, in that repository, by name. */
+function names({ version, repository }: ContainerEntry, found: Place): boolean {
+  return version === found.version && (repository === null || repository === found.repository);
 }
 
 function goneRepository(entry: ContainerEntry, { lock, repositories }: Known): string | null {

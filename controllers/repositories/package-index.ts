@@ -1,5 +1,5 @@
 // All packages of all repositories by container name. Pure.
-import { basename } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { ObservedPackage, ObservedRepository } from '../../state/observed.ts';
 import { compareVersions } from '../../state/version.ts';
 
@@ -25,7 +25,20 @@ export function indexPackages(
     .sort((a, b) => order(a.repository, b.repository) || rank(a) - rank(b) || order(a.path, b.path));
   const all = new Map<string, ObservedPackage[]>();
   const duplicates: string[] = [];
+  const tell = ({ path, repository: id }: ObservedPackage, message: string): void => {
+    const repository = observed.get(id);
+    if (repository !== undefined) {
+      observed.set(id, { ...repository, broken: [...repository.broken, { path, message }] });
+    }
+  };
+  const damaged = new Set([...observed.values()].flatMap(({ broken }) => broken.map(({ path }) => path)));
   for (const found of ordered) {
+    const proper =
+      damaged.size > 0 && rank(found) === Rank.aside ? properNames(found).find((path) => damaged.has(path)) : undefined;
+    if (proper !== undefined) {
+      tell(found, `${proper} is broken, and what was put aside does not take its place`);
+      continue;
+    }
     const kept = all.get(found.id) ?? [];
     const same = kept.find(({ repository }) => repository === found.repository);
     if (same === undefined) all.set(found.id, [...kept, found]);
@@ -33,9 +46,7 @@ export function indexPackages(
     if (first === undefined) continue;
     const message = `${found.id} is already in ${first.path}`;
     duplicates.push(`${found.path}: ${message}`);
-    const repository = observed.get(found.repository);
-    if (repository === undefined) continue;
-    observed.set(found.repository, { ...repository, broken: [...repository.broken, { path: found.path, message }] });
+    tell(found, message);
   }
   const first = [...all.values()].flatMap(([found, ...elsewhere]) =>
     found === undefined ? [] : [elsewhere.length === 0 ? found : { ...found, elsewhere }],
@@ -45,12 +56,19 @@ export function indexPackages(
   return { repositories: observed, packages, duplicates };
 }
 
-/** How a file is named. What somebody has put aside, hidden or under another ending, never beats the proper one. */
-function rank({ path, name, version }: ObservedPackage): number {
-  const file = basename(path);
-  if (file === `${name}:${version}.npk`) return 0;
-  if (file === `${name}-${version}.npk`) return 1;
-  return file.startsWith('.') || !file.endsWith('.npk') ? 3 : 2;
+/** How a file is named: as an installation does, as `pack` does, in another way, or hidden or with another ending. */
+const Rank = { installed: 0, packed: 1, other: 2, aside: 3 } as const;
+
+/** What somebody has put aside never beats the proper one. */
+function rank(found: ObservedPackage): number {
+  const proper = properNames(found).indexOf(found.path);
+  if (proper >= 0) return proper;
+  const file = basename(found.path);
+  return file.startsWith('.') || !file.endsWith('.npk') ? Rank.aside : Rank.other;
+}
+
+function properNames({ path, name, version }: ObservedPackage): [installed: string, packed: string] {
+  return [join(dirname(path), `${name}:${version}.npk`), join(dirname(path), `${name}-${version}.npk`)];
 }
 
 function order(a: string, b: string): number {

@@ -24,13 +24,20 @@ export interface RepositoryActsPorts {
 
 export interface RepositoryActs {
   act(step: RepositoryStep, signal: AbortSignal): Promise<void>;
-  /** Installs a package that `accept` does not refuse; resolves with name:version. */
-  install(
-    repository: Repository,
-    from: { readonly size: number; readonly bytes: AsyncIterable<Uint8Array>; readonly digest: string },
-    accept: (content: PackageContent) => void,
-    signal: AbortSignal,
-  ): Promise<string>;
+  /** Installs a package that no repository holds; resolves with name:version. */
+  install(repository: Repository, from: Coming, signal: AbortSignal): Promise<string>;
+}
+
+interface Coming {
+  readonly size: number;
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly digest: string;
+}
+
+/** Which package may come in, and whether it may when another repository holds it as well. */
+interface Admission {
+  readonly accept: (content: PackageContent) => void;
+  readonly beside: boolean;
 }
 
 export function createRepositoryActs(ports: RepositoryActsPorts): RepositoryActs {
@@ -39,14 +46,14 @@ export function createRepositoryActs(ports: RepositoryActsPorts): RepositoryActs
 
   async function install(
     repository: Repository,
-    from: { size: number; bytes: AsyncIterable<Uint8Array>; digest: string },
-    accept: (content: PackageContent) => void,
+    from: Coming,
     signal: AbortSignal,
+    { accept, beside }: Admission,
   ): Promise<string> {
     const claim = room.take(repository, from.size);
     const admit = (content: PackageContent) => {
       accept(content);
-      claim.name(containerId(content.name, content.version));
+      claim.name(containerId(content.name, content.version), beside);
     };
     try {
       const { id } = await repository.install({ ...from, admit, signal });
@@ -61,13 +68,19 @@ export function createRepositoryActs(ports: RepositoryActsPorts): RepositoryActs
   async function installFromSource(step: InstallStep, signal: AbortSignal): Promise<void> {
     const repository = await repositoryFor(step.repository);
     const accept = ({ name, version }: PackageContent) => {
+      if (name === step.name && step.unwanted.includes(version)) {
+        const message = `source ${step.source}: holds ${name} ${version}, which another entry wants absent`;
+        throw new TerminalError('WrongPackage', message);
+      }
       if (name === step.name && fits(step.version, version)) return;
       const asked = `${step.name} ${step.version ?? ''}`.trimEnd();
       throw new TerminalError('WrongPackage', `source ${step.source}: holds ${name} ${version}, not ${asked}`);
     };
     const source = await openSource(step.source);
     try {
-      await install(repository, { ...source, digest: step.digest ?? 'any' }, accept, signal);
+      // An entry that asks for it here has none elsewhere that it takes: it names this repository.
+      const from = { ...source, digest: step.digest ?? 'any' };
+      await install(repository, from, signal, { accept, beside: true });
     } finally {
       await source.close();
     }
@@ -92,7 +105,8 @@ export function createRepositoryActs(ports: RepositoryActsPorts): RepositoryActs
   }
 
   return {
-    install,
+    install: (repository, from, signal) =>
+      install(repository, from, signal, { accept: () => undefined, beside: false }),
     async act(step, signal) {
       if (step.op === 'install') await installFromSource(step, signal);
       else if (step.op === 'digest') await findDigest(step.id, step.path, signal);

@@ -1,5 +1,5 @@
 // Which packages of a container name must be installed, hashed and deleted. Pure.
-import type { ObservedPackage } from '../../state/observed.ts';
+import { copiesOf, type ObservedPackage } from '../../state/observed.ts';
 import type { Step, Target, View } from '../controller.ts';
 
 /** Copies a package file from `source` into a repository. */
@@ -11,6 +11,8 @@ export interface InstallStep extends Step {
   readonly digest: string | null;
   /** Exact or a requirement, null = any. */
   readonly version: string | null;
+  /** Versions that other entries want absent: what was installed of them would be deleted again. */
+  readonly unwanted: readonly string[];
 }
 
 /** Finds out which bytes an installed package holds: the document says which it must have. */
@@ -47,7 +49,13 @@ function install(view: View, target: Target, defaultRepository: string | null): 
   const { source } = entry;
   const { digest } = target;
   const version = target.version ?? entry.version;
-  return [{ op: 'install', name: view.name, source, repository: repository ?? '', digest, version, waits }];
+  const step = { op: 'install', name: view.name, source, digest, version, waits } as const;
+  return [{ ...step, repository: repository ?? '', unwanted: unwantedBeside(view, target) }];
+}
+
+function unwantedBeside({ targets }: View, { key }: Target): string[] {
+  const others = targets.filter((other) => other.entry.state === 'absent' && other.key !== key);
+  return others.flatMap(({ entry }) => entry.version ?? []);
 }
 
 /** What an entry was resolved to is compared as well: other bytes under the same version are told, though not refused. */
@@ -60,24 +68,41 @@ function digest(view: View, { entry, package: found, digest: locked }: Target): 
   return [{ op: 'digest', name: view.name, id, path, waits }];
 }
 
-/** What `absent` entries name: one version, or without a version every one that no other entry names. */
+/** What `absent` entries name: one version, or without a version every one that no other entry names; in one repository, or all. */
 function unwanted(view: View): ObservedPackage[] {
-  const kept = new Set(view.targets.filter(({ entry }) => entry.state !== 'absent').map(({ version }) => version));
+  const kept = view.targets.filter(({ entry }) => entry.state !== 'absent');
   const absent = view.targets.filter(({ entry }) => entry.state === 'absent');
-  const all = absent.some(({ entry }) => entry.version === null);
-  const versions = new Set(absent.map(({ version }) => version));
-  return view.packages.filter(({ version }) => !kept.has(version) && (all || versions.has(version)));
+  if (absent.length === 0) return [];
+  const isKept = ({ version, repository }: ObservedPackage, inOne: boolean): boolean =>
+    kept.some(
+      (each) => each.version === version && (!inOne || (each.package?.repository ?? repository) === repository),
+    );
+  return view.packages.flatMap(copiesOf).filter((found) =>
+    absent.some(({ version, entry }) => {
+      if (entry.repository !== null && entry.repository !== found.repository) return false;
+      return (entry.version === null || version === found.version) && !isKept(found, entry.repository !== null);
+    }),
+  );
 }
 
 /** A file goes last: process, mount, file. */
-function uninstall(view: View, { id, path, version }: ObservedPackage): UninstallStep {
+function uninstall(view: View, { id, path, version, identity }: ObservedPackage): UninstallStep {
+  const isElsewhere = view.packages.every((each) => each.path !== path);
+  const mount = view.mounts.find((each) => each.id === id);
+  // What is mounted and used may be the copy of another repository.
+  const isOther =
+    mount !== undefined &&
+    mount.backing !== null &&
+    (mount.backing.dev !== identity.dev || mount.backing.ino !== identity.ino);
+  if (isElsewhere && (mount === undefined || isOther))
+    return { op: 'uninstall', name: view.name, id, path, waits: null };
   const users = [
     ...view.attempts
       .filter((attempt) => attempt.version === version && attempt.state !== 'exited' && attempt.state !== 'failed')
       .map((attempt) => `attempt ${attempt.id}`),
     ...(view.usedBy.get(version) ?? []),
   ];
-  const mounted = view.mounts.some((mount) => mount.id === id);
-  const waits = users.length > 0 ? `in use by ${users.join(', ')}` : mounted ? 'its image is still mounted' : null;
+  const waits =
+    users.length > 0 ? `in use by ${users.join(', ')}` : mount !== undefined ? 'its image is still mounted' : null;
   return { op: 'uninstall', name: view.name, id, path, waits };
 }

@@ -173,7 +173,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     async installStream(id, size, bytes, signal = new AbortController().signal) {
       // It may break before it is read: the error is kept, and whoever reads gets it.
       bytes.on('error', () => undefined);
-      return acts.install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, () => undefined, signal);
+      return acts.install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, signal);
     },
     onChange: (listener) => void listeners.push(listener),
     restore: cache.restore,

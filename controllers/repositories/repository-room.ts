@@ -10,8 +10,8 @@ export interface Room {
 }
 
 export interface Claim {
-  /** Takes the name, too, once it is known. Throws InstalledAlready. */
-  name(id: string): void;
+  /** Takes the name, too, once it is known. Throws InstalledAlready. `beside`: what other repositories hold is no obstacle. */
+  name(id: string, beside: boolean): void;
   /** The package is there, or will never be. */
   release(): void;
 }
@@ -47,9 +47,11 @@ export function createRoom(
       const mine: { repository: string; size: number; id: string | null } = { repository: id, size, id: null };
       taken.add(mine);
       return {
-        name(name) {
-          const holder = open().find((one) => one.packages().some((found) => found.id === name))?.entry.id;
-          const twice = holder ?? [...taken].find((each) => each.id === name)?.repository;
+        name(name, beside) {
+          const counts = (repository: string): boolean => !beside || repository === id;
+          const holders = open().filter((one) => one.packages().some((found) => found.id === name));
+          const coming = [...taken].flatMap((each) => (each.id === name ? each.repository : []));
+          const twice = [...holders.map(({ entry }) => entry.id), ...coming].find(counts);
           if (twice === undefined) {
             mine.id = name;
             return;

@@ -89,6 +89,15 @@ function checkEntry(world: World, host: Host, entry: ContainerEntry): void {
   world.breach(`${entry.name} runs with an older entry than ${replacingHash(entry).slice(0, 8)}`);
 }
 
+/** No other entry wants that version deleted; one that an entry names exactly is its own affair. */
+function isLeft({ desired }: World, entry: ContainerEntry, version: string): boolean {
+  if (entry.version === version) return true;
+  return [...desired.containers.values()].every(
+    (other) =>
+      other.key === entry.key || other.name !== entry.name || other.state !== 'absent' || other.version !== version,
+  );
+}
+
 function fits({ version }: ContainerEntry, running: string | undefined): boolean {
   if (version === null || running === undefined) return true;
   return /^\d+\.\d+\.\d+$/.test(version) ? version === running : matches(parseRequirement(version), running);
@@ -100,6 +109,10 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
   const version = world.lock.get(entry.key)?.version ?? entry.version;
   const own = packages.get(entry.name)?.find((found) => found.version === version);
   if (own === undefined) return true;
+  const left = packages
+    .get(entry.name)
+    ?.filter((found) => fits(entry, found.version) && isLeft(world, entry, found.version));
+  if (left?.length === 0) return !runs || entry.source !== null;
   if (
     own.manifest.mounts !== undefined &&
     packages.get('data')?.some((found) => found.version.startsWith('1.')) !== true

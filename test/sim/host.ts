@@ -233,11 +233,10 @@ function initialState(world: World): State {
   return { ...emptyState(), desired, generation, lock: new Map(world.lock), observed };
 }
 
-function holdsAsked({ source, version }: InstallStep): boolean {
-  return (
-    version === null ||
-    matches(parseRequirement(/^\d/.test(version) ? `=${version}` : version), packageAt(source, 0).version)
-  );
+function holdsAsked({ source, version, unwanted }: InstallStep): boolean {
+  const held = packageAt(source, 0).version;
+  if (unwanted.includes(held)) return false;
+  return version === null || matches(parseRequirement(/^\d/.test(version) ? `=${version}` : version), held);
 }
 
 function describe(step: Step): string {

@@ -1,6 +1,7 @@
 // Answers that only read the state.
 import { formatPointer } from '../../../state/text/pointer.ts';
 import type { FieldOrigin } from '../../../state/status.ts';
+import { copiesOf } from '../../../state/observed.ts';
 import { toJson, type State } from '../../../state/store.ts';
 import { brokenFilesOf } from '../../../state/broken-files.ts';
 import { RuntimeError, type Runtime } from '../../runtime/runtime.ts';
@@ -41,7 +42,8 @@ export async function describeContainer(runtime: Runtime, asked: string): Promis
   const status = state.status.containers[name];
   const entry = state.desired.containers.get(name);
   const plainName = containerName(name);
-  const found = state.observed.packages.get(plainName)?.find((each) => each.version === status?.version);
+  const packages = state.observed.packages.get(plainName)?.flatMap(copiesOf) ?? [];
+  const found = packages.find((each) => each.version === status?.version && each.repository === status.repository);
   const steps = (await runtime.plan(null)).filter((step) => step.name === plainName);
   return {
     name,

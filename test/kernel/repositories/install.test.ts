@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
@@ -59,6 +60,10 @@ const refusals: Record<
   },
   'another version than was asked for': { fields: { version: '1.0.1' }, says: /holds app 1.0.0, not app 1.0.1/ },
   'a version that does not meet the requirement': { fields: { version: '^2' }, says: /holds app 1.0.0, not app \^2/ },
+  'a version that another entry wants absent': {
+    fields: { unwanted: ['1.0.0'] },
+    says: /holds app 1.0.0, which another entry wants absent/,
+  },
   'a package of another name': { source: other, says: /holds other 1.0.0, not app/ },
   'a repository that there is not': {
     fields: { repository: 'nowhere' },
@@ -88,8 +93,18 @@ test('what is installed is not installed again, neither in the same nor in anoth
   await openAll(entry('system'), entry('more'));
   await install(one);
   await assert.rejects(install(one), { reason: 'AlreadyInstalled' });
-  await assert.rejects(install(one, { repository: 'more' }), { reason: 'Duplicate' });
+  const { size } = await stat(one);
+  const again = fixture.repositories.installStream('more', size, createReadStream(one));
+  await assert.rejects(again, { reason: 'Duplicate' });
   assert.deepEqual(await readdir(join(fixture.directory, 'more')), []);
+});
+
+test('an entry that names a repository has its package there, whatever others hold', async () => {
+  await mkdir(join(fixture.directory, 'more'));
+  await openAll(entry('system'), entry('more'));
+  await install(one);
+  await install(one, { repository: 'more' });
+  assert.deepEqual(await readdir(join(fixture.directory, 'more')), ['app:1.0.0.npk']);
 });
 
 test('two installations of the same package at once: one of them is refused', async () => {

@@ -152,7 +152,7 @@ export function broken(): Map<string, string> {
 
 /** Performs an install step of `app` into `system`. */
 export function install(source: string, fields: Partial<InstallStep> = {}): Promise<void> {
-  const step = { source, repository: 'system', digest: null, version: null, waits: null, ...fields };
+  const step = { source, repository: 'system', digest: null, version: null, unwanted: [], waits: null, ...fields };
   return fixture.repositories.act({ op: 'install', name: 'app', ...step }, signal);
 }
 

@@ -180,6 +180,18 @@ test('a replacement that cannot start leaves the old instance alone', () => {
   ]);
 });
 
+test('what runs is stopped when another entry wants its version deleted and there is no other', () => {
+  const absent = { ...target('absent', '1.0.0', packageOf('1.0.0')), key: 'app:1.0.0' };
+  const goal = target('running', null, null, { version: '^1' });
+  const of = running({ ran: noted, attempts: [attempt(7, '1.0.0')] }, goal);
+  const waits = 'signal 7, waits: the next instance is not prepared';
+  assert.ok(planned({ ...of, targets: [goal, absent] }).includes('signal 7'));
+  assert.ok(planned({ ...of, targets: [goal] }).includes(waits));
+  // Another one may come from its source.
+  const fetched = target('running', null, null, { version: '^1', source: '/inbox/app.npk' });
+  assert.ok(planned({ ...of, targets: [fetched, absent] }).includes(waits));
+});
+
 test('an instance that holds the image of an older file of its version ends before the newer is mounted', () => {
   const run = { id: 4, init: null, args: null, env: null };
   const older = mountOf('1.0.0', { backing: { dev: 1, ino: 99 } });

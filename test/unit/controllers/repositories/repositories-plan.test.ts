@@ -83,6 +83,14 @@ const cases: Record<string, { sees: Partial<View>; plans: string[]; into?: null 
     sees: { packages: [two, one], targets: [target('absent', '1.0.0', one)] },
     plans: ['uninstall app:1.0.0'],
   },
+  'an absent entry that names a repository deletes nothing in another one': {
+    sees: {
+      packages: [{ ...one, elsewhere: [{ ...one, repository: 'b', path: '/b/app.npk', identity: two.identity }] }],
+      mounts: [mountOf('1.0.0', { backing: { dev: 1, ino: 1 } })],
+      targets: [target('running', '1.0.0', one), target('absent', '1.0.0', one, { repository: 'b' })],
+    },
+    plans: ['uninstall app:1.0.0, waits: its image is still mounted'],
+  },
   'a file goes after its mount': {
     sees: { packages: [one], mounts: [mountOf('1.0.0')], targets: [target('absent', '1.0.0', one)] },
     plans: ['uninstall app:1.0.0, waits: its image is still mounted'],
@@ -145,6 +153,15 @@ test('of two files the one with its proper name counts, and what was put aside n
       ?.broken.map(({ path }) => path),
     ['/a/app-1.0.0.npk', '/a/A.npk', '/a/.app.npk.bak', '/a/app-1.0.0.npk.old'],
   );
+});
+
+test('what was put aside does not take the place of a file that is broken', () => {
+  const copy = packageOf('1.0.0', { repository: 'a', path: '/a/.app.npk.bak' });
+  const source = repository('a', [copy]);
+  const broken = [{ path: '/a/app-1.0.0.npk', message: 'not signed' }];
+  const index = indexPackages([{ ...source, observed: () => ({ ...source.observed(), broken }) }]);
+  assert.equal(index.packages.get('app'), undefined);
+  assert.match(index.repositories.get('a')?.broken[1]?.message ?? '', /^\/a\/app-1.0.0.npk is broken/);
 });
 
 test('files that might have been a container are found by their names', () => {
