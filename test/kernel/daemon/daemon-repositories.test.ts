@@ -167,6 +167,43 @@ test('where there is no device mapper, dm-verity fails its containers with the a
   );
 });
 
+test('an entry chooses between repositories; what is not used is named, with the reason', async () => {
+  const key = await keyPair('right');
+  const keyed = (dir: string) => `keyed: { type: fs, dir: ${dir}/../keyed, key: ${key.public}, integrity: full-check }`;
+  await withRepositories(
+    [app, other],
+    (dir) =>
+      documentWith(
+        [`packages: { type: fs, dir: ${dir} }`, `second: { type: fs, dir: ${dir}/../second }`, keyed(dir)],
+        ['app: { repository: second, state: running }', 'other: { repository: keyed, state: running }'],
+      ),
+    async (daemon) => {
+      const [second, backup] = [join(daemon.directory, 'second'), join(daemon.repository, '.app.npk.bak')];
+      await mkdir(second);
+      await mkdir(join(daemon.directory, 'keyed'));
+      await copyFile(app, join(second, 'app-1.0.0.npk'));
+      await copyFile(app, backup);
+      const unsigned = join(daemon.directory, 'keyed', 'other-1.0.0.npk');
+      await copyFile(other, unsigned);
+      assert.equal((await running(daemon, 'app')).repository, 'second');
+      const refused = await daemon.untilContainer('other', 'says which file it is not', ({ conditions }) =>
+        conditions.some(({ message }) => message.includes(`${unsigned}: `)),
+      );
+      assert.match(JSON.stringify(refused.conditions), /nothing that is installed is other; [^"]*not signed/);
+      const shown = await daemon.until('tells of the copies', ({ repositories }) =>
+        /\.bak: app:1\.0\.0 is already in .*\/packages\/app/.test(repositories['packages']?.problems.join() ?? ''),
+      );
+      assert.match(shown.repositories['second']?.problems.join() ?? '', /app-1\.0\.0\.npk: app:1\.0\.0 is already in/);
+      for (const words of [['get'], ['explain', 'app'], ['describe', 'app']]) {
+        const { stdout } = await daemon.run(...words);
+        assert.match(stdout, /\.app\.npk\.bak:? +app:1\.0\.0 is already in/, words.join(' '));
+      }
+      const { stdout } = await daemon.run('explain', 'other');
+      assert.match(stdout, /keyed\/other-1\.0\.0\.npk: .*not signed/);
+    },
+  );
+});
+
 test('a lower capacity stops nothing and refuses installations', async () => {
   const packages = (dir: string, fields: string) => `packages: { type: fs, dir: ${dir}${fields} }`;
   await withRepositories(
