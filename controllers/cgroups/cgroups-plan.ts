@@ -1,6 +1,7 @@
 // What is to be done to the control groups of a container name. Pure. A group and its leaf are made with a sandbox.
 import type { Cgroups } from '../../state/schema/manifest.ts';
 import type { ObservedCgroup } from '../../state/observed.ts';
+import { hasEnded } from '../../state/ended-run.ts';
 import { kernelList } from '../../state/schema/number-list.ts';
 import type { Step, Target, View } from '../controller.ts';
 import type { Hierarchies } from './cgroup-hierarchies.ts';
@@ -115,10 +116,12 @@ function summaryOfSection(section: Cgroups | null, hierarchies: Hierarchies): st
   }
 }
 
-/** The group stays between two starts, and with it the statistics. */
+/** The group stays between two starts, and with it the statistics; it goes with the end that nothing answers. */
 function isNeeded(view: View): boolean {
   if (view.stopping) return false;
-  return view.targets.some(({ entry }) => entry.state === 'running' || (entry.state === 'mounted' && entry.prepare));
+  return view.targets.some(({ entry }) =>
+    entry.state === 'running' ? !hasEnded(entry, view) : entry.state === 'mounted' && entry.prepare,
+  );
 }
 
 /** What a group shows once the limits of a section were written to it. */

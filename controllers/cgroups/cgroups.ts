@@ -107,13 +107,18 @@ export function createCgroups(options: {
   };
 }
 
-/** The controller as the reconciler uses it. */
-export function cgroupsPart(cgroups: Cgroups, observing: Pick<Observing, 'cgroup'>): Part {
+/** The controller as the reconciler uses it; `changed` is told after each step. */
+export function cgroupsPart(
+  cgroups: Cgroups,
+  observing: Pick<Observing, 'cgroup'>,
+  changed: (name: string) => void,
+): Part {
   return partOf<CgroupStep>(cgroups.plan, async (step, signal) => {
     try {
       await cgroups.act(step, signal);
     } finally {
       observing.cgroup(step.name, cgroups.observeOne(step.name));
+      changed(step.name);
     }
   });
 }

@@ -34,18 +34,27 @@ export interface Attempts {
   /** What an act has made of one. */
   observe(attempt: ObservedAttempt): void;
   forgotten(name: string, id: number): void;
+  /** A step has been performed on the groups of a name: ends that waited for it are told. */
+  groupChanged(name: string): void;
   /** The launcher has more output. */
   grown(id: number, begin: number, end: number): void;
   nextId(): number;
   nameOf(id: number): string | null;
   outputs(name: string): readonly Output[];
+  /** Tells the ends that still wait to be told. */
+  tellAll(): void;
 }
+
+/** ms that an end waits to be told for groups that cannot be removed. */
+const LONGEST_WAIT = 2000;
 
 export interface AttemptsPorts {
   readonly store: Store;
   readonly observing: Observing;
   readonly tell: Tell;
   readonly told: Told;
+  /** Whether groups of an attempt that has ended, or of its name, are still to be removed. */
+  lingers(name: string, id: number): boolean;
 }
 
 /** Begins with the attempts that the launcher remembers, oldest first. */
@@ -53,6 +62,8 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
   const { store, observing, told } = ports;
   const names = new Map<number, string>();
   const listeners: AttemptListener[] = [];
+  /** Ends that are told when the attempt's groups are gone. */
+  const held = new Map<number, { readonly attempt: ObservedAttempt; readonly timer: NodeJS.Timeout }>();
   const rings = new Map<number, { begin: number; end: number }>();
   let highest = 0;
 
@@ -67,18 +78,31 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
     return { ...pick(rest), id, name, version: record.version, record };
   }
 
-  function tellOnce({ id, name, version, startedAt, exit }: ObservedAttempt): void {
-    const container = containerId(name, version);
+  function tellOnce(attempt: ObservedAttempt): void {
+    const { id, name, version, startedAt, exit } = attempt;
     if (startedAt > 0 && !told.has(id, 'started')) {
+      // What has ended before is told before.
+      for (const earlier of heldOf(name)) if (earlier.id !== id) tellEnd(earlier);
       const telling = { attempt: id, news: 'started' } as const;
-      ports.tell({ type: 'started', container }, telling);
+      ports.tell({ type: 'started', container: containerId(name, version) }, telling);
       told.add(telling);
     }
-    if (exit !== null && !told.has(id, 'exit')) {
-      const telling = { attempt: id, news: 'exit' } as const;
-      ports.tell({ type: 'exit', container, exit }, telling);
-      told.add(telling);
-    }
+    if (exit === null || told.has(id, 'exit')) return;
+    if (!ports.lingers(name, id)) tellEnd(attempt);
+    else if (!held.has(id)) held.set(id, { attempt, timer: setTimeout(() => tellEnd(attempt), LONGEST_WAIT) });
+  }
+
+  function heldOf(name: string): ObservedAttempt[] {
+    return [...held.values()].map(({ attempt }) => attempt).filter((attempt) => attempt.name === name);
+  }
+
+  function tellEnd({ id, name, version, exit }: ObservedAttempt): void {
+    clearTimeout(held.get(id)?.timer);
+    held.delete(id);
+    if (exit === null || told.has(id, 'exit')) return;
+    const telling = { attempt: id, news: 'exit' } as const;
+    ports.tell({ type: 'exit', container: containerId(name, version), exit }, telling);
+    told.add(telling);
   }
 
   const earlier = remembered.map(note);
@@ -99,10 +123,15 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
       observing.attempts(attempt.name, withAttempt(attemptsOf(attempt.name), attempt));
     },
     forgotten(name, id) {
+      const end = held.get(id);
+      if (end !== undefined) tellEnd(end.attempt);
       names.delete(id);
       rings.delete(id);
       const left = attemptsOf(name).filter((attempt) => attempt.id !== id);
       observing.attempts(name, left);
+    },
+    groupChanged(name) {
+      for (const attempt of heldOf(name)) if (!ports.lingers(name, attempt.id)) tellEnd(attempt);
     },
     grown(id, begin, end) {
       rings.set(id, { begin, end });
@@ -119,6 +148,9 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
         end: rings.get(id)?.end ?? 0,
         ended: state === 'exited' || state === 'failed',
       })),
+    tellAll() {
+      for (const { attempt } of held.values()) tellEnd(attempt);
+    },
   };
 }
 

@@ -94,7 +94,14 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   observing.mounts(mounted);
   observing.cgroups(cgroups.observe());
 
-  const attempts = createAttempts(remembered.attempts, { store, observing, tell, told });
+  const attempts = createAttempts(remembered.attempts, {
+    ...{ store, observing, tell, told },
+    lingers(name, id) {
+      observing.cgroup(name, cgroups.observeOne(name));
+      const steps = cgroups.plan(view(name));
+      return steps.some((step) => step.op === 'remove-group' || (step.op === 'remove-leaf' && step.attempt === id));
+    },
+  });
   const notes = openNotes(runDir, state.boot, remembered.hello.startedAt, (path, err) =>
     log.warn({ path, err }, 'a note of what has run cannot be read: that container may run once more'),
   );
@@ -139,7 +146,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     parts: [
       repositoriesPart(repositories, observing),
       mountsPart(mounts, mountWatch, observing),
-      cgroupsPart(cgroups, observing),
+      cgroupsPart(cgroups, observing, attempts.groupChanged),
       containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name))),
     ],
     retries: keptRetries(openKeptValue(await state.memory('retries'))),
@@ -159,7 +166,10 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       const { reason, message, count } = failure;
       log.warn({ op, container: name, reason, error: message, count }, 'step failed');
     },
-    stopped: stopped.resolve,
+    stopped(left) {
+      attempts.tellAll();
+      stopped.resolve(left);
+    },
   });
 
   ending.onBegin(() => {

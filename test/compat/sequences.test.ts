@@ -1,10 +1,11 @@
 // What Northstar's clients do one request after the other, against a daemon under a northstar.toml and real containers.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectConsole, NoConsole, type Client } from '../../src/client/console-client.ts';
+import { leftovers, openDescriptors } from '../support/leaks.ts';
 import { probePackage } from '../support/packages.ts';
 import { startNorthstar, type Northstar } from './northstar-daemon.ts';
 
@@ -157,5 +158,25 @@ test('every container has statistics, whatever its manifest says of groups', asy
     const { cpu, memory } = statistics;
     assert.match(cpu.stat, /^nr_periods \d+$|^usage_usec \d+$/m);
     assert.ok(memory.memory.usage_in_bytes > 0);
+  });
+});
+
+test('a container that has ended has no process and no group any more when it is told, whatever it has forked', async () => {
+  const bomb = await probePackage({ name: 'bomb', fields: 'uid: 61341\ngid: 61341\n' });
+  await withDevice([bomb], async ({ start, exited, client, northstar }) => {
+    const left = async (): Promise<string[]> => {
+      const all = await leftovers(basename(northstar.directory), openDescriptors(), 0);
+      return all.filter((line) => line.includes('container-bomb') || line.includes('/probe'));
+    };
+    for (const words of ['exit 0', 'orphans 400 exit 0', 'orphans 400 raise 9', 'orphans 400 eat 20 exit 1']) {
+      await start('bomb:1.0.0', ...words.split(' '));
+      await exited('bomb:1.0.0');
+      assert.deepEqual(await left(), [], words);
+    }
+    await start('bomb:1.0.0', 'orphans', '400', 'sleep');
+    assert.notDeepEqual(await left(), []);
+    await client.call('kill', { container: 'bomb:1.0.0', signal: 9 });
+    await exited('bomb:1.0.0');
+    assert.deepEqual(await left(), []);
   });
 });

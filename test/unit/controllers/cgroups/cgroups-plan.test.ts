@@ -36,6 +36,8 @@ const stopped = (of: ObservedAttempt): ObservedAttempt => ({
   record: { ...of.record, stop: { deadline: 1, killed: false } },
 });
 
+const never = { policy: 'never', backoff: 500, maxBackoff: 300_000, resetAfter: 600_000, limit: 0 } as const;
+
 const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
   'a name without a group needs nothing': { sees: { targets: [target('running', '1.0.0', one)] }, plans: [] },
   'what runs with its limits in force needs nothing': {
@@ -55,6 +57,14 @@ const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
     plans: [],
   },
   'an empty group of a name that is not to run is removed': { sees: { cgroup: group([]) }, plans: ['remove-group'] },
+  'an empty group goes with the end that `restart` does not answer': {
+    sees: {
+      cgroup: group([]),
+      attempts: [attempt(7, '1.0.0', 'exited')],
+      targets: [target('running', '1.0.0', one, { restart: never })],
+    },
+    plans: ['remove-group'],
+  },
   'an empty group stays between two starts': {
     sees: { cgroup: group([]), attempts: [attempt(7, '1.0.0', 'exited')], targets: [target('running', '1.0.0', one)] },
     plans: [],
