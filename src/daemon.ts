@@ -9,6 +9,7 @@ import { openControllers } from './daemon/daemon-controllers.ts';
 import { createDoors } from './daemon/daemon-doors.ts';
 import { openState, type Daemon } from './daemon/daemon-state.ts';
 import { openKeptValue } from './daemon/kept-value.ts';
+import { followServiceStatus } from './daemon/service-status.ts';
 import { createRest, followSleep } from './daemon/sleep.ts';
 import { recordWake } from './daemon/wakes.ts';
 import { linkToLauncher } from './daemon/launcher-link.ts';
@@ -59,6 +60,7 @@ if (begun !== null) ending.begin(begun);
 link.follow();
 await doors.open();
 const { generation, desired } = store.get();
+followServiceStatus(store, (text) => void launcher.status(text).catch(die));
 await launcher.ready(generation);
 log.info({ generation, containers: desired.containers.size }, 'ready');
 followSleep({

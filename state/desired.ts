@@ -49,6 +49,8 @@ export interface ContainerEntry {
   readonly init: string | null;
   readonly cgroups: Cgroups | null;
   readonly rlimits: Rlimits | null;
+  /** Instead of the manifest's; null = as that says, else 0. */
+  readonly oomScoreAdj: number | null;
   readonly run: Run | null;
   readonly prepare: boolean;
   /** Frozen as soon as it runs, until this is taken back. */
@@ -90,14 +92,18 @@ export const emptyDesired: Desired = { repositories: new Map(), containers: new 
 const hashes = new WeakMap<ContainerEntry, string>();
 
 /**
- * SHA-256 (hex) of the fields of an entry whose change replaces a running container: init, args, env, rlimits, and what of
- * cgroups cannot change while it runs. Which package runs is not among them: that is the resolved version, which the caller compares beside it.
+ * SHA-256 (hex) of the fields of an entry whose change replaces a running container: init, args, env, rlimits, oomScoreAdj, and
+ * what of cgroups cannot change while it runs. Which package runs is not among them: that is the resolved version, which the caller compares beside it.
  */
 export function replacingHash(entry: ContainerEntry): string {
   const known = hashes.get(entry);
   if (known !== undefined) return known;
   const env = [...entry.env].sort(([a], [b]) => (a < b ? -1 : 1));
-  const text = JSON.stringify([entry.init, entry.args, env, entry.rlimits, ...fixedLimits(entry)], sortedKeys);
+  const score = entry.oomScoreAdj === null ? [] : [{ oomScoreAdj: entry.oomScoreAdj }];
+  const text = JSON.stringify(
+    [entry.init, entry.args, env, entry.rlimits, ...score, ...fixedLimits(entry)],
+    sortedKeys,
+  );
   const made = hash('sha256', text);
   hashes.set(entry, made);
   return made;

@@ -227,6 +227,7 @@ function impliedEntry(
     init: null,
     cgroups: null,
     rlimits: null,
+    oomScoreAdj: null,
     run: null,
     prepare: false,
     paused: false,

@@ -59,7 +59,7 @@ export interface MountedImage {
 /** What a sandbox is made from. */
 export interface SandboxInput {
   readonly manifest: Manifest;
-  readonly entry: Pick<ContainerEntry, 'rlimits'>;
+  readonly entry: Pick<ContainerEntry, 'rlimits' | 'oomScoreAdj'>;
   readonly image: MountedImage;
   /** By target in the container. */
   readonly resources: ReadonlyMap<string, MountedImage & { readonly id: string }>;
@@ -139,6 +139,7 @@ export function sandboxOps(input: SandboxInput): SandboxOp[] {
     ...mounts.flatMap(([target, mount]) => mountOps(input, target, mount)),
     { op: 'pivot' },
     ...rlimitOps(input),
+    ...oomScoreOps(input),
     ...scheduleOps(manifest.sched),
     { op: 'umask', mask: umask },
     { op: 'cwd', path: '/' },
@@ -245,6 +246,11 @@ function rlimitOps({ manifest, entry }: SandboxInput): SandboxOp[] {
     const resource = rlimitNumbers[name as keyof typeof rlimitNumbers];
     return limit === undefined ? [] : [{ op: 'rlimit', resource, soft: limit.soft, hard: limit.hard } as const];
   });
+}
+
+function oomScoreOps({ manifest, entry }: SandboxInput): SandboxOp[] {
+  const score = entry.oomScoreAdj ?? manifest.oom_score_adj ?? 0;
+  return score === 0 ? [] : [{ op: 'oom-score', score }];
 }
 
 function scheduleOps(sched: Manifest['sched']): SandboxOp[] {

@@ -86,7 +86,7 @@ void open_memory_score(void) {
     own_score = set_memory_score(PROTECTED) ? PROTECTED : (int)strtol(text, NULL, 10);
 }
 
-void expose_to_memory_killer(void) { set_memory_score(0); }
+int expose_to_memory_killer(int score) { return memory_score < 0 || set_memory_score(score) ? 0 : -1; }
 
 void protect_from_memory_killer(void) { set_memory_score(own_score); }
 

@@ -19,11 +19,12 @@ void set_plain_scheduling(void);
 
 /*
  * The launcher and the reconciler are the last that the kernel kills for want of memory, where they may be
- * (CAP_SYS_RESOURCE); a container's processes have the score 0 (proc(5), oom_score_adj). A child has its parent's at
- * the fork: between expose and protect, 0. Open while the host's /proc can still be seen.
+ * (CAP_SYS_RESOURCE); a container's processes have a score of their own (proc(5), oom_score_adj). A child has its
+ * parent's at the fork: between expose and protect, that one. Open while the host's /proc can still be seen. expose
+ * gives 0, or -1 and errno: EACCES when the score is lower than this process may set.
  */
 void open_memory_score(void);
-void expose_to_memory_killer(void);
+int expose_to_memory_killer(int score);
 void protect_from_memory_killer(void);
 
 /* What a core dump holds is the kernel's default, for all that is started (core(5)). */

@@ -118,6 +118,11 @@ export interface Launcher {
    * containers itself. The first that is said counts.
    */
   ending(milliseconds: number): Promise<void>;
+  /**
+   * What the init system shows as our status: at most 512 bytes without a control character. Goes out with the next request,
+   * or within milliseconds.
+   */
+  status(text: string): Promise<void>;
   /** The launcher ends with this exit status as soon as this process has exited. */
   stop(status: number): Promise<void>;
   /**

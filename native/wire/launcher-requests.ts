@@ -131,6 +131,11 @@ export function createRequests(sender: FrameSender): {
         await exchangeLater(request.trying, body.end());
       },
       ending: (milliseconds) => ask(request.ending, (to) => to.u32(Math.min(Math.ceil(milliseconds), 0xffffffff))),
+      async status(text) {
+        const body = createEncoder();
+        body.text(text);
+        await exchangeLater(request.status, body.end());
+      },
       stop: (status) => ask(request.stop, (to) => to.u8(status)),
       async sleep(heard, output) {
         try {

@@ -76,6 +76,8 @@ export const opTable = {
   schedule: { number: 26, fields: { policy: u32, nice: i32, priority: u32 } },
   /** The SELinux context that the application is executed in. */
   label: { number: 27, fields: { context: text } },
+  /** oom_score_adj of all its processes (proc_pid_oom_score_adj(5)); 0 without it. */
+  'oom-score': { number: 28, fields: { score: i32 } },
   /** Go list, exactly one: what is executed. `environment` is "NAME=value". */
   exec: { number: 40, fields: { path: text, arguments: texts, environment: texts } },
   /** Go list: an open descriptor of the application, and the number it has there. */

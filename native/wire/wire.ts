@@ -33,6 +33,7 @@ export const request = {
   nop: 16,
   sleep: 17,
   ending: 18,
+  status: 19,
 } as const;
 
 /** Types of frames from the launcher. */

@@ -167,6 +167,7 @@ function containerEntry(
       init: given.init ?? null,
       cgroups: given.cgroups ?? null,
       rlimits: given.rlimits ?? null,
+      oomScoreAdj: given.oomScoreAdj ?? null,
       run,
       prepare: given.prepare,
       paused: given.paused,

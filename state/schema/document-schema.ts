@@ -1,6 +1,6 @@
 // The schema of the document: every field, its form and its default. What the fields mean stands in README.md.
 import { z } from 'zod';
-import { cgroupsSchema, rlimitsSchema } from './manifest.ts';
+import { cgroupsSchema, oomScoreSchema, rlimitsSchema } from './manifest.ts';
 import { durationPattern, parseDuration, parseSize, signals, sizePattern } from './units.ts';
 import { parseRequirement } from '../version.ts';
 import { messageOf } from '../errno.ts';
@@ -105,6 +105,7 @@ export const containerSchema = z.strictObject({
   init: path.optional(),
   cgroups: cgroupsSchema.optional(),
   rlimits: rlimitsSchema.optional(),
+  oomScoreAdj: oomScoreSchema.optional(),
   run: run.optional(),
   prepare: z.boolean().default(false),
   paused: z.boolean().default(false),

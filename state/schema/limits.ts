@@ -93,5 +93,8 @@ export function softAboveHard(
   });
 }
 
+/** oom_score_adj(5), above the runtime's own -900: what runs in a container goes before what keeps it. */
+export const oomScoreSchema = z.int().min(-899).max(1000);
+
 export type Cgroups = z.output<typeof cgroupsSchema>;
 export type Rlimits = z.output<typeof rlimitsSchema>;

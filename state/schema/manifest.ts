@@ -2,7 +2,7 @@
 // ones undefined, empty collections absent, maps of names as Map (`__proto__` is a name), today's dialect.
 import { posix } from 'node:path';
 import { z } from 'zod';
-import { cgroupsWith, rlimitsWith } from './limits.ts';
+import { cgroupsWith, oomScoreSchema, rlimitsWith } from './limits.ts';
 import { capabilityNames, mountOptions, permissions, type Permission } from '../names.ts';
 import { parseRequirement, parseVersion } from '../version.ts';
 import { messageOf } from '../errno.ts';
@@ -153,6 +153,7 @@ export const manifestSchema = z
       .refine(allDifferent, 'must not repeat one')
       .optional(),
     rlimits: rlimitsWith(z.object).optional(),
+    oom_score_adj: oomScoreSchema.optional(),
     sockets: z
       .map(
         fileName,
@@ -171,7 +172,7 @@ export const manifestSchema = z
   .transform(withoutEmpty)
   .superRefine(resourceSetsNothing);
 
-export { cgroupsSchema, rlimitsSchema, type Cgroups, type Rlimits } from './limits.ts';
+export { cgroupsSchema, oomScoreSchema, rlimitsSchema, type Cgroups, type Rlimits } from './limits.ts';
 export type { Capability, MountOption, Permission } from '../names.ts';
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type Mount = z.output<typeof mount>;

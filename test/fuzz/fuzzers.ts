@@ -14,9 +14,20 @@ const sources = {
   ops: ['wire', 'failure', 'sandbox/ops', 'sandbox/payload'],
   wire: [
     ...['wire', 'failure', 'sandbox/ops', 'sandbox/payload'],
-    ...['attempts', 'clock', 'frames', 'keeps', 'notify', 'relays', 'requests', 'ring', 'say', 'service', 'sleep'].map(
-      inCore,
-    ),
+    ...[
+      'attempts',
+      'clock',
+      'frames',
+      'keeps',
+      'liveness',
+      'notify',
+      'relays',
+      'requests',
+      'ring',
+      'say',
+      'service',
+      'sleep',
+    ].map(inCore),
     ...['sources', 'starts', 'streams', 'telling', 'timers', 'watches'].map(inCore),
   ],
 } as const;

@@ -74,6 +74,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
     init: null,
     cgroups: random.chance(0.3) ? limitOf(random.pick([1048576, 2097152])) : null,
     rlimits: null,
+    oomScoreAdj: null,
     run: random.chance(0.3) ? runOf(random.between(1, 3)) : null,
     prepare: random.chance(0.2),
     paused: random.chance(0.1),

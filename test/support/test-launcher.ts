@@ -92,7 +92,8 @@ function createQueue<T>(): { push(value: T): void; take(fits: (value: T) => bool
 
 /**
  * `calls` names a module that gives the reconcilers further methods to call (`createCalls`), `wrapper` the command line of
- * a program that starts the launcher, `stdout` the descriptor that is its stdout, `options` are further ones of its own.
+ * a program that starts the launcher, `stdout` the descriptor that is its stdout, `options` are further ones of its own, `program` one that
+ * is started instead of a reconciler.
  */
 export async function startLauncher(
   environment: Record<string, string> = {},
@@ -101,11 +102,13 @@ export async function startLauncher(
     wrapper = [],
     stdout = 1,
     options = [],
+    program: instead,
   }: {
     readonly calls?: string;
     readonly wrapper?: readonly string[];
     readonly stdout?: number;
     readonly options?: readonly string[];
+    readonly program?: readonly string[];
   } = {},
 ): Promise<TestLauncher> {
   const program = launcherProgram();
@@ -116,7 +119,7 @@ export async function startLauncher(
   await new Promise<void>((resolve) => server.listen(path, resolve));
 
   const places = ['--state-dir', join(directory, 'state'), '--run-dir', join(directory, 'run')];
-  const reconciler = [process.execPath, script, path, ...(calls === undefined ? [] : [calls])];
+  const reconciler = instead ?? [process.execPath, script, path, ...(calls === undefined ? [] : [calls])];
   const [command = '', ...args] = [...wrapper, program, ...places, ...options, '--', ...reconciler];
   const child = spawn(command, args, {
     stdio: ['ignore', stdout, 'pipe'],

@@ -72,6 +72,7 @@ export function target(
       init: null,
       cgroups: null,
       rlimits: null,
+      oomScoreAdj: null,
       run: null,
       prepare: false,
       paused: false,

@@ -110,6 +110,13 @@ int reset_process(sigset_t *handled) {
     return -1;
 }
 
+bool has_terminal(void) {
+    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return false;
+    close(fd);
+    return true;
+}
+
 static int make_directories(const char *directory) {
     char path[4096];
     size_t size = strlen(directory);

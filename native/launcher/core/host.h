@@ -5,7 +5,10 @@
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
 
+/* Whether SIGHUP would come from a terminal that goes (termios(3)); else somebody sends it. */
+bool has_terminal(void);
 /* Linux 5.10, and every system call that is needed. */
 int check_kernel(void);
 /* Descriptors, signals, limits, priority, umask; subreaper. Gives the signals that are blocked and handled. */

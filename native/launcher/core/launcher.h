@@ -43,6 +43,8 @@ struct sleep {
     uint32_t count; /* of all sleeps */
 };
 
+enum { STATUS_LIMIT = 512 };
+
 enum phase {
     PHASE_RUNNING,
     PHASE_STOPPING,    /* after R_STOP: the reconciler is to exit */
@@ -59,6 +61,9 @@ struct launcher {
     uint8_t status;
     bool ready_told;
     bool stop_told;
+    bool reloading;       /* told, and no reconciler has been ready since */
+    bool unfed;           /* the last sign of life was withheld */
+    bool terminal;        /* we have one, so that SIGHUP tells of its end */
     bool bounded;         /* it is said how long the end may take (R_ENDING) */
     bool over;            /* leave the loop, though something still runs */
     int descriptor_bound; /* from this number on no descriptor is taken */
@@ -70,7 +75,8 @@ struct launcher {
     int pause;
     int service; /* timer of what the init system is told */
     uint64_t watchdog_ms;
-    int end; /* what is to be down when it rings is taken down without the reconciler */
+    char service_text[STATUS_LIMIT + 1]; /* what the reconciler says of itself */
+    int end;                             /* what is to be down when it rings is taken down without the reconciler */
     sigset_t handled_signals;
     struct reconciler reconciler;
     struct sleep sleep;

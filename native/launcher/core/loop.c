@@ -67,6 +67,8 @@ static void handle_signals(struct launcher *l) {
     while (read(l->signals, &info, sizeof info) == sizeof info)
         if (info.ssi_signo == SIGCHLD)
             reap(l);
+        else if (info.ssi_signo == SIGHUP && !l->terminal)
+            handle_reload(l);
         else
             handle_termination(l, info.ssi_signo);
 }

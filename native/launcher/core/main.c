@@ -89,6 +89,7 @@ int main(int argc, char **argv) {
     prctl(PR_SET_NAME, arguments.name, 0, 0, 0);
 
     if (reset_process(&l->handled_signals) != 0) return EXIT_FAILURE;
+    l->terminal = has_terminal();
     l->descriptor_bound = find_descriptor_bound();
     /* Whose disk is read-only comes up with what it has; who else would use this directory uses our other one, too. */
     if (lock_directory(arguments.state_dir) == LOCK_REFUSED) return EXIT_FAILURE;

@@ -20,6 +20,7 @@ enum request_type {
     R_NOP = 16,
     R_SLEEP = 17,
     R_ENDING = 18,
+    R_STATUS = 19,
 };
 
 enum event_type {

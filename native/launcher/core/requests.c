@@ -106,6 +106,19 @@ static enum reply set_deadline(struct launcher *l, struct cursor *c, struct fail
     return REPLY_FAILED;
 }
 
+/* A line of the init system's protocol: nothing in it may begin another one. */
+static enum reply note_status(struct launcher *l, struct cursor *c) {
+    char status[STATUS_LIMIT + 1];
+    struct span text = take_text(c);
+    if (!cursor_finished(c) || text.size > STATUS_LIMIT) return REPLY_MALFORMED;
+    for (uint32_t i = 0; i < text.size; i++)
+        if (text.data[i] < ' ') return REPLY_MALFORMED;
+    memcpy(status, text.data, text.size);
+    status[text.size] = '\0';
+    service_status(l, status);
+    return REPLY_DONE;
+}
+
 static enum reply note_ready(struct launcher *l, struct cursor *c) {
     take_u64(c);
     if (!cursor_finished(c)) return REPLY_MALFORMED;
@@ -197,6 +210,8 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
         number = take_u8(c);
         if (!cursor_finished(c) || number > 1) return REPLY_MALFORMED;
         return sleep_begin(l, id, number == 1, why) == 0 ? REPLY_DONE : REPLY_FAILED;
+    case R_STATUS:
+        return note_status(l, c);
     case R_ENDING:
         return note_ending(l, c);
     case R_NOP:

@@ -162,6 +162,7 @@ void handle_reconciler_exit(struct launcher *l) {
     source_close(l->epoll, &r->pidfd);
     r->pid = 0;
     if (l->sleep.asleep) {
+        liveness_rest(&l->liveness);
         r->quick_deaths = r->deaths = 0;
         timer_set_after(l->pause, 0);
         return;
@@ -254,6 +255,22 @@ void handle_termination(struct launcher *l, uint32_t signal) {
     /* Whoever asks for the end does not wait out the pause of a reconciler that kept dying. */
     l->reconciler.quick_deaths = 0;
     if (l->phase == PHASE_RUNNING && l->reconciler.pid == 0) start_reconciler(l);
+}
+
+/*
+ * All that a reconciler knows it reads when it starts: to read everything anew is to be another one. Containers and
+ * clients on local sockets are kept, as at any death of it.
+ */
+void handle_reload(struct launcher *l) {
+    struct reconciler *r = &l->reconciler;
+    if (l->terminating != 0 || l->phase != PHASE_RUNNING) return;
+    service_reloading(l);
+    if (sleep_rings(l, RANG_SIGNAL, 0)) return;
+    r->quick_deaths = 0;
+    if (r->pid == 0)
+        start_reconciler(l);
+    else
+        kill_reconciler(l, "its successor is to read everything anew");
 }
 
 bool is_over(const struct launcher *l) {

@@ -14,6 +14,8 @@ void handle_pause(struct launcher *l);
 void handle_liveness(struct launcher *l);
 /* The end takes longer than it may. */
 void handle_late_end(struct launcher *l);
+/* SIGHUP: a reconciler that reads everything anew takes over. */
+void handle_reload(struct launcher *l);
 void handle_termination(struct launcher *l, uint32_t signal);
 /* Nothing is left to wait for. */
 bool is_over(const struct launcher *l);

@@ -107,7 +107,13 @@ static int make_init(struct init *init, struct birth *birth, struct failure *why
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (unsigned)into->fd;
     }
-    expose_to_memory_killer();
+    const struct op *score = ops_find(birth->prepare, OP_OOM_SCORE);
+    int exposed = expose_to_memory_killer(score != NULL ? score->oom_score.score : 0);
+    if (exposed != 0 && score != NULL) {
+        int error = errno;
+        protect_from_memory_killer();
+        return fail(why, OP_OOM_SCORE, error, "score %d", score->oom_score.score);
+    }
     pid_t pid = (pid_t)sys_clone3(&args, sizeof args);
     int error = errno;
     if (pid != 0) protect_from_memory_killer();

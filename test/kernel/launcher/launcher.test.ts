@@ -1,6 +1,6 @@
 // The launcher as the root of the process tree: its reconcilers, what it remembers for them, its end.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   constants,
@@ -16,7 +16,6 @@ import {
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { launcherProgram, startLauncher, within } from '../../support/test-launcher.ts';
 import { opened } from '../../support/values.ts';
@@ -319,39 +318,4 @@ test('keeps the host out of its own mount namespace and its program out of reach
   assert.match(table[0] ?? '', / \/ \/ ro,.* tmpfs /);
   assert.match(readlinkSync(`/proc/${launcher.pid}/exe`), /^\/memfd:northstate-launcher \(deleted\)$/);
   assert.equal(existsSync(`/proc/${launcher.pid}/root/proc`), false);
-});
-
-test('tells the init system that it is ready, and that it stops', async () => {
-  // Node has no datagram sockets of the UNIX domain.
-  const address = `@northstate-test-${process.pid}`;
-  const listen = `import socket
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind("\\0${address.slice(1)}")
-print("bound", flush=True)
-while True: print(s.recv(1024).decode(), flush=True)`;
-  const init = spawn('python3', ['-c', listen], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const lines = createInterface(init.stdout)[Symbol.asyncIterator]();
-  const heard = async () => (await within('a notification', lines.next())).value as string;
-  try {
-    assert.equal(await heard(), 'bound');
-    await using launcher = await startLauncher({ NOTIFY_SOCKET: address, WATCHDOG_USEC: '200000' });
-    const reconciler = await launcher.reconciler();
-    // Signs of life need nobody to be ready, twice in the time that the init system waits.
-    for (const _sign of [1, 2, 3]) assert.equal(await heard(), 'WATCHDOG=1');
-    const other = async () => {
-      for (;;) {
-        const line = await heard();
-        if (line !== 'WATCHDOG=1') return line;
-      }
-    };
-    await reconciler.call('ready', 1);
-    assert.deepEqual([await other(), await other()], ['READY=1', 'STATUS=Running']);
-    launcher.signal('SIGHUP');
-    assert.deepEqual(
-      [await other(), await other(), await other()],
-      ['STOPPING=1', 'EXTEND_TIMEOUT_USEC=20000000', 'STATUS=Stopping; containers that still run: 0'],
-    );
-  } finally {
-    init.kill();
-  }
 });

@@ -47,8 +47,10 @@ async function attributesOf(pid: number): Promise<Attributes> {
 }
 
 test('a container inherits nothing of how the runtime was started; launcher and reconciler are killed last', async () => {
-  const packages = [await probePackage({ name: 'plain' })];
-  const document = (directory: string) => documentOf(directory, 'plain: { version: 1.0.0, state: running }');
+  const scored = { name: 'scored', fields: 'oom_score_adj: 300' };
+  const packages = [await probePackage({ name: 'plain' }), await probePackage(scored)];
+  const entries = 'plain: { version: 1.0.0, state: running }\nscored: { version: 1.0.0, state: running }';
+  const document = (directory: string) => documentOf(directory, entries);
   await using daemon = await startDaemon({ packages, document, prefix: started });
   const { pid } = await daemon.untilContainer('plain', 'runs', ({ phase }) => phase === 'Running');
   const children = await readFile(`/proc/${pid!}/task/${pid!}/children`, 'utf8');
@@ -59,6 +61,14 @@ test('a container inherits nothing of how the runtime was started; launcher and 
   }
   const capabilities = /^CapEff:\s*(\w+)$/m.exec(await readFile('/proc/self/status', 'utf8'))?.[1] ?? '0';
   const protectedScore = (BigInt(`0x${capabilities}`) & CAP_SYS_RESOURCE) === 0n ? 700 : -900;
+  const score = async (pid: number): Promise<number> => (await attributesOf(pid)).score;
+  const { pid: manifests } = await daemon.untilContainer('scored', 'runs', ({ phase }) => phase === 'Running');
+  assert.equal(await score(manifests!), 300);
+  await daemon.write(document(`${daemon.directory}/packages`).replace(/scored: {/, 'scored: { oomScoreAdj: 900,'));
+  const replaced = ({ phase, pid: now }: { phase: string; pid: number | null }): boolean =>
+    phase === 'Running' && now !== manifests;
+  const { pid: entrys } = await daemon.untilContainer('scored', 'is another', replaced);
+  assert.equal(await score(entrys!), 900);
   for (const each of [daemon.pid, daemon.reconciler()!]) {
     assert.equal((await attributesOf(each)).score, protectedScore);
   }

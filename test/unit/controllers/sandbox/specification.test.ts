@@ -14,7 +14,7 @@ const image = { path: '/run/images/box:1.2.3', mountId: 7 };
 function opsOf(fields: Partial<Manifest>, input: Partial<SandboxInput> = {}): SandboxOp[] {
   return sandboxOps({
     manifest: { ...manifest, ...fields },
-    entry: { rlimits: null },
+    entry: { rlimits: null, oomScoreAdj: null },
     image,
     resources: new Map(),
     dataDir: '/data',
@@ -158,8 +158,23 @@ test('takes the resource limits of the entry in place of the manifest’s', () =
     { op: 'rlimit', resource: 7, soft: 64, hard: 128 },
     { op: 'rlimit', resource: 4, soft: 0, hard: null },
   ]);
-  const entry = { rlimits: { nproc: { soft: 1, hard: 2 } } };
+  const entry = { rlimits: { nproc: { soft: 1, hard: 2 } }, oomScoreAdj: null };
   assert.deepEqual(only(opsOf({ rlimits }, { entry }), 'rlimit'), [{ op: 'rlimit', resource: 6, soft: 1, hard: 2 }]);
+});
+
+test('takes the out-of-memory score of the entry in place of the manifest’s, and none for 0', () => {
+  const scores = (manifest: number | undefined, entry: number | null): SandboxOp[] =>
+    only(
+      opsOf(
+        { ...(manifest !== undefined && { oom_score_adj: manifest }) },
+        { entry: { rlimits: null, oomScoreAdj: entry } },
+      ),
+      'oom-score',
+    );
+  assert.deepEqual(scores(undefined, null), []);
+  assert.deepEqual(scores(500, null), [{ op: 'oom-score', score: 500 }]);
+  assert.deepEqual(scores(500, -100), [{ op: 'oom-score', score: -100 }]);
+  assert.deepEqual(scores(500, 0), []);
 });
 
 const policies = [

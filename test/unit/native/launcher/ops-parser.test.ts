@@ -34,7 +34,7 @@ function parse(kind: 'prepare' | 'go', lists: readonly Uint8Array[]): string[] {
   return output
     .split('\n')
     .slice(0, -1)
-    .map((line) => line.trim());
+    .map((line) => line.replace(/^[: ]/, ''));
 }
 
 const prepare: readonly Op[] = [
@@ -62,6 +62,7 @@ const prepare: readonly Op[] = [
   { op: 'cwd', path: '/' },
   { op: 'schedule', policy: 0, nice: -1, priority: 0 },
   { op: 'label', context: 'user_u:role_r:type_t' },
+  { op: 'oom-score', score: -100 },
 ];
 const go: readonly Op[] = [
   { op: 'write', fd: 5, bytes: Buffer.from('100') },
@@ -73,7 +74,7 @@ const bytesOf = (ops: readonly Op[]) => encodeOps(ops).bytes;
 
 test('understands every op as it is written', () => {
   assert.deepEqual(parse('prepare', [bytesOf(prepare)]), [
-    '1 2#100 3#101 4 4 5#100 6#101 7 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 15:/proc/keys 14 11 20 21:1:2:3 22 23:1:2147418112 24 25 26 27:user_u:role_r:type_t',
+    '1 2#100 3#101 4 4 5#100 6#101 7 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 15:/proc/keys 14 11 20 21:1:2:3 22 23:1:2147418112 24 25 26 27:user_u:role_r:type_t 28',
   ]);
   assert.deepEqual(parse('go', [bytesOf(go)]), ['43#100 42#101 41#102 40:/app:/app::A=b']);
   const named = new Set([...prepare, ...go].map(({ op }) => op));

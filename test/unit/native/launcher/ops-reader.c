@@ -29,8 +29,14 @@ static uint8_t *parse_hex(const char *text, size_t *size) {
     return bytes;
 }
 
+/* On the one line of its list, whatever is in it. */
+static void show_text(const char *text) {
+    putchar(':');
+    for (; *text != '\0'; text++) putchar(*text == '\n' ? ' ' : *text);
+}
+
 static void show_strings(struct strings list) {
-    for (uint32_t i = 0; i < list.count; i++) printf(":%s", list.items[i]);
+    for (uint32_t i = 0; i < list.count; i++) show_text(list.items[i]);
     if (list.items[list.count] != NULL) printf(":not terminated");
 }
 
@@ -39,17 +45,18 @@ static void show(const struct op *op) {
     if (op->fd >= 0) printf("#%d", op->fd);
     switch (op->kind) {
     case OP_TREE:
-        printf(":%s", op->tree.target);
+        show_text(op->tree.target);
         break;
     case OP_FILESYSTEM:
-        printf(":%s:%s", op->filesystem.type, op->filesystem.target);
+        show_text(op->filesystem.type);
+        show_text(op->filesystem.target);
         show_strings(op->filesystem.options);
         break;
     case OP_MASK:
-        printf(":%s", op->mask.path);
+        show_text(op->mask.path);
         break;
     case OP_LABEL:
-        printf(":%s", op->label.context);
+        show_text(op->label.context);
         break;
     case OP_IDS:
         for (uint32_t i = 0; i < op->ids.groups.count; i++) printf(":%u", op->ids.groups.items[i]);
@@ -58,7 +65,7 @@ static void show(const struct op *op) {
         printf(":%u:%u", op->seccomp.program.len, op->seccomp.program.filter[op->seccomp.program.len - 1].k);
         break;
     case OP_EXEC:
-        printf(":%s", op->exec.path);
+        show_text(op->exec.path);
         show_strings(op->exec.arguments);
         show_strings(op->exec.environment);
         break;
@@ -77,7 +84,7 @@ int main(void) {
         uint8_t *bytes = parse_hex(line + 2, &size);
         struct cursor c = cursor_over(bytes, size);
         struct ops *ops = ops_parse(&c, fds, sizeof fds / sizeof *fds, line[0] == 'g', &why);
-        if (ops == NULL) printf("%s", why.subject);
+        if (ops == NULL) show_text(why.subject);
         for (uint32_t i = 0; ops != NULL && i < ops->count; i++) show(&ops->items[i]);
         printf("\n");
         ops_free(ops);
