@@ -1,9 +1,12 @@
 // The reconciler: what it knows, what it does about it, and the doors to both are opened one after the other.
 //
-//   daemon.ts --configuration JSON      as `northstate run` has the launcher start it; NORTHSTATE_LAUNCHER_FD is its socket
+//   daemon.ts [--config FILE] [--desired FILE] [--state-dir DIR]
+//
+// as `northstate run` has the launcher start it; NORTHSTATE_LAUNCHER_FD is its socket.
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
-import { configurationFromArgument } from './config/configuration.ts';
+import { asFailure } from './cli/exit.ts';
+import { checkedConfiguration } from './daemon/checked-configuration.ts';
 import { createConsoles } from './daemon/consoles.ts';
 import { openControllers } from './daemon/daemon-controllers.ts';
 import { createDoors } from './daemon/daemon-doors.ts';
@@ -14,18 +17,21 @@ import { createRest, followSleep } from './daemon/sleep.ts';
 import { recordWake } from './daemon/wakes.ts';
 import { linkToLauncher } from './daemon/launcher-link.ts';
 import { garbageCollector, spareMemory } from './daemon/spare-memory.ts';
-import { openLog } from './logs/log.ts';
+import { openLog, type Log } from './logs/log.ts';
+import { messageOf } from '../state/errno.ts';
 
 // What ps and top show: the command line is long, and the same as that of any other Node.
 process.title = 'northstate reconciler';
 
-const { values } = parseArgs({ options: { configuration: { type: 'string' } } });
-const config = configurationFromArgument(values.configuration ?? '{}');
-const log = openLog(config.log);
+const { values: settings } = parseArgs({
+  options: { config: { type: 'string' }, desired: { type: 'string' }, 'state-dir': { type: 'string' } },
+});
 
 // What cannot be gone on from: the launcher starts this program anew, and nothing but it knew is lost.
+let open: Log | null = null;
 function die(error: unknown): never {
-  log.fatal({ err: error }, 'the reconciler cannot go on');
+  if (open === null) process.stderr.write(`northstate: the reconciler cannot go on: ${messageOf(error)}\n`);
+  else open.fatal({ err: error }, 'the reconciler cannot go on');
   process.exit(1);
 }
 process.on('unhandledRejection', die);
@@ -35,6 +41,19 @@ const link = await linkToLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?
   if (error !== null) die(error);
 });
 const { launcher, remembered } = link;
+
+// A configuration that cannot be, or a host, ends the runtime.
+async function refuse(error: unknown): Promise<never> {
+  const { message, hint, code } = asFailure(error);
+  process.stderr.write(`northstate: ${message}${hint === null ? '' : ` (${hint})`}\n`);
+  await launcher.stop(code);
+  process.exit(code);
+}
+const { configuration: config, unkept } = await checkedConfiguration(settings, link).catch(refuse);
+const log = openLog(config.log);
+open = log;
+if (unkept !== null)
+  log.info({ reason: unkept }, 'starts read the configuration each time: its summary cannot be kept');
 log.info({ starts: remembered.hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
 
 const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });

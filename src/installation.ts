@@ -1,5 +1,5 @@
 // Where the programs of this installation lie: in a checkout below `.build`, elsewhere beside the bundle that runs.
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 const here = import.meta.dirname;
@@ -19,18 +19,7 @@ export function launcherHint(): string {
     : 'build it with: npm run setup';
 }
 
-/** The program of the reconciler: of a checkout the bundled one when it was made from the sources that are there. */
-export function daemonProgram(): string {
-  if (bundled) return join(here, 'daemon.mjs');
-  const source = join(here, 'daemon.ts');
-  const bundle = join(root, '.build/bundle/daemon.mjs');
-  const made = statSync(bundle, { throwIfNoEntry: false })?.mtimeMs;
-  if (made === undefined) return source;
-  const sources = ['src', 'state', 'controllers', 'native'].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.ts'))
-      .map((file) => join(root, folder, file)),
-  );
-  const changed = sources.some((file) => (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > made);
-  return changed ? source : bundle;
+/** The command: the shell script that finds the installation. */
+export function commandProgram(): string {
+  return join(root, bundled ? 'northstate' : 'src/cli/northstate');
 }

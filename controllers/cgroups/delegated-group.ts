@@ -10,27 +10,32 @@ import { detectHierarchies } from './cgroups-observe.ts';
 const [leaf, root] = ['launcher', 'containers'];
 
 /**
- * Moves this process into a leaf of the delegated group, so that controllers can be enabled in it (a group of cgroup v2 with
- * processes has none for its children), and gives the name below which containers' groups are made. Null when nothing has been
- * delegated: no v2 tree, controllers in v1 hierarchies, or a group that is not ours. Rejects when the move fails.
+ * Moves this process and the launcher into a leaf of the delegated group, so that controllers can be enabled in it (a group of
+ * cgroup v2 with processes has none for its children), and gives the name below which containers' groups are made. They may be
+ * there already. Null when nothing has been delegated: no v2 tree, controllers in v1 hierarchies, or a group that is not ours.
+ * Rejects when the move fails.
  */
-export async function enterDelegatedGroup(): Promise<string | null> {
+export async function enterDelegatedGroup(launcher: number): Promise<string | null> {
   const { unified, legacy } = await detectHierarchies();
   if (unified === null || legacy.size > 0) return null;
-  const own = delegatedName(await readFile('/proc/self/cgroup', 'utf8'));
+  const own = delegatedName(await readFile(`/proc/${launcher}/cgroup`, 'utf8'));
   if (own === null || !isDelegated(join(unified, own))) return null;
   const delegated = join(unified, own);
   await mkdir(join(delegated, leaf), { recursive: true });
-  await writeFile(join(delegated, leaf, 'cgroup.procs'), String(process.pid));
+  for (const pid of [launcher, process.pid]) await writeFile(join(delegated, leaf, 'cgroup.procs'), String(pid));
   const controllers = (await readFile(join(delegated, 'cgroup.controllers'), 'utf8')).trim().split(/\s+/);
   await writeFile(join(delegated, 'cgroup.subtree_control'), controllers.map((name) => `+${name}`).join(' '));
   return join(own, root);
 }
 
-/** The group of the v2 tree that /proc/PID/cgroup tells, without the slash; null for its root, and for one out of sight. */
+/**
+ * The group of the v2 tree that /proc/PID/cgroup tells, without the slash, and of a process that has entered it the one above
+ * its leaf; null for its root, and for one out of sight.
+ */
 export function delegatedName(table: string): string | null {
   const path = /^0::\/(.+)$/m.exec(table)?.[1] ?? null;
-  return path === null || path.split('/').includes('..') ? null : path;
+  if (path === null || path.split('/').includes('..')) return null;
+  return path.endsWith(`/${leaf}`) ? path.slice(0, -leaf.length - 1) : path;
 }
 
 /** Systemd marks what it has delegated; a kernel without these attributes has nothing that is marked. */

@@ -109,6 +109,11 @@ export interface Launcher {
   /** Gives a descriptor to the launcher, for the next reconciler. */
   keep(name: string, fd: number): Promise<void>;
   drop(name: string): Promise<void>;
+  /**
+   * Locks an open directory for as long as the launcher lives; `note` is its open .lock, null: none can be opened. One that the
+   * launcher has is no error. Rejects with LaunchError (EAGAIN) whose subject says who has it.
+   */
+  lock(directory: string, fd: number, note: number | null): Promise<void>;
   /** This generation was adopted and is acted on. */
   ready(generation: number): Promise<void>;
   /** This generation is about to be acted on. Goes out with the next request, or within milliseconds. */

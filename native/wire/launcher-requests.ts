@@ -123,6 +123,17 @@ export function createRequests(sender: FrameSender): {
           },
           [fd],
         ),
+      lock: (directory, fd, note) =>
+        ask(
+          request.lock,
+          (to) => {
+            to.text(directory);
+            to.u16(0);
+            to.u8(note === null ? 0 : 1);
+            if (note !== null) to.u16(1);
+          },
+          note === null ? [fd] : [fd, note],
+        ),
       drop: (name) => ask(request.drop, (to) => to.text(name)),
       ready: (generation) => ask(request.ready, (to) => to.u64(BigInt(generation))),
       async trying(generation) {

@@ -34,6 +34,7 @@ export const request = {
   sleep: 17,
   ending: 18,
   status: 19,
+  lock: 20,
 } as const;
 
 /** Types of frames from the launcher. */

@@ -77,7 +77,7 @@ function addDaemon(program: Command): void {
     .option('--state-dir <dir>', 'where generations are kept, instead of the one that the configuration names')
     .action(async (options: { config?: string; desired?: string; stateDir?: string }) => {
       const { run } = await import('./run-command.ts');
-      await run(options);
+      run(options);
     });
   example(program.command('reset'), 'northstate reset --all')
     .description(

@@ -1,5 +1,5 @@
-// The configuration: settings that need a restart. `northstate run` reads it once and hands it to the reconciler as an
-// argument, so that every restart of the reconciler works with the same one.
+// The configuration: settings that need a restart. Read once for each launcher, so that every restart of the reconciler works
+// with the same one.
 import type { RepositoryEntry } from '../../state/desired.ts';
 import type { Tls } from '../console/server/listening.ts';
 import type { Permissions, PeerRule } from '../console/protocol/permissions.ts';
@@ -30,7 +30,7 @@ export interface Configuration {
   readonly dataDir: string;
   readonly runDir: string;
   readonly socketDir: string;
-  /** Name below the root of every cgroup hierarchy that is used; `auto` until `northstate run` has looked for a delegated one. */
+  /** Name below the root of every cgroup hierarchy that is used; `auto` until the first reconciler has looked for a delegated one. */
   readonly cgroup: string;
   /** Every container is in groups of cpu and memory, and has statistics, also where nothing is limited. */
   readonly accounting: boolean;
@@ -56,7 +56,7 @@ export const defaultPids = 4096;
 /** Where the configuration is when nobody names another file. */
 export const defaultConfigPath = '/etc/northstate/config.yaml';
 
-/** The configuration as the reconciler's argument, and back. */
+/** The configuration in one line, and back. */
 export function configurationArgument(configuration: Configuration): string {
   return JSON.stringify(configuration);
 }

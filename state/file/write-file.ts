@@ -16,7 +16,7 @@ export interface PreparedFile {
 }
 
 /** Writes a file's new contents beside it, so that only the renaming is left. */
-export async function prepareFile(path: string, text: string): Promise<PreparedFile> {
+export async function prepareFile(path: string, text: string | Uint8Array): Promise<PreparedFile> {
   const temporary = `${path}.new`;
   await writeSynced(temporary, text, 0o600);
   return {
@@ -98,7 +98,7 @@ function temporaryFor(path: string): string {
   return join(dirname(path), `.${basename(path)}.northstate`);
 }
 
-async function writeSynced(path: string, text: string, mode: number): Promise<void> {
+async function writeSynced(path: string, text: string | Uint8Array, mode: number): Promise<void> {
   await unlink(path).catch(ifMissing);
   const handle = await open(path, 'wx', mode);
   try {

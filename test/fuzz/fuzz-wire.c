@@ -89,6 +89,11 @@ static void forget(struct launcher *l) {
         if (l->keeps.places[i].taken) close(l->keeps.places[i].fd);
     memset(l->keeps.places, 0, l->keeps.end * sizeof l->keeps.places[0]);
     l->keeps.end = 0;
+    for (size_t i = 0; i < l->locks.count; i++) {
+        close(l->locks.held[i].parent);
+        if (l->locks.held[i].note >= 0) close(l->locks.held[i].note);
+    }
+    l->locks.count = 0;
     struct inbox *in = &l->reconciler.in;
     for (size_t i = 0; i < in->nfds; i++)
         if (in->fds[i] >= 0) close(in->fds[i]);

@@ -20,6 +20,7 @@ const sources = {
       'frames',
       'keeps',
       'liveness',
+      'locks',
       'notify',
       'relays',
       'requests',

@@ -93,7 +93,7 @@ function createQueue<T>(): { push(value: T): void; take(fits: (value: T) => bool
 /**
  * `calls` names a module that gives the reconcilers further methods to call (`createCalls`), `wrapper` the command line of
  * a program that starts the launcher, `stdout` the descriptor that is its stdout, `options` are further ones of its own, `program` one that
- * is started instead of a reconciler.
+ * is started instead of a reconciler, `locked` whether it is told directories.
  */
 export async function startLauncher(
   environment: Record<string, string> = {},
@@ -103,12 +103,15 @@ export async function startLauncher(
     stdout = 1,
     options = [],
     program: instead,
+    locked = true,
   }: {
     readonly calls?: string;
     readonly wrapper?: readonly string[];
     readonly stdout?: number;
     readonly options?: readonly string[];
     readonly program?: readonly string[];
+    /** Whether it is told its directories; else its reconciler has it lock them. */
+    readonly locked?: boolean;
   } = {},
 ): Promise<TestLauncher> {
   const program = launcherProgram();
@@ -118,8 +121,8 @@ export async function startLauncher(
   const server = createServer((socket) => void steer(socket).then((remote) => reconcilers.push(remote)));
   await new Promise<void>((resolve) => server.listen(path, resolve));
 
-  const places = ['--state-dir', join(directory, 'state'), '--run-dir', join(directory, 'run')];
   const reconciler = instead ?? [process.execPath, script, path, ...(calls === undefined ? [] : [calls])];
+  const places = !locked ? [] : ['--state-dir', join(directory, 'state'), '--run-dir', join(directory, 'run')];
   const [command = '', ...args] = [...wrapper, program, ...places, ...options, '--', ...reconciler];
   const child = spawn(command, args, {
     stdio: ['ignore', stdout, 'pipe'],

@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -64,6 +62,12 @@ int check_kernel(void) {
     return -1;
 }
 
+int check_root(void) {
+    if (geteuid() == 0) return 0;
+    say("run needs root (use sudo northstate run)");
+    return -1;
+}
+
 /*
  * What is left below the limit is for those on their way in, and for what an init and a reconciler take when they
  * start.
@@ -115,75 +119,4 @@ bool has_terminal(void) {
     if (fd < 0) return false;
     close(fd);
     return true;
-}
-
-static int make_directories(const char *directory) {
-    char path[4096];
-    size_t size = strlen(directory);
-    if (size == 0 || size >= sizeof path) {
-        errno = size == 0 ? ENOENT : ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(path, directory, size + 1);
-    for (char *at = path + 1; at <= path + size; at++) {
-        if (*at != '/' && *at != '\0') continue;
-        char kept = *at;
-        *at = '\0';
-        if (mkdir(path, 0755) != 0 && errno != EEXIST) return -1;
-        *at = kept;
-    }
-    return 0;
-}
-
-/* Who holds the lock, as it wrote in the file; 0 when it could not write, or has not yet. */
-static long read_holder(int fd) {
-    char text[32] = "";
-    ssize_t size = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
-    return size > 0 ? strtol(text, NULL, 10) : 0;
-}
-
-/* The note in a directory: to be written, or on a disk that takes no writes to be read; -1 when there is none. */
-static int open_note(int parent) {
-    int note = openat(parent, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    int error = errno;
-    if (note < 0) note = openat(parent, ".lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    errno = error;
-    return note;
-}
-
-/*
- * The directory itself is locked, which a disk that has become read-only, or is full, does not prevent, and nobody
- * undoes by deleting a file. A file system that locks only what is open for writing (EBADF, NFS) has the note for it.
- */
-static bool lock_either(int parent, int note) {
-    if (flock(parent, LOCK_EX | LOCK_NB) == 0)
-        return note < 0 || flock(note, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
-    return errno == EBADF && note >= 0 && flock(note, LOCK_EX | LOCK_NB) == 0;
-}
-
-enum locked lock_directory(const char *directory) {
-    int error = make_directories(directory) == 0 ? 0 : errno;
-    int parent = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (parent < 0) {
-        if (error == 0) error = errno;
-        say("%s cannot be locked: %s", directory, strerror(error));
-        return error == EROFS ? LOCK_NOWHERE : LOCK_REFUSED;
-    }
-    int note = open_note(parent);
-    error = errno;
-    if (lock_either(parent, note)) {
-        /* The locks live as long as their descriptors, which stay open. */
-        if (note >= 0) error = ftruncate(note, 0) == 0 && dprintf(note, "%d\n", getpid()) > 0 ? 0 : errno;
-        if (error != 0) say("%s/.lock cannot be written: %s", directory, strerror(error));
-        return LOCK_TAKEN;
-    }
-    if (errno == EWOULDBLOCK && read_holder(note) > 0)
-        say("%s is in use by process %ld", directory, read_holder(note));
-    else if (errno == EWOULDBLOCK)
-        say("%s is in use by another process", directory);
-    else
-        say("flock %s: %s", directory, strerror(errno));
-    close(parent);
-    if (note >= 0) close(note);
-    return LOCK_REFUSED;
 }

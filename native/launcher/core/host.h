@@ -1,5 +1,5 @@
 /*
- * The host before the loop begins: checks, resets, locks. Each says on stderr what is wrong; those that give a number
+ * The host before the loop begins: checks, resets. Each says on stderr what is wrong; those that give a number
  * give -1.
  */
 #pragma once
@@ -11,14 +11,9 @@
 bool has_terminal(void);
 /* Linux 5.10, and every system call that is needed. */
 int check_kernel(void);
+/* We are root. */
+int check_root(void);
 /* Descriptors, signals, limits, priority, umask; subreaper. Gives the signals that are blocked and handled. */
 int reset_process(sigset_t *handled);
 /* From this number on no descriptor is taken for a request: what is left is for those on their way in. */
 int find_descriptor_bound(void);
-/* nowhere: there is no such directory, and none can be made on a disk that is read-only. */
-enum locked { LOCK_TAKEN, LOCK_NOWHERE, LOCK_REFUSED };
-/*
- * Creates the directory if need be and locks it for the life of the process (flock(2)); DIR/.lock holds our pid where
- * it can be written.
- */
-enum locked lock_directory(const char *directory);

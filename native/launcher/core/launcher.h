@@ -10,11 +10,14 @@
 #include "frames.h"
 #include "keeps.h"
 #include "liveness.h"
+#include "locks.h"
 #include "relays.h"
 #include "watches.h"
 
 struct reconciler {
     char **command;
+    char **first;  /* what is executed once, before the first reconciler and in its place; NULL: nothing (any more) */
+    bool is_first; /* this is it */
     const char *directory; /* its working directory, as ours was */
     pid_t pid;             /* 0: none */
     int pidfd;
@@ -85,6 +88,7 @@ struct launcher {
     struct keeps keeps;
     struct relays relays;
     struct liveness liveness;
+    struct locks locks;
     uint8_t global[RECORD_LIMIT];
     uint32_t global_size;
 };

@@ -9,6 +9,7 @@
 #include "../memory.h"
 #include "clock.h"
 #include "host.h"
+#include "locks.h"
 #include "loop.h"
 #include "namespaces.h"
 #include "notify.h"
@@ -22,6 +23,7 @@ struct arguments {
     const char *run_dir;
     const char *name;
     const char *patience; /* seconds */
+    const char *first;
     char **command;
 };
 
@@ -37,18 +39,19 @@ static int parse_arguments(char **argv, struct arguments *arguments) {
         if (strcmp(*at, "--run-dir") == 0) value = &arguments->run_dir;
         if (strcmp(*at, "--name") == 0) value = &arguments->name;
         if (strcmp(*at, "--patience") == 0) value = &arguments->patience;
+        if (strcmp(*at, "--first") == 0) value = &arguments->first;
         if (value == NULL || at[1] == NULL) {
             say("%s: not an option, or it lacks its value", *at);
             return -1;
         }
         *value = *++at;
     }
-    if (arguments->state_dir != NULL && arguments->run_dir != NULL && arguments->command != NULL &&
+    if ((arguments->state_dir == NULL) == (arguments->run_dir == NULL) && arguments->command != NULL &&
         arguments->command[0] != NULL) {
         return 0;
     }
-    say("usage: northstate-launcher --state-dir DIR --run-dir DIR [--name NAME] [--patience SECONDS] -- RECONCILER "
-        "[ARGUMENT...]");
+    say("usage: northstate-launcher [--state-dir DIR --run-dir DIR] [--first PROGRAM] [--name NAME] [--patience SECONDS] "
+        "-- RECONCILER [ARGUMENT...]");
     return -1;
 }
 
@@ -58,6 +61,28 @@ static uint32_t patience_of(const char *seconds) {
     char *end;
     unsigned long value = strtoul(seconds, &end, 10);
     return *end == '\0' && value > 0 && value <= UINT32_MAX / 1000 ? (uint32_t)value * 1000 : 0;
+}
+
+/* `first` with the reconciler's command line behind it, as whoever starts before the reconciler is executed. */
+static char **command_of(const char *first, char **command) {
+    if (first == NULL) return NULL;
+    size_t count = 0;
+    while (command[count] != NULL) count++;
+    char **words = calloc(count + 2, sizeof *words);
+    if (words == NULL) return NULL;
+    words[0] = strdup(first);
+    for (size_t i = 0; i < count; i++) words[i + 1] = command[i];
+    return words;
+}
+
+/*
+ * Whose disk is read-only comes up with what it has; who else would use this directory uses our other one, too. Without
+ * directories the reconciler names them (R_LOCK).
+ */
+static int lock_directories(struct locks *locks, const struct arguments *arguments) {
+    if (arguments->state_dir == NULL) return 0;
+    if (lock_directory(locks, arguments->state_dir) == LOCK_REFUSED) return -1;
+    return lock_directory(locks, arguments->run_dir) == LOCK_TAKEN ? 0 : -1;
 }
 
 static int allocate(struct launcher *l) {
@@ -71,7 +96,8 @@ static int allocate(struct launcher *l) {
 int main(int argc, char **argv) {
     (void)argc;
     struct arguments arguments;
-    if (parse_arguments(argv, &arguments) != 0 || check_kernel() != 0 || seal_program(argv) != 0) return EXIT_FAILURE;
+    if (parse_arguments(argv, &arguments) != 0 || check_kernel() != 0 || check_root() != 0 || seal_program(argv) != 0)
+        return EXIT_FAILURE;
 
     struct launcher *l = dontfork_alloc(sizeof *l);
     if (l == NULL) return EXIT_FAILURE;
@@ -84,6 +110,7 @@ int main(int argc, char **argv) {
     l->pid = getpid();
     l->started_ns = boottime_now();
     l->reconciler.command = arguments.command;
+    l->reconciler.first = command_of(arguments.first, arguments.command);
     l->reconciler.directory = getcwd(NULL, 0);
     l->reconciler.socket = l->reconciler.pidfd = -1;
     prctl(PR_SET_NAME, arguments.name, 0, 0, 0);
@@ -91,10 +118,7 @@ int main(int argc, char **argv) {
     if (reset_process(&l->handled_signals) != 0) return EXIT_FAILURE;
     l->terminal = has_terminal();
     l->descriptor_bound = find_descriptor_bound();
-    /* Whose disk is read-only comes up with what it has; who else would use this directory uses our other one, too. */
-    if (lock_directory(arguments.state_dir) == LOCK_REFUSED) return EXIT_FAILURE;
-    if (strcmp(arguments.state_dir, arguments.run_dir) != 0 && lock_directory(arguments.run_dir) != LOCK_TAKEN)
-        return EXIT_FAILURE;
+    if (lock_directories(&l->locks, &arguments) != 0) return EXIT_FAILURE;
     notify_open();
     if (streams_open() != 0) return EXIT_FAILURE;
     if ((l->namespace_of_reconciler = make_reconciler_namespace()) < 0) return EXIT_FAILURE;

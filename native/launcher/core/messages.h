@@ -21,6 +21,7 @@ enum request_type {
     R_SLEEP = 17,
     R_ENDING = 18,
     R_STATUS = 19,
+    R_LOCK = 20,
 };
 
 enum event_type {

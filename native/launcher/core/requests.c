@@ -2,6 +2,7 @@
 #include "requests.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "messages.h"
@@ -144,6 +145,23 @@ static enum reply note_ending(struct launcher *l, struct cursor *c) {
     return REPLY_DONE;
 }
 
+static enum reply lock(struct launcher *l, struct cursor *c, struct frame *frame, struct failure *why) {
+    struct span directory = take_text(c);
+    int *parent = take_fd(c, frame);
+    uint8_t noted = take_u8(c);
+    int *note = noted == 1 ? take_fd(c, frame) : NULL;
+    if (!cursor_finished(c) || directory.size == 0 || directory.size > PATH_MAX || noted > 1 || note == parent)
+        return REPLY_MALFORMED;
+    char path[PATH_MAX + 1];
+    memcpy(path, directory.data, directory.size);
+    path[directory.size] = '\0';
+    int locked = lock_opened(&l->locks, path, *parent, note == NULL ? -1 : *note, why);
+    if (locked < 0) return REPLY_FAILED;
+    if (locked == LOCK_NEW) *parent = -1;
+    if (locked == LOCK_NEW && note != NULL) *note = -1;
+    return REPLY_DONE;
+}
+
 /*
  * What recvmsg finds no number for is lost, and with it which frame has which descriptors. So a request that brings
  * more of them is refused while there is still room for all that may be on its way. (New ones take the lowest free
@@ -214,6 +232,8 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
         return note_status(l, c);
     case R_ENDING:
         return note_ending(l, c);
+    case R_LOCK:
+        return lock(l, c, frame, why);
     case R_NOP:
         return cursor_finished(c) ? REPLY_DONE : REPLY_MALFORMED;
     }

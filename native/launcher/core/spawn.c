@@ -79,7 +79,7 @@ enum spawned spawn_reconciler(struct launcher *l) {
                       .mount_namespace = l->namespace_of_reconciler,
                       .socket = pair[1],
                       .directory = r->directory,
-                      .command = r->command,
+                      .command = r->is_first ? r->first : r->command,
                       .kept_end = (int)l->keeps.end};
     for (int i = 0; i < s.kept_end; i++) s.kept[i] = l->keeps.places[i].taken ? l->keeps.places[i].fd : -1;
     pid_t pid = fork();

@@ -106,7 +106,8 @@ void start_reconciler(struct launcher *l) {
         disconnect(l);
         sleep_end(l);
     }
-    r->starts++;
+    r->is_first = r->first != NULL;
+    if (!r->is_first) r->starts++;
     r->faulted = false;
     r->started_ns = boottime_now();
     enum spawned spawned = spawn_reconciler(l);
@@ -118,6 +119,7 @@ void start_reconciler(struct launcher *l) {
     }
     if (spawned != SPAWN_FAILED) return;
     int error = errno;
+    r->first = NULL;
     if (gives_up(l)) return;
     uint64_t pause = next_pause(r);
     say("the reconciler cannot be started: %s; next attempt in %llu ms", strerror(error), (unsigned long long)pause);
@@ -153,6 +155,16 @@ static bool is_own_fault(const struct reconciler *r, const siginfo_t *end) {
     }
 }
 
+/* Whoever was executed before it has left what it has done, and no more is asked of it. */
+static void follow_first(struct launcher *l, const siginfo_t *end) {
+    l->reconciler.first = NULL;
+    timer_set_after(l->pause, 0);
+    if (end->si_code != CLD_EXITED || end->si_status != 0)
+        say("what was to start containers before the reconciler ended with %s %d; the reconciler does what is left",
+            end->si_code == CLD_EXITED ? "exit code" : "signal", end->si_status);
+    if (l->phase == PHASE_RUNNING) start_reconciler(l);
+}
+
 void handle_reconciler_exit(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
     siginfo_t info = {0};
@@ -165,6 +177,10 @@ void handle_reconciler_exit(struct launcher *l) {
         liveness_rest(&l->liveness);
         r->quick_deaths = r->deaths = 0;
         timer_set_after(l->pause, 0);
+        return;
+    }
+    if (r->is_first) {
+        follow_first(l, &info);
         return;
     }
     if (boottime_now() - r->started_ns >= LIFE_OF_SUCCESS) r->quick_deaths = r->deaths = 0;
@@ -186,6 +202,7 @@ static void let_exit(struct launcher *l) {
 
 void handle_socket(struct launcher *l) {
     if (!is_connected(l)) return;
+    pid_t pid = l->reconciler.pid;
     switch (hear_reconciler(l)) {
     case HEARD:
         break;
@@ -195,7 +212,7 @@ void handle_socket(struct launcher *l) {
     case HEARD_END:
         /* Mostly it has died; then this says no more than its pidfd does. */
         handle_reconciler_exit(l);
-        if (is_connected(l)) let_exit(l);
+        if (is_connected(l) && l->reconciler.pid == pid) let_exit(l);
         break;
     case HEARD_MALFORMED:
         end_reconciler(l, "a malformed frame");

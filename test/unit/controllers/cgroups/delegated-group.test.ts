@@ -6,6 +6,7 @@ import { delegatedName } from '../../../../controllers/cgroups/delegated-group.t
 test('only a group of the v2 tree that is in sight can be a delegated one', () => {
   assert.equal(delegatedName('0::/system.slice/northstate.service\n'), 'system.slice/northstate.service');
   assert.equal(delegatedName('2:cpu:/a\n1:name=systemd:/b\n0::/c d\n'), 'c d');
+  assert.equal(delegatedName('0::/system.slice/northstate.service/launcher\n'), 'system.slice/northstate.service');
   for (const none of ['', '0::/\n', '1:memory:/a\n', '0::/../../other\n'])
     assert.equal(delegatedName(none), null, none);
 });

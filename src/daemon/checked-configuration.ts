@@ -1,0 +1,158 @@
+// The configuration of this runtime: read and checked by the first reconciler of a launcher, which keeps it for the next ones,
+// so that all of them work with the same.
+import { accessSync, closeSync, constants, lstatSync, openSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { LaunchError } from '../../native/wire/attempt.ts';
+import { ConfigurationError } from '../config/configuration-error.ts';
+import { defaultConfigPath, type Configuration, type ConsoleConfiguration } from '../config/configuration.ts';
+import { configurationOf, readSource, type Overrides } from '../config/read-configuration.ts';
+import { findSummary, keepSummary } from '../config/summary.ts';
+import { parseAddress } from '../console/protocol/address.ts';
+import { Failure } from '../cli/exit.ts';
+import { messageOf } from '../../state/errno.ts';
+import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../../state/file/trust.ts';
+import { keptMemory, openKeptValue } from './kept-value.ts';
+import type { LauncherLink } from './launcher-link.ts';
+
+/** What the command line says. */
+export interface Settings {
+  readonly config?: string | undefined;
+  readonly desired?: string | undefined;
+  readonly 'state-dir'?: string | undefined;
+}
+
+/** `unkept`: why its summary could not be kept for the next start; null when it was, or need not be. */
+export interface Checked {
+  readonly configuration: Configuration;
+  readonly unkept: string | null;
+}
+
+/** Rejects with a Failure that says, in one line and a hint, what is wrong with the configuration or the host. */
+export async function checkedConfiguration(settings: Settings, link: LauncherLink): Promise<Checked> {
+  const { launcher, remembered } = link;
+  const value = openKeptValue<Configuration>(
+    await keptMemory('configuration', { kept: remembered.descriptors, launcher }),
+  );
+  const kept = value.get();
+  if (kept !== null) return { configuration: kept, unkept: null };
+  const { configuration: found, unkept } = await checked(settings, link);
+  const configuration = { ...found, cgroup: await groupName(found.cgroup, remembered.hello.pid) };
+  value.set(configuration);
+  return { configuration, unkept };
+}
+
+/** Reads the configuration, makes our directories, checks that all of it is root's, and locks what is to be ours alone. */
+async function checked({ config, desired, 'state-dir': stateDir }: Settings, link: LauncherLink): Promise<Checked> {
+  const overrides: Overrides = {
+    ...(desired !== undefined && { desired: resolve(desired) }),
+    ...(stateDir !== undefined && { stateDir: resolve(stateDir) }),
+  };
+  try {
+    await checkTrusted(config ?? defaultConfigPath);
+    const source = await readSource(config === undefined ? undefined : resolve(config), overrides);
+    const summary = await findSummary(source);
+    const configuration = summary ?? (await configurationOf(source));
+    for (const setting of ['stateDir', 'runDir', 'dataDir', 'socketDir'] as const)
+      await makeDirectory(setting, configuration[setting]);
+    await checkTrusted(dirname(configuration.desired));
+    for (const listener of configuration.console) await checkListener(listener);
+    for (const directory of [configuration.stateDir, configuration.runDir]) await lock(directory, link);
+    await resetIfAsked(configuration);
+    // A directory that takes no writes costs each start the time to read the file.
+    const unkept = summary === null ? await keepSummary(source, configuration).then(() => null, messageOf) : null;
+    return { configuration, unkept };
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw new Failure(error.message, { hint: excerptHint(error) });
+    if (error instanceof UntrustedPath) throw new Failure(error.message);
+    throw error;
+  }
+}
+
+/** Where containers' groups are made: `auto` is below what an init system has delegated to us, else in a group of our own. */
+async function groupName(configured: string, launcher: number): Promise<string> {
+  if (configured !== 'auto') return configured;
+  const { enterDelegatedGroup } = await import('../../controllers/cgroups/delegated-group.ts');
+  return (await enterDelegatedGroup(launcher)) ?? 'northstate';
+}
+
+/** A directory that cannot be made is named with its setting, and with what is really in the way. */
+async function makeDirectory(setting: string, path: string): Promise<void> {
+  try {
+    await makeTrustedDirectory(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof UntrustedPath || code === undefined) throw error;
+    const hint = `name a directory that can be written with ${setting} in the configuration`;
+    throw new Failure(`${setting}: ${path} cannot be made: ${obstacle(path) ?? `${code} ${path}`}`, { hint });
+  }
+}
+
+/** Why nothing can be made in the nearest directory that is there: mkdir(2) of a path with parents says ENOENT for much. */
+function obstacle(path: string): string | null {
+  const above = dirname(path);
+  if (above !== path && lstatSync(above, { throwIfNoEntry: false }) === undefined) return obstacle(above);
+  try {
+    accessSync(above, constants.W_OK);
+    return null;
+  } catch (error) {
+    return `${(error as NodeJS.ErrnoException).code ?? ''} ${above}`;
+  }
+}
+
+/** What would end every reconciler, one after the other, ends the runtime. */
+async function checkListener({ listen, tls }: ConsoleConfiguration): Promise<void> {
+  const files = tls === undefined ? [] : (['cert', 'key', 'ca'] as const).map((field) => [field, tls[field]] as const);
+  for (const [field, file] of files) {
+    await checkTrusted(file);
+    try {
+      accessSync(file, constants.R_OK);
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      throw new ConfigurationError(`console ${listen}: tls.${field} ${file}: ${code}`);
+    }
+  }
+  const address = parseAddress(listen);
+  const found = address.kind === 'unix' ? lstatSync(address.path, { throwIfNoEntry: false }) : undefined;
+  if (found !== undefined && !found.isSocket()) {
+    throw new ConfigurationError(`console ${listen}: there is something else than a socket; remove it`);
+  }
+}
+
+/** The launcher keeps the lock, and notes its process id in .lock where that can be written. */
+async function lock(directory: string, { launcher }: LauncherLink): Promise<void> {
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  const note = openNote(directory);
+  try {
+    await launcher.lock(directory, fd, note);
+  } catch (error) {
+    throw error instanceof LaunchError ? new Failure(error.subject) : error;
+  } finally {
+    closeSync(fd);
+    if (note !== null) closeSync(note);
+  }
+}
+
+/** Open for writing, or on a disk that takes no writes for reading; null when there is none. */
+function openNote(directory: string): number | null {
+  const path = join(directory, '.lock');
+  for (const flags of [constants.O_RDWR | constants.O_CREAT, constants.O_RDONLY]) {
+    try {
+      return openSync(path, flags | constants.O_NOFOLLOW, 0o644);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    }
+  }
+  return null;
+}
+
+async function resetIfAsked(configuration: Configuration): Promise<void> {
+  const { resetIfAsked: reset } = await import('../cli/reset.ts');
+  const what = await reset(configuration);
+  if (what === null) return;
+  process.stderr.write(`northstate: reset, as the marker in ${configuration.stateDir} asked: ${what}\n`);
+}
+
+function excerptHint({ excerpt }: ConfigurationError): string | null {
+  const [line = ''] = excerpt.split('\n');
+  return line.trim() === '' ? null : `at: ${line.trim()}`;
+}
