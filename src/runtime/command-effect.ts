@@ -11,9 +11,9 @@ import { type ContainerStatus } from '../../state/status.ts';
 /** Null: not yet. An error: it failed. */
 export type Effect = 'done' | RuntimeError | null;
 
-/** Gives the test for a command's effect; `patched` is the state right after its patch. */
-export function effectOf(command: Command, patched: State): (state: State) => Effect {
-  const seen = observedEffect(command, patched);
+/** Gives the test for a command's effect; `patched` is the state right after its patch, `begun` the run that was asked for earlier. */
+export function effectOf(command: Command, patched: State, begun: number | null = null): (state: State) => Effect {
+  const seen = observedEffect(command, patched, begun);
   return (state) => seen(state) ?? takenBack(command, patched, state);
 }
 
@@ -37,11 +37,11 @@ function takenBack(command: Command, patched: State, state: State): RuntimeError
   return new RuntimeError('conflict', `${container}: ${error}`, { generation: state.generation });
 }
 
-function observedEffect(command: Command, patched: State): (state: State) => Effect {
+function observedEffect(command: Command, patched: State, begun: number | null): (state: State) => Effect {
   switch (command.type) {
     case 'start': {
       const { name, version } = splitContainerId(command.container);
-      const run = entryOf(patched, name, version)?.run?.id ?? null;
+      const run = entryOf(patched, name, version)?.run?.id ?? begun;
       return (state) => started(state, name, version, run);
     }
     case 'restart': {

@@ -1,12 +1,7 @@
 // Imperative commands: each becomes a patch, and is answered when its effect is observed and the patch is durable.
 import type { ObservedAttempt } from '../../state/observed.ts';
-import {
-  closingPatch,
-  commandPatch,
-  isAsked,
-  withdrawStart,
-  type Command,
-} from '../../state/document/command-patches.ts';
+import { closingPatch } from '../../state/document/closing-patch.ts';
+import { commandPatch, isAsked, withdrawStart, type Command } from '../../state/document/command-patches.ts';
 import type { Documents } from '../../state/document/documents.ts';
 import type { State, Store } from '../../state/store.ts';
 import { dataUsers, effectOf } from './command-effect.ts';
@@ -51,13 +46,13 @@ export async function execute(command: Command, options: Options, ports: Command
   const { durable } = await patch(command, options, ports);
   const patched = ports.store.get();
   try {
-    await Promise.all([durable, until(effectOf(command, patched), command, options.timeout, ports)]);
+    await Promise.all([durable, until(effectOf(command, patched, options.begun), command, options.timeout, ports)]);
   } catch (error) {
     if (command.type === 'start') await withdraw(command.container, { before, patched }, options, ports);
     throw error;
   }
   const performed = command.type === 'uninstall' && command.wipe ? await wipe(command.container, ports) : done;
-  const closing = closingPatch(command, ports.store.get());
+  const closing = closingPatch(command, { before, patched, now: ports.store.get() });
   const named = { ...options, command: commandText(command) };
   if (closing.length > 0) await (await ports.documents.patch(closing, named)).durable;
   return performed;

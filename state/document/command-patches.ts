@@ -78,14 +78,6 @@ export function commandPatch(command: Command, state: State): Operation[] {
   }
 }
 
-/** What follows once a command's effect is observed: the entry of an uninstalled package goes, unless a person wrote it. */
-export function closingPatch(command: Command, state: State): Operation[] {
-  if (command.type !== 'uninstall') return [];
-  const entry = entryFor(command.container, state);
-  const ours = entry?.writtenBy === 'console' && entry.state === 'absent';
-  return ours ? [{ op: 'remove', path: pointerTo(entry.key) }] : [];
-}
-
 /**
  * What takes a start back that has failed: its entry says again what it said before, as long as it says what the start made of
  * it. One that was to run before stays as it is.
@@ -112,10 +104,12 @@ function runAgain(key: string, run: ContainerEntry['run']): Operation {
   return { op: 'add', path, value: runOf({ init, args: args ?? [], env: Object.fromEntries(env ?? []) }, id) };
 }
 
-/** Whether the document asks for this very version, and for no earlier run than that. */
+/** Whether the document asks for this very version, and for no earlier run than that, or has had one. */
 export function isAsked(container: string, run: number, state: State): boolean {
   const entry = entryFor(container, state);
-  return entry?.state === 'running' && (entry.run?.id ?? 0) >= run;
+  if (entry?.state !== 'running') return false;
+  const had = (state.observed.attempts.get(entry.name) ?? []).map(({ record }) => record.run ?? 0);
+  return Math.max(entry.run?.id ?? 0, ...(entry.run === null ? had : [])) >= run;
 }
 
 function start(container: string, run: unknown, state: State): Operation[] {
@@ -134,7 +128,7 @@ function resume(name: string, state: State): Operation[] {
   const entries = [...state.desired.containers.values()].filter((entry) => entry.name === name || entry.key === name);
   const paused = entries.filter((entry) => entry.paused);
   if (paused.length === 0) return ofRunning(name, state, { entry: () => [], container: () => [] });
-  return paused.map(({ key }) => ({ op: 'add', path: pointerTo(key, 'paused'), value: false }));
+  return paused.map(({ key }) => ({ op: 'remove', path: pointerTo(key, 'paused') }));
 }
 
 /** One more start with the arguments of the one before. */

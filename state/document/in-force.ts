@@ -2,7 +2,16 @@
 import type { Operation } from 'fast-json-patch';
 import { build, sectionOf, type Built, type EntryOf } from '../schema/build-desired.ts';
 import type { Configured } from '../desired.ts';
-import { addFields, applyOverlay, differences, dropFields, isOfName, placesOf, type OverlayField } from './overlay.ts';
+import {
+  addFields,
+  applyOverlay,
+  differences,
+  dropFields,
+  fieldAt,
+  isOfName,
+  placesOf,
+  type OverlayField,
+} from './overlay.ts';
 import { isWithin, parsePointer } from '../text/pointer.ts';
 import { PatchRefused } from './refusals.ts';
 import { isMap, resolveOperations, sameTree, type TreeChange, type Tree } from '../text/tree.ts';
@@ -82,7 +91,8 @@ export function patchBoot(now: InForce, operations: readonly Operation[], mark: 
   const built = build(tree, { before: effective, generation: mark.generation, writtenBy: 'console', configured });
   if ('message' in built) throw new PatchRefused(built);
   const fields = differences(now.effective.tree, tree).map((difference) => ({ ...difference, ...mark }));
-  const overlay = addFields(now.overlay, fields).filter((field) => says(field, now.document.tree));
+  const added = addFields(now.overlay, fields);
+  const overlay = added.filter((field) => says(field, now.document.tree) || isOverOther(field, added));
   return { ...now, overlay, effective: built };
 }
 
@@ -139,15 +149,24 @@ function isOverlaidOnly({ overlay, document }: InForce, { op, path }: Operation)
   return op === 'remove' && overlay.some(({ pointer }) => pointer === path) && !hasField(document.tree, path);
 }
 
-/** Whether a field of the overlay changes anything: what the document does not have need not be taken away. */
+/** Whether a field of the overlay changes anything: not what the document says as well, or says by saying nothing. */
 function says({ pointer, value }: OverlayField, tree: Tree): boolean {
-  return value !== undefined || hasField(tree, pointer);
+  const path = parsePointer(pointer);
+  const stated = fieldAt(tree, path);
+  if (value === undefined || stated !== undefined)
+    return value === undefined ? stated !== undefined : !sameTree(value, stated ?? null);
+  const [section, , field] = path;
+  const isDefault = section === 'containers' && field === 'state' && value === 'running';
+  return !isDefault || fieldAt(tree, path.slice(0, 2)) === undefined;
+}
+
+/** Whether it takes back what another field says. */
+function isOverOther({ pointer, value }: OverlayField, overlay: readonly OverlayField[]): boolean {
+  return value !== undefined && overlay.some((other) => other.pointer !== pointer && isWithin(pointer, other.pointer));
 }
 
 function hasField(tree: Tree, pointer: string): boolean {
-  let now: Tree | undefined = tree;
-  for (const key of parsePointer(pointer)) now = isMap(now) ? now.get(key) : undefined;
-  return now !== undefined;
+  return fieldAt(tree, parsePointer(pointer)) !== undefined;
 }
 
 /** A field that only the overlay has goes into the document together with what is set below it. */

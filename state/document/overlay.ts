@@ -34,10 +34,26 @@ export function differences(before: Tree, after: Tree, path: readonly string[] =
   return found;
 }
 
-/** The overlay with further fields: each replaces what was set at its place and below. */
+/** The overlay with further fields: each replaces what was set at its place and below, and what is taken away leaves what has it. */
 export function addFields(overlay: readonly OverlayField[], fields: readonly OverlayField[]): OverlayField[] {
   const kept = overlay.filter(({ pointer }) => !fields.some((field) => isWithin(pointer, field.pointer)));
-  return [...kept, ...fields];
+  const removed = fields.filter(({ value }) => value === undefined);
+  return [...kept.map((field) => removed.reduce(without, field)), ...fields];
+}
+
+/** A field without what another one takes away of it. */
+function without(field: OverlayField, { pointer }: Difference): OverlayField {
+  if (field.value === undefined || !isWithin(pointer, field.pointer)) return field;
+  const below = parsePointer(pointer).slice(parsePointer(field.pointer).length);
+  if (fieldAt(field.value, below) === undefined) return field;
+  return { ...field, value: applyChange(field.value, { op: 'remove', path: below }) };
+}
+
+/** What is at a place, through maps alone. */
+export function fieldAt(tree: Tree, path: readonly string[]): Tree | undefined {
+  let now: Tree | undefined = tree;
+  for (const key of path) now = isMap(now) ? now.get(key) : undefined;
+  return now;
 }
 
 /**

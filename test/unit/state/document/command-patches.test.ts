@@ -1,65 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Operation } from 'fast-json-patch';
-import {
-  closingPatch,
-  commandPatch,
-  CommandError,
-  withdrawStart,
-  type Command,
-} from '../../../../state/document/command-patches.ts';
-import { parseDocument } from '../../../../state/document/parse-document.ts';
+import { commandPatch, CommandError, withdrawStart, type Command } from '../../../../state/document/command-patches.ts';
 import type { Manifest } from '../../../../state/schema/manifest.ts';
-import type { ObservedAttempt, ObservedPackage } from '../../../../state/observed.ts';
-import { emptyState, type State } from '../../../../state/store.ts';
-
-interface Given {
-  /** YAML below `containers:`. */
-  readonly containers?: string;
-  readonly packages?: readonly string[];
-  /** Version and run of what runs, by name. */
-  readonly running?: Readonly<Record<string, { readonly version: string; readonly run: number | null }>>;
-  /** The same of what has ended by itself, with 0. */
-  readonly ended?: Given['running'];
-  /** Resources of packages, by name:version. */
-  readonly mounts?: ReadonlyMap<string, Manifest['mounts']>;
-  readonly lock?: Readonly<Record<string, string>>;
-  readonly writtenBy?: 'person' | 'console';
-}
-
-function stateOf({
-  containers = '{}',
-  packages = [],
-  mounts = new Map(),
-  running = {},
-  ended = {},
-  lock = {},
-  writtenBy = 'person',
-}: Given): State {
-  const parsed = parseDocument(`apiVersion: northstate/v1\ncontainers: ${containers}\n`, { writtenBy });
-  assert.ok(parsed.ok);
-  const empty = emptyState();
-  const installed = new Map<string, ObservedPackage[]>();
-  for (const id of packages) {
-    const [name = '', version = ''] = id.split(':');
-    const found = { id, name, version, manifest: { mounts: mounts.get(id) } } as unknown as ObservedPackage;
-    installed.set(name, [found, ...(installed.get(name) ?? [])]);
-  }
-  const attempts = Object.entries(running).map(([name, { version, run }]) => {
-    const attempt = { name, version, state: 'running', record: { run } } as unknown as ObservedAttempt;
-    return [name, [attempt]] as const;
-  });
-  for (const [name, { version, run }] of Object.entries(ended)) {
-    const record = { run, stop: null };
-    const attempt = { name, version, state: 'exited', exit: { code: 0 }, failure: null, record };
-    attempts.push([name, [attempt as unknown as ObservedAttempt]]);
-  }
-  const locked = Object.entries(lock).map(
-    ([key, version]) => [key, { version, repository: 'system', digest: null }] as const,
-  );
-  const observed = { ...empty.observed, packages: installed, attempts: new Map(attempts) };
-  return { ...empty, desired: parsed.desired, observed, lock: new Map(locked) };
-}
+import { stateOf, type Given } from '../../../support/command-state.ts';
 
 const add = (path: string, value: unknown): Operation => ({ op: 'add', path, value });
 const never = { policy: 'never' };
@@ -156,7 +100,7 @@ const table: [what: string, given: Given, command: Command, operations: Operatio
     'resume of what does not run any more ends the pause, too',
     { containers: '{ "a:1.0.0": { state: mounted, paused: true } }' },
     { type: 'resume', name: 'a' },
-    [add('/containers/a:1.0.0/paused', false)],
+    [{ op: 'remove', path: '/containers/a:1.0.0/paused' }],
   ],
   [
     'start with arguments puts them into the run; empty ones replace nothing',
@@ -296,16 +240,6 @@ test('stop and restart of a name that is not known or not to run are errors', ()
       CommandError,
     );
   }
-});
-
-test('after an uninstall the entry goes when a command made it, and stays when a person wrote it', () => {
-  const uninstall: Command = { type: 'uninstall', container: 'a:1.0.0', wipe: false };
-  const absent = { containers: '{ "a:1.0.0": { state: absent } }' };
-  assert.deepEqual(closingPatch(uninstall, stateOf({ ...absent, writtenBy: 'console' })), [
-    { op: 'remove', path: '/containers/a:1.0.0' },
-  ]);
-  assert.deepEqual(closingPatch(uninstall, stateOf(absent)), []);
-  assert.deepEqual(closingPatch({ type: 'stop', name: 'a' }, stateOf(absent)), []);
 });
 
 test('a start that failed is taken back, unless its entry was to run before or says something else by now', () => {

@@ -66,6 +66,27 @@ test('an entry that the overlay takes away comes back when the document changes 
   assert.equal(stateIn(adoptDocument(before, documentOf('{ a: { run: 1 } }', 3), 3), 'a'), 'running');
 });
 
+test('what is ordered for the boot and ordered back leaves nothing over the document', () => {
+  for (const stated of ['{ a: { state: running } }', '{ a: { version: ^1 } }']) {
+    const stopped = patchBoot(inForce(stated), wants('a', 'mounted'), mark);
+    assert.deepEqual(
+      stopped.overlay.map(({ pointer }) => pointer),
+      ['/containers/a/state'],
+    );
+    assert.deepEqual(patchBoot(stopped, wants('a', 'running'), mark).overlay, []);
+  }
+});
+
+test('what is taken away of an entry that the overlay has made is gone from it', () => {
+  const make = [{ op: 'add', path: '/containers/a:1.0.0', value: { state: 'running', run: 1 } }] as const;
+  const made = patchBoot(inForce('{}'), make, mark);
+  const { overlay } = patchBoot(made, [{ op: 'remove', path: '/containers/a:1.0.0/run' }], mark);
+  assert.deepEqual(
+    overlay.map(({ pointer, value }) => [pointer, value]),
+    [['/containers/a:1.0.0', toTree({ state: 'running' })]],
+  );
+});
+
 test('the differences of two trees, laid over the first, give the second', () => {
   const before = toTree({ a: { x: 1, y: { z: [1] } }, b: 1, c: {} });
   const after = toTree({ a: { x: 1, y: { z: [2], w: null } }, c: 2, d: { e: {} } });
