@@ -14,7 +14,7 @@ import {
 } from './overlay.ts';
 import { isWithin, parsePointer } from '../text/pointer.ts';
 import { PatchRefused } from './refusals.ts';
-import { isMap, resolveOperations, sameTree, type TreeChange, type Tree } from '../text/tree.ts';
+import { resolveOperations, sameTree, type TreeChange, type Tree } from '../text/tree.ts';
 import { toJson } from '../store.ts';
 
 export interface InForce {

@@ -214,6 +214,42 @@ test('each fault ends in a clear status, hurts nothing else, and leaves nothing 
   });
 
   await t.test(
+    'a full stateDir holds up no document: apply answers what has happened, and it is kept when there is space',
+    async () => {
+      const directory = join(daemon.directory, 'state/generations');
+      await inside(daemon, 'mount', '-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', directory);
+      const filler = join(directory, 'filler');
+      await inside(daemon, 'cp', '/proc/self/cmdline', filler);
+      const file = join(daemon.directory, 'applied.yaml');
+      await writeFile(file, documentOf(daemon.repository, bystanderEntry, goodEntry));
+      const { code, stdout, stderr } = await daemon.run('apply', '-f', file, '--wait');
+      assert.equal(code, 0, stderr);
+      assert.match(`${stdout}${stderr}`, /converged/);
+      assert.match(
+        `${stdout}${stderr}`,
+        /ENOSPC[^]* is kept until the boot ends, and is stored when the disk takes it/,
+      );
+      const { generation, conditions } = await daemon.until('says so', ({ conditions: all }) => all.length > 0);
+      assert.deepEqual(
+        conditions.map(({ type }) => type),
+        ['NotDurable'],
+      );
+      assert.equal(
+        (await daemon.untilContainer('good', 'runs', ({ phase }) => phase === 'Running')).desired,
+        'running',
+      );
+      await inside(daemon, 'rm', filler);
+      await inside(daemon, 'mount', '-o', 'remount,size=1m', directory);
+      await daemon.until('is stored', ({ conditions: all }) => all.length === 0);
+      const stored = await run('nsenter', [`--mount=/proc/${daemon.reconciler()}/ns/mnt`, 'ls', directory]);
+      assert.match(stored.stdout, new RegExp(`0${generation}-apply.json`));
+      await daemon.write(documentOf(daemon.repository, bystanderEntry));
+      await daemon.until('good is gone', (status) => !('good' in status.containers) && status.converged);
+      await inside(daemon, 'umount', directory);
+    },
+  );
+
+  await t.test(
     'the daemon and the other container are the same as before, and no descriptor is left open',
     async () => {
       const { containers } = await daemon.until('converged', ({ converged }) => converged);
