@@ -60,6 +60,8 @@ export interface ContainerEntry {
   readonly generation: number;
   /** Who made the entry: one that a console command made leaves with its package. */
   readonly writtenBy: 'person' | 'console';
+  /** Its `absent` is that of an uninstallation, which is spent, and the entry with it, when the package is deleted. */
+  readonly uninstalling: boolean;
 }
 
 export interface RepositoryEntry {

@@ -234,5 +234,6 @@ function impliedEntry(
     update: 'manual',
     generation: 0,
     writtenBy: 'console',
+    uninstalling: false,
   };
 }

@@ -68,7 +68,10 @@ function digest(view: View, { entry, package: found, digest: locked }: Target): 
   return [{ op: 'digest', name: view.name, id, path, waits }];
 }
 
-/** What `absent` entries name: one version, or without a version every one that no other entry names; in one repository, or all. */
+/**
+ * What `absent` entries name: one version, or without a version every one that no other entry names; in one repository, or all.
+ * An uninstallation means the version that its entry was resolved to.
+ */
 function unwanted(view: View): ObservedPackage[] {
   const kept = view.targets.filter(({ entry }) => entry.state !== 'absent');
   const absent = view.targets.filter(({ entry }) => entry.state === 'absent');
@@ -80,7 +83,8 @@ function unwanted(view: View): ObservedPackage[] {
   return view.packages.flatMap(copiesOf).filter((found) =>
     absent.some(({ version, entry }) => {
       if (entry.repository !== null && entry.repository !== found.repository) return false;
-      return (entry.version === null || version === found.version) && !isKept(found, entry.repository !== null);
+      const every = entry.version === null && !entry.uninstalling;
+      return (every || version === found.version) && !isKept(found, entry.repository !== null);
     }),
   );
 }

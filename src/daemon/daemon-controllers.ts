@@ -23,7 +23,6 @@ import { createSandboxes } from '../../controllers/sandbox/sandbox-open.ts';
 import { createDescriptors, type DescriptorPorts } from '../../controllers/sandbox/start-descriptors.ts';
 import { bootTime } from '../../native/clock.ts';
 import { hasSelinux } from '../../native/selinux.ts';
-import { spendLeftEntries } from '../runtime/spend-entries.ts';
 import { claimGroups } from './claim-groups.ts';
 import { keptRetries } from './kept-retries.ts';
 import { openKeptValue } from './kept-value.ts';
@@ -211,9 +210,6 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       reconciler.start();
       groupWatch.follow();
       runtimeFiles = keepRuntimeFiles(kept, { log, stand });
-      spendLeftEntries(store, documents, (err) =>
-        log.warn({ err }, 'what an uninstallation has left cannot be removed'),
-      );
     },
     async close() {
       runtimeFiles?.close();

@@ -8,6 +8,7 @@ import { createLogs, type Logs } from '../logs/container-output.ts';
 import { kernelFacts } from '../report/kernel-facts.ts';
 import { createReporter } from '../report/support-report.ts';
 import { createRuntime } from '../runtime/live-runtime.ts';
+import { spendEntries } from '../runtime/spending.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Consoles } from './consoles.ts';
 import type { Controllers } from './daemon-controllers.ts';
@@ -53,8 +54,12 @@ export function createDoors({ config, log, link, state, controllers, consoles, l
   const { pid } = remembered.hello;
   const debugCommands = createDebugCommands({ commands, log, remembered: remembered.attempts, launcher: pid });
 
+  const spending = spendEntries({
+    ...{ store, documents },
+    failed: (err) => log.warn({ err }, 'what an uninstallation has left cannot be removed'),
+  });
   const runtime: Runtime = createRuntime({
-    ...{ store, documents, reconciler, repositories, observing, logs, events, changes, boot },
+    ...{ store, documents, spending, reconciler, repositories, observing, logs, events, changes, boot },
     dataDir: config.dataDir,
     now: bootTime,
     report: createReporter({
@@ -110,6 +115,7 @@ export function createDoors({ config, log, link, state, controllers, consoles, l
       await consoles.open(runtime);
     },
     async close() {
+      spending.close();
       debugCommands.close();
       await consoles.close();
     },

@@ -5,12 +5,14 @@ import { commandPatch, isAsked, withdrawStart, type Command } from '../../state/
 import type { Documents } from '../../state/document/documents.ts';
 import type { State, Store } from '../../state/store.ts';
 import { dataUsers, effectOf } from './command-effect.ts';
+import type { Spending } from './spending.ts';
 import { RuntimeError, type Lifetime, type Performed } from './runtime.ts';
 import { containerName, splitContainerId } from '../../state/container-id.ts';
 
 export interface CommandPorts {
   readonly store: Store;
   readonly documents: Documents;
+  readonly spending: Pick<Spending, 'settled'>;
   /** Sends exactly one signal; the attempt's end is then not judged by its restart policy. */
   readonly signalExactly: (attempt: ObservedAttempt, signal: number) => Promise<void>;
   /** Takes an attempt into the observed state. */
@@ -55,6 +57,7 @@ export async function execute(command: Command, options: Options, ports: Command
   const closing = closingPatch(command, { before, patched, now: ports.store.get() });
   const named = { ...options, command: commandText(command) };
   if (closing.length > 0) await (await ports.documents.patch(closing, named)).durable;
+  if (command.type === 'uninstall') await ports.spending.settled();
   return performed;
 }
 

@@ -20,6 +20,7 @@ import { RuntimeError, type Runtime, type StampedEvent } from './runtime.ts';
 export interface RuntimePorts {
   readonly store: Store;
   readonly documents: Documents;
+  readonly spending: CommandPorts['spending'];
   readonly reconciler: Reconciler;
   readonly repositories: Repositories;
   readonly observing: Observing;
@@ -81,6 +82,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
   const commandPorts: CommandPorts = {
     store,
     documents,
+    spending: ports.spending,
     ...ports.signals,
     explain: (name) => reconciler.explain(name).map(unsettledText),
     wipe: (name) => wipePersist(ports.dataDir, name),

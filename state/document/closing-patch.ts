@@ -16,11 +16,6 @@ export interface Course {
 export function closingPatch(command: Command, course: Course): Operation[] {
   const { now } = course;
   switch (command.type) {
-    case 'uninstall': {
-      // The entry of an uninstalled package goes, unless a person wrote it.
-      const entry = entryFor(command.container, now);
-      return entry?.writtenBy === 'console' && entry.state === 'absent' ? [removed(entry)] : [];
-    }
     case 'umount': {
       // What is installed without an entry is not mounted.
       const entry = entryFor(command.container, now);

@@ -177,7 +177,8 @@ export function entryFor(container: string, state: State): ContainerEntry | null
   return state.desired.containers.get(container) ?? null;
 }
 
-function resolvedVersion(entry: ContainerEntry, { lock, observed }: State): string | null {
+/** The version that an entry means: what it was resolved to, else the highest installed that it admits; null = there is none. */
+export function resolvedVersion(entry: ContainerEntry, { lock, observed }: State): string | null {
   const locked = lock.get(entry.key);
   if (locked !== undefined) return locked.version;
   const installed = (observed.packages.get(entry.name) ?? []).map(({ version }) => version);

@@ -16,6 +16,7 @@ import { isWithin, parsePointer } from '../text/pointer.ts';
 import { PatchRefused } from './refusals.ts';
 import { resolveOperations, sameTree, type TreeChange, type Tree } from '../text/tree.ts';
 import { toJson } from '../store.ts';
+import { uninstalledBy } from './spent-entries.ts';
 
 export interface InForce {
   /** The document alone. */
@@ -45,17 +46,13 @@ export function lay(
   if (overlay.length === 0) return { document, overlay, effective: document, configured };
   // An entry that the overlay does not touch is the document's.
   const known = before ?? document;
-  const all = build(applyOverlay(document.tree, overlay), {
-    before: known,
-    generation,
-    writtenBy: 'console',
-    configured,
-  });
+  const made = { generation, writtenBy: 'console', configured, uninstalled: uninstalledBy(overlay) } as const;
+  const all = build(applyOverlay(document.tree, overlay), { before: known, ...made });
   if (!('message' in all)) return { document, overlay, effective: all, configured };
   let kept: InForce = { document, overlay: [], effective: document, configured };
   for (const field of overlay) {
     const tree = applyOverlay(kept.effective.tree, [field]);
-    const built = build(tree, { before: kept.effective, generation, writtenBy: 'console', configured });
+    const built = build(tree, { before: kept.effective, ...made });
     if (!('message' in built)) kept = { document, overlay: [...kept.overlay, field], effective: built, configured };
   }
   return kept;
@@ -74,7 +71,7 @@ export function patchDocument(now: InForce, operations: readonly Operation[], ma
   const { document, configured } = now;
   const whole = [...takenAlong(now.overlay, operations), ...operations.filter((one) => !isOverlaidOnly(now, one))];
   const { tree, changes } = resolveOperations(document.tree, whole, { makeParents: true });
-  const built = build(tree, { before: document, generation: mark.generation, writtenBy: 'console', configured });
+  const built = build(tree, { before: document, configured, ...madeBy(operations, mark) });
   if ('message' in built) throw new PatchRefused(built);
   const overlay = dropFields(
     now.overlay,
@@ -88,12 +85,17 @@ export function patchDocument(now: InForce, operations: readonly Operation[], ma
 export function patchBoot(now: InForce, operations: readonly Operation[], mark: Mark): InForce {
   const { configured, effective } = now;
   const { tree } = resolveOperations(effective.tree, operations, { makeParents: true });
-  const built = build(tree, { before: effective, generation: mark.generation, writtenBy: 'console', configured });
+  const built = build(tree, { before: effective, configured, ...madeBy(operations, mark) });
   if ('message' in built) throw new PatchRefused(built);
   const fields = differences(now.effective.tree, tree).map((difference) => ({ ...difference, ...mark }));
   const added = addFields(now.overlay, fields);
   const overlay = added.filter((field) => says(field, now.document.tree) || isOverOther(field, added));
   return { ...now, overlay, effective: built };
+}
+
+function madeBy(operations: readonly Operation[], { generation, command }: Mark) {
+  const uninstalled = uninstalledBy(operations.map(({ path }) => ({ pointer: path, command })));
+  return { generation, writtenBy: 'console', uninstalled } as const;
 }
 
 /**

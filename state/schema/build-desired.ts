@@ -21,12 +21,14 @@ export interface BuildOptions {
   readonly generation: number;
   readonly writtenBy: 'person' | 'console';
   readonly configured: Configured;
+  /** Keys of the entries that an uninstallation has made absent. */
+  readonly uninstalled?: ReadonlySet<string>;
 }
 
 /** Checks a tree and gives the desired state with all defaults, or the first problem. */
 export function build(tree: Tree, options: BuildOptions): Built | Problem {
   if (!isMap(tree)) return { path: [], atKey: false, message: 'a map is expected' };
-  const { before, generation, writtenBy, configured } = options;
+  const { before, generation, writtenBy, configured, uninstalled } = options;
   const top = topLevel(tree, before);
   if ('message' in top) return top;
 
@@ -50,7 +52,10 @@ export function build(tree: Tree, options: BuildOptions): Built | Problem {
       const checked = check(containerSchema, member, ['containers', key]);
       if ('message' in checked) return checked;
       const writer = writtenBy === 'console' ? (earlier?.writtenBy ?? 'console') : 'person';
-      return containerEntry(key, checked.value, generation, writer);
+      const isAbsent = checked.value.state === 'absent';
+      const goesOn = writtenBy === 'console' && earlier?.uninstalling === true;
+      const uninstalling = isAbsent && (goesOn || uninstalled?.has(key) === true);
+      return containerEntry(key, checked.value, { generation, writtenBy: writer, uninstalling });
     },
   );
   if ('message' in containers) return containers;
@@ -127,8 +132,7 @@ export function repositoryEntry(id: string, given: z.output<typeof repositorySch
 function containerEntry(
   key: string,
   given: z.output<typeof containerSchema>,
-  generation: number,
-  writtenBy: ContainerEntry['writtenBy'],
+  made: Pick<ContainerEntry, 'generation' | 'writtenBy' | 'uninstalling'>,
 ): { value: ContainerEntry } | Problem {
   const { name, version: keyVersion } = splitContainerId(key);
   if (keyVersion !== null && given.version !== undefined && given.version !== keyVersion) {
@@ -172,8 +176,7 @@ function containerEntry(
       prepare: given.prepare,
       paused: given.paused,
       update: given.update,
-      generation,
-      writtenBy,
+      ...made,
     },
   };
 }

@@ -81,6 +81,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
     update: random.chance(0.2) ? 'automatic' : 'manual',
     generation,
     writtenBy: 'person',
+    uninstalling: false,
   };
 }
 

@@ -79,6 +79,7 @@ export function target(
       update: 'manual',
       generation: 1,
       writtenBy: 'person',
+      uninstalling: false,
       ...entry,
     },
     version,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -97,9 +97,14 @@ test('a change for this boot leaves the document as it is, and a later edit of t
   });
 });
 
-test('install puts a package into a repository and the document, uninstall takes both away', async () => {
+test('install puts a package into a repository and the document, uninstall takes both away, for once', async () => {
   const extra = await probePackage({ name: 'extra', args: ['args', 'env', 'sleep'] });
-  await withDaemon([], [], async (daemon) => {
+  await withDaemon([app], ['app: { version: ^1, state: mounted }'], async (daemon) => {
+    const put = () => copyFile(app, join(daemon.repository, basename(app)));
+    await phase(daemon, 'app', 'Mounted');
+    await succeeds(daemon.run('uninstall', 'app:1.0.0'), 'app:1.0.0 uninstalled\n');
+    assert.doesNotMatch(await readFile(daemon.document, 'utf8'), /absent|app/);
+    await put();
     await succeeds(daemon.run('install', extra, 'packages'), 'extra:1.0.0 installed\n');
     assert.ok((await readFile(daemon.document, 'utf8')).includes('extra:1.0.0'));
     await phase(daemon, 'extra:1.0.0', 'Installed');
@@ -120,6 +125,8 @@ test('install puts a package into a repository and the document, uninstall takes
     await succeeds(daemon.run('uninstall', 'extra:1.0.0'), 'extra:1.0.0 uninstalled\n');
     await daemon.until('the entry is gone', ({ containers }) => !('extra:1.0.0' in containers));
     assert.ok(!existsSync(join(daemon.repository, basename(extra))));
+    // What somebody has put there since is nobody's to delete.
+    assert.ok(existsSync(join(daemon.repository, basename(app))));
   });
 });
 

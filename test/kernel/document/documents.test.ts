@@ -6,7 +6,7 @@ import { exchange } from '../../../native/file.ts';
 import { readAttributes, writeAttribute } from '../../../native/xattr.ts';
 import { DocumentConflict, DocumentRefused } from '../../../state/document/documents.ts';
 import type { State } from '../../../state/store.ts';
-import { spendLeftEntries } from '../../../src/runtime/spend-entries.ts';
+import { spendEntries } from '../../../src/runtime/spending.ts';
 import { packageOf } from '../../support/views.ts';
 import { has, head, makePlace, namesIn, until } from './document-fixture.ts';
 
@@ -225,26 +225,34 @@ test('what only the overlay has is taken away again, also where the document can
   }
 });
 
-test('an entry that an uninstallation has left goes when nothing of it is installed', async (t) => {
-  const place = await makePlace(t, `${head}containers:\n  a: { state: absent }\n`);
+test('what an uninstallation has made absent goes when it is deleted, whoever wrote the entry, and a person stays', async (t) => {
+  const entries = '  a: { state: absent }\n  p: { version: ^1 } # a person\n  q: {}\n';
+  const place = await makePlace(t, `${head}containers:\n${entries}`);
   const first = await place.open({ exchange: readOnly });
-  for (const lifetime of ['document', 'boot'] as const) {
-    const add = state(`x:${lifetime === 'boot' ? 1 : 2}.0.0`, 'absent');
-    await (
-      await first.documents.patch([add], { ...console, lifetime })
-    ).durable;
-  }
+  const uninstall = async (key: string, lifetime: 'document' | 'boot') =>
+    (await first.documents.patch([state(key, 'absent')], { ...console, lifetime, command: `uninstall ${key}` })).durable;
+  await uninstall('x:1.0.0', 'boot');
+  await uninstall('x:2.0.0', 'document');
+  await uninstall('p', 'document');
+  // What a person patches is a person's.
+  await (await first.documents.patch([state('q', 'absent')], console)).durable;
+  first.documents.setLock('p', { version: '1.2.0', repository: 'system', digest: null });
   await first.documents.close();
   const { documents, store } = await place.open();
   const left = packageOf('1.0.0', { id: 'x:1.0.0', name: 'x' });
   store.observe('packages', 'x', [left]);
-  spendLeftEntries(store, documents, (error) => assert.fail(String(error)));
+  const asked = packageOf('1.2.0', { id: 'p:1.2.0', name: 'p' });
+  const other = packageOf('1.1.0', { id: 'p:1.1.0', name: 'p' });
+  store.observe('packages', 'p', [asked, other]);
+  const spending = spendEntries({ store, documents, failed: (error) => assert.fail(String(error)) });
   await until(store, ({ desired }) => !desired.containers.has('x:2.0.0'));
-  assert.ok(store.get().desired.containers.has('x:1.0.0'));
+  assert.deepEqual(namesIn(store.get()), ['a', 'p', 'q', 'x:1.0.0']);
   store.observe('packages', 'x', undefined);
-  await until(store, ({ desired }) => !desired.containers.has('x:1.0.0'));
-  // A person's stays.
-  assert.deepEqual(namesIn(store.get()), ['a']);
+  store.observe('packages', 'p', [other]);
+  await until(store, ({ desired }) => !desired.containers.has('x:1.0.0') && !desired.containers.has('p'));
+  await spending.settled();
+  assert.deepEqual(namesIn(store.get()), ['a', 'q']);
+  spending.close();
 });
 
 test('an overlay whose file was deleted is written again', async (t) => {

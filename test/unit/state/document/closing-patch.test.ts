@@ -13,14 +13,6 @@ function closing(command: Command, before: string, now: string, given: Given = {
   return closingPatch(command, { before: first, patched: last, now: last });
 }
 
-test('after an uninstall the entry goes when a command made it, and stays when a person wrote it', () => {
-  const uninstall: Command = { type: 'uninstall', container: 'a:1.0.0', wipe: false };
-  const absent = '{ "a:1.0.0": { state: absent } }';
-  assert.deepEqual(closing(uninstall, '{}', absent, { writtenBy: 'console' }), remove('/containers/a:1.0.0'));
-  assert.deepEqual(closing(uninstall, '{}', absent), []);
-  assert.deepEqual(closing({ type: 'stop', name: 'a' }, '{}', absent), []);
-});
-
 test('a run that a command has asked for goes when it has begun, where there was none before', () => {
   const start: Command = { type: 'start', container: 'a:1.0.0' };
   const [idle, runs] = ['{ a: { version: 1.0.0, state: mounted } }', '{ a: { version: 1.0.0, run: 2 } }'];
