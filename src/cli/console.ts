@@ -1,6 +1,7 @@
 // What every command needs that talks to a running daemon.
 import { readFile } from 'node:fs/promises';
 import { defaultConsole } from '../console/protocol/address.ts';
+import type { Lasting } from '../console/protocol/answers.ts';
 import { connect, ConsoleError, NoConsole, type ConnectOptions, type Northstate } from '../client/northstate.ts';
 import type { Lifetime } from '../runtime/runtime.ts';
 import { exitCodes, Failure } from './exit.ts';
@@ -99,6 +100,11 @@ async function within<T>(limit: number | undefined, work: Promise<T>): Promise<T
 /** Prints a line, unless the messages themselves are asked for. */
 export function say({ json }: ConsoleOptions, line: string): void {
   if (json !== true) process.stdout.write(`${printable(line)}\n`);
+}
+
+/** Says on stderr why what was done does not last as long as was asked, where it does not. */
+export function warnOfLoss({ not_durable: why }: Lasting): void {
+  if (why !== undefined) process.stderr.write(`northstate: not durable: ${printable(why)}\n`);
 }
 
 /** Where in the document an error is. */

@@ -3,7 +3,15 @@ import { open } from 'node:fs/promises';
 import { signals } from '../../state/schema/units.ts';
 import { consoleError } from '../client/console-client.ts';
 import { ConsoleError, type Northstate } from '../client/northstate.ts';
-import { containerOf, lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
+import {
+  containerOf,
+  lifetimeOf,
+  say,
+  warnOfLoss,
+  withConsole,
+  type ConsoleOptions,
+  type PatchOptions,
+} from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { containerName } from '../../state/container-id.ts';
 
@@ -16,8 +24,9 @@ export async function start(asked: string, words: readonly string[], options: Pa
   const environment = Object.fromEntries(words.slice(0, first).map(variable));
   await withConsole(options, async (client) => {
     const container = await containerOf(client, asked);
-    await client.call('start', { container, init, arguments: args, environment, ...lifetime });
+    const done = await client.call('start', { container, init, arguments: args, environment, ...lifetime });
     say(options, `${container} started`);
+    warnOfLoss(done);
   });
 }
 
@@ -40,8 +49,9 @@ export async function kill(words: readonly string[], options: PatchOptions): Pro
   const lifetime = lifetimeOf(options);
   await forEach(names, options, async (client, asked) => {
     const container = await containerOf(client, asked);
-    await client.call('kill', { container, signal: number, ...lifetime });
+    const killed = await client.call('kill', { container, signal: number, ...lifetime });
     say(options, `${container} got signal ${number}`);
+    warnOfLoss(killed);
   });
 }
 
@@ -89,8 +99,9 @@ export async function order(
 ): Promise<void> {
   const lifetime = lifetimeOf(options);
   await forEach(names, options, async (client, name) => {
-    const { name: key } = await client.call(what, { name, timeout, ...lifetime });
+    const { name: key, ...lasting } = await client.call(what, { name, timeout, ...lifetime });
     say(options, `${key} ${done[what]}`);
+    warnOfLoss(lasting);
   });
 }
 
@@ -106,8 +117,10 @@ export async function mountOrUmount(
     const outcomes = await client.call(what, { containers, ...lifetime });
     const failures: string[] = [];
     for (const [index, outcome] of outcomes.entries()) {
-      if ('ok' in outcome) say(options, `${outcome.ok.container} ${what}ed`);
-      else failures.push(`${containers[index]}: ${consoleError(outcome.error.error).message}`);
+      if ('ok' in outcome) {
+        say(options, `${outcome.ok.container} ${what}ed`);
+        warnOfLoss(outcome.ok);
+      } else failures.push(`${containers[index]}: ${consoleError(outcome.error.error).message}`);
     }
     if (failures.length > 0) throw new Failure(failures.join('; '), { hint: 'northstate get shows what is there' });
   });
@@ -125,8 +138,14 @@ export async function install(file: string, repository: string, options: PatchOp
     if (size === 0) throw new Failure(`${file} is empty`, { hint: 'name a package' });
     // The stream closes the file. A file that grows meanwhile is sent as long as it was announced.
     const bytes = handle.createReadStream({ end: size - 1, highWaterMark: 256 * 1024 });
-    const container = await client.install(repository, { size, bytes }, lifetime);
+    let why: string | undefined;
+    const container = await client.install(
+      repository,
+      { size, bytes },
+      { ...lifetime, notDurable: (is) => (why = is) },
+    );
     say(options, `${container} installed`);
+    warnOfLoss({ not_durable: why });
   });
 }
 
@@ -138,12 +157,13 @@ export async function uninstall(
   const lifetime = lifetimeOf(options);
   await forEach(names, options, async (client, asked) => {
     const container = await containerOf(client, asked);
-    const { data_kept_for: kept = [] } = await client.call('uninstall', {
+    const { data_kept_for: kept = [], ...lasting } = await client.call('uninstall', {
       container,
       wipe: wipe ?? false,
       ...lifetime,
     });
     say(options, `${container} uninstalled`);
+    warnOfLoss(lasting);
     if (kept.length > 0) {
       const name = containerName(container);
       process.stderr.write(`northstate: the persistent data of ${name} stays for ${kept.join(', ')}\n`);

@@ -6,7 +6,7 @@ import type { Operation } from 'fast-json-patch';
 import type { Answers, Northstate, Unmet } from '../client/northstate.ts';
 import type { Made } from '../console/protocol/answers.ts';
 import { unifiedDiff } from './line-diff.ts';
-import { lifetimeOf, say, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
+import { lifetimeOf, say, warnOfLoss, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, type Format } from './output.ts';
 import { heldText } from './overlay-command.ts';
@@ -72,9 +72,9 @@ export async function diff({ file, ...options }: ConsoleOptions & { readonly fil
 }
 
 /** The generation that was made, and whether it lasts. */
-export function sayMade(options: ConsoleOptions, { generation, not_durable: why }: Made): void {
-  say(options, `generation ${generation}`);
-  if (why !== undefined) say(options, `not durable: ${why}`);
+export function sayMade(options: ConsoleOptions, made: Made): void {
+  say(options, `generation ${made.generation}`);
+  warnOfLoss(made);
 }
 
 /** rollback [GENERATION]: its text and versions again, as a new generation; left out: the one stored before that in force. */

@@ -1,6 +1,6 @@
 // northstate overlay: what commands have set over the document until the boot ends.
 import type { FieldOrigin } from '../../state/status.ts';
-import { say, withConsole, type ConsoleOptions } from './console.ts';
+import { say, warnOfLoss, withConsole, type ConsoleOptions } from './console.ts';
 import { printable, render, table, type Format } from './output.ts';
 
 /** `1 command of a console holds until the boot ends: stop idle`; null when none does. */
@@ -29,9 +29,10 @@ export async function overlay({ output, ...options }: ConsoleOptions & { readonl
 /** Takes it away: of one container, or altogether. */
 export async function dropOverlay(name: string | undefined, options: ConsoleOptions): Promise<void> {
   await withConsole(options, async (client) => {
-    const { generation, dropped } = await client.call('overlay_drop', { name: name ?? null });
+    const { generation, dropped, ...lasting } = await client.call('overlay_drop', { name: name ?? null });
     const commands = [...new Set(dropped.map(({ command }) => printable(command)))];
     if (commands.length === 0) say(options, 'no command holds over the document');
     else say(options, `generation ${generation}, without: ${commands.join(', ')}`);
+    warnOfLoss(lasting);
   });
 }

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { protocolVersion } from '../console/protocol/address.ts';
-import type { Answers, ErrorMessage, ForContainer, Notification } from '../console/protocol/answers.ts';
+import type { Answers, ErrorMessage, ForContainer, Lasting, Notification } from '../console/protocol/answers.ts';
 import { dial, type ClientTls } from './dial.ts';
 import { drained } from '../console/protocol/outbox.ts';
 import type { Bodies } from '../console/protocol/protocol.ts';
@@ -30,8 +30,8 @@ export class ConsoleError extends Error {
 export interface Client {
   /** Sends a request; gives its `ok`, or throws a ConsoleError. `mount` and `umount` give one outcome for each container. */
   call<K extends keyof Answers>(name: K, body: Bodies[K]): Promise<Answers[K]>;
-  /** Sends a package of `size` bytes into a repository; gives name:version. */
-  install(body: Bodies['install'], bytes: Readable): Promise<string>;
+  /** Sends a package of `size` bytes into a repository. */
+  install(body: Bodies['install'], bytes: Readable): Promise<ForContainer & Lasting>;
   /** What the console tells unasked, until it or `close` ends the connection. Kept until it is read, for one reader. */
   notifications(): AsyncIterable<Notification>;
   /** Resolves when the connection has ended. */
@@ -110,7 +110,7 @@ export async function connectConsole(url: string, options: ClientOptions = {}): 
       return result(name, await exchange({ request })) as Answers[typeof name];
     },
     async install(body, bytes) {
-      return (result('install', await exchange({ request: { install: body } }, bytes)) as ForContainer).container;
+      return result('install', await exchange({ request: { install: body } }, bytes)) as ForContainer & Lasting;
     },
     async *notifications() {
       for (;;) {

@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Status } from '../../state/status.ts';
 import { defaultConsole } from '../console/protocol/address.ts';
-import type { Answers, DesiredView, Notification, ObservedView } from '../console/protocol/answers.ts';
+import type { Answers, DesiredView, Lasting, Notification, ObservedView } from '../console/protocol/answers.ts';
 import { connectConsole, consoleError, type Client, type ClientTls } from './console-client.ts';
 import type { Bodies } from '../console/protocol/protocol.ts';
 import type { Lifetime, LogLine } from '../runtime/runtime.ts';
@@ -41,8 +41,10 @@ export interface ConnectOptions {
 }
 
 /** How long a change lasts; when it is left out the console decides. */
-interface Lasting {
+interface HowLong {
   readonly lifetime?: Lifetime | undefined;
+  /** Told why it does not last so long, where it does not. */
+  readonly notDurable?: ((why: string) => void) | undefined;
 }
 
 /** The connection was made anew: what happened meanwhile was told to nobody. `events` may still have it. */
@@ -58,24 +60,24 @@ export interface Northstate extends AsyncDisposable {
   /** Starts `name:version`; what is given of init, args and env replaces the manifest's for this run. */
   start(
     container: string,
-    options?: Lasting & {
+    options?: HowLong & {
       readonly init?: string | null;
       readonly args?: readonly string[];
       readonly env?: Readonly<Record<string, string>>;
     },
   ): Promise<void>;
   /** Sends exactly this signal, 15 when left out; 15 and 9 also keep the container down. */
-  kill(container: string, signal?: number, options?: Lasting): Promise<void>;
+  kill(container: string, signal?: number, options?: HowLong): Promise<void>;
   /** Installs a package, a file or a stream of a known size; gives its `name:version`. */
   install(
     repository: string,
     source: string | { readonly size: number; readonly bytes: Readable },
-    options?: Lasting,
+    options?: HowLong,
   ): Promise<string>;
   /** With `wipe` persistent data goes as well, unless other versions of the name are installed or run: those are given. */
   uninstall(
     container: string,
-    options?: Lasting & { readonly wipe?: boolean },
+    options?: HowLong & { readonly wipe?: boolean },
   ): Promise<{ readonly dataKeptFor: readonly string[] }>;
 
   status(): Promise<Status>;
@@ -88,9 +90,9 @@ export interface Northstate extends AsyncDisposable {
   /** The steps that a document would take, once it is found good. Nothing is changed. */
   dryRun(document: string, options?: { readonly expected?: number | null }): Promise<Answers['plan']['steps']>;
   /** RFC 6902 operations on the document in force; gives the generation. */
-  patch(operations: readonly Operation[], options?: Lasting & { readonly expected?: number | null }): Promise<number>;
+  patch(operations: readonly Operation[], options?: HowLong & { readonly expected?: number | null }): Promise<number>;
   /** A merge patch (RFC 7386) of the document in force; gives the generation. */
-  merge(patch: object, options?: Lasting & { readonly expected?: number | null }): Promise<number>;
+  merge(patch: object, options?: HowLong & { readonly expected?: number | null }): Promise<number>;
   /** A stored generation again; gives the new one's number. */
   rollback(generation: number, options?: { readonly expected?: number | null }): Promise<number>;
   /** Until a generation (the present one when left out) is reached or has failed for good; `timeout` in ms. */
@@ -148,6 +150,10 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
     main.use(name, (client) => client.call(name, body), reading.has(name));
   const get = (what: 'desired' | 'observed', container?: string): Promise<unknown> =>
     call('get', { what, ...(container !== undefined && { container }) });
+  const heard = <T extends Lasting>(done: T, notDurable: HowLong['notDurable']): T => {
+    if (done.not_durable !== undefined) notDurable?.(done.not_durable);
+    return done;
+  };
   const close = (): void => {
     const ends = [...following];
     following.clear();
@@ -158,18 +164,20 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
   return {
     call,
     list: () => call('list', null),
-    async start(container, { init = null, args = [], env = {}, lifetime } = {}) {
-      await call('start', { container, init, arguments: args, environment: env, lifetime });
+    async start(container, { init = null, args = [], env = {}, lifetime, notDurable } = {}) {
+      heard(await call('start', { container, init, arguments: args, environment: env, lifetime }), notDurable);
     },
-    async kill(container, signal = 15, { lifetime } = {}) {
-      await call('kill', { container, signal, lifetime });
+    async kill(container, signal = 15, { lifetime, notDurable } = {}) {
+      heard(await call('kill', { container, signal, lifetime }), notDurable);
     },
-    async install(repository, source, { lifetime } = {}) {
+    async install(repository, source, { lifetime, notDurable } = {}) {
       const { size, bytes } = typeof source === 'string' ? await openPackage(source) : source;
-      return await main.use('install', (client) => client.install({ repository, size, lifetime }, bytes), false);
+      const body = { repository, size, lifetime };
+      return heard(await main.use('install', (client) => client.install(body, bytes), false), notDurable).container;
     },
-    async uninstall(container, { wipe = false, lifetime } = {}) {
-      const { data_kept_for: dataKeptFor = [] } = await call('uninstall', { container, wipe, lifetime });
+    async uninstall(container, { wipe = false, lifetime, notDurable } = {}) {
+      const done = heard(await call('uninstall', { container, wipe, lifetime }), notDurable);
+      const { data_kept_for: dataKeptFor = [] } = done;
       return { dataKeptFor };
     },
     status: async () => (await call('get', null)).status,
@@ -183,10 +191,10 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
     async dryRun(document, { expected = null } = {}) {
       return (await call('apply', { document, expected, dry_run: true })).steps ?? [];
     },
-    patch: async (operations, { expected = null, lifetime } = {}) =>
-      (await call('patch', { operations, expected, lifetime })).generation,
-    merge: async (patch, { expected = null, lifetime } = {}) =>
-      (await call('patch', { merge: patch, expected, lifetime })).generation,
+    patch: async (operations, { expected = null, lifetime, notDurable } = {}) =>
+      heard(await call('patch', { operations, expected, lifetime }), notDurable).generation,
+    merge: async (patch, { expected = null, lifetime, notDurable } = {}) =>
+      heard(await call('patch', { merge: patch, expected, lifetime }), notDurable).generation,
     rollback: async (generation, { expected = null } = {}) =>
       (await call('rollback', { generation, expected })).generation,
     async wait({ timeout, generation }) {

@@ -27,6 +27,8 @@ export interface Configuration {
   /** Copied there when no document ever was. */
   readonly seed: string;
   readonly stateDir: string;
+  /** Why stateDir is one in runDir, which lasts until the boot ends, and not the one that was named. */
+  readonly passing?: string;
   readonly dataDir: string;
   readonly runDir: string;
   readonly socketDir: string;

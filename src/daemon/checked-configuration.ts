@@ -51,15 +51,14 @@ async function checked({ config, desired, 'state-dir': stateDir }: Settings, lin
     await checkTrusted(config ?? defaultConfigPath);
     const source = await readSource(config === undefined ? undefined : resolve(config), overrides);
     const summary = await findSummary(source);
-    const configuration = summary ?? (await configurationOf(source));
-    for (const setting of ['stateDir', 'runDir', 'dataDir', 'socketDir'] as const)
-      await makeDirectory(setting, configuration[setting]);
+    const asked = summary ?? (await configurationOf(source));
+    const configuration = await makeDirectories(asked);
     await checkTrusted(dirname(configuration.desired));
     for (const listener of configuration.console) await checkListener(listener);
     for (const directory of [configuration.stateDir, configuration.runDir]) await lock(directory, link);
     await resetIfAsked(configuration);
     // A directory that takes no writes costs each start the time to read the file.
-    const unkept = summary === null ? await keepSummary(source, configuration).then(() => null, messageOf) : null;
+    const unkept = summary === null ? await keepSummary(source, asked).then(() => null, messageOf) : null;
     return { configuration, unkept };
   } catch (error) {
     if (error instanceof ConfigurationError) throw new Failure(error.message, { hint: excerptHint(error) });
@@ -73,6 +72,33 @@ async function groupName(configured: string, launcher: number): Promise<string> 
   if (configured !== 'auto') return configured;
   const { enterDelegatedGroup } = await import('../../controllers/cgroups/delegated-group.ts');
   return (await enterDelegatedGroup(launcher)) ?? 'northstate';
+}
+
+/**
+ * Makes our directories. A disk that takes none keeps no device from coming up with what it has: without a stateDir one in
+ * runDir does for this boot, without a dataDir what wants persistent data fails alone. Both are said.
+ */
+async function makeDirectories(configuration: Configuration): Promise<Configuration> {
+  for (const setting of ['runDir', 'socketDir'] as const) await makeDirectory(setting, configuration[setting]);
+  const lacking = await lackingOf('dataDir', configuration.dataDir);
+  if (lacking !== null) process.stderr.write(`northstate: ${lacking}: containers with persistent data do not start\n`);
+  const passing = await lackingOf('stateDir', configuration.stateDir);
+  if (passing === null) return configuration;
+  const stateDir = join(configuration.runDir, 'state');
+  process.stderr.write(`northstate: ${passing}: what changes is kept in ${stateDir} until the boot ends\n`);
+  await makeDirectory('stateDir', stateDir);
+  return { ...configuration, stateDir, passing };
+}
+
+/** Why a directory is not there, on a disk that takes nothing new; null = it is. Throws what is wrong with it else. */
+async function lackingOf(setting: string, path: string): Promise<string | null> {
+  try {
+    await makeDirectory(setting, path);
+    return null;
+  } catch (error) {
+    if (!(error instanceof Failure) || !/: (EROFS|ENOSPC|EDQUOT) /.test(error.message)) throw error;
+    return error.message;
+  }
 }
 
 /** A directory that cannot be made is named with its setting, and with what is really in the way. */

@@ -13,7 +13,7 @@ import type { Launcher, Remembered } from '../../native/wire/launcher-interface.
 const deathsUntilFallback = 5;
 
 export interface DocumentInForcePorts {
-  readonly config: Pick<Configuration, 'desired' | 'seed' | 'stateDir' | 'runDir' | 'repositories'>;
+  readonly config: Pick<Configuration, 'desired' | 'seed' | 'stateDir' | 'passing' | 'runDir' | 'repositories'>;
   readonly store: Store;
   readonly log: Log;
   readonly stand: Stand;
@@ -28,9 +28,9 @@ export interface DocumentInForcePorts {
 /** Puts the document into force. The launcher always knows which generation is tried, before anything is done about it. */
 export async function openDocumentInForce(ports: DocumentInForcePorts): Promise<Documents> {
   const { config, store, log, stand, boot, launcher, hello, failed } = ports;
-  const { desired, seed, stateDir, runDir } = config;
+  const { desired, seed, stateDir, passing = null, runDir } = config;
   const documents = await openDocuments({
-    ...{ desired, seed, stateDir, runDir, store, log, stand, exchange, copyAttributes },
+    ...{ desired, seed, stateDir, passing, runDir, store, log, stand, exchange, copyAttributes },
     bootId: boot,
     runtime: runtimeVersion,
     configured: new Map(config.repositories.map((each) => [each.id, each])),

@@ -6,6 +6,7 @@ import type { Documents } from '../../state/document/documents.ts';
 import type { State, Store } from '../../state/store.ts';
 import { dataUsers, effectOf } from './command-effect.ts';
 import type { Spending } from './spending.ts';
+import type { NotDurable } from '../../state/document/core.ts';
 import { RuntimeError, type Lifetime, type Performed } from './runtime.ts';
 import { containerName, splitContainerId } from '../../state/container-id.ts';
 
@@ -25,8 +26,6 @@ export interface CommandPorts {
   readonly wipe: (name: string) => Promise<void>;
 }
 
-const done: Performed = { dataKeptFor: [] };
-
 interface Options {
   readonly lifetime: Lifetime;
   readonly origin: string;
@@ -40,33 +39,32 @@ const SIGTERM = 15;
 
 /** Performs a command; rejects with RuntimeError. */
 export async function execute(command: Command, options: Options, ports: CommandPorts): Promise<Performed> {
-  if (command.type === 'kill') {
-    await kill(command, options, ports);
-    return done;
-  }
+  if (command.type === 'kill') return { dataKeptFor: [], notDurable: await kill(command, options, ports) };
   const before = ports.store.get();
   const { durable } = await patch(command, options, ports);
   const patched = ports.store.get();
+  let notDurable: NotDurable;
   try {
-    await Promise.all([durable, until(effectOf(command, patched, options.begun), command, options.timeout, ports)]);
+    const effect = effectOf(command, patched, options.begun);
+    [notDurable] = await Promise.all([durable, until(effect, command, options.timeout, ports)]);
   } catch (error) {
     if (command.type === 'start') await withdraw(command.container, { before, patched }, options, ports);
     throw error;
   }
-  const performed = command.type === 'uninstall' && command.wipe ? await wipe(command.container, ports) : done;
+  const dataKeptFor = command.type === 'uninstall' && command.wipe ? await wipe(command.container, ports) : [];
   const closing = closingPatch(command, { before, patched, now: ports.store.get() });
   const named = { ...options, command: commandText(command) };
-  if (closing.length > 0) await (await ports.documents.patch(closing, named)).durable;
+  if (closing.length > 0) notDurable = await (await ports.documents.patch(closing, named)).durable;
   if (command.type === 'uninstall') await ports.spending.settled();
-  return performed;
+  return { dataKeptFor, notDurable };
 }
 
 /** All versions of a name share its data: it stays for those that are left. The package is gone by then, as was asked. */
-async function wipe(container: string, { store, wipe }: CommandPorts): Promise<Performed> {
+async function wipe(container: string, { store, wipe }: CommandPorts): Promise<readonly string[]> {
   const name = containerName(container);
   const dataKeptFor = dataUsers(store.get(), name);
   if (dataKeptFor.length === 0) await wipe(name);
-  return { dataKeptFor };
+  return dataKeptFor;
 }
 
 /** A start that was answered with an error leaves nothing: it would happen later, when nobody expects it. */
@@ -91,14 +89,18 @@ function commandText(command: Command): string {
 }
 
 /** The entries of a name take the highest version that is installed. */
-function update(name: string, options: Options, { documents, store }: CommandPorts): { durable: Promise<void> } {
+function update(name: string, options: Options, { documents, store }: CommandPorts): { durable: Promise<NotDurable> } {
   const { lock, desired } = store.get();
   const keys = [...lock.keys()].filter((key) => key === name || desired.containers.get(key)?.name === name);
   return documents.renewLocks(keys, options);
 }
 
 /** Answered at delivery. A signal that ends a container is a wish as well: it is to stay down. */
-async function kill(command: Extract<Command, { type: 'kill' }>, options: Options, ports: CommandPorts): Promise<void> {
+async function kill(
+  command: Extract<Command, { type: 'kill' }>,
+  options: Options,
+  ports: CommandPorts,
+): Promise<NotDurable> {
   const { name, version } = splitContainerId(command.container);
   const running = (ports.store.get().observed.attempts.get(name) ?? []).findLast(
     (attempt) => attempt.state === 'running' && (version === null || attempt.version === version),
@@ -109,7 +111,7 @@ async function kill(command: Extract<Command, { type: 'kill' }>, options: Option
   }
   if (command.signal !== SIGKILL && command.signal !== SIGTERM) {
     await ports.deliver(running, command.signal);
-    return;
+    return null;
   }
   // Seen before the wish is: the loop would stop the container in its own way.
   ports.observe({ ...running, record: { ...running.record, stop: { deadline: null, killed: false } } });
@@ -117,22 +119,23 @@ async function kill(command: Extract<Command, { type: 'kill' }>, options: Option
     ports.observe(running);
     throw error;
   });
-  await Promise.all([ports.signalExactly(running, command.signal), durable]);
+  const [notDurable] = await Promise.all([durable, ports.signalExactly(running, command.signal)]);
+  return notDurable;
 }
 
 async function patch(
   command: Command,
   options: Options,
   ports: CommandPorts,
-): Promise<{ readonly durable: Promise<unknown> }> {
+): Promise<{ readonly durable: Promise<NotDurable> }> {
   const { lifetime, origin, begun } = options;
   const { documents, store } = ports;
   if (command.type === 'start' && begun !== undefined && isAsked(command.container, begun, store.get())) {
-    return { durable: Promise.resolve() };
+    return { durable: Promise.resolve(documents.notDurable(lifetime)) };
   }
   if (command.type === 'update') return update(command.name, options, ports);
   const operations = commandPatch(command, store.get());
-  if (operations.length === 0) return { durable: Promise.resolve() };
+  if (operations.length === 0) return { durable: Promise.resolve(documents.notDurable(lifetime)) };
   return await documents.patch(operations, { lifetime, origin, command: commandText(command) });
 }
 

@@ -105,6 +105,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     patch: (make, options) => documents.patchRead(make, options),
     rollback: (generation, options) => documents.rollback(generation, options),
     dropOverlay: (name) => documents.dropOverlay(name),
+    notDurable: (lifetime) => documents.notDurable(lifetime),
     document: () => documents.current(),
     explain: (name) => unmetOf(store.get(), name, (plain) => reconciler.explain(plain)),
     report: () => ports.report(),
@@ -120,13 +121,13 @@ export function createRuntime(ports: RuntimePorts): Runtime {
       // What lies in memory is gone with the boot, and so is the wish for it.
       const mem = store.get().observed.repositories.get(repository)?.type === 'mem';
       const lifetime = mem ? 'boot' : options.lifetime;
-      await execute(
+      const { notDurable } = await execute(
         { type: 'install-entry', container, repository },
         { ...options, lifetime, timeout: 0 },
         commandPorts,
       );
       events.tell({ type: 'install', container });
-      return container;
+      return { container, notDurable };
     },
     logs: (name, options) => ports.logs.lines(name, options),
     statistics: (name) => Promise.resolve(ports.usage(name)),

@@ -4,6 +4,7 @@ import type { Operation } from 'fast-json-patch';
 import type { RuntimeEvent, Telling } from '../../controllers/events.ts';
 import type { Unmet } from '../../controllers/status/explain.ts';
 import type { Command } from '../../state/document/command-patches.ts';
+import type { NotDurable } from '../../state/document/core.ts';
 import type { Summary } from '../../state/document/generation-files.ts';
 import type { MakePatch, InForceNow } from '../../state/document/documents.ts';
 import type { FieldOrigin } from '../../state/status.ts';
@@ -53,6 +54,7 @@ export class RuntimeError extends Error {
 export interface Performed {
   /** For whom (name:version) persistent data stays that was to be wiped. */
   readonly dataKeptFor: readonly string[];
+  readonly notDurable: NotDurable;
 }
 
 export interface Runtime {
@@ -87,11 +89,15 @@ export interface Runtime {
   patch(
     make: MakePatch,
     options: { expected: number | null; lifetime: Lifetime; origin: string },
-  ): Promise<{ generation: number }>;
+  ): Promise<{ generation: number; notDurable: NotDurable }>;
   /** A stored generation again, as a new one. */
   rollback(generation: number, options: { expected: number | null; origin: string }): Promise<{ generation: number }>;
   /** Takes away what commands hold until the boot ends, of a name or (null) altogether, as Documents.dropOverlay. */
-  dropOverlay(name: string | null): Promise<{ generation: number; dropped: readonly FieldOrigin[] }>;
+  dropOverlay(
+    name: string | null,
+  ): Promise<{ generation: number; dropped: readonly FieldOrigin[]; notDurable: NotDurable }>;
+  /** Why what is in force for so long may not last as long, as Documents.notDurable. */
+  notDurable(lifetime: Lifetime): NotDurable;
   /** The document in force. */
   document(): InForceNow;
   /** The chain of unmet conditions of a container (a key of the status); null when it is as the document wants it. */
@@ -106,13 +112,13 @@ export interface Runtime {
   history(): Promise<readonly Summary[]>;
   /** The text of one of them. Rejects with UnknownGeneration. */
   textOf(generation: number): Promise<string>;
-  /** Streams a package of `size` bytes into a repository; gives name:version. */
+  /** Streams a package of `size` bytes into a repository; gives name:version, and why its entry does not last, where it does not. */
   install(
     repository: string,
     size: number,
     bytes: Readable,
     options: { lifetime: Lifetime; origin: string },
-  ): Promise<string>;
+  ): Promise<{ container: string; notDurable: NotDurable }>;
   /**
    * The kept output of a container, then, with `follow`, what comes, until the signal. `previous`: of the run before the last one
    * only.

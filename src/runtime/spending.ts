@@ -36,6 +36,7 @@ export function spendEntries({ store, documents, failed }: SpendingPorts): Spend
       const gone = documents
         .patch(operations, { lifetime, origin: 'uninstall', command: `uninstall ${key}` })
         .then(({ durable }) => durable)
+        .then(() => undefined)
         .finally(() => going.delete(key));
       going.set(key, gone);
       gone.catch(failed);

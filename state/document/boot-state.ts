@@ -21,6 +21,7 @@ export interface BootState {
 }
 
 export interface BootFile {
+  readonly path: string;
   /** What is kept of this boot. Rejects when it cannot be read now. */
   read(): Promise<BootState>;
   save(state: BootState): Promise<void>;
@@ -36,6 +37,7 @@ export function bootFile(runDir: string, bootId: string, warn: (fields: object, 
   const path = join(runDir, 'overlay.json');
   let kept: string | null = null;
   return {
+    path,
     async read() {
       await mkdir(runDir, { recursive: true, mode: 0o700 });
       const text = await readFile(path, 'utf8').catch(ifMissing);

@@ -9,6 +9,8 @@ import { keptLock, lockOf, sameLock, type Lock } from './lock.ts';
 import type { OverlayField } from './overlay.ts';
 import type { Parser } from './parser.ts';
 import { publish } from './publish.ts';
+import { messageOf } from '../errno.ts';
+import type { Stand } from '../standing.ts';
 import { sameStatus, type DocumentStatus } from '../status.ts';
 import type { Store } from '../store.ts';
 import type { TreeChange } from '../text/tree.ts';
@@ -31,8 +33,11 @@ export interface Pending {
   readonly withdraws: boolean;
   /** The document with it. */
   readonly built: Built;
-  readonly done: PromiseWithResolvers<void>;
+  readonly done: PromiseWithResolvers<NotDurable>;
 }
+
+/** Why what was put into force lasts shorter than was asked for; null = it is on the disk, or in runDir where that was asked. */
+export type NotDurable = string | null;
 
 export interface Core {
   readonly store: Store;
@@ -73,6 +78,12 @@ export interface Core {
   /** What `highest` is as long as nobody knows; null = it was always known. */
   guess: number | null;
   pending: readonly Pending[];
+  /** Why the overlay could not be kept in runDir the last time; null = it could. */
+  unkept: NotDurable;
+  /** Told of what cannot be done at present. */
+  readonly stand: Stand;
+  /** Told of what could not be kept, and is to be tried again. */
+  readonly failed: () => void;
 }
 
 /** What could not be read at the start, nor anything in its place: the document in force, the overlay. */
@@ -161,17 +172,22 @@ export async function prepareGeneration(core: Core, made: NewGeneration): Promis
   };
 }
 
-/** Keeps the overlay for the rest of the boot. */
-export async function saveBoot(core: Core): Promise<void> {
+/** Keeps the overlay for the rest of the boot; gives why it cannot be, and it is then tried again. */
+export async function saveBoot(core: Core): Promise<NotDurable> {
   // One that could not be read is not written over.
-  if (core.unsure.overlay !== null) return;
+  if (core.unsure.overlay !== null) return core.unsure.overlay;
   const { overlay } = core.inForce;
   const lock = new Map([...core.store.get().lock].filter(([key, now]) => !sameLock(core.lock.get(key), now)));
   try {
     const { document } = core.store.get();
     const notWritable = document.status === 'notWritable' ? (document.error?.message ?? '') : null;
     await core.boot.save({ generation: core.highest, refused: core.refused, overlay, lock, notWritable });
+    core.unkept = null;
   } catch (error) {
     core.log.error({ err: error }, 'the overlay cannot be kept');
+    core.unkept = `${messageOf(error)}: what lasts until the boot ends is lost with the runtime, until it can be written`;
+    core.failed();
   }
+  core.stand('NotDurable', core.boot.path, core.unkept);
+  return core.unkept;
 }

@@ -4,7 +4,7 @@ import type { Operation } from 'fast-json-patch';
 import { applyText, type ApplyOptions, previewText } from './apply-document.ts';
 import { bootFile } from './boot-state.ts';
 import { checkExpected, UnknownGeneration } from './refusals.ts';
-import { saveBoot, show, type Log } from './core.ts';
+import { saveBoot, show, type Log, type NotDurable } from './core.ts';
 import type { FieldOrigin } from '../status.ts';
 import type { Configured } from '../desired.ts';
 import { summaryOf, type Summary } from './generation-files.ts';
@@ -39,6 +39,8 @@ export interface DocumentsOptions {
   readonly stand: Stand;
   /** Another one than before ends the life of the overlay (/proc/sys/kernel/random/boot_id). */
   readonly bootId: string;
+  /** Why stateDir lasts no longer than the boot; null = it does. */
+  readonly passing?: string | null;
   /** Version of the runtime, stored with each generation. */
   readonly runtime: string;
   readonly exchange: Exchange;
@@ -70,13 +72,13 @@ export interface InForceNow {
 export interface Documents {
   /**
    * Puts RFC 6902 operations into force: `desired` in the store has them when this resolves; maps that are missing above an
-   * added field are made. `durable` resolves when they are on the disk (of a `boot` patch: in runDir). Rejects with
+   * added field are made. `durable` resolves when they are on the disk (of a `boot` patch: in runDir), or with why they are not. Rejects with
    * PatchError or PatchRefused, and nothing is changed then.
    */
   patch(
     operations: readonly Operation[],
     options: PatchOptions,
-  ): Promise<{ generation: number; durable: Promise<void> }>;
+  ): Promise<{ generation: number; durable: Promise<NotDurable> }>;
   /**
    * A patch of somebody who has read the document: made on the one in force, once what the file holds has been taken over,
    * and durable when this resolves. Rejects with PatchError or PatchRefused, and with DocumentConflict when another
@@ -85,7 +87,7 @@ export interface Documents {
   patchRead(
     make: MakePatch,
     options: PatchOptions & { readonly expected: number | null },
-  ): Promise<{ generation: number }>;
+  ): Promise<{ generation: number; notDurable: NotDurable }>;
   /** The document in force. */
   current(): InForceNow;
   /**
@@ -96,7 +98,11 @@ export interface Documents {
   /** The state that a document would lead to; nothing is changed. Rejects with DocumentRefused. */
   preview(text: string): Promise<State>;
   /** Takes what patches for the boot, or those that could not be written, have set: of a name's entries; null = all of it. */
-  dropOverlay(name: string | null): Promise<{ generation: number; dropped: readonly FieldOrigin[] }>;
+  dropOverlay(
+    name: string | null,
+  ): Promise<{ generation: number; dropped: readonly FieldOrigin[]; notDurable: NotDurable }>;
+  /** Why what is in force for so long may not last as long. */
+  notDurable(lifetime: PatchOptions['lifetime']): NotDurable;
   /** The stored generations, oldest first. */
   history(): Promise<readonly Summary[]>;
   /** The text of a stored generation. Rejects with UnknownGeneration. */
@@ -109,7 +115,7 @@ export interface Documents {
   /** Remembers what an entry's requirement was resolved to; another version than before makes a generation. */
   setLock(key: string, resolved: Locked): void;
   /** Has entries resolved anew: whoever resolves them does so while this runs. The generation is a new one when that changes anything. */
-  renewLocks(keys: readonly string[], options: PatchOptions): { generation: number; durable: Promise<void> };
+  renewLocks(keys: readonly string[], options: PatchOptions): { generation: number; durable: Promise<NotDurable> };
   /**
    * Gives up the document on which the runtime ended again and again: the one before is in force until the boot ends, and what
    * consoles have said holds over it.
@@ -131,7 +137,7 @@ export interface Documents {
 export async function openDocuments(options: DocumentsOptions): Promise<Documents> {
   const { store, log, stand, desired: path } = options;
   const warn = (fields: object, message: string): void => log.warn(fields, message);
-  const { stateDir, runDir, bootId } = options;
+  const { stateDir, runDir, bootId, passing = null } = options;
   // One thing at a time: whatever touches the file or the generations waits for what came before.
   const queue = createSerialQueue();
   const enqueue = queue.run;
@@ -143,10 +149,10 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       log.error({ err: error }, 'what is stored cannot be read or written'),
     );
   });
-  const generations = await openGenerations({ stateDir, runDir, bootId, stand, warn, failed: storing.failed });
+  const generations = await openGenerations({ stateDir, runDir, bootId, passing, stand, warn, failed: storing.failed });
   const boot = bootFile(runDir, bootId, warn);
   const file: FileOptions = { path, exchange: options.exchange, copyAttributes: options.copyAttributes };
-  const core = await openCore({ configured: new Map(), ...options }, generations, boot);
+  const core = await openCore({ configured: new Map(), ...options, failed: storing.failed }, generations, boot);
   const overlayFile = join(runDir, 'overlay.json');
   const tellUnsure = (): void => {
     stand('Unreadable', overlayFile, core.unsure.overlay);
@@ -162,7 +168,8 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       await takeStored(core, options.now ?? Date.now);
       await synchronise(core, file, true);
     }
-    if (isSettled && store.get().unknown === null) storing.over();
+    const isKept = core.unkept === null || (await saveBoot(core)) === null;
+    if (isSettled && isKept && store.get().unknown === null) storing.over();
     else storing.failed();
     tellUnsure();
   };
@@ -208,7 +215,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     operations: readonly Operation[],
     { lifetime, origin, command = 'patch' }: PatchOptions,
     withdraws: boolean,
-  ): { generation: number; durable: Promise<void> } => {
+  ): { generation: number; durable: Promise<NotDurable> } => {
     const generation = core.highest + 1;
     const { document } = store.get();
     if (lifetime === 'boot') {
@@ -225,7 +232,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       show(core, inForce, generation, document);
       return { generation, durable: enqueue(() => saveBoot(core)) };
     }
-    const done = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<NotDurable>();
     const built = inForce.document;
     const pending = { operations, origin, command, generation, changes, fields, withdraws, built, done };
     core.pending = [...core.pending, pending];
@@ -235,7 +242,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     return { generation, durable: done.promise };
   };
 
+  const notDurable = (lifetime: PatchOptions['lifetime']): NotDurable =>
+    core.unkept ?? (lifetime === 'boot' ? null : generations.lacks(core.stored));
+
   return {
+    notDurable,
     patch: async (operations, given) => putIntoForce(loaded ?? (await load()), operations, given, false),
     async patchRead(make, { expected, ...given }) {
       const { checkedOperations } = await import('../text/patch-bounds.ts');
@@ -246,14 +257,15 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
         checkExpected(generation, expected);
         const { tree } = given.lifetime === 'boot' ? core.inForce.effective : core.inForce.document;
         const operations = checkedOperations(tree, make(tree));
-        if (operations.length === 0) return { generation, durable: Promise.resolve() };
+        if (operations.length === 0) return { generation, durable: Promise.resolve(notDurable(given.lifetime)) };
         return putIntoForce(module, operations, given, true);
       });
-      await made.durable;
+      const why = await made.durable;
       // Made anew on an edit that came between, it has a later number.
       const { document } = store.get();
       return {
         generation: given.lifetime === 'boot' ? made.generation : Math.max(made.generation, document.generation),
+        notDurable: why,
       };
     },
     current: () => ({ text: core.text, effective: core.inForce.effective.tree }),
@@ -266,10 +278,9 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
         const inForce = dropOverlay(core.inForce, name, core.highest + 1);
         const kept = new Set(inForce.overlay.map(({ pointer }) => pointer));
         const dropped = before.overlay.filter(({ pointer }) => !kept.has(pointer));
-        if (dropped.length === 0) return { generation: before.generation, dropped };
+        if (dropped.length === 0) return { generation: before.generation, dropped, notDurable: notDurable('boot') };
         show(core, inForce, ++core.highest, before.document);
-        await saveBoot(core);
-        return { generation: core.highest, dropped };
+        return { dropped, notDurable: await saveBoot(core), generation: core.highest };
       });
     },
     async history() {

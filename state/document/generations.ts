@@ -23,6 +23,8 @@ export interface Generations {
   list(): readonly Stored[];
   /** Reads one, with the last lock that was stored for it; null when it is not stored, not understood, or not to be read now. */
   read(generation: number): Promise<Generation | null>;
+  /** Why one is not on the disk; null = it is. */
+  lacks(generation: number): string | null;
   /** Why it is not known which generations there are, or (given a number) what one says; null = it is. */
   unread(generation?: number): string | null;
   /** Writes one to the disk; with `commit` it is stored for good and what is no longer kept goes. Never rejects. */
@@ -40,6 +42,8 @@ export interface GenerationsOptions {
   readonly runDir: string;
   /** Another one than before: what runDir has is of no use any more. */
   readonly bootId: string;
+  /** Why stateDir lasts no longer than the boot; null = it does. */
+  readonly passing?: string | null;
   readonly stand: Stand;
   readonly warn: (fields: object, message: string) => void;
   /** Something could not be read or stored: `settle` is to be called after a while. */
@@ -53,7 +57,7 @@ export const SCHEMA = 'northstate/v1';
 
 /** Opens what is stored, and makes the directories. Rejects when stateDir is no directory. */
 export async function openGenerations(options: GenerationsOptions): Promise<Generations> {
-  const { stand, warn } = options;
+  const { stand, warn, passing: away = null } = options;
   const disk = generationFiles(join(options.stateDir, 'generations'), true);
   const passing = generationFiles(join(options.runDir, 'generations', options.bootId), false);
   let onDisk: readonly Stored[] = [];
@@ -80,7 +84,8 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
       if (hasErrno(error, 'ENOTDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG')) throw error;
       // A disk that takes no directory has none of ours.
       unlisted = hasErrno(error, 'EROFS', 'ENOENT', 'ENOSPC') ? null : messageOf(error);
-      readOnly = messageOf(error);
+      // mkdir(2) through Node says ENOENT of a read-only disk.
+      readOnly = await access(options.stateDir, constants.W_OK).then(() => messageOf(error), messageOf);
       return;
     }
     readOnly = await access(disk.directory, constants.W_OK)
@@ -107,6 +112,7 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
   function tell(): void {
     const numbers = [...lacking.keys()].sort((a, b) => a - b);
     const why = readOnly ?? lacking.get(numbers.at(-1) ?? 0) ?? null;
+    if (away !== null) stand('NotDurable', options.stateDir, `${away}: what changes is kept here until the boot ends`);
     const which = numbers.length === 0 ? 'what changes from now on' : `generation ${numbers.join(', ')}`;
     const until = 'is kept until the boot ends, and is stored when the disk takes it';
     stand('NotDurable', disk.directory, why === null ? null : `${why}: ${which} ${until}`);
@@ -189,6 +195,7 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
   return {
     list,
     read,
+    lacks: (generation) => away ?? (lacking.has(generation) ? (readOnly ?? lacking.get(generation) ?? null) : null),
     unread: (generation) => (generation === undefined ? unlisted : (unread.get(generation) ?? null)),
     async prepare(generation) {
       const last = list().at(-1);

@@ -31,6 +31,8 @@ export interface CoreOptions {
   readonly configured: Configured;
   /** The document's path. */
   readonly desired: string;
+  readonly stand: Core['stand'];
+  readonly failed: Core['failed'];
 }
 
 /**
@@ -38,12 +40,12 @@ export interface CoreOptions {
  * it cannot be read now is unsure: takeStored() reads it again.
  */
 export async function openCore(options: CoreOptions, generations: Generations, boot: BootFile): Promise<Core> {
-  const { store, log, runtime, now = Date.now, configured, desired: path } = options;
+  const { store, log, runtime, now = Date.now, configured, desired: path, stand, failed } = options;
   const parser = createParser(configured);
   const empty = emptyDocument(configured);
   const none: Lock = new Map();
   const core: Core = {
-    ...{ store, log, parser, generations, boot, runtime, now, refused: [], path, highest: 0 },
+    ...{ store, log, parser, generations, boot, runtime, now, stand, failed, refused: [], path, highest: 0 },
     inForce: { document: empty, overlay: [], effective: empty, configured },
     ...{
       text: '',
@@ -62,6 +64,7 @@ export async function openCore(options: CoreOptions, generations: Generations, b
       onlyStored: false,
       guess: null,
       pending: [],
+      unkept: null,
     },
   };
   await takeStored(core, now);

@@ -1,5 +1,5 @@
 // Entries are resolved, or resolved anew: what the reconciler finds goes into the generation's lock, or makes a generation.
-import { saveBoot, show, storeGeneration, storeLock, type Core } from './core.ts';
+import { saveBoot, show, storeGeneration, storeLock, type Core, type NotDurable } from './core.ts';
 import { asksForAnother, lockOf, sameLock, type Lock } from './lock.ts';
 import type { Locked } from '../store.ts';
 import { goodDocument } from '../status.ts';
@@ -7,7 +7,7 @@ import { goodDocument } from '../status.ts';
 export interface RelockPorts {
   readonly core: Core;
   /** One thing at a time with all that touches the generations. */
-  readonly enqueue: (work: () => Promise<void>) => Promise<void>;
+  readonly enqueue: <T>(work: () => Promise<T>) => Promise<T>;
   /** Writes what is pending. */
   readonly settle: () => Promise<void>;
 }
@@ -19,7 +19,7 @@ export interface Relock {
   renew(
     keys: readonly string[],
     options: { readonly lifetime: 'document' | 'boot'; readonly origin: string },
-  ): { generation: number; durable: Promise<void> };
+  ): { generation: number; durable: Promise<NotDurable> };
 }
 
 /** Who takes another version without being asked: `update: automatic`, or one that somebody has uninstalled. */
@@ -60,7 +60,7 @@ export function createRelock({ core, enqueue, settle }: RelockPorts): Relock {
   }
 
   /** The same document again, resolved to something else. */
-  function makeGeneration(origin: string): { generation: number; durable: Promise<void> } {
+  function makeGeneration(origin: string): { generation: number; durable: Promise<NotDurable> } {
     const generation = ++core.highest;
     show(core, core.inForce, generation, store.get().document);
     const durable = enqueue(async () => {
@@ -74,6 +74,7 @@ export function createRelock({ core, enqueue, settle }: RelockPorts): Relock {
       await storeGeneration(core, made);
       const { document } = store.get();
       show(core, core.inForce, core.highest, document.status === 'ok' ? goodDocument(number) : document);
+      return core.generations.lacks(number);
     });
     durable.catch(failed);
     return { generation, durable };
@@ -103,7 +104,7 @@ export function createRelock({ core, enqueue, settle }: RelockPorts): Relock {
       }
       const { lock: after, generation } = store.get();
       const changed = keys.filter((key) => !sameLock(before.get(key), after.get(key)));
-      if (changed.length === 0) return { generation, durable: Promise.resolve() };
+      if (changed.length === 0) return { generation, durable: Promise.resolve(null) };
       const others = new Map([...core.bootLock].filter(([key]) => !changed.includes(key)));
       if (lifetime === 'document') {
         core.bootLock = others;

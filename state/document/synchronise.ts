@@ -180,7 +180,8 @@ export async function adopt(
   await storeGeneration(core, { generation, kind, origin, text, endMark, written, besides });
   setUnsure(core, { document: null });
   if (passed) await saveBoot(core);
-  for (const patch of diverted) patch.done.resolve();
+  const why = 'it does not fit the edited document, and lasts until the boot ends';
+  for (const patch of diverted) patch.done.resolve(core.unkept ?? why);
   return withdrawn;
 }
 
@@ -211,7 +212,8 @@ async function writePending(core: Core, options: FileOptions, file: FileText | n
     const { status } = core.store.get().document;
     showStatus(core, goodDocument(last.generation));
     if (status === 'notWritable') await saveBoot(core);
-    for (const patch of batch) patch.done.resolve();
+    const why = core.generations.lacks(last.generation);
+    for (const patch of batch) patch.done.resolve(why);
   } else if (file !== null) {
     core.onDisk = text;
     await keepSave(core, options, saved, text);
@@ -271,6 +273,7 @@ async function divertPending(core: Core, status: DocumentStatus, reason: string)
     core.store.get().generation,
     status,
   );
-  await saveBoot(core);
-  for (const patch of batch) patch.done.resolve();
+  const unkept = await saveBoot(core);
+  const why = unkept ?? `${reason}: the document cannot be written; it lasts until the boot ends`;
+  for (const patch of batch) patch.done.resolve(why);
 }

@@ -116,10 +116,14 @@ export interface ForName {
 export type ErrorMessage = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 export type Outcome<T> = { readonly ok: T } | { readonly error: { readonly error: ErrorMessage } };
 
-/** A generation that was made; `not_durable`: why it is not on the disk, where it is not, and lasts until the boot ends. */
-export interface Made {
+/** `not_durable`: why what was done does not last as long as was asked, where it does not: as a rule until the boot ends. */
+export interface Lasting {
+  readonly not_durable?: string | undefined;
+}
+
+/** A generation that was made. */
+export interface Made extends Lasting {
   readonly generation: number;
-  readonly not_durable?: string;
 }
 
 /** What each request gives. */
@@ -129,18 +133,16 @@ export interface Answers {
   readonly repositories: readonly string[];
   readonly inspect: ForContainer & { readonly data: Readonly<Record<string, unknown>> };
   /** `data_kept_for`: the versions that the persistent data stays for, though it was to be wiped. */
-  readonly uninstall: ForContainer & { readonly data_kept_for?: readonly string[] };
-  readonly start: ForContainer;
-  readonly kill: ForContainer;
-  readonly mount: readonly Outcome<ForContainer>[];
-  readonly umount: readonly Outcome<ForContainer>[];
+  readonly uninstall: ForContainer & Lasting & { readonly data_kept_for?: readonly string[] };
+  readonly start: ForContainer & Lasting;
+  readonly kill: ForContainer & Lasting;
+  readonly mount: readonly Outcome<ForContainer & Lasting>[];
+  readonly umount: readonly Outcome<ForContainer & Lasting>[];
   /** `steps` of a dry run only; else what the document's file is, and what commands hold over it until the boot ends. */
-  readonly apply: {
-    readonly generation: number;
+  readonly apply: Made & {
     readonly steps?: readonly PlannedStep[];
     readonly document?: Status['document'];
     readonly overlay?: readonly FieldOrigin[];
-    readonly not_durable?: string;
   };
   readonly patch: Made;
   readonly get: Snapshot;
@@ -154,7 +156,7 @@ export interface Answers {
     readonly files: readonly BrokenFile[];
   };
   /** What was taken away. */
-  readonly overlay_drop: { readonly generation: number; readonly dropped: readonly FieldOrigin[] };
+  readonly overlay_drop: Made & { readonly dropped: readonly FieldOrigin[] };
   readonly logs: ForName & { readonly boot: string };
   readonly events: Place & { readonly events: readonly StampedEvent[]; readonly gap: Gap | null };
   readonly wait: { readonly result: 'converged' | 'failed' | 'timeout' };
@@ -164,11 +166,11 @@ export interface Answers {
   readonly report: ForName;
   readonly token_create: string;
   readonly token_verify: 'Ok' | 'Invalid' | 'Expired' | 'Future';
-  readonly stop: ForName;
-  readonly pause: ForName;
-  readonly resume: ForName;
-  readonly restart: ForName;
-  readonly update: ForName;
+  readonly stop: ForName & Lasting;
+  readonly pause: ForName & Lasting;
+  readonly resume: ForName & Lasting;
+  readonly restart: ForName & Lasting;
+  readonly update: ForName & Lasting;
   readonly shutdown: null;
 }
 

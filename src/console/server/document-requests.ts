@@ -27,7 +27,7 @@ export async function applyDocument(
   const { generation } = await runtime.apply(document, options);
   if (dryRun) return { generation, steps: await runtime.plan(document) };
   const { document: status, overlay } = runtime.state();
-  return { generation, document: status, overlay, ...notDurable(runtime.state()) };
+  return { generation, document: status, overlay, ...notDurable(runtime.notDurable('document')) };
 }
 
 /** `rollback`: the generation that is the earlier one again. */
@@ -36,13 +36,18 @@ export async function rollbackTo(
   { runtime, identity }: Session,
 ): Promise<unknown> {
   const made = await runtime.rollback(generation, { expected, origin: identity });
-  return { ...made, ...notDurable(runtime.state()) };
+  return { ...made, ...notDurable(runtime.notDurable('document')) };
 }
 
-/** Why what is in force is not all on the disk, where it is not. */
-function notDurable({ conditions }: State): { readonly not_durable?: string } {
-  const stands = [...conditions.values()].find(({ type }) => type === 'NotDurable');
-  return stands === undefined ? {} : { not_durable: stands.message };
+/** Said in an answer: why what it has put into force may not last as long as was asked; nothing where it does. */
+export function notDurable(why: string | null): { readonly not_durable?: string } {
+  return why === null ? {} : { not_durable: why };
+}
+
+/** `overlay_drop`: what was taken away. */
+export async function dropOverlay({ name }: Bodies['overlay_drop'], { runtime }: Session): Promise<unknown> {
+  const { notDurable: why, ...dropped } = await runtime.dropOverlay(name);
+  return { ...dropped, ...notDurable(why) };
 }
 
 /** `patch`: RFC 6902 or RFC 7386. Throws PatchForbidden, before anything is changed. */
@@ -60,8 +65,8 @@ export async function patchDocument(
     return made;
   };
   const options = { expected, lifetime: lifetime ?? session.lifetime, origin: session.identity };
-  const made = await session.runtime.patch(make, options);
-  return { ...made, ...notDurable(session.runtime.state()) };
+  const { generation, notDurable: why } = await session.runtime.patch(make, options);
+  return { generation, ...notDurable(why) };
 }
 
 /** `get`: the status, the desired or the observed state, as a whole or of one container; or the text of a stored generation. */

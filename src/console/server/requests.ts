@@ -6,8 +6,10 @@ import { northstarError, ourError } from '../protocol/console-errors.ts';
 import { checkKill, checkMount, checkStart, checkUmount, checkUninstall, isRunning } from './preconditions.ts';
 import {
   applyDocument,
+  dropOverlay,
   eventsFrom,
   getState,
+  notDurable,
   patchDocument,
   rollbackTo,
   PatchForbidden,
@@ -54,7 +56,7 @@ const handlers: Handlers = {
     const stretch = session.stretch(size);
     const options = { lifetime: lifetime ?? session.lifetime, origin: session.identity };
     const outcome = await session.runtime.install(repository, size, stretch.readable, options).then(
-      (container) => ({ ok: { container } }),
+      ({ container, notDurable: why }) => ({ ok: { container, ...notDurable(why) } }),
       (error: unknown) => ({ error: { error: northstarError(error) } }),
     );
     await stretch.skip();
@@ -64,8 +66,8 @@ const handlers: Handlers = {
     uninstall: await ofContainer(body.container, async () => {
       begin(body.container, session, (state) => checkUninstall(state, body));
       const command = { type: 'uninstall', container: body.container, wipe: body.wipe } as const;
-      const { dataKeptFor } = await run(session, command, body);
-      return dataKeptFor.length === 0 ? {} : { data_kept_for: dataKeptFor };
+      const { dataKeptFor, notDurable: why } = await run(session, command, body);
+      return { ...(dataKeptFor.length > 0 && { data_kept_for: dataKeptFor }), ...notDurable(why) };
     }),
   }),
   mount: async (body, session) => ({
@@ -73,7 +75,7 @@ const handlers: Handlers = {
       body.containers.map((container) =>
         ofContainer(container, async () => {
           begin(container, session, (state) => checkMount(state, container));
-          await run(session, { type: 'mount', container }, body);
+          return await ordered(session, { type: 'mount', container }, body);
         }),
       ),
     ),
@@ -83,7 +85,7 @@ const handlers: Handlers = {
       body.containers.map((container) =>
         ofContainer(container, async () => {
           begin(container, session, (state) => checkUmount(state, container));
-          await run(session, { type: 'umount', container }, body);
+          return await ordered(session, { type: 'umount', container }, body);
         }),
       ),
     ),
@@ -93,7 +95,7 @@ const handlers: Handlers = {
       session.runtime.inTurn(containerName(body.container), async () => {
         begin(body.container, session, (state) => checkStart(state, body));
         const { container, init, arguments: args, environment: env } = body;
-        await run(session, { type: 'start', container, init, args, env }, body);
+        return await ordered(session, { type: 'start', container, init, args, env }, body);
       }),
     ),
   }),
@@ -101,8 +103,8 @@ const handlers: Handlers = {
     kill: await ofContainer(body.container, async () => {
       begin(body.container, session, (state) => checkKill(state, body));
       // It may have had its effect before this process was there.
-      if (session.begun.has(body.container) && !isRunning(session.runtime.state(), body.container)) return;
-      await run(session, { type: 'kill', container: body.container, signal: body.signal }, body);
+      if (session.begun.has(body.container) && !isRunning(session.runtime.state(), body.container)) return {};
+      return await ordered(session, { type: 'kill', container: body.container, signal: body.signal }, body);
     }),
   }),
   token_create: ({ target, shared }, { tokens, identity }) => ({
@@ -133,7 +135,7 @@ const handlers: Handlers = {
       return { name: key, unmet: runtime.explain(key), overlay: overlayOf(state, key), files };
     }),
   }),
-  overlay_drop: async ({ name }, { runtime }) => ({ overlay_drop: await ours(() => runtime.dropOverlay(name)) }),
+  overlay_drop: async (body, session) => ({ overlay_drop: await ours(() => dropOverlay(body, session)) }),
   rollback: async (body, session) => ({ rollback: await ours(() => rollbackTo(body, session)) }),
   report: (_, session) => {
     session.after(() => void sendReport(session));
@@ -181,7 +183,7 @@ function begin(container: string, { runtime, begun, begin: note }: Session, chec
 }
 
 /** Northstar's outcome of a request for one container. */
-async function ofContainer(container: string, act: () => Promise<object | void>): Promise<unknown> {
+async function ofContainer(container: string, act: () => Promise<object>): Promise<unknown> {
   try {
     const more = await act();
     return { ok: { container, ...more } };
@@ -205,9 +207,13 @@ async function ofName(
 ): Promise<unknown> {
   return await ours(async () => {
     const name = keyOf(session.runtime.state(), body.name);
-    await run(session, { type, name }, body);
-    return { name };
+    return { name, ...(await ordered(session, { type, name }, body)) };
   });
+}
+
+/** Performs a command; gives what its answer says of how long it lasts. */
+async function ordered(...given: Parameters<typeof run>): Promise<{ readonly not_durable?: string }> {
+  return notDurable((await run(...given)).notDurable);
 }
 
 async function run(

@@ -1,9 +1,11 @@
 // Reads that fail for a while: what was known counts, a condition says so, and it is read again.
 import assert from 'node:assert/strict';
-import { copyFile, symlink, unlink } from 'node:fs/promises';
+import { copyFile, mkdtemp, symlink, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { RuntimeConditionType, Status } from '../../../state/status.ts';
+import { run } from '../../support/command.ts';
 import { openDescriptors } from '../../support/leaks.ts';
 import { cannotInject, inject } from '../../support/inject.ts';
 import { probePackage } from '../../support/packages.ts';
@@ -126,5 +128,73 @@ test('without inotify it says so, looks by a timer, and is told again', { skip: 
   assert.equal(containers['app']?.pid, pid);
   await daemon.write(documentOf(daemon.repository, entry, 'other: { version: 1.0.0, state: mounted }'));
   await daemon.untilContainer('other', 'has been stopped', ({ phase }) => phase === 'Mounted');
+  await endsClean(daemon, before);
+});
+
+/** Takes the disk of a runtime away from being written to: all of its directory but runDir. */
+const readOnly = (directory: string, before: string): readonly string[] => {
+  const script = `${before}; mount --bind "$1" "$1"; mount --bind "$1/run" "$1/run"; mount -o remount,ro,bind "$1"`;
+  return ['unshare', '--mount', 'sh', '-ec', `${script}; shift; exec "$@"`, 'sh', directory];
+};
+
+test('a disk that is read-only at boot: it comes up with what it has, says so, and stores what came when it can', async () => {
+  const before = openDescriptors();
+  const directory = await mkdtemp(join(tmpdir(), 'northstate-'));
+  await using daemon = await startDaemon({
+    packages: [app, other],
+    directory,
+    document: (packages) => documentOf(packages, entry, 'other: { version: 1.0.0, state: running }'),
+    prefix: readOnly(directory, 'true'),
+  });
+  const { pid } = await running(daemon, 'app');
+  await running(daemon, 'other');
+  const generations = join(directory, 'state/generations');
+  await stands(daemon, 'NotDurable', generations);
+  const stopped = await daemon.run('stop', 'app');
+  assert.deepEqual([stopped.code, stopped.stdout], [0, 'app stopped\n']);
+  assert.match(stopped.stderr, /^northstate: not durable: .*EROFS/);
+  const document = join(daemon.runDir, 'other.yaml');
+  await writeFile(document, documentOf(daemon.repository, entry, 'other: { version: 1.0.0, state: mounted }'));
+  const applied = await daemon.run('apply', '-f', document);
+  assert.equal(applied.code, 0, applied.stderr);
+  assert.match(applied.stderr, /northstate: not durable: .*EROFS/);
+  // The next reconciler has it all, and says the same.
+  killReconciler(daemon);
+  const status = await stands(daemon, 'NotDurable', generations);
+  assert.deepEqual([status.containers['app']?.phase, status.containers['other']?.phase], ['Running', 'Mounted']);
+  assert.notEqual(status.containers['app']?.pid, pid);
+  await run('nsenter', ['--mount', '--target', String(daemon.pid), 'mount', '-o', 'remount,rw,bind', directory]);
+  await run('nsenter', [
+    '--mount',
+    '--target',
+    String(daemon.reconciler()),
+    'mount',
+    '-o',
+    'remount,rw,bind',
+    directory,
+  ]);
+  const { generation } = await daemon.until('it is stored', ({ conditions }) => conditions.length === 0);
+  assert.match((await daemon.run('history')).stdout, new RegExp(`^ *${generation} `, 'm'));
+  assert.doesNotMatch((await daemon.run('stop', 'app')).stderr, /not durable/);
+  await endsClean(daemon, before);
+});
+
+test('a stateDir that is missing on a read-only disk is one in runDir for this boot, and says so', async () => {
+  const before = openDescriptors();
+  const directory = await mkdtemp(join(tmpdir(), 'northstate-'));
+  await using daemon = await startDaemon({
+    packages: [app],
+    directory,
+    document: (packages) => documentOf(packages, entry),
+    prefix: readOnly(directory, 'rmdir "$1/state" "$1/data"'),
+  });
+  await running(daemon, 'app');
+  const { conditions } = await stands(daemon, 'NotDurable', join(daemon.runDir, 'state'));
+  assert.match(JSON.stringify(conditions), new RegExp(`stateDir: ${directory}/state cannot be made: EROFS`));
+  const stopped = await daemon.run('stop', 'app');
+  assert.equal(stopped.code, 0, stopped.stderr);
+  assert.match(stopped.stderr, /^northstate: not durable: .*EROFS/);
+  killReconciler(daemon);
+  await daemon.untilContainer('app', 'stays stopped', ({ phase }) => phase === 'Mounted');
   await endsClean(daemon, before);
 });

@@ -98,7 +98,7 @@ test('a patch of a document with 500 containers holds up the loop for less than 
   const { documents, store } = await place.open();
   await documents.warm();
   const times: number[] = [];
-  const durable: Promise<void>[] = [];
+  const durable: Promise<unknown>[] = [];
   for (let n = 0; n < 40; n++) {
     const began = performance.now();
     const made = await documents.patch(
@@ -230,12 +230,15 @@ test('what an uninstallation has made absent goes when it is deleted, whoever wr
   const place = await makePlace(t, `${head}containers:\n${entries}`);
   const first = await place.open({ exchange: readOnly });
   const uninstall = async (key: string, lifetime: 'document' | 'boot') =>
-    (await first.documents.patch([state(key, 'absent')], { ...console, lifetime, command: `uninstall ${key}` })).durable;
+    (await first.documents.patch([state(key, 'absent')], { ...console, lifetime, command: `uninstall ${key}` }))
+      .durable;
   await uninstall('x:1.0.0', 'boot');
   await uninstall('x:2.0.0', 'document');
   await uninstall('p', 'document');
   // What a person patches is a person's.
-  await (await first.documents.patch([state('q', 'absent')], console)).durable;
+  await (
+    await first.documents.patch([state('q', 'absent')], console)
+  ).durable;
   first.documents.setLock('p', { version: '1.2.0', repository: 'system', digest: null });
   await first.documents.close();
   const { documents, store } = await place.open();
@@ -435,7 +438,7 @@ test('what holds until the boot ends is dropped, of one name or altogether', asy
   assert.deepEqual([one.generation, one.dropped.map(({ pointer }) => pointer)], [3, ['/containers/a/state']]);
   assert.equal(store.get().desired.containers.get('a')?.state, 'running');
   assert.equal((await documents.dropOverlay(null)).generation, 4);
-  assert.deepEqual(await documents.dropOverlay(null), { generation: 4, dropped: [] });
+  assert.deepEqual(await documents.dropOverlay(null), { generation: 4, dropped: [], notDurable: null });
   const again = await place.open();
   assert.deepEqual(again.store.get().overlay, []);
 });

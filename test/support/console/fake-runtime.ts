@@ -65,6 +65,8 @@ export interface FakeRuntime extends Runtime {
   archive: Buffer[];
   /** What `apply`, `command` and `wait` answer next. */
   failure: Error | null;
+  /** Why what it is told does not last. */
+  loss: string | null;
   /** What the next calls of `apply` answer, one each, before that. */
   failures: Error[];
   outcome: 'converged' | 'failed' | 'timeout';
@@ -191,7 +193,11 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     else if (command.type === 'uninstall') uninstall(command.container);
   }
 
-  async function install(repository: string, size: number, bytes: Readable): Promise<string> {
+  async function install(
+    repository: string,
+    size: number,
+    bytes: Readable,
+  ): Promise<{ container: string; notDurable: string | null }> {
     const limit = limits[repository];
     if (limit === undefined)
       throw new RuntimeError('invalid_repository', 'there is no such repository', { repository });
@@ -209,7 +215,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     if (size > (limit.bytes ?? Infinity)) throw new Error('repository capacity limit reached');
     add(manifest, repository, size);
     emit({ type: 'install', container });
-    return container;
+    return { container, notDurable: fake.loss };
   }
 
   const fake: FakeRuntime = {
@@ -220,6 +226,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     unmet: new Map(),
     archive: [],
     failure: null,
+    loss: null,
     failures: [],
     outcome: 'converged',
     emit,
@@ -247,7 +254,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       await Promise.resolve();
       if (fake.failure !== null) throw fake.failure;
       obey(command);
-      return { dataKeptFor: [] };
+      return { dataKeptFor: [], notDurable: fake.loss };
     },
     async apply(text, given) {
       fake.calls.push({ apply: text, ...given });
@@ -261,7 +268,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       await Promise.resolve();
       if (fake.failure !== null) throw fake.failure;
       fake.calls.push({ patch: make(fake.tree), ...given });
-      return { generation: status.generation + 1 };
+      return { generation: status.generation + 1, notDurable: fake.loss };
     },
     async rollback(to, given) {
       fake.calls.push({ rollback: to, ...given });
@@ -273,8 +280,9 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     explain: (name) => fake.unmet.get(name) ?? null,
     dropOverlay: async (name) => {
       fake.calls.push({ what: 'dropOverlay', name });
-      return { generation: 3, dropped: [] };
+      return { generation: 3, dropped: [], notDurable: fake.loss };
     },
+    notDurable: () => fake.loss,
     async *report() {
       await Promise.resolve();
       yield* fake.archive;

@@ -19,7 +19,7 @@ function receiving(): FakeRuntime & { readonly received: (Buffer | Error)[]; rea
   runtime.install = async (_repository, _size, bytes) => {
     try {
       received.push(Buffer.concat((await bytes.toArray()) as Buffer[]));
-      return 'new:1.0.0';
+      return { container: 'new:1.0.0', notDurable: null };
     } catch (error) {
       received.push(error as Error);
       throw error;

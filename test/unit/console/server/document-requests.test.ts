@@ -148,6 +148,36 @@ test('a patch that lies too deep is refused as such', async (context) => {
   assert.match(JSON.stringify(await ask({ patch: { merge } })), /"patch_refused":.*nested too deep/);
 });
 
+test('whatever patches says why it is not durable, as long as it is not', async (context) => {
+  const [name, container] = ['broker', 'broker:1.2.3'];
+  const requests: readonly [string, object][] = [
+    ['mount', { containers: [container] }],
+    ['umount', { containers: [container] }],
+    ['start', { container, init: null, arguments: [], environment: {} }],
+    ['pause', { name }],
+    ['resume', { name }],
+    ['restart', { name }],
+    ['update', { name }],
+    ['stop', { name }],
+    ['kill', { container, signal: 15 }],
+    ['uninstall', { container, wipe: false }],
+    ['patch', { operations: [stopIt] }],
+    ['apply', { document: 'x' }],
+    ['rollback', { generation: 1 }],
+    ['overlay_drop', { name: null }],
+  ];
+  for (const loss of ['ENOSPC: the disk is full', null]) {
+    const { runtime, ask } = await opened(context);
+    runtime.loss = loss;
+    for (const [request, body] of requests) {
+      const { [request]: answer } = (await ask({ [request]: body })) as Record<string, unknown>;
+      const [outcome] = [answer].flat() as [{ ok?: { not_durable?: string } }];
+      assert.ok(outcome.ok, `${request}: ${JSON.stringify(outcome)}`);
+      assert.equal(outcome.ok.not_durable ?? null, loss, request);
+    }
+  }
+});
+
 test('explain, rollback and logs of another boot answer in their own shapes', async (context) => {
   const { runtime, ask } = await opened(context);
   assert.deepEqual(await ask({ explain: { name: 'broker' } }), {
