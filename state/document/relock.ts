@@ -67,7 +67,7 @@ export function createRelock({ core, enqueue, settle }: RelockPorts): Relock {
       await settle();
       await storeLock(core);
       // What was pending may have been stored with it.
-      if (isStored()) return;
+      if (isStored()) return core.generations.lacks(core.stored);
       const number = core.stored < generation ? generation : ++core.highest;
       const { text, endMark, written, besides } = core;
       const made = { generation: number, kind: 'console', origin, text, endMark, written, besides } as const;

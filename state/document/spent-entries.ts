@@ -2,6 +2,7 @@
 // wrote that. An `absent` that stands in the document, or came with a patch, is a person's and stays. Pure.
 import type { Operation } from 'fast-json-patch';
 import type { ContainerEntry } from '../desired.ts';
+import { copiesOf } from '../observed.ts';
 import type { State } from '../store.ts';
 import { resolvedVersion } from './command-patches.ts';
 import { formatPointer, parsePointer } from '../text/pointer.ts';
@@ -23,8 +24,9 @@ export function isSpent(entry: ContainerEntry, state: State): boolean {
   const { observed, unknown } = state;
   if (unknown !== null || [...observed.repositories.values()].some(({ error }) => error !== null)) return false;
   const meant = resolvedVersion(entry, state);
-  const installed = observed.packages.get(entry.name) ?? [];
-  return entry.uninstalling && installed.every(({ version }) => version !== meant);
+  const installed = (observed.packages.get(entry.name) ?? []).flatMap(copiesOf);
+  const left = installed.filter(({ repository }) => entry.repository === null || entry.repository === repository);
+  return entry.uninstalling && left.every(({ version }) => version !== meant);
 }
 
 /** Takes a spent entry away: from the overlay alone where only that has it, for the boot where its `absent` lasts no longer. */
