@@ -98,6 +98,26 @@ export function decodeAttempt(body: Uint8Array): Attempt {
 }
 
 function decodeExit(kind: number, value: number): Attempt['exit'] {
-  if (kind === 0) return null;
+  return kind === 0 ? null : exitOf(kind, value);
+}
+
+function exitOf(kind: number, value: number): NonNullable<Attempt['exit']> {
   return kind === 1 ? { code: value } : { signal: value };
+}
+
+/** How a session ended; `failure` where it had a file to copy and could not. */
+export interface Left {
+  readonly id: number;
+  readonly exit: NonNullable<Attempt['exit']>;
+  readonly failure: LaunchFailure | null;
+}
+
+/** The body of E_LEFT. Throws WireError. */
+export function decodeLeft(body: Uint8Array): Left {
+  const from = createDecoder(body);
+  const id = from.u64();
+  const exit = exitOf(from.u8(), from.u32());
+  const failure = failureOf(from.u16(), from.u32(), from.text());
+  from.end();
+  return { id, exit, failure };
 }

@@ -1,5 +1,5 @@
 // What the launcher does for the reconciler, and what it tells: the interface of its client.
-import type { Attempt } from './attempt.ts';
+import type { Attempt, Left } from './attempt.ts';
 import type { Op } from './ops.ts';
 
 export interface Hello {
@@ -45,6 +45,8 @@ export interface LauncherEvents {
   /** A watch has fired and is silent until it is rearmed. */
   watch(key: number): void;
   deadline(): void;
+  /** A session has ended, and all of it is reaped. */
+  left(left: Left): void;
   /** The launcher was asked to end by this signal: stop everything, then call `stop`. */
   terminate(signal: number): void;
   /** Nothing more comes. `error` is null after close(). */
@@ -70,6 +72,13 @@ export interface Go {
   readonly ops: readonly Op[];
 }
 
+/** A process that joins the container of an attempt that runs: a session, with an id of its own. */
+export interface Join {
+  readonly id: number;
+  readonly attempt: number;
+  readonly ops: readonly Op[];
+}
+
 /** POLLPRI, an eventfd's count (the launcher reads it), POLLIN, POLLOUT. */
 export type WatchKind = 'priority' | 'eventfd' | 'readable' | 'writable';
 
@@ -91,6 +100,13 @@ export interface Launcher {
   go(go: Go): Promise<void>;
   /** Resolves at delivery. An attempt that has ended is no error. */
   kill(id: number, signal: number): Promise<void>;
+  /**
+   * Resolves when exec is reached, or the file that is to be copied is open; `left` tells of the end. It ends with the container,
+   * and with this process.
+   */
+  join(join: Join): Promise<void>;
+  /** To the process group of a session; SIGKILL ends all of it that is known. One that has ended is no error. */
+  signal(id: number, signal: number): Promise<void>;
   /** A prepared one is killed first; of a running one it rejects with EBUSY. */
   forget(id: number): Promise<void>;
   /** id 0: the global record. */

@@ -86,6 +86,18 @@ export function createRequests(sender: FrameSender): {
           to.u64(BigInt(id));
           to.u32(signal);
         }),
+      async join({ id, attempt, ops }) {
+        const list = encodeOps(ops);
+        const head = createEncoder();
+        head.u64(BigInt(id));
+        head.u64(BigInt(attempt));
+        await exchange(request.join, [head.end(), list.bytes], list.fds);
+      },
+      signal: (id, signal) =>
+        ask(request.signal, (to) => {
+          to.u64(BigInt(id));
+          to.u32(signal);
+        }),
       forget: (id) => ask(request.forget, (to) => to.u64(BigInt(id))),
       record: (id, record) =>
         ask(request.record, (to) => {

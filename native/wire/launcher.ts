@@ -1,12 +1,12 @@
 // The client of the launcher: requests over the inherited socket, and what the launcher tells.
 import { Socket } from 'node:net';
-import { decodeAttempt, type Attempt } from './attempt.ts';
+import { decodeAttempt, decodeLeft, type Attempt } from './attempt.ts';
 import { createRequests, FILLER } from './launcher-requests.ts';
 import { createFrameSender } from './frame-sender.ts';
 import { createDecoder, createFrameReader, event, WIRE_VERSION, WireError, type Decoder, type Frame } from './wire.ts';
 import type { Hello, Remembered, LauncherEvents, Launcher } from './launcher-interface.ts';
 
-export { LaunchError, type Attempt } from './attempt.ts';
+export { LaunchError, type Attempt, type Left } from './attempt.ts';
 
 /**
  * Speaks to the launcher on the other side of descriptor `fd`. Resolves when everything it remembers has been read;
@@ -145,6 +145,7 @@ function tellEvent({ type, body }: Frame, events: LauncherEvents): void {
   else if (type === event.output) events.output(from.u64(), from.u64(), from.u64());
   else if (type === event.watch) events.watch(from.u64());
   else if (type === event.deadline) events.deadline();
+  else if (type === event.left) events.left(decodeLeft(body));
   else if (type === event.terminate) events.terminate(from.u32());
   else throw new WireError(`a frame of unknown type ${type}`);
 }

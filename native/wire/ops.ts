@@ -33,6 +33,9 @@ const stream: Field<1 | 2> = { write: (to, value) => to.u8(value) };
 const modes = { null: 0, ring: 1, relay: 2 } as const;
 const mode: Field<keyof typeof modes> = { write: (to, value) => to.u8(modes[value]) };
 
+const directions = { out: 0, in: 1 } as const;
+const direction: Field<keyof typeof directions> = { write: (to, value) => to.u8(directions[value]) };
+
 /** Every op: its number on the wire, and its fields in the order of the wire. */
 export const opTable = {
   /** CLONE_NEW* of the init; a PID namespace is always among them. */
@@ -86,6 +89,12 @@ export const opTable = {
   owner: { number: 42, fields: { fd, uid: u32, gid: u32, mode: u32 } },
   /** Go list: bytes for a file, in one write(2). */
   write: { number: 43, fields: { fd, bytes } },
+  /** Of who joins: descriptor 0 is the terminal that controls the session. */
+  terminal: { number: 44, fields: {} },
+  /** Of who joins: a program, as a detached tree, that only it sees, in /.northstate/bin under each of these names. */
+  tools: { number: 45, fields: { fd, names: texts } },
+  /** Of who joins, instead of `exec`: a file to descriptor 1, or `size` bytes of descriptor 0 into a file; `mode` of a new one. */
+  copy: { number: 46, fields: { direction, size: u64, mode: u32, path: text } },
 } as const;
 
 type Rows = typeof opTable;
@@ -107,6 +116,7 @@ const launcherSteps = {
   init: 0x112,
   fork: 0x113,
   stdio: 0x114,
+  join: 0x115,
 } as const;
 
 const stepNames = new Map<number, string>([

@@ -2,7 +2,7 @@
 import { createEncoder } from './encoder.ts';
 
 /** What E_HELLO must say. */
-export const WIRE_VERSION = 2;
+export const WIRE_VERSION = 3;
 /** Bytes before the body: u32 size of what follows, u16 type, u16 descriptors, u32 serial. */
 export const FRAME_HEADER = 12;
 /** The largest size field. */
@@ -35,6 +35,8 @@ export const request = {
   ending: 18,
   status: 19,
   lock: 20,
+  join: 21,
+  signal: 22,
 } as const;
 
 /** Types of frames from the launcher. */
@@ -51,6 +53,7 @@ export const event = {
   deadline: 73,
   terminate: 74,
   ask: 75,
+  left: 76,
 } as const;
 
 /** Bytes that do not follow the wire: what was expected and where. */

@@ -24,6 +24,7 @@ export async function linkToLauncher(fd: number, closed: LauncherEvents['closed'
     output: (id, begin, end) => deliver((to) => to.output?.(id, begin, end)),
     watch: (key) => deliver((to) => to.watch?.(key)),
     deadline: () => deliver((to) => to.deadline?.()),
+    left: (left) => deliver((to) => to.left?.(left)),
     terminate: (signal) => deliver((to) => to.terminate?.(signal)),
     closed,
   });

@@ -69,10 +69,11 @@ static void read_op(const struct op *op) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const int fds[] = {100, 101, 102, 103, 104, 105, 106};
+    static const enum list LISTS[] = {LIST_PREPARE, LIST_GO, LIST_JOIN, LIST_JOIN};
     struct failure why;
     if (size == 0) return 0;
     struct cursor c = cursor_over(data + 1, size - 1);
-    struct ops *ops = ops_parse(&c, fds, data[0] % 8u, (data[0] & 8) != 0, &why);
+    struct ops *ops = ops_parse(&c, fds, data[0] % 8u, LISTS[data[0] >> 3 & 3u], &why);
     if (ops == NULL) {
         if (why.step == 0 || why.error == 0) abort();
         return 0;

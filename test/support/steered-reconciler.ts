@@ -20,6 +20,7 @@ const { launcher, remembered } = await connectLauncher(launcherFd, {
   output: tell('output'),
   watch: tell('watch'),
   deadline: tell('deadline'),
+  left: tell('left'),
   terminate: tell('terminate'),
   closed: () => process.exit(1),
 });

@@ -12,6 +12,7 @@
 #include "../sandbox/control.h"
 #include "clock.h"
 #include "output.h"
+#include "sessions.h"
 #include "sources.h"
 #include "starts.h"
 #include "telling.h"
@@ -64,8 +65,10 @@ static bool take_message(struct launcher *l, struct attempt *a, struct control_m
          * more.
          */
         init_kill(&a->init, SIGKILL);
-        attempts_fire_after(&l->attempts, a->id);
+        if (!sessions_end_of(l, a->id)) attempts_fire_after(&l->attempts, a->id);
         return true;
+    case CONTROL_BORN:
+        return false;
     }
     return false;
 }
@@ -120,14 +123,14 @@ static void judge_exit(struct attempt *a, const siginfo_t *info) {
 
 /*
  * Whoever waits for this exit goes first, before anything else is looked at or sent: unless the init was killed, its
- * last word has let it go already. Then what the container had still written: its PID namespace is dead, so nobody else
+ * last word has let it go already; or somebody has joined it, whose end is then waited for. Then what the container had still written: its PID namespace is dead, so nobody else
  * holds the pipes and their end is near.
  */
 void handle_init_exit(struct launcher *l, struct attempt *a) {
     siginfo_t info = {0};
     if (attempt_is_over(a) || waitid(P_PID, (id_t)a->init.pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
         return;
-    attempts_fire_after(&l->attempts, a->id);
+    if (!sessions_end_of(l, a->id)) attempts_fire_after(&l->attempts, a->id);
     a->exited_ns = boottime_now();
     if (a->init.control >= 0) take_messages(l, a);
     for (int stream = 0; stream < 2; stream++) {

@@ -12,6 +12,7 @@
 #include "liveness.h"
 #include "locks.h"
 #include "relays.h"
+#include "session-table.h"
 #include "watches.h"
 
 struct reconciler {
@@ -87,6 +88,7 @@ struct launcher {
     struct watches watches;
     struct keeps keeps;
     struct relays relays;
+    struct sessions sessions;
     struct liveness liveness;
     struct locks locks;
     uint8_t global[RECORD_LIMIT];

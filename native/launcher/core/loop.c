@@ -14,6 +14,7 @@
 #include "output.h"
 #include "say.h"
 #include "service.h"
+#include "sessions.h"
 #include "sleep.h"
 #include "sources.h"
 #include "supervise.h"
@@ -57,7 +58,7 @@ static void reap(struct launcher *l) {
             handle_init_exit(l, a);
         else if (info.si_pid == l->reconciler.pid)
             handle_reconciler_exit(l);
-        else
+        else if (!session_reaps(l, info.si_pid))
             waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
     }
 }
@@ -137,6 +138,9 @@ static void handle_event(struct launcher *l, struct tag tag) {
     case SOURCE_STDOUT:
     case SOURCE_STDERR:
         handle_attempt(l, tag);
+        break;
+    case SOURCE_SESSION:
+        handle_session(l, tag.place, tag.life);
         break;
     case SOURCE_RELAY:
         handle_relay(&l->relays, tag.place, tag.life, DRAIN_TURN);

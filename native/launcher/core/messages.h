@@ -22,6 +22,8 @@ enum request_type {
     R_ENDING = 18,
     R_STATUS = 19,
     R_LOCK = 20,
+    R_JOIN = 21,
+    R_SIGNAL = 22,
 };
 
 enum event_type {
@@ -37,4 +39,5 @@ enum event_type {
     E_DEADLINE = 73,
     E_TERMINATE = 74,
     E_ASK = 75,
+    E_LEFT = 76,
 };

@@ -7,6 +7,7 @@
 
 #include "messages.h"
 #include "service.h"
+#include "sessions.h"
 #include "sleep.h"
 #include "starts.h"
 #include "telling.h"
@@ -234,6 +235,12 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
         return note_ending(l, c);
     case R_LOCK:
         return lock(l, c, frame, why);
+    case R_JOIN:
+        return session_join(l, frame, why);
+    case R_SIGNAL:
+        id = take_u64(c);
+        number = take_u32(c);
+        return cursor_finished(c) ? session_signal(l, id, number, why) : REPLY_MALFORMED;
     case R_NOP:
         return cursor_finished(c) ? REPLY_DONE : REPLY_MALFORMED;
     }

@@ -8,7 +8,7 @@
 int sleep_begin(struct launcher *l, uint64_t events_read, bool output, struct failure *why) {
     struct reconciler *r = &l->reconciler;
     bool rested = events_read == r->events_told && l->attempts.changed == 0 && !r->sync_due && l->terminating == 0 &&
-                  l->phase == PHASE_RUNNING;
+                  l->sessions.live == 0 && l->phase == PHASE_RUNNING;
     if (!rested) return fail(why, STEP_REQUEST, EAGAIN, "sleep after event %llu", (unsigned long long)events_read);
     uint32_t count = l->sleep.count + 1;
     l->sleep = (struct sleep){.asleep = true, .output = output, .since_ns = boottime_now(), .count = count};

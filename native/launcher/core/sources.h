@@ -16,6 +16,7 @@ enum source {
     SOURCE_WATCH,
     SOURCE_INIT, /* an init's pidfd */
     SOURCE_CONTROL,
+    SOURCE_SESSION, /* the control socket of who joins a container */
     SOURCE_STDOUT,
     SOURCE_STDERR,
     SOURCE_RELAY,  /* a pipe whose output goes to the runtime's own */

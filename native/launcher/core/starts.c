@@ -9,6 +9,7 @@
 
 #include "../memory.h"
 #include "messages.h"
+#include "session-table.h"
 #include "sources.h"
 
 static enum reply refuse(struct failure *why, int error, uint64_t id) {
@@ -68,7 +69,7 @@ static int launch(const struct launcher *l, struct frame *frame, const struct he
     if (spec == NULL) return fail(why, STEP_MEMORY, errno, "the specification");
     memcpy(spec, frame->body.at, ops_size);
     struct cursor list = cursor_over(spec, ops_size);
-    struct ops *ops = ops_parse(&list, frame->fds, frame->nfds, false, why);
+    struct ops *ops = ops_parse(&list, frame->fds, frame->nfds, LIST_PREPARE, why);
     int result = ops == NULL ? -1 : launch_prepare(init, ops, name, l->descriptor_bound, why);
     if (ops != NULL) ops_free(ops);
     spec_free(spec, ops_size);
@@ -135,7 +136,7 @@ enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failu
 /* A go that cannot be sent is a failed start: what the init has done until then is of no use. */
 static void send_go(struct attempt *a, struct cursor list, const int *fds, size_t nfds) {
     struct failure why = {0};
-    struct ops *ops = ops_parse(&list, fds, nfds, true, &why);
+    struct ops *ops = ops_parse(&list, fds, nfds, LIST_GO, &why);
     a->go_state = GO_SENT;
     if (ops == NULL || launch_go(&a->init, ops, &why) != 0) {
         a->failure = why;
@@ -174,7 +175,7 @@ static void set_after(struct attempts *all, struct attempt *a, uint64_t after) {
 /* Whether `after` still has a process that the go must wait for. */
 static bool must_wait_for(const struct launcher *l, uint64_t after) {
     const struct attempt *other = attempt_find(&l->attempts, after);
-    return other != NULL && !attempt_is_over(other);
+    return (other != NULL && !attempt_is_over(other)) || sessions_live_in(&l->sessions, after);
 }
 
 enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *why) {
@@ -188,7 +189,7 @@ enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *w
     if (h.after == h.id) return refuse(why, EINVAL, h.id);
 
     struct ops *ops = ops_parse(&(struct cursor){.at = frame->body.at, .end = frame->body.end, .failed = false},
-                                frame->fds, frame->nfds, true, why);
+                                frame->fds, frame->nfds, LIST_GO, why);
     if (ops == NULL) return REPLY_FAILED;
     ops_free(ops);
     bool waits = must_wait_for(l, h.after);

@@ -3,9 +3,7 @@
 
 #include "../failure.h"
 #include "launcher.h"
-
-/* How a request ends: at once, with an answer that comes later, with a failure, or it does not even parse. */
-enum reply { REPLY_DONE, REPLY_LATER, REPLY_FAILED, REPLY_MALFORMED };
+#include "reply.h"
 
 /* These two read the frame's body. */
 enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failure *why);

@@ -11,6 +11,7 @@
 #include "messages.h"
 #include "say.h"
 #include "service.h"
+#include "sessions.h"
 #include "sleep.h"
 #include "sources.h"
 #include "spawn.h"
@@ -50,6 +51,7 @@ static void hang_up(struct launcher *l) {
     l->reconciler.sync_due = false;
     liveness_end(&l->liveness);
     attempts_disconnect(&l->attempts);
+    sessions_end_all(l);
 }
 
 /* What belonged to this one: its successor asks for it anew. */

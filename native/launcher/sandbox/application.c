@@ -43,11 +43,7 @@ static int connect_outputs(const struct birth *birth, struct failure *why) {
     return 0;
 }
 
-/*
- * Moves the descriptors of the go list to their numbers. A number may be another one's source, so all are first lifted
- * above the highest of them.
- */
-static int place_descriptors(const struct ops *go, struct failure *why) {
+int place_descriptors(const struct ops *go, struct failure *why) {
     int lifted[FRAME_FDS];
     size_t count = 0;
     uint32_t highest = 2;
@@ -123,7 +119,7 @@ int run_seccomp(const struct op *op, const struct birth *birth, struct failure *
     return fail(why, OP_SECCOMP, errno, "%u instructions", op->seccomp.program.len);
 }
 
-static int reset_signals(struct failure *why) {
+int reset_signals(struct failure *why) {
     for (int number = 1; number <= SIGNALS; number++) signal(number, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
@@ -131,8 +127,9 @@ static int reset_signals(struct failure *why) {
     return 0;
 }
 
-static int close_rest(const struct ops *go, struct failure *why) {
+int close_rest(const struct ops *go, int control, struct failure *why) {
     struct kept kept = {.fds = {0, 1, 2}, .count = 3};
+    keep_descriptor(&kept, control);
     for (uint32_t i = 0; i < go->count; i++)
         if (go->items[i].kind == OP_DESCRIPTOR) keep_descriptor(&kept, (int)go->items[i].descriptor.number);
     if (close_others(&kept) < 0) return fail(why, STEP_STDIO, errno, "closing descriptors");
@@ -158,7 +155,7 @@ void become_application(struct application *application) {
         fail(why, STEP_INIT, errno, "no_new_privs");
         return;
     }
-    if (close_rest(go, &local) < 0 || run_stage(STAGE_FILTER, prepare, birth, &local) < 0) {
+    if (close_rest(go, -1, &local) < 0 || run_stage(STAGE_FILTER, prepare, birth, &local) < 0) {
         *why = local;
         return;
     }

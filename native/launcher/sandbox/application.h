@@ -15,3 +15,15 @@ struct application {
  * it writes to nothing but its stack and `why`.
  */
 void become_application(struct application *application);
+
+/*
+ * Moves the descriptors of the go list to their numbers. A number may be another one's source, so all are first lifted
+ * above the highest of them.
+ */
+int place_descriptors(const struct ops *go, struct failure *why);
+
+/* Every signal has its default disposition, and none is blocked. */
+int reset_signals(struct failure *why);
+
+/* Closes all but the descriptors of the go list, 0, 1, 2 and `control` (-1: none). */
+int close_rest(const struct ops *go, int control, struct failure *why);

@@ -10,6 +10,7 @@ enum control_kind {
     CONTROL_RUNNING = 2, /* exec of the application is reached */
     CONTROL_FAILURE = 3, /* then the init exits */
     CONTROL_EXIT = 4,    /* the application ended, the init exits next */
+    CONTROL_BORN = 5,    /* of who joins: it is in the PID namespace; its credentials say who it is */
 };
 
 /* exit_kind of CONTROL_EXIT and of E_ATTEMPT. */

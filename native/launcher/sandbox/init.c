@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
@@ -24,7 +23,6 @@
 #include "../syscalls.h"
 #include "application.h"
 #include "capabilities.h"
-#include "control.h"
 #include "descriptors.h"
 #include "identity.h"
 #include "label.h"
@@ -32,65 +30,6 @@
 #include "runs.h"
 
 enum { APPLICATION_STACK = 64 << 10 };
-
-static void send_message(int control, struct control_message message) {
-    /* Nobody to tell: the launcher is gone, and the parent-death signal is on its way. */
-    if (send(control, &message, sizeof message, MSG_NOSIGNAL) < 0) _exit(1);
-}
-
-static _Noreturn void give_up(int control, const struct failure *why) {
-    struct control_message message = {.kind = CONTROL_FAILURE, .step = why->step, .error = why->error};
-    memcpy(message.subject, why->subject, sizeof message.subject);
-    send_message(control, message);
-    _exit(1);
-}
-
-/* The launcher has died: nobody has the other end of the control socket. */
-static bool has_hung_up(int control) {
-    struct pollfd end = {.fd = control};
-    return poll(&end, 1, 0) > 0 && end.revents & POLLHUP;
-}
-
-/* Nothing that was open in the launcher stays open here, other containers' pipes least of all (CVE-2024-21626). */
-static int close_inherited(const struct birth *birth) {
-    struct kept kept = {0};
-    keep_descriptor(&kept, birth->control);
-    keep_descriptor(&kept, birth->output[0]);
-    keep_descriptor(&kept, birth->output[1]);
-    keep_descriptor(&kept, birth->devices);
-    /*
-     * The list of descriptors itself lies in memory that is the launcher's alone (memory.h). An op holds one at most.
-     */
-    for (uint32_t i = 0; i < birth->prepare->count; i++) keep_descriptor(&kept, birth->prepare->items[i].fd);
-    return close_others(&kept);
-}
-
-/* Puts /dev/null on 0, 1 and 2, so that nothing that is opened later takes these numbers. */
-static int open_null(int devices) {
-    for (int number = 0; number < 3; number++)
-        if (openat(devices, "null", number == 0 ? O_RDONLY : O_WRONLY) != number) return -1;
-    return 0;
-}
-
-static int settle(const struct birth *birth, struct failure *why) {
-    sigset_t all;
-    sigfillset(&all);
-    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0) return fail(why, STEP_INIT, errno, "blocking signals");
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return fail(why, STEP_INIT, errno, "parent-death signal");
-    if (close_inherited(birth) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
-    /*
-     * The launcher may have died before the first of these calls. This copy of its end of the socket is closed by now.
-     */
-    if (has_hung_up(birth->control)) _exit(1);
-    if (open_null(birth->devices) < 0) return fail(why, STEP_INIT, errno, "opening /dev/null");
-    if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
-    /* Keys of the runtime, and of whoever started it, are none of the container's (session-keyring(7)). */
-    if (sys_join_session_keyring() < 0 && errno != ENOSYS) return fail(why, STEP_INIT, errno, "session keyring");
-    prctl(PR_SET_NAME, birth->title);
-    replace_strings(birth->title);
-    restore_file_limit();
-    return 0;
-}
 
 /* From here on only what the application needs is open, and no way back to the launcher but the control socket. */
 static int keep_for_application(const struct birth *birth, struct failure *why) {
@@ -121,7 +60,7 @@ static struct ops *receive_go(int control, uint8_t *frame, int *fds, struct fail
         memcpy(fds, CMSG_DATA(header), nfds * sizeof(int));
     }
     struct cursor c = cursor_over(frame, (size_t)size);
-    return ops_parse(&c, fds, nfds, true, why);
+    return ops_parse(&c, fds, nfds, LIST_GO, why);
 }
 
 int run_owner(const struct op *op, const struct birth *birth, struct failure *why) {
@@ -209,11 +148,11 @@ static void reap(int control, pid_t application) {
         if (pid != application) continue;
         end_others();
         bool signaled = WIFSIGNALED(status);
-        send_message(control, (struct control_message){
-                                  .kind = CONTROL_EXIT,
-                                  .exit_kind = signaled ? EXIT_SIGNAL : EXIT_CODE,
-                                  .exit_value = (uint32_t)(signaled ? WTERMSIG(status) : WEXITSTATUS(status)),
-                              });
+        tell_launcher(control, (struct control_message){
+                                   .kind = CONTROL_EXIT,
+                                   .exit_kind = signaled ? EXIT_SIGNAL : EXIT_CODE,
+                                   .exit_value = (uint32_t)(signaled ? WTERMSIG(status) : WEXITSTATUS(status)),
+                               });
         _exit(0);
     }
 }
@@ -237,24 +176,23 @@ static _Noreturn void serve(int control, pid_t application) {
 _Noreturn void init_main(struct birth *birth) {
     struct failure why = {0};
     int fds[FRAME_FDS];
-    if (settle(birth, &why) < 0) give_up(birth->control, &why);
-    if (open_proc(birth->prepare, &birth->proc, &why) < 0) give_up(birth->control, &why);
-    if (enter_sandbox(birth, &why) < 0) give_up(birth->control, &why);
-    if (keep_for_application(birth, &why) < 0) give_up(birth->control, &why);
-    send_message(birth->control, (struct control_message){.kind = CONTROL_PREPARED});
+    if (birth_settles(birth, &why) < 0) birth_fails(birth, &why);
+    if (open_proc(birth->prepare, &birth->proc, &why) < 0) birth_fails(birth, &why);
+    if (enter_sandbox(birth, &why) < 0) birth_fails(birth, &why);
+    if (keep_for_application(birth, &why) < 0) birth_fails(birth, &why);
+    tell_launcher(birth->control, (struct control_message){.kind = CONTROL_PREPARED});
 
     uint8_t *frame = spec_alloc(FRAME_LIMIT);
     if (frame == NULL) {
         fail(&why, STEP_MEMORY, errno, "go list");
-        give_up(birth->control, &why);
+        birth_fails(birth, &why);
     }
     struct ops *go = receive_go(birth->control, frame, fds, &why);
-    if (go == NULL || run_stage(STAGE_GO, go, birth, &why) < 0 || leave_launcher(&why) < 0)
-        give_up(birth->control, &why);
+    if (go == NULL || run_stage(STAGE_GO, go, birth, &why) < 0 || leave_launcher(&why) < 0) birth_fails(birth, &why);
     pid_t application = start_application(birth, go, &why);
-    if (application < 0) give_up(birth->control, &why);
-    if (retire(birth, &why) < 0) give_up(birth->control, &why);
-    send_message(birth->control, (struct control_message){.kind = CONTROL_RUNNING});
+    if (application < 0) birth_fails(birth, &why);
+    if (retire(birth, &why) < 0) birth_fails(birth, &why);
+    tell_launcher(birth->control, (struct control_message){.kind = CONTROL_RUNNING});
     spec_free(frame, FRAME_LIMIT);
     ops_free(go);
     ops_free(birth->prepare);

@@ -11,15 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "../inherited.h"
 #include "../syscalls.h"
 #include "init.h"
-#include "places.h"
+#include "null-devices.h"
 
 enum {
     NAMESPACES_KNOWN = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
@@ -60,35 +57,6 @@ static int make_outputs(struct init *init, struct birth *birth, const struct ops
         if (op->output.size > init->ring_size) init->ring_size = op->output.size;
     }
     return 0;
-}
-
-/*
- * A tmpfs with the node `null`: the minimal namespace has no /dev, and each application opens its own /dev/null, so
- * that no two share the flags of an open file. Made once; gives its descriptor. It is mounted, so that every init finds
- * it in its copy of that namespace: of what is mounted nowhere Linux before 6.15 makes no binds.
- */
-static int devices(struct failure *why) {
-    static int made = -1;
-    if (made >= 0) return made;
-    int context = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
-    if (context < 0) return fail(why, STEP_INIT, errno, "fsopen tmpfs");
-    int mount = -1;
-    if (sys_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        mount = sys_fsmount(context, FSMOUNT_CLOEXEC, 0);
-    int error = errno;
-    close(context);
-    if (mount < 0) return fail(why, STEP_INIT, error, "fsmount tmpfs");
-    mode_t mask = umask(0);
-    int placed = mknodat(mount, "null", S_IFCHR | 0666, makedev(1, 3));
-    umask(mask);
-    if (placed == 0) placed = sys_move_mount(mount, "", AT_FDCWD, devices_directory, MOVE_MOUNT_F_EMPTY_PATH);
-    error = errno;
-    if (placed < 0) {
-        close(mount);
-        return fail(why, STEP_INIT, error, "%s", devices_directory);
-    }
-    made = mount;
-    return made;
 }
 
 static int make_init(struct init *init, struct birth *birth, struct failure *why) {
@@ -137,7 +105,8 @@ static void abandon(struct init *init) {
 
 int launch_prepare(struct init *init, struct ops *prepare, const char *name, int bound, struct failure *why) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
-    struct birth birth = {.prepare = prepare, .control = -1, .output = {-1, -1}, .devices = devices(why), .proc = -1};
+    struct birth birth = {
+        .prepare = prepare, .control = -1, .output = {-1, -1}, .devices = null_devices(why), .proc = -1, .target = -1};
     snprintf(birth.title, sizeof birth.title, "northstate: %s", name);
     int result = birth.devices < 0 ? -1 : 0;
     const struct op *oom = ops_find(prepare, OP_OOM);

@@ -9,17 +9,16 @@
 
 /* Where an op may stand (op-table.def). */
 struct place {
-    bool known;
-    bool go;
+    unsigned lists; /* 0: there is no such op */
     bool repeated;
     enum op_kind after;
 };
 
-enum { PREPARE = false, GO = true, ONCE = false, REPEATED = true };
+enum { PREPARE = LIST_PREPARE, GO = LIST_GO, JOIN = LIST_JOIN, ONCE = false, REPEATED = true };
 
 static const struct place PLACES[] = {
 #define OP(number, NAME, name, LIST, STAGE, TIMES, AFTER, fields)                                                      \
-    [number] = {.known = true, .go = LIST, .repeated = TIMES, .after = OP_##AFTER},
+    [number] = {.lists = LIST, .repeated = TIMES, .after = OP_##AFTER},
 #define DATA OP
 #include "op-table.def"
 };
@@ -27,30 +26,37 @@ enum { KINDS = sizeof PLACES / sizeof PLACES[0] };
 _Static_assert(KINDS <= 64, "the bits of an uint64_t say which ops were seen");
 
 /* Whether the op may stand here, after the ops whose bits are in `seen`. */
-static bool is_in_place(uint32_t kind, bool go, uint64_t seen) {
-    if (kind >= KINDS || !PLACES[kind].known || PLACES[kind].go != go) return false;
+static bool is_in_place(uint32_t kind, enum list list, uint64_t seen) {
+    if (kind >= KINDS || !(PLACES[kind].lists & (unsigned)list)) return false;
     if (seen & 1ull << kind && !PLACES[kind].repeated) return false;
     return PLACES[kind].after == OP_NONE || seen & 1ull << PLACES[kind].after;
 }
 
-static void parse_list(struct ops *ops, struct parser *p, struct cursor *c, bool go, uint32_t *at) {
+/* Whether the list says what is to be done in the end: a start executes a program, who joins may copy a file instead. */
+static bool has_end(enum list list, uint64_t seen) {
+    bool executes = seen & 1ull << OP_EXEC, copies = seen & 1ull << OP_COPY;
+    if (list == LIST_GO) return executes;
+    return list != LIST_JOIN || executes != copies;
+}
+
+static void parse_list(struct ops *ops, struct parser *p, struct cursor *c, enum list list, uint32_t *at) {
     uint64_t seen = 0;
     for (*at = 0; *at < ops->count && !c->failed; ++*at) {
         struct op *op = &ops->items[*at];
         op->kind = take_u16(c);
         p->c = take_cursor(c, take_u32(c));
-        if (!is_in_place(op->kind, go, seen)) c->failed = true;
+        if (!is_in_place(op->kind, list, seen)) c->failed = true;
         if (c->failed) return;
         parse_op(p, op);
         if (!cursor_finished(&p->c)) c->failed = true;
         if (c->failed) return;
         seen |= 1ull << op->kind;
     }
-    if (go && !(seen & 1ull << OP_EXEC)) c->failed = true;
+    if (!has_end(list, seen)) c->failed = true;
     if (!cursor_finished(c)) c->failed = true;
 }
 
-struct ops *ops_parse(struct cursor *c, const int *fds, size_t nfds, bool go, struct failure *why) {
+struct ops *ops_parse(struct cursor *c, const int *fds, size_t nfds, enum list list, struct failure *why) {
     struct span raw = {.data = c->at, .size = (uint32_t)(c->end - c->at)};
     uint32_t count = take_u16(c);
     if (c->failed || count > OPS_LIMIT || raw.size > FRAME_LIMIT) {
@@ -71,7 +77,7 @@ struct ops *ops_parse(struct cursor *c, const int *fds, size_t nfds, bool go, st
     struct parser p = {.fds = fds, .nfds = nfds, .memory = (char *)(ops + 1)};
     ops->items = reserve(&p, count * sizeof(struct op));
     uint32_t at = 0;
-    parse_list(ops, &p, c, go, &at);
+    parse_list(ops, &p, c, list, &at);
     if (!c->failed) return ops;
     fail(why, STEP_REQUEST, EINVAL, "op %u of the list", at);
     ops_free(ops);

@@ -9,6 +9,9 @@
 #include "../wire.h"
 #include "op.h"
 
+/* The lists, and the bits in op-table.def of those that an op may stand in. */
+enum list { LIST_PREPARE = 1, LIST_GO = 2, LIST_JOIN = 4 };
+
 /* Ops in a list, at most. */
 enum { OPS_LIMIT = 1024 };
 
@@ -26,10 +29,10 @@ struct ops {
 };
 
 /*
- * Parses and checks a whole list; nothing is done. `go` says which ops may stand in it. `c` must end where the list
+ * Parses and checks a whole list; nothing is done. `list` says which ops may stand in it. `c` must end where the list
  * ends. Gives NULL and the failure (EINVAL, ENOMEM) when anything is wrong.
  */
-struct ops *ops_parse(struct cursor *c, const int *fds, size_t nfds, bool go, struct failure *why);
+struct ops *ops_parse(struct cursor *c, const int *fds, size_t nfds, enum list list, struct failure *why);
 void ops_free(struct ops *ops);
 
 /* The first op of this kind, NULL when there is none. */

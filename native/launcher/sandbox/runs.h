@@ -8,6 +8,7 @@ enum stage {
     STAGE_CLONE,     /* launcher: before and with clone3 */
     STAGE_GROUPS,    /* init */
     STAGE_ROOT,      /* init: namespaces, mounts, the new root */
+    STAGE_VIEW,      /* who joins, within the container's mount namespace */
     STAGE_GO,        /* init, once it is told to start, with the rights of root */
     STAGE_LABEL,     /* application, as all that follow */
     STAGE_LIMITS,    /* with the rights of root */

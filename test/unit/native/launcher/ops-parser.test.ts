@@ -28,7 +28,7 @@ function compile(): string {
 }
 
 /** What the launcher makes of lists; descriptors are 100, 101 and 102. */
-function parse(kind: 'prepare' | 'go', lists: readonly Uint8Array[]): string[] {
+function parse(kind: 'prepare' | 'go' | 'join', lists: readonly Uint8Array[]): string[] {
   const input = lists.map((list) => `${kind[0]} ${Buffer.from(list).toString('hex')}\n`).join('');
   const output = execFileSync(parser, { input, encoding: 'utf8', maxBuffer: 64 << 20 });
   return output
@@ -70,6 +70,15 @@ const go: readonly Op[] = [
   { op: 'descriptor', fd: 7, number: 3 },
   { op: 'exec', path: '/app', arguments: ['/app', ''], environment: ['A=b'] },
 ];
+const joining: readonly Op[] = [
+  { op: 'cgroup-join', fd: 6 },
+  { op: 'ids', uid: 1000, gid: 1000, groups: [] },
+  { op: 'tools', fd: 7, names: ['sh', 'ls'] },
+  { op: 'terminal' },
+  { op: 'descriptor', fd: 5, number: 0 },
+];
+const shell: readonly Op[] = [...joining, { op: 'exec', path: 'sh', arguments: ['sh'], environment: [] }];
+const copy: readonly Op[] = [...joining, { op: 'copy', direction: 'in', size: 2 ** 40, mode: 0o644, path: '/data/a' }];
 const bytesOf = (ops: readonly Op[]) => encodeOps(ops).bytes;
 
 test('understands every op as it is written', () => {
@@ -77,7 +86,11 @@ test('understands every op as it is written', () => {
     '1 2#100 3#101 4 4 5#100 6#101 7 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 15:/proc/keys 14 11 20 21:1:2:3 22 23:1:2147418112 24 25 26 27:user_u:role_r:type_t 28',
   ]);
   assert.deepEqual(parse('go', [bytesOf(go)]), ['43#100 42#101 41#102 40:/app:/app::A=b']);
-  const named = new Set([...prepare, ...go].map(({ op }) => op));
+  assert.deepEqual(parse('join', [bytesOf(shell), bytesOf(copy)]), [
+    '3#100 21 45#101:sh:ls 44 41#102 40:sh:sh',
+    '3#100 21 45#101:sh:ls 44 41#102 46:1:1099511627776:/data/a',
+  ]);
+  const named = new Set([...prepare, ...go, ...shell, ...copy].map(({ op }) => op));
   assert.deepEqual([...named].sort(), Object.keys(opTable).sort(), 'ops that are not tried');
 });
 
@@ -85,6 +98,7 @@ test('refuses every list that ends too early or goes on', () => {
   for (const [kind, ops] of [
     ['prepare', prepare],
     ['go', go],
+    ['join', shell],
   ] as const) {
     const whole = bytesOf(ops);
     const prefixes = Array.from({ length: whole.length }, (_, size) => whole.subarray(0, size));
@@ -137,10 +151,14 @@ test('refuses counts and lengths that claim more than is there', () => {
   ]);
 });
 
-const misplaced: readonly (readonly [string, 'prepare' | 'go', readonly Op[]])[] = [
+const misplaced: readonly (readonly [string, 'prepare' | 'go' | 'join', readonly Op[]])[] = [
   ['an op of the go list in the prepare list', 'prepare', go],
   ['an op of the prepare list in the go list', 'go', [{ op: 'pivot' }, ...go]],
   ['a go list without exec', 'go', go.slice(0, 3)],
+  ['who joins and does nothing', 'join', joining],
+  ['who joins, executes and copies', 'join', [...shell, ...copy.slice(-1)]],
+  ['a root of who joins', 'join', [{ op: 'root', fd: 5 }, ...shell]],
+  ['a terminal in a go list', 'go', [{ op: 'terminal' }, ...go]],
   ['two execs', 'go', [...go, ...go.slice(3)]],
   ['a mount before the root', 'prepare', [{ op: 'tree', fd: 5, target: '/data' }]],
   ['attributes before the pivot', 'prepare', [{ op: 'attributes', target: '/', set: 1, clear: 0, recursive: false }]],

@@ -64,6 +64,13 @@ static void show(const struct op *op) {
     case OP_SECCOMP:
         printf(":%u:%u", op->seccomp.program.len, op->seccomp.program.filter[op->seccomp.program.len - 1].k);
         break;
+    case OP_TOOLS:
+        show_strings(op->tools.names);
+        break;
+    case OP_COPY:
+        printf(":%u:%llu", op->copy.direction, (unsigned long long)op->copy.size);
+        show_text(op->copy.path);
+        break;
     case OP_EXEC:
         show_text(op->exec.path);
         show_strings(op->exec.arguments);
@@ -83,7 +90,11 @@ int main(void) {
         struct failure why;
         uint8_t *bytes = parse_hex(line + 2, &size);
         struct cursor c = cursor_over(bytes, size);
-        struct ops *ops = ops_parse(&c, fds, sizeof fds / sizeof *fds, line[0] == 'g', &why);
+        struct ops *ops = ops_parse(&c, fds, sizeof fds / sizeof *fds,
+                                    line[0] == 'g'   ? LIST_GO
+                                    : line[0] == 'j' ? LIST_JOIN
+                                                     : LIST_PREPARE,
+                                    &why);
         if (ops == NULL) show_text(why.subject);
         for (uint32_t i = 0; ops != NULL && i < ops->count; i++) show(&ops->items[i]);
         printf("\n");
