@@ -29,7 +29,7 @@ const sources = {
       'service',
       'sleep',
     ].map(inCore),
-    ...['sources', 'starts', 'streams', 'telling', 'timers', 'watches'].map(inCore),
+    ...['session-table', 'sessions', 'sources', 'starts', 'streams', 'telling', 'timers', 'watches'].map(inCore),
   ],
 } as const;
 
