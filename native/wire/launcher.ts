@@ -6,7 +6,7 @@ import { createFrameSender } from './frame-sender.ts';
 import { createDecoder, createFrameReader, event, WIRE_VERSION, WireError, type Decoder, type Frame } from './wire.ts';
 import type { Hello, Remembered, LauncherEvents, Launcher } from './launcher-interface.ts';
 
-export { LaunchError, type Attempt, type Left } from './attempt.ts';
+export { LaunchError, type Attempt } from './attempt.ts';
 
 /**
  * Speaks to the launcher on the other side of descriptor `fd`. Resolves when everything it remembers has been read;
