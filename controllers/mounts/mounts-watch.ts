@@ -19,6 +19,8 @@ export function createMountWatch(ports: {
   readonly observe: () => Promise<ReadonlyMap<string, readonly ObservedMount[]>>;
   readonly observing: Pick<Observing, 'mounts'>;
   readonly launcher: Pick<Launcher, 'rearm'>;
+  /** The table has changed: what is found by its path may be another one now. */
+  readonly changed: () => void;
   readonly failed: (error: unknown) => void;
 }): MountWatch {
   let acts = 0;
@@ -39,6 +41,7 @@ export function createMountWatch(ports: {
       // An act that began meanwhile may have changed what was read; it reports by itself, and the table is read again.
       if (begun !== before) pending = true;
       else ports.observing.mounts(seen);
+      ports.changed();
     } finally {
       reading = false;
     }

@@ -11,6 +11,7 @@
 //     installStream(...)     the same as an install step, from a stream; resolves with name:version
 //     onChange(listener)     has it told when files came or went by themselves: names of containers, [] = only a repository's
 //                            own state
+//     follow()               has each look whether its directory is another one now
 //     close()                ends the watches and finishes the cache file
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
@@ -37,6 +38,8 @@ export interface Repositories extends Controller<RepositoryStep> {
   release(isUsed: (identity: FileIdentity) => boolean): Promise<boolean>;
   installStream(repository: string, size: number, bytes: Readable, signal?: AbortSignal): Promise<string>;
   onChange(listener: (names: readonly string[]) => void): void;
+  /** Mounts have changed: each looks whether its directory is another one now. */
+  follow(): void;
   /** Writes the cache file again when it was deleted. */
   restore(): void;
   close(): Promise<void>;
@@ -176,6 +179,9 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       return acts.install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, signal);
     },
     onChange: (listener) => void listeners.push(listener),
+    follow() {
+      for (const repository of open.values()) repository.follow();
+    },
     restore: cache.restore,
     async close() {
       for (const repository of open.values()) repository.close();

@@ -8,7 +8,7 @@ import type { RepositoryEntry } from '../../state/desired.ts';
 import { errnoOf, isMissing, messageOf } from '../../state/errno.ts';
 import { createRetry } from '../../state/retry.ts';
 import type { Stand } from '../../state/standing.ts';
-import { watchDirectory } from './directory-watch.ts';
+import { watchDirectory } from '../../state/file/directory-watch.ts';
 import { TerminalError } from '../failure.ts';
 import type { PackageCache } from './package-cache.ts';
 import {
@@ -237,6 +237,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     look,
     packages: () => packagesIn(files),
     observed: () => describeRepository(entry, files, { error, stale, unread }),
+    follow: watcher.look,
     async install({ admit, ...incoming }) {
       const copied = await copyIntoDirectory({
         ...incoming,

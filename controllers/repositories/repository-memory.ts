@@ -64,6 +64,7 @@ export function openRepositoryMemory({
     look,
     packages: () => packagesIn(files),
     observed: () => describeRepository(entry, files, { error, stale: error !== null, unread: new Map() }),
+    follow: () => undefined,
     async install(incoming) {
       const reader = await openReader(entry);
       const { fd, content, digest, identity, path } = await copyIntoMemory({

@@ -15,6 +15,8 @@ export interface Repository {
   look(path: string): Promise<void>;
   packages(): readonly ObservedPackage[];
   observed(): ObservedRepository;
+  /** Looks whether its directory is another one now: mounts have changed. */
+  follow(): void;
   /** Takes a package in, whole or not at all. Gives it as it is there now. */
   install(incoming: Incoming): Promise<ObservedPackage>;
   /** Deletes a package. One that is gone is no error. */

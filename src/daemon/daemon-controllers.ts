@@ -83,7 +83,11 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   await claimGroups({ cgroups, launcher, remembered, stateDir, log });
 
   const watched = { store, observing, launcher, log, tell, failed };
-  const mountWatch = createMountWatch({ observe: mounts.observe, ...watched });
+  const changed = (): void => {
+    repositories.follow();
+    documents.follow();
+  };
+  const mountWatch = createMountWatch({ observe: mounts.observe, changed, ...watched });
   await watchMountTable(launcher);
   const repositoryWatch = createRepositoryWatch({ mounts, repositories, ...watched });
   const groupWatch = createGroupWatch({ cgroups, view, told, ...watched });

@@ -2,7 +2,7 @@
 // it, it is made again from what is known here.
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { watchDirectory } from '../../controllers/repositories/directory-watch.ts';
+import { watchDirectory } from '../../state/file/directory-watch.ts';
 import { messageOf } from '../../state/errno.ts';
 import { createRetry } from '../../state/retry.ts';
 import type { Stand } from '../../state/standing.ts';

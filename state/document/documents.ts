@@ -121,6 +121,8 @@ export interface Documents {
    * consoles have said holds over it.
    */
   fallback(): Promise<void>;
+  /** Looks whether the file's path leads elsewhere now: mounts have changed. */
+  follow(): void;
   /** Loads what patches and documents need (the schema), ahead of the first one. */
   warm(): Promise<void>;
   /** Writes again what was deleted of it in runDir. */
@@ -301,6 +303,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     setLock: relock.set,
     renewLocks: relock.renew,
     fallback: () => enqueue(() => giveUp(core)),
+    follow: watch.rewalk,
     async warm() {
       await load();
     },

@@ -10,6 +10,8 @@ export const REST = 50;
 export interface FileWatch {
   /** Looks as after an event. */
   look(): void;
+  /** Looks at the way: mounts have changed, of which a directory tells nothing. `changed` follows where it is another one now. */
+  rewalk(): void;
   close(): Promise<void>;
 }
 
@@ -38,8 +40,18 @@ export async function watchFile(path: string, events: FileEvents): Promise<FileW
     if (timer !== null) clearTimeout(timer);
     timer = setTimeout(() => {
       timer = null;
-      following = following.then(follow).then(events.changed).catch(events.failed);
+      following = following
+        .then(follow)
+        .then(() => events.changed())
+        .catch(events.failed);
     }, REST);
+  };
+
+  const rewalk = (): void => {
+    following = following
+      .then(follow)
+      .then((isOther) => isOther && !closed && events.changed())
+      .then(() => undefined, events.failed);
   };
 
   const forget = (directory: string): void => {
@@ -49,8 +61,9 @@ export async function watchFile(path: string, events: FileEvents): Promise<FileW
   };
 
   // Looks at the way again after each change of what is watched: a swap may have come between.
-  const follow = async (): Promise<void> => {
-    while (!closed) {
+  const follow = async (): Promise<boolean> => {
+    for (let isOther = false; ; isOther = true) {
+      if (closed) return isOther;
       const way = await directoriesTo(path);
       names = way.whole ? way.names : new Set([...names, ...way.names]);
       const gone = [...watched].filter(([directory, { identity }]) => {
@@ -59,7 +72,7 @@ export async function watchFile(path: string, events: FileEvents): Promise<FileW
       });
       for (const [directory] of gone) forget(directory);
       const fresh = [...way.directories].filter(([directory]) => !watched.has(directory));
-      if (fresh.length === 0 && gone.length === 0) return;
+      if (fresh.length === 0 && gone.length === 0) return isOther;
       for (const [directory, identity] of fresh) watchDirectory(directory, identity);
     }
   };
@@ -85,6 +98,7 @@ export async function watchFile(path: string, events: FileEvents): Promise<FileW
   await follow();
   return {
     look: stir,
+    rewalk,
     async close() {
       closed = true;
       if (timer !== null) clearTimeout(timer);

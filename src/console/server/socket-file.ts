@@ -2,7 +2,7 @@
 // again, since nothing gives a socket its name back.
 import { lstatSync, mkdirSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { watchDirectory } from '../../../controllers/repositories/directory-watch.ts';
+import { watchDirectory } from '../../../state/file/directory-watch.ts';
 import { messageOf } from '../../../state/errno.ts';
 import { createRetry } from '../../../state/retry.ts';
 import type { Stand } from '../../../state/standing.ts';

@@ -160,8 +160,8 @@ test('a disk that is read-only at boot: it comes up with what it has, says so, a
   assert.match(applied.stderr, /northstate: not durable: .*EROFS/);
   // The next reconciler has it all, and says the same.
   killReconciler(daemon);
-  const status = await stands(daemon, 'NotDurable', generations);
-  assert.equal(status.containers['other']?.phase, 'Mounted');
+  await stands(daemon, 'NotDurable', generations);
+  await daemon.untilContainer('other', 'is as applied', ({ phase }) => phase === 'Mounted');
   const again = await running(daemon, 'app');
   assert.notEqual(again.pid, pid);
   await run('nsenter', ['--mount', '--target', String(daemon.pid), 'mount', '-o', 'remount,rw,bind', directory]);

@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { mkdir, open, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
+import { run } from '../../support/command.ts';
+import { enterMountNamespace } from '../../support/namespace.ts';
 import { has, head, makePlace, namesIn, until } from './document-fixture.ts';
+
+enterMountNamespace();
 
 const one = `${head}containers:\n  one: {}\n`;
 const two = `${head}containers:\n  two: {}\n`;
@@ -113,6 +117,23 @@ test('a directory that is replaced by another of its name is followed', async (t
   await rm(`${etc}.old`, { recursive: true });
   await writeFile(join(etc, 'desired.yaml'), three);
   await until(store, has('three'));
+});
+
+test('a file system that is mounted over the directory of the document is followed, once mounts are looked at', async (t) => {
+  const place = await makePlace(t, null);
+  const etc = join(place.dir, 'etc');
+  await mkdir(etc);
+  await writeFile(join(etc, 'desired.yaml'), one);
+  const { store, documents } = await place.open({ desired: join(etc, 'desired.yaml') });
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=755', 'tmpfs', etc]);
+  await writeFile(join(etc, 'desired.yaml'), two);
+  documents.follow();
+  await until(store, has('two'));
+  await writeFile(join(etc, 'desired.yaml'), three);
+  await until(store, has('three'));
+  await run('umount', [etc]);
+  documents.follow();
+  await until(store, has('one'));
 });
 
 test('a broken document changes nothing and shows in the status with its place, until it is mended', async (t) => {

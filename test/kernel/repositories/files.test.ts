@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { appendFile, copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../support/command.ts';
-import { broken, entry, fixture, installed, noticed, one, openAll, other, size, two } from './repository-fixture.ts';
+import {
+  broken,
+  entry,
+  fixture,
+  install,
+  installed,
+  noticed,
+  one,
+  openAll,
+  other,
+  size,
+  two,
+} from './repository-fixture.ts';
 
 test('packages are found whatever their files are called, highest version first', async () => {
   await copyFile(one, join(fixture.system, 'first'));
@@ -132,6 +144,49 @@ test('a directory that another one takes the place of is read anew', async () =>
   await rename(join(fixture.directory, 'next'), fixture.system);
   await noticed(() => installed()[0] === 'other:1.0.0 in system');
   assert.deepEqual(installed(), ['other:1.0.0 in system']);
+});
+
+test('a directory that is deleted while a file of it is used is followed when it is made again', async () => {
+  const path = join(fixture.system, 'app.npk');
+  await copyFile(one, path);
+  await openAll(entry('system'));
+  // What an image of it that is mounted does: the directory that was deleted stays, and tells nothing.
+  await using _used = await open(path);
+  await rm(fixture.system, { recursive: true });
+  await noticed(() => installed().length === 0);
+  await mkdir(fixture.system);
+  await noticed(() => fixture.repositories.current().repositories.get('system')?.error === null);
+  await copyFile(other, join(fixture.system, 'other.npk'));
+  await noticed(() => installed().join() === 'other:1.0.0 in system');
+});
+
+test('a repository whose directory is a link is where the link leads, for who lists and who installs', async () => {
+  const [first, second] = [join(fixture.directory, 'a'), join(fixture.directory, 'b')];
+  for (const directory of [first, second]) await mkdir(directory);
+  await copyFile(one, join(first, 'app.npk'));
+  const current = join(fixture.directory, 'current');
+  await symlink('a', current);
+  await openAll(entry('system', { dir: current }));
+  assert.deepEqual(installed(), ['app:1.0.0 in system']);
+  await symlink(second, `${current}.new`);
+  await rename(`${current}.new`, current);
+  await noticed(() => installed().length === 0);
+  await install(two);
+  assert.deepEqual([await readdir(first), await readdir(second)], [['app.npk'], ['app:2.0.0.npk']]);
+  assert.deepEqual(installed(), ['app:2.0.0 in system']);
+});
+
+test('a file system that is mounted over a repository is the repository, until it is unmounted', async () => {
+  await copyFile(one, join(fixture.system, 'app.npk'));
+  await openAll(entry('system'));
+  assert.equal((await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', fixture.system])).code, 0);
+  fixture.repositories.follow();
+  await noticed(() => installed().length === 0);
+  await copyFile(other, join(fixture.system, 'other.npk'));
+  await noticed(() => installed().join() === 'other:1.0.0 in system');
+  assert.equal((await run('umount', [fixture.system])).code, 0);
+  fixture.repositories.follow();
+  await noticed(() => installed().join() === 'app:1.0.0 in system');
 });
 
 test('of a package in two repositories the first by id counts, with a warning; when it goes, the other does', async () => {

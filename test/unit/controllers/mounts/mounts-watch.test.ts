@@ -7,6 +7,7 @@ test('a table that was read while an act of ours came and went is read again', a
   const seen = [new Map([['stale', []]]), new Map([['fresh', []]])];
   const { promise, resolve } = Promise.withResolvers<unknown>();
   let reads = 0;
+  let changes = 0;
   const watch: MountWatch = createMountWatch({
     async observe() {
       const table = seen[reads++];
@@ -14,10 +15,14 @@ test('a table that was read while an act of ours came and went is read again', a
       return table ?? new Map();
     },
     observing: { mounts: resolve },
+    changed: () => void (changes += 1),
     launcher: { rearm: () => Promise.resolve() },
     failed: (error) => assert.fail(String(error)),
   });
   watch.fired(mountTableKey);
   assert.deepEqual(await promise, seen[1]);
   assert.equal(reads, 2);
+  // Whoever finds things by their paths is told after each.
+  await new Promise(setImmediate);
+  assert.equal(changes, 2);
 });
