@@ -21,10 +21,10 @@ const doors = {
   repositories: ['repositories', 'repositories-plan'],
   mounts: ['mounts', 'mounts-plan', 'mounts-observe', 'mounts-integrity'],
   cgroups: ['cgroups', 'cgroups-plan', 'cgroup-hierarchies'],
-  containers: ['containers-plan', 'containers-act', 'containers-observe', 'end-bound', 'restart'],
+  containers: ['containers-plan', 'containers-act', 'containers-observe', 'end-bound', 'readiness', 'restart'],
   sandbox: [],
   reconcile: ['model', 'reconciler'],
-  status: ['container-status'],
+  status: ['container-status', 'reached'],
   forecast: ['forecast', 'effect'],
 };
 const open = Object.entries(doors).flatMap(([room, files]) => files.map((file) => `${room}/${file}`));

@@ -84,8 +84,12 @@ export interface View {
   readonly wasUsedBy: ReadonlyMap<string, readonly string[]>;
   /** Mounts of the resources that this name's targets need and its attempts use, by name:version. */
   readonly resourceMounts: ReadonlyMap<string, ObservedMount>;
-  /** Names of dependsOn that do not run yet. */
+  /** Names of dependsOn that have not come to what is asked of them. */
   readonly dependenciesDown: readonly string[];
+  /** When one of them comes to it by time alone (CLOCK_BOOTTIME in ms), null = none does. */
+  readonly opensAt: number | null;
+  /** The newest run (an attempt id, 0 = none) of each name whose new instance replaces this one's. */
+  readonly partners: ReadonlyMap<string, number>;
   /** Names that still run, depend on this one and are going down too: they stop first. */
   readonly dependentsUp: readonly string[];
   /** CLOCK_BOOTTIME in ms. */

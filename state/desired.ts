@@ -20,6 +20,9 @@ export interface StopPolicy {
   readonly grace: number;
 }
 
+/** What a dependency must have come to before a start: it runs, it is ready, its last run has ended with 0. */
+export type Dependency = 'running' | 'ready' | 'succeeded';
+
 /** One imperative start: another `id` than before asks for one more; the rest replaces the entry's for that run. */
 export interface Run {
   readonly id: number;
@@ -42,7 +45,13 @@ export interface ContainerEntry {
   readonly repository: string | null;
   readonly restart: RestartPolicy;
   readonly stop: StopPolicy;
-  readonly dependsOn: ReadonlyMap<string, 'running'>;
+  readonly dependsOn: ReadonlyMap<string, Dependency>;
+  /** Dependencies of which a new instance replaces this one's. */
+  readonly restartWith: readonly string[];
+  /** ms that it has to run until it is ready, where nothing else says so. */
+  readonly settle: number;
+  /** ms after which a run is ended and has failed; null = it may run for ever. */
+  readonly timeout: number | null;
   /** Merged over the manifest's; null removes a variable. */
   readonly env: ReadonlyMap<string, string | null>;
   readonly args: readonly string[] | null;
@@ -62,6 +71,8 @@ export interface ContainerEntry {
   readonly writtenBy: 'person' | 'console';
   /** Its `absent` is that of an uninstallation, which is spent, and the entry with it, when the package is deleted. */
   readonly uninstalling: boolean;
+  /** Who changed it last. */
+  readonly changedBy: 'person' | 'console';
 }
 
 export interface RepositoryEntry {

@@ -36,5 +36,19 @@ export function hasEnded(entry: ContainerEntry, { attempts, ran }: Remembered): 
     return ran !== null && ran.exit !== null && !asksForRun(entry, ran.run) && !answers(policy, ran.exit);
   }
   const { record, exit, failure } = last;
-  return failure === null && record.stop === null && !asksForRun(entry, record.run) && !answers(policy, exit);
+  if (failure !== null || asksForRun(entry, record.run)) return false;
+  return hasFailed(last) ? policy === 'never' : record.stop === null && !answers(policy, exit);
+}
+
+/** Whether a run was ended for what it did: that counts as a failure, however it ended. */
+export function hasFailed({ record }: ObservedAttempt): boolean {
+  return record.stop?.fault !== undefined;
+}
+
+/** Whether the run that an entry asks for has ended with 0, and nothing answers that. */
+export function hasSucceeded(entry: ContainerEntry, remembered: Remembered): boolean {
+  if (!hasEnded(entry, remembered)) return false;
+  const last = newestDone(remembered.attempts);
+  const exit = last === null ? (remembered.ran?.exit ?? null) : last.exit;
+  return exit !== null && 'code' in exit && exit.code === 0 && (last === null || !hasFailed(last));
 }

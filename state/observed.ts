@@ -128,6 +128,9 @@ export interface ObservedCgroup {
   >;
 }
 
+/** Why a run is ended that has not ended by itself. */
+export type Fault = 'TimedOut';
+
 /** What the reconciler has the launcher remember with an attempt (JSON, at most 4 KiB). */
 export interface AttemptRecord {
   readonly version: string;
@@ -152,8 +155,13 @@ export interface AttemptRecord {
   readonly onStop: { readonly signal: number; readonly grace: number };
   /** Names that it depended on: it stops before them, also when its entry is gone. */
   readonly dependsOn: readonly string[];
-  /** A stop under way: CLOCK_BOOTTIME ms at which SIGKILL follows, null = never (exactly one signal was asked for). */
-  readonly stop: { readonly deadline: number | null; readonly killed: boolean } | null;
+  /** Of those whose new instance replaces this one: the attempt that ran when it was started. */
+  readonly beside: Readonly<Record<string, number>>;
+  /**
+   * A stop under way: CLOCK_BOOTTIME ms at which SIGKILL follows, null = never (exactly one signal was asked for). `fault`:
+   * it is ended for what it did, or did not, and that counts as a failure of the run, however it ends.
+   */
+  readonly stop: { readonly deadline: number | null; readonly killed: boolean; readonly fault?: Fault } | null;
 }
 
 /** That a name has run in this boot, as runDir keeps it: what the launcher's death must not repeat. */

@@ -51,6 +51,7 @@ export const conditionReasons = [
   'IntegrityLost',
   // Ready
   'Running',
+  'Settling',
   'Paused',
   'NotWanted',
   'Starting',
@@ -59,6 +60,7 @@ export const conditionReasons = [
   'Exited',
   'StartFailed',
   'RestartLimit',
+  'TimedOut',
   'WaitingForPackage',
   'WaitingForDependency',
   'WaitingForResource',

@@ -4,7 +4,7 @@ import type { AttemptRecord } from '../../state/observed.ts';
 /** What the launcher keeps with an attempt at most. */
 const LONGEST_RECORD = 4096;
 /** What a stop adds to a record: it must always fit in. */
-const ROOM_FOR_STOP = 64;
+const ROOM_FOR_STOP = 128;
 
 /** The record's bytes (JSON). Throws a RangeError when the launcher would not take them. */
 export function encodeRecord(record: AttemptRecord): Uint8Array {
@@ -40,5 +40,6 @@ const unknown: AttemptRecord = {
   autostart: false,
   onStop: { signal: 15, grace: 10_000 },
   dependsOn: [],
+  beside: {},
   stop: null,
 };

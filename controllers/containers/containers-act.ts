@@ -126,7 +126,7 @@ async function askForSandbox(
   if (madeOf(view, target) !== step.made) throw new Error(`${key} is no longer what was planned`);
   const id = ports.nextId();
   const { ops, hash, lacks, close } = await ports.sandboxes.prepare(view, target, id);
-  const record = { ...recordOf(step, target, ports.now()), lacks };
+  const record = { ...recordOf(step, target, view, ports.now()), lacks };
   const prepared = ports.launcher
     .prepare({ id, name, hash, record: encodeRecord(record), ops })
     .catch(refuseTooLarge(key))
@@ -149,7 +149,7 @@ async function go(step: StepOf<'go'>, ports: ContainerPorts): Promise<void> {
   // What a host path or namespace leads to may have changed since it was prepared; planners do not see that.
   if ((await ports.sandboxes.hash(view, target)) !== attempt.hash) return forget(step, ports);
   const { ops, close } = await ports.sandboxes.go(view, target, attempt);
-  const record: AttemptRecord = { ...attempt.record, ...startOf(step, target) };
+  const record: AttemptRecord = { ...attempt.record, ...startOf(step, target, view) };
   try {
     await started(step, record, ops, ports);
   } finally {
@@ -182,12 +182,14 @@ async function started(
 /** The deadline is remembered with the signal, so that a reconciler started anew goes on where this one was. */
 async function signal(step: StepOf<'signal'>, ports: ContainerPorts): Promise<void> {
   const attempt = attemptOf(ports.view(step.name), step.id);
-  await write(attempt, { deadline: ports.now() + step.grace, killed: false }, ports, step.signal);
+  const { fault } = step;
+  const stop = { deadline: ports.now() + step.grace, killed: false, ...(fault !== undefined && { fault }) };
+  await write(attempt, stop, ports, step.signal);
 }
 
 async function kill(step: StepOf<'kill'>, ports: ContainerPorts): Promise<void> {
   const attempt = attemptOf(ports.view(step.name), step.id);
-  await write(attempt, { deadline: ports.now(), killed: true }, ports, SIGKILL);
+  await write(attempt, { ...attempt.record.stop, deadline: ports.now(), killed: true }, ports, SIGKILL);
 }
 
 async function forget({ id, name }: { id: number; name: string }, ports: ContainerPorts): Promise<void> {
@@ -244,9 +246,14 @@ function attemptOf({ attempts, name }: View, id: number): ObservedAttempt {
 }
 
 /** The record of a sandbox that is asked for at `now` (CLOCK_BOOTTIME in ms). */
-export function recordOf(step: StepOf<'prepare' | 'start'>, target: Target, now: number): AttemptRecord {
+export function recordOf(
+  step: StepOf<'prepare' | 'start'>,
+  target: Target,
+  view: Pick<View, 'partners'>,
+  now: number,
+): AttemptRecord {
   return {
-    ...startOf(step, target),
+    ...startOf(step, target, view),
     version: step.version,
     entry: target.replacing,
     made: step.made,
@@ -257,7 +264,11 @@ export function recordOf(step: StepOf<'prepare' | 'start'>, target: Target, now:
   };
 }
 
-function startOf({ restarts, lastExit }: Pick<AttemptRecord, 'restarts' | 'lastExit'>, target: Target) {
+function startOf(
+  { restarts, lastExit }: Pick<AttemptRecord, 'restarts' | 'lastExit'>,
+  target: Target,
+  { partners }: Pick<View, 'partners'>,
+) {
   const { entry, autostart } = target;
   return {
     run: entry.run?.id ?? null,
@@ -267,6 +278,7 @@ function startOf({ restarts, lastExit }: Pick<AttemptRecord, 'restarts' | 'lastE
     autostart: autostart !== null,
     onStop: { signal: entry.stop.signal, grace: entry.stop.grace },
     dependsOn: [...entry.dependsOn.keys()],
+    beside: Object.fromEntries(partners),
   };
 }
 

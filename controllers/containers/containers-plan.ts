@@ -5,7 +5,7 @@
 // them, `start` has the launcher do one after the other. A replacement is prepared while the old instance runs; `go` then
 // waits in the launcher for the old one's end, which `signal` asks for last.
 import type { ContainerEntry } from '../../state/desired.ts';
-import type { Exit, ObservedAttempt, ObservedPackage, Ran } from '../../state/observed.ts';
+import type { Exit, Fault, ObservedAttempt, ObservedPackage, Ran } from '../../state/observed.ts';
 import type { Step, Target, View } from '../controller.ts';
 import { lostImage, usesLost } from '../mounts/mounts-integrity.ts';
 import {
@@ -20,6 +20,7 @@ import {
 } from './candidate.ts';
 import { unendingAt } from './end-bound.ts';
 import { asksForRun, newestDone } from '../../state/ended-run.ts';
+import { faultOf, nextOf } from './readiness.ts';
 import { judge, type Verdict } from './restart.ts';
 
 interface Common extends Step {
@@ -33,7 +34,14 @@ export type ContainerStep =
   | (Common & { readonly op: 'start' } & Sandbox & Start)
   /** Starts it, or (`after` is not 0) has the launcher start it when that attempt has ended. */
   | (Common & { readonly op: 'go'; readonly id: number; readonly key: string; readonly after: number } & Start)
-  | (Common & { readonly op: 'signal'; readonly id: number; readonly signal: number; readonly grace: number })
+  /** `fault`: it is told to stop for what it did. */
+  | (Common & {
+      readonly op: 'signal';
+      readonly id: number;
+      readonly signal: number;
+      readonly grace: number;
+      readonly fault?: Fault;
+    })
   | (Common & { readonly op: 'kill'; readonly id: number })
   /** Takes away a sandbox in which nothing has run. */
   | (Common & { readonly op: 'discard'; readonly id: number })
@@ -79,15 +87,19 @@ function decided(view: View): Decision {
   const running = view.attempts.filter(({ state }) => state === 'running');
   const current = running.find(({ record }) => record.entry === target?.replacing) ?? running.at(-1) ?? null;
   const lost = target === null ? null : lostImage(view, target);
-  const replacing = target !== null && current !== null && lost === null && isReplaced(current, target);
-  const verdict =
-    target === null || (current !== null && !replacing && lost === null) ? null : startVerdict(view, target, current);
+  const fault = target === null || current === null ? null : faultOf(view, target, current);
+  const replacing =
+    target !== null && current !== null && lost === null && fault === null && isReplaced(view, current, target);
+  // What follows on a run that has failed is judged by its end.
+  const stays = current !== null && !replacing && lost === null;
+  const verdict = target === null || stays ? null : startVerdict(view, target, current);
   const next = nextTarget(view, target, verdict);
   const made = next === null ? null : madeOf(view, next);
   const candidate = next === null || made === null ? null : candidateOf(view, next, made, current);
 
   const stops = running.flatMap((attempt) => {
     if (attempt !== current || target === null || usesLost(view, attempt)) return stop(view, attempt, null);
+    if (fault !== null) return stop(view, attempt, null, fault);
     if (!replacing) return [];
     return stop(view, attempt, replacementWaits(view, target, verdict, candidate, current));
   });
@@ -97,7 +109,7 @@ function decided(view: View): Decision {
     ...(next === null ? [] : start(view, next, { made, candidate, current, verdict })),
     ...stops,
   ];
-  return { steps, wake: wake(view, running, verdict), verdict, replacing };
+  return { steps, wake: wake(view, target, running, verdict), verdict, replacing };
 }
 
 /** The steps of decide(): the controller's plan. */
@@ -111,9 +123,10 @@ export function wanted(view: View): Target | null {
 }
 
 /** A stop under way is finished, also when the entry wants it to run again meanwhile. */
-function isReplaced({ record }: ObservedAttempt, { entry, replacing }: Target): boolean {
+function isReplaced(view: View, { record }: ObservedAttempt, { entry, replacing }: Target): boolean {
   const stops = record.stop !== null && record.stop.deadline !== null;
-  return stops || record.entry !== replacing || asksForRun(entry, record.run);
+  const goes = [...view.partners].some(([name, run]) => (record.beside[name] ?? run) !== run);
+  return stops || goes || record.entry !== replacing || asksForRun(entry, record.run);
 }
 
 function startVerdict(view: View, target: Target, current: ObservedAttempt | null): Verdict {
@@ -228,8 +241,14 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
   return steps;
 }
 
-function dependencyWaits({ dependenciesDown }: View): string | null {
-  return dependenciesDown.length === 0 ? null : `not running yet: ${dependenciesDown.join(', ')}`;
+function dependencyWaits(view: View): string | null {
+  const { dependenciesDown: down } = view;
+  const asked = wanted(view)?.entry.dependsOn;
+  const texts = (['running', 'ready', 'succeeded'] as const).flatMap((what) => {
+    const names = down.filter((name) => (asked?.get(name) ?? 'running') === what);
+    return names.length === 0 ? [] : [`not ${what} yet: ${names.join(', ')}`];
+  });
+  return texts.length === 0 ? null : texts.join('; ');
 }
 
 /** Why the present instance is not told to stop yet for the next one. */
@@ -259,7 +278,7 @@ function isToGo({ targets }: View, { key, version, entry }: Target, current: Obs
 }
 
 /** TERM (or what the entry says), then SIGKILL at the deadline in the record. A stop that has begun waits for nothing. */
-function stop(view: View, attempt: ObservedAttempt, waits: string | null): ContainerStep[] {
+function stop(view: View, attempt: ObservedAttempt, waits: string | null, fault?: Fault): ContainerStep[] {
   const { name } = view;
   const { id, record } = attempt;
   if (record.stop !== null && record.stop.deadline !== null) {
@@ -271,16 +290,24 @@ function stop(view: View, attempt: ObservedAttempt, waits: string | null): Conta
   const entry = view.targets.find(({ version }) => version === attempt.version)?.entry;
   const { signal, grace } = entry?.stop ?? record.onStop;
   const dependents = view.dependentsUp.length === 0 ? null : `still running: ${view.dependentsUp.join(', ')}`;
+  if (fault !== undefined) return [{ op: 'signal', name, id, signal, grace, fault, waits: null }];
   return [{ op: 'signal', name, id, signal, grace, waits: waits ?? dependents }];
 }
 
-function wake(view: View, running: readonly ObservedAttempt[], verdict: Verdict | null): number | null {
+function wake(
+  view: View,
+  target: Target | null,
+  running: readonly ObservedAttempt[],
+  verdict: Verdict | null,
+): number | null {
   const times = running.flatMap((attempt) => {
     const { stop: ending } = attempt.record;
-    if (ending === null || ending.deadline === null) return [];
+    if (ending === null || ending.deadline === null)
+      return target === null ? [] : (nextOf(attempt, target, view.now) ?? []);
     return ending.killed ? (unendingAt(attempt) ?? []) : [ending.deadline];
   });
   if (verdict?.kind === 'backoff') times.push(verdict.at);
+  if (view.opensAt !== null) times.push(view.opensAt);
   const later = times.filter((time) => time > view.now);
   return later.length === 0 ? null : Math.min(...later);
 }

@@ -1,9 +1,10 @@
 // Whether a container is to be started now. Pure: everything follows from the attempts that the launcher remembers, from
 // their records and times, and from what runDir says has run in this boot.
 import type { ContainerEntry } from '../../state/desired.ts';
-import { answers, asksForRun, newestDone } from '../../state/ended-run.ts';
-import type { Exit, ObservedAttempt } from '../../state/observed.ts';
+import { answers, asksForRun, hasFailed, newestDone } from '../../state/ended-run.ts';
+import type { Exit, Fault, ObservedAttempt } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
+import { faultText } from './readiness.ts';
 import { startFailure } from './start-failure.ts';
 import { containerId } from '../../state/container-id.ts';
 
@@ -16,7 +17,7 @@ export type Verdict =
   | { readonly kind: 'exited'; readonly exit: Exit | null }
   | {
       readonly kind: 'failed';
-      readonly reason: 'RestartLimit' | 'StartFailed' | 'IntegrityLost';
+      readonly reason: 'RestartLimit' | 'StartFailed' | 'IntegrityLost' | Fault;
       readonly message: string;
     };
 
@@ -52,10 +53,20 @@ export function judge(view: View, target: Target, made: string | null): Verdict 
     const changed = asked || record.entry !== target.replacing || (made !== null && record.made !== made);
     return changed ? { kind: 'start', restarts: 0, lastExit } : judgeFailure(last, target.entry);
   }
-  if (asked || record.stop !== null) return { kind: 'start', restarts: 0, lastExit };
+  const fault = record.stop?.fault ?? null;
+  if (asked || (record.stop !== null && fault === null)) return { kind: 'start', restarts: 0, lastExit };
+  if (fault !== null) return judgeFault(last, fault, target);
   if (!answers(target.entry.restart.policy, last.exit)) return { kind: 'exited', exit: last.exit };
   if (record.entry !== target.replacing) return { kind: 'start', restarts: 0, lastExit };
   return again(last, target.entry, lastExit, `ended with ${exitText(last.exit, last.oomKills)}`);
+}
+
+function judgeFault(last: ObservedAttempt, fault: Fault, { entry, replacing }: Target): Verdict {
+  const lastExit = last.exit ?? last.record.lastExit;
+  const message = faultText(fault);
+  if (entry.restart.policy === 'never') return { kind: 'failed', reason: fault, message };
+  if (last.record.entry !== replacing) return { kind: 'start', restarts: 0, lastExit };
+  return again(last, entry, lastExit, message);
 }
 
 /** "exit code 1", "signal 9", or "signal 9, out of memory" when the kernel has killed processes of it for that. */
@@ -87,7 +98,7 @@ function judgeFailure(last: ObservedAttempt, entry: ContainerEntry): Verdict {
 
 function again(last: ObservedAttempt, entry: ContainerEntry, lastExit: Exit | null, what: string): Verdict {
   const { resetAfter, limit } = entry.restart;
-  const healthy = last.startedAt > 0 && last.exitedAt - last.startedAt >= resetAfter;
+  const healthy = !hasFailed(last) && last.startedAt > 0 && last.exitedAt - last.startedAt >= resetAfter;
   const restarts = healthy ? 0 : last.record.restarts;
   if (limit > 0 && restarts >= limit) {
     return { kind: 'failed', reason: 'RestartLimit', message: `${what} and has been restarted ${restarts} times` };

@@ -124,7 +124,7 @@ function prepared(
   const { name, key, version, made: hash } = step;
   const target = view.targets.find((each) => each.key === key);
   if (target === undefined) return {};
-  const record = recordOf(step, target, view.now);
+  const record = recordOf(step, target, view, view.now);
   const leaves = [...(cgroups.get(name)?.leaves ?? []), id];
   const limits = limited(cgroups.get(name) ?? noGroup(name), sectionOf(target), hierarchies);
   const attempt = { ...unseen, id, name, version, hash, record, preparedAt: view.now };

@@ -1,5 +1,6 @@
 // What one name means to others: what it needs of them, and what they wait for. Pure.
-import { hasEnded, type Remembered } from '../../state/ended-run.ts';
+import { hasEnded, hasSucceeded, type Remembered } from '../../state/ended-run.ts';
+import { readyAt } from '../containers/readiness.ts';
 import type { Target } from '../controller.ts';
 import { containerName } from '../../state/container-id.ts';
 
@@ -16,6 +17,12 @@ export interface Footprint {
   readonly dependsOn: readonly string[];
   /** It runs, and nobody has told it to stop. */
   readonly up: boolean;
+  /** When what runs is ready (CLOCK_BOOTTIME in ms), maybe yet to come; null = nothing runs. */
+  readonly readyAt: number | null;
+  /** Its last run has ended with 0, and nothing answers that. */
+  readonly succeeded: boolean;
+  /** The attempt that has run last, or runs; 0 = none has. */
+  readonly lastRun: number;
   /** It runs and should not. */
   readonly leaving: boolean;
   /** The package of one of its entries is not there. */
@@ -30,6 +37,9 @@ export const noFootprint: Footprint = {
   resources: [],
   dependsOn: [],
   up: false,
+  readyAt: null,
+  succeeded: false,
+  lastRun: 0,
   leaving: false,
   lacking: false,
 };
@@ -39,6 +49,7 @@ export function footprintOf(targets: readonly Target[], remembered: Remembered, 
   const { attempts } = remembered;
   const live = attempts.filter(({ state }) => state !== 'exited' && state !== 'failed');
   const running = live.filter(({ state }) => state === 'running');
+  const up = running.find(({ record }) => record.stop === null);
   const wanted = stopping ? undefined : targets.find(({ entry }) => entry.state === 'running');
   const resources = stopping ? [] : targets.flatMap((target) => target.resources);
   const asking = targets.filter(({ entry }) => entry.state !== 'running' || !hasEnded(entry, remembered));
@@ -54,7 +65,10 @@ export function footprintOf(targets: readonly Target[], remembered: Remembered, 
       ...(wanted?.entry.dependsOn.keys() ?? []),
       ...running.flatMap(({ record }) => record.dependsOn),
     ]),
-    up: running.some(({ record }) => record.stop === null),
+    up: up !== undefined,
+    readyAt: up === undefined || wanted === undefined ? null : readyAt(up, wanted),
+    succeeded: wanted !== undefined && hasSucceeded(wanted.entry, remembered),
+    lastRun: attempts.findLast(({ startedAt }) => startedAt > 0)?.id ?? 0,
     leaving: running.length > 0 && wanted === undefined,
     lacking: !stopping && targets.some(isLacking),
   };

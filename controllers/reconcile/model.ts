@@ -6,6 +6,7 @@ import { brokenFilesOf } from '../../state/broken-files.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import { emptyState, type Locked, type State } from '../../state/store.ts';
 import type { Target, View } from '../controller.ts';
+import { gatesOf, partnersOf } from './dependencies.ts';
 import { footprintOf, noFootprint, type Footprint } from './footprint.ts';
 import { createRelation } from './relation.ts';
 import { resolve } from './resolve.ts';
@@ -169,9 +170,14 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     if (!same(old.wants, next.wants) || !same(old.uses, next.uses) || !same(old.used, next.used)) {
       for (const id of [...before, ...after]) affected.add(containerName(id));
     }
-    if (old.up !== next.up || old.leaving !== next.leaving || !same(old.dependsOn, next.dependsOn)) {
+    const moves = (['up', 'readyAt', 'succeeded', 'lastRun', 'leaving'] as const).some((key) => old[key] !== next[key]);
+    if (moves || !same(old.dependsOn, next.dependsOn)) {
       for (const each of [...old.dependsOn, ...next.dependsOn, ...dependents.withValue(name)]) affected.add(each);
     }
+  }
+
+  function footprint(name: string): Footprint {
+    return footprints.get(name) ?? noFootprint;
   }
 
   function view(name: string, now: number): View {
@@ -179,6 +185,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     const own = targets.get(name) ?? [];
     const wanted = own.find(({ entry }) => entry.state === 'running');
     const around = [...users.withValue(name)];
+    const gates = gatesOf(wanted?.entry, footprint, now);
     return {
       name,
       stopping,
@@ -193,7 +200,9 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       usedBy: byVersion(name, around, (footprint) => footprint.uses),
       wasUsedBy: byVersion(name, around, (footprint) => footprint.used),
       resourceMounts: resourceMounts(name, own),
-      dependenciesDown: [...(wanted?.entry.dependsOn.keys() ?? [])].filter((each) => footprints.get(each)?.up !== true),
+      dependenciesDown: gates.down,
+      opensAt: gates.opensAt,
+      partners: partnersOf(wanted?.entry, footprint),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
       now,
     };

@@ -10,10 +10,10 @@ import { unendingAt } from '../containers/end-bound.ts';
 import type { Part, Step, View } from '../controller.ts';
 import { createLoop, type Clock, type KeptRetries } from './loop.ts';
 import { createRelation } from './relation.ts';
+import { reachedOf, type Reached } from '../status/reached.ts';
 import { criticalEnd, explainName, isUnsettled, repositoryStatuses, statusOf } from '../status/container-status.ts';
 import type { Consequences, Model } from './model.ts';
 import { type StepFailure, type Left, type Unsettled } from '../failure.ts';
-import { containerName } from '../../state/container-id.ts';
 
 export interface ReconcilerPorts {
   readonly store: Store;
@@ -53,8 +53,8 @@ export interface Reconciler {
   look(names: Iterable<string>): void;
   /** Why a container is not as the document has it; [] when it is. */
   explain(name: string): readonly Unsettled[];
-  /** Whether the present generation has converged, cannot, or is still moving. */
-  outcome(): 'converged' | 'failed' | 'moving';
+  /** Whether what a generation has changed (null: everything) is as the document has it, cannot be, or will be; and why. */
+  outcome(generation: number | null): Reached;
   /** Resolves when what is to be mounted without being asked for is mounted, or could not be. After `start`. */
   mountedOnStart(): Promise<void>;
   /** Calls the listener whenever nothing more can be done now and the status says so; gives the function that ends it. */
@@ -264,16 +264,9 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       loop.enqueue(names, true);
     },
     explain: (name) => explain(name, 0),
-    outcome() {
-      if (!loop.idle() || flushAt !== null) return 'moving';
-      const { converged, containers } = store.get().status;
-      if (converged) return 'converged';
-      const retries = [...left.values()].some(({ failures }) => failures.some(({ retryAt }) => retryAt !== null));
-      // What only waits for something else moves no more than that does.
-      const changing = [...unsettled].some(
-        (key) => containers[key]?.phase !== 'Failed' && !left.has(containerName(key)),
-      );
-      return retries || changing ? 'moving' : 'failed';
+    outcome(generation) {
+      const found = reachedOf({ state: store.get(), left }, generation);
+      return loop.idle() && flushAt === null ? found : { result: 'moving', reason: found.reason };
     },
     mountedOnStart() {
       const { observed, desired } = store.get();

@@ -222,6 +222,9 @@ function impliedEntry(
     restart: { policy: 'never', backoff: 500, maxBackoff: 300_000, resetAfter: 600_000, limit: 0 },
     stop: { signal: 15, grace: 10_000 },
     dependsOn: new Map(),
+    restartWith: [],
+    settle: 2000,
+    timeout: null,
     env: new Map(),
     args: null,
     init: null,
@@ -235,5 +238,6 @@ function impliedEntry(
     generation: 0,
     writtenBy: 'console',
     uninstalling: false,
+    changedBy: 'console',
   };
 }

@@ -4,6 +4,7 @@ import type { ObservedPackage } from '../../state/observed.ts';
 import { corruptedImage, lostImage } from '../mounts/mounts-integrity.ts';
 import { isMounted, isPaused, type Facts } from './phase.ts';
 import { exitText } from '../containers/restart.ts';
+import { readyAt } from '../containers/readiness.ts';
 
 type Finding = readonly ['True' | 'False' | 'Unknown', ConditionReason, string, subject?: string | null];
 
@@ -97,7 +98,11 @@ function verifiedByKey(found: ObservedPackage | null): Finding {
 function ready({ view, target, phase, running, done, decision: { verdict }, left, terminal }: Facts): Finding {
   if (isPaused({ view, running })) return ['False', 'Paused', 'its processes are frozen until it is resumed'];
   const oomKills = done?.oomKills ?? 0;
-  if (phase === 'Running') return ['True', 'Running', `process ${running?.pid ?? 0}`];
+  if (phase === 'Running') {
+    if (running !== null && readyAt(running, target) > view.now)
+      return ['False', 'Settling', `it is ready when it has run for ${target.entry.settle} ms`];
+    return ['True', 'Running', `process ${running?.pid ?? 0}`];
+  }
   if (phase === 'Stopping') return ['False', 'Stopping', ''];
   if (target.entry.state !== 'running') return ['False', 'NotWanted', `the entry asks for ${target.entry.state}`];
   if (verdict?.kind === 'failed') return ['False', verdict.reason, verdict.message];
@@ -106,10 +111,16 @@ function ready({ view, target, phase, running, done, decision: { verdict }, left
   if (phase === 'Backoff') return ['False', 'Backoff', `ended with ${exitText(lastExit(verdict), oomKills)}`];
   if (target.package === null) return ['False', 'WaitingForPackage', `${asked(target)} is not installed`];
   if (terminal !== null) return ['False', 'StartFailed', terminal.message];
-  if (view.dependenciesDown.length > 0) return ['False', 'WaitingForDependency', view.dependenciesDown.join(', ')];
+  if (view.dependenciesDown.length > 0) return ['False', 'WaitingForDependency', dependencyText(view, target)];
   const lacking = target.resources.find(({ id }) => id === null);
   if (lacking !== undefined) return ['False', 'WaitingForResource', `${lacking.name} ${lacking.requirement}`];
   return ['False', 'Starting', left.steps.find(({ waits }) => waits !== null)?.waits ?? ''];
+}
+
+/** Those that it waits for, and for what, where that is more than that they run. */
+function dependencyText({ dependenciesDown }: Facts['view'], { entry }: Facts['target']): string {
+  const asked = (name: string): string => entry.dependsOn.get(name) ?? 'running';
+  return dependenciesDown.map((name) => (asked(name) === 'running' ? name : `${name} (${asked(name)})`)).join(', ');
 }
 
 function lastExit(verdict: Facts['decision']['verdict']) {

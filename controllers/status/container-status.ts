@@ -6,6 +6,7 @@ import { decide, wanted } from '../containers/containers-plan.ts';
 import type { Target, View } from '../controller.ts';
 import { factsOf, isMounted, isPaused, type Facts } from './phase.ts';
 import { exitText } from '../containers/restart.ts';
+import { faultText } from '../containers/readiness.ts';
 import { type Left, type Unsettled } from '../failure.ts';
 
 /** Times of CLOCK_BOOTTIME (ms) in RFC 3339, UTC. */
@@ -85,11 +86,13 @@ export function criticalEnd(view: View, left: Left): string | null {
   const last = view.attempts.findLast(({ state }) => state !== 'prepared' && state !== 'preparing');
   const stop = last?.record.stop ?? null;
   const isKilled = stop !== null && stop.deadline === null && !view.stopping;
+  const isFailed = stop?.fault !== undefined;
   const target = isKilled ? view.targets.find(({ version }) => version === last?.version) : wanted(view);
   if (target?.package?.manifest.autostart !== 'critical') return null;
-  if (last?.state === 'running' || (stop !== null && !isKilled)) return null;
+  if (last?.state === 'running' || (stop !== null && !isKilled && !isFailed)) return null;
   if (last !== undefined && last.failure !== null)
     return `${last.name} could not start: ${last.failure.step} ${last.failure.code}`;
+  if (last !== undefined && stop?.fault !== undefined) return `${last.name} ${faultText(stop.fault)}`;
   const failed = last !== undefined && last.exit !== null && ('signal' in last.exit || last.exit.code !== 0);
   if (failed) return `${last.name} ended with ${exitText(last.exit)}`;
   const never = last === undefined ? neverStarts(view, target, left) : null;

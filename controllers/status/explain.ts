@@ -1,4 +1,5 @@
 // Why a container is not what the document wants: the chain of what is unmet, down to what nothing else explains. Pure.
+import type { Dependency } from '../../state/desired.ts';
 import type { ContainerStatus, Condition, ConditionType } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';
 import { highest, parseRequirement } from '../../state/version.ts';
@@ -48,9 +49,10 @@ function chainOf(look: Look, key: string, depth: number): Unmet | null {
   return { container: key, unmet, reason: status.phase, message: left.map(unsettledText).join('; '), because: [] };
 }
 
-function isReached({ desired, phase, mounted, conditions }: ContainerStatus): boolean {
+function isReached(status: ContainerStatus): boolean {
+  const { desired, phase, mounted, conditions } = status;
   if (conditionOf(conditions, 'Degraded')?.status === 'True') return false;
-  if (desired === 'running') return phase === 'Running';
+  if (desired === 'running') return hasCome(status, 'ready') || hasCome(status, 'succeeded');
   if (desired === 'mounted') return mounted;
   return desired === 'absent' ? phase === 'Absent' : conditionOf(conditions, 'Installed')?.status === 'True';
 }
@@ -75,20 +77,38 @@ function notRunning(
   const message = [...new Set([judged?.message ?? '', ...own.map(({ text }) => text)])]
     .filter((text) => text !== '')
     .join('; ');
-  return { container: key, unmet: 'Running', reason: judged?.reason ?? status.phase, message, because };
+  const unmet = status.phase === 'Running' ? 'Ready' : 'Running';
+  const since =
+    judged?.reason === 'WaitingForDependency' ? `${message}; it waits since ${judged.lastTransition}` : message;
+  return { container: key, unmet, reason: judged?.reason ?? status.phase, message: since, because };
+}
+
+const come = { running: 'Running', ready: 'Ready', succeeded: 'Succeeded' } as const;
+
+/** Whether a container has come to what is asked of a dependency. */
+function hasCome({ phase, lastExit, conditions }: ContainerStatus, asked: Dependency): boolean {
+  if (asked === 'succeeded')
+    return phase === 'Exited' && lastExit !== null && 'code' in lastExit && lastExit.code === 0;
+  const ready = conditionOf(conditions, 'Ready');
+  return phase === 'Running' && (asked === 'running' || ready?.status === 'True' || ready?.reason === 'Paused');
 }
 
 function dependencies(look: Look, key: string, depth: number): Unmet[] {
   const { desired, status } = look.state;
-  const names = [...(desired.containers.get(key)?.dependsOn.keys() ?? [])];
-  return names.flatMap((name) => {
+  const entry = desired.containers.get(key);
+  return [...(entry?.dependsOn ?? [])].flatMap(([name, asked]) => {
     const other = keyOf(look.state, name);
-    if (other === undefined) {
-      return [link(name, 'Running', 'NotWanted', 'the document has no such container')];
+    const found = status.containers[other ?? ''];
+    if (other === undefined || found === undefined) {
+      return [link(name, come[asked], 'NotWanted', 'the document has no such container')];
     }
-    if (status.containers[other]?.phase === 'Running') return [];
+    if (hasCome(found, asked)) return [];
     const chain = chainOf(look, other, depth + 1);
-    return [chain ?? link(other, 'Running', 'NotWanted', `the document wants it ${status.containers[other]?.desired}`)];
+    if (chain !== null) return [chain];
+    if (found.desired !== 'running')
+      return [link(other, come[asked], 'NotWanted', `the document wants it ${found.desired}`)];
+    const ready = conditionOf(found.conditions, 'Ready');
+    return [link(other, come[asked], ready?.reason ?? found.phase, ready?.message ?? '')];
   });
 }
 

@@ -104,7 +104,7 @@ async function storedGeneration(): Promise<number | null> {
 
 /** Waits for the result and reports it; a document that is not reached gives way to the one before. */
 async function reach(progress: Progress): Promise<void> {
-  const result = await northstate.wait({ timeout });
+  const { result, reason } = await northstate.outcome({ timeout });
   if (result === 'converged') {
     await writeProgress(progressFile, { ...progress, outcome: 'converged' });
     say('converged');
@@ -113,7 +113,7 @@ async function reach(progress: Progress): Promise<void> {
   for (const line of await reasons()) say(line);
   const failed: Progress = { ...progress, outcome: 'failed' };
   await writeProgress(progressFile, failed);
-  say(`not reached: ${result}`);
+  say(`not reached: ${result}${reason === null ? '' : ` (${reason})`}`);
   await giveUp(failed);
 }
 

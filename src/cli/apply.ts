@@ -1,8 +1,8 @@
 // northstate apply and plan: a whole document.
 import type { Northstate } from '../client/northstate.ts';
 import { say, withConsole, type ConsoleOptions } from './console.ts';
-import { readInput, sayMade } from './document.ts';
-import { exitCodes, Failure } from './exit.ts';
+import { readInput, sayMade, sayOutcome } from './document.ts';
+import { exitCodes } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
 import { heldText } from './overlay-command.ts';
 
@@ -28,19 +28,7 @@ export async function apply({ file, wait, timeout, expect, ...options }: ApplyOp
     if (held !== null) say(options, held);
     if (wait !== true) return;
     const left = Math.max(0, Math.round(until - performance.now()));
-    const result = await client.wait({ generation, timeout: left });
-    if (result === 'failed') {
-      const hint = 'northstate get shows what failed';
-      throw new Failure(`generation ${generation} failed for good`, { code: exitCodes.failed, hint });
-    }
-    if (result === 'timeout') {
-      const hint = 'northstate get shows what is missing';
-      throw new Failure(`generation ${generation} is not reached after ${timeout / 1000} s`, {
-        code: exitCodes.timeout,
-        hint,
-      });
-    }
-    say(options, 'converged');
+    sayOutcome(options, `generation ${generation}`, await client.outcome({ generation, timeout: left }), timeout);
   };
   await withConsole(options, act, waiting);
 }

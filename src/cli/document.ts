@@ -143,14 +143,23 @@ export async function wait({
     options,
     async (client) => {
       const left = Math.max(0, Math.round(until - performance.now()));
-      const result = await client.wait({ timeout: left, ...(generation !== undefined && { generation }) });
-      const hint = 'northstate explain NAME says why';
-      if (result === 'failed') throw new Failure('the document failed for good', { code: exitCodes.failed, hint });
-      if (result === 'timeout') {
-        throw new Failure(`the document is not reached after ${timeout / 1000} s`, { code: exitCodes.timeout, hint });
-      }
-      say(options, 'converged');
+      const outcome = await client.outcome({ timeout: left, ...(generation !== undefined && { generation }) });
+      sayOutcome(options, 'the document', outcome, timeout);
     },
     { patience: timeout, later: timeout, absent: exitCodes.timeout },
   );
+}
+
+/** What a wait of `timeout` ms for `what` has come to. Throws a Failure with the reason when it was not reached. */
+export function sayOutcome(
+  options: ConsoleOptions,
+  what: string,
+  { result, reason }: Answers['wait'],
+  timeout: number,
+): void {
+  if (result === 'converged') return say(options, 'converged');
+  const because = reason === null ? '' : `: ${printable(reason)}`;
+  const hint = 'northstate explain NAME says why';
+  if (result === 'failed') throw new Failure(`${what} failed for good${because}`, { code: exitCodes.failed, hint });
+  throw new Failure(`${what} is not reached after ${timeout / 1000} s${because}`, { code: exitCodes.timeout, hint });
 }

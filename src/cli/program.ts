@@ -10,7 +10,7 @@ import { runtimeVersion } from '../runtime-version.ts';
 
 const outcome = `
 Exit codes:
-  0  done; with --wait: converged
+  0  done; with --wait: what was changed is ready, or has ended with 0
   1  error
   2  wrong usage
   3  the document failed for good

@@ -95,8 +95,13 @@ export interface Northstate extends AsyncDisposable {
   merge(patch: object, options?: HowLong & { readonly expected?: number | null }): Promise<number>;
   /** A stored generation again; gives the new one's number. */
   rollback(generation: number, options?: { readonly expected?: number | null }): Promise<number>;
-  /** Until a generation (the present one when left out) is reached or has failed for good; `timeout` in ms. */
-  wait(options: { readonly timeout: number; readonly generation?: number }): Promise<Answers['wait']['result']>;
+  /**
+   * Until what a generation has changed (all that the document in force asks for when left out) is ready, or cannot be;
+   * `timeout` in ms.
+   */
+  wait(options: WaitOptions): Promise<Answers['wait']['result']>;
+  /** The same, with what is missing or has failed. */
+  outcome(options: WaitOptions): Promise<Answers['wait']>;
 
   /** What is told of containers, for one reader; needs `subscribe`. */
   notifications(): AsyncGenerator<Notification | Reconnected>;
@@ -110,6 +115,11 @@ export interface Northstate extends AsyncDisposable {
   closed(): Promise<void>;
   /** Hangs up: what is under way fails, streams end. */
   close(): void;
+}
+
+export interface WaitOptions {
+  readonly timeout: number;
+  readonly generation?: number;
 }
 
 /** Requests that change nothing are made again when the connection ends before their answer. */
@@ -197,13 +207,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
       heard(await call('patch', { merge: patch, expected, lifetime }), notDurable).generation,
     rollback: async (generation, { expected = null } = {}) =>
       (await call('rollback', { generation, expected })).generation,
-    async wait({ timeout, generation }) {
-      const until = performance.now() + timeout;
-      const wanted = generation ?? (await call('get', null)).generation;
-      const left = (): number => Math.max(0, Math.round(until - performance.now()));
-      return (await main.use('wait', (client) => client.call('wait', { generation: wanted, timeout: left() }), true))
-        .result;
-    },
+    wait: async (options) => (await outcome(options)).result,
+    outcome,
     async *notifications() {
       for (;;) {
         yield* told.notifications();
@@ -221,6 +226,16 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
     close,
     [Symbol.asyncDispose]: async () => close(),
   };
+
+  async function outcome({ timeout, generation }: WaitOptions): Promise<Answers['wait']> {
+    const until = performance.now() + timeout;
+    const left = (): number => Math.max(0, Math.round(until - performance.now()));
+    return await main.use(
+      'wait',
+      (client) => client.call('wait', { generation: generation ?? null, timeout: left() }),
+      true,
+    );
+  }
 
   /** The connection after one that has ended; null after close(). */
   async function nextClient(): Promise<Client | null> {

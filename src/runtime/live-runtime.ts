@@ -147,19 +147,25 @@ function installError(error: unknown, repository: string): unknown {
 }
 
 function wait(
-  { generation, timeout }: { generation: number; timeout: number },
+  { generation, timeout }: { generation: number | null; timeout: number },
   { store, reconciler }: RuntimePorts,
-): Promise<'converged' | 'failed' | 'timeout'> {
+): ReturnType<Runtime['wait']> {
+  const wanted = generation ?? store.get().generation;
   return new Promise((resolve) => {
+    let missing: string | null = null;
     const look = (): boolean => {
-      const outcome = store.get().status.observedGeneration < generation ? 'moving' : reconciler.outcome();
-      if (outcome !== 'moving') resolve(outcome);
-      return outcome !== 'moving';
+      const isSeen = store.get().status.observedGeneration >= wanted;
+      const { result, reason } = isSeen
+        ? reconciler.outcome(generation)
+        : ({ result: 'moving', reason: null } as const);
+      missing = reason;
+      if (result !== 'moving') resolve({ result, reason });
+      return result !== 'moving';
     };
     if (look()) return;
     const timer = setTimeout(() => {
       unsubscribe();
-      resolve('timeout');
+      resolve({ result: 'timeout', reason: missing });
     }, timeout);
     const unsubscribe = reconciler.onSettled(() => {
       if (!look()) return;

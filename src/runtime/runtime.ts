@@ -57,6 +57,11 @@ export interface Performed {
   readonly notDurable: NotDurable;
 }
 
+export interface Waited {
+  readonly result: 'converged' | 'failed' | 'timeout';
+  readonly reason: string | null;
+}
+
 export interface Runtime {
   /** The present state; immutable. */
   state(): State;
@@ -106,8 +111,11 @@ export interface Runtime {
   report(): AsyncIterable<Buffer>;
   /** The ordered steps that a document (null: the one in force) would take, without doing them. */
   plan(text: string | null): Promise<readonly { op: string; name: string; text: string; waits: string | null }[]>;
-  /** Resolves when `generation` (or a later one) has converged or failed for good, or after `timeout` ms. */
-  wait(options: { generation: number; timeout: number }): Promise<'converged' | 'failed' | 'timeout'>;
+  /**
+   * Resolves when what `generation` has changed (null: everything that the document in force asks for) is ready, or cannot
+   * be, or after `timeout` ms; `reason` is what is missing or has failed.
+   */
+  wait(options: { generation: number | null; timeout: number }): Promise<Waited>;
   /** The stored generations of the document, oldest first. */
   history(): Promise<readonly Summary[]>;
   /** The text of one of them. Rejects with UnknownGeneration. */

@@ -1,6 +1,6 @@
 // Trees and the desired state as JSON and back: a start reads them from the stored generation without schema and YAML.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ContainerEntry, Desired, RepositoryEntry, Run } from '../desired.ts';
+import type { ContainerEntry, Dependency, Desired, RepositoryEntry, Run } from '../desired.ts';
 import { toJson } from '../store.ts';
 import { isMap, type Tree } from '../text/tree.ts';
 
@@ -8,7 +8,7 @@ type Names<V> = Readonly<Record<string, V>>;
 type StoredRun = Omit<Run, 'env'> & { readonly env: Names<string> | null };
 type StoredEntry = Omit<ContainerEntry, 'env' | 'dependsOn' | 'run'> & {
   readonly env: Names<string | null>;
-  readonly dependsOn: Names<'running'>;
+  readonly dependsOn: Names<Dependency>;
   readonly run: StoredRun | null;
 };
 

@@ -23,13 +23,34 @@ export function problemBetween({ containers }: Desired): Problem | null {
       return problem([key], `only one version of ${name} can run: ${other} and ${key} both ask for it`);
     running.set(name, key);
   }
+  for (const { key, restartWith, dependsOn } of containers.values()) {
+    const stranger = restartWith.find((partner) => !dependsOn.has(partner));
+    if (stranger !== undefined)
+      return problem([key, 'restartWith'], `${key} does not depend on ${stranger}: name it in dependsOn as well`);
+  }
   for (const { key, dependsOn } of [...depending.values()].flat()) {
     for (const dependency of dependsOn.keys()) {
       if (names.has(dependency)) continue;
       return problem([key, 'dependsOn', dependency], `${key} depends on ${dependency}, which is not in the document`);
     }
+    const endless = endlessOf(containers, dependsOn, running);
+    if (endless !== null) {
+      const never = `${key} waits until ${endless} has ended with 0, which restarts it without end`;
+      return problem([key, 'dependsOn', endless], `${never}: its restart policy must be on-failure or never`);
+    }
   }
   return cycle(depending);
+}
+
+/** A dependency that is to succeed and is started again whenever it ends; null: there is none. */
+function endlessOf(
+  containers: Desired['containers'],
+  dependsOn: ContainerEntry['dependsOn'],
+  running: ReadonlyMap<string, string>,
+): string | null {
+  const isEndless = ([name, asked]: readonly [string, string]): boolean =>
+    asked === 'succeeded' && containers.get(running.get(name) ?? '')?.restart.policy === 'always';
+  return [...dependsOn].find(isEndless)?.[0] ?? null;
 }
 
 /** What the entry of a name says of its only version, and the entry of that version otherwise. */

@@ -55,7 +55,7 @@ export function build(tree: Tree, options: BuildOptions): Built | Problem {
       const isAbsent = checked.value.state === 'absent';
       const goesOn = writtenBy === 'console' && earlier?.uninstalling === true;
       const uninstalling = isAbsent && (goesOn || uninstalled?.has(key) === true);
-      return containerEntry(key, checked.value, { generation, writtenBy: writer, uninstalling });
+      return containerEntry(key, checked.value, { generation, writtenBy: writer, changedBy: writtenBy, uninstalling });
     },
   );
   if ('message' in containers) return containers;
@@ -132,7 +132,7 @@ export function repositoryEntry(id: string, given: z.output<typeof repositorySch
 function containerEntry(
   key: string,
   given: z.output<typeof containerSchema>,
-  made: Pick<ContainerEntry, 'generation' | 'writtenBy' | 'uninstalling'>,
+  made: Pick<ContainerEntry, 'generation' | 'writtenBy' | 'changedBy' | 'uninstalling'>,
 ): { value: ContainerEntry } | Problem {
   const { name, version: keyVersion } = splitContainerId(key);
   if (keyVersion !== null && given.version !== undefined && given.version !== keyVersion) {
@@ -166,6 +166,9 @@ function containerEntry(
       restart: given.restart,
       stop: given.stop,
       dependsOn: given.dependsOn,
+      restartWith: given.restartWith,
+      settle: given.settle,
+      timeout: given.timeout ?? null,
       env: given.env,
       args: given.args ?? null,
       init: given.init ?? null,

@@ -68,7 +68,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
       limit: random.pick([0, 0, 3]),
     },
     stop: { signal: 15, grace: random.pick([0, 100, 1000]) },
-    dependsOn: new Map(earlier.filter(() => random.chance(0.3)).map((each) => [each, 'running' as const])),
+    ...randomOrder(random, earlier),
     env: new Map(random.chance(0.5) ? [['LEVEL', random.pick(['1', '2'])]] : []),
     args: null,
     init: null,
@@ -82,6 +82,24 @@ export function randomEntry(random: Random, name: string, generation: number): C
     generation,
     writtenBy: 'person',
     uninstalling: false,
+    changedBy: 'person',
+  };
+}
+
+/** What it depends on, and how. */
+function randomOrder(
+  random: Random,
+  earlier: readonly string[],
+): Pick<ContainerEntry, 'dependsOn' | 'restartWith' | 'settle' | 'timeout'> {
+  const chosen = earlier.filter(() => random.chance(0.3));
+  const asked = chosen.map(
+    (each) => [each, random.pick(['running', 'running', 'ready', 'succeeded'] as const)] as const,
+  );
+  return {
+    dependsOn: new Map(asked),
+    restartWith: chosen.filter(() => random.chance(0.3)),
+    settle: random.pick([0, 200, 2000]),
+    timeout: random.chance(0.15) ? random.pick([300, 3000]) : null,
   };
 }
 

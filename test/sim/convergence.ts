@@ -8,8 +8,8 @@ import { unsettledText } from '../../controllers/failure.ts';
 
 /** Looks at a device on which nothing has failed for a while. */
 export function checkConverged(world: World, host: Host): void {
-  const outcome = host.reconciler.outcome();
-  if (outcome === 'moving') return world.breach(`it is still moving: ${reasons(world, host)}`);
+  const outcome = host.reconciler.outcome(null).result;
+  if (outcome === 'moving' && !waitsForever(world)) return world.breach(`it is still moving: ${reasons(world, host)}`);
   const names = new Set([...world.desired.containers.values()].map(({ name }) => name));
   for (const name of names) checkName(world, host, name);
   const { attempts, mounts, cgroups, packages } = world.observed;
@@ -118,8 +118,9 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
     packages.get('data')?.some((found) => found.version.startsWith('1.')) !== true
   )
     return true;
-  const down = [...entry.dependsOn.keys()].some(
-    (name) => attempts.get(name)?.some(({ state }) => state === 'running') !== true,
+  const isUp = (name: string) => attempts.get(name)?.some(({ state }) => state === 'running') === true;
+  const down = [...entry.dependsOn].some(([name, asked]) =>
+    asked === 'succeeded' ? !hasSucceeded(world, name) : !isUp(name),
   );
   if (down) return true;
   const used = { name: entry.name, version: own.version, record: { uses: resourcesOf(host, entry) } };
@@ -133,8 +134,29 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
   const exit = last?.exit ?? ran.get(entry.name)?.exit ?? null;
   const { policy, limit } = entry.restart;
   if (limit > 0 && (last?.record.restarts ?? 0) >= limit) return true;
+  if (last?.record.stop?.fault !== undefined) return policy === 'never';
   if (policy === 'never') return last !== undefined || ran.has(entry.name);
   return policy === 'on-failure' && exit !== null && 'code' in exit && exit.code === 0;
+}
+
+/** The end of a run that does not end is waited for. */
+function waitsForever(world: World): boolean {
+  return [...world.desired.containers.values()].some(({ state, dependsOn }) =>
+    [...dependsOn].some(
+      ([name, asked]) =>
+        state === 'running' &&
+        asked === 'succeeded' &&
+        world.observed.attempts.get(name)?.some((attempt) => attempt.state === 'running') === true,
+    ),
+  );
+}
+
+function hasSucceeded({ observed }: World, name: string): boolean {
+  const all = observed.attempts.get(name) ?? [];
+  const last = all.findLast(({ state }) => state === 'exited' || state === 'failed');
+  const exit = last === undefined ? (observed.ran.get(name)?.exit ?? null) : last.exit;
+  const isGood = exit !== null && 'code' in exit && exit.code === 0 && last?.record.stop?.fault === undefined;
+  return isGood && !all.some(({ state }) => state === 'running');
 }
 
 function resourcesOf(host: Host, entry: ContainerEntry): string[] {

@@ -16,6 +16,7 @@ import { matches, parseRequirement } from '../../state/version.ts';
 import { names, packageAt } from './catalog.ts';
 import type { SimulatedLauncher } from './sim-launcher.ts';
 import { hierarchies, type World } from './world.ts';
+import { checkFault, checkGates } from './invariants.ts';
 import { withAttempt } from '../../controllers/containers/containers-observe.ts';
 
 export interface Host {
@@ -183,6 +184,8 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
         world.acts += 1;
         world.acted.add(step.name);
         world.log(`${step.op} ${describe(step)}`);
+        if (step.op === 'start' || step.op === 'go') checkGates(world, viewOf, step.name);
+        if (step.op === 'signal') checkFault(world, viewOf(step.name), step as ContainerStep & { op: 'signal' });
         await each.act(step, signal);
       },
     })),

@@ -1,4 +1,7 @@
 // What must hold after every step of the simulation.
+import type { View } from '../../controllers/controller.ts';
+import type { Fault } from '../../state/observed.ts';
+import type { ContainerEntry, Dependency } from '../../state/desired.ts';
 import { isLive, type World } from './world.ts';
 
 /** Looks at the whole device. */
@@ -22,4 +25,46 @@ export function checkDevice(world: World): void {
     const lost = attempts.get(name)?.find((attempt) => isLive(attempt) && !leaves.includes(attempt.id));
     if (lost !== undefined && known.has(lost.id)) world.breach(`attempt ${lost.id} of ${name} lives without its leaf`);
   }
+}
+
+/** ms that what the launcher tells is on its way. */
+const late = 1;
+
+/** Nothing starts before what it needs: looked at on the device itself when a start is decided on. */
+export function checkGates(world: World, of: (name: string) => View, name: string): void {
+  const entry = wantedBy(of(name));
+  for (const [dependency, asked] of entry?.dependsOn ?? []) {
+    if (hasCome(world, wantedBy(of(dependency)), dependency, asked)) continue;
+    world.breach(`${name} is started, and ${dependency} is not ${asked}`);
+  }
+}
+
+function wantedBy({ targets }: View): ContainerEntry | undefined {
+  return targets.find(({ entry }) => entry.state === 'running')?.entry;
+}
+
+function hasCome(world: World, entry: ContainerEntry | undefined, name: string, asked: Dependency): boolean {
+  const now = world.time.now();
+  const all = world.observed.attempts.get(name) ?? [];
+  const running = all.find(({ state }) => state === 'running');
+  const last = all.findLast(({ state }) => state === 'exited');
+  if (asked === 'succeeded') {
+    const exit = last === undefined ? (world.observed.ran.get(name)?.exit ?? null) : last.exit;
+    const again = running !== undefined && running.startedAt < now - late;
+    const isGood = exit !== null && 'code' in exit && exit.code === 0 && last?.record.stop?.fault === undefined;
+    return isGood && !again;
+  }
+  const ran = running ?? (last !== undefined && last.exitedAt >= now - late ? last : undefined);
+  if (ran === undefined) return false;
+  return asked === 'running' || ran.startedAt + (entry?.settle ?? 0) <= now;
+}
+
+/** What is ended for what it does has done it. */
+export function checkFault(world: World, view: View, step: { readonly id: number; readonly fault?: Fault }): void {
+  const attempt = world.observed.attempts.get(view.name)?.find(({ id }) => id === step.id);
+  if (attempt === undefined || step.fault === undefined) return;
+  const timeout = wantedBy(view)?.timeout ?? Infinity;
+  const lasts = world.time.now() - attempt.startedAt;
+  if (lasts < timeout - 0.001)
+    world.breach(`attempt ${step.id} of ${view.name} is ended after ${lasts} ms, and may run for ${timeout}`);
 }

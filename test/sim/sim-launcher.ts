@@ -113,10 +113,16 @@ export function createLauncher(world: World): SimulatedLauncher {
     for (const next of world.observed.attempts.get(attempt.name) ?? []) if (next.after === attempt.id) start(next.id);
   }
 
+  function lastRun(name: string): number {
+    return world.observed.attempts.get(name)?.findLast(({ startedAt }) => startedAt > 0)?.id ?? 0;
+  }
+
   /** Nothing is told to stop that should go on: neither for a replacement that nobody asked for nor for anything else. */
   function checkStop(attempt: ObservedAttempt): void {
     const { id, name, record } = attempt;
     if (world.stopping || record.stop !== null || writtenImage(world.observed, attempt) !== null) return;
+    const partners = world.entry(name)?.restartWith ?? [];
+    if (partners.some((partner) => lastRun(partner) !== record.beside[partner])) return;
     const same = demandOf.get(id) === (world.demands.get(name) ?? 0);
     if (same) world.breach(`attempt ${id} of ${name} is told to stop and nothing asked for it`);
   }
@@ -180,7 +186,8 @@ export function createLauncher(world: World): SimulatedLauncher {
       const attempt = find(id);
       if (attempt === undefined) throw new LaunchError('record', 'ESRCH', `attempt ${id}`);
       const record = decodeRecord(bytes);
-      if (record.stop !== null && attempt.record.stop === null) checkStop(attempt);
+      const isOrdered = record.stop !== null && record.stop.fault === undefined;
+      if (isOrdered && attempt.record.stop === null) checkStop(attempt);
       put({ ...attempt, record });
     },
   };

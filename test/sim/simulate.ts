@@ -114,11 +114,21 @@ async function calm(run: Run): Promise<void> {
   const { world } = run;
   Object.assign(world.faults, CALM);
   world.sick = false;
+  endTimeouts(world);
+  run.host.reload();
   world.log('calm');
   if (world.unreadable !== null) switchReads(run);
   for (const name of names) run.host.notice(name);
   run.host.reconciler.look(names);
   await settle(run, 300);
+}
+
+/** What is ended again and again never comes to rest. */
+function endTimeouts(world: World): void {
+  const entries = [...world.desired.containers].map(
+    ([key, entry]) => [key, entry.restart.policy === 'never' ? entry : { ...entry, timeout: null }] as const,
+  );
+  world.desired = { ...world.desired, containers: new Map(entries) };
 }
 
 async function settle(run: Run, most: number): Promise<void> {
@@ -133,7 +143,7 @@ async function settle(run: Run, most: number): Promise<void> {
 /** An edit of one entry makes steps for that name and for what it needs, and for no other. */
 async function oneMoreEdit(run: Run): Promise<void> {
   const { world, host } = run;
-  if (world.broken !== null || host.reconciler.outcome() !== 'converged') return;
+  if (world.broken !== null || host.reconciler.outcome(null).result !== 'converged') return;
   world.acted.clear();
   const concerned = new Set([...edit(world), 'data']);
   host.reload();

@@ -159,7 +159,8 @@ export interface Answers {
   readonly overlay_drop: Made & { readonly dropped: readonly FieldOrigin[] };
   readonly logs: ForName & { readonly boot: string };
   readonly events: Place & { readonly events: readonly StampedEvent[]; readonly gap: Gap | null };
-  readonly wait: { readonly result: 'converged' | 'failed' | 'timeout' };
+  /** `reason`: what is missing, or has failed; null when it has converged. */
+  readonly wait: { readonly result: 'converged' | 'failed' | 'timeout'; readonly reason: string | null };
   readonly history: { readonly generations: readonly StoredGeneration[] };
   readonly rollback: Made;
   /** What the archive may be called; its bytes follow as notifications. */

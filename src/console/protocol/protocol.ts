@@ -85,7 +85,7 @@ const shapes = {
   overlay_drop: fields({ name: nullable(text) }),
   logs: fields({ name: text, since: nullable(whole), follow: flag, boot: optional(text), previous: optional(flag) }),
   events: orNothing(fields({ since: nullable(whole), boot: nullable(text), follow: optional(flag) })),
-  wait: fields({ generation: whole, timeout: whole }),
+  wait: fields({ generation: nullable(whole), timeout: whole }),
   history: nothing,
   rollback: fields({ generation: whole, expected: nullable(whole) }),
   report: nothing,

@@ -162,7 +162,7 @@ const handlers: Handlers = {
     }),
   }),
   wait: async ({ generation, timeout }, { runtime }) => ({
-    wait: await ours(async () => ({ result: await runtime.wait({ generation, timeout }) })),
+    wait: await ours(() => runtime.wait({ generation, timeout })),
   }),
   history: async (_, { runtime }) => ({
     history: await ours(() => listGenerations(runtime)),

@@ -293,7 +293,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       ]),
     wait(given) {
       fake.calls.push({ wait: given });
-      return Promise.resolve(fake.outcome);
+      return Promise.resolve({ result: fake.outcome, reason: fake.outcome === 'converged' ? null : 'broker: Failed' });
     },
     history: () => Promise.resolve([generation(1, 'file'), generation(2, 'console')]),
     async textOf(number) {

@@ -42,6 +42,7 @@ export const record = {
   autostart: false,
   onStop: { signal: 15, grace: 0 },
   dependsOn: [],
+  beside: {},
 };
 export const observedAttempt = {
   state: 'running',

@@ -223,3 +223,73 @@ test('a resource is never prepared', () => {
   assert.deepEqual(steps, []);
   assert.match(verdict?.kind === 'failed' ? verdict.message : '', /has no init/);
 });
+
+const noRestarts = { policy: 'never', backoff: 500, maxBackoff: 500, resetAfter: 500, limit: 0 } as const;
+
+/** Attempt 7 runs since 100, of a target with a timeout. */
+function timed(now: number, fields: Partial<Target['entry']> = {}): View {
+  const goal = wants('1.0.0', { timeout: 500, ...fields });
+  return running({ attempts: [{ ...attempt(7, '1.0.0'), startedAt: 100 }], ran: noted, now }, goal);
+}
+
+test('a run that lasts longer than its timeout is told to stop, and what it did is written down', () => {
+  assert.deepEqual(planned(timed(599)), []);
+  assert.equal(decide(timed(599)).wake, 600);
+  const [step] = plan(timed(600));
+  assert.deepEqual(step, {
+    ...{ op: 'signal', name: 'app', id: 7, signal: 15, grace: 10_000, fault: 'TimedOut', waits: null },
+  });
+});
+
+test('nothing is prepared beside a run that has failed: what follows is judged by its end', () => {
+  const of = timed(700);
+  const run = of.attempts[0]!;
+  const stop = { deadline: 10_600, killed: false, fault: 'TimedOut' } as const;
+  const stopped = { ...of, attempts: [{ ...run, record: { ...run.record, stop } }] };
+  assert.deepEqual(planned(stopped), []);
+  assert.equal(decide(stopped).wake, 10_600);
+  assert.deepEqual(planned({ ...stopped, now: 10_600 }), ['kill 7']);
+});
+
+test('a run that was ended for what it did has failed: restart answers, with its backoff', () => {
+  const stop = { deadline: 10_600, killed: false, fault: 'TimedOut' } as const;
+  const last = ended(7, { code: 0 }, { stop });
+  const again = decide(running({ attempts: [last], now: 901 }, wants('1.0.0', { timeout: 500 })));
+  assert.equal(again.verdict?.kind, 'backoff');
+  const onFailure = { ...noRestarts, policy: 'on-failure' } as const;
+  const failing = decide(running({ attempts: [last], now: 901 }, wants('1.0.0', { restart: onFailure })));
+  assert.equal(failing.verdict?.kind, 'backoff');
+  const over = decide(running({ attempts: [last], ran: noted }, wants('1.0.0', { restart: noRestarts })));
+  assert.deepEqual(over.verdict, {
+    kind: 'failed',
+    reason: 'TimedOut',
+    message: 'has run for longer than its timeout and was ended',
+  });
+});
+
+test('it is looked at again when it is ready', () => {
+  const goal = wants('1.0.0', { settle: 2000 });
+  const of = running({ attempts: [{ ...attempt(7, '1.0.0'), startedAt: 100 }], ran: noted, now: 200 }, goal);
+  assert.equal(decide(of).wake, 2100);
+  assert.equal(decide({ ...of, now: 2100 }).wake, null);
+});
+
+test('a start that waits for a dependency is looked at when that comes to it by time', () => {
+  const goal = wants('1.0.0', { dependsOn: new Map([['broker', 'ready']]) });
+  const of = running({ dependenciesDown: ['broker'], opensAt: 2500 }, goal);
+  assert.equal(decide(of).wake, 2500);
+  const waiting = planned({ ...of, attempts: [ready(of, 7)] });
+  assert.deepEqual(waiting, ['go 7, waits: not ready yet: broker']);
+});
+
+test('a new run of what restartWith names replaces the container, and nothing else does', () => {
+  const goal = wants('1.0.0', { dependsOn: new Map([['broker', 'running']]), restartWith: ['broker'] });
+  const beside = (id: number) => ({ ...attempt(7, '1.0.0').record, beside: { broker: id } });
+  const of = (then: number) =>
+    running(
+      { attempts: [{ ...attempt(7, '1.0.0'), record: beside(then) }], partners: new Map([['broker', 3]]), ran: noted },
+      goal,
+    );
+  assert.deepEqual(planned(of(3)), []);
+  assert.deepEqual(planned(of(2))[0], 'prepare 1.0.0');
+});
