@@ -14,10 +14,30 @@ function childrenOfAll(): Map<number, number[]> {
 
 /** Null for a process that has ended. */
 function parentOf(pid: string): number | null {
+  return statOf(pid)?.parent ?? null;
+}
+
+/** What proc_pid_stat(5) says of a process; `state` is a letter (D: it waits for a device, or is frozen). */
+export interface ProcessState {
+  readonly pid: number;
+  /** Up to 15 bytes of its name. */
+  readonly command: string;
+  readonly state: string;
+  readonly parent: number;
+}
+
+/** Null for a process that has ended. */
+export function processState(pid: number): ProcessState | null {
+  return statOf(String(pid));
+}
+
+function statOf(pid: string): ProcessState | null {
   try {
     // The name stands in parentheses and may hold anything, parentheses and newlines included.
-    const [, parent] = /.*\) \S (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
-    return parent === undefined ? null : Number(parent);
+    const found = /^\d+ \((.*)\) (\S) (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    if (found === null) return null;
+    const [, command = '', state = '', parent] = found;
+    return { pid: Number(pid), command, state, parent: Number(parent) };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ESRCH') return null;

@@ -1,12 +1,14 @@
 // Freezing and thawing the leaf of an attempt: cgroup.freeze wherever there is a v2 tree, else the v1 freezer, which an
 // attempt is brought into when it is to be frozen for the first time.
-import { watch } from 'node:fs';
+import { existsSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { descendantsOf } from '../../native/processes.ts';
 import { readControl, writeControl } from './cgroup-files.ts';
-import { branchesOf, groupIn, leavesIn, subtreeOf, type Branch, type Tree } from './cgroup-groups.ts';
+import { branchesOf, groupIn, leavesIn, type Branch, type Tree } from './cgroup-groups.ts';
 import { moveInto } from './cgroup-leaf.ts';
+import { isOwnLeaf } from './cgroup-owner.ts';
+import { walkGroups } from './cgroup-subtree.ts';
 import { TerminalError } from '../failure.ts';
 
 /** `freezing`: it was asked for, and not every process has stopped yet. */
@@ -59,15 +61,28 @@ export async function freeze(tree: Tree, name: string, attempt: number, init: nu
   if (!stopped) throw new Error(`cgroups: ${leaf} is not frozen yet: a process in it does not stop`);
 }
 
-/** Lets the leaf of an attempt go on. One that is gone, or is not frozen, is no error. */
-export async function thaw(tree: Tree, name: string, attempt: number): Promise<void> {
+/**
+ * Lets the leaf of an attempt go on, with the groups that the container has made below it. One that is gone, or is not frozen, is
+ * no error; in a leaf of another runtime nothing is done. Gives whether anything was frozen.
+ */
+export async function thaw(tree: Tree, name: string, attempt: number): Promise<boolean> {
+  let wasFrozen = false;
   for (const branch of branchesOf(tree, ['freezer'])) {
-    // From the top: what is above a group freezes it as well. A container may have frozen groups of its own making.
-    for (const group of subtreeOf(join(groupIn(branch, name), String(attempt))).reverse()) {
-      if (stateOf(branch, group) === null) continue;
-      await writeControl(join(group, ...fileOf(branch)), branch.version === 1 ? 'THAWED' : '0');
-    }
+    const leaf = join(groupIn(branch, name), String(attempt));
+    if (!existsSync(leaf) || !isOwnLeaf(tree, leaf)) continue;
+    const enter = async (group: string): Promise<void> => {
+      wasFrozen = (await thawGroup(branch, group)) || wasFrozen;
+    };
+    await walkGroups(leaf, { enter });
   }
+  return wasFrozen;
+}
+
+/** Lets one group go on, by itself; gives whether it was frozen. What is above a group freezes it as well. */
+export async function thawGroup(branch: Branch, group: string): Promise<boolean> {
+  if (stateOf(branch, group) === null) return false;
+  await writeControl(join(group, ...fileOf(branch)), branch.version === 1 ? 'THAWED' : '0');
+  return true;
 }
 
 function fileOf({ version }: Branch): [string] {

@@ -99,25 +99,20 @@ export function leavesIn(branches: readonly Branch[], name: string): number[] {
   return [...new Set(entries.filter((entry) => /^\d+$/.test(entry)).map(Number))].sort((a, b) => a - b);
 }
 
-/** Groups that are looked at below one: what a container makes more of waits for the next round. */
-const mostBelow = 10_000;
-
-/** A group and those below it, which a container may have made (CAP_SYS_ADMIN), the deepest first; [] when it is missing. */
-export function subtreeOf(group: string): string[] {
-  const found = [group];
-  for (let at = 0; at < found.length && found.length < mostBelow; at++)
-    found.push(...groupsJustBelow(found[at] ?? group));
-  return existsSync(group) ? found.reverse() : [];
+/** A pid of 0 is a process of another PID namespace, which cannot be named here. */
+export function pidsIn(group: string): number[] {
+  const text = readControl(join(group, 'cgroup.procs')) ?? '';
+  return text
+    .split('\n')
+    .map(Number)
+    .filter((pid) => pid > 0);
 }
 
-function groupsJustBelow(group: string): string[] {
-  try {
-    const entries = readdirSync(group, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(group, name));
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return [];
-    throw error;
-  }
+/** The leaves that an attempt has, with the hierarchies that they are in. */
+export function leavesOfAttempt(tree: Tree, name: string, attempt: number): { branch: Branch; leaf: string }[] {
+  return allBranches(tree)
+    .map((branch) => ({ branch, leaf: join(groupIn(branch, name), String(attempt)) }))
+    .filter(({ leaf }) => existsSync(leaf));
 }
 
 /** [] for a directory that is missing. */
@@ -130,6 +125,9 @@ function entriesOf(directory: string): string[] {
   }
 }
 
+/** Groups below that of a name on v2, those that a container has made (CAP_SYS_ADMIN) among them. v1 knows no such limit. */
+const mostGroups = 1024;
+
 /** Makes the group of a name in one hierarchy, and the root above it; both may exist. Gives its directory. */
 export async function makeGroup(tree: Tree, branch: Branch, name: string): Promise<string> {
   const group = groupIn(branch, name);
@@ -138,6 +136,7 @@ export async function makeGroup(tree: Tree, branch: Branch, name: string): Promi
   if (version === 2) for (const directory of above) await enable(directory, controllers);
   await makeDirectory(group);
   if (version === 1) return group;
+  await writeControl(join(group, 'cgroup.max.descendants'), String(mostGroups));
   // In the leaf too, memory is counted by itself: its events tell whether this very attempt ran out of it.
   await enable(
     group,

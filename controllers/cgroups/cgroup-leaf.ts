@@ -5,18 +5,17 @@ import { codeOf, openDescriptors, readControl, writeControl } from './cgroup-fil
 import type { ObservedCgroup } from '../../state/observed.ts';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import {
-  allBranches,
   branchesOf,
   groupIn,
+  leavesOfAttempt,
   makeDirectory,
   makeGroup,
-  removeGroup,
-  subtreeOf,
+  pidsIn,
   type Branch,
   type Tree,
 } from './cgroup-groups.ts';
 import type { ControllerName } from './cgroup-hierarchies.ts';
-import { isOwnLeaf, takeLeaf } from './cgroup-owner.ts';
+import { takeLeaf } from './cgroup-owner.ts';
 import { budgetOf } from './cgroup-realtime.ts';
 import { TerminalError } from '../failure.ts';
 
@@ -115,7 +114,7 @@ export async function moveInto(
   attempt: number,
   { section = null, others = () => [] }: { section?: Section | null; others?: () => readonly number[] },
 ): Promise<void> {
-  const sources = leavesOfAttempt(tree, name, attempt);
+  const sources = leavesOfAttempt(tree, name, attempt).map(({ leaf }) => leaf);
   const { path } = await leafIn(tree, branch, name, attempt);
   const procs = join(processesOf(branch, path, section), 'cgroup.procs');
   const moved = new Set<number>();
@@ -134,56 +133,6 @@ async function move(procs: string, pid: number): Promise<void> {
     // ESRCH: it has ended.
     if (!(error instanceof TerminalError) || codeOf(error.cause) !== 'ESRCH') throw error;
   }
-}
-
-/**
- * Removes the leaf of an attempt that has ended. Processes in it that outlived their init are killed: nobody else owns
- * them. In a leaf that another runtime has made nothing is. Rejects as long as processes are in it.
- */
-export async function removeLeaf(tree: Tree, name: string, attempt: number): Promise<void> {
-  const leaves = leavesOfAttempt(tree, name, attempt);
-  // A container that may mount can have made groups below its own.
-  const groups = leaves.map(subtreeOf);
-  for (const [index, leaf] of leaves.entries()) {
-    if (isOwnLeaf(tree, leaf)) for (const group of groups[index] ?? []) await killAll(group);
-  }
-  await Promise.all(groups.map(removeAll));
-}
-
-async function removeAll(groups: readonly string[]): Promise<void> {
-  for (const group of groups) await removeGroup(group);
-}
-
-/** cgroup.kill (v2, since Linux 5.14) leaves no time for a fork; without it the processes are killed one by one. */
-async function killAll(leaf: string): Promise<void> {
-  const whole = join(leaf, 'cgroup.kill');
-  const pids = pidsIn(leaf);
-  if (pids.length === 0) return;
-  if (existsSync(whole)) await writeControl(whole, '1');
-  else pids.forEach(kill);
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (codeOf(error) !== 'ESRCH') throw error;
-  }
-}
-
-function leavesOfAttempt(tree: Tree, name: string, attempt: number): string[] {
-  return allBranches(tree)
-    .map((branch) => join(groupIn(branch, name), String(attempt)))
-    .filter((path) => existsSync(path));
-}
-
-/** A pid of 0 is a process of another PID namespace, which cannot be named here. */
-function pidsIn(leaf: string): number[] {
-  const text = readControl(join(leaf, 'cgroup.procs')) ?? '';
-  return text
-    .split('\n')
-    .map(Number)
-    .filter((pid) => pid > 0);
 }
 
 async function setSwappiness(tree: Tree, name: string, attempt: number, section: Section | null): Promise<void> {

@@ -1,4 +1,5 @@
 // The acts of the cgroups controller.
+import type { Logger } from 'pino';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import {
   allBranches,
@@ -13,21 +14,22 @@ import {
 } from './cgroup-groups.ts';
 import type { CgroupStep } from './cgroups-plan.ts';
 import { freeze, thaw } from './cgroup-freeze.ts';
-import { moveInto, removeLeaf, setOwn } from './cgroup-leaf.ts';
+import { endLeaf, removeLeaf } from './cgroup-end.ts';
+import { moveInto, setOwn } from './cgroup-leaf.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
 import { changesFor } from './cgroup-writes.ts';
 import { writeControl } from './cgroup-files.ts';
 import { controllersOf } from './cgroup-limits.ts';
 
 /** Performs a step: TerminalError (CgroupRefused, NoController, BadLimit) of limits; an Error of what is to go and still in use. */
-export async function actOnGroups(step: CgroupStep, tree: Tree): Promise<void> {
+export async function actOnGroups(step: CgroupStep, tree: Tree, log: Pick<Logger, 'warn'>): Promise<void> {
   if (step.op === 'limit') await limit(step.name, step.section, tree);
   else if (step.op === 'freeze') await freeze(tree, step.name, step.attempt, step.pid);
   else if (step.op === 'thaw') await thaw(tree, step.name, step.attempt);
+  else if (step.op === 'end-leaf') await endLeaf(tree, step.name, step.attempt, step.pid);
   else if (step.op === 'remove-leaf') {
-    // On v1 a process that is frozen does not even die of SIGKILL.
-    await thaw(tree, step.name, step.attempt);
-    await removeLeaf(tree, step.name, step.attempt);
+    const groups = await removeLeaf(tree, step.name, step.attempt);
+    if (groups > 0) log.warn({ container: step.name, groups }, 'groups that a container has made were removed');
   } else {
     await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
     tree.places.set(step.name, null);

@@ -3,6 +3,7 @@ import type { Cgroups } from '../../state/schema/manifest.ts';
 import type { ObservedCgroup } from '../../state/observed.ts';
 import { hasEnded } from '../../state/ended-run.ts';
 import { kernelList } from '../../state/schema/number-list.ts';
+import { overdueAt } from '../containers/end-bound.ts';
 import type { Step, Target, View } from '../controller.ts';
 import type { Hierarchies } from './cgroup-hierarchies.ts';
 import { TerminalError } from '../failure.ts';
@@ -26,6 +27,13 @@ export interface ThawStep extends Step {
   readonly attempt: number;
 }
 
+/** Ends what a kill has not ended; `pid` is that of its init. */
+export interface EndLeafStep extends Step {
+  readonly op: 'end-leaf';
+  readonly attempt: number;
+  readonly pid: number;
+}
+
 export interface RemoveLeafStep extends Step {
   readonly op: 'remove-leaf';
   readonly attempt: number;
@@ -35,10 +43,10 @@ export interface RemoveGroupStep extends Step {
   readonly op: 'remove-group';
 }
 
-export type CgroupStep = LimitStep | FreezeStep | ThawStep | RemoveLeafStep | RemoveGroupStep;
+export type CgroupStep = LimitStep | FreezeStep | ThawStep | EndLeafStep | RemoveLeafStep | RemoveGroupStep;
 
 export function planCgroups(view: View, hierarchies: Hierarchies): CgroupStep[] {
-  const freezing = freezer(view);
+  const freezing = [...freezer(view), ...overdue(view)];
   if (view.cgroup === null) return freezing;
   const live = new Set(
     view.attempts.filter(({ state }) => state !== 'exited' && state !== 'failed').map(({ id }) => id),
@@ -104,6 +112,12 @@ function freezer({ name, targets, attempts, cgroup, stopping }: View): CgroupSte
       if (wanted) return now === 'frozen' ? [] : [{ op: 'freeze', name, attempt: id, pid, waits: null }];
       return now === undefined ? [] : [{ op: 'thaw', name, attempt: id, waits: null }];
     });
+}
+
+function overdue({ name, now, attempts }: View): EndLeafStep[] {
+  return attempts
+    .filter((attempt) => now >= (overdueAt(attempt) ?? Infinity))
+    .map(({ id, pid }) => ({ op: 'end-leaf', name, attempt: id, pid, waits: null }));
 }
 
 /** Null when the host cannot do it: the act says why. */

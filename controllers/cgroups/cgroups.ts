@@ -16,6 +16,7 @@ import type { ObservedCgroup } from '../../state/observed.ts';
 import { memoryEvents, openFreezeAlarm, openMemoryAlarm, type Alarm, type MemoryEvents } from './cgroup-alarm.ts';
 import { allBranches, branchesOf, branchesWith, groupsIn, removeRoots, type Tree } from './cgroup-groups.ts';
 import type { ControllerName, Hierarchies } from './cgroup-hierarchies.ts';
+import { thaw } from './cgroup-freeze.ts';
 import { openPlaces } from './cgroup-places.ts';
 import { claimRoot, holdsRoot } from './cgroup-owner.ts';
 import { makeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
@@ -36,6 +37,8 @@ export interface Cgroups extends Controller<CgroupStep> {
   observeOne(name: string): ObservedCgroup | null;
   leaf(name: string, attempt: number, section: Section | null, everywhere?: boolean): Promise<Leaf>;
   limits(name: string, section: Section | null): LimitFiles;
+  /** Lets an attempt go on with all that it has frozen of itself; gives whether anything was frozen. */
+  thaw(name: string, attempt: number): Promise<boolean>;
   /** Null when there is nothing to watch. The descriptor is the caller's to close. */
   alarm(kind: 'memory' | 'freeze', name: string, attempt: number): Alarm | null;
   memoryEvents(name: string, attempt: number): MemoryEvents;
@@ -91,12 +94,13 @@ export function createCgroups(options: {
     plan: (view) => planCgroups(view, hierarchies),
     async act(step, signal) {
       signal.throwIfAborted();
-      await actOnGroups(step, tree);
+      await actOnGroups(step, tree, log);
     },
     observe: () => observeGroups(tree, initially),
     observeOne: (name) => observeGroup(tree, name, initially),
     leaf,
     limits: (name, section) => openLimits(tree, name, withDefaults(section, hierarchies)),
+    thaw: (name, attempt) => thaw(tree, name, attempt),
     alarm: (kind, name, attempt) => (kind === 'memory' ? openMemoryAlarm : openFreezeAlarm)(tree, name, attempt),
     memoryEvents: (name, attempt) => memoryEvents(tree, name, attempt),
     usage: (name) => usageOf(groupsIn(branchesWith(tree, name), name), hierarchies),

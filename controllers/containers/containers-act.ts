@@ -49,6 +49,8 @@ export interface ContainerPorts {
   observe(attempt: ObservedAttempt): void;
   /** Takes an attempt out of the observed state. */
   forgotten(name: string, id: number): void;
+  /** Lets an attempt go on with all that it has frozen of itself. */
+  thaw(name: string, id: number): Promise<void>;
   /** Keeps in runDir, and in the observed state, that a name has run in this boot; null takes it away. */
   note(name: string, ran: Ran | null): Promise<void> | void;
 }
@@ -206,7 +208,8 @@ async function note(step: StepOf<'note'>, ports: ContainerPorts): Promise<void> 
  * judged by `restart`. Resolves at delivery. For console requests that are answered by the signal alone.
  */
 export async function signalExactly(attempt: ObservedAttempt, number: number, ports: ContainerPorts): Promise<void> {
-  await write(attempt, { deadline: null, killed: false }, ports, number);
+  const stop = number === SIGKILL ? { deadline: ports.now(), killed: true } : { deadline: null, killed: false };
+  await write(attempt, stop, ports, number);
 }
 
 const SIGKILL = 9;
@@ -226,6 +229,8 @@ async function write(
   const known = seen(ports, attempt.name, attempt.id);
   if (results[0].status === 'fulfilled' && known !== undefined) ports.observe({ ...known, record });
   for (const result of results) if (result.status === 'rejected') throw result.reason;
+  // One that is told to end must be able to.
+  await ports.thaw(attempt.name, attempt.id);
 }
 
 /** The attempt as it is known by now: while a request was under way, the launcher may have told more about it. */

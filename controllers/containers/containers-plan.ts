@@ -18,7 +18,7 @@ import {
   prepareWaits,
   startsByItself,
 } from './candidate.ts';
-import { unendingAt } from './end-bound.ts';
+import { overdueAt, unendingAt } from './end-bound.ts';
 import { asksForRun, newestDone } from '../../state/ended-run.ts';
 import { faultOf, nextOf } from './readiness.ts';
 import { judge, type Verdict } from './restart.ts';
@@ -304,7 +304,7 @@ function wake(
     const { stop: ending } = attempt.record;
     if (ending === null || ending.deadline === null)
       return target === null ? [] : (nextOf(attempt, target, view.now) ?? []);
-    return ending.killed ? (unendingAt(attempt) ?? []) : [ending.deadline];
+    return ending.killed ? [overdueAt(attempt) ?? [], unendingAt(attempt) ?? []].flat() : [ending.deadline];
   });
   if (verdict?.kind === 'backoff') times.push(verdict.at);
   if (view.opensAt !== null) times.push(view.opensAt);

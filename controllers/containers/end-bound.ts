@@ -27,6 +27,14 @@ export function endBound(names: Iterable<string>, viewOf: (name: string) => View
   return Math.max(killTime, ...[...names].map(endOf));
 }
 
+/** ms in which a kill ends a container as a rule; then its groups are looked into. */
+const killed = 1000;
+
+/** When a killed container that still runs is to be ended in its groups (CLOCK_BOOTTIME in ms); null = it is not killed. */
+export function overdueAt({ state, record: { stop } }: ObservedAttempt): number | null {
+  return state === 'running' && stop?.killed === true && stop.deadline !== null ? stop.deadline + killed : null;
+}
+
 /** When a killed container that still runs counts as one that cannot be ended (CLOCK_BOOTTIME in ms); null = it is not killed. */
 export function unendingAt({ state, record: { stop } }: ObservedAttempt): number | null {
   return state === 'running' && stop?.killed === true && stop.deadline !== null ? stop.deadline + killTime : null;

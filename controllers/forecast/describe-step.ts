@@ -21,6 +21,7 @@ const texts: Texts = {
   limit: ({ name }) => `change the limits of ${name}`,
   freeze: ({ name }) => `freeze ${name}`,
   thaw: ({ name }) => `let ${name} go on`,
+  'end-leaf': ({ name, attempt }) => `end what a kill has left of attempt ${attempt} of ${name}`,
   'remove-leaf': ({ name, attempt }) => `remove the group of attempt ${attempt} of ${name}`,
   'remove-group': ({ name }) => `remove the groups of ${name}`,
   prepare: ({ name, version }) => `prepare a sandbox for ${name}${version === '' ? '' : `:${version}`}`,

@@ -93,6 +93,7 @@ const effects: Effects = {
     return group(cgroups, name, { leaves, frozen: new Map(known?.frozen).set(attempt, 'frozen') });
   },
   thaw: ({ cgroups }, { name, attempt }) => group(cgroups, name, { frozen: thawed(cgroups.get(name), attempt) }),
+  'end-leaf': (observed, { name, attempt }, { view }) => ended(observed, name, attempt, 9, view.now),
   'remove-leaf': ({ cgroups }, { name, attempt }) =>
     group(cgroups, name, {
       leaves: (cgroups.get(name)?.leaves ?? []).filter((id) => id !== attempt),

@@ -130,6 +130,9 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       attempts.forgotten(name, id);
       descriptors.sweep(name);
     },
+    async thaw(name, id) {
+      if (await cgroups.thaw(name, id)) observing.cgroup(name, cgroups.observeOne(name));
+    },
     note(name, ran) {
       notes.set(name, ran);
       store.observe('ran', name, ran ?? undefined);

@@ -8,6 +8,8 @@ export interface Cell {
   readonly name: string;
   /** Fields of the manifest beside name, version, init and io, as YAML. */
   readonly fields: string;
+  /** Fields of its entry, as YAML of a flow map. */
+  readonly entry?: string;
   /** Its package, when it is not made of these fields. */
   readonly package?: string;
 }
@@ -26,6 +28,8 @@ export interface Cells extends AsyncDisposable {
   said(name: string, ...act: readonly string[]): Promise<readonly string[]>;
   /** Starts an act that does not end; resolves when the container has said `line`. */
   begin(name: string, line: string, ...act: readonly string[]): Promise<readonly string[]>;
+  /** Resolves when it has ended, by somebody else's doing. */
+  ended(name: string): Promise<Tried['exit']>;
   /** Ends it with SIGKILL. */
   end(name: string): Promise<void>;
   /** Starts a container with another init, or its own when empty; gives its exit code or signal, or why it did not start. */
@@ -47,7 +51,9 @@ export async function openCells(
   { prefix = [] }: { readonly prefix?: readonly string[] } = {},
 ): Promise<Cells> {
   const packages = await Promise.all(cells.map(packageOf));
-  const entries = cells.map(({ name }) => `${name}: { state: mounted, restart: { policy: never } }`);
+  const entries = cells.map(
+    ({ name, entry = '' }) => `${name}: { state: mounted, restart: { policy: never }${entry && `, ${entry}`} }`,
+  );
   const daemon = await startDaemon({
     packages,
     document: (directory) => documentOf(directory, ...entries),
@@ -85,6 +91,7 @@ export async function openCells(
       await start(name, null, [run, ...act]);
       return linesOfRun(daemon.console, name, run, line);
     },
+    ended: endOf,
     async end(name) {
       await client.call('kill', { container: `${name}:1.0.0`, signal: 9, lifetime: undefined });
       await endOf(name);

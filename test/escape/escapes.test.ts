@@ -46,7 +46,11 @@ const cellsOf = [
   { name: 'tracer', fields: `${mounts}capabilities: [CAP_SYS_PTRACE, CAP_DAC_OVERRIDE]\n` },
   { name: 'maker', fields: `${mounts}capabilities: [CAP_MKNOD, CAP_DAC_OVERRIDE]\n` },
   { name: 'admin', fields: `${mounts}capabilities: [CAP_SYS_ADMIN]\n` },
-  { name: 'overrider', fields: `${mounts}capabilities: [CAP_SYS_ADMIN, CAP_DAC_OVERRIDE]\n` },
+  {
+    name: 'overrider',
+    fields: `${mounts}capabilities: [CAP_SYS_ADMIN, CAP_DAC_OVERRIDE]\n`,
+    entry: 'stop: { grace: 500ms }',
+  },
   { name: 'rooted', fields: `${mounts}capabilities: [CAP_SYS_CHROOT]\n` },
   { name: 'networked', fields: 'network: host\n' },
   { name: 'attacker', fields: race('') },
@@ -247,6 +251,28 @@ test('the program that runs when a control group empties cannot be named (CVE-20
     assert.deepEqual(writable(said), [], name);
     if (name !== 'plain') assert.ok(done(said).length > 0, 'nothing could be mounted: this shows nothing');
   }
+});
+
+test('a container that keeps itself frozen in groups of its own ends when it is told to, and so do they', async () => {
+  const { legacy, unified } = await detectHierarchies();
+  const mount = legacy.get('freezer') ?? unified ?? '';
+  const host = () => readdirSync(mount, { recursive: true }).filter((name) => String(name).includes(cells.daemon.mark));
+  const said = await cells.begin(
+    'overrider',
+    'frozen',
+    'freeze',
+    legacy.has('freezer') ? 'freezer' : 'unified',
+    '1200',
+  );
+  assert.deepEqual(done(said).slice(-2), ['join: done', 'freeze: done']);
+  assert.ok(
+    said.some((line) => / groups$/.test(line)),
+    said.join('\n'),
+  );
+  const { code, stderr } = await cells.daemon.run('stop', 'overrider');
+  assert.equal(code, 0, stderr);
+  await cells.ended('overrider');
+  await cells.daemon.until('the groups are gone', () => !host().some((name) => String(name).includes('overrider')));
 });
 
 test('the memory of PID 1 holds nothing of other containers', async () => {

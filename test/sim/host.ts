@@ -89,13 +89,19 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       throw new TerminalError('UnknownRepository', 'there is no such repository');
     if (step.op === 'install' && !holdsAsked(step))
       throw new TerminalError('WrongPackage', `${step.source} is another version`);
-    world.perform(step, viewOf(step.name), { observed, desired });
+    if (step.op === 'end-leaf') endLeaf(step.name, step.attempt);
+    else world.perform(step, viewOf(step.name), { observed, desired });
     await pause();
     if (random.chance(world.faults.error)) {
       copy(step.name, [kind]);
       throw failure(step);
     }
     copy(step.name, [kind]);
+  }
+
+  function endLeaf(name: string, id: number): void {
+    const attempt = world.observed.attempts.get(name)?.find((each) => each.id === id);
+    if (attempt?.state === 'running') simulated.end(attempt, { signal: 9 });
   }
 
   async function pause(): Promise<void> {
@@ -140,6 +146,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       const rest = attemptsOf(name).filter((attempt) => attempt.id !== id);
       put(name, rest);
     },
+    thaw: async () => pause(),
     note(name, ran) {
       const next = new Map(world.observed.ran);
       if (ran === null) next.delete(name);

@@ -9,6 +9,8 @@
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,9 +167,45 @@ static void run_on_terminal(char **arguments) {
     exit(EXIT_FAILURE);
 }
 
+static long write_text(const char *path, const char *text) {
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    ssize_t written = write(file, text, strlen(text));
+    close(file);
+    return written;
+}
+
+/* freeze HIERARCHY COUNT: makes groups of its own (`unified`: in cgroup v2), brings PID 1 into one and keeps that frozen. */
+static void freeze_init(char **arguments) {
+    bool unified = strcmp(arguments[0], "unified") == 0;
+    const char *file = unified ? "/tmp/groups/0/cgroup.freeze" : "/tmp/groups/0/freezer.state";
+    const char *frozen = unified ? "1" : "FROZEN";
+    int made = 0;
+    mkdir("/tmp/groups", 0755);
+    if (tell("mount",
+             mount("cgroup", "/tmp/groups", unified ? "cgroup2" : "cgroup", 0, unified ? NULL : arguments[0])) < 0)
+        return;
+    for (; made < atoi(arguments[1]); made++) {
+        char path[64];
+        snprintf(path, sizeof path, "/tmp/groups/%d", made);
+        if (mkdir(path, 0755) < 0) break;
+    }
+    printf("%d groups\n", made);
+    tell("join", write_text("/tmp/groups/0/cgroup.procs", "1"));
+    tell("freeze", write_text(file, frozen));
+    puts("frozen");
+    fflush(stdout);
+    signal(SIGTERM, SIG_IGN);
+    for (;;) {
+        write_text(file, frozen);
+        usleep(1000);
+    }
+}
+
 const struct named_act kernel_acts[] = {
     {"users", become_root},
     {"agent", find_release_agent},
+    {"freeze", freeze_init},
     {"with-key", run_with_key},
     {"keys", find_key},
     {"ipc", find_ipc},

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 import { northstate, run } from '../../support/command.ts';
 import { documentOf, startDaemon } from '../../support/test-daemon.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
@@ -47,6 +49,28 @@ test('TERM comes before KILL, and containers that do not depend on one another s
   // One after the other they take 24 s.
   assert.ok(took > 5950 && took < 22_000, `it took ${took.toFixed(0)} ms`);
   assert.deepEqual(logged(daemon).slice(-2), ['hears: signal 15', 'hears: ends']);
+});
+
+test('a container that does not even die of SIGKILL is named, and its stop has a bound', async (t) => {
+  const freezer = (await detectHierarchies()).legacy.get('freezer');
+  if (freezer === undefined) return t.skip('there is no freezer of cgroup v1: on v2 everything dies of SIGKILL');
+  // Who may mount is in every hierarchy.
+  const held = await probePackage({ name: 'held', fields: 'capabilities: [CAP_SYS_ADMIN]' });
+  const entries = ['held: { version: 1.0.0, state: running, stop: { grace: 0s } }'];
+  await withDaemon([held], entries, async (daemon) => {
+    const { pid } = await running(daemon, 'held');
+    const state = join(freezer, daemon.mark, 'container-held', 'freezer.state');
+    await writeFile(state, 'FROZEN');
+    const { code, stderr } = await daemon.run('stop', 'held', '--timeout', '3s');
+    assert.equal(code, 1, stderr);
+    const named = new RegExp(`was killed and does not end: process ${pid ?? 0} .* in state D`);
+    assert.match(stderr, named);
+    await daemon.untilContainer('held', 'is named', ({ phase, conditions }) => {
+      return phase === 'Stopping' && conditions.some(({ type, message }) => type === 'Degraded' && named.test(message));
+    });
+    await writeFile(state, 'THAWED');
+    await daemon.untilContainer('held', 'has ended', ({ phase }) => phase === 'Mounted');
+  });
 });
 
 test('shutdown stops everything, hangs up and leaves nothing', async () => {

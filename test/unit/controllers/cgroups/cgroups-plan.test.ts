@@ -36,12 +36,25 @@ const stopped = (of: ObservedAttempt): ObservedAttempt => ({
   record: { ...of.record, stop: { deadline: 1, killed: false } },
 });
 
+const killed = (of: ObservedAttempt): ObservedAttempt => ({
+  ...of,
+  record: { ...of.record, stop: { deadline: 1000, killed: true } },
+});
+
 const never = { policy: 'never', backoff: 500, maxBackoff: 300_000, resetAfter: 600_000, limit: 0 } as const;
 
 const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
   'a name without a group needs nothing': { sees: { targets: [target('running', '1.0.0', one)] }, plans: [] },
   'what runs with its limits in force needs nothing': {
     sees: { cgroup: group([7]), attempts: [attempt(7, '1.0.0')], targets: [target('running', '1.0.0', one)] },
+    plans: [],
+  },
+  'what a kill has not ended within a second is ended in its groups': {
+    sees: { cgroup: group([7]), attempts: [killed(attempt(7, '1.0.0'))], now: 2000 },
+    plans: ['end-leaf 7'],
+  },
+  'what was killed just now is given its time': {
+    sees: { cgroup: group([7]), attempts: [killed(attempt(7, '1.0.0'))], now: 1999 },
     plans: [],
   },
   'the leaf of an attempt that has ended is removed': {

@@ -1,7 +1,7 @@
 // How long an end may take: the longest chain of containers that depend on each other, each with its grace.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { endBound, unendingAt } from '../../../../controllers/containers/end-bound.ts';
+import { endBound, overdueAt, unendingAt } from '../../../../controllers/containers/end-bound.ts';
 import type { View } from '../../../../controllers/controller.ts';
 import type { ObservedAttempt } from '../../../../state/observed.ts';
 
@@ -40,6 +40,7 @@ test('what depends on itself has an end, and so has nothing', () => {
 test('a container that runs on after its kill is given up some time later', () => {
   const attempt = (state: string, stop: object | null) => ({ state, record: { stop } }) as unknown as ObservedAttempt;
   assert.equal(unendingAt(attempt('running', { deadline: 500, killed: true })), 500 + killTime);
+  assert.equal(overdueAt(attempt('running', { deadline: 500, killed: true })), 1500);
   assert.equal(unendingAt(attempt('running', { deadline: 500, killed: false })), null);
   assert.equal(unendingAt(attempt('running', null)), null);
   assert.equal(unendingAt(attempt('exited', { deadline: 500, killed: true })), null);
