@@ -1,6 +1,7 @@
 // The live table of the demo.
 import { styleText } from 'node:util';
 import { createLogUpdate } from 'log-update';
+import { exitCell } from '../state/signals.ts';
 import type { ContainerStatus, Phase, Status } from '../state/status.ts';
 
 const columns = ['container', 'version', 'phase', 'pid', 'restarts', 'last exit'] as const;
@@ -57,7 +58,7 @@ function row(name: string, container: ContainerStatus): Row {
     phase,
     pid: pid === null ? '-' : String(pid),
     restarts: String(restarts),
-    'last exit': lastExit === null ? '-' : 'code' in lastExit ? `code ${lastExit.code}` : `signal ${lastExit.signal}`,
+    'last exit': exitCell(lastExit),
   };
 }
 

@@ -33,6 +33,7 @@ const library = once(() => {
     removeArchitecture: seccomp.func('seccomp_arch_remove', 'int', ['void *', 'uint32_t']),
     resolve: seccomp.func('seccomp_syscall_resolve_name', 'int', ['str']),
     resolveFor: seccomp.func('seccomp_syscall_resolve_name_arch', 'int', ['uint32_t', 'str']),
+    nameFor: seccomp.func('seccomp_syscall_resolve_num_arch', 'str', ['uint32_t', 'int']),
     addRule: seccomp.func('seccomp_rule_add_array', 'int', ['void *', 'uint32_t', 'int', 'uint32_t', 'void *']),
     exportBpf: seccomp.func('seccomp_export_bpf', 'int', ['void *', 'int']),
     exportPfc: seccomp.func('seccomp_export_pfc', 'int', ['void *', 'int']),
@@ -59,6 +60,25 @@ export function isSyscall(name: string): boolean {
 export function hasCall(name: string, architecture: Architecture): boolean {
   return newerCalls.has(name) || isKnown(name, architecture);
 }
+
+const callNames = new Map<string, string | null>();
+
+/**
+ * The name of a system call by its number in an architecture (AUDIT_ARCH_*); null when libseccomp knows none. Throws an Error
+ * when libseccomp is not installed.
+ */
+export function callName(architecture: number, number: number): string | null {
+  const newer = [...newerCalls].find(([, each]) => each === number);
+  if (newer !== undefined) return newer[0];
+  // What is asked for a second time costs nothing: libseccomp gives memory that is never freed.
+  const key = `${architecture} ${number}`;
+  const name = callNames.get(key) ?? (library().nameFor(architecture, number) as string | null);
+  if (name !== null) callNames.set(key, name);
+  return name;
+}
+
+/** AUDIT_ARCH_* of this machine. */
+export const ownAuditArchitecture: number = tokens[ownArchitecture];
 
 function isKnown(name: string, architecture: Architecture): boolean {
   return (library().resolveFor(tokens[architecture], name) as number) >= 0;

@@ -1,6 +1,7 @@
 // When the run that an entry asks for is over: it has ended, and nothing answers that. Pure.
 import type { ContainerEntry } from './desired.ts';
-import type { Exit, ObservedAttempt, Ran } from './observed.ts';
+import type { ObservedAttempt, Ran } from './observed.ts';
+import type { Exit } from './signals.ts';
 
 /** What is remembered of a name's runs. */
 export interface Remembered {

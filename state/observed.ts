@@ -2,9 +2,7 @@
 import type { Integrity } from './desired.ts';
 import type { Manifest } from './schema/manifest.ts';
 import type { OutputLevel } from './names.ts';
-
-/** How a container ended: its exit code, or the signal that ended it. */
-export type Exit = { readonly code: number } | { readonly signal: number };
+import type { Exit } from './signals.ts';
 
 /** Which bytes a file holds, as far as the file system tells without reading them (stat(2)). */
 export interface FileIdentity {
@@ -157,6 +155,8 @@ export interface AttemptRecord {
   readonly dependsOn: readonly string[];
   /** Of those whose new instance replaces this one: the attempt that ran when it was started. */
   readonly beside: Readonly<Record<string, number>>;
+  /** The system call that its filter has killed it for. */
+  readonly refused?: string;
   /**
    * A stop under way: CLOCK_BOOTTIME ms at which SIGKILL follows, null = never (exactly one signal was asked for). `fault`:
    * it is ended for what it did, or did not, and that counts as a failure of the run, however it ends.

@@ -1,6 +1,6 @@
 // The status object that `get` prints (scripts rely on it: fields are added, none is renamed).
 import type { Integrity } from './desired.ts';
-import type { Exit } from './observed.ts';
+import type { Exit } from './signals.ts';
 
 export const phases = [
   'Absent',

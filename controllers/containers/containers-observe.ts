@@ -7,6 +7,7 @@ import type { Observing } from '../observing.ts';
 import type { Tell } from '../events.ts';
 import type { Told } from './told.ts';
 import { containerId } from '../../state/container-id.ts';
+import { SIGSYS } from '../../state/signals.ts';
 
 /** An attempt's output as far as the launcher has told of it. */
 export interface Output {
@@ -75,7 +76,11 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
     names.set(id, name);
     rings.set(id, output);
     const record = decodeRecord(attempt.record);
-    return { ...pick(rest), id, name, version: record.version, record };
+    const seen = pick(rest);
+    // What a filter has refused is ours to remember.
+    const isRefused = seen.exit !== null && 'signal' in seen.exit && record.refused !== undefined;
+    const exit = isRefused ? { signal: SIGSYS, syscall: record.refused } : seen.exit;
+    return { ...seen, exit, id, name, version: record.version, record };
   }
 
   function tellOnce(attempt: ObservedAttempt): void {

@@ -5,7 +5,8 @@
 // them, `start` has the launcher do one after the other. A replacement is prepared while the old instance runs; `go` then
 // waits in the launcher for the old one's end, which `signal` asks for last.
 import type { ContainerEntry } from '../../state/desired.ts';
-import type { Exit, Fault, ObservedAttempt, ObservedPackage, Ran } from '../../state/observed.ts';
+import type { Fault, ObservedAttempt, ObservedPackage, Ran } from '../../state/observed.ts';
+import type { Exit } from '../../state/signals.ts';
 import type { Step, Target, View } from '../controller.ts';
 import { lostImage, usesLost } from '../mounts/mounts-integrity.ts';
 import {

@@ -2,7 +2,8 @@
 // their records and times, and from what runDir says has run in this boot.
 import type { ContainerEntry } from '../../state/desired.ts';
 import { answers, asksForRun, hasFailed, newestDone } from '../../state/ended-run.ts';
-import type { Exit, Fault, ObservedAttempt } from '../../state/observed.ts';
+import type { Fault, ObservedAttempt } from '../../state/observed.ts';
+import { exitText, type Exit } from '../../state/signals.ts';
 import type { Target, View } from '../controller.ts';
 import { faultText } from './readiness.ts';
 import { startFailure } from './start-failure.ts';
@@ -67,13 +68,6 @@ function judgeFault(last: ObservedAttempt, fault: Fault, { entry, replacing }: T
   if (entry.restart.policy === 'never') return { kind: 'failed', reason: fault, message };
   if (last.record.entry !== replacing) return { kind: 'start', restarts: 0, lastExit };
   return again(last, entry, lastExit, message);
-}
-
-/** "exit code 1", "signal 9", or "signal 9, out of memory" when the kernel has killed processes of it for that. */
-export function exitText(exit: Exit | null, oomKills = 0): string {
-  if (exit === null) return 'an unknown status';
-  const text = 'code' in exit ? `exit code ${exit.code}` : `signal ${exit.signal}`;
-  return oomKills > 0 ? `${text}, out of memory` : text;
 }
 
 /** The launcher knows of no start. One of an earlier launcher in the same boot is not repeated against `restart`. */

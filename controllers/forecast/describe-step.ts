@@ -2,6 +2,7 @@
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { View } from '../controller.ts';
 import type { AnyStep } from './effect.ts';
+import { signalName } from '../../state/signals.ts';
 import { containerId } from '../../state/container-id.ts';
 
 type Texts = { [O in AnyStep['op']]: (step: Extract<AnyStep, { op: O }>, view: View) => string };
@@ -31,7 +32,7 @@ const texts: Texts = {
       ? `start ${idOf(view, id) ?? name}`
       : `have ${idOf(view, id) ?? name} start when ${idOf(view, after) ?? name} ends`,
   signal: ({ id, name, signal, grace }, view) =>
-    `stop ${idOf(view, id) ?? name} (signal ${signal}, then KILL after ${grace} ms)`,
+    `stop ${idOf(view, id) ?? name} (${signalName(signal)}, then SIGKILL after ${grace} ms)`,
   kill: ({ id, name }, view) => `kill ${idOf(view, id) ?? name}`,
   discard: ({ id, name }, view) => `discard the sandbox of ${idOf(view, id) ?? name}`,
   forget: ({ id, name }) => `forget attempt ${id} of ${name}`,

@@ -3,7 +3,7 @@ import { conditionTypes, type Condition, type ConditionReason, type ConditionTyp
 import type { ObservedPackage } from '../../state/observed.ts';
 import { corruptedImage, lostImage } from '../mounts/mounts-integrity.ts';
 import { isMounted, isPaused, type Facts } from './phase.ts';
-import { exitText } from '../containers/restart.ts';
+import { exitText } from '../../state/signals.ts';
 import { readyAt } from '../containers/readiness.ts';
 
 type Finding = readonly ['True' | 'False' | 'Unknown', ConditionReason, string, subject?: string | null];

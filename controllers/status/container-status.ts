@@ -5,7 +5,7 @@ import { conditionsOf } from './conditions.ts';
 import { decide, wanted } from '../containers/containers-plan.ts';
 import type { Target, View } from '../controller.ts';
 import { factsOf, isMounted, isPaused, type Facts } from './phase.ts';
-import { exitText } from '../containers/restart.ts';
+import { exitText } from '../../state/signals.ts';
 import { faultText } from '../containers/readiness.ts';
 import { type Left, type Unsettled } from '../failure.ts';
 

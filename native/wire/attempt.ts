@@ -40,6 +40,8 @@ export interface Attempt {
   readonly state: AttemptState;
   /** The init's, as the host sees it. */
   readonly pid: number;
+  /** The application's, as the host sees it; 0 = none was started. */
+  readonly application: number;
   /** CLOCK_BOOTTIME in ms, fractional; 0 = not yet. */
   readonly preparedAt: number;
   readonly startedAt: number;
@@ -70,6 +72,7 @@ export function decodeAttempt(body: Uint8Array): Attempt {
   const state = states[from.u8() - 1];
   if (state === undefined) throw new WireError('an attempt in no known state');
   const pid = from.u32();
+  const application = from.u32();
   const [preparedAt, startedAt, exitedAt] = [from.u64() / 1e6, from.u64() / 1e6, from.u64() / 1e6];
   const exit = decodeExit(from.u8(), from.u32());
   const oomKills = from.u32();
@@ -85,6 +88,7 @@ export function decodeAttempt(body: Uint8Array): Attempt {
     record,
     state,
     pid,
+    application,
     preparedAt,
     startedAt,
     exitedAt,

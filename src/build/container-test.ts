@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { launcherHint, launcherProgram } from '../installation.ts';
-import type { Exit } from '../../state/observed.ts';
+import type { Exit } from '../../state/signals.ts';
 import type { ContainerStatus, Status } from '../../state/status.ts';
 import { connect, ConsoleError, NoConsole, type LogLine, type Northstate } from '../client/northstate.ts';
 import { readPackage } from '../npk/open-package.ts';

@@ -1,5 +1,6 @@
 // northstate test: runs a package's container once, on a runtime of its own, and ends as it ended.
 import { testContainer, TestError } from '../build/container-test.ts';
+import { exitText } from '../../state/signals.ts';
 import { printable } from './output.ts';
 
 export interface TestCommand {
@@ -33,7 +34,7 @@ export async function test(file: string, args: readonly string[], command: TestC
       },
     });
     const code = 'code' in exit ? exit.code : 128 + exit.signal;
-    if ('signal' in exit) process.stderr.write(`northstate: ended by signal ${exit.signal}\n`);
+    if ('signal' in exit) process.stderr.write(`northstate: ended with ${exitText(exit)}\n`);
     if (expect === undefined) process.exitCode = code;
     else if (code !== expect) fail(`the exit code is ${code}, and ${expect} was expected`, 1);
   } catch (error) {

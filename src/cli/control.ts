@@ -1,6 +1,6 @@
 // Commands that order something of one container, or of a few.
 import { open } from 'node:fs/promises';
-import { signals } from '../../state/schema/units.ts';
+import { signalName, signals } from '../../state/signals.ts';
 import { consoleError } from '../client/console-client.ts';
 import { ConsoleError, type Northstate } from '../client/northstate.ts';
 import {
@@ -50,7 +50,7 @@ export async function kill(words: readonly string[], options: PatchOptions): Pro
   await forEach(names, options, async (client, asked) => {
     const container = await containerOf(client, asked);
     const killed = await client.call('kill', { container, signal: number, ...lifetime });
-    say(options, `${container} got signal ${number}`);
+    say(options, `${container} got ${signalName(number)}`);
     warnOfLoss(killed);
   });
 }

@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import type { Description } from '../console/protocol/answers.ts';
 import { withConsole, type ConsoleOptions } from './console.ts';
 import { printable, render, table, type Format } from './output.ts';
-import { exitText } from './status-table.ts';
+import { exitText } from '../../state/signals.ts';
 
 /** Prints the status, conditions, last exit, entry and the steps that containers wait for. */
 export async function describe(

@@ -5,7 +5,7 @@ import { styleText } from 'node:util';
 import type { StampedEvent } from '../client/northstate.ts';
 import { say, withConsole, type ConsoleOptions } from './console.ts';
 import { Failure } from './exit.ts';
-import { exitText } from './status-table.ts';
+import { exitText } from '../../state/signals.ts';
 import { pointInTime } from './words.ts';
 import { printable, type Format } from './output.ts';
 

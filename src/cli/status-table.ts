@@ -1,6 +1,6 @@
 // The status as a table, and a change of it as a line.
 import { styleText } from 'node:util';
-import type { Exit } from '../../state/observed.ts';
+import { exitCell } from '../../state/signals.ts';
 import type { ContainerStatus, Phase, RuntimeCondition, Status } from '../../state/status.ts';
 import { printable, table } from './output.ts';
 import { heldText } from './overlay-command.ts';
@@ -84,15 +84,10 @@ function containerRow(name: string, container: ContainerStatus): string[] {
     container.paused ? styleText('yellow', 'Paused') : styleText(styles[container.phase], container.phase),
     container.pid === null ? '-' : String(container.pid),
     String(container.restarts),
-    container.lastExit === null ? '-' : exitText(container.lastExit),
+    exitCell(container.lastExit),
     container.since.replace(/\.\d+Z$/, 'Z'),
     printable(reasonOf(container)),
   ];
-}
-
-/** An exit in words: `code 1`, or `signal 9`. */
-export function exitText(exit: Exit): string {
-  return 'code' in exit ? `code ${exit.code}` : `signal ${exit.signal}`;
 }
 
 /** Why a container is not what it should be: the first condition that says so. */

@@ -5,6 +5,7 @@ import { cgroupsPart, createCgroups, type Cgroups } from '../../controllers/cgro
 import { createAttempts, type Attempts } from '../../controllers/containers/containers-observe.ts';
 import { containersPart, type ContainerPorts } from '../../controllers/containers/containers-act.ts';
 import { endBound } from '../../controllers/containers/end-bound.ts';
+import { createRefusals, type RefusedCall } from '../../controllers/containers/refused-call.ts';
 import { openNotes } from '../../controllers/containers/run-notes.ts';
 import { createMountWatch, watchMountTable } from '../../controllers/mounts/mounts-watch.ts';
 import { createMounts, mountsPart } from '../../controllers/mounts/mounts.ts';
@@ -22,6 +23,8 @@ import { sweepPersist } from '../../controllers/sandbox/persist.ts';
 import { createSandboxes } from '../../controllers/sandbox/sandbox-open.ts';
 import { createDescriptors, type DescriptorPorts } from '../../controllers/sandbox/start-descriptors.ts';
 import { bootTime } from '../../native/clock.ts';
+import { kernelLog } from '../../native/kernel-log.ts';
+import { callName, ownAuditArchitecture } from '../../native/seccomp-filter.ts';
 import { hasSelinux } from '../../native/selinux.ts';
 import { claimGroups } from './claim-groups.ts';
 import { keptRetries } from './kept-retries.ts';
@@ -189,6 +192,20 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       if (now === 'exited' || now === 'failed') descriptors.sweep(name);
     },
   });
+  const refusals = createRefusals({
+    log: kernelLog,
+    nameOf: refusedName,
+    wallClock: (at) => Date.now() - bootTime() + at,
+    known: (name, id) =>
+      store
+        .get()
+        .observed.attempts.get(name)
+        ?.find((attempt) => attempt.id === id),
+    observe: attempts.observe,
+    record: (id, bytes) => launcher.record(id, bytes),
+    failed: (container, error) => log.warn({ container, error }, 'what its filter has refused is not known'),
+  });
+  attempts.listen({ after: refusals.seen });
   link.listen({ attempt: attempts.seen, output: attempts.grown, deadline: reconciler.due });
   for (const watch of [mountWatch, repositoryWatch, groupWatch]) link.listen({ watch: watch.fired });
 
@@ -215,6 +232,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     async start() {
       await repositoryWatch.follow();
       reconciler.start();
+      remembered.attempts.forEach(refusals.seen);
       groupWatch.follow();
       runtimeFiles = keepRuntimeFiles(kept, { log, stand });
     },
@@ -226,4 +244,10 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       await cgroups.removeRoot();
     },
   };
+}
+
+/** What a person calls it: a filter refuses all calls of other architectures, whatever their names. */
+function refusedName({ architecture, number }: RefusedCall): string {
+  const name = callName(architecture, number) ?? `system call ${number}`;
+  return architecture === ownAuditArchitecture ? name : `${name} of another architecture`;
 }

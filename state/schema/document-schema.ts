@@ -1,7 +1,8 @@
 // The schema of the document: every field, its form and its default. What the fields mean stands in README.md.
 import { z } from 'zod';
 import { cgroupsSchema, oomScoreSchema, rlimitsSchema } from './manifest.ts';
-import { durationPattern, parseDuration, parseSize, signals, sizePattern } from './units.ts';
+import { durationPattern, parseDuration, parseSize, sizePattern } from './units.ts';
+import { signals } from '../signals.ts';
 import { parseRequirement } from '../version.ts';
 import { messageOf } from '../errno.ts';
 

@@ -1,5 +1,4 @@
-// Texts with units: durations, sizes, signals.
-import { constants } from 'node:os';
+// Texts with units: durations, sizes.
 
 const milliseconds = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const bytes = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30, ti: 2 ** 40 } as const;
@@ -47,10 +46,3 @@ export function parseSize(text: string): number | null {
   const size = Number(number) * bytes[unit.toLowerCase() as keyof typeof bytes];
   return Number.isSafeInteger(size) ? size : null;
 }
-
-/** The names of signals 1 to 31 without `SIG` (signal(7)). */
-export const signals: ReadonlyMap<string, number> = new Map(
-  Object.entries(constants.signals)
-    .filter(([, number]) => number >= 1 && number <= 31)
-    .map(([name, number]) => [name.replace(/^SIG/, ''), number]),
-);

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import type { Exit } from '../../state/observed.ts';
+import type { Exit } from '../../state/signals.ts';
 import { fakeRuntime, type FakeRuntime } from '../support/console/fake-runtime.ts';
 import { openTestConsole } from '../support/console/scratch.ts';
 import { fixtures, readTranscript, replay, type Transcript } from './replay.ts';

@@ -13,7 +13,7 @@ export const output = join(root, '.build/fuzz');
 const sources = {
   ops: ['wire', 'failure', 'sandbox/ops', 'sandbox/payload'],
   wire: [
-    ...['wire', 'failure', 'sandbox/ops', 'sandbox/payload'],
+    ...['wire', 'failure', 'signal-name', 'sandbox/control', 'sandbox/ops', 'sandbox/payload'],
     ...[
       'attempts',
       'clock',

@@ -57,6 +57,7 @@ struct attempt {
     uint32_t exit_kind;
     uint32_t exit_value;
     uint32_t oom_kills;
+    pid_t application; /* as the host sees it, 0: none was started */
     struct go_list go;
     struct ring ring;
     struct failure failure;

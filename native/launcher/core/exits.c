@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../sandbox/control.h"
+#include "../signal-name.h"
 #include "clock.h"
 #include "output.h"
 #include "sessions.h"
@@ -36,8 +37,8 @@ static void become_running(struct launcher *l, struct attempt *a) {
     attempt_changed(&l->attempts, a);
 }
 
-/* The state that a message moves on; false when it has no place there. */
-static bool take_message(struct launcher *l, struct attempt *a, struct control_message *message) {
+/* The state that a message moves on; false when it has no place there. `sender` is as the kernel says. */
+static bool take_message(struct launcher *l, struct attempt *a, struct control_message *message, pid_t sender) {
     bool starting = a->state == ATTEMPT_PREPARED && a->go_state == GO_SENT;
     switch ((enum control_kind)message->kind) {
     case CONTROL_PREPARED:
@@ -47,6 +48,10 @@ static bool take_message(struct launcher *l, struct attempt *a, struct control_m
     case CONTROL_RUNNING:
         if (!starting) return false;
         become_running(l, a);
+        return true;
+    case CONTROL_APPLICATION:
+        if (!starting || a->application != 0) return false;
+        a->application = sender;
         return true;
     case CONTROL_FAILURE:
         if (a->state != ATTEMPT_PREPARING && !starting) return false;
@@ -77,9 +82,10 @@ static bool take_message(struct launcher *l, struct attempt *a, struct control_m
 static bool take_messages(struct launcher *l, struct attempt *a) {
     for (int i = 0; i < CONTROL_TURN; i++) {
         struct control_message message;
-        ssize_t size = recv(a->init.control, &message, sizeof message, MSG_DONTWAIT | MSG_TRUNC);
+        pid_t sender;
+        ssize_t size = control_receive(a->init.control, &message, &sender);
         if (size < 0) return errno == EAGAIN || errno == EINTR;
-        if (size != sizeof message || !take_message(l, a, &message)) return false;
+        if (size != sizeof message || !take_message(l, a, &message, sender)) return false;
         if (message.kind == CONTROL_FAILURE) return false;
     }
     return true;
@@ -118,7 +124,8 @@ static void judge_exit(struct attempt *a, const siginfo_t *info) {
     }
     a->state = ATTEMPT_FAILED;
     if (a->failure.step != 0) return;
-    fail(&a->failure, STEP_INIT, ECHILD, "the init ended with %s %d", exited ? "exit code" : "signal", info->si_status);
+    char space[END_TEXT];
+    fail(&a->failure, STEP_INIT, ECHILD, "the init ended with %s", end_text(exited, info->si_status, space));
 }
 
 /*

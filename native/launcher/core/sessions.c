@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdalign.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 
 #include "../memory.h"
 #include "../sandbox/join.h"
+#include "../signal-name.h"
 #include "messages.h"
 #include "sources.h"
 #include "starts.h"
@@ -93,25 +93,6 @@ static void become_session(struct launcher *l, struct session *s) {
     s->serial = 0;
 }
 
-/*
- * One message; gives its size, 0 at the end, -1 when there is none. `sender` is who has sent it, 0 when the kernel does
- * not say.
- */
-static ssize_t take_message(int control, struct control_message *message, pid_t *sender) {
-    alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(struct ucred))];
-    struct iovec part = {.iov_base = message, .iov_len = sizeof *message};
-    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
-    ssize_t size = recvmsg(control, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    *sender = 0;
-    struct cmsghdr *credentials = size < 0 ? NULL : CMSG_FIRSTHDR(&header);
-    if (credentials != NULL && credentials->cmsg_type == SCM_CREDENTIALS) {
-        struct ucred who;
-        memcpy(&who, CMSG_DATA(credentials), sizeof who);
-        *sender = who.pid;
-    }
-    return size;
-}
-
 static void heed_message(struct launcher *l, struct session *s, struct control_message *message, pid_t sender) {
     if (message->kind == CONTROL_BORN && !s->born && !s->copies && sender > 0) {
         s->born = true;
@@ -130,7 +111,7 @@ static void hear_session(struct launcher *l, struct session *s) {
     for (int i = 0; i < SESSION_TURN && s->control >= 0; i++) {
         struct control_message message = {0};
         pid_t sender;
-        ssize_t size = take_message(s->control, &message, &sender);
+        ssize_t size = control_receive(s->control, &message, &sender);
         if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (size == (ssize_t)sizeof message) {
             heed_message(l, s, &message, sender);
@@ -159,10 +140,11 @@ static void tell_left(struct launcher *l, const struct session *s) {
 static void end_session(struct launcher *l, struct session *s) {
     source_close(l->epoll, &s->control);
     if (s->state == SESSION_JOINING) {
+        bool exited = WIFEXITED(s->status);
+        char space[END_TEXT];
         if (s->failure.step == 0)
-            fail(&s->failure, STEP_JOIN, ECHILD, "who joins ended with %s %d",
-                 WIFEXITED(s->status) ? "exit code" : "signal",
-                 WIFEXITED(s->status) ? WEXITSTATUS(s->status) : WTERMSIG(s->status));
+            fail(&s->failure, STEP_JOIN, ECHILD, "who joins ended with %s",
+                 end_text(exited, exited ? WEXITSTATUS(s->status) : WTERMSIG(s->status), space));
         send_result(l, s->serial, &s->failure);
     } else if (s->id != 0) {
         tell_left(l, s);

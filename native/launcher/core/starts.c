@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../memory.h"
+#include "../signal-name.h"
 #include "messages.h"
 #include "session-table.h"
 #include "sources.h"
@@ -250,7 +251,7 @@ enum reply attempt_kill(struct launcher *l, uint64_t id, uint32_t number, struct
     bool group = (signal == SIGSTOP || signal == SIGCONT) && a->state == ATTEMPT_RUNNING;
     int result = group ? kill(-a->init.pid, signal) : init_kill(&a->init, signal);
     if (result == 0 || errno == ESRCH) return REPLY_DONE; /* ESRCH: it has ended and is about to be reaped */
-    fail(why, STEP_KILL, errno, "signal %u to attempt %llu", number, (unsigned long long)id);
+    fail(why, STEP_KILL, errno, "%s to attempt %llu", signal_name((int)number), (unsigned long long)id);
     return REPLY_FAILED;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "../signal-name.h"
 #include "clock.h"
 #include "hearing.h"
 #include "messages.h"
@@ -161,9 +162,10 @@ static bool is_own_fault(const struct reconciler *r, const siginfo_t *end) {
 static void follow_first(struct launcher *l, const siginfo_t *end) {
     l->reconciler.first = NULL;
     timer_set_after(l->pause, 0);
+    char space[END_TEXT];
     if (end->si_code != CLD_EXITED || end->si_status != 0)
-        say("what was to start containers before the reconciler ended with %s %d; the reconciler does what is left",
-            end->si_code == CLD_EXITED ? "exit code" : "signal", end->si_status);
+        say("what was to start containers before the reconciler ended with %s; the reconciler does what is left",
+            end_text(end->si_code == CLD_EXITED, end->si_status, space));
     if (l->phase == PHASE_RUNNING) start_reconciler(l);
 }
 
@@ -191,8 +193,9 @@ void handle_reconciler_exit(struct launcher *l) {
     if (l->phase != PHASE_RUNNING) return;
     if (gives_up(l)) return;
     uint64_t pause = next_pause(r);
-    say("the reconciler ended with %s %d; it is started again in %llu ms",
-        info.si_code == CLD_EXITED ? "exit code" : "signal", info.si_status, (unsigned long long)pause);
+    char space[END_TEXT];
+    say("the reconciler ended with %s; it is started again in %llu ms",
+        end_text(info.si_code == CLD_EXITED, info.si_status, space), (unsigned long long)pause);
     timer_set_after(l->pause, pause);
 }
 

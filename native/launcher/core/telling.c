@@ -23,6 +23,7 @@ static void send_attempt(struct launcher *l, const struct attempt *a) {
     put_bytes(&w, a->record, a->record_size);
     put_u8(&w, a->state);
     put_u32(&w, (uint32_t)a->init.pid);
+    put_u32(&w, (uint32_t)a->application);
     put_u64(&w, a->prepared_ns);
     put_u64(&w, a->started_ns);
     put_u64(&w, a->exited_ns);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "../failure.h"
 
@@ -11,6 +12,8 @@ enum control_kind {
     CONTROL_FAILURE = 3, /* then the init exits */
     CONTROL_EXIT = 4,    /* the application ended, the init exits next */
     CONTROL_BORN = 5,    /* of who joins: it is in the PID namespace; its credentials say who it is */
+    /* The application's own, before exec: its process id is in the credentials that the kernel gives with it. */
+    CONTROL_APPLICATION = 6,
 };
 
 /* exit_kind of CONTROL_EXIT and of E_ATTEMPT. */
@@ -24,3 +27,9 @@ struct control_message {
     uint32_t exit_value; /* CONTROL_EXIT: exit code or signal */
     char subject[FAILURE_SUBJECT];
 };
+
+/*
+ * One message, without waiting; gives its size as it was sent, 0 at the end, -1 and errno. `sender` is who has sent it, 0
+ * where the kernel does not say (unix(7), SO_PASSCRED).
+ */
+ssize_t control_receive(int control, struct control_message *message, pid_t *sender);

@@ -35,8 +35,10 @@ static int make_control(struct init *init, struct birth *birth, int bound, struc
     init->control = pair[0];
     birth->control = pair[1];
     if (pair[1] >= bound) return fail(why, STEP_CONTROL, EMFILE, "the launcher's descriptors (RLIMIT_NOFILE)");
-    int size = FRAME_LIMIT;
-    if (set_nonblocking(init->control) < 0 || setsockopt(init->control, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
+    int size = FRAME_LIMIT, yes = 1;
+    if (set_nonblocking(init->control) < 0 ||
+        setsockopt(init->control, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0 ||
+        setsockopt(init->control, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) < 0)
         return fail(why, STEP_CONTROL, errno, "control socket");
     return 0;
 }

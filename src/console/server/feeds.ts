@@ -1,5 +1,5 @@
 // What is told to many connections at once: events, and changes of the status. Each is rendered once.
-import type { Exit } from '../../../state/observed.ts';
+import type { Exit } from '../../../state/signals.ts';
 import type { RuntimeEvent } from '../../../controllers/events.ts';
 import type { Runtime, StampedEvent, StatusChange } from '../../runtime/runtime.ts';
 import type { Place } from '../protocol/outbox.ts';

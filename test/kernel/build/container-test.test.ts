@@ -21,7 +21,7 @@ test('it ends as the container ends: exit code, signal, the code that is expecte
   const ended = await tested(probe);
   assert.deepEqual(ended, { code: 3, stdout: 'said\n', stderr: 'complained\n' });
   const killed = await tested(probe, '--', 'raise', '9');
-  assert.deepEqual([killed.code, killed.stderr], [137, 'northstate: ended by signal 9\n']);
+  assert.deepEqual([killed.code, killed.stderr], [137, 'northstate: ended with SIGKILL\n']);
   assert.equal((await tested(probe, '--expect', '3')).code, 0);
   const other = await tested(probe, '--expect', '4', '--', 'exit', '5');
   assert.deepEqual([other.code, other.stderr], [1, 'northstate: the exit code is 5, and 4 was expected\n']);

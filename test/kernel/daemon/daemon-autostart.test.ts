@@ -39,7 +39,7 @@ repositories:
 
 const failures: readonly (readonly [string, Partial<ProbePackage>, RegExp])[] = [
   ['ends with another code than 0', { args: ['wait', '300', 'exit', '7'] }, /app ended with exit code 7/],
-  ['is ended by a signal', { args: ['wait', '300', 'raise', '11'] }, /app ended with signal 11/],
+  ['is ended by a signal', { args: ['wait', '300', 'raise', '11'] }, /app ended with SIGSEGV/],
   ['has an init that does not exist', { fields: 'init: /nothing\n' }, /app could not start: exec/],
   [
     'lacks its resource',

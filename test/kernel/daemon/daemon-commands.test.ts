@@ -72,10 +72,10 @@ test('commands are edits of the document: a field changes, comments and all else
     await succeeds(daemon.run('restart', 'app'), 'app restarted\n');
     const third = await daemon.untilContainer('app', 'runs anew', ({ pid }) => pid !== null && pid !== second.pid);
     assert.equal(await text(), before);
-    await succeeds(daemon.run('kill', 'app', 'USR1'), 'app:1.0.0 got signal 10\n');
+    await succeeds(daemon.run('kill', 'app', 'USR1'), 'app:1.0.0 got SIGUSR1\n');
     await untilLogged(daemon, '"line":"signal 10"');
     assert.equal((await running(daemon, 'app')).pid, third.pid);
-    await succeeds(daemon.run('kill', 'app'), 'app:1.0.0 got signal 15\n');
+    await succeeds(daemon.run('kill', 'app'), 'app:1.0.0 got SIGTERM\n');
     assert.ok((await text()).includes('state: mounted\n'));
     assert.deepEqual((await phase(daemon, 'app', 'Mounted')).lastExit, { code: 0 });
     for (const comment of ['# as the vendor delivered it', '# The one that all is about.', '# not 2', '# it is quick'])

@@ -75,7 +75,7 @@ test('a paused container can be stopped and killed, and starts paused again', as
     await says(daemon, ['stop', 'app'], 'app stopped\n');
     await says(daemon, ['start', 'app'], 'app:1.0.0 started\n');
     await paused(daemon);
-    await says(daemon, ['kill', 'app', 'KILL'], 'app:1.0.0 got signal 9\n');
+    await says(daemon, ['kill', 'app', 'KILL'], 'app:1.0.0 got SIGKILL\n');
     const { lastExit } = await daemon.untilContainer('app', 'has ended', ({ pid }) => pid === null);
     assert.deepEqual(lastExit, { signal: 9 });
     const { code, stderr } = await daemon.run('pause', 'app');

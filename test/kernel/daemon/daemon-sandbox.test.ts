@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import type { ContainerStatus } from '../../../state/status.ts';
 import { probePackage } from '../../support/packages.ts';
 import { lines, running, withDaemon } from '../../support/scenario.ts';
-import { untilLogged } from '../../support/successor.ts';
+import { succeed, untilLogged } from '../../support/successor.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
 const condition = ({ conditions }: ContainerStatus, type: string) => conditions.find((each) => each.type === type);
@@ -136,3 +136,31 @@ interface Line {
   readonly level: number;
   readonly line: string;
 }
+
+test('an end by the filter is told with the name of the call, also by a successor, and ends by name', async () => {
+  const unshare = process.arch === 'arm64' ? '97' : '272';
+  const filtered = (name: string, ...args: string[]) =>
+    probePackage({ name, args, fields: 'seccomp: { profile: default }' });
+  const packages = [
+    filtered('refused', 'syscall', unshare),
+    filtered('other', 'syscall', unshare),
+    filtered('killed', 'raise', '11'),
+  ];
+  const entries = ['refused', 'other', 'killed'].map(
+    (name) => `${name}: { version: 1.0.0, state: running, restart: { policy: never } }`,
+  );
+  await withDaemon(await Promise.all(packages), entries, async (daemon) => {
+    const exit = { signal: 31, syscall: 'unshare' };
+    const named = ({ lastExit }: ContainerStatus) => lastExit !== null && 'syscall' in lastExit;
+    for (const name of ['refused', 'other'])
+      assert.deepEqual((await daemon.untilContainer(name, 'has a call', named)).lastExit, exit);
+    const killed = await daemon.untilContainer('killed', 'has ended', ({ phase }) => phase === 'Exited');
+    assert.match(condition(killed, 'Ready')?.message ?? '', /^ended with SIGSEGV; /);
+    const told = /SIGSYS \(its filter does not allow unshare\)/;
+    for (const words of [['get'], ['describe', 'refused'], ['explain', 'refused']])
+      assert.match((await daemon.run(...words)).stdout, told, words.join(' '));
+    assert.match((await daemon.run('events')).stdout, /ended refused:1\.0\.0 SIGSYS/);
+    const after = await succeed(daemon);
+    assert.deepEqual(after.containers['refused']?.lastExit, exit);
+  });
+});

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import type { Attempt } from '../../../native/wire/launcher.ts';
 import type { Op } from '../../../native/wire/ops.ts';
 import { startLauncher, type RemoteReconciler, type TestLauncher } from '../../support/test-launcher.ts';
+import { hostPid } from '../../support/container-processes.ts';
 import { processEnded } from '../../support/process-end.ts';
 import { opened } from '../../support/values.ts';
 import { probe } from '../../support/packages.ts';
@@ -73,6 +74,7 @@ test('reports a start from prepare to the exit code', async () => {
   await go(reconciler, 1, ['wait', '20', 'exit', '7']);
   const running = await until(reconciler, 1, 'running');
   assert.ok(running.startedAt >= prepared.preparedAt);
+  assert.deepEqual([prepared.application, running.application], [0, hostPid(running)]);
   const exited = await until(reconciler, 1, 'exited');
   assert.deepEqual(exited.exit, { code: 7 });
   assert.ok(exited.exitedAt > exited.startedAt);
@@ -183,7 +185,7 @@ test('calls a prepared sandbox whose init dies a failed start, not an exit', asy
   process.kill((await until(reconciler, 1, 'prepared')).pid, 'SIGKILL');
   const failed = await until(reconciler, 1, 'failed');
   assert.equal(failed.exit, null);
-  assert.deepEqual([failed.failure?.step, failed.failure?.subject], ['init', 'the init ended with signal 9']);
+  assert.deepEqual([failed.failure?.step, failed.failure?.subject], ['init', 'the init ended with SIGKILL']);
 });
 
 test('starts the successor within a millisecond of the exit it waits for', async () => {

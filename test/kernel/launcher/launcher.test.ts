@@ -38,7 +38,7 @@ test('starts the reconciler again after it was killed, and says so', async () =>
   const second = await launcher.reconciler();
   assert.notEqual(second.pid, first.pid);
   assert.equal(second.remembered.hello.starts, 2);
-  assert.match(launcher.log(), /the reconciler ended with signal 9; it is started again in 100 ms/);
+  assert.match(launcher.log(), /the reconciler ended with SIGKILL; it is started again in 100 ms/);
 });
 
 test('waits longer before each restart of a reconciler that keeps dying', async () => {

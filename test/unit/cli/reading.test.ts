@@ -98,7 +98,7 @@ test('several names are ordered one after the other, and all that failed are nam
   assert.equal(await ok('stop', 'broker', 'loud'), 'broker stopped\nloud stopped\n');
   await ok('start', 'broker');
   await ok('start', 'loud');
-  assert.equal(await ok('kill', 'broker', 'loud', 'HUP'), 'broker:1.2.3 got signal 1\nloud:1.0.0 got signal 1\n');
+  assert.equal(await ok('kill', 'broker', 'loud', 'HUP'), 'broker:1.2.3 got SIGHUP\nloud:1.0.0 got SIGHUP\n');
   const { code, stderr } = await run('restart', 'nobody', 'nothing');
   assert.equal(code, 1);
   assert.match(stderr, /there is no container nobody; there is no container nothing/);
@@ -167,7 +167,7 @@ test('events are words in the table, JSON for scripts, and chosen by number or t
   const { ok, runtime } = await opened(context);
   runtime.emit({ type: 'started', container: 'broker:1.2.3' });
   runtime.emit({ type: 'exit', container: 'broker:1.2.3', exit: { code: 3 } });
-  assert.match(await ok('events'), / started broker:1\.2\.3\n.* ended broker:1\.2\.3 code 3\n$/);
+  assert.match(await ok('events'), / started broker:1\.2\.3\n.* ended broker:1\.2\.3 exit code 3\n$/);
   assert.match(await ok('events', '-o', 'json'), /"exit":\["broker:1\.2\.3",\{"exit":\{"code":3\}\}\]/);
   assert.equal(await ok('events', '--since', '2026-01-02T00:00:00Z'), '');
   assert.equal((await ok('events', '--since', '2025-01-01T00:00:00Z')).split('\n').length, 3);

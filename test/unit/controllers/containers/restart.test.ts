@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judge, type Verdict } from '../../../../controllers/containers/restart.ts';
 import type { ContainerEntry, RestartPolicy } from '../../../../state/desired.ts';
-import type { Exit, ObservedAttempt } from '../../../../state/observed.ts';
+import type { ObservedAttempt } from '../../../../state/observed.ts';
+import type { Exit } from '../../../../state/signals.ts';
 import { attempt, packageOf, target, view } from '../../../support/views.ts';
 
 const run = (id: number) => ({ id, init: null, args: null, env: null });

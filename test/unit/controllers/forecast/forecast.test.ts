@@ -51,7 +51,7 @@ test('a new version is prepared before the old one is stopped, and the old image
     'mount app:2.0.0',
     'prepare a sandbox for app:2.0.0',
     'have app:2.0.0 start when app:1.0.0 ends',
-    'stop app:1.0.0 (signal 15, then KILL after 10000 ms)',
+    'stop app:1.0.0 (SIGTERM, then SIGKILL after 10000 ms)',
     'unmount app:1.0.0',
   ]);
 });

@@ -131,9 +131,9 @@ test('the condition of a container that ran out of memory says so', () => {
   const killed = { ...ended({ signal: 9 }), oomKills: 2 };
   const messages = (of: View) =>
     statusIn(of).conditions.flatMap(({ type, message }) => (type === 'Ready' ? [message] : []));
-  assert.deepEqual(messages(wanted({ attempts: [killed], now: 2001 })), ['ended with signal 9, out of memory']);
+  assert.deepEqual(messages(wanted({ attempts: [killed], now: 2001 })), ['ended with SIGKILL, out of memory']);
   assert.deepEqual(messages(wanted({ attempts: [killed] }, { restart: never })), [
-    'ended with signal 9, out of memory; another run starts it again',
+    'ended with SIGKILL, out of memory; another run starts it again',
   ]);
 });
 
@@ -211,12 +211,12 @@ test('a critical container that fails ends the runtime; one that is stopped does
   const failing = (exit: ObservedAttempt['exit'], record: Partial<ObservedAttempt['record']> = {}) =>
     criticalEnd(view({ targets: [target('running', '1.0.0', critical)], attempts: [ended(exit, record)] }), nothing);
   assert.equal(failing({ code: 1 }), 'app ended with exit code 1');
-  assert.equal(failing({ signal: 9 }), 'app ended with signal 9');
+  assert.equal(failing({ signal: 9 }), 'app ended with SIGKILL');
   assert.equal(failing({ code: 0 }), null);
   assert.equal(failing({ signal: 15 }, { stop: stopping }), null);
   const killed = ended({ signal: 9 }, { stop: { deadline: null, killed: false } });
   const down = { targets: [target('mounted', '1.0.0', critical)], attempts: [killed] };
-  assert.equal(criticalEnd(view(down), nothing), 'app ended with signal 9');
+  assert.equal(criticalEnd(view(down), nothing), 'app ended with SIGKILL');
   assert.equal(criticalEnd(view({ ...down, stopping: true }), nothing), null);
   const unstarted = (retryAt: number | null) =>
     criticalEnd(view({ targets: [target('running', '1.0.0', critical)] }), {
