@@ -87,6 +87,7 @@ export const conditionReasons = [
   'BadPackage',
   'WrongPackage',
   'SourceMissing',
+  'SourceNotTrusted',
   'SizeMismatch',
   'AlreadyInstalled',
   'CgroupRefused',

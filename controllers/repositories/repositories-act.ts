@@ -2,11 +2,12 @@
 import type { Logger } from 'pino';
 import type { RepositoryEntry } from '../../state/desired.ts';
 import { containerId } from '../../state/container-id.ts';
+import { isRemote } from '../../state/source.ts';
 import { matches, parseRequirement, parseVersion } from '../../state/version.ts';
 import { TerminalError } from '../failure.ts';
 import type { PackageCache } from './package-cache.ts';
 import type { InstallStep, RepositoryStep } from './repositories-plan.ts';
-import type { PackageContent, Repository } from './repository.ts';
+import type { Fetched, Incoming, PackageContent, Repository } from './repository.ts';
 import { digestOf, openSource } from './repository-install.ts';
 import { createRoom } from './repository-room.ts';
 
@@ -17,10 +18,29 @@ export interface RepositoryActsPorts {
   readonly repositoryFor: (id: string) => Promise<Repository>;
   readonly capacityOf: (id: string) => RepositoryEntry['capacity'];
   readonly cache: PackageCache;
+  readonly openRemote: OpenRemote;
   /** Told when packages have come or gone. */
   readonly changed: () => void;
   readonly log: Pick<Logger, 'info'>;
 }
+
+/** A package on a server. */
+export interface RemotePackage extends Pick<Fetched, 'into'> {
+  /** In bytes. */
+  readonly size: number;
+  close(): Promise<void>;
+}
+
+/** Asks a server for a package. Rejects when it does not have one, or cannot be reached now. */
+export type OpenRemote = (
+  url: URL,
+  options: {
+    /** Packages whose blocks are taken instead of asking for them, by path. */
+    readonly donors: readonly string[];
+    readonly signal: AbortSignal;
+    readonly log: Pick<Logger, 'info'>;
+  },
+) => Promise<RemotePackage>;
 
 export interface RepositoryActs {
   act(step: RepositoryStep, signal: AbortSignal): Promise<void>;
@@ -28,11 +48,7 @@ export interface RepositoryActs {
   install(repository: Repository, from: Coming, signal: AbortSignal): Promise<string>;
 }
 
-interface Coming {
-  readonly size: number;
-  readonly bytes: AsyncIterable<Uint8Array>;
-  readonly digest: string;
-}
+type Coming = Pick<Incoming, 'size' | 'content' | 'digest'>;
 
 /** Which package may come in, and whether it may when another repository holds it as well. */
 interface Admission {
@@ -41,7 +57,7 @@ interface Admission {
 }
 
 export function createRepositoryActs(ports: RepositoryActsPorts): RepositoryActs {
-  const { repositories, repositoryFor, cache, changed, log } = ports;
+  const { repositories, repositoryFor, cache, openRemote, changed, log } = ports;
   const room = createRoom(repositories, ports.capacityOf);
 
   async function install(
@@ -76,14 +92,33 @@ export function createRepositoryActs(ports: RepositoryActsPorts): RepositoryActs
       const asked = `${step.name} ${step.version ?? ''}`.trimEnd();
       throw new TerminalError('WrongPackage', `source ${step.source}: holds ${name} ${version}, not ${asked}`);
     };
-    const source = await openSource(step.source);
+    const digest = step.digest ?? 'any';
+    const source = isRemote(step.source) ? await openUrl(step, repository, signal) : await openSource(step.source);
     try {
+      const content = 'into' in source ? { resumable: step.name, into: source.into } : source;
       // An entry that asks for it here has none elsewhere that it takes: it names this repository.
-      const from = { ...source, digest: step.digest ?? 'any' };
-      await install(repository, from, signal, { accept, beside: true });
+      await install(repository, { size: source.size, content, digest }, signal, { accept, beside: true });
     } finally {
       await source.close();
     }
+  }
+
+  /** Without TLS anybody on the way may answer: only what a key or a digest vouches for is asked for then. */
+  async function openUrl(
+    { name, source, digest }: InstallStep,
+    { entry }: Repository,
+    signal: AbortSignal,
+  ): Promise<RemotePackage> {
+    const url = new URL(source);
+    if (url.protocol !== 'https:' && digest === null && entry.keys.length === 0) {
+      const cure = 'use https:, or give the entry a digest or the repository a key';
+      throw new TerminalError('SourceNotTrusted', `source ${source}: anybody on the way could answer (http:); ${cure}`);
+    }
+    const donors = repositories()
+      .flatMap((one) => one.packages())
+      .filter((found) => found.name === name)
+      .map(({ path }) => path);
+    return await openRemote(url, { donors, signal, log });
   }
 
   async function findDigest(id: string, path: string, signal: AbortSignal): Promise<void> {

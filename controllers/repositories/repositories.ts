@@ -1,9 +1,9 @@
 // The repositories controller: packages in directories and in memory, installed, hashed, deleted, and noticed when others do so.
 //
-//   createRepositories({ entries, cacheFile, openReader, memory, stand, log }): Repositories
+//   createRepositories({ entries, cacheFile, openReader, memory, openRemote, stand, log }): Repositories
 //     plan(view)             pure, see repositories-plan.ts
 //     act(step, signal)      rejects with TerminalError (reasons UnknownRepository, RepositoryFull, RepositoryReadOnly, Duplicate,
-//                            BadPackage, WrongPackage, SourceMissing, SizeMismatch, DigestMismatch) or an error of the file system
+//                            BadPackage, WrongPackage, SourceMissing, SourceNotTrusted, SizeMismatch, DigestMismatch) or an error of the file system
 //     observe()              looks at every repository again; for the start. Packages by container name, highest version first
 //     current()              what is known without looking: after an act, or when a listener is called
 //     setRepositories(map)   other repositories from now on; resolves with the names of containers concerned
@@ -29,7 +29,7 @@ import type { OpenReader, Repository } from './repository.ts';
 import { openRepositoryDirectory } from './repository-directory.ts';
 import { openRepositoryMemory } from './repository-memory.ts';
 import { createSerialQueue } from '../../state/serial-queue.ts';
-import { createRepositoryActs } from './repositories-act.ts';
+import { createRepositoryActs, type OpenRemote } from './repositories-act.ts';
 
 export interface Repositories extends Controller<RepositoryStep> {
   observe(): Promise<ObservedPackages>;
@@ -50,6 +50,7 @@ export interface RepositoriesOptions {
   readonly cacheFile: string;
   readonly openReader: OpenReader;
   readonly memory: MemoryFiles;
+  readonly openRemote: OpenRemote;
   /** Told of what the repositories cannot do at present. */
   readonly stand: Stand;
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
@@ -162,6 +163,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     repositoryFor,
     capacityOf: (id) => entries.get(id)?.capacity ?? { containers: null, size: null },
     cache,
+    openRemote: options.openRemote,
     changed,
     log,
   });
@@ -176,7 +178,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     async installStream(id, size, bytes, signal = new AbortController().signal) {
       // It may break before it is read: the error is kept, and whoever reads gets it.
       bytes.on('error', () => undefined);
-      return acts.install(await repositoryFor(id), { size, bytes, digest: 'unknown' }, signal);
+      return acts.install(await repositoryFor(id), { size, content: { bytes }, digest: 'unknown' }, signal);
     },
     onChange: (listener) => void listeners.push(listener),
     follow() {

@@ -23,7 +23,8 @@ import {
   type PackageReader,
   type Repository,
 } from './repository.ts';
-import { copyIntoDirectory, partialPrefix, removePartials } from './repository-install.ts';
+import { partialPrefix, removePartials } from './partial-file.ts';
+import { copyIntoDirectory } from './repository-install.ts';
 import { createSerialQueue } from '../../state/serial-queue.ts';
 
 export interface RepositoryDirectoryOptions {

@@ -1,17 +1,15 @@
 // Copies a package into a repository so that it is there whole or not at all, on a disk also after a power cut.
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync } from 'node:fs';
-import { open, readdir, readFile, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { open, readFile, statfs, type FileHandle } from 'node:fs/promises';
 import { fsyncDirectory, identityOf } from '../../native/file.ts';
 import { createMemoryFile, sealMemoryFile } from '../../native/memfd.ts';
 import type { FileIdentity } from '../../state/observed.ts';
 import { TerminalError } from '../failure.ts';
-import type { Incoming as AnyIncoming, PackageContent, PackageReader } from './repository.ts';
+import type { Incoming as AnyIncoming, PackageContent, PackageReader, Streamed } from './repository.ts';
 import { messageOf, hasErrno } from '../../state/errno.ts';
+import { openPartial, type PartialFile } from './partial-file.ts';
 
-/** Files of copies under way start with it; a reader of the directory passes them over. */
-export const partialPrefix = '.northstate-install-';
 /** Small enough that hashing one never holds the loop for a millisecond. */
 const chunkSize = 256 * 1024;
 
@@ -39,34 +37,22 @@ export interface Copied {
  * throws, or with an error of the file system; then nothing is left.
  */
 export async function copyIntoDirectory(options: IntoDirectory): Promise<Copied> {
-  const { directory, signal, admit } = options;
-  await checkSpace(directory, options.size);
-  const partial = join(directory, `${partialPrefix}${randomUUID()}`);
-  const file = await openPartial(partial);
+  const { directory, content: from, signal, admit } = options;
+  const partial = await openPartial(directory, 'resumable' in from ? from.resumable : null);
   try {
-    const digest = await copyBytes(options, file);
-    const [content] = await Promise.all([check(partial, options), file.sync()]);
+    await checkSpace(directory, options.size - (await partial.file.stat()).blocks * 512);
+    const digest = await copyBytes(options, partial);
+    const [content] = await Promise.all([check(partial.path, options), partial.file.sync()]);
     const path = admit(content);
     signal.throwIfAborted();
-    await rename(partial, path);
+    const identity = await partial.place(path);
     await fsyncDirectory(directory);
-    return { path, identity: identityOf(await file.stat()), content, digest };
+    return { path, identity, content, digest };
   } catch (error) {
-    await rm(partial, { force: true });
+    await partial.fail(error);
     throw error;
   } finally {
-    await file.close();
-  }
-}
-
-async function openPartial(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'wx', 0o644);
-  } catch (error) {
-    if (!hasErrno(error, 'EROFS')) throw error;
-    throw new TerminalError('RepositoryReadOnly', `${dirname(path)}: the file system is read-only (EROFS)`, {
-      cause: error,
-    });
+    await partial.file.close();
   }
 }
 
@@ -103,7 +89,7 @@ export async function copyIntoMemory(
 async function fill(path: string, options: Incoming<void>): Promise<string | null> {
   const file = await open(path, 'r+');
   try {
-    return await copyBytes(options, file);
+    return await copyBytes(options, { path, file, progress: async () => null, keep: async () => undefined });
   } finally {
     await file.close();
   }
@@ -135,9 +121,27 @@ async function check(path: string, { reader, signal }: Incoming<unknown>): Promi
 }
 
 /** Gives the digest of what was copied, null when nobody wants to know. */
-async function copyBytes(options: Incoming<unknown>, file: FileHandle): Promise<string | null> {
-  const { bytes, size, digest: asked, signal } = options;
-  const hash = asked === 'unknown' ? null : createHash('sha256');
+async function copyBytes(
+  { content, size, digest: asked, signal }: Incoming<unknown>,
+  { path, file, progress, keep }: Pick<PartialFile, 'path' | 'file' | 'progress' | 'keep'>,
+): Promise<string | null> {
+  let digest: string | null;
+  if ('into' in content) {
+    await content.into(file, await progress(), keep);
+    digest = asked === 'unknown' ? null : await digestOf(path, signal);
+  } else {
+    digest = await copyStream(content.bytes, file, { size, hashed: asked !== 'unknown', signal });
+  }
+  if (digest === null || asked === 'any' || asked === digest) return digest;
+  throw new TerminalError('DigestMismatch', `the package has ${digest}, the document asks for ${asked}`);
+}
+
+async function copyStream(
+  bytes: AsyncIterable<Uint8Array>,
+  file: FileHandle,
+  { size, hashed, signal }: { readonly size: number; readonly hashed: boolean; readonly signal: AbortSignal },
+): Promise<string | null> {
+  const hash = hashed ? createHash('sha256') : null;
   const writer = createWriter(file);
   let copied = 0;
   for await (const chunk of bytes) {
@@ -152,10 +156,7 @@ async function copyBytes(options: Incoming<unknown>, file: FileHandle): Promise<
     const got = copied > size ? 'more' : String(copied);
     throw new TerminalError('SizeMismatch', `expected a package of ${size} bytes, got ${got}`);
   }
-  if (hash === null) return null;
-  const digest = `sha256:${hash.digest('hex')}`;
-  if (asked === 'any' || asked === digest) return digest;
-  throw new TerminalError('DigestMismatch', `the package has ${digest}, the document asks for ${asked}`);
+  return hash === null ? null : `sha256:${hash.digest('hex')}`;
 }
 
 /** Bytes that are written at a time: a stream brings them in small pieces. */
@@ -197,9 +198,8 @@ async function writeAll(file: FileHandle, parts: readonly Uint8Array[], size: nu
 }
 
 /** A file to copy from; to be closed, read or not. */
-export interface PackageSource {
+export interface PackageSource extends Streamed {
   readonly size: number;
-  readonly bytes: AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -237,11 +237,4 @@ export async function digestOf(path: string, signal: AbortSignal): Promise<strin
     await source.close();
   }
   return `sha256:${hash.digest('hex')}`;
-}
-
-/** Removes what copies left behind that were cut short by a crash. */
-export async function removePartials(directory: string): Promise<string[]> {
-  const partials = (await readdir(directory)).filter((name) => name.startsWith(partialPrefix));
-  await Promise.all(partials.map((name) => rm(join(directory, name), { force: true })));
-  return partials;
 }

@@ -1,5 +1,6 @@
 // What a repository is, whatever holds its packages (repository-directory.ts, repository-memory.ts), and how they are read.
 import { statSync, type Stats } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { identityOf, sameIdentity } from '../../native/file.ts';
 import type { RepositoryEntry } from '../../state/desired.ts';
 import type { FileIdentity, ObservedPackage, ObservedRepository } from '../../state/observed.ts';
@@ -24,11 +25,36 @@ export interface Repository {
   close(): void;
 }
 
+/** How far a fetch has come whose bytes cannot be checked one by one, and what it was of. */
+export interface FetchProgress {
+  readonly validator: string;
+  readonly size: number;
+  /** Bytes from the start that are on the disk. */
+  readonly synced: number;
+}
+
+/** The bytes of a package, one after the other. */
+export interface Streamed {
+  readonly bytes: AsyncIterable<Uint8Array>;
+}
+
+/** The bytes of a package, put into its file in any order; one that is cut short goes on from what it has left there. */
+export interface Fetched {
+  /** What is fetched: a later attempt with the same name goes on from this one. A name of a container. */
+  readonly resumable: string;
+  /** The file is open for reading and writing. `keep` notes what can be gone on from, and is waited for. */
+  readonly into: (
+    file: FileHandle,
+    earlier: FetchProgress | null,
+    keep: (progress: FetchProgress) => Promise<void>,
+  ) => Promise<void>;
+}
+
 /** A package on its way into a repository. */
 export interface Incoming {
-  /** Bytes that `bytes` must give, no more and no less. */
+  /** Bytes that it must have, no more and no less. */
   readonly size: number;
-  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly content: Streamed | Fetched;
   /** `sha256:<hex>` that it must have, `any` that is then known, or `unknown`: to find it out costs more than the copy. */
   readonly digest: string;
   /** Looks at the package before anybody else sees it; throws when it must not come in. */

@@ -23,7 +23,7 @@ async function read(file: string | undefined): Promise<Configuration> {
 }
 
 /** The fields as a file has them: times and sizes with their units, limits that nobody set as they are by default. */
-function written({ repositories, loopTimeout, sleep, ...others }: Configuration): object {
+function written({ repositories, fetch, loopTimeout, sleep, ...others }: Configuration): object {
   return {
     ...others,
     console: others.console.map(({ file, ...listener }) => ({
@@ -33,6 +33,7 @@ function written({ repositories, loopTimeout, sleep, ...others }: Configuration)
     })),
     containerConsoles: { ...others.containerConsoles, limits: limitsOf(others.containerConsoles.limits) },
     repositories: Object.fromEntries(repositories.map((each) => [each.id, repositoryOf(each)])),
+    fetch: { ...fetch, rate: fetch.rate === null ? null : `${fetch.rate}B`, stall: `${fetch.stall}ms` },
     loopTimeout: `${loopTimeout}ms`,
     sleep: { after: sleep.after === null ? 'never' : `${sleep.after}ms` },
   };

@@ -19,6 +19,7 @@ import {
   withUnit,
 } from './config-fields.ts';
 import { defaultConsole, isLoopback, openToOthers } from '../console/protocol/address.ts';
+import { defaultFetchSettings } from '../fetch/fetch-settings.ts';
 import { isToml, readNorthstarToml } from './northstar-toml.ts';
 import { configurationError } from './configuration-error.ts';
 import { logLevels, logTargets } from '../logs/log-level.ts';
@@ -79,6 +80,27 @@ const listener = z
     if (tls === undefined && !isLoopback(address.host)) refuse('listen', openToOthers(url));
   });
 
+const fetchSettings = z
+  .strictObject({
+    proxy: z
+      .string()
+      .regex(/^http:\/\/[^\s/]+\/?$/, 'must be http://HOST:PORT')
+      .nullable()
+      .default(defaultFetchSettings.proxy),
+    noProxy: z.array(z.string().regex(/^[^\s,]+$/, 'must be a host, .domain, host:port or *')).default([]),
+    ca: path.nullable().default(null),
+    cert: path.nullable().default(null),
+    key: path.nullable().default(null),
+    rate: size.nullable().default(null),
+    stall: duration.default(defaultFetchSettings.stall),
+  })
+  .superRefine(({ cert, key, rate }, context) => {
+    const refuse = (field: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [field], message });
+    if ((cert === null) !== (key === null)) refuse(cert === null ? 'cert' : 'key', 'cert and key belong together');
+    if (rate === 0) refuse('rate', 'must be more than nothing a second');
+  });
+
 const schema = z.strictObject({
   desired: path.default('/var/lib/northstate/desired.yaml'),
   seed: path.default('/etc/northstate/desired.yaml'),
@@ -96,6 +118,7 @@ const schema = z.strictObject({
     .default({ patches: 'document', limits: {} }),
   repositories: z.map(name, repositorySchema).default(() => new Map()),
   pids: z.int().min(-1).max(mostPids).default(defaultPids),
+  fetch: fetchSettings.prefault({}),
   loopTimeout: duration.prefault('10s'),
   debug: z.strictObject({ commands: z.array(z.string()).default([]) }).default({ commands: [] }),
   log: z

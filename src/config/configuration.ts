@@ -3,6 +3,7 @@
 import type { RepositoryEntry } from '../../state/desired.ts';
 import type { Tls } from '../console/server/listening.ts';
 import type { Permissions, PeerRule } from '../console/protocol/permissions.ts';
+import type { FetchSettings } from '../fetch/fetch-settings.ts';
 import type { Lifetime } from '../runtime/runtime.ts';
 import type { Limits } from '../console/protocol/console-limits.ts';
 import type { LogLevel, LogTarget } from '../logs/log-level.ts';
@@ -43,6 +44,8 @@ export interface Configuration {
   readonly repositories: readonly RepositoryEntry[];
   /** Processes and threads of a container whose manifest and entry name no limit; -1 = no limit. */
   readonly pids: number;
+  /** How servers are reached that packages come from. */
+  readonly fetch: FetchSettings;
   /** ms for which a free loop device is looked for. */
   readonly loopTimeout: number;
   /** Commands that run beside each container that starts. */

@@ -23,6 +23,7 @@ import {
 import { isLoopback, openToOthers } from '../console/protocol/address.ts';
 import { tomlPlaces } from '../npk/manifest/toml-places.ts';
 import { configurationError } from './configuration-error.ts';
+import { defaultFetchSettings } from '../fetch/fetch-settings.ts';
 
 /** Far more than any configuration nests. */
 const deepest = 20;
@@ -148,6 +149,7 @@ export function readNorthstarToml(text: string, file: string): Configuration {
       }),
     ),
     pids: defaultPids,
+    fetch: defaultFetchSettings,
     loopTimeout: given.loop_device_timeout,
     debug: given.debug,
     // As Northstar's: what containers print by `pipe` is in it.

@@ -26,6 +26,7 @@ import { bootTime } from '../../native/clock.ts';
 import { kernelLog } from '../../native/kernel-log.ts';
 import { callName, ownAuditArchitecture } from '../../native/seccomp-filter.ts';
 import { hasSelinux } from '../../native/selinux.ts';
+import { createRemotes } from '../fetch/remotes.ts';
 import { claimGroups } from './claim-groups.ts';
 import { keptRetries } from './kept-retries.ts';
 import { openKeptValue } from './kept-value.ts';
@@ -75,6 +76,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     cacheFile: `${runDir}/packages.json`,
     openReader,
     memory,
+    openRemote: createRemotes(config.fetch),
     stand,
     log,
   });

@@ -10,7 +10,7 @@ import { readSuperblock, type Image } from './image/superblock.ts';
 import type { OutputLogs } from '../../state/observed.ts';
 import type { PublicKey } from './signature/keys.ts';
 import { LONGEST_MANIFEST, readManifest } from './manifest/read-manifest.ts';
-import { compareHash, verifySignature, type Signature } from './signature/signature.ts';
+import { compareHash, parseSignature, verifySignature, type Signature } from './signature/signature.ts';
 import { signedTree } from './image/verity.ts';
 import { checkTop } from './image/verify-image.ts';
 import { locate, readArchive, readEntry, type Archive, type Entry } from './archive/zip.ts';
@@ -179,6 +179,26 @@ export async function readContent(bytes: Bytes, keys: readonly PublicKey[] | nul
     signature,
     verified,
   };
+}
+
+/** Where a package's image lies in its file, and the tree over it, which nobody has vouched for. */
+export interface Layout {
+  readonly image: Image;
+  /** Null when the package is not signed. */
+  readonly tree: HashTree | null;
+}
+
+/** What a package says of its own blocks. Whatever follows from it is checked again when the package is whole. Throws a PackageError. */
+export async function readLayout(bytes: Bytes): Promise<Layout> {
+  if (bytes.size <= SMALL) await bytes.fetch(0, SMALL);
+  const archive = await readArchive(bytes);
+  await bytes.fetch(0, HEAD);
+  const signature = await readSignature(bytes, archive, await formatOf(archive.comment));
+  const { image } = await readImage(bytes, archive);
+  if (signature === null) return { image, tree: null };
+  const tree = await signedTree(bytes, image, (await parseSignature(signature)).verity);
+  await checkTop(bytes, image, tree);
+  return { image, tree };
 }
 
 interface Signed {

@@ -40,7 +40,7 @@ export interface PackOptions extends ManifestSource {
   readonly compression?: Compression | undefined;
   /** Of squashfs, in bytes. */
   readonly blockSize?: number | undefined;
-  /** Of dm-verity, hex; left out = derived from the image. */
+  /** Of dm-verity, hex; left out = derived from the container's name, so that the trees of two versions can be compared. */
   readonly salt?: string | undefined;
   /** Of dm-verity and erofs; left out = derived from the image, and from the manifest for erofs. */
   readonly uuid?: string | undefined;
@@ -96,7 +96,7 @@ async function packAll(options: PackOptions, namesOf: (manifest: Manifest) => re
     if (options.image !== undefined) await copyFile(options.image, file, constants.COPYFILE_FICLONE);
     await using handle = await open(file, 'r+');
     const size = await pad(handle);
-    const tree = key === null ? null : await treeOf(handle, size, options);
+    const tree = key === null ? null : await treeOf(handle, size, manifest.name, options);
     const told = [...warnings, ...problems.map((problem) => issueAt(['init'], problem))];
     const packed: Packed[] = [];
     for (const name of names) {
@@ -167,12 +167,17 @@ async function pad(handle: FileHandle): Promise<number> {
   return padded;
 }
 
-async function treeOf(handle: FileHandle, size: number, { salt, uuid, onProgress }: PackOptions): Promise<NewTree> {
+async function treeOf(
+  handle: FileHandle,
+  size: number,
+  name: string,
+  { salt, uuid, onProgress }: PackOptions,
+): Promise<NewTree> {
   let crc = 0;
   for await (const chunk of chunks({ handle, size })) crc = crc32(chunk, crc);
   await using hasher = createHasher();
   return await makeTree(handle, size / VERITY_BLOCK, {
-    salt: salt === undefined ? derivedSalt(size, crc) : checkedSalt(salt),
+    salt: salt === undefined ? derivedSalt(name) : checkedSalt(salt),
     uuid: uuid === undefined ? derivedUuid(size, crc) : checkedUuid(uuid),
     hasher,
     onProgress: (bytes) => onProgress?.('hash tree', bytes / size),

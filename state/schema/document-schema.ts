@@ -5,6 +5,7 @@ import { durationPattern, parseDuration, parseSize, sizePattern } from './units.
 import { signals } from '../signals.ts';
 import { parseRequirement } from '../version.ts';
 import { messageOf } from '../errno.ts';
+import { isRemote } from '../source.ts';
 
 export const name = z.string().regex(/^(?!\.{1,2}$)[0-9A-Za-z._-]{1,1024}$/, {
   error: 'a name is 1 to 1024 of 0-9 A-Z a-z . _ - and neither "." nor ".."',
@@ -18,6 +19,12 @@ export const containerKey = z
 const text = z.string().regex(/^[^\0]*$/, { error: 'a NUL character is not allowed' });
 const path = z.string().regex(/^[^\0]{1,4096}$/, { error: 'a path has 1 to 4096 characters and no NUL' });
 const absolutePath = z.string().regex(/^\/[^\0]{0,4095}$/, { error: 'an absolute path is expected' });
+const source = z
+  .string()
+  .regex(/^(?:\/[^\0]{0,4095}|https?:\/\/[^\s/?@#]{1,255}(?:[/?][\x21\x22\x24-\x7e]{0,2000})?)$/, {
+    error: 'an absolute path or an https:// address is expected, without a name, a password or a fragment (#)',
+  })
+  .refine((given) => !isRemote(given) || URL.canParse(given), 'the address cannot be read');
 const variable = z.string().regex(/^(?!NORTHSTAR_(?:NAME|VERSION|CONTAINER|CONSOLE)$)[^=\0]{1,64}$/, {
   error: 'a variable has 1 to 64 characters without "=", and is none of NORTHSTAR_NAME, _VERSION, _CONTAINER, _CONSOLE',
 });
@@ -92,7 +99,7 @@ const run = z.union(
 export const containerSchema = z.strictObject({
   version: requirement.optional(),
   state: z.enum(['absent', 'installed', 'mounted', 'running']).default('running'),
-  source: absolutePath.optional(),
+  source: source.optional(),
   digest: z
     .string()
     .regex(/^sha256:[0-9a-f]{64}$/, { error: 'a digest is sha256: and 64 hexadecimal digits in lower case' })

@@ -16,6 +16,8 @@ import type { RepositoryEntry } from '../../state/desired.ts';
 import { startDaemon } from '../support/test-daemon.ts';
 import { keyPair, probePackage } from '../support/packages.ts';
 import { repeated, row, type Row } from './measure.ts';
+import { defaultFetchSettings } from '../../src/fetch/fetch-settings.ts';
+import { createRemotes } from '../../src/fetch/remotes.ts';
 
 const log = pino({ level: 'silent' });
 const packages = createPackages();
@@ -70,7 +72,8 @@ async function load(entries: ReadonlyMap<string, RepositoryEntry>, cacheFile: st
   const memory = createMemoryFiles({ keep: async () => undefined, drop: async () => undefined }, new Map());
   const { openReader } = packages;
   const stand = (): void => undefined;
-  const repositories = createRepositories({ entries, cacheFile, openReader, memory, stand, log });
+  const openRemote = createRemotes(defaultFetchSettings);
+  const repositories = createRepositories({ entries, cacheFile, openReader, memory, openRemote, stand, log });
   const begin = performance.now();
   const { packages: found } = await repositories.observe();
   const took = performance.now() - begin;

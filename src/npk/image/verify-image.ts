@@ -6,7 +6,7 @@ import type { Bytes } from '../archive/bytes.ts';
 import { PackageError } from '../package-error.ts';
 import type { Hasher } from './hasher.ts';
 import type { Image } from './superblock.ts';
-import { FAN_OUT, HASH_BYTES, VERITY_BLOCK, type Level } from './verity.ts';
+import { FAN_OUT, HASH_BYTES, VERITY_BLOCK } from './verity.ts';
 
 /** Data blocks that a thread takes at a time (8 MiB): what an abort waits for, and little enough to share the work evenly. */
 const CHUNK = 16 * FAN_OUT;
@@ -37,7 +37,7 @@ export async function verifyImage(
   tree: HashTree,
   { hasher, signal, onProgress }: VerifyOptions,
 ): Promise<void> {
-  const leaves = createLeaves(handle, image, tree);
+  const leaves = createLeaves(readFrom(handle), image, tree);
   let from = 0;
   let done = 0;
   const failures: { readonly from: number; readonly error: unknown }[] = [];
@@ -75,9 +75,26 @@ export async function verifyImage(
   if (failure !== undefined) throw failure.error;
 }
 
+/**
+ * The hashes that a tree has of the data blocks, one after the other, each checked up to the root. Only the tree is read. Rejects
+ * with a PackageError that names the first wrong block of it.
+ */
+export async function readLeaves(read: ReadRange, image: Pick<Image, 'offset'>, tree: HashTree): Promise<Buffer> {
+  const leaves = createLeaves(read, image, tree);
+  const all = Buffer.allocUnsafe(tree.dataBlocks * HASH_BYTES);
+  for (let first = 0; first < tree.dataBlocks; first += CHUNK) {
+    const part = await leaves(first, Math.min(CHUNK, tree.dataBlocks - first));
+    part.copy(all, first * HASH_BYTES);
+  }
+  return all;
+}
+
+/** Gives exactly `length` bytes at `offset` of a package's file. */
+export type ReadRange = (offset: number, length: number) => Promise<Buffer>;
+
 /** Gives the function that reads the hashes of data blocks, checked up to the root. */
 function createLeaves(
-  handle: FileHandle,
+  read: ReadRange,
   image: Pick<Image, 'offset'>,
   tree: HashTree,
 ): (first: number, count: number) => Promise<Buffer> {
@@ -94,7 +111,8 @@ function createLeaves(
   }
 
   async function hashBlocks(level: number, first: number, count: number): Promise<Buffer> {
-    const data = await readBlocks(handle, image, tree.levels[level], first, count);
+    const start = image.offset + (tree.levels[level]?.offset ?? 0) + first * VERITY_BLOCK;
+    const data = await read(start, count * VERITY_BLOCK);
     for (let index = 0; index < count; index++) {
       const block = first + index;
       const isTop = level + 1 === tree.levels.length;
@@ -112,21 +130,17 @@ function createLeaves(
   };
 }
 
-async function readBlocks(
-  handle: FileHandle,
-  image: Pick<Image, 'offset'>,
-  level: Level | undefined,
-  first: number,
-  count: number,
-): Promise<Buffer> {
-  const data = Buffer.allocUnsafe(count * VERITY_BLOCK);
-  const start = image.offset + (level?.offset ?? 0) + first * VERITY_BLOCK;
-  for (let filled = 0; filled < data.length;) {
-    const { bytesRead } = await handle.read(data, filled, data.length - filled, start + filled);
-    if (bytesRead === 0) throw new PackageError('archive', 'the file became shorter while it was read');
-    filled += bytesRead;
-  }
-  return data;
+/** Reads from an open file (pread(2)). */
+export function readFrom(handle: FileHandle): ReadRange {
+  return async (offset, length) => {
+    const data = Buffer.allocUnsafe(length);
+    for (let filled = 0; filled < length;) {
+      const { bytesRead } = await handle.read(data, filled, length - filled, offset + filled);
+      if (bytesRead === 0) throw new PackageError('archive', 'the file became shorter while it was read');
+      filled += bytesRead;
+    }
+    return data;
+  };
 }
 
 function rootOf({ rootHash }: HashTree): Buffer {

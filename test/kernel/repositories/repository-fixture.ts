@@ -11,6 +11,8 @@ import { createRepositories, type Repositories } from '../../../controllers/repo
 import type { InstallStep } from '../../../controllers/repositories/repositories-plan.ts';
 import type { OpenReader } from '../../../controllers/repositories/repository.ts';
 import { createPackages } from '../../../controllers/repositories/package-reader.ts';
+import { defaultFetchSettings } from '../../../src/fetch/fetch-settings.ts';
+import { createRemotes } from '../../../src/fetch/remotes.ts';
 import type { RepositoryEntry } from '../../../state/desired.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { enterMountNamespace } from '../../support/namespace.ts';
@@ -91,6 +93,7 @@ function fixtureOf(directory: string, kept: Map<string, number>, ...entries: rea
     cacheFile: join(directory, 'cache'),
     openReader: counting,
     memory: createMemoryFiles(keeper, kept),
+    openRemote: createRemotes(defaultFetchSettings),
     stand(type, subject, message) {
       const key = `${type} ${subject}`;
       if (message === null) conditions.delete(key);

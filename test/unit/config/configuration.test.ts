@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { configurationArgument, configurationFromArgument } from '../../../src/config/configuration.ts';
 import { ConfigurationError } from '../../../src/config/configuration-error.ts';
+import { defaultFetchSettings } from '../../../src/fetch/fetch-settings.ts';
 import { parseConfiguration, readConfiguration } from '../../../src/config/read-configuration.ts';
 
 const defaults = {
@@ -21,6 +22,7 @@ const defaults = {
   containerConsoles: { patches: 'document', limits: {} },
   repositories: [],
   pids: 4096,
+  fetch: defaultFetchSettings,
   loopTimeout: 10_000,
   debug: { commands: [] },
   log: { level: 'info', target: 'auto' },
@@ -85,6 +87,8 @@ console:
 const wrong: readonly [title: string, text: string, line: number, column: number, message: RegExp][] = [
   ['an unknown field', 'cgroup: x\nrunDri: /run\n', 2, 1, /the key "runDri" is not known here/],
   ['an unknown field deep inside', 'log:\n  levle: info\n', 2, 3, /log: the key "levle" is not known here/],
+  ['a proxy that is no address', 'fetch: { proxy: "host:3128" }\n', 1, 17, /fetch.proxy: must be http:\/\/HOST:PORT/],
+  ['a certificate without its key', 'fetch: { cert: /a.pem }\n', 1, 8, /fetch.key: cert and key belong together/],
   ['a time that no timer waits', 'loopTimeout: 25d\n', 1, 14, /loopTimeout: must be at most 24d/],
   ['a wrong type', 'log: { level: 3 }\n', 1, 15, /log\.level/],
   ['a relative path', 'stateDir: state\n', 1, 11, /must be an absolute path/],

@@ -1,0 +1,210 @@
+// A package from a server into a file: what is here already is taken from there, the rest is asked for by ranges. The result is the
+// package byte for byte.
+import type { FileHandle } from 'node:fs/promises';
+import type { Fetched, FetchProgress } from '../../controllers/repositories/repository.ts';
+import type { HashTree } from '../../state/observed.ts';
+import { createHasher, type Hasher } from '../npk/image/hasher.ts';
+import { readLeaves } from '../npk/image/verify-image.ts';
+import { VERITY_BLOCK } from '../npk/image/verity.ts';
+import { readLayout, type Layout } from '../npk/open-package.ts';
+import { PackageError } from '../npk/package-error.ts';
+import { copyBlocks, keepRight, offerDonors, openDonors, recall, repeatBlocks, writeAll } from './block-copy.ts';
+import { FetchError } from './fetch-error.ts';
+import { mostConnections, type Http } from './http.ts';
+import { pieces, stretches, type Range } from './ranges.ts';
+import { remoteBytes, type RemoteBytes } from './remote-bytes.ts';
+import { openRemoteFile, type RemoteFile } from './remote-file.ts';
+import { batchBlocks, wantedBlocks, type WantedBlocks } from './wanted-blocks.ts';
+
+export interface FetchOptions {
+  /** Installed packages to take blocks from; of the same container as a rule. */
+  readonly donors: readonly string[];
+  readonly signal: AbortSignal;
+  /** Told what could not be used of what is here, and why. */
+  readonly skipped: (message: string) => void;
+}
+
+export interface PackageFetch {
+  /** Of the package, in bytes. */
+  readonly size: number;
+  /** Bytes that have come so far, and requests. */
+  readonly cost: { readonly bytes: number; readonly requests: number };
+  /** How many bytes would be fetched, those included that have come. */
+  estimate(): Promise<number>;
+  /**
+   * Puts the package into a file, which is open for reading and writing and may hold what an earlier attempt has left.
+   * Rejects with FetchError or PackageError when the server's bytes are none, or another package meanwhile, or with what the
+   * file gives; then the file holds what came. `keep` is told of the progress that can be taken up from, and is waited for.
+   */
+  into: Fetched['into'];
+  close(): Promise<void>;
+}
+
+/** The end of a package that the first request asks for: the tree of 16 MB, or all of a package that is so small. */
+const firstTail = 128 * 1024;
+/** A tree is held in memory: 64 MiB are those of an image of 8 GiB. */
+const largestTree = 64 * 1024 * 1024;
+/** Bytes that one request asks for at most, so that several connections share a long stretch. */
+const pieceSize = 4 * 1024 * 1024;
+/** Bytes between two notes of progress. */
+const noteSize = 8 * 1024 * 1024;
+
+/** Asks the server what there is. Rejects with FetchError. */
+export async function openFetch(http: Http, url: URL, options: FetchOptions): Promise<PackageFetch> {
+  const { signal } = options;
+  const remote = await openRemoteFile(http, url, firstTail, signal);
+  let known: Promise<InBlocks | null> | null = null;
+  const hashers = new AsyncDisposableStack();
+  let hasher: Hasher | null = null;
+  const threads = (): Hasher => (hasher ??= hashers.use(createHasher()));
+
+  /** Null where blocks cannot be told apart: no tree, no ranges, or not worth it. */
+  const layout = (): Promise<InBlocks | null> => (known ??= readBlocks(remote));
+
+  async function inBlocks(file: FileHandle, { bytes, image, tree }: InBlocks): Promise<void> {
+    const end = image.offset + tree.superblockOffset;
+    await file.truncate(remote.size);
+    await writeAll(file, await bytes.load({ from: end, to: remote.size }), end);
+    await writeAll(file, await bytes.load({ from: 0, to: image.offset }), 0);
+    const leaves = await readLeaves(bytes.at, image, tree);
+    const wanted = wantedBlocks(leaves, tree.salt);
+    const offer = { salt: tree.salt, hasher: threads(), signal, skipped: options.skipped };
+    await recall(file, image.offset, wanted, leaves, offer);
+    const donors = await openDonors(options.donors, options.skipped);
+    try {
+      await offerDonors(donors, wanted, offer);
+      await copyBlocks(donors, file, image.offset, wanted, signal);
+    } finally {
+      for (const { handle } of donors) await handle.close();
+    }
+    await repeatBlocks(file, image.offset, wanted, signal);
+    await fetchMissing(file, image.offset, wanted, remote);
+    await repeatBlocks(file, image.offset, wanted, signal);
+  }
+
+  /** From the start to the end, or from where an earlier attempt of this very file has come to. */
+  async function whole(file: FileHandle, earlier: FetchProgress | null, keep: Parameters<Fetched['into']>[2]) {
+    const { size, validator, tail } = remote;
+    const isSame = earlier !== null && earlier.validator === validator && earlier.size === size && remote.ranges;
+    let at = isSame ? Math.min(earlier.synced, size - tail.length) : 0;
+    let noted = at;
+    await file.truncate(at);
+    for await (const chunk of remote.read(at, size - tail.length)) {
+      await writeAll(file, chunk, at);
+      at += chunk.length;
+      if (at - noted < noteSize || validator === null) continue;
+      await file.datasync();
+      noted = at;
+      await keep({ validator, size, synced: at });
+    }
+    await writeAll(file, tail, size - tail.length);
+  }
+
+  /** What `into` asks for with an empty file. */
+  async function missing({ bytes, image, tree }: InBlocks): Promise<number> {
+    const wanted = wantedBlocks(await readLeaves(bytes.at, image, tree), tree.salt);
+    const donors = await openDonors(options.donors, options.skipped);
+    try {
+      await offerDonors(donors, wanted, { salt: tree.salt, hasher: threads(), signal, skipped: options.skipped });
+    } finally {
+      for (const { handle } of donors) await handle.close();
+    }
+    const missed = missingStretches(wanted, (block) => wanted.place(block) !== null);
+    return remote.cost.bytes + missed.reduce((sum, { from, to }) => sum + to - from, 0);
+  }
+
+  return {
+    size: remote.size,
+    cost: remote.cost,
+    async estimate() {
+      const found = await layout();
+      return found === null ? remote.size : await missing(found);
+    },
+    async into(file, earlier, keep) {
+      const found = await layout();
+      if (found === null) await whole(file, earlier, keep);
+      else await inBlocks(file, found);
+    },
+    async close() {
+      remote.close();
+      await hashers.disposeAsync();
+    },
+  };
+}
+
+/** A package that can be put together block by block. */
+interface InBlocks extends Layout {
+  readonly tree: HashTree;
+  readonly bytes: RemoteBytes;
+}
+
+async function readBlocks(remote: RemoteFile): Promise<InBlocks | null> {
+  if (!remote.ranges || remote.tail.length === remote.size) return null;
+  const bytes = remoteBytes(remote);
+  try {
+    const { image, tree } = await readLayout(bytes);
+    const isLarge = tree === null || remote.size - image.offset - tree.superblockOffset > largestTree;
+    if (isLarge) return null;
+    await bytes.load({ from: image.offset + tree.superblockOffset, to: remote.size });
+    return { bytes, image, tree };
+  } catch (error) {
+    // It is fetched whole, and refused then with the reason that any package is refused with.
+    if (error instanceof PackageError) return null;
+    throw error;
+  }
+}
+
+/** Asks for the blocks that nobody here has, over several connections. */
+async function fetchMissing(
+  file: FileHandle,
+  imageOffset: number,
+  wanted: WantedBlocks,
+  remote: RemoteFile,
+): Promise<void> {
+  const queue = pieces(missingStretches(wanted, wanted.has), pieceSize).values();
+  const lane = async (): Promise<void> => {
+    for (const { from, to } of queue) await fetchStretch(file, imageOffset, wanted, remote, { from, to });
+  };
+  const lanes = Array.from({ length: mostConnections }, lane);
+  // All end before the file may be closed.
+  await Promise.allSettled(lanes);
+  await Promise.all(lanes);
+}
+
+/** Bytes of the image that must be asked for; a block that is there twice is asked for once. */
+function missingStretches(wanted: WantedBlocks, isHere: (block: number) => boolean): Range[] {
+  return stretches(wanted.count, VERITY_BLOCK, (block) => !isHere(block) && wanted.first(block) === block);
+}
+
+async function fetchStretch(
+  file: FileHandle,
+  imageOffset: number,
+  wanted: WantedBlocks,
+  remote: RemoteFile,
+  { from, to }: Range,
+): Promise<void> {
+  const batch = Buffer.allocUnsafe(batchBlocks * VERITY_BLOCK);
+  let filled = 0;
+  let first = from / VERITY_BLOCK;
+  const flush = async (): Promise<void> => {
+    const wrong = await keepRight(file, imageOffset, wanted, { first, data: batch.subarray(0, filled) });
+    if (wrong !== null)
+      throw new FetchError(
+        'changed',
+        `${remote.name}: block ${wrong} of the image is not the one that its hash tree has`,
+      );
+    first += filled / VERITY_BLOCK;
+    filled = 0;
+  };
+  for await (const chunk of remote.read(imageOffset + from, imageOffset + to)) {
+    for (let used = 0; used < chunk.length;) {
+      const copied = chunk.copy(batch, filled, used);
+      used += copied;
+      filled += copied;
+      if (filled === batch.length) await flush();
+    }
+  }
+  await flush();
+}
+
+/** What `into` would still ask for, with an empty file. */
