@@ -38,6 +38,7 @@ export const conditionReasons = [
   // Verified
   'DigestMatches',
   'DigestUnknown',
+  // also Degraded, and Ready where it keeps a container from starting
   'DigestMismatch',
   'NothingToVerify',
   'SignatureValid',

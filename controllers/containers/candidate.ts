@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
-import { lostImage } from '../mounts/mounts-integrity.ts';
+import { lostImage, otherBytes } from '../mounts/mounts-integrity.ts';
 import { asksForRun } from '../../state/ended-run.ts';
 
 /** What the planners can see of the things that a sandbox is made from, as a hash; null while one of them is not there. */
@@ -19,8 +19,8 @@ export function prepareWaits(view: View, target: Target): string | null {
   if (target.version === null || target.package === null) {
     return `${target.key}${target.version === null ? '' : `:${target.version}`} is not installed`;
   }
-  const { digest } = target.entry;
-  if (digest !== null && target.package.digest !== digest) return `${target.package.id} is not known to be ${digest}`;
+  const other = otherBytes(target);
+  if (other !== null) return other.message;
   const mount = ownMount(view, target);
   if (mount === undefined) return `${target.package.id} is not mounted`;
   if (isStale(mount, target.package)) return `an older file of ${mount.id} is still mounted`;

@@ -8,7 +8,7 @@ import type { ContainerEntry } from '../../state/desired.ts';
 import type { Fault, ObservedAttempt, ObservedPackage, Ran } from '../../state/observed.ts';
 import type { Exit } from '../../state/signals.ts';
 import type { Step, Target, View } from '../controller.ts';
-import { lostImage, usesLost } from '../mounts/mounts-integrity.ts';
+import { lostImage, refusedImage, usesLost } from '../mounts/mounts-integrity.ts';
 import {
   candidateOf,
   isSandbox,
@@ -131,8 +131,8 @@ function isReplaced(view: View, { record }: ObservedAttempt, { entry, replacing 
 }
 
 function startVerdict(view: View, target: Target, current: ObservedAttempt | null): Verdict {
-  const lost = lostImage(view, target);
-  if (lost !== null) return { kind: 'failed', reason: 'IntegrityLost', message: lost };
+  const refused = refusedImage(view, target);
+  if (refused !== null) return { kind: 'failed', ...refused };
   if (target.package !== null && !hasInit(target.entry, target.package)) {
     return { kind: 'failed', reason: 'StartFailed', message: `${target.package.id} has no init: it is a resource` };
   }

@@ -18,7 +18,7 @@ export type Verdict =
   | { readonly kind: 'exited'; readonly exit: Exit | null }
   | {
       readonly kind: 'failed';
-      readonly reason: 'RestartLimit' | 'StartFailed' | 'IntegrityLost' | Fault;
+      readonly reason: 'RestartLimit' | 'StartFailed' | 'IntegrityLost' | 'DigestMismatch' | Fault;
       readonly message: string;
     };
 

@@ -11,6 +11,37 @@ export function lostImage(view: View, target: Target): string | null {
   return written === undefined ? null : `the file of ${written.id} was written to while it was mounted: ${cure}`;
 }
 
+/**
+ * Why a target's package must not be mounted and run: it has other bytes than the entry asks for, or, where no key speaks for
+ * them, than the entry was resolved to; or that is not known yet (`known` is false). Null when it may.
+ */
+export function otherBytes({
+  entry,
+  package: found,
+  digest,
+}: Target): { readonly message: string; readonly known: boolean } | null {
+  if (found === null) return null;
+  const asked = entry.digest ?? (found.signed === null ? digest : null);
+  if (asked === null || found.digest === asked) return null;
+  if (found.digest === null) return { message: `${found.id} is not known to have ${asked}`, known: false };
+  const message =
+    entry.digest === null
+      ? `${found.path} has ${found.digest}, and had ${asked} when ${entry.key} was resolved to it; northstate update ${found.name} takes it as it is`
+      : `${found.path} has ${found.digest}, the document asks for ${asked}`;
+  return { message, known: true };
+}
+
+/** Why a target cannot be started on its image; null when it can. */
+export function refusedImage(
+  view: View,
+  target: Target,
+): { readonly reason: 'IntegrityLost' | 'DigestMismatch'; readonly message: string } | null {
+  const lost = lostImage(view, target);
+  if (lost !== null) return { reason: 'IntegrityLost', message: lost };
+  const other = otherBytes(target);
+  return other?.known === true ? { reason: 'DigestMismatch', message: other.message } : null;
+}
+
 /** What dm-verity has found out about the images of a target; null when nothing. Whoever reads such a block gets EIO. */
 export function corruptedImage(view: View, target: Target): string | null {
   const corrupted = imagesOf(view, target).find(({ integrity }) => integrity === 'corrupted');

@@ -8,6 +8,7 @@ import {
   type ObservedPackage,
 } from '../../state/observed.ts';
 import type { Step, View } from '../controller.ts';
+import { otherBytes } from './mounts-integrity.ts';
 import { containerId } from '../../state/container-id.ts';
 import type { FileHandle } from 'node:fs/promises';
 
@@ -84,14 +85,14 @@ function mountOf(view: View, version: string): MountsStep[] {
     const stale = found !== null && !isBackedBy(mount, found) && usersOf(view, mount).length === 0;
     return stale ? [umountStep(view, id, []), mountStep(view, id, found, 'an older file is still mounted')] : [];
   }
-  const waits = found === null ? `${id} is not installed` : otherBytes(view, version, found);
+  const waits = found === null ? `${id} is not installed` : refusedBytes(view, version);
   return [mountStep(view, id, found, waits)];
 }
 
-/** Other bytes than the entry's digest are never mounted, and so never run. */
-function otherBytes(view: View, version: string, found: ObservedPackage): string | null {
-  const asked = view.targets.find((target) => target.version === version)?.entry.digest ?? null;
-  return asked === null || found.digest === asked ? null : `${found.id} is not known to have ${asked}`;
+/** Other bytes than an entry asks for, or was resolved to, are never mounted, and so never run. */
+function refusedBytes(view: View, version: string): string | null {
+  const target = view.targets.find((each) => each.version === version);
+  return target === undefined ? null : (otherBytes(target)?.message ?? null);
 }
 
 function mountStep(view: View, id: string, found: ObservedPackage | null, waits: string | null): MountStep {

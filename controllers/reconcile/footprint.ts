@@ -2,6 +2,7 @@
 import { hasEnded, hasSucceeded, type Remembered } from '../../state/ended-run.ts';
 import { readyAt } from '../containers/readiness.ts';
 import type { Target } from '../controller.ts';
+import { otherBytes } from '../mounts/mounts-integrity.ts';
 import { containerName } from '../../state/container-id.ts';
 
 export interface Footprint {
@@ -74,9 +75,9 @@ export function footprintOf(targets: readonly Target[], remembered: Remembered, 
   };
 }
 
-function isLacking({ entry, package: found, autostart }: Target): boolean {
-  if (entry.state === 'absent' || autostart !== null) return false;
-  return found === null || (entry.digest !== null && found.digest !== entry.digest);
+function isLacking(target: Target): boolean {
+  if (target.entry.state === 'absent' || target.autostart !== null) return false;
+  return target.package === null || otherBytes(target) !== null;
 }
 
 function distinct(items: readonly string[]): readonly string[] {

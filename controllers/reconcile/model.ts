@@ -2,6 +2,7 @@
 // patches, so that the work is bounded by what changed and not by how many containers there are.
 import type { Operation } from 'fast-json-patch';
 import type { Observed, ObservedMount, ObservedPackage } from '../../state/observed.ts';
+import type { ContainerEntry } from '../../state/desired.ts';
 import { brokenFilesOf } from '../../state/broken-files.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import { emptyState, type Locked, type State } from '../../state/store.ts';
@@ -9,7 +10,7 @@ import type { Target, View } from '../controller.ts';
 import { gatesOf, partnersOf } from './dependencies.ts';
 import { footprintOf, noFootprint, type Footprint } from './footprint.ts';
 import { createRelation } from './relation.ts';
-import { resolve } from './resolve.ts';
+import { resolve, staying } from './resolve.ts';
 import { containerName, splitContainerId } from '../../state/container-id.ts';
 
 /** What a change of the state means. */
@@ -139,14 +140,14 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     const judging = starting === null || starting.has(name) ? 'all' : 'started';
     const resolved = resolve({
       name,
-      entries: [...keys.withValue(name)].flatMap((key) => desired.containers.get(key) ?? []),
+      entries: entriesOf(name),
       packages: observed.packages.get(name) ?? [],
       attempts,
       lock,
       repositories: new Set(desired.repositories.keys()),
       mountOnStart,
       autostart: desired.autostart === 'ignore' ? 'none' : judging,
-      packagesOf: (other) => observed.packages.get(other) ?? [],
+      packagesOf: (other) => staying(observed.packages.get(other) ?? [], entriesOf(other), lock),
     });
     if (resolved.targets.length === 0) targets.delete(name);
     else targets.set(name, resolved.targets);
@@ -174,6 +175,10 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     if (moves || !same(old.dependsOn, next.dependsOn)) {
       for (const each of [...old.dependsOn, ...next.dependsOn, ...dependents.withValue(name)]) affected.add(each);
     }
+  }
+
+  function entriesOf(name: string): readonly ContainerEntry[] {
+    return [...keys.withValue(name)].flatMap((key) => state.desired.containers.get(key) ?? []);
   }
 
   function footprint(name: string): Footprint {

@@ -153,6 +153,24 @@ function resourcesOf({ manifest }: ObservedPackage, replacing: string, known: Kn
   return resources;
 }
 
+/** The packages of a name without those that its entries want deleted: nobody is to begin with them as a resource. */
+export function staying(
+  packages: readonly ObservedPackage[],
+  entries: readonly ContainerEntry[],
+  lock: ReadonlyMap<string, Locked>,
+): readonly ObservedPackage[] {
+  const means = ({ key, version: asked }: ContainerEntry, version: string): boolean =>
+    (lock.get(key)?.version ?? asked) === version;
+  const absent = entries.filter(({ state }) => state === 'absent');
+  if (absent.length === 0) return packages;
+  const kept = entries.filter(({ state }) => state !== 'absent');
+  return packages.filter(
+    ({ version }) =>
+      kept.some((entry) => means(entry, version)) ||
+      !absent.some((entry) => (entry.version === null && !entry.uninstalling) || means(entry, version)),
+  );
+}
+
 function isOf(id: string, name: string, asked: Requirement): boolean {
   const used = splitContainerId(id);
   return used.name === name && used.version !== null && matches(asked, used.version);

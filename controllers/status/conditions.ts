@@ -1,7 +1,7 @@
 // The conditions of a target, as Kubernetes uses the word. Pure.
 import { conditionTypes, type Condition, type ConditionReason, type ConditionType } from '../../state/status.ts';
 import type { ObservedPackage } from '../../state/observed.ts';
-import { corruptedImage, lostImage } from '../mounts/mounts-integrity.ts';
+import { corruptedImage, lostImage, otherBytes } from '../mounts/mounts-integrity.ts';
 import { isMounted, isPaused, type Facts } from './phase.ts';
 import { exitText } from '../../state/signals.ts';
 import { readyAt } from '../containers/readiness.ts';
@@ -25,11 +25,14 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     target.package === null
       ? ['False', 'NotInstalled', `nothing that is installed is ${asked(target)}${broken(view)}`]
       : ['True', 'PackageInstalled', `${target.package.id} is in repository ${target.package.repository}`],
-  Verified({ target: { entry, package: found, digest } }) {
-    if (entry.digest === null) return otherThanLocked(found, digest) ?? verifiedByKey(found);
+  Verified({ target }) {
+    const { entry, package: found } = target;
+    const other = otherBytes(target);
+    if (other !== null)
+      return other.known ? ['False', 'DigestMismatch', other.message] : ['Unknown', 'DigestUnknown', other.message];
+    if (entry.digest === null) return verifiedByKey(found);
     if (found === null || found.digest === null) return ['Unknown', 'DigestUnknown', 'the digest is not known yet'];
-    if (found.digest === entry.digest) return ['True', 'DigestMatches', found.digest];
-    return ['False', 'DigestMismatch', `the file has ${found.digest}, the document asks for ${entry.digest}`];
+    return ['True', 'DigestMatches', found.digest];
   },
   Mounted: (facts) =>
     isMounted(facts.view, facts.target) ? ['True', 'ImageMounted', ''] : ['False', 'NotMounted', notMounted(facts)],
@@ -52,6 +55,8 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
   Degraded({ view, target, left, decision, terminal, running }) {
     const lost = lostImage(view, target) ?? corruptedImage(view, target);
     if (lost !== null) return ['True', 'IntegrityLost', lost];
+    const other = target.entry.state === 'absent' ? null : otherBytes(target);
+    if (other?.known === true) return ['True', 'DigestMismatch', other.message];
     const failure = terminal ?? left.failures.find(({ count }) => count > 1) ?? null;
     if (failure !== null) return ['True', failure.reason, failure.message, failure.subject];
     if (running !== null && decision.verdict?.kind === 'failed')
@@ -68,14 +73,6 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     return foreign === null ? ['False', 'AsExpected', ''] : ['True', 'ForeignPackage', foreign];
   },
 };
-
-/** A repository without a key has taken other bytes under the same version; they run, as nothing forbids it. */
-function otherThanLocked(found: ObservedPackage | null, locked: string | null): Finding | null {
-  if (found === null || found.signed !== null || locked === null || found.digest === locked) return null;
-  if (found.digest === null) return ['Unknown', 'DigestUnknown', 'the digest is not known yet'];
-  const was = `the file has ${found.digest}, and had ${locked} when the entry was resolved to it`;
-  return ['False', 'DigestMismatch', `${was}; northstate update ${found.name} takes it as it is`];
-}
 
 /** Why what is to be mounted is not: what failed, else what it waits for. */
 function notMounted({ target: { entry }, left }: Facts): string {

@@ -265,3 +265,21 @@ test('what is between two runs can be uninstalled', async () => {
     await succeeds(daemon.run('uninstall', 'crash:1.0.0'), 'crash:1.0.0 uninstalled\n');
   });
 });
+
+test('a resource whose user is between two runs is uninstalled at once, also with a sandbox that is kept ready', async () => {
+  const data = await probePackage({ name: 'data' });
+  const fields = 'mounts: { /data: { type: resource, name: data, version: ^1, dir: / } }';
+  const reader = await probePackage({ name: 'reader', args: ['exit', '1'], fields });
+  const entries = [
+    'data: { version: 1.0.0, state: installed }',
+    'reader: { version: 1.0.0, state: running, prepare: true, restart: { backoff: 60s } }',
+  ];
+  await withDaemon([data, reader], entries, async (daemon) => {
+    await phase(daemon, 'reader', 'Backoff');
+    const begun = performance.now();
+    await succeeds(daemon.run('uninstall', 'data:1.0.0'), 'data:1.0.0 uninstalled\n');
+    const took = performance.now() - begun;
+    assert.ok(took < 8000, `it took ${took.toFixed(0)} ms: it waits for nothing`);
+    assert.ok(!existsSync(join(daemon.repository, basename(data))));
+  });
+});

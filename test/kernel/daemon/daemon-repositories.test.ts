@@ -8,6 +8,7 @@ import { bulk, keyPair, probePackage } from '../../support/packages.ts';
 import { command, documentWith, entry, holds, reasonOf, withRepositories } from '../../support/repository-documents.ts';
 import { running } from '../../support/scenario.ts';
 import { succeed } from '../../support/successor.ts';
+import { untilLogged } from '../../support/successor.ts';
 
 const app = await probePackage({ name: 'app' });
 const other = await probePackage({ name: 'other' });
@@ -246,7 +247,7 @@ test('a package that others than root may change is told, as long as no key stan
   );
 });
 
-test('other bytes under the version that an entry was resolved to are told, and taken by an update', async () => {
+test('other bytes under the version that an entry was resolved to are told, and run only after an update', async () => {
   const second = await probePackage({ name: 'app', args: ['print', '1', 'other bytes', 'sleep'] });
   const fs = (dir: string) => `packages: { type: fs, dir: ${dir} }`;
   await withRepositories(
@@ -262,9 +263,19 @@ test('other bytes under the version that an entry was resolved to are told, and 
         'is told on',
         (each) => reasonOf(each, 'Verified') === 'DigestMismatch',
       );
-      assert.equal(told.phase, 'Running');
+      assert.deepEqual([told.phase, reasonOf(told, 'Degraded')], ['Running', 'DigestMismatch']);
+      process.kill(told.pid ?? 0, 'SIGKILL');
+      const refused = await daemon.untilContainer('app', 'does not run', ({ phase }) => phase === 'Failed');
+      assert.deepEqual(
+        (['Verified', 'Degraded', 'Ready'] as const).map((type) => reasonOf(refused, type)),
+        ['DigestMismatch', 'DigestMismatch', 'DigestMismatch'],
+      );
+      assert.match(JSON.stringify(refused.conditions), /northstate update app takes it as it is/);
       await command(daemon, 'update', 'app');
-      await daemon.untilContainer('app', 'is as resolved', (each) => reasonOf(each, 'Verified') !== 'DigestMismatch');
+      await untilLogged(daemon, '"line":"other bytes"');
+      await daemon.untilContainer('app', 'is as resolved', (each) => {
+        return each.phase === 'Running' && reasonOf(each, 'Degraded') === 'AsExpected';
+      });
     },
   );
 });

@@ -72,7 +72,7 @@ test('an image of another file than the installed one is not used', () => {
 
 test('a package whose digest is not the one asked for is never prepared', () => {
   const goal = wants('1.0.0', { digest: 'sha256:aa' });
-  assert.match(planned(running({}, goal))[0]!, /is not known to be sha256:aa/);
+  assert.match(planned(running({}, goal))[0]!, /is not known to have sha256:aa/);
 });
 
 test('a start waits for what it depends on; its sandbox does not', () => {

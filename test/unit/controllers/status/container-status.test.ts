@@ -57,8 +57,11 @@ test('other bytes than an entry was resolved to are a condition', () => {
     ['sha256:11', 'DigestMismatch'],
   ] as const) {
     const targets = [{ ...target('running', '1.0.0', packageOf('1.0.0', { digest })), digest: 'sha256:00' }];
-    const verified = statusIn(wanted({ targets })).conditions.find(({ type }) => type === 'Verified');
-    assert.equal(verified?.reason, expected);
+    const { conditions, phase } = statusIn(wanted({ targets }));
+    assert.equal(conditions.find(({ type }) => type === 'Verified')?.reason, expected);
+    const degraded = conditions.find(({ type }) => type === 'Degraded')?.reason;
+    assert.equal(degraded === 'DigestMismatch', expected === 'DigestMismatch');
+    assert.equal(phase === 'Failed', expected === 'DigestMismatch');
   }
 });
 
