@@ -9,6 +9,7 @@ import { run } from '../../support/command.ts';
 import { openDescriptors } from '../../support/leaks.ts';
 import { cannotInject, inject } from '../../support/inject.ts';
 import { probePackage } from '../../support/packages.ts';
+import { succeed } from '../../support/successor.ts';
 import { endsClean, running } from '../../support/scenario.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
@@ -159,7 +160,7 @@ test('a disk that is read-only at boot: it comes up with what it has, says so, a
   assert.equal(applied.code, 0, applied.stderr);
   assert.match(applied.stderr, /northstate: not durable: .*EROFS/);
   // The next reconciler has it all, and says the same.
-  killReconciler(daemon);
+  await succeed(daemon);
   await stands(daemon, 'NotDurable', generations);
   await daemon.untilContainer('other', 'is as applied', ({ phase }) => phase === 'Mounted');
   const again = await running(daemon, 'app');
