@@ -9,12 +9,19 @@ import type { Step } from './controller.ts';
 export class TerminalError extends Error {
   readonly reason: ConditionReason;
   readonly subject: string | null;
+  /** The path on the host that was not there: the step is tried again when it appears. Null: it is something else. */
+  readonly missing: string | null;
 
-  constructor(reason: ConditionReason, message: string, options: ErrorOptions & { readonly subject?: string } = {}) {
+  constructor(
+    reason: ConditionReason,
+    message: string,
+    options: ErrorOptions & { readonly subject?: string; readonly missing?: string } = {},
+  ) {
     super(message, options);
     this.name = 'TerminalError';
     this.reason = reason;
     this.subject = options.subject ?? null;
+    this.missing = options.missing ?? null;
   }
 }
 

@@ -85,8 +85,9 @@ function judgeFailure(last: ObservedAttempt, entry: ContainerEntry): Verdict {
   const failure = last.failure ?? { step: 'start', code: 'EIO', subject: '' };
   const { step, code } = failure;
   const message = startFailure(containerId(last.name, last.version), failure);
-  // A group that vanished under a start is made again; everything else that is missing stays missing.
-  if (hopeless.has(code) && !step.startsWith('cgroup')) return { kind: 'failed', reason: 'StartFailed', message };
+  // A group that vanished under a start is made again, and what the host lacked may come; all else that is missing stays so.
+  const mayCome = step.startsWith('cgroup') || last.record.lacks.length > 0;
+  if (hopeless.has(code) && !mayCome) return { kind: 'failed', reason: 'StartFailed', message };
   return again(last, entry, last.record.lastExit, message);
 }
 

@@ -10,6 +10,7 @@ import { createRetry } from '../../state/retry.ts';
 import type { Stand } from '../../state/standing.ts';
 import { watchDirectory } from '../../state/file/directory-watch.ts';
 import { TerminalError } from '../failure.ts';
+import { createKeyWatch } from './key-watch.ts';
 import type { PackageCache } from './package-cache.ts';
 import {
   describeRepository,
@@ -64,6 +65,10 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     changed: settle,
     gone: (reason) => byItself(() => Promise.resolve(lose(reason))),
     blind: (why) => stand('NotWatched', directory, why),
+  });
+  const keys = createKeyWatch([...entry.keys, directory], {
+    changed: () => byItself(async () => (reader === null ? await scan() : null)),
+    failed: (err) => log.warn({ repository: entry.id, err }, 'the keys of a repository cannot be watched'),
   });
   const again = createRetry(() => byItself(error === null ? lookAgain : scan));
 
@@ -160,6 +165,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     state = 'scanned';
     try {
       reader ??= await openReader(entry);
+      keys.over();
       await sweep();
       const names = (await readdir(directory)).filter((name) => !name.startsWith(partialPrefix));
       const healed = error !== null;
@@ -187,8 +193,8 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
 
   /** There is no such directory, which is waited for, or what it takes to believe it is wrong: nothing is in it. */
   function lose(reason: Error): ChangedNames {
-    if (reader === null) again.failed();
-    else again.over();
+    if (reader === null) keys.begin();
+    again.over();
     unread.clear();
     const told = error === reason.message;
     trust();
@@ -267,6 +273,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     close() {
       state = 'closed';
       watcher.close();
+      keys.over();
       again.over();
       stand('NotWatched', directory, null);
       stand('Unreadable', directory, null);

@@ -213,10 +213,10 @@ export async function openSource(path: string): Promise<PackageSource> {
 
 async function openRegular(path: string): Promise<FileHandle> {
   const missing = (how: string, cause?: unknown) =>
-    new TerminalError('SourceMissing', `source ${path}: ${how}`, { cause });
+    new TerminalError('SourceMissing', `source ${path}: ${how}`, { cause, missing: path });
   // O_NONBLOCK: a FIFO must not hold a thread until somebody writes to it.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
-    if (hasErrno(error, 'ENOENT')) throw missing('no such file', error);
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) throw missing('no such file', error);
     throw error;
   });
   if ((await file.stat()).isFile()) return file;

@@ -1,8 +1,9 @@
 // A repository of type mem: packages in sealed files in memory, until the launcher ends.
 import { closeSync } from 'node:fs';
 import type { RepositoryEntry } from '../../state/desired.ts';
-import { messageOf } from '../../state/errno.ts';
+import { errnoOf, isMissing, messageOf } from '../../state/errno.ts';
 import { createRetry } from '../../state/retry.ts';
+import { createKeyWatch } from './key-watch.ts';
 import type { MemoryFiles } from './memory-files.ts';
 import type { PackageCache } from './package-cache.ts';
 import {
@@ -35,7 +36,9 @@ export function openRepositoryMemory({
   const files = new Map<string, PackageFile>();
   let error: string | null = null;
 
-  const again = createRetry(() => void scan().then(onChange));
+  const readAgain = (): void => void scan().then(onChange);
+  const again = createRetry(readAgain);
+  const keys = createKeyWatch(entry.keys, { changed: readAgain, failed: again.failed });
 
   const fileAt = (path: string) => memory.of(id).find((file) => file.path === path);
 
@@ -51,9 +54,11 @@ export function openRepositoryMemory({
       await Promise.all(memory.of(id).map(({ path }) => look(path)));
       error = null;
       again.over();
+      keys.over();
     } catch (reason) {
       error = messageOf(reason);
-      again.failed();
+      if (errnoOf(reason) === null || isMissing(reason)) keys.begin();
+      else again.failed();
     }
     return packagesIn(files).map(({ name }) => name);
   }
@@ -88,6 +93,9 @@ export function openRepositoryMemory({
       files.delete(path);
       if (file !== undefined) await memory.remove(file);
     },
-    close: () => again.over(),
+    close() {
+      again.over();
+      keys.over();
+    },
   };
 }

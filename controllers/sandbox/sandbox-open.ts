@@ -1,6 +1,6 @@
 // Both halves of a start as the launcher takes them: the operations of specification.ts with everything opened that they name.
 import { hash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Op } from '../../native/wire/ops.ts';
@@ -12,7 +12,8 @@ import type { Operations, Sandbox, Sandboxes } from '../containers/containers-ac
 import type { Target, View } from '../controller.ts';
 import { deviceOps } from './sandbox-devices.ts';
 import { TerminalError } from '../failure.ts';
-import { groupNumbers } from './host-groups.ts';
+import { messageOf } from '../../state/errno.ts';
+import { groupNumbers } from '../host-groups.ts';
 import { openBindSource } from './bind-source.ts';
 import { openPersist } from './persist.ts';
 import { openSource } from './sandbox-trees.ts';
@@ -25,6 +26,8 @@ const deviceFlags = { readOnly: true, nosuid: true, nodev: false, noexec: true, 
 const CLONE_NEWNET = 0x40000000;
 const persistMode = 0o700;
 const namespaceDir = '/run/netns';
+/** NSFS_MAGIC (linux/magic.h). */
+const nsfsMagic = 0x6e736673;
 
 export interface SandboxPorts {
   readonly dataDir: string;
@@ -183,13 +186,20 @@ function openOps(
   return specification.flatMap(open);
 }
 
+/** One that is not there is waited for. Throws TerminalError, or an Error for a file that is no namespace yet. */
 function openNamespace(name: string): number {
   const path = join(namespaceDir, name);
+  let fd: number;
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    throw new TerminalError('StartFailed', `network namespace ${name}: ${path} cannot be opened`, { cause: error });
+    const message = `network namespace ${name}: ${path} cannot be opened: ${messageOf(error)}`;
+    throw new TerminalError('StartFailed', message, { cause: error, missing: path });
   }
+  if (statfsSync(path).type === nsfsMagic) return fd;
+  closeSync(fd);
+  // ip-netns(8) makes the file first and mounts the namespace on it then.
+  throw new Error(`network namespace ${name}: no namespace is mounted on ${path} yet`);
 }
 
 /** SHA-256 (hex) over a specification and over what its names lead to now. */

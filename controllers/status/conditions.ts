@@ -5,6 +5,7 @@ import { corruptedImage, lostImage, otherBytes } from '../mounts/mounts-integrit
 import { isMounted, isPaused, type Facts } from './phase.ts';
 import { exitText } from '../../state/signals.ts';
 import { readyAt } from '../containers/readiness.ts';
+import { startFailure } from '../containers/start-failure.ts';
 
 type Finding = readonly ['True' | 'False' | 'Unknown', ConditionReason, string, subject?: string | null];
 
@@ -52,7 +53,7 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     const blocks = corruptedImage(view, target);
     return blocks === null ? ['False', 'ImageIntact', ''] : ['True', 'BlocksCorrupted', blocks];
   },
-  Degraded({ view, target, left, decision, terminal, running }) {
+  Degraded({ view, target, left, decision, terminal, running, done, phase }) {
     const lost = lostImage(view, target) ?? corruptedImage(view, target);
     if (lost !== null) return ['True', 'IntegrityLost', lost];
     const other = target.entry.state === 'absent' ? null : otherBytes(target);
@@ -61,7 +62,7 @@ const findings: Record<ConditionType, (facts: Facts) => Finding> = {
     if (failure !== null) return ['True', failure.reason, failure.message, failure.subject];
     if (running !== null && decision.verdict?.kind === 'failed')
       return ['True', 'StartFailed', decision.verdict.message];
-    const lacks = running?.record.lacks ?? [];
+    const lacks = (running ?? (phase === 'Backoff' ? done : null))?.record.lacks ?? [];
     if (lacks.length > 0) return ['True', 'MissingOnHost', lacks.join('; ')];
     const defects = target.package?.defects ?? [];
     if (defects.length > 0) return ['True', 'ManifestDefect', defects.join('; ')];
@@ -105,7 +106,11 @@ function ready({ view, target, phase, running, done, decision: { verdict }, left
   if (verdict?.kind === 'failed') return ['False', verdict.reason, verdict.message];
   if (verdict?.kind === 'exited')
     return ['False', 'Exited', `ended with ${exitText(verdict.exit, oomKills)}; another run starts it again`];
-  if (phase === 'Backoff') return ['False', 'Backoff', `ended with ${exitText(lastExit(verdict), oomKills)}`];
+  if (phase === 'Backoff') {
+    const failure = done?.failure ?? null;
+    const ended = `ended with ${exitText(lastExit(verdict), oomKills)}`;
+    return ['False', 'Backoff', failure === null ? ended : startFailure(target.package?.id ?? target.key, failure)];
+  }
   if (target.package === null) return ['False', 'WaitingForPackage', `${asked(target)} is not installed`];
   if (terminal !== null) return ['False', 'StartFailed', terminal.message];
   if (view.dependenciesDown.length > 0) return ['False', 'WaitingForDependency', dependencyText(view, target)];

@@ -5,10 +5,12 @@ import { cgroupsPart, createCgroups, type Cgroups } from '../../controllers/cgro
 import { createAttempts, type Attempts } from '../../controllers/containers/containers-observe.ts';
 import { containersPart, type ContainerPorts } from '../../controllers/containers/containers-act.ts';
 import { endBound } from '../../controllers/containers/end-bound.ts';
+import { followLacking, type LackingWatch } from '../../controllers/containers/lacking-watch.ts';
 import { createRefusals, type RefusedCall } from '../../controllers/containers/refused-call.ts';
 import { openNotes } from '../../controllers/containers/run-notes.ts';
 import { createMountWatch, watchMountTable } from '../../controllers/mounts/mounts-watch.ts';
 import { createMounts, mountsPart } from '../../controllers/mounts/mounts.ts';
+import { createMissingPaths } from '../../controllers/missing-paths.ts';
 import { createModel } from '../../controllers/reconcile/model.ts';
 import { createReconciler, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
 import { createMemoryFiles } from '../../controllers/repositories/memory-files.ts';
@@ -88,9 +90,14 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   await claimGroups({ cgroups, launcher, remembered, stateDir, log });
 
   const watched = { store, observing, launcher, log, tell, failed };
+  const unwatchable = (err: unknown): void => log.warn({ err }, 'what is missing on the host cannot be waited for');
+  const missing = createMissingPaths({ look: (name) => reconciler.look([name]), failed: unwatchable });
+  let lacking: LackingWatch | null = null;
   const changed = (): void => {
     repositories.follow();
     documents.follow();
+    missing.look();
+    lacking?.look();
   };
   const mountWatch = createMountWatch({ observe: mounts.observe, changed, ...watched });
   await watchMountTable(launcher);
@@ -145,7 +152,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   };
 
   const stopped = Promise.withResolvers<readonly string[]>();
-  const reconciler = createReconciler({
+  const reconciler: Reconciler = createReconciler({
     store,
     clock: { now: bootTime, setDeadline: (at) => void launcher.deadline(at).catch(failed) },
     random: Math.random,
@@ -155,10 +162,10 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     },
     model,
     parts: [
-      repositoriesPart(repositories, observing),
+      missing.around(repositoriesPart(repositories, observing)),
       mountsPart(mounts, mountWatch, observing),
       cgroupsPart(cgroups, observing, attempts.groupChanged),
-      containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name))),
+      missing.around(containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name)))),
     ],
     retries: keptRetries(openKeptValue(await state.memory('retries'))),
     setLock: documents.setLock,
@@ -236,11 +243,14 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       reconciler.start();
       remembered.attempts.forEach(refusals.seen);
       groupWatch.follow();
+      lacking = followLacking({ store, observe: attempts.observe, failed: unwatchable });
       runtimeFiles = keepRuntimeFiles(kept, { log, stand });
     },
     async close() {
       runtimeFiles?.close();
       reconciler.close();
+      missing.close();
+      lacking?.close();
       await repositories.close();
       descriptors.sweep(null);
       await cgroups.removeRoot();

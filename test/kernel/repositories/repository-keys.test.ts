@@ -1,11 +1,21 @@
 // Repositories with keys: what is taken, what is refused, and what is checked again when a key changes.
 import assert from 'node:assert/strict';
-import { chmod, copyFile, mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readPackage } from '../../../src/npk/open-package.ts';
 import { bulk, keyPair, probePackage } from '../../support/packages.ts';
-import { broken, entry, fixture, install, installed, installedPackages, one, openAll } from './repository-fixture.ts';
+import {
+  broken,
+  entry,
+  fixture,
+  install,
+  installed,
+  installedPackages,
+  noticed,
+  one,
+  openAll,
+} from './repository-fixture.ts';
 
 const first = await keyPair('first');
 const second = await keyPair('second');
@@ -125,6 +135,22 @@ for (const [what, { key, says }] of Object.entries(faults)) {
     await assert.rejects(install(signed), { reason: 'UnknownRepository', message: says });
   });
 }
+
+test('a key that is missing is waited for, and taken once only root may change it', async () => {
+  const key = join(fixture.directory, 'later/key.pub');
+  await copyFile(signed, join(fixture.system, 'signed'));
+  await openAll(keyed([key]));
+  const error = () => fixture.repositories.current().repositories.get('system')?.error ?? '';
+  assert.match(error(), /key\.pub.*ENOENT|ENOENT.*key\.pub/);
+  await mkdir(join(fixture.directory, 'later'));
+  await writeFile(`${key}.part`, await readFile(first.public));
+  await chmod(`${key}.part`, 0o666);
+  await rename(`${key}.part`, key);
+  await noticed(() => /writable by others/.test(error()));
+  await chmod(key, 0o644);
+  await noticed(() => error() === '');
+  assert.deepEqual(installed(), ['app:1.0.0 in system']);
+});
 
 test('a directory that others may write to is refused as a repository with a key', async () => {
   await mkdir(join(fixture.directory, 'open'));

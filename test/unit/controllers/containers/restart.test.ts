@@ -110,6 +110,14 @@ test('a start that cannot work is not tried again until what it is made from cha
   assert.equal(after(entry({}), failed('from something else')).kind, 'start');
 });
 
+test('a start that had to do without something of the host is tried again: it may come', () => {
+  const failure = { step: 'exec', code: 'ENOENT', subject: '/bin/app' };
+  const record = { made: 'made', entry: 'entry of 1.0.0', lacks: ['/tools is not on the host'] };
+  const failed = ended({ code: 0 }, record, { state: 'failed', exit: null, failure });
+  assert.equal(after(entry({}), failed).kind, 'backoff');
+  assert.equal(after(entry({}), { ...failed, record: { ...failed.record, entry: '' } }).kind, 'start');
+});
+
 test('within a boot not even the death of the launcher repeats what has run', () => {
   const goal = entry({ policy: 'never' });
   const judged = (ran: { run: number | null; exit: Exit | null } | null, of = goal) =>

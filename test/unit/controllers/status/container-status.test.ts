@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { madeOf } from '../../../../controllers/containers/candidate.ts';
 import type { Target, View } from '../../../../controllers/controller.ts';
 import { criticalEnd, explainName, isUnsettled, statusOf } from '../../../../controllers/status/container-status.ts';
 import type { ObservedAttempt } from '../../../../state/observed.ts';
@@ -111,6 +112,17 @@ for (const [name, phase, of, left] of [
     assert.equal(statusIn(of, left).phase, phase);
   });
 }
+
+test('a start that failed and is tried again says why, and what the host lacked', () => {
+  const failure = { step: 'exec', code: 'ENOENT', subject: '/bin/app' };
+  const made = madeOf(wanted(), wanted().targets[0]!) ?? '';
+  const last = ended({ code: 0 }, { made, lacks: ['/tools is not on the host'] });
+  const failed = { ...last, state: 'failed' as const, exit: null, failure };
+  const { phase, conditions } = statusIn(wanted({ attempts: [failed], now: 2001 }), nothing);
+  const of = (wants: string) => conditions.find(({ type }) => type === wants);
+  assert.deepEqual([phase, of('Degraded')?.reason], ['Backoff', 'MissingOnHost']);
+  assert.match(of('Ready')?.message ?? '', /app:1\.0\.0 has no \/bin\/app/);
+});
 
 test('what runs on shows, also when its entry fits nothing that is installed any more', () => {
   const orphan = view({ targets: [target('running', null, null)], attempts: [current] });

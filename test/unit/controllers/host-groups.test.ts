@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { groupNumbers } from '../../../../controllers/sandbox/host-groups.ts';
+import { groupNumbers } from '../../../controllers/host-groups.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'northstate-groups-'));
 after(() => rmSync(directory, { recursive: true }));
