@@ -21,6 +21,8 @@ export interface ForecastStep {
   readonly text: string;
   /** What keeps it from being done, null when it would be done. */
   readonly waits: string | null;
+  /** Bytes that an installation fetches from a server. */
+  readonly fetch?: number;
 }
 
 export interface ForecastOptions {
@@ -28,6 +30,8 @@ export interface ForecastOptions {
   readonly defaultRepository: string | null;
   /** The package that a source file holds, null when it cannot be read. */
   packageAt(source: string): ObservedPackage | null;
+  /** Bytes that a source takes to fetch; null when it is here, or cannot be reached. */
+  fetchOf(source: string): number | null;
   /** CLOCK_BOOTTIME in ms. */
   readonly now: number;
 }
@@ -79,7 +83,7 @@ export function forecast(initial: State, options: ForecastOptions): ForecastStep
       const view = model.view(name, options.now);
       const step = planOf(view, options).find(({ waits }) => waits === null);
       if (step === undefined || isRepeated(step, steps) || refused.has(name)) continue;
-      const line = lineOf(step, view);
+      const line = lineOf(step, view, options);
       try {
         for (const each of perform(step, view).add(name)) next.add(each);
         steps.push(line);
@@ -97,7 +101,7 @@ export function forecast(initial: State, options: ForecastOptions): ForecastStep
       const view = model.view(name, options.now);
       return planOf(view, options)
         .filter(({ waits }) => waits !== null)
-        .map((step) => lineOf(step, view));
+        .map((step) => lineOf(step, view, options));
     });
   }
 }
@@ -117,8 +121,15 @@ function isRepeated(step: AnyStep, steps: readonly ForecastStep[]): boolean {
   return last?.op === step.op && step.op === 'install';
 }
 
-function lineOf(step: AnyStep, view: View): ForecastStep {
-  return { op: step.op, name: step.name, text: describeStep(step, view), waits: step.waits };
+function lineOf(step: AnyStep, view: View, { fetchOf }: Pick<ForecastOptions, 'fetchOf'>): ForecastStep {
+  const fetch = step.op === 'install' ? fetchOf(step.source) : null;
+  return {
+    op: step.op,
+    name: step.name,
+    text: describeStep(step, view),
+    waits: step.waits,
+    ...(fetch !== null && { fetch }),
+  };
 }
 
 function replaced(...path: string[]): Operation {

@@ -28,6 +28,10 @@ export interface RepositoryActsPorts {
 export interface RemotePackage extends Pick<Fetched, 'into'> {
   /** In bytes. */
   readonly size: number;
+  /** Bytes that would be fetched, with the donors that were given. */
+  estimate(): Promise<number>;
+  /** What it says of itself, unchecked. */
+  inspect(): Promise<PackageContent>;
   close(): Promise<void>;
 }
 

@@ -20,6 +20,7 @@ export async function apply({ file, wait, timeout, expect, ...options }: ApplyOp
   const until = performance.now() + timeout;
   const waiting = wait === true ? { patience: timeout, later: timeout, absent: exitCodes.timeout } : {};
   const act = async (client: Northstate): Promise<void> => {
+    await sayFetch(options, client, document);
     const applied = await client.call('apply', { document, expected: expect ?? null });
     const { generation, overlay = [], document: written } = applied;
     sayMade(options, applied);
@@ -49,8 +50,20 @@ export async function plan({ file, output, ...options }: PlanOptions): Promise<v
     const rows = steps.map((step) => [
       step.op,
       printable(step.name),
-      printable(step.text) + (step.waits === null ? '' : `, after ${printable(step.waits)}`),
+      printable(step.text) + fetchText(step.fetch) + (step.waits === null ? '' : `, after ${printable(step.waits)}`),
     ]);
     process.stdout.write(await table(rows));
   }
+}
+
+/** Says how much a document with sources on servers fetches; asking the servers takes a moment. */
+async function sayFetch(options: ConsoleOptions, client: Northstate, document: string): Promise<void> {
+  if (!/https?:\/\//.test(document)) return;
+  const { steps } = await client.call('plan', { document });
+  const bytes = steps.reduce((sum, { fetch = 0 }) => sum + fetch, 0);
+  if (bytes > 0) say(options, `${bytes} bytes to fetch`);
+}
+
+function fetchText(bytes: number | undefined): string {
+  return bytes === undefined ? '' : ` (${bytes} bytes to fetch)`;
 }

@@ -14,6 +14,7 @@ import { createMissingPaths } from '../../controllers/missing-paths.ts';
 import { createModel } from '../../controllers/reconcile/model.ts';
 import { createReconciler, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
 import { createMemoryFiles } from '../../controllers/repositories/memory-files.ts';
+import type { OpenRemote } from '../../controllers/repositories/repositories-act.ts';
 import { createPackages } from '../../controllers/repositories/package-reader.ts';
 import { createRepositoryWatch } from '../../controllers/repositories/repositories-watch.ts';
 import {
@@ -42,6 +43,7 @@ const outputSize = 64 * 1024;
 export interface Controllers {
   readonly hierarchies: Hierarchies;
   readonly repositories: Repositories;
+  readonly openRemote: OpenRemote;
   readonly cgroups: Cgroups;
   readonly attempts: Attempts;
   readonly containers: ContainerPorts;
@@ -73,12 +75,13 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const { openReader, verifyImage } = createPackages();
   const memory = createMemoryFiles(launcher, remembered.descriptors);
   const { repositories: entries } = store.get().desired;
+  const openRemote = createRemotes(config.fetch);
   const repositories = createRepositories({
     entries,
     cacheFile: `${runDir}/packages.json`,
     openReader,
     memory,
-    openRemote: createRemotes(config.fetch),
+    openRemote,
     stand,
     log,
   });
@@ -237,7 +240,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   let runtimeFiles: { close(): void } | null = null;
 
   return {
-    ...{ hierarchies, repositories, cgroups, attempts, containers, reconciler, stopped: stopped.promise },
+    ...{ hierarchies, repositories, openRemote, cgroups, attempts, containers, reconciler, stopped: stopped.promise },
     async start() {
       await repositoryWatch.follow();
       reconciler.start();

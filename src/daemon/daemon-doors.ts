@@ -36,7 +36,7 @@ export interface DoorsPorts extends Daemon {
 export function createDoors({ config, log, link, state, controllers, consoles, logged }: DoorsPorts): Doors {
   const { launcher, remembered } = link;
   const { store, events, changes, documents, observing, boot, ending } = state;
-  const { attempts, cgroups, containers, hierarchies, reconciler, repositories } = controllers;
+  const { attempts, cgroups, containers, hierarchies, openRemote, reconciler, repositories } = controllers;
 
   // In the journal people look for them; a log on stderr is ours alone.
   const outputLevel = logsToJournal(config.log.target) ? 'info' : 'debug';
@@ -81,6 +81,7 @@ export function createDoors({ config, log, link, state, controllers, consoles, l
         store,
         documents,
         hierarchies,
+        openRemote,
         now: bootTime,
       }),
     usage: cgroups.usage,

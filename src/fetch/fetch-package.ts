@@ -1,12 +1,12 @@
 // A package from a server into a file: what is here already is taken from there, the rest is asked for by ranges. The result is the
 // package byte for byte.
 import type { FileHandle } from 'node:fs/promises';
-import type { Fetched, FetchProgress } from '../../controllers/repositories/repository.ts';
+import type { Fetched, FetchProgress, PackageContent } from '../../controllers/repositories/repository.ts';
 import type { HashTree } from '../../state/observed.ts';
 import { createHasher, type Hasher } from '../npk/image/hasher.ts';
 import { readLeaves } from '../npk/image/verify-image.ts';
 import { VERITY_BLOCK } from '../npk/image/verity.ts';
-import { readLayout, type Layout } from '../npk/open-package.ts';
+import { readContent, readLayout, type Layout } from '../npk/open-package.ts';
 import { PackageError } from '../npk/package-error.ts';
 import { copyBlocks, keepRight, offerDonors, openDonors, recall, repeatBlocks, writeAll } from './block-copy.ts';
 import { FetchError } from './fetch-error.ts';
@@ -31,6 +31,8 @@ export interface PackageFetch {
   readonly cost: { readonly bytes: number; readonly requests: number };
   /** How many bytes would be fetched, those included that have come. */
   estimate(): Promise<number>;
+  /** What it holds, as it says itself. Rejects with a PackageError, or when the server gives no parts of it. */
+  inspect(): Promise<PackageContent>;
   /**
    * Puts the package into a file, which is open for reading and writing and may hold what an earlier attempt has left.
    * Rejects with FetchError or PackageError when the server's bytes are none, or another package meanwhile, or with what the
@@ -119,6 +121,13 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
     async estimate() {
       const found = await layout();
       return found === null ? remote.size : await missing(found);
+    },
+    async inspect() {
+      if (!remote.ranges) throw new FetchError('final', `${remote.name}: the server gives no parts of it to look at`);
+      const bytes = (await layout())?.bytes ?? remoteBytes(remote);
+      const { manifest, image } = await readContent(bytes, null);
+      const { read, defects, logs } = manifest;
+      return { name: read.name, version: read.version, manifest: read, defects, logs, image, signed: null };
     },
     async into(file, earlier, keep) {
       const found = await layout();

@@ -23,8 +23,7 @@ export function createRemotes(settings: FetchSettings): OpenRemote {
       const skipped = (message: string): void => log.info({ reason: message }, 'no blocks are taken from a package');
       const found = await openFetch(http, url, { donors, signal, skipped });
       return {
-        size: found.size,
-        into: found.into,
+        ...found,
         async close() {
           await found.close();
           release();

@@ -1,9 +1,11 @@
 // northstate plan: the steps that a document would take, by the planners that take them.
 import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { forecast, type ForecastStep } from '../../controllers/forecast/forecast.ts';
+import type { OpenRemote } from '../../controllers/repositories/repositories-act.ts';
 import { packageOf } from '../../controllers/repositories/repository.ts';
 import type { Documents } from '../../state/document/documents.ts';
 import type { ObservedPackage } from '../../state/observed.ts';
+import { isRemote } from '../../state/source.ts';
 import type { State, Store } from '../../state/store.ts';
 import { readPackage } from '../npk/open-package.ts';
 
@@ -11,6 +13,7 @@ export interface PlanPorts {
   readonly store: Store;
   readonly documents: Documents;
   readonly hierarchies: Hierarchies;
+  readonly openRemote: OpenRemote;
   /** CLOCK_BOOTTIME in ms. */
   readonly now: () => number;
 }
@@ -18,28 +21,51 @@ export interface PlanPorts {
 /** The steps that lead to a document, or, without one, to the document in force. Rejects with DocumentRefused. */
 export async function planDocument(
   text: string | null,
-  { store, documents, hierarchies, now }: PlanPorts,
+  { store, documents, hierarchies, openRemote, now }: PlanPorts,
 ): Promise<readonly ForecastStep[]> {
   const state = text === null ? store.get() : await documents.preview(text);
-  const sources = await readSources(state);
+  const sources = await readSources(state, openRemote);
   const [defaultRepository = null] = state.desired.repositories.keys();
   return forecast(state, {
     hierarchies,
     defaultRepository,
-    packageAt: (source) => sources.get(source) ?? null,
+    packageAt: (source) => sources.get(source)?.package ?? null,
+    fetchOf: (source) => sources.get(source)?.fetch ?? null,
     now: now(),
   });
 }
 
+/** What is known of a source without installing it. */
+interface Source {
+  readonly package: ObservedPackage;
+  /** Bytes to fetch; null when it is here. */
+  readonly fetch: number | null;
+}
+
+/** ms after which a server is not waited for any more. */
+const patience = 60_000;
+
 /** The packages behind `source`, where they can be read: the plan lists an install that cannot be done as one. */
-async function readSources({ desired }: State): Promise<ReadonlyMap<string, ObservedPackage>> {
-  const entries = [...desired.containers.values()].flatMap(({ source, repository }) =>
-    source === null ? [] : [{ source, repository: repository ?? '' }],
+async function readSources({ desired, observed }: State, openRemote: OpenRemote): Promise<ReadonlyMap<string, Source>> {
+  const entries = [...desired.containers.values()].flatMap(({ name, source, repository }) =>
+    source === null ? [] : [{ name, source, repository: repository ?? '' }],
   );
-  const read = entries.map(async ({ source, repository }) => {
-    const { identity, ...content } = await readPackage(source);
-    const place = { repository, path: source, identity, digest: null, integrity: 'none' } as const;
-    return [source, packageOf({ ...content, signed: null }, place)] as const;
+  const read = entries.map(async ({ name, source, repository }): Promise<readonly [string, Source]> => {
+    if (!isRemote(source)) {
+      const { identity, ...content } = await readPackage(source);
+      const place = { repository, path: source, identity, digest: null, integrity: 'none' } as const;
+      return [source, { package: packageOf({ ...content, signed: null }, place), fetch: null }];
+    }
+    const donors = (observed.packages.get(name) ?? []).map(({ path }) => path);
+    const signal = AbortSignal.timeout(patience);
+    const remote = await openRemote(new URL(source), { donors, signal, log: { info: () => undefined } });
+    try {
+      const identity = { dev: 0, ino: 0, size: remote.size, mtimeMs: 0, ctimeMs: 0 };
+      const place = { repository, path: source, identity, digest: null, integrity: 'none' } as const;
+      return [source, { package: packageOf(await remote.inspect(), place), fetch: await remote.estimate() }];
+    } finally {
+      await remote.close();
+    }
   });
   const settled = await Promise.allSettled(read);
   return new Map(settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])));

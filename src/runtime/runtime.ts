@@ -1,6 +1,7 @@
 // What the console and the command line may ask of the runtime. daemon.ts implements it.
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
+import type { ForecastStep } from '../../controllers/forecast/forecast.ts';
 import type { RuntimeEvent, Telling } from '../../controllers/events.ts';
 import type { Unmet } from '../../controllers/status/explain.ts';
 import type { Command } from '../../state/document/command-patches.ts';
@@ -110,7 +111,7 @@ export interface Runtime {
   /** Writes everything that explains the present state, without secrets, as a ZIP archive; gives its bytes. */
   report(): AsyncIterable<Buffer>;
   /** The ordered steps that a document (null: the one in force) would take, without doing them. */
-  plan(text: string | null): Promise<readonly { op: string; name: string; text: string; waits: string | null }[]>;
+  plan(text: string | null): Promise<readonly ForecastStep[]>;
   /**
    * Resolves when what `generation` has changed (null: everything that the document in force asks for) is ready, or cannot
    * be, or after `timeout` ms; `reason` is what is missing or has failed.

@@ -75,6 +75,8 @@ export interface PlannedStep {
   readonly name: string;
   readonly text: string;
   readonly waits: string | null;
+  /** Bytes that an installation fetches. */
+  readonly fetch?: number;
 }
 
 /** A file that might be a container's package, and is none, or is there twice. */

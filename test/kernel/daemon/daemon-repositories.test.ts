@@ -1,9 +1,11 @@
 // Repositories of a whole runtime: edited while it runs, in memory, with keys.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, copyFile, mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
+import { fileServer } from '../../support/file-server.ts';
 import { bulk, keyPair, probePackage } from '../../support/packages.ts';
 import { command, documentWith, entry, holds, reasonOf, withRepositories } from '../../support/repository-documents.ts';
 import { running } from '../../support/scenario.ts';
@@ -46,6 +48,34 @@ test('a repository that is removed, or gets another directory, stops and deletes
         (each) => !holds(each, 'PackageMissing'),
       );
       assert.deepEqual([back.pid, back.phase], [pid, 'Running']);
+    },
+  );
+});
+
+test('a package comes from a server by the document; what that takes is said before', async () => {
+  const old = await probePackage({ name: 'app', files: { data: bulk(900_000) } });
+  const next = await probePackage({ name: 'app', version: '2.0.0', files: { data: bulk(900_000) } });
+  const bytes = await readFile(next);
+  await using server = await fileServer({ 'app.npk': bytes });
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const repository = (dir: string): string => `packages: { type: fs, dir: ${dir} }`;
+  await withRepositories(
+    [old],
+    (dir) => documentWith([repository(dir)], [entry]),
+    async (daemon) => {
+      await running(daemon, 'app');
+      const source = `app: { version: 2.0.0, source: "${server.url('app.npk').href}", digest: "${digest}" }`;
+      const file = join(daemon.directory, 'next.yaml');
+      await writeFile(file, documentWith([repository(daemon.repository)], [source]));
+      const planned = await command(daemon, 'plan', '-f', file);
+      assert.match(planned, new RegExp(`install app from http://127.*app.npk.* \\(${bytes.length} bytes to fetch\\)`));
+      const applied = await command(daemon, 'apply', '-f', file, '--wait');
+      assert.match(applied, new RegExp(`^${bytes.length} bytes to fetch$`, 'm'));
+      await daemon.untilContainer(
+        'app',
+        'runs the new one',
+        ({ version, phase }) => version === '2.0.0' && phase === 'Running',
+      );
     },
   );
 });

@@ -17,7 +17,7 @@ const hierarchies = {
 };
 
 function lines(state: State, packageAt = (_source: string) => packageOf('2.0.0')): string[] {
-  const steps = forecast(state, { hierarchies, defaultRepository: 'system', packageAt, now: 0 });
+  const steps = forecast(state, { hierarchies, defaultRepository: 'system', packageAt, fetchOf: () => null, now: 0 });
   return steps.map(({ text, waits }) => (waits === null ? text : `${text}, waits: ${waits}`));
 }
 
