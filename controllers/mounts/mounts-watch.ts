@@ -3,15 +3,21 @@ import { closeSync, openSync } from 'node:fs';
 import type { ObservedMount } from '../../state/observed.ts';
 import type { Observing } from '../observing.ts';
 import type { Launcher } from '../../native/wire/launcher-interface.ts';
+import { errnoOf, messageOf } from '../../state/errno.ts';
+import { createRetry } from '../../state/retry.ts';
+import type { Stand } from '../../state/standing.ts';
 
 /** The watch's key at the launcher. */
 export const mountTableKey = 1;
+
+const mountTable = '/proc/self/mountinfo';
 
 export interface MountWatch {
   /** A watch of the launcher has fired. Where it is this one, the table is read whole, once, as soon as no act of ours is under way. */
   fired(key: number): void;
   /** Runs a mount or an umount: its own event has nothing to be read for until the last one is done. */
   during<T>(act: () => Promise<T>): Promise<T>;
+  close(): void;
 }
 
 export function createMountWatch(ports: {
@@ -21,6 +27,7 @@ export function createMountWatch(ports: {
   readonly launcher: Pick<Launcher, 'rearm'>;
   /** The table has changed: what is found by its path may be another one now. */
   readonly changed: () => void;
+  readonly stand: Stand;
   readonly failed: (error: unknown) => void;
 }): MountWatch {
   let acts = 0;
@@ -42,6 +49,15 @@ export function createMountWatch(ports: {
       if (begun !== before) pending = true;
       else ports.observing.mounts(seen);
       ports.changed();
+      ports.stand('Unreadable', mountTable, null);
+      again.over();
+    } catch (error) {
+      // What was known of the mounts counts meanwhile.
+      if (errnoOf(error) === null) throw error;
+      pending = true;
+      ports.stand('Unreadable', mountTable, `${messageOf(error)}; it is read again`);
+      again.failed();
+      return;
     } finally {
       reading = false;
     }
@@ -49,6 +65,7 @@ export function createMountWatch(ports: {
   }
 
   const look = (): void => void read().catch(ports.failed);
+  const again = createRetry(look);
 
   return {
     fired(key) {
@@ -66,12 +83,13 @@ export function createMountWatch(ports: {
         if (acts === 0) setImmediate(look);
       }
     },
+    close: () => again.over(),
   };
 }
 
 /** Has the launcher watch this process's mount table. */
 export async function watchMountTable(launcher: Launcher): Promise<void> {
-  const fd = openSync('/proc/self/mountinfo', 'r');
+  const fd = openSync(mountTable, 'r');
   try {
     await launcher.watch(mountTableKey, 'priority', fd);
   } finally {

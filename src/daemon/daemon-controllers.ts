@@ -29,6 +29,7 @@ import { bootTime } from '../../native/clock.ts';
 import { kernelLog } from '../../native/kernel-log.ts';
 import { callName, ownAuditArchitecture } from '../../native/seccomp-filter.ts';
 import { hasSelinux } from '../../native/selinux.ts';
+import { untilRead } from '../../state/retry.ts';
 import { createRemotes } from '../fetch/remotes.ts';
 import { claimGroups } from './claim-groups.ts';
 import { keptRetries } from './kept-retries.ts';
@@ -86,7 +87,10 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     log,
   });
   const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });
-  const hierarchies = await detectHierarchies(config.pids < 0 ? null : config.pids);
+  // Without these nothing can be begun; whoever runs meanwhile runs on.
+  const reading = <T>(read: () => Promise<T>): Promise<T> =>
+    untilRead(read, (err) => log.warn({ err }, 'what the kernel shows cannot be read; it is read again'));
+  const hierarchies = await reading(() => detectHierarchies(config.pids < 0 ? null : config.pids));
   const placesFile = `${runDir}/cgroups.json`;
   const { cgroup: root, accounting } = config;
   const cgroups = createCgroups({ hierarchies, root, owner: stateDir, placesFile, accounting, log });
@@ -102,12 +106,12 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     missing.look();
     lacking?.look();
   };
-  const mountWatch = createMountWatch({ observe: mounts.observe, changed, ...watched });
-  await watchMountTable(launcher);
+  const mountWatch = createMountWatch({ observe: mounts.observe, changed, stand, ...watched });
+  await reading(() => watchMountTable(launcher));
   const repositoryWatch = createRepositoryWatch({ mounts, repositories, ...watched });
   const groupWatch = createGroupWatch({ cgroups, view, told, ...watched });
-  await mounts.sweep();
-  const [packages, mounted] = await Promise.all([repositories.observe(), mounts.observe()]);
+  await reading(mounts.sweep);
+  const [packages, mounted] = await Promise.all([repositories.observe(), reading(mounts.observe)]);
   observing.packages(packages, null);
   observing.mounts(mounted);
   observing.cgroups(cgroups.observe());
@@ -251,6 +255,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     },
     async close() {
       runtimeFiles?.close();
+      mountWatch.close();
       reconciler.close();
       missing.close();
       lacking?.close();

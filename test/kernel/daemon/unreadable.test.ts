@@ -11,6 +11,7 @@ import { cannotInject, inject } from '../../support/inject.ts';
 import { probePackage } from '../../support/packages.ts';
 import { succeed } from '../../support/successor.ts';
 import { endsClean, running } from '../../support/scenario.ts';
+import { untilLogged } from '../../support/successor.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
 const app = await probePackage({ name: 'app' });
@@ -131,6 +132,41 @@ test('without inotify it says so, looks by a timer, and is told again', { skip: 
   await daemon.untilContainer('other', 'has been stopped', ({ phase }) => phase === 'Mounted');
   await endsClean(daemon, before);
 });
+
+test(
+  'a mount table that cannot be read ends no reconciler, and what runs goes on',
+  { skip: cannotInject },
+  async () => {
+    const before = openDescriptors();
+    await using daemon = await startDaemon({
+      packages: [app],
+      document: (directory) => documentOf(directory, entry),
+    });
+    const { pid } = await running(daemon, 'app');
+    const table = '/proc/self/mountinfo';
+    const fault = { calls: 'openat', error: 'EMFILE', paths: [table] };
+    {
+      await using _fault = await inject(daemon.reconciler() ?? 0, fault);
+      const inIts = ['--mount', '--target', String(daemon.reconciler())];
+      await run('nsenter', [...inIts, 'mount', '--bind', daemon.repository, daemon.repository]);
+      await run('nsenter', [...inIts, 'umount', daemon.repository]);
+      await stands(daemon, 'Unreadable', table);
+    }
+    await healthy(daemon);
+    {
+      await using _fault = await inject(daemon.pid, fault);
+      // More often than a generation would be borne that ends them.
+      for (let death = 0; death < 6; death++) {
+        killReconciler(daemon);
+        await untilLogged(daemon, 'what the kernel shows cannot be read', death + 1);
+      }
+    }
+    const { containers, generation, document } = await healthy(daemon);
+    assert.deepEqual([containers['app']?.pid, containers['app']?.restarts, generation], [pid, 0, 1]);
+    assert.equal(document.status, 'ok');
+    await endsClean(daemon, before);
+  },
+);
 
 /** Takes the disk of a runtime away from being written to: all of its directory but runDir. */
 const readOnly = (directory: string, before: string): readonly string[] => {
