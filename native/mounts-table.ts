@@ -1,5 +1,5 @@
 // The mount table of this process as text: /proc/self/mountinfo (proc_pid_mountinfo(5)).
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 
 /** One line of the table. */
 export interface TableEntry {
@@ -16,8 +16,8 @@ export interface TableEntry {
 }
 
 /** Reads the whole table, in the order of mounting: of two entries on one target the later one is seen. */
-export async function readMountTable(): Promise<TableEntry[]> {
-  return parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'));
+export function readMountTable(): TableEntry[] {
+  return parseMountTable(readFileSync('/proc/self/mountinfo', 'utf8'));
 }
 
 /** Reads the table's text. Fields are parted by blanks, optional ones end at a lone `-`, odd characters are octal escapes. */

@@ -19,6 +19,7 @@ import { linkToLauncher } from './daemon/launcher-link.ts';
 import { garbageCollector, spareMemory } from './daemon/spare-memory.ts';
 import { openLog, type Log } from './logs/log.ts';
 import { messageOf } from '../state/errno.ts';
+import { callInPlace } from '../state/file/in-place.ts';
 
 // What ps and top show: the command line is long, and the same as that of any other Node.
 process.title = 'northstate reconciler';
@@ -26,6 +27,13 @@ process.title = 'northstate reconciler';
 const { values: settings } = parseArgs({
   options: { config: { type: 'string' }, desired: { type: 'string' }, 'state-dir': { type: 'string' } },
 });
+
+/** What it has taken from the start of this process: ms, ms of the processor, switches to others by all threads. */
+function spent(): { ms: number; cpu: number; switches: number } {
+  const { userCPUTime, systemCPUTime, ...usage } = process.resourceUsage();
+  const switches = usage.voluntaryContextSwitches + usage.involuntaryContextSwitches;
+  return { ms: Math.round(performance.now()), cpu: Math.round((userCPUTime + systemCPUTime) / 1000), switches };
+}
 
 // What cannot be gone on from: the launcher starts this program anew, and nothing but it knew is lost.
 let open: Log | null = null;
@@ -37,6 +45,8 @@ function die(error: unknown): never {
 process.on('unhandledRejection', die);
 process.on('uncaughtException', die);
 
+// Nobody is served yet.
+callInPlace(true);
 const link = await linkToLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?? 3), (error) => {
   if (error !== null) die(error);
 });
@@ -56,7 +66,6 @@ if (unkept !== null)
   log.info({ reason: unkept }, 'starts read the configuration each time: its summary cannot be kept');
 log.info({ starts: remembered.hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
 
-const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
 const daemon: Daemon = { config, log, link, failed: die };
 const state = await openState(daemon);
 const { store, stand, documents, record, ending } = state;
@@ -71,6 +80,8 @@ const openConsole = consoles.containers.open;
 const controllers = await openControllers({ ...daemon, state, openConsole });
 const logged = openKeptValue<[number, number][]>(await state.memory('logged'));
 const doors = createDoors({ ...daemon, state, controllers, consoles, logged: logged.get() ?? [] });
+// It holds for the start after a sleep: what is logged from now on is not said before the next.
+logged.set([]);
 
 // From here on changes are followed, and clients are heard.
 await controllers.start();
@@ -80,8 +91,9 @@ link.follow();
 await doors.open();
 const { generation, desired } = store.get();
 followServiceStatus(store, (text) => void launcher.status(text).catch(die));
+callInPlace(false);
 await launcher.ready(generation);
-log.info({ generation, containers: desired.containers.size }, 'ready');
+log.info({ generation, containers: desired.containers.size, ...spent() }, 'ready');
 followSleep({
   ...{ link, store, rest, log, failed: die },
   after: recordWake({
@@ -95,6 +107,7 @@ followSleep({
   logsOutput: doors.logsOutput,
   ending: () => logged.set(doors.logged()),
 });
+const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
 // A process that is killed keeps nothing: what was compiled for this start is stored now, once, for the next one.
 flushCompileCache();
 

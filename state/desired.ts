@@ -113,13 +113,14 @@ export function replacingHash(entry: ContainerEntry): string {
   if (known !== undefined) return known;
   const env = [...entry.env].sort(([a], [b]) => (a < b ? -1 : 1));
   const score = entry.oomScoreAdj === null ? [] : [{ oomScoreAdj: entry.oomScoreAdj }];
-  const text = JSON.stringify(
-    [entry.init, entry.args, env, entry.rlimits, ...score, ...fixedLimits(entry)],
-    sortedKeys,
-  );
-  const made = hash('sha256', text);
+  const made = contentHash([entry.init, entry.args, env, entry.rlimits, ...score, ...fixedLimits(entry)]);
   hashes.set(entry, made);
   return made;
+}
+
+/** SHA-256 of a value as JSON, the same in every process: keys are sorted, maps are objects. */
+export function contentHash(value: unknown): string {
+  return hash('sha256', JSON.stringify(value, sortedKeys));
 }
 
 /** Files by name say nothing about what they were before. */

@@ -1,5 +1,5 @@
 // What is there of control groups: which hierarchies the host offers, and the groups of ours in them.
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readMountTable, type TableEntry } from '../../native/mounts-table.ts';
 import { pageSize } from '../../native/page-size.ts';
@@ -18,15 +18,15 @@ import { frozenLeaves } from './cgroup-freeze.ts';
 import { ownOf } from './cgroup-leaf.ts';
 
 /** Reads the mount table and the controllers of the v2 tree. A v2 tree whose file cannot be read counts as having none. */
-export async function detectHierarchies(mostProcesses: number | null = null): Promise<Hierarchies> {
-  const table = await readMountTable();
+export function detectHierarchies(mostProcesses: number | null = null): Hierarchies {
+  const table = readMountTable();
   const unified = unifiedMount(table);
-  const controllers = unified === null ? '' : await readFile(join(unified, 'cgroup.controllers'), 'utf8');
+  const controllers = unified === null ? '' : readFileSync(join(unified, 'cgroup.controllers'), 'utf8');
   const host = hierarchiesOf(table, controllers, pageSize());
   const found = versionOf(host, 'pids') === null ? host : { ...host, mostProcesses };
   const memory = found.legacy.get('memory');
   if (memory === undefined) return found;
-  return { ...found, swappiness: (await readFile(join(memory, 'memory.swappiness'), 'utf8')).trim() };
+  return { ...found, swappiness: readFileSync(join(memory, 'memory.swappiness'), 'utf8').trim() };
 }
 
 /** The same from the table and the text of cgroup.controllers. Pure. */

@@ -16,7 +16,7 @@ const [leaf, root] = ['launcher', 'containers'];
  * Rejects when the move fails.
  */
 export async function enterDelegatedGroup(launcher: number): Promise<string | null> {
-  const { unified, legacy } = await detectHierarchies();
+  const { unified, legacy } = detectHierarchies();
   if (unified === null || legacy.size > 0) return null;
   const own = delegatedName(await readFile(`/proc/${launcher}/cgroup`, 'utf8'));
   if (own === null || !isDelegated(join(unified, own))) return null;

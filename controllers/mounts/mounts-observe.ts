@@ -11,7 +11,7 @@ import { parseContainerId } from '../../state/container-id.ts';
 export async function observeMounts(directory: string, devices: ImageDevices): Promise<Map<string, ObservedMount[]>> {
   // Of two mounts on one target only the later one can be seen.
   const seen = new Map<string, MountAt>();
-  for (const entry of await readMountTable()) {
+  for (const entry of readMountTable()) {
     if (posix.dirname(entry.target) === directory) seen.set(posix.basename(entry.target), entry);
   }
   const found = [...seen].map(([id, mount]) => describe(id, join(directory, id), mount, devices));

@@ -24,24 +24,20 @@ export interface LoopPorts<S extends Step> {
   /** Called when a name has nothing more that can be done now, with the steps that wait and the failures that stand. */
   settled(name: string, steps: readonly S[], failures: readonly StepFailure[]): void;
   failed(step: S, failure: StepFailure): void;
-  /** Failures that are to be tried again, for whoever comes after this process: a new one retries nothing early. */
-  readonly retries?: KeptRetries;
-}
-
-export interface KeptRetries {
-  /** Those that an earlier process has left. */
-  readonly earlier: readonly Retry[];
-  keep(retries: readonly Retry[]): void;
+  /** All failures that stand, whenever they are others than before. */
+  keep?(failures: readonly Standing[]): void;
 }
 
 /** The failure of one step of one name. */
-export interface Retry {
+export interface Standing {
   readonly name: string;
   readonly step: string;
   readonly failure: StepFailure;
 }
 
 export interface Loop {
+  /** Takes over failures that an earlier process has left, before anything is planned: it retries nothing early. */
+  restore(failures: readonly Standing[]): void;
   /** Has names planned. With `afresh`, failures that no retry could mend are tried again: what they depend on has changed. */
   enqueue(names: Iterable<string>, afresh?: boolean): void;
   /** The deadline that was set has come. */
@@ -63,7 +59,6 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   const failures = new Map<string, Map<string, StepFailure>>();
   const unplannable = new Map<string, StepFailure>();
   const abort = new AbortController();
-  for (const { name, step, failure } of ports.retries?.earlier ?? []) failuresOf(name).set(step, failure);
   let scheduled = false;
   let deadline: number | null = null;
 
@@ -149,7 +144,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
       retryAt: error instanceof TerminalError ? null : clock.now() + delay,
     };
     known.set(key, failure);
-    keepRetries();
+    keep();
     ports.failed(step, failure);
   }
 
@@ -159,12 +154,12 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
     return known;
   }
 
-  function keepRetries(): void {
-    if (ports.retries === undefined) return;
-    const all = [...failures].flatMap(([name, known]) =>
-      [...known].map(([step, failure]): Retry => ({ name, step, failure })),
+  function keep(): void {
+    if (ports.keep === undefined) return;
+    const all = [...failures].map(([name, known]) =>
+      [...known].map(([step, failure]): Standing => ({ name, step, failure })),
     );
-    ports.retries.keep(all.filter(({ failure }) => failure.retryAt !== null));
+    ports.keep(all.flat());
   }
 
   /** Failures of steps that are no longer planned are over. */
@@ -175,11 +170,14 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
     const over = [...known.keys()].filter((key) => !planned.has(key));
     for (const key of over) known.delete(key);
     if (known.size === 0) failures.delete(name);
-    if (over.length > 0) keepRetries();
+    if (over.length > 0) keep();
   }
 
   function forgive(name: string): void {
-    for (const [key, { retryAt }] of failures.get(name) ?? []) if (retryAt === null) failures.get(name)?.delete(key);
+    const known = failures.get(name);
+    const forgiven = [...(known ?? [])].filter(([, { retryAt }]) => retryAt === null);
+    for (const [key] of forgiven) known?.delete(key);
+    if (forgiven.length > 0) keep();
   }
 
   function mayRun(failure: StepFailure | undefined): boolean {
@@ -208,6 +206,9 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   }
 
   return {
+    restore(earlier) {
+      for (const { name, step, failure } of earlier) failuresOf(name).set(step, failure);
+    },
     enqueue,
     due() {
       deadline = null;

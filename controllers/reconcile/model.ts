@@ -2,7 +2,7 @@
 // patches, so that the work is bounded by what changed and not by how many containers there are.
 import type { Operation } from 'fast-json-patch';
 import type { Observed, ObservedMount, ObservedPackage } from '../../state/observed.ts';
-import type { ContainerEntry } from '../../state/desired.ts';
+import { contentHash, type ContainerEntry } from '../../state/desired.ts';
 import { brokenFilesOf } from '../../state/broken-files.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import { emptyState, type Locked, type State } from '../../state/store.ts';
@@ -27,6 +27,8 @@ export interface Model {
   /** Takes over a state. `operations` lead to it from the one before; null = look at everything. */
   update(state: State, operations: readonly Operation[] | null): Consequences;
   view(name: string, now: number): View;
+  /** What a failure of this name that no retry mends stands on, the same in every process: its entries, its packages, their lock. */
+  basis(name: string): string;
   /** Every name that the document mentions or that anything is observed of. */
   names(): Set<string>;
   /** From now on nothing is wanted any more. */
@@ -236,6 +238,15 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     return found;
   }
 
+  function basis(name: string): string {
+    const { observed, lock, desired } = state;
+    const { repositories, autostart, containers } = desired;
+    const own = [...keys.withValue(name)].toSorted();
+    const entries = own.map((key) => [containers.get(key) ?? key, lock.get(key) ?? null]);
+    const packages = observed.packages.get(name)?.map(({ path, identity, digest }) => [path, identity, digest]) ?? [];
+    return contentHash({ entries, packages, repositories, autostart });
+  }
+
   function names(): Set<string> {
     const found = new Set([...state.desired.containers.values()].map(({ name }) => name));
     for (const each of perName) for (const name of state.observed[each].keys()) found.add(name);
@@ -245,6 +256,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   return {
     update,
     view,
+    basis,
     names,
     stop() {
       stopping = true;

@@ -8,7 +8,8 @@ import type { Locked, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
 import { unendingAt } from '../containers/end-bound.ts';
 import type { Part, Step, View } from '../controller.ts';
-import { createLoop, type Clock, type KeptRetries } from './loop.ts';
+import { stillStanding, withBasis, type KeptFailures } from './standing-failures.ts';
+import { createLoop, type Clock } from './loop.ts';
 import { createRelation } from './relation.ts';
 import { reachedOf, type Reached } from '../status/reached.ts';
 import { criticalEnd, explainName, isUnsettled, repositoryStatuses, statusOf } from '../status/container-status.ts';
@@ -37,7 +38,8 @@ export interface ReconcilerPorts {
   critical(name: string, message: string): void;
   /** A step has been performed (null) or could not be. */
   acted(step: Step, failure: StepFailure | null): void;
-  readonly retries?: KeptRetries;
+  /** Failures that stand, for whoever comes after this process. */
+  readonly kept?: KeptFailures;
   /** After `stop`: everything is down, or what is left cannot be taken down (its names). */
   stopped(left: readonly string[]): void;
 }
@@ -112,7 +114,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       ports.acted(step, null);
     },
     failed: (step, failure) => ports.acted(step, failure),
-    ...(ports.retries !== undefined && { retries: ports.retries }),
+    keep: (failures) => ports.kept?.keep(withBasis(failures, model)),
     settled(name, steps, failures) {
       if (steps.length === 0 && failures.length === 0) left.delete(name);
       else left.set(name, { steps, failures });
@@ -126,9 +128,9 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     return model.view(name, clock.now());
   }
 
-  function changed(operations: readonly Operation[] | null, state: State): void {
+  function changed(operations: readonly Operation[], state: State): void {
     follow(model.update(state, operations));
-    if (operations?.some(({ path }) => path === '/unknown') === true) loop.enqueue(model.names());
+    if (operations.some(({ path }) => path === '/unknown')) loop.enqueue(model.names());
   }
 
   function follow({ affected, afresh, locks }: Consequences): void {
@@ -247,22 +249,20 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       // What an earlier process has said of names that have gone is taken back, too.
       const said = Map.groupBy(Object.keys(store.get().status.containers), (key) => key.split(':', 1)[0] ?? key);
       for (const [name, entries] of said) keys.set(name, entries);
-      changed(null, store.get());
+      const seen = model.update(store.get(), null);
+      loop.restore(stillStanding(ports.kept?.earlier ?? [], model));
+      follow({ ...seen, afresh: new Set() });
       touch(said.keys());
       loop.enqueue(model.names());
       // The first one at once: whoever asks is told what was found, not nothing.
       flushIn(0);
     },
-    due: () => {
-      loop.due();
-    },
+    due: () => loop.due(),
     stop() {
       stopping = true;
       follow(model.stop());
     },
-    look(names) {
-      loop.enqueue(names, true);
-    },
+    look: (names) => loop.enqueue(names, true),
     explain: (name) => explain(name, 0),
     outcome(generation) {
       const found = reachedOf({ state: store.get(), left }, generation);

@@ -1,6 +1,5 @@
 // Parsed packages by file identity, kept in runDir (a tmpfs): a reconciler that starts again parses nothing.
-import { existsSync, readFileSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
+import { existsSync, promises, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import type { Logger } from 'pino';
@@ -28,7 +27,10 @@ export interface PackageCache {
 
 /** Opens the cache file. One that is missing or unreadable is an empty cache: everything in it can be read again. */
 export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn'>): PackageCache {
-  let known = load(file, log);
+  const stored = load(file, log);
+  let known = stored ?? new Map<string, ObservedPackage>();
+  /** The file does not say all of it. */
+  let lacks = stored === null;
   let unwritten = false;
   let writing: Promise<void> | null = null;
 
@@ -36,13 +38,18 @@ export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn
     while (unwritten) {
       unwritten = false;
       try {
-        await writeFile(`${file}.part`, serialize({ format, packages: [...known.values()] }), { mode: 0o600 });
-        await rename(`${file}.part`, file);
+        await promises.writeFile(`${file}.part`, serialize({ format, packages: [...known.values()] }), { mode: 0o600 });
+        await promises.rename(`${file}.part`, file);
       } catch (error) {
         log.warn({ file, err: error }, 'package cache not written');
       }
     }
     writing = null;
+  }
+
+  /** Whether these are what the file says already, or is about to. */
+  function isKept(packages: readonly ObservedPackage[]): boolean {
+    return !lacks && known.size === packages.length && packages.every((found) => known.get(found.path) === found);
   }
 
   return {
@@ -51,9 +58,14 @@ export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn
       return found !== undefined && sameIdentity(found.identity, identity) ? found : null;
     },
     below: (directory) => [...known.values()].filter(({ path }) => dirname(path) === directory),
-    add: (found) => void known.set(found.path, found),
+    add(found) {
+      known.set(found.path, found);
+      lacks = true;
+    },
     keep(packages) {
+      if (isKept(packages)) return;
       known = byPath(packages);
+      lacks = false;
       unwritten = true;
       writing ??= write();
     },
@@ -68,14 +80,14 @@ export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn
   };
 }
 
-function load(file: string, log: Pick<Logger, 'debug'>): Map<string, ObservedPackage> {
+function load(file: string, log: Pick<Logger, 'debug'>): Map<string, ObservedPackage> | null {
   try {
     const kept = deserialize(readFileSync(file)) as { format?: unknown; packages: readonly ObservedPackage[] };
     if (kept.format === format) return byPath(kept.packages);
   } catch (error) {
     log.debug({ file, reason: messageOf(error) }, 'no package cache');
   }
-  return new Map();
+  return null;
 }
 
 function byPath(packages: readonly ObservedPackage[]): Map<string, ObservedPackage> {

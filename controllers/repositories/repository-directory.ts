@@ -1,11 +1,11 @@
 // A repository of type fs: the packages in a directory, kept up to date as files come, change and go.
-import { statSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { promises, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { fsyncDirectory, identityOf, sameIdentity } from '../../native/file.ts';
 import type { RepositoryEntry } from '../../state/desired.ts';
 import { errnoOf, isMissing, messageOf } from '../../state/errno.ts';
+import { readdir } from '../../state/file/in-place.ts';
 import { createRetry } from '../../state/retry.ts';
 import type { Stand } from '../../state/standing.ts';
 import { watchDirectory } from '../../state/file/directory-watch.ts';
@@ -266,7 +266,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
       return found;
     },
     async remove(path) {
-      await rm(path, { force: true });
+      await promises.rm(path, { force: true });
       await fsyncDirectory(directory);
       await look(path);
     },

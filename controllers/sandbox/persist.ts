@@ -1,10 +1,10 @@
 // Persistent data: a directory for each name below dataDir, which all versions of the name share.
-import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
-import { readdir, rename } from 'node:fs/promises';
+import { closeSync, constants, mkdirSync, openSync, promises } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { emptyDirectory, removeTree } from '../../native/removal.ts';
 import { hasErrno } from '../../state/errno.ts';
+import { readdir } from '../../state/file/in-place.ts';
 
 /** No container has such a name: a colon is in none. */
 const removedPrefix = '.removed:';
@@ -28,7 +28,7 @@ export async function wipePersist(dataDir: string, name: string): Promise<void> 
   const path = join(dataDir, name);
   const aside = `${removedPrefix}${randomBytes(8).toString('hex')}`;
   try {
-    await rename(path, join(dataDir, aside));
+    await promises.rename(path, join(dataDir, aside));
   } catch (error) {
     if (hasErrno(error, 'ENOENT')) return;
     if (!hasErrno(error, 'EBUSY')) throw error;

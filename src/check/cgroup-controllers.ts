@@ -12,7 +12,7 @@ const controllers: readonly (readonly [ControllerName, option: string, without: 
 ];
 
 export async function groupFeatures(): Promise<Feature[]> {
-  const hierarchies = await detectHierarchies();
+  const hierarchies = detectHierarchies();
   const { unified, legacy } = hierarchies;
   const found = [...(unified === null ? [] : [`v2 at ${unified}`]), ...(legacy.size === 0 ? [] : ['v1'])];
   const hasFreezer = unified !== null || legacy.has('freezer');

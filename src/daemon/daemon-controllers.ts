@@ -32,7 +32,7 @@ import { hasSelinux } from '../../native/selinux.ts';
 import { untilRead } from '../../state/retry.ts';
 import { createRemotes } from '../fetch/remotes.ts';
 import { claimGroups } from './claim-groups.ts';
-import { keptRetries } from './kept-retries.ts';
+import { keptFailures } from './kept-failures.ts';
 import { openKeptValue } from './kept-value.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
 import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
@@ -88,7 +88,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   });
   const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });
   // Without these nothing can be begun; whoever runs meanwhile runs on.
-  const reading = <T>(read: () => Promise<T>): Promise<T> =>
+  const reading = <T>(read: () => Promise<T> | T): Promise<T> =>
     untilRead(read, (err) => log.warn({ err }, 'what the kernel shows cannot be read; it is read again'));
   const hierarchies = await reading(() => detectHierarchies(config.pids < 0 ? null : config.pids));
   const placesFile = `${runDir}/cgroups.json`;
@@ -174,7 +174,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       cgroupsPart(cgroups, observing, attempts.groupChanged),
       missing.around(containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name)))),
     ],
-    retries: keptRetries(openKeptValue(await state.memory('retries'))),
+    kept: keptFailures(openKeptValue(await state.memory('failures'))),
     setLock: documents.setLock,
     autostart: !record.get().autostartDone,
     autostartDone: () => record.set({ autostartDone: true }),

@@ -29,7 +29,7 @@ export interface DoorsPorts extends Daemon {
   readonly state: DaemonState;
   readonly controllers: Controllers;
   readonly consoles: Consoles;
-  /** How far the output of attempts was in our own log when the last process went to sleep. */
+  /** How far the output of attempts was in our own log when the last process went to sleep; [] after a crash. */
   readonly logged: readonly (readonly [id: number, offset: number])[];
 }
 
@@ -111,6 +111,11 @@ export function createDoors({ config, log, link, state, controllers, consoles, l
     async open() {
       consoles.adopt(runtime);
       attempts.tellMissed();
+      const positions = new Map(logged);
+      for (const { id, output } of remembered.attempts) {
+        // What was written since rang, and nobody was there to hear it.
+        if (output.end > (positions.get(id) ?? Infinity)) logs.arrived(id);
+      }
       // Northstar's clients take for granted that what is mounted at the start is mounted when they get in, or cannot be.
       await reconciler.mountedOnStart();
       await consoles.open(runtime);

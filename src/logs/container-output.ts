@@ -17,7 +17,7 @@ interface OutputSource {
 }
 
 export interface Logs {
-  /** How far each attempt's output was put into our own log. */
+  /** How far each attempt's output was put into our own log, by this process or an earlier one. */
   positions(): [id: number, offset: number][];
   /** The launcher has more output of an attempt. */
   arrived(id: number): void;
@@ -147,7 +147,10 @@ export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, f
   }
 
   return {
-    positions: () => [...logged].map(([id, { offset }]) => [id, offset]),
+    positions() {
+      const known = [...earlier].filter(([id]) => nameOf(id) !== null);
+      return [...new Map([...known, ...[...logged].map(([id, { offset }]) => [id, offset] as const)])];
+    },
     arrived,
     changed(name) {
       const known = new Set(outputs(name).map(({ id }) => id));

@@ -1,10 +1,10 @@
 // What lasts until the boot ends: the overlay and the generations that were given up. Kept in runDir, a tmpfs.
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, unlink } from 'node:fs/promises';
+import { existsSync, promises } from 'node:fs';
 import { join } from 'node:path';
 import type { OverlayField } from './overlay.ts';
 import { toJson, type Locked } from '../store.ts';
 import { toTree } from '../text/tree.ts';
+import { makeDirectory, readText } from '../file/in-place.ts';
 import { writeAtomically } from '../file/write-file.ts';
 import { ifMissing } from '../errno.ts';
 
@@ -39,8 +39,8 @@ export function bootFile(runDir: string, bootId: string, warn: (fields: object, 
   return {
     path,
     async read() {
-      await mkdir(runDir, { recursive: true, mode: 0o700 });
-      const text = await readFile(path, 'utf8').catch(ifMissing);
+      await makeDirectory(runDir, 0o700);
+      const text = await readText(path).catch(ifMissing);
       if (text === null) return emptyBoot;
       try {
         const stored = JSON.parse(text) as Stored;
@@ -51,12 +51,12 @@ export function bootFile(runDir: string, bootId: string, warn: (fields: object, 
       } catch (error) {
         warn({ err: error, path }, 'the overlay is not understood');
       }
-      await unlink(path);
+      await promises.unlink(path);
       return emptyBoot;
     },
     async save(state) {
       kept = JSON.stringify(toJson({ bootId, ...state }));
-      await mkdir(runDir, { recursive: true, mode: 0o700 });
+      await makeDirectory(runDir, 0o700);
       await writeAtomically(path, kept);
     },
     async restore() {

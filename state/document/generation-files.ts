@@ -1,6 +1,6 @@
 // Generations as files of one directory: NUMBER-KIND.json, written once, and NUMBER-lock.json beside it.
-import { mkdir, readFile, readdir, unlink } from 'node:fs/promises';
 import { hash } from 'node:crypto';
+import { promises } from 'node:fs';
 import { join } from 'node:path';
 import { decodeDesired, encodeDesired, encodeTree } from './encoding.ts';
 import { ifMissing } from '../errno.ts';
@@ -8,6 +8,7 @@ import type { Locked } from '../store.ts';
 import { toJson } from '../store.ts';
 import { toTree, type Tree } from '../text/tree.ts';
 import type { Desired } from '../desired.ts';
+import { makeDirectory, readText, readdir } from '../file/in-place.ts';
 import { prepareFile, writeAtomically, type PreparedFile } from '../file/write-file.ts';
 
 /** Who made a generation: an edit of the file, `apply` (and rollback), or a console command. */
@@ -81,15 +82,15 @@ export function generationFiles(directory: string, lasting: boolean): Generation
     directory,
     path,
     async list() {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await makeDirectory(directory, 0o700);
       return (await readdir(directory))
         .map((name) => FILE.exec(name))
         .flatMap((found) => (found === null ? [] : [{ generation: Number(found[1]), kind: found[2] as Kind }]))
         .sort((a, b) => a.generation - b.generation);
     },
     async read(stored) {
-      const found = decodeGeneration(await readFile(path(stored), 'utf8'));
-      const lock = await readFile(lockPath(stored.generation), 'utf8').then(decodeLock, ifMissing);
+      const found = decodeGeneration(await readText(path(stored)));
+      const lock = await readText(lockPath(stored.generation)).then(decodeLock, ifMissing);
       return { ...found, lock: lock ?? found.lock };
     },
     prepare: async (generation) => await prepare(path(generation), await encodeGeneration(generation)),
@@ -97,15 +98,15 @@ export function generationFiles(directory: string, lasting: boolean): Generation
       await (await prepare(lockPath(generation), JSON.stringify(toJson(lock)))).commit();
     },
     async remove(stored) {
-      await unlink(path(stored)).catch(ifMissing);
-      await unlink(lockPath(stored.generation)).catch(ifMissing);
+      await promises.unlink(path(stored)).catch(ifMissing);
+      await promises.unlink(lockPath(stored.generation)).catch(ifMissing);
     },
   };
 }
 
 /** Takes away what a crash has left half written. */
 export async function removeHalfWritten(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) if (name.endsWith('.new')) await unlink(join(directory, name));
+  for (const name of await readdir(directory)) if (name.endsWith('.new')) await promises.unlink(join(directory, name));
 }
 
 /** SHA-256 (hex) of a text. */

@@ -1,11 +1,11 @@
 // The stored generations: the last of file and apply, and of the console. What the disk does not take is kept in runDir until
 // it does; so is a copy of the newest, which a reconciler of this boot goes on with when the disk does not give it.
-import { constants } from 'node:fs';
-import { access, mkdir, readdir, rm } from 'node:fs/promises';
+import { constants, promises } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, hasErrno, messageOf } from '../errno.ts';
 import type { Stand } from '../standing.ts';
 import type { Locked } from '../store.ts';
+import { access, makeDirectory, readdir } from '../file/in-place.ts';
 import type { PreparedFile } from '../file/write-file.ts';
 import {
   generationFiles,
@@ -100,9 +100,9 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
   async function lookInBoot(): Promise<void> {
     const above = join(options.runDir, 'generations');
     try {
-      await mkdir(above, { recursive: true, mode: 0o700 });
+      await makeDirectory(above, 0o700);
       for (const name of await readdir(above))
-        if (name !== options.bootId) await rm(join(above, name), { recursive: true });
+        if (name !== options.bootId) await promises.rm(join(above, name), { recursive: true });
       inBoot = await passing.list();
     } catch (err) {
       warn({ err, directory: above }, 'what was kept of the generations until the boot ends cannot be read');

@@ -1,5 +1,4 @@
 // What is in force when the runtime starts, before the file is looked at; and going back to an earlier generation.
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { emptyBoot, type BootFile } from './boot-state.ts';
 import type { Built } from '../schema/build-desired.ts';
@@ -8,6 +7,7 @@ import { keptLock, type Lock } from './lock.ts';
 import { addFields, differences } from './overlay.ts';
 import { emptyDesired, type Configured } from '../desired.ts';
 import { readDocumentFile } from '../file/document-file.ts';
+import { makeDirectory } from '../file/in-place.ts';
 import type { Generation } from './generation-files.ts';
 import { SCHEMA, type Generations } from './generations.ts';
 import { createParser } from './parser.ts';
@@ -165,7 +165,7 @@ export async function copySeed(
   if (file.kind === 'missing') return;
   try {
     if (file.kind !== 'text') throw new Error(file.kind === 'moving' ? 'it is being written' : file.message);
-    await mkdir(dirname(desired), { recursive: true });
+    await makeDirectory(dirname(desired), 0o777);
     await createFile(desired, file.text);
     core.log.info({ seed, desired }, 'the seed was copied');
   } catch (error) {

@@ -1,7 +1,7 @@
 // The document's file: read when it is whole, and checked to be root's.
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { errnoOf, isMissing, messageOf } from '../errno.ts';
+import { openFile } from './in-place.ts';
 import { ownershipProblem, wayTo } from './trust.ts';
 
 /** A file as it was read. */
@@ -42,15 +42,15 @@ export async function readDocumentFile(path: string, limit: number): Promise<Fil
 
 async function readTarget(target: string, limit: number): Promise<FileResult> {
   // O_NONBLOCK: a FIFO in its place must not hold us.
-  const handle = await open(target, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const handle = await openFile(target, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    const before = await handle.stat({ bigint: true });
+    const before = await handle.stat();
     if (!before.isFile()) return { kind: 'refused', message: `${target} is not a regular file` };
     if (before.size > limit) {
       return { kind: 'refused', message: `${target} has ${before.size} bytes; at most ${limit} are read` };
     }
-    const bytes = await handle.readFile();
-    const after = await handle.stat({ bigint: true });
+    const bytes = await handle.readAll();
+    const after = await handle.stat();
     if (BigInt(bytes.length) !== after.size || before.mtimeNs !== after.mtimeNs || before.ctimeNs !== after.ctimeNs) {
       return { kind: 'moving' };
     }

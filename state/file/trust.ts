@@ -1,8 +1,8 @@
 // What commands root must be root's: the configuration, the document, our directories and every directory above them.
 import type { Stats } from 'node:fs';
-import { lstat, mkdir, readlink } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { errnoOf, ifMissing } from '../errno.ts';
+import { lstat, makeDirectory, readlink } from './in-place.ts';
 
 /** Symbolic links that are followed at most, as in the kernel (path_resolution(7)). */
 const mostLinks = 40;
@@ -94,7 +94,7 @@ export function ownershipProblem(components: readonly Component[], owner = 0): s
 
 /** Makes a directory and those above it when they are missing (0700), and checks it. Throws UntrustedPath or the errno. */
 export async function makeTrustedDirectory(path: string, owner = 0): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  await makeDirectory(path, 0o700);
   await checkTrusted(path, owner);
 }
 

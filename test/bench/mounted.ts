@@ -33,7 +33,7 @@ export async function mountedImage(file: string): Promise<MountedImage> {
 
 /** In each v1 hierarchy that has one of the controllers, else in the v2 tree. */
 async function makeGroups(name: string): Promise<{ directory: string; argument: string }[]> {
-  const { legacy, unified } = await detectHierarchies();
+  const { legacy, unified } = detectHierarchies();
   const mounts = new Set((['cpu', 'memory', 'cpuacct'] as const).flatMap((controller) => legacy.get(controller) ?? []));
   const directories = [...(mounts.size > 0 || unified === null ? mounts : [unified])].map((mount) => join(mount, name));
   if (mounts.size === 0 && unified !== null) await writeFile(join(unified, 'cgroup.subtree_control'), '+cpu +memory');

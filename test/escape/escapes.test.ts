@@ -243,7 +243,7 @@ test("nothing is put into the runtime's terminal, nor is it taken over", async (
 });
 
 test('the program that runs when a control group empties cannot be named (CVE-2022-0492)', async () => {
-  const { legacy } = await detectHierarchies();
+  const { legacy } = detectHierarchies();
   const names = ['none,name=systemd', 'freezer', 'devices', ...legacy.keys()];
   const writable = (said: readonly string[]) => done(said).filter((line) => line.startsWith('release_agent'));
   for (const name of ['plain', 'admin', 'overrider']) {
@@ -254,7 +254,7 @@ test('the program that runs when a control group empties cannot be named (CVE-20
 });
 
 test('a container that keeps itself frozen in groups of its own ends when it is told to, and so do they', async () => {
-  const { legacy, unified } = await detectHierarchies();
+  const { legacy, unified } = detectHierarchies();
   const mount = legacy.get('freezer') ?? unified ?? '';
   const host = () => readdirSync(mount, { recursive: true }).filter((name) => String(name).includes(cells.daemon.mark));
   const said = await cells.begin(

@@ -29,6 +29,8 @@ export interface Host {
   reload(): void;
   /** Names that could not be taken down, once the runtime has gone down. */
   stopped: readonly string[] | null;
+  /** When the clock rings next, ms; null: never. */
+  deadline(): number | null;
   /** Ends this life in an instant: nothing that is under way is heard of again. */
   crash(): void;
 }
@@ -180,6 +182,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       now: () => time.now(),
       setDeadline(at) {
         const set = ++deadlines;
+        deadline = at;
         if (at !== null) time.after(Math.max(0, at - time.now()), () => alive && set === deadlines && reconciler.due());
       },
     },
@@ -196,6 +199,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
         await each.act(step, signal);
       },
     })),
+    kept: { earlier: world.failures, keep: (failures) => void (world.failures = failures) },
     setLock(key, locked) {
       world.lock.set(key, locked);
       store.update(({ lock }) => void (lock as Map<string, unknown>).set(key, locked));
@@ -208,11 +212,13 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     stopped: (left) => void (host.stopped = left),
   });
   let deadlines = 0;
+  let deadline: number | null = null;
 
   const host: Host = {
     store,
     reconciler,
     view: viewOf,
+    deadline: () => deadline,
     stopped: null,
     notice: (name) => copy(name, ['packages', 'mounts', 'cgroups', 'ran']),
     reload() {

@@ -18,6 +18,10 @@ export class LaunchError extends Error {
 export interface SimulatedLauncher {
   /** The client of one reconciler: `told` gets every change of an attempt until `disconnect`. */
   connect(told: (attempt: ObservedAttempt) => void): { launcher: Launcher; disconnect(): void };
+  /** Whether it has told something that the reconciler has not heard yet: it refuses to let that one sleep. */
+  telling(): boolean;
+  /** Whether a request is under way. */
+  asked(): boolean;
   /** Ends an attempt's process from outside. */
   end(attempt: ObservedAttempt, exit: NonNullable<ObservedAttempt['exit']>): void;
   /** All processes die with the launcher, and what it remembers is gone. */
@@ -29,6 +33,9 @@ export function createLauncher(world: World): SimulatedLauncher {
   const { time, random, faults } = world;
   let told: ((attempt: ObservedAttempt) => void) | null = null;
   let life = 0;
+  let underWay = 0;
+  /** Requests of the reconciler that is connected. */
+  let pending = 0;
   /** What allowed an instance to be, when its sandbox was made. */
   const demandOf = new Map<number, number>();
   const names = new Map<number, string>();
@@ -51,7 +58,12 @@ export function createLauncher(world: World): SimulatedLauncher {
     put(attempt);
     const listener = told;
     // Frames keep their order: what was sent before arrives before.
-    if (listener !== null) time.after(0.1, () => told === listener && listener(attempt));
+    if (listener === null) return;
+    underWay += 1;
+    time.after(0.1, () => {
+      underWay -= 1;
+      if (told === listener) listener(attempt);
+    });
   }
 
   function remove({ name, id }: ObservedAttempt): void {
@@ -197,6 +209,7 @@ export function createLauncher(world: World): SimulatedLauncher {
   function over<A extends unknown[]>(listener: typeof told, request: (...args: A) => Promise<void>) {
     return async (...args: A): Promise<void> => {
       const born = life;
+      pending += 1;
       await time.sleep(0.1);
       if (born !== life) return never();
       const result = await request(...args).then(
@@ -205,6 +218,7 @@ export function createLauncher(world: World): SimulatedLauncher {
       );
       await time.sleep(0.1);
       if (told !== listener || born !== life) return never();
+      pending -= 1;
       if (result !== null) throw result;
     };
   }
@@ -212,6 +226,7 @@ export function createLauncher(world: World): SimulatedLauncher {
   return {
     connect(listener) {
       told = listener;
+      pending = 0;
       const prepare = over(listener, requests.prepare);
       const go = over(listener, requests.go);
       const launcher: Launcher = {
@@ -232,8 +247,11 @@ export function createLauncher(world: World): SimulatedLauncher {
       return { launcher, disconnect: () => void (told = null) };
     },
     end,
+    telling: () => underWay > 0,
+    asked: () => pending > 0,
     die() {
       life += 1;
+      world.failures = [];
       told = null;
       held.clear();
       for (const [name, attempts] of world.observed.attempts) {

@@ -2,10 +2,11 @@
 import { names, randomDocument, versions } from './catalog.ts';
 import { checkConverged } from './convergence.ts';
 import { drift, edit } from './sim-events.ts';
-import { startHost, type Host } from './host.ts';
+import { startHost } from './host.ts';
 import { checkDevice } from './invariants.ts';
-import { createLauncher, type SimulatedLauncher } from './sim-launcher.ts';
+import { createLauncher } from './sim-launcher.ts';
 import { createRandom } from './random.ts';
+import { askSleeper, sleep, type Sleeper as Run } from './sim-sleep.ts';
 import { createTime } from './time.ts';
 import { createWorld, drop, type World } from './world.ts';
 
@@ -20,12 +21,6 @@ export interface Outcome {
 /** What may happen between the first fault and the last. */
 const CALM = { error: 0, delay: 0, lost: 0 };
 const MINUTES = 60_000;
-
-interface Run {
-  readonly world: World;
-  readonly launcher: SimulatedLauncher;
-  host: Host;
-}
 
 /** Runs one seed. The same seed gives the same trace, to the last line. */
 export async function simulate(seed: number): Promise<Outcome> {
@@ -42,6 +37,7 @@ export async function simulate(seed: number): Promise<Outcome> {
   try {
     await trouble(run);
     await calm(run);
+    await askSleeper(run, () => settle(run, 300));
     await oneMoreEdit(run);
     if (random.chance(0.5)) await goDown(run);
   } catch (error) {
@@ -67,6 +63,7 @@ async function happen(run: Run): Promise<void> {
   const { world, launcher } = run;
   const { random } = world;
   const what = random();
+  if (random.chance(0.5)) sleep(run);
   if (what < 0.45) {
     edit(world);
     run.host.reload();

@@ -4,6 +4,7 @@ import { effect } from '../../controllers/forecast/effect.ts';
 import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import type { View } from '../../controllers/controller.ts';
 import { emptyDesired, type ContainerEntry, type Desired } from '../../state/desired.ts';
+import type { KeptFailure } from '../../controllers/reconcile/standing-failures.ts';
 import type { Observed, ObservedAttempt, ObservedPackage } from '../../state/observed.ts';
 import { emptyState, type Locked } from '../../state/store.ts';
 import { names, packageAt, packageOf } from './catalog.ts';
@@ -40,6 +41,8 @@ export interface World {
   desired: Desired;
   generation: number;
   lock: Map<string, Locked>;
+  /** What the launcher keeps of failures. */
+  failures: readonly KeptFailure[];
   /** The launcher's global record: autostart has been judged. */
   judged: boolean;
   /** What a host path leads to: a sandbox made before it changed is not to be used. */
@@ -81,6 +84,7 @@ export function createWorld(random: Random, time: Time): World {
     desired: emptyDesired,
     generation: 1,
     lock: new Map(),
+    failures: [],
     judged: false,
     host: 1,
     sick: true,

@@ -17,7 +17,7 @@ import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts'
 const payload = await probe();
 
 /** What this host offers. */
-export const hierarchies: Hierarchies = await detectHierarchies();
+export const hierarchies: Hierarchies = detectHierarchies();
 
 export interface ControlGroups {
   /** The name of our directory in every hierarchy. */

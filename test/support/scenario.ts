@@ -8,6 +8,7 @@ import { run } from './command.ts';
 import { documentOf, startDaemon, type Daemon } from './test-daemon.ts';
 import { leftovers, openDescriptors } from './leaks.ts';
 import { patience } from './patience.ts';
+import { wakeful } from './successor.ts';
 
 /** Runs a daemon with packages and entries for one test, ends it with SIGTERM, and looks at what is left. */
 export async function withDaemon(
@@ -76,6 +77,6 @@ export function inits(daemon: Daemon): number[] {
 
 /** A command in the reconciler's mount namespace, which nobody else sees. */
 export async function inside(daemon: Daemon, ...command: readonly string[]): Promise<void> {
-  const { code, stderr } = await run('nsenter', [`--mount=/proc/${daemon.reconciler()}/ns/mnt`, ...command]);
+  const { code, stderr } = await run('nsenter', [`--mount=/proc/${await wakeful(daemon)}/ns/mnt`, ...command]);
   assert.equal(code, 0, `${command.join(' ')}: ${stderr}`);
 }

@@ -3,6 +3,7 @@ import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectConsole } from '../../src/client/console-client.ts';
+import { errnoOf } from '../../state/errno.ts';
 import type { Status } from '../../state/status.ts';
 import type { Daemon } from './test-daemon.ts';
 import { patience } from './patience.ts';
@@ -14,18 +15,42 @@ export const ready = '"msg":"ready"';
 // The loop's one inotify instance is opened with the first watch and kept: it is no leak of the test that happens to be it.
 watch(import.meta.dirname).close();
 
-/** Kills the reconciler; resolves when it is gone, with its process id. */
+/** Kills the reconciler, woken for it when it sleeps; resolves when it is gone, with its process id. */
 export async function killReconciler(daemon: Daemon, signal: NodeJS.Signals = 'SIGKILL'): Promise<number> {
-  const pid = daemon.reconciler();
-  if (pid === null) throw new Error(`the launcher ${daemon.pid} has no reconciler`);
-  const ended = processEnded(pid);
-  process.kill(pid, signal);
-  await ended;
-  return pid;
+  const deadline = performance.now() + patience;
+  while (performance.now() < deadline) {
+    const pid = await wakeful(daemon);
+    const ended = processEnded(pid);
+    const isKilled = sent(pid, signal);
+    await ended;
+    if (isKilled) return pid;
+  }
+  throw new Error(`the launcher ${daemon.pid} has no reconciler`);
+}
+
+/** The process id of the reconciler, woken by a question when it sleeps. */
+export async function wakeful(daemon: Daemon): Promise<number> {
+  for (;;) {
+    const pid = daemon.reconciler();
+    if (pid !== null) return pid;
+    const client = await connectConsole(daemon.console);
+    await client.call('list', null).finally(() => client.close());
+  }
+}
+
+/** Whether it was there to be sent the signal. */
+function sent(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error;
+    return false;
+  }
 }
 
 /** Kills the reconciler; gives the first status of the one that takes over. */
 export async function succeed(daemon: Daemon): Promise<Status> {
+  await wakeful(daemon);
   const before = await timesLogged(daemon, ready);
   await killReconciler(daemon);
   return await successor(daemon, before + 1);

@@ -9,16 +9,21 @@ import { startDaemon, type Daemon } from '../../support/test-daemon.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { ended } from '../../support/scenario.ts';
 import { createRandom, type Random } from '../../sim/random.ts';
-import { killReconciler, ready, untilLogged } from '../../support/successor.ts';
+import { killReconciler, ready, timesReady, untilLogged } from '../../support/successor.ts';
 
 const rounds = 200;
 const lanes = 4;
 /** A launcher lets a reconciler that keeps dying wait ever longer; so it is not for long the same one. */
 const roundsPerLauncher = 4;
 
+/** It sleeps as soon as it rests. */
+const configuration = 'sleep: { after: 10ms }\n';
+/** ms that it is waited for; one that has been woken often stays awake. */
+const nap = 500;
+
 const seed = Number(process.env['NORTHSTATE_CHAOS_SEED'] ?? randomInt(2 ** 31));
 
-test(`${rounds} random changes are reached although the reconciler is killed over each, and nothing is lost that stays`, async () => {
+test(`${rounds} random changes are reached although the reconciler is killed or sleeps over each, and nothing is lost that stays`, async () => {
   const before = openDescriptors();
   const packages = await chaosPackages();
   const marks = await Promise.all(Array.from({ length: lanes }, (_, lane) => runLane(seed + lane, packages)));
@@ -30,23 +35,24 @@ async function runLane(laneSeed: number, packages: readonly string[]): Promise<s
   const random = createRandom(laneSeed);
   await using daemons = new AsyncDisposableStack();
   const first = daemons.use(
-    await startDaemon({ packages, document: (directory) => chaosDocument(directory, new Map(), 'round-0') }),
+    await startDaemon({
+      packages,
+      configuration,
+      document: (directory) => chaosDocument(directory, new Map(), 'round-0'),
+    }),
   );
   let daemon = first;
-  let reconcilers = 1;
   let entries: Entries = new Map();
   for (let round = 1; round <= rounds / lanes; round++) {
     try {
       if (round % roundsPerLauncher === 0) {
-        await untilLogged(daemon, ready, reconcilers++);
         await end(daemon, random);
         // The first one is disposed of at the end, with the directories of all.
         if (daemon !== first) daemon.release();
-        daemon = daemons.use(await startDaemon({ packages: [], directory: first.directory }));
+        daemon = daemons.use(await startDaemon({ packages: [], configuration, directory: first.directory }));
         await settled(daemon, entries, `round-${round - 1}`);
       }
-      await untilLogged(daemon, ready, reconcilers++);
-      entries = await runRound(daemon, entries, round, random, reconcilers);
+      entries = await runRound(daemon, entries, round, random);
     } catch (error) {
       const what = `round ${round} of the lane with seed ${laneSeed}; NORTHSTATE_CHAOS_SEED=${seed} repeats the run`;
       throw new Error(`${what}\n${error instanceof Error ? error.message : String(error)}\n${daemon.log()}`, {
@@ -59,20 +65,19 @@ async function runLane(laneSeed: number, packages: readonly string[]): Promise<s
   return first.mark;
 }
 
-async function runRound(
-  daemon: Daemon,
-  entries: Entries,
-  round: number,
-  random: Random,
-  nth: number,
-): Promise<Entries> {
+async function runRound(daemon: Daemon, entries: Entries, round: number, random: Random): Promise<Entries> {
   const mark = `round-${round}`;
   const before = await daemon.until('a status', () => true);
   const next = change(entries, random);
   await daemon.write(chaosDocument(daemon.repository, next, mark));
   await delay(random.between(0, 50));
-  await killReconciler(daemon);
-  await untilLogged(daemon, ready, nth);
+  if (random.chance(0.5)) {
+    const nth = await timesReady(daemon);
+    await killReconciler(daemon);
+    await untilLogged(daemon, ready, nth + 1);
+  } else {
+    for (let left = nap; left > 0 && daemon.reconciler() !== null; left -= 10) await delay(10);
+  }
   const after = await settled(daemon, next, mark);
   assert.deepEqual(lost(before, after, entries, next), [], mark);
   return next;

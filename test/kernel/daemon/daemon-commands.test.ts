@@ -249,7 +249,9 @@ test('every answer of a command carries the reason', async () => {
       const { stdout } = await daemon.run('get');
       assert.match(stdout, /NotMounted: mount broken:1\.0\.0: E\w+: /);
       await daemon.write(documentOf(daemon.repository, 'broken: { state: running }'));
-      await phase(daemon, 'broken', 'Failed');
+      await daemon.untilContainer('broken', 'is to run, and cannot', ({ desired, phase: now }) => {
+        return desired === 'running' && now === 'Failed';
+      });
       await fails(daemon.run('restart', 'broken'), 1, reason);
     });
   } finally {

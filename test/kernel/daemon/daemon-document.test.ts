@@ -13,7 +13,7 @@ import { untilLogged } from '../../support/successor.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 import { removeEmpty } from '../../support/leftover-groups.ts';
 
-const hierarchies = await detectHierarchies();
+const hierarchies = detectHierarchies();
 
 /** A document that is told from others by an entry of its own. */
 const marked = (daemon: Daemon, mark: string, ...entries: readonly string[]): string =>

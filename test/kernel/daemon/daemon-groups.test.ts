@@ -15,7 +15,7 @@ import { lines, running, withDaemon } from '../../support/scenario.ts';
 import { succeed, untilLogged } from '../../support/successor.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
-const { unified } = await detectHierarchies();
+const { unified } = detectHierarchies();
 const polite = await probePackage({ name: 'app', args: ['signals'] });
 const entry = 'app: { version: 1.0.0, state: running, restart: { policy: never } }';
 
@@ -176,7 +176,7 @@ test('a second runtime with the same control groups is refused and told who has 
 });
 
 test('a container that names no limit of processes has that of the configuration', async () => {
-  const hierarchies = await detectHierarchies();
+  const hierarchies = detectHierarchies();
   assert.ok(versionOf(hierarchies, 'pids') !== null, 'this host has no pids controller');
   const named = await probePackage({ name: 'named', fields: 'cgroups: { pids: { max: 70 } }' });
   const entries = [entry, 'named: { version: 1.0.0, state: running }'];

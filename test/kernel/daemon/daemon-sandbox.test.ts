@@ -58,7 +58,7 @@ test('an application with a real-time policy runs on the budget that its manifes
     probePackage({ name, fields: `${sched}\ncgroups: { cpu: ${cgroups[index] ?? ''} }` }),
   );
   const entries = names.map((name) => `${name}: { version: 1.0.0, state: running }`);
-  const cpu = (await detectHierarchies()).legacy.get('cpu');
+  const cpu = detectHierarchies().legacy.get('cpu');
   const budgets = cpu !== undefined && existsSync(join(cpu, 'cpu.rt_runtime_us'));
   await withDaemon(await Promise.all(packages), entries, async (daemon) => {
     const policyOf = (init: number | null) => {

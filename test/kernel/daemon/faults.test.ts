@@ -93,6 +93,8 @@ test('each fault ends in a clear status, hurts nothing else, and leaves nothing 
   await using daemon = await startDaemon({
     packages: [bystander],
     document: (directory) => documentOf(directory, bystanderEntry),
+    // It is looked at what one process keeps open.
+    configuration: 'sleep: { after: never }\n',
   });
   const { pid } = await running(daemon, 'bystander');
   const [launcher, reconciler] = [daemon.pid, daemon.reconciler()];

@@ -61,7 +61,7 @@ test('images are mounted again when their mount points were deleted', async () =
     const { pid } = await running(daemon, 'app');
     await daemon.untilContainer('other', 'is mounted', ({ phase }) => phase === 'Mounted');
     // Elsewhere than in the reconciler's mount namespace they are plain directories.
-    rmSync(join(daemon.runDir, 'mounts'), { recursive: true });
+    rmSync(join(daemon.runDir, 'mounts'), { recursive: true, maxRetries: 5 });
     await comes(join(daemon.runDir, 'mounts/other:1.0.0'), () => daemon.log());
     assert.equal((await daemon.run('start', 'other:1.0.0')).code, 0);
     await running(daemon, 'other');

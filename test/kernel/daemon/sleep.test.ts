@@ -7,6 +7,8 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectConsole } from '../../../src/client/console-client.ts';
 import { probePackage } from '../../support/packages.ts';
+import { logged } from '../../support/scenario.ts';
+import { killReconciler } from '../../support/successor.ts';
 import { asleep, awake, eventually, statusOf, withSleeper } from '../../support/sleeper.ts';
 import type { Daemon } from '../../support/test-daemon.ts';
 
@@ -162,6 +164,25 @@ test('changes and events go on by number, over sleeps and kills', async () => {
       numbers.map((_, index) => watched.sequence + 1 + index),
     );
     assert.ok(numbers.length > 0);
+  });
+});
+
+test('what containers write is in its log once, over sleeps and kills', async () => {
+  const app = await probePackage({ name: 'app', args: ['print', '1', 'up', 'signals'] });
+  await withSleeper([app], ['app: { state: running }'], async (daemon) => {
+    const times = (line: string): number => logged(daemon).filter((each) => each === `app: ${line}`).length;
+    const said = async (count: number): Promise<void> => {
+      assert.equal((await daemon.run('kill', 'app', 'USR1')).code, 0);
+      await eventually(`it is said ${count} times`, daemon, () => times('signal 10') === count);
+    };
+    for (const count of [1, 2, 3]) {
+      await asleep(daemon);
+      await said(count);
+    }
+    await killReconciler(daemon);
+    await said(4);
+    await asleep(daemon);
+    assert.deepEqual([times('up'), times('signal 10')], [1, 4]);
   });
 });
 

@@ -89,7 +89,7 @@ async function fails(image: Image, reason: string, message: RegExp): Promise<voi
 
 async function entryOf(id: string) {
   const target = mounts.pathOf(id);
-  return (await readMountTable()).filter((entry) => entry.target === target);
+  return readMountTable().filter((entry) => entry.target === target);
 }
 
 test('an image is mounted read-only, nosuid and nodev, straight from its range of the package', async () => {

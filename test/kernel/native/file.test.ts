@@ -45,7 +45,7 @@ test('an exchange with a missing file is an error that names both', () =>
   }));
 
 test('a file system that cannot exchange says so', async () => {
-  const { unified, legacy } = await detectHierarchies();
+  const { unified, legacy } = detectHierarchies();
   const mark = `northstate-test-${randomUUID()}`;
   const groups = ['a', 'b'].map((name) => join(unified ?? [...legacy.values()][0] ?? '', `${mark}-${name}`));
   const [one = '', other = ''] = groups;

@@ -14,7 +14,7 @@ import { endOf, hostPid } from '../../support/container-processes.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 import { removeEmpty } from '../../support/leftover-groups.ts';
 
-const hierarchies = await detectHierarchies();
+const hierarchies = detectHierarchies();
 const boxes = await openBoxes();
 after(() => boxes[Symbol.asyncDispose]());
 const image = mkdtempSync(join(tmpdir(), 'northstate-image-'));

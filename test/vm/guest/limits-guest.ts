@@ -12,7 +12,7 @@ import { probePackage } from '../../support/packages.ts';
 import { succeed } from '../../support/successor.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 
-const hierarchies = await detectHierarchies();
+const hierarchies = detectHierarchies();
 const limits = (bytes: number) =>
   `{ cpu: { shares: 512, quota: 50000, period: 100000 }, memory: { memory_hard_limit: ${bytes} } }`;
 const app = (version: string, bytes: number) =>
