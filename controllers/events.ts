@@ -14,6 +14,20 @@ export type RuntimeEvent =
   | { readonly type: 'c_group'; readonly container: string; readonly memory: MemoryEvents }
   /** Its image is no longer what was mounted. Northstar's clients do not know it: told to those that watch the status. */
   | { readonly type: 'integrity_lost'; readonly container: string; readonly how: 'written' | 'corrupted' }
+  /** Somebody has joined it (`by`, a console's client): what that does, a program without its arguments or a copy. */
+  | {
+      readonly type: 'session';
+      readonly container: string;
+      readonly by: string;
+      readonly does: string;
+      readonly privileged: boolean;
+    }
+  | {
+      readonly type: 'session_end';
+      readonly container: string;
+      readonly by: string;
+      readonly exit: { readonly code: number } | { readonly signal: number };
+    }
   | { readonly type: 'shutdown' };
 
 /** What of an attempt an event tells: a successor of this process does not tell it again. */

@@ -79,7 +79,7 @@ const consoles = createConsoles({ config, launcher, remembered, record, log, sta
 const openConsole = consoles.containers.open;
 const controllers = await openControllers({ ...daemon, state, openConsole });
 const logged = openKeptValue<[number, number][]>(await state.memory('logged'));
-const doors = createDoors({ ...daemon, state, controllers, consoles, logged: logged.get() ?? [] });
+const doors = createDoors({ ...daemon, state, controllers, consoles, hold: rest.hold, logged: logged.get() ?? [] });
 // It holds for the start after a sleep: what is logged from now on is not said before the next.
 logged.set([]);
 

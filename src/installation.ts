@@ -19,6 +19,11 @@ export function launcherHint(): string {
     : 'build it with: npm run setup';
 }
 
+/** A static busybox that whoever builds the root file system may put beside the launcher; it may be missing. */
+export function ownShell(): string {
+  return join(root, bundled ? 'busybox' : '.build/busybox');
+}
+
 /** The command: the shell script that finds the installation. */
 export function commandProgram(): string {
   return join(root, bundled ? 'northstate' : 'src/cli/northstate');

@@ -1,6 +1,6 @@
 // Both halves of a start as the launcher takes them: the operations of specification.ts with everything opened that they name.
 import { hash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Op } from '../../native/wire/ops.ts';
@@ -175,6 +175,10 @@ function openOps(
         );
         return [{ op: 'seccomp', filter }];
       }
+      case 'all-capabilities': {
+        const set = ownCapabilities();
+        return [{ op: 'capabilities', bounding: set, permitted: set, effective: set, inheritable: set, ambient: set }];
+      }
       case 'label':
         return selinux ? [op] : [];
       case 'pivot':
@@ -184,6 +188,17 @@ function openOps(
     }
   };
   return specification.flatMap(open);
+}
+
+/** Whoever joins: the groups of the leaf, and what `joinOps` says. Nothing of it names anything on the host. */
+export function openJoin(specification: readonly SandboxOp[], leaf: Leaf, selinux: boolean): Op[] {
+  return [...groupOps({ ...leaf, oom: null }), ...openOps(specification, [], [], { selinux })];
+}
+
+/** The permitted set of this process (proc_pid_status(5)). */
+function ownCapabilities(): bigint {
+  const [, set = '0'] = /^CapPrm:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+  return BigInt(`0x${set}`);
 }
 
 /** One that is not there is waited for. Throws TerminalError, or an Error for a file that is no namespace yet. */

@@ -5,6 +5,7 @@ import type { ContainerEntry } from '../../state/desired.ts';
 import type { Capability, Manifest, Mount, MountOption } from '../../state/schema/manifest.ts';
 import { capabilityNames } from '../../state/names.ts';
 import { TerminalError } from '../failure.ts';
+import { applicationOps, type ApplicationOp } from './application-ops.ts';
 
 /**
  * Where a tree comes from. Paths are the host's; `dir` is resolved within the image of the resource. An image that was
@@ -42,13 +43,7 @@ export type SandboxOp =
   | { readonly op: 'devices'; readonly image: string; readonly target: string; readonly links: boolean }
   /** The network namespace of /run/netns. */
   | { readonly op: 'network'; readonly namespace: string }
-  /** `groups` are names of the host's group file; unknown ones are skipped. */
-  | { readonly op: 'identity'; readonly uid: number; readonly gid: number; readonly groups: readonly string[] }
-  | {
-      readonly op: 'filter';
-      readonly seccomp: NonNullable<Manifest['seccomp']>;
-      readonly capabilities: readonly Capability[];
-    };
+  | ApplicationOp;
 
 /** Where an image is mounted, and the id of that mount. */
 export interface MountedImage {
@@ -81,7 +76,6 @@ const MOUNT_ATTR_NOSUID = 2;
 const MOUNT_ATTR_NODEV = 4;
 const MOUNT_ATTR_NOEXEC = 8;
 const hostNameLimit = 64;
-const umask = 0o022;
 
 /**
  * What these two tell or do for the whole host is hidden: the default list of the OCI runtime specification, and the power
@@ -93,36 +87,13 @@ export const masked = {
   sysfs: ['devices/virtual/powercap', 'firmware'],
 } as const;
 
-/** RLIMIT_* of setrlimit(2). */
-const rlimitNumbers = {
-  cpu: 0,
-  fsize: 1,
-  data: 2,
-  stack: 3,
-  core: 4,
-  rss: 5,
-  nproc: 6,
-  nofile: 7,
-  memlock: 8,
-  as: 9,
-  locks: 10,
-  sigpending: 11,
-  msgqueue: 12,
-  nice: 13,
-  rtprio: 14,
-  rttime: 15,
-} as const;
-
-/** SCHED_* of sched(7). */
-const policyNumbers = { other: 0, fifo: 1, round_robin: 2, batch: 3, idle: 5 } as const;
-
 /**
  * The prepare list, in the order of execution. Throws TerminalError for what the manifest asks and no sandbox can give.
  * The control groups are not in it: they belong to the attempt.
  */
 export function sandboxOps(input: SandboxInput): SandboxOp[] {
   const { manifest, image } = input;
-  const { uid, gid, network, capabilities = [], seccomp } = manifest;
+  const { network } = manifest;
   const mounts = [...(manifest.mounts ?? [])].sort(([a], [b]) => compareTargets(a, b));
   return [
     { op: 'namespaces', flags: namespacesOf(network) },
@@ -138,15 +109,7 @@ export function sandboxOps(input: SandboxInput): SandboxOp[] {
     },
     ...mounts.flatMap(([target, mount]) => mountOps(input, target, mount)),
     { op: 'pivot' },
-    ...rlimitOps(input),
-    ...oomScoreOps(input),
-    ...scheduleOps(manifest.sched),
-    { op: 'umask', mask: umask },
-    { op: 'cwd', path: '/' },
-    { op: 'identity', uid, gid, groups: manifest.suppl_groups ?? [] },
-    capabilityOp(capabilities),
-    ...(manifest.selinux?.exec === undefined ? [] : [{ op: 'label', context: manifest.selinux.exec } as const]),
-    ...(seccomp === undefined ? [] : [{ op: 'filter', seccomp, capabilities } as const]),
+    ...applicationOps(input),
   ];
 }
 
@@ -238,44 +201,6 @@ function bindOptions({ capabilities = [] }: Manifest, bind: Extract<Mount, { typ
 /** The directory that all versions of a name share. */
 function persistPath({ dataDir, manifest }: SandboxInput): string {
   return `${dataDir}/${manifest.name}`;
-}
-
-function rlimitOps({ manifest, entry }: SandboxInput): SandboxOp[] {
-  const limits = Object.entries(entry.rlimits ?? manifest.rlimits ?? {});
-  return limits.flatMap(([name, limit]) => {
-    const resource = rlimitNumbers[name as keyof typeof rlimitNumbers];
-    return limit === undefined ? [] : [{ op: 'rlimit', resource, soft: limit.soft, hard: limit.hard } as const];
-  });
-}
-
-function oomScoreOps({ manifest, entry }: SandboxInput): SandboxOp[] {
-  const score = entry.oomScoreAdj ?? manifest.oom_score_adj ?? 0;
-  return score === 0 ? [] : [{ op: 'oom-score', score }];
-}
-
-function scheduleOps(sched: Manifest['sched']): SandboxOp[] {
-  const policy = sched?.policy;
-  if (policy === undefined) return [];
-  if (policy === 'deadline') {
-    throw new TerminalError(
-      'StartFailed',
-      'sched: policy deadline has no parameters in a manifest; take fifo or round_robin',
-    );
-  }
-  const schedule = (name: keyof typeof policyNumbers, nice: number, priority: number): SandboxOp[] => [
-    { op: 'schedule', policy: policyNumbers[name], nice, priority },
-  ];
-  if (policy === 'idle') return schedule('idle', 0, 0);
-  if ('other' in policy) return schedule('other', policy.other.nice, 0);
-  if ('batch' in policy) return schedule('batch', policy.batch.nice, 0);
-  if ('fifo' in policy) return schedule('fifo', 0, policy.fifo.priority);
-  return schedule('round_robin', 0, policy.round_robin.priority);
-}
-
-/** Kept and raised in the ambient set, so that they survive the exec of a program without file capabilities. */
-function capabilityOp(names: readonly Capability[]): SandboxOp {
-  const set = names.reduce((bits, name) => bits | (1n << BigInt(capabilityNames.indexOf(name))), 0n);
-  return { op: 'capabilities', bounding: set, permitted: set, effective: set, inheritable: set, ambient: set };
 }
 
 /** The MOUNT_ATTR_* of a tree's flags. */

@@ -9,6 +9,7 @@ import { messageOf } from '../../state/errno.ts';
 /** Those that every start needs; CAP_SYS_RESOURCE and CAP_SYS_NICE only what a manifest asks for. */
 const needed = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'MKNOD', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_ADMIN'];
 const wanted = [
+  ['SYS_PTRACE', 'nobody can get into a container that runs: exec, shell and cp are refused'],
   ['SYS_RESOURCE', 'rlimits above the hard limits of this process are refused'],
   ['SYS_NICE', 'real-time scheduling and negative nice values are refused'],
 ] as const;

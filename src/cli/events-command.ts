@@ -50,8 +50,13 @@ function inWords(event: StampedEvent['event']): string {
     Readonly<Record<string, Readonly<Record<string, unknown>>>>,
   ];
   const { exit, signalled, memory } = detail;
-  if (exit !== undefined) return `ended ${container} ${exitText({ code: Number(exit['code']) })}`;
-  if (signalled !== undefined) return `ended ${container} ${exitText({ signal: Number(signalled['signal']) })}`;
+  if (type === 'session') {
+    const { by, does, privileged } = detail as unknown as { by: string; does: string; privileged: boolean };
+    return `session in ${container} by ${by}: ${does}${privileged ? ', privileged' : ''}`;
+  }
+  const what = type === 'session_end' ? 'session over in' : 'ended';
+  if (exit !== undefined) return `${what} ${container} ${exitText({ code: Number(exit['code']) })}`;
+  if (signalled !== undefined) return `${what} ${container} ${exitText({ signal: Number(signalled['signal']) })}`;
   if (memory !== undefined) return `out of memory ${container} ${counts(memory)}`;
   return `${type} ${container} ${typeof detail === 'string' ? String(detail) : JSON.stringify(detail)}`;
 }

@@ -4,6 +4,7 @@ import { defaultConsole } from '../console/protocol/address.ts';
 import type { ConsoleOptions, PatchOptions } from './console.ts';
 import { addDeclarative, addGlobalOptions, addNorthstar } from './console-commands.ts';
 import { addBuildSystems } from './build-commands.ts';
+import { addInside } from './inside-commands.ts';
 import { addPackageFiles } from './package-commands.ts';
 import { example, format, patches, statusFormat, talks, timeout, wholeNumber } from './words.ts';
 import { runtimeVersion } from '../runtime-version.ts';
@@ -41,6 +42,7 @@ export function createProgram(): Command {
   addDocument(program);
   addStatus(program);
   addContainers(program);
+  addInside(program);
   addPackages(program);
   addNorthstar(program);
   addDeclarative(program);
@@ -56,6 +58,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   'The daemon:': ['run', 'config', 'check', 'shutdown', 'report'],
   'The document:': ['apply', 'plan', 'diff', 'edit', 'patch', 'history', 'rollback', 'overlay', 'wait', 'schema'],
   'What is there:': ['get', 'describe', 'explain', 'logs', 'events', 'list', 'repositories', 'inspect'],
+  'Inside of containers:': ['exec', 'shell', 'cp', 'top'],
   'Containers:': ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'update', 'mount', 'umount'],
   'Packages:': ['install', 'uninstall', 'pack', 'unpack', 'verify', 'lint', 'test', 'seccomp', 'gen-key'],
 };

@@ -14,6 +14,7 @@ import { connectConsole, consoleError, type Client, type ClientTls } from './con
 import type { Bodies } from '../console/protocol/protocol.ts';
 import type { Lifetime, LogLine } from '../runtime/runtime.ts';
 import { createLink } from './link.ts';
+import { openSession, type Session } from './sessions.ts';
 import * as streams from './streams.ts';
 
 export type * from '../console/protocol/answers.ts';
@@ -21,6 +22,7 @@ export { ConnectionLost, ConsoleError, NoConsole, type ClientTls } from './conso
 export type { Unmet } from '../../controllers/status/explain.ts';
 export type { Lifetime, LogLine } from '../runtime/runtime.ts';
 export type { ContainerStatus, Condition, Phase, RepositoryStatus, Status } from '../../state/status.ts';
+export type { Session } from './sessions.ts';
 export type { EventOrGap, EventsOptions, LogsOptions, Watched, WatchPlace } from './streams.ts';
 
 export interface ConnectOptions {
@@ -111,6 +113,14 @@ export interface Northstate extends AsyncDisposable {
   logs(name: string, options?: streams.LogsOptions): AsyncGenerator<LogLine>;
   /** The bytes of a ZIP archive for support; it holds no secrets. */
   report(): AsyncGenerator<Buffer>;
+  /** A program that joins a container, with the rights of its application unless `privileged` or another `user` is asked for. */
+  exec(
+    name: string,
+    command: readonly string[],
+    options?: Partial<Omit<Bodies['exec'], 'name' | 'command'>>,
+  ): Promise<Session>;
+  /** Copies a file of a container, out of it or into it (`size` bytes of input), with the rights of its application. */
+  copy(request: Bodies['copy']): Promise<Session>;
   /** Resolves when the present connection has ended. */
   closed(): Promise<void>;
   /** Hangs up: what is under way fails, streams end. */
@@ -222,6 +232,13 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
     events: (given = {}) => streams.events(connections, given),
     logs: (name, given = {}) => streams.logs(connections, name, given),
     report: () => streams.report(connections),
+    async exec(name, command, { input = false, terminal = null, user = null, ...more } = {}) {
+      const client = await connectConsole(url, { stream: true, tls, tap });
+      return await openSession(client, { exec: { name, command, input, terminal, user, ...more } });
+    },
+    async copy(request) {
+      return await openSession(await connectConsole(url, { stream: true, tls, tap }), { copy: request });
+    },
     closed: async () => await (await main.client()).closed,
     close,
     [Symbol.asyncDispose]: async () => close(),

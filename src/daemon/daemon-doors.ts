@@ -7,6 +7,8 @@ import { logsToJournal } from '../logs/log.ts';
 import { createLogs, type Logs } from '../logs/container-output.ts';
 import { kernelFacts } from '../report/kernel-facts.ts';
 import { createReporter } from '../report/support-report.ts';
+import { hasSelinux } from '../../native/selinux.ts';
+import { createSessions } from '../sessions/sessions.ts';
 import { createRuntime } from '../runtime/live-runtime.ts';
 import { spendEntries } from '../runtime/spending.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -29,11 +31,13 @@ export interface DoorsPorts extends Daemon {
   readonly state: DaemonState;
   readonly controllers: Controllers;
   readonly consoles: Consoles;
+  /** Says that something is under way that must not be interrupted; gives the function that says that it is over. */
+  readonly hold: () => () => void;
   /** How far the output of attempts was in our own log when the last process went to sleep; [] after a crash. */
   readonly logged: readonly (readonly [id: number, offset: number])[];
 }
 
-export function createDoors({ config, log, link, state, controllers, consoles, logged }: DoorsPorts): Doors {
+export function createDoors({ config, log, link, state, controllers, consoles, hold, logged }: DoorsPorts): Doors {
   const { launcher, remembered } = link;
   const { store, events, changes, documents, observing, boot, ending } = state;
   const { attempts, cgroups, containers, hierarchies, openRemote, reconciler, repositories } = controllers;
@@ -58,6 +62,12 @@ export function createDoors({ config, log, link, state, controllers, consoles, l
     ...{ store, documents },
     failed: (err) => log.warn({ err }, 'what an uninstallation has left cannot be removed'),
   });
+  const sessions = createSessions({
+    ...{ launcher, hold, view: containers.view, leaf: cgroups.leaf, selinux: hasSelinux() },
+    ...{ dataDir: config.dataDir, tell: events.tell },
+  });
+  link.listen({ left: sessions.left, watch: (key) => void sessions.fired(key) });
+
   const runtime: Runtime = createRuntime({
     ...{ store, documents, spending, reconciler, repositories, observing, logs, events, changes, boot },
     dataDir: config.dataDir,
@@ -85,6 +95,7 @@ export function createDoors({ config, log, link, state, controllers, consoles, l
         now: bootTime,
       }),
     usage: cgroups.usage,
+    join: sessions.open,
     shutdown: () => ending.begin(0),
   });
 

@@ -35,6 +35,7 @@ export interface RuntimePorts {
   readonly plan: Runtime['plan'];
   readonly report: Runtime['report'];
   readonly usage: (name: string) => Readonly<Record<string, unknown>>;
+  readonly join: Runtime['join'];
   readonly shutdown: () => void;
 }
 
@@ -131,6 +132,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     },
     logs: (name, options) => ports.logs.lines(name, options),
     statistics: (name) => Promise.resolve(ports.usage(name)),
+    join: ports.join,
     shutdown: ports.shutdown,
   };
 }

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { ForecastStep } from '../../controllers/forecast/forecast.ts';
 import type { RuntimeEvent, Telling } from '../../controllers/events.ts';
+import type { TerminalSize } from '../../native/pseudo-terminal.ts';
 import type { Unmet } from '../../controllers/status/explain.ts';
 import type { Command } from '../../state/document/command-patches.ts';
 import type { NotDurable } from '../../state/document/core.ts';
@@ -61,6 +62,48 @@ export interface Performed {
 export interface Waited {
   readonly result: 'converged' | 'failed' | 'timeout';
   readonly reason: string | null;
+}
+
+/** What joins a container: a program, or a copy of a file, with the rights of its application unless it says otherwise. */
+export interface SessionRequest {
+  readonly does:
+    | { readonly exec: readonly string[] }
+    | {
+        readonly copy: {
+          readonly direction: 'in' | 'out';
+          readonly path: string;
+          readonly size: number;
+          readonly mode: number;
+        };
+      };
+  /** Whether it has an input. */
+  readonly input: boolean;
+  readonly terminal: (TerminalSize & { readonly type: string }) | null;
+  readonly user: { readonly uid: number; readonly gid: number } | null;
+  readonly privileged: boolean;
+  /** Where the container has no shell, ours is there for it. */
+  readonly shell: boolean;
+}
+
+/** One that has joined. */
+export interface ContainerSession {
+  /** name:version */
+  readonly container: string;
+  /** What it writes, until its end; for one reader, and nothing more is taken while that lags behind. */
+  output(): AsyncIterable<{ readonly stream: 'stdout' | 'stderr'; readonly data: Buffer }>;
+  /** Resolves when the program has room for it, or reads no more. */
+  write(data: Uint8Array): Promise<void>;
+  /** There is no more input. */
+  end(): void;
+  resize(size: TerminalSize): void;
+  signal(number: number): Promise<void>;
+  readonly ended: Promise<{
+    readonly exit: { readonly code: number } | { readonly signal: number };
+    /** Why a file was not copied to its end. */
+    readonly failure: string | null;
+  }>;
+  /** Ends it. */
+  close(): Promise<void>;
 }
 
 export interface Runtime {
@@ -138,6 +181,8 @@ export interface Runtime {
   ): AsyncIterable<LogLine>;
   /** Statistics of a running container's groups, in the console's shape. */
   statistics(name: string): Promise<Readonly<Record<string, unknown>>>;
+  /** Joins a container (its name) that runs. Throws RuntimeError. `by`: who asks, for the record of events. */
+  join(name: string, request: SessionRequest, by: string): Promise<ContainerSession>;
   /** Stops every container in order and ends the runtime. */
   shutdown(): void;
 }

@@ -174,7 +174,18 @@ export interface Answers {
   readonly resume: ForName & Lasting;
   readonly restart: ForName & Lasting;
   readonly update: ForName & Lasting;
+  readonly exec: ForContainer;
+  readonly copy: ForContainer;
+  readonly session_input: null;
+  readonly session_resize: null;
+  readonly session_signal: null;
   readonly shutdown: null;
+}
+
+/** How a session ended; `failure` says why a file could not be copied to its end. */
+export interface SessionEnd {
+  readonly exit: { readonly code: number } | { readonly signal: number };
+  readonly failure: string | null;
 }
 
 /** What Northstar's clients are told, and `integrity_lost`. */
@@ -190,7 +201,18 @@ export type RuntimeEventMessage =
       ];
     }
   | { readonly c_group: readonly [string, { readonly memory: MemoryEvents }] }
-  | { readonly integrity_lost: readonly [string, 'written' | 'corrupted'] };
+  | { readonly integrity_lost: readonly [string, 'written' | 'corrupted'] }
+  | {
+      readonly session: readonly [string, { readonly by: string; readonly does: string; readonly privileged: boolean }];
+    }
+  | {
+      readonly session_end: readonly [
+        string,
+        { readonly by: string } & (
+          { readonly exit: { readonly code: number } } | { readonly signalled: { readonly signal: number } }
+        ),
+      ];
+    };
 
 export type Notification =
   | RuntimeEventMessage
@@ -198,5 +220,9 @@ export type Notification =
   | { readonly event: StampedEvent }
   | { readonly report: { readonly data: string } }
   | { readonly report_end: { readonly size: number; readonly error: ErrorMessage | null } }
+  | { readonly session_output: { readonly stream: 'stdout' | 'stderr'; readonly data: string } }
+  /** So many bytes of input are on their way into the program, all in all. */
+  | { readonly session_taken: { readonly bytes: number } }
+  | { readonly session_over: SessionEnd }
   | { readonly log: LogLine & ForName }
   | { readonly log_end: ForName & { readonly error: ErrorMessage | null } };

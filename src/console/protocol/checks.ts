@@ -47,6 +47,15 @@ export const int32 = check({ type: 'integer', minimum: -(2 ** 31), maximum: 2 **
   return value;
 });
 
+/** A whole number between two, both included. */
+export function within(least: number, most: number): Check<number> {
+  return check({ type: 'integer', minimum: least, maximum: most }, (value) => {
+    const checked = whole(value);
+    if (checked < least || checked > most) throw new Malformed(`a number from ${least} to ${most} is due`);
+    return checked;
+  });
+}
+
 export const flag = check({ type: 'boolean' }, (value) => {
   if (typeof value !== 'boolean') throw new Malformed('true or false is due');
   return value;

@@ -6,16 +6,31 @@ import { isMap, type Tree } from '../../../state/text/tree.ts';
 import { requestNames, type Request, type RequestName } from './protocol.ts';
 
 export type Permission =
-  Exclude<RequestName, 'token_verify'> | 'notifications' | 'start_command' | 'token_verification';
+  | Exclude<RequestName, 'token_verify' | SessionSteering>
+  | 'notifications'
+  | 'start_command'
+  | 'token_verification'
+  | 'exec_privileged';
+
+/** What steers the session that a connection has been let into: needs nothing more. */
+type SessionSteering = 'session_input' | 'session_resize' | 'session_signal';
 
 /** Everything, or what is listed: nothing is allowed by default. */
 export type Permissions = 'full' | readonly Permission[];
 
 export const permissionNames: readonly Permission[] = [
-  ...requestNames.map((name) => (name === 'token_verify' ? 'token_verification' : name)),
+  ...requestNames.flatMap((name): Permission[] => {
+    if (isSteering(name)) return [];
+    return [name === 'token_verify' ? 'token_verification' : name];
+  }),
   'notifications',
   'start_command',
+  'exec_privileged',
 ];
+
+function isSteering(name: RequestName): name is SessionSteering {
+  return name === 'session_input' || name === 'session_resize' || name === 'session_signal';
+}
 
 /** Whether one permission is among those given. */
 export function grants(permissions: Permissions, permission: Permission): boolean {
@@ -24,16 +39,20 @@ export function grants(permissions: Permissions, permission: Permission): boolea
 
 /**
  * Whether a request is allowed. A start with an init, arguments or variables of its own needs `start_command` instead of
- * `start`; a patch is judged by its operations, once they are known.
+ * `start`, an `exec` as another user, or with more rights than the application has, `exec_privileged`; a patch is judged by its operations, once they are known.
  */
 export function allows(permissions: Permissions, request: Request): boolean {
   if (request.name === 'patch') return true;
-  return grants(permissions, needed(request));
+  const permission = needed(request);
+  return permission === null || grants(permissions, permission);
 }
 
-function needed(request: Request): Permission {
+/** Null: nothing. */
+function needed(request: Request): Permission | null {
   if (request.name === 'token_verify') return 'token_verification';
-  if (request.name !== 'start') return request.name;
+  if (request.name === 'exec')
+    return request.body.privileged === true || request.body.user !== null ? 'exec_privileged' : 'exec';
+  if (request.name !== 'start') return isSteering(request.name) ? null : request.name;
   const { init, arguments: args, environment } = request.body;
   return init !== null || args.length > 0 || Object.keys(environment).length > 0 ? 'start_command' : 'start';
 }

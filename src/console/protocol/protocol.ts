@@ -22,6 +22,7 @@ import {
   token,
   version,
   whole,
+  within,
   type Check,
   type Checked,
   type Schema,
@@ -46,6 +47,10 @@ const operation = fields({
 const position = fields({ since: nullable(whole), boot: nullable(text) });
 
 const named = fields({ name: cText, lifetime: optional(lifetime), timeout: optional(whole) });
+
+/** A terminal's rows and columns; the kernel has 16 bits for each. */
+const extent = within(1, 65_535);
+const id = within(0, 0xfffffffe);
 
 const shapes = {
   ident: nothing,
@@ -89,6 +94,25 @@ const shapes = {
   history: nothing,
   rollback: fields({ generation: whole, expected: nullable(whole) }),
   report: nothing,
+  exec: fields({
+    name: cText,
+    command: list(cText, 1024),
+    input: flag,
+    terminal: nullable(fields({ rows: extent, columns: extent, type: cText })),
+    user: nullable(fields({ uid: id, gid: id })),
+    privileged: optional(flag),
+    shell: optional(flag),
+  }),
+  copy: fields({
+    name: cText,
+    direction: oneOf('in', 'out'),
+    path: cText,
+    size: optional(whole),
+    mode: optional(within(0, 0o777)),
+  }),
+  session_input: fields({ data: base64, end: optional(flag) }),
+  session_resize: fields({ rows: extent, columns: extent }),
+  session_signal: fields({ signal: within(1, 31) }),
   stop: named,
   pause: named,
   resume: named,

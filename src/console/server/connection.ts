@@ -126,6 +126,7 @@ async function serveRequests(channel: Channel, peer: Peer, listener: Listener, s
     signal,
     now,
     logs: new Set(),
+    inside: { session: null, given: 0, taken: 0 },
     begun: channel.begun,
     begin: channel.begin,
     after: (task) => void tasks.push(task),
@@ -189,7 +190,13 @@ const changing: ReadonlySet<RequestName> = new Set(['apply', 'patch', 'rollback'
 
 /** Whether something is sent when the answer has long been given. */
 function isStream({ name, body }: Request): boolean {
-  return name === 'logs' || name === 'report' || (name === 'events' && body?.follow === true);
+  return (
+    name === 'logs' ||
+    name === 'report' ||
+    name === 'exec' ||
+    name === 'copy' ||
+    (name === 'events' && body?.follow === true)
+  );
 }
 
 async function respond(

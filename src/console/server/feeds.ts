@@ -30,8 +30,8 @@ export function openFeeds(runtime: Runtime): Feeds {
 
   const endEvents = runtime.events((stamped) => {
     const { event } = stamped;
-    const place = event.type === 'integrity_lost' ? {} : { event: stamped.sequence };
-    tell(event.type === 'integrity_lost' ? forStatus : forEvents, () => eventNotification(event), place);
+    if (event.type === 'integrity_lost') tell(forStatus, () => eventNotification(event));
+    else if (isNorthstars(event)) tell(forEvents, () => eventNotification(event), { event: stamped.sequence });
     tell(forStamped, () => ({ event: stampedMessage(stamped, runtime.boot) }));
   });
   const tellChange = (to: ReadonlySet<Listener>, change: StatusChange): void =>
@@ -44,8 +44,7 @@ export function openFeeds(runtime: Runtime): Feeds {
       const missed = runtime.pastEvents.since(after);
       if (missed === null) return false;
       for (const { sequence, event } of missed) {
-        if (event.type !== 'integrity_lost')
-          tell(new Set([listener]), () => eventNotification(event), { event: sequence });
+        if (isNorthstars(event)) tell(new Set([listener]), () => eventNotification(event), { event: sequence });
       }
       forEvents.add(listener);
       return true;
@@ -67,6 +66,11 @@ export function openFeeds(runtime: Runtime): Feeds {
   };
 }
 
+/** Whether Northstar's clients know it. */
+function isNorthstars({ type }: RuntimeEvent): boolean {
+  return type !== 'integrity_lost' && type !== 'session' && type !== 'session_end';
+}
+
 function tell(listeners: ReadonlySet<Listener>, notification: () => unknown, place: Place = {}): void {
   if (listeners.size === 0) return;
   const line = `${JSON.stringify({ notification: notification() })}\n`;
@@ -83,9 +87,15 @@ function eventNotification(event: RuntimeEvent): unknown {
   if (event.type === 'exit') return { exit: [event.container, exitMessage(event.exit)] };
   if (event.type === 'c_group') return { c_group: [event.container, { memory: event.memory }] };
   if (event.type === 'integrity_lost') return { integrity_lost: [event.container, event.how] };
+  if (event.type === 'session') {
+    const { by, does, privileged } = event;
+    return { session: [event.container, { by, does, privileged }] };
+  }
+  if (event.type === 'session_end')
+    return { session_end: [event.container, { by: event.by, ...exitMessage(event.exit) }] };
   return { [event.type]: event.container };
 }
 
-function exitMessage(exit: Exit): unknown {
+function exitMessage(exit: Exit): object {
   return 'code' in exit ? { exit: { code: exit.code } } : { signalled: { signal: exit.signal } };
 }

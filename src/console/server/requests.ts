@@ -27,6 +27,7 @@ import {
   overlayOf,
 } from './queries.ts';
 import type { Session } from './session.ts';
+import { copyWith, execIn, inputOf, resizeTo, signalTo } from './session-requests.ts';
 import { brokenFilesOf } from '../../../state/broken-files.ts';
 import { containerName } from '../../../state/container-id.ts';
 
@@ -167,6 +168,11 @@ const handlers: Handlers = {
   history: async (_, { runtime }) => ({
     history: await ours(() => listGenerations(runtime)),
   }),
+  exec: async (body, session) => ({ exec: await ours(() => execIn(body, session)) }),
+  copy: async (body, session) => ({ copy: await ours(() => copyWith(body, session)) }),
+  session_input: async (body, session) => ({ session_input: await ours(() => inputOf(body, session)) }),
+  session_resize: async (size, session) => ({ session_resize: await ours(() => resizeTo(size, session)) }),
+  session_signal: async (body, session) => ({ session_signal: await ours(() => signalTo(body, session)) }),
   stop: async (body, session) => ({ stop: await ofName(body, session, 'stop') }),
   pause: async (body, session) => ({ pause: await ofName(body, session, 'pause') }),
   resume: async (body, session) => ({ resume: await ofName(body, session, 'resume') }),
@@ -192,7 +198,7 @@ async function ofContainer(container: string, act: () => Promise<object>): Promi
   }
 }
 
-async function ours(act: () => Promise<unknown> | object): Promise<unknown> {
+async function ours(act: () => Promise<unknown> | object | null): Promise<unknown> {
   try {
     return { ok: await act() };
   } catch (error) {

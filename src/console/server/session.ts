@@ -1,5 +1,5 @@
 // What a request may use of the connection that it came over.
-import type { Lifetime, Runtime } from '../../runtime/runtime.ts';
+import type { ContainerSession, Lifetime, Runtime } from '../../runtime/runtime.ts';
 import type { Feeds } from './feeds.ts';
 import type { Permissions } from '../protocol/permissions.ts';
 import type { Stretch } from './reader.ts';
@@ -23,6 +23,8 @@ export interface Session {
   readonly now: () => number;
   /** Containers whose output is being sent. */
   readonly logs: Set<string>;
+  /** The container that this connection is in, one at most. */
+  readonly inside: { session: ContainerSession | null; given: number; taken: number };
   /** What an earlier reconciler has begun of this request, by container, and the run that a start asks for. */
   readonly begun: ReadonlyMap<string, number>;
   /** The request is allowed, and done for this container from now on. */

@@ -140,7 +140,7 @@ test('shows our own program to one process, and nothing of it to the container',
 test('ends with the container, and is reaped before the next one goes', async () => {
   const box = { package: app };
   const first = await boxes.launch(box);
-  const sessions = await Promise.all([1, 2, 3].map(() => joinWith(first, execute('ignore', 'sleep'))));
+  const sessions = await Promise.all([1, 2, 3].map(() => joinWith(first, execute('sleep'))));
   const second = await boxes.prepare(box);
   const ops: Op[] = [execute('sleep')];
   await boxes.reconciler.call('go', { id: second.id, after: first.id, record: new Uint8Array(), ops });

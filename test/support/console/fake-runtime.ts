@@ -1,6 +1,6 @@
 // A runtime without a kernel: it keeps the state that a console shows, and does at once what it is told.
 import { UnknownGeneration } from '../../../state/document/refusals.ts';
-import type { Readable } from 'node:stream';
+import { PassThrough, type Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Command } from '../../../state/document/command-patches.ts';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../../state/observed.ts';
@@ -14,6 +14,7 @@ import type { RuntimeEvent } from '../../../controllers/events.ts';
 import type { Unmet } from '../../../controllers/status/explain.ts';
 import {
   RuntimeError,
+  type ContainerSession,
   type LogLine,
   type Runtime,
   type StampedEvent,
@@ -308,10 +309,35 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       if (follow) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     },
     statistics: () => Promise.resolve({ memory: {} }),
+    join(name, { does, input }, by) {
+      fake.calls.push(['join', name, does, by]);
+      return Promise.resolve(fakeSession(input, 'exec' in does && does.exec[0] === '/bin/deaf'));
+    },
     shutdown() {
       fake.calls.push('shutdown');
       emit({ type: 'shutdown' });
     },
   };
   return fake;
+}
+
+/** A session that gives back what it is given, and ends with its input; a deaf one takes nothing. */
+function fakeSession(input: boolean, deaf: boolean): ContainerSession {
+  const pieces = new PassThrough();
+  if (!input) pieces.end('no input\n');
+  return {
+    container: 'broker:1.2.3',
+    async *output() {
+      for await (const data of pieces) yield { stream: 'stdout', data: data as Buffer };
+    },
+    write: (data) => new Promise((resolve) => void (deaf || pieces.write(data, () => resolve()))),
+    end: () => void pieces.end(),
+    resize: ({ rows, columns }) => void pieces.write(`${rows}x${columns}\n`),
+    signal(number) {
+      pieces.end(`signal ${number}\n`);
+      return Promise.resolve();
+    },
+    ended: new Promise((resolve) => pieces.on('end', () => resolve({ exit: { code: 0 }, failure: null }))),
+    close: () => Promise.resolve(void pieces.end()),
+  };
 }

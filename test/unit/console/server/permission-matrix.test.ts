@@ -63,13 +63,29 @@ const special: readonly Case[] = [
     needs: ['start_command'],
   },
 ];
+const inside = { name: 'broker', command: ['/bin/id'], input: false, terminal: null, user: null };
+const privileged: readonly Case[] = [
+  {
+    title: 'an exec with more rights',
+    message: requestOf('exec', { ...inside, privileged: true }),
+    needs: ['exec_privileged'],
+  },
+  {
+    title: 'an exec as another user',
+    message: requestOf('exec', { ...inside, user: { uid: 0, gid: 0 } }),
+    needs: ['exec_privileged'],
+  },
+];
 const cases: readonly Case[] = [
-  ...requestNames.map((name) => ({
-    title: name,
-    message: requestOf(name, samples[name]),
-    needs: [name === 'token_verify' ? ('token_verification' as const) : name],
-  })),
+  ...requestNames.flatMap((name) => {
+    const permission = permissionNames.find((each) => each === (name === 'token_verify' ? 'token_verification' : name));
+    // What steers a session needs nothing more than to be in one.
+    return permission === undefined
+      ? []
+      : [{ title: name, message: requestOf(name, samples[name]), needs: [permission] }];
+  }),
   ...special,
+  ...privileged,
 ];
 
 type Kind = (context: TestContext, permissions: Permissions) => Promise<Socket>;
