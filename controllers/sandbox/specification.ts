@@ -2,8 +2,7 @@
 // name, and sandbox-open.ts puts descriptors and numbers in its place.
 import type { Op } from '../../native/wire/ops.ts';
 import type { ContainerEntry } from '../../state/desired.ts';
-import type { Capability, Manifest, Mount, MountOption } from '../../state/schema/manifest.ts';
-import { capabilityNames } from '../../state/names.ts';
+import type { Manifest, Mount, MountOption } from '../../state/schema/manifest.ts';
 import { TerminalError } from '../failure.ts';
 import { applicationOps, type ApplicationOp } from './application-ops.ts';
 

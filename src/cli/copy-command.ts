@@ -34,11 +34,14 @@ function insideOf(text: string): Inside | null {
 /** The file is there when it is whole. */
 async function copyOut(client: Northstate, { name, path }: Inside, to: string): Promise<void> {
   const session = await client.copy({ name, path, direction: 'out' });
-  if (to === '-') return await receive(session, path, (data) => writeOut(data));
+  if (to === '-') {
+    await receive(session, path, writeOut);
+    return;
+  }
   const beside = `${to}.${process.pid}.part`;
   const file = await open(beside, 'wx');
   try {
-    await receive(session, path, async (data) => void (await file.writeFile(data)));
+    await receive(session, path, (data) => file.writeFile(data));
     await file.close();
     await rename(beside, to);
   } catch (error) {

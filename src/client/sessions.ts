@@ -76,9 +76,15 @@ export async function openSession(
         await client.call('session_input', { data: Buffer.from(part).toString('base64') });
       }
     },
-    end: async () => void (await client.call('session_input', { data: '', end: true })),
-    resize: async (size) => void (await client.call('session_resize', size)),
-    signal: async (signal) => void (await client.call('session_signal', { signal })),
+    async end() {
+      await client.call('session_input', { data: '', end: true });
+    },
+    async resize(size) {
+      await client.call('session_resize', size);
+    },
+    async signal(signal) {
+      await client.call('session_signal', { signal });
+    },
     ended: ended.promise,
     close: () => client.close(),
   };

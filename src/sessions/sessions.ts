@@ -155,7 +155,7 @@ function joinable({ name, attempts, targets }: View): {
 } {
   const attempt = attempts.find(({ state }) => state === 'running');
   const target = targets.find(({ version }) => version === attempt?.version);
-  if (attempt === undefined || target?.package == null || attempt.record.stop !== null) {
+  if (attempt === undefined || target === undefined || target.package === null || attempt.record.stop !== null) {
     const why = attempt === undefined ? 'is not running' : 'is about to be stopped';
     throw new RuntimeError('stop_container_not_started', `${name} ${why}`, { container: name });
   }

@@ -53,9 +53,9 @@ async function all(session: Session): Promise<{ stdout: string; stderr: string; 
 async function until(session: AsyncIterator<{ data: Buffer }>, wanted: string): Promise<string> {
   let said = '';
   while (!said.includes(wanted)) {
-    const { value, done } = await session.next();
-    assert.ok(done !== true, `${wanted} does not come after ${said}`);
-    said += value.data.toString();
+    const next = (await session.next()) as IteratorResult<{ data: Buffer }, undefined>;
+    assert.ok(next.done !== true, `${wanted} does not come after ${said}`);
+    said += next.value.data.toString();
   }
   return said;
 }

@@ -330,7 +330,10 @@ function fakeSession(input: boolean, deaf: boolean): ContainerSession {
     async *output() {
       for await (const data of pieces) yield { stream: 'stdout', data: data as Buffer };
     },
-    write: (data) => new Promise((resolve) => void (deaf || pieces.write(data, () => resolve()))),
+    write: (data) =>
+      new Promise((resolve) => {
+        if (!deaf) pieces.write(data, () => resolve());
+      }),
     end: () => void pieces.end(),
     resize: ({ rows, columns }) => void pieces.write(`${rows}x${columns}\n`),
     signal(number) {
@@ -338,6 +341,9 @@ function fakeSession(input: boolean, deaf: boolean): ContainerSession {
       return Promise.resolve();
     },
     ended: new Promise((resolve) => pieces.on('end', () => resolve({ exit: { code: 0 }, failure: null }))),
-    close: () => Promise.resolve(void pieces.end()),
+    close() {
+      pieces.end();
+      return Promise.resolve();
+    },
   };
 }
