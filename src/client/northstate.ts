@@ -14,7 +14,7 @@ import { connectConsole, consoleError, type Client, type ClientTls } from './con
 import type { Bodies } from '../console/protocol/protocol.ts';
 import type { Lifetime, LogLine } from '../runtime/runtime.ts';
 import { createLink } from './link.ts';
-import { openSession, type Session } from './sessions.ts';
+import { openSession, type Session } from './client-session.ts';
 import * as streams from './streams.ts';
 
 export type * from '../console/protocol/answers.ts';
@@ -22,7 +22,7 @@ export { ConnectionLost, ConsoleError, NoConsole, type ClientTls } from './conso
 export type { Unmet } from '../../controllers/status/explain.ts';
 export type { Lifetime, LogLine } from '../runtime/runtime.ts';
 export type { ContainerStatus, Condition, Phase, RepositoryStatus, Status } from '../../state/status.ts';
-export type { Session } from './sessions.ts';
+export type { Session } from './client-session.ts';
 export type { EventOrGap, EventsOptions, LogsOptions, Watched, WatchPlace } from './streams.ts';
 
 export interface ConnectOptions {
