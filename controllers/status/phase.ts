@@ -65,6 +65,11 @@ function belongs(version: string, target: Target, { targets }: View): boolean {
   return targets.every((each) => each.version !== version);
 }
 
+/** A start that waits for an end, or an end: it comes about, and the steps that are left wait for it. */
+export function isUnderWay({ state, going, record: { stop } }: ObservedAttempt): boolean {
+  return (state === 'prepared' && going) || (state === 'running' && stop !== null && stop.deadline !== null);
+}
+
 /** Whether the image of a target is mounted. */
 export function isMounted({ mounts }: View, { version }: Target): boolean {
   return mounts.some((mount) => mount.version === version);

@@ -6,6 +6,7 @@ import type { State } from '../../state/store.ts';
 import { containerName } from '../../state/container-id.ts';
 import type { Left } from '../failure.ts';
 import { isUnsettled } from './container-status.ts';
+import { isUnderWay } from './phase.ts';
 
 /** `reason`: what is missing, or has failed; null when everything is reached. */
 export interface Reached {
@@ -46,16 +47,21 @@ function worstOf(all: readonly Reached[]): Reached | undefined {
 /** What starts by itself, and what is to go, of names that have no entry. */
 function unnamed({ state, left }: Look, named: ReadonlySet<string>): Reached[] {
   const moving = Object.entries(state.status.containers).flatMap(([key, { phase }]): Reached[] => {
-    const isMoving = !named.has(containerName(key)) && isUnsettled(phase) && phase !== 'Failed';
-    return isMoving ? [{ result: 'moving', reason: `${key}: ${phase}` }] : [];
+    const moves = !named.has(containerName(key)) && isUnsettled(phase) && phase !== 'Failed';
+    return moves ? [{ result: 'moving', reason: `${key}: ${phase}` }] : [];
   });
   const going = [...left].flatMap(([name, { steps, failures }]): Reached[] => {
     if (named.has(name)) return [];
-    const isTried = failures.some(({ retryAt }) => retryAt !== null);
+    const isTried = failures.some(({ retryAt }) => retryAt !== null) || isMoving({ state, left }, name);
     const reason = `${name}: ${failures[0]?.message ?? steps[0]?.waits ?? 'something is left'}`;
     return [{ result: isTried ? 'moving' : 'failed', reason }];
   });
   return [...moving, ...going];
+}
+
+/** Steps that are left wait for a start or an end of the name that comes about. */
+function isMoving({ state }: Look, name: string): boolean {
+  return state.observed.attempts.get(name)?.some(isUnderWay) === true;
 }
 
 function judge(look: Look, entry: ContainerEntry, depth: number): Reached {
@@ -68,7 +74,7 @@ function judge(look: Look, entry: ContainerEntry, depth: number): Reached {
   if (isDone && status.phase === 'Exited') return ended(look, entry, status);
   const reason = `${key}: ${why(status, { steps, failures })}`;
   if (status.phase === 'Failed') return { result: 'failed', reason };
-  if (failures.some(({ retryAt }) => retryAt !== null)) return { result: 'moving', reason };
+  if (failures.some(({ retryAt }) => retryAt !== null) || isMoving(look, name)) return { result: 'moving', reason };
   const gate = waitsFor(look, entry, status, depth);
   if (gate !== null) return gate;
   // What is left waits for something that nothing here brings about.
