@@ -1,8 +1,11 @@
 // What images are mounted with: loop devices, the file systems and their compressions, dm-verity.
 import { existsSync } from 'node:fs';
+import { release } from 'node:os';
 import { checkVerity, NoDeviceMapper } from '../../native/device-mapper.ts';
+import { pageSize } from '../../native/page-size.ts';
 import { presence, type Feature, type Presence } from './feature.ts';
 import { hasModule, hasOption, hasSymbol, textOf } from './kernel-config.ts';
+import { pageFeatures } from './pages.ts';
 import { messageOf } from '../../state/errno.ts';
 
 /** The function of each compression in fs/squashfs, and what brings it. */
@@ -20,6 +23,7 @@ export async function imageFeatures(): Promise<Feature[]> {
     fileSystem('squashfs', 'CONFIG_SQUASHFS', true),
     ...compressions.map(compression),
     fileSystem('erofs', 'CONFIG_EROFS_FS', false),
+    ...pageFeatures(pageSize(), release()),
     await verity(),
   ];
 }

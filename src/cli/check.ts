@@ -2,13 +2,21 @@
 import { release } from 'node:os';
 import { styleText } from 'node:util';
 import { checkHost } from '../check/check-host.ts';
+import { kernelFragment } from '../check/kernel-fragment.ts';
 import { isGood, type Feature } from '../check/feature.ts';
 import { exitCodes } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
 
-/** Prints what is there and what is not; ends with exit code 1 when something is missing that nothing runs without. */
-export async function check({ output }: { readonly output: Format }): Promise<void> {
+/**
+ * Prints what is there and what is not; ends with exit code 1 when something is missing that nothing runs without. `kconfig` is
+ * a fragment for a kernel's configuration, whatever this kernel has.
+ */
+export async function check({ output }: { readonly output: Format | 'kconfig' }): Promise<void> {
   const features = await checkHost();
+  if (output === 'kconfig') {
+    process.stdout.write(kernelFragment(features));
+    return;
+  }
   const ok = isGood(features);
   if (output === 'table') process.stdout.write(await text(features, ok));
   else process.stdout.write(await render({ ok, kernel: release(), features }, output));

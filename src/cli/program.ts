@@ -100,8 +100,10 @@ function addDaemon(program: Command): void {
       (await import('./config.ts')).config(options),
     );
   example(program.command('check'), 'northstate check -o json')
-    .description('say what this host offers and lacks, and what to enable')
-    .addOption(format())
+    .description(
+      'say what this host offers and lacks, and what to enable; kconfig: the options of the kernel that are used',
+    )
+    .addOption(format(['table', 'json', 'yaml', 'kconfig']))
     .action(async (options: Parameters<typeof import('./check.ts').check>[0]) =>
       (await import('./check.ts')).check(options),
     );

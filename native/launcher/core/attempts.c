@@ -60,8 +60,9 @@ void attempt_remove(struct attempts *all, struct attempt *a) {
         all->changed_places[i] = all->changed_places[--all->changed];
     }
     uint32_t life = a->life + 1;
-    /* The second page goes back to the kernel; it is there only when the record was large. */
-    madvise((uint8_t *)a + ATTEMPT_SIZE / 2, ATTEMPT_SIZE / 2, MADV_DONTNEED);
+    /* The second page goes back to the kernel; it is there only when the record was large. Larger pages are shared. */
+    uint8_t *second = (uint8_t *)a + ATTEMPT_SIZE / 2;
+    if (madvise(second, ATTEMPT_SIZE / 2, MADV_DONTNEED) != 0) memset(second, 0, ATTEMPT_SIZE / 2);
     memset(a, 0, ATTEMPT_SIZE / 2);
     a->life = life;
 }

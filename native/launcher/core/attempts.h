@@ -11,7 +11,7 @@
 
 enum {
     ATTEMPT_LIMIT = 4096,
-    ATTEMPT_SIZE = 8192, /* two pages each; the second is touched by a large record only */
+    ATTEMPT_SIZE = 8192, /* two pages of 4096 bytes each; the second is touched by a large record only */
     DRAIN_READ = 16384,
     DRAIN_TURN = 65536,  /* bytes of one descriptor in one turn of the loop */
     DRAIN_END = 2 << 20, /* of an ended attempt: more than a pipe holds */

@@ -15,7 +15,7 @@ enum {
 /* `begin` always stands on a record. The memory is taken with the first byte, and no fork copies it. */
 struct ring {
     uint8_t *data;
-    uint32_t size; /* a multiple of the page size */
+    uint32_t size; /* a multiple of 4096: with larger pages the rest of the last one is not used */
     uint64_t begin;
     uint64_t end;
 };

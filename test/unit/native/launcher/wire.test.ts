@@ -70,13 +70,13 @@ for (const vector of vectors) {
 }
 
 /** Compiles a C test with the launcher's sources under the sanitizers and gives what it prints. */
-function runC(program: string, sources: string[], input: string): string {
+function runC(program: string, sources: string[], input: string, ...more: readonly string[]): string {
   const directory = mkdtempSync(join(tmpdir(), 'northstate-wire-'));
   const output = join(directory, 'test');
   const flags = '-std=c17 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover'.split(' ');
   try {
     const files = [join(import.meta.dirname, program), ...sources.map((name) => join(launcher, name))];
-    execFileSync(process.env['CC'] ?? 'cc', [...flags, '-o', output, ...files]);
+    execFileSync(process.env['CC'] ?? 'cc', [...flags, ...more, '-o', output, ...files]);
     return execFileSync(output, { input, encoding: 'utf8' });
   } finally {
     rmSync(directory, { recursive: true });
@@ -153,4 +153,9 @@ test('refuses frames that are too small, too large or bring descriptors', () => 
   assert.throws(() => read()(hex('080000004000010001000000')), WireError);
   assert.throws(() => encodeFrame(1, 1, [Buffer.alloc(FRAME_LIMIT)]), RequestTooLarge);
   assert.throws(() => encodeFrame(1, 1, [], FRAME_FDS + 1), RequestTooLarge);
+});
+
+test('pages of 64 kB: a removed attempt leaves nothing, and its neighbour loses nothing', () => {
+  const sources = ['core/attempts.c', 'core/ring.c', 'failure.c', 'memory.c', 'wire.c'];
+  assert.equal(runC('large-pages.c', sources, '', '-Wl,--wrap=madvise', '-Wno-missing-declarations'), '');
 });
