@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes a checkout ready to run: Debian packages, npm packages, the launcher, the bundled reconciler, the packages of the
 # examples. `setup.sh --test` also installs what only the tests need: programs to compare with, and another kernel with the
-# machine to run it; `setup.sh --release` what `npm run release` needs; `setup.sh --arm64` what the tests on arm64 need. What is
-# there already is left alone, so that a second run is quick and needs no network. Only a missing Debian package needs root.
+# machine to run it; `setup.sh --release` what `npm run release` needs; `setup.sh --arm64` what the tests on arm64 need;
+# `setup.sh --updaters` what those with RAUC, SWUpdate and Mender need. What is there already is left alone, so that a second run
+# is quick and needs no network. Only a missing Debian package needs root.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -94,6 +95,25 @@ fetch_arm64() {
 	mv "$1.new.tar" "$1"
 }
 
+# fetch_updaters FILE: what devices update with, unpacked and not configured, to be laid over a device's root.
+fetch_updaters() {
+	echo 'set-up: RAUC, SWUpdate and Mender'
+	mmdebstrap --quiet --variant=extract --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' --include=rauc,swupdate,mender-client,mender-artifact,dbus-daemon,squashfs-tools \
+		"$(. /etc/os-release && echo "$VERSION_CODENAME")" "$1.new.tar" ||
+		fail "mmdebstrap failed: the tests of updaters need Debian's packages, once; look at the network and apt's sources"
+	mv "$1.new.tar" "$1"
+}
+
+# fetch_oelint FOLDER: the linter of recipes, from PyPI, in a place of its own.
+fetch_oelint() {
+	echo 'set-up: oelint-adv'
+	rm -rf "$1.new"
+	python3 -m pip install --quiet --disable-pip-version-check --no-input --target "$1.new" oelint-adv==9.11.2 ||
+		fail "pip cannot install oelint-adv: look at the network and PyPI"
+	mv "$1.new" "$1"
+}
+
 # build NAME OUTPUT SOURCES COMMAND...: runs the command when a source has changed since it last succeeded, or its
 # output is gone. SOURCES is one word: files, and folders with all that is in them.
 build() {
@@ -119,7 +139,8 @@ if [ "${1-}" = --test ]; then
 	command -v cargo >/dev/null || debian="$debian cargo"
 fi
 if [ "${1-}" = --arm64 ]; then debian="$debian e2fsprogs cpio kmod mmdebstrap qemu-system-arm"; fi
-if [ "${1-}" = --release ] || [ "${1-}" = --test ] || [ "${1-}" = --arm64 ]; then
+if [ "${1-}" = --updaters ]; then debian="$debian busybox-static cpio e2fsprogs mmdebstrap openssl python3-pip"; fi
+if [ "${1-}" = --release ] || [ "${1-}" = --updaters ] || [ "${1-}" = --test ] || [ "${1-}" = --arm64 ]; then
 	debian="$debian zstd"
 	# The compiler for the other processor that releases are made for; gcc itself has this one's.
 	case $(uname -m) in
@@ -169,3 +190,5 @@ build examples .build/examples/packed 'examples src/npk' $bin/node examples/buil
 [ "${1-}" != --test ] || [ -e .build/oldest-node/node ] || fetch_oldest_node .build/oldest-node
 [ "${1-}" != --test ] || [ -f .build/vm/debian.tar ] || fetch_debian .build/vm/debian.tar
 [ "${1-}" != --arm64 ] || [ -f .build/vm/arm64.tar ] || fetch_arm64 .build/vm/arm64.tar
+[ "${1-}" != --updaters ] || [ -f .build/vm/updaters.tar ] || fetch_updaters .build/vm/updaters.tar
+[ "${1-}" != --updaters ] || [ -d .build/oelint ] || fetch_oelint .build/oelint

@@ -41,6 +41,7 @@ export async function makeTree(release: Release, architecture: Architecture, fol
   await install(join(files, 'northstate.service'), join(folder, 'usr/lib/systemd/system/northstate.service'));
   await install(join(files, 'tmpfiles.conf'), join(folder, 'usr/lib/tmpfiles.d/northstate.conf'));
   await install(join(files, 'config.yaml'), join(folder, 'etc/northstate/config.yaml'));
+  await installIntegration(root, folder);
   await installCompletions(folder);
   await installSchemas(join(folder, 'usr/share/northstate/schemas'));
   await installManual(root, join(folder, 'usr/share/man'), { date: release.time, version: release.version });
@@ -68,6 +69,15 @@ const completions = {
 
 async function installCompletions(folder: string): Promise<void> {
   for (const [shell, path] of Object.entries(completions)) await write(join(folder, path), scripts[shell as Shell]);
+}
+
+/** What updaters call. */
+async function installIntegration(root: string, folder: string): Promise<void> {
+  const place = 'share/northstate/integration';
+  for (const name of ['northstate-bundle', 'mender', 'rauc', 'swupdate']) {
+    await cp(join(root, 'examples/integration', name), join(folder, 'usr', place, name), { recursive: true });
+  }
+  await symlink(`../${place}/northstate-bundle`, join(folder, 'usr/bin/northstate-bundle'));
 }
 
 async function installSchemas(folder: string): Promise<void> {

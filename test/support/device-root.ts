@@ -24,6 +24,8 @@ export interface DeviceRoot {
 export interface BootOptions {
   /** `/` cannot be written to; /var is a tmpfs then. */
   readonly readOnly: boolean;
+  /** A directory of this machine that is /var/lib/northstate: the data partition that several roots share. */
+  readonly data?: string;
 }
 
 export interface Device {
@@ -88,7 +90,7 @@ async function libraries(): Promise<readonly string[]> {
 /** Executes what follows in the root; its own mounts end with it. */
 const setUp = `
 set -e
-root=$1 readonly=$2
+root=$1 readonly=$2 data=$3
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
@@ -102,13 +104,17 @@ if [ "$readonly" = true ]; then
 else
   mkdir -p "$root/tmp/old"
 fi
+if [ -n "$data" ]; then
+  mkdir -p "$root/var/lib/northstate"
+  mount --bind "$data" "$root/var/lib/northstate"
+fi
 cd "$root"
 pivot_root . tmp/old
 exec chroot . /bin/sh -c 'umount -l /tmp/old && echo up && exec sleep 100000'
 `;
 
-async function boot(directory: string, { readOnly }: BootOptions): Promise<Device> {
-  const args = ['--mount', '--propagation', 'private', 'sh', '-c', setUp, 'boot', directory, String(readOnly)];
+async function boot(directory: string, { readOnly, data = '' }: BootOptions): Promise<Device> {
+  const args = ['--mount', '--propagation', 'private', 'sh', '-c', setUp, 'boot', directory, String(readOnly), data];
   const holder = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(holder, 'exit');
   const [answer] = (await Promise.race([once(holder.stdout, 'data'), ended])) as [unknown];

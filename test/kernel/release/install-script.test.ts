@@ -130,6 +130,69 @@ test('a root that cannot be written to, with /var on a tmpfs: what was installed
   assert.deepEqual(await leftovers(root.mark, before), []);
 });
 
+test('the update module for Mender: each state of its protocol, in the orders in which the client calls them', async () => {
+  const before = openDescriptors();
+  await using root = await makeDeviceRoot();
+  await run('sh', [script, '--root', root.directory]);
+  await provision(root, '/usr/share/northstate/packages');
+  const seed = await readFile(join(root.directory, 'etc/northstate/desired.yaml'), 'utf8');
+  // As the client lays it out: the payload in `files`, room for the module in `tmp`.
+  const artifact = async (name: string, version: string, more = ''): Promise<string> => {
+    await mkdir(join(root.directory, 'root', name, 'files'), { recursive: true });
+    await copyFile(await hello(version), join(root.directory, 'root', name, `files/hello-${version}.npk`));
+    const document = seed.replace(/containers: .*/, `containers: { hello: { version: ${version} }${more} }`);
+    await writeFile(join(root.directory, 'root', name, 'files/desired.yaml'), document);
+    return `/root/${name}`;
+  };
+  const good = await artifact('good', '1.1.0');
+  const bad = await artifact('bad', '1.2.0', ', missing: { version: 1.0.0 }');
+  await mkdir(join(root.directory, 'var/lib/northstate/inbox'), { recursive: true });
+  {
+    await using device = await root.boot({ readOnly: false });
+    await device.start();
+    const module = '/usr/share/northstate/integration/mender/northstate';
+    const call = async (files: string, ...states: readonly string[]): Promise<string> => {
+      let said = '';
+      for (const state of states) {
+        const { code, stdout, stderr } = await device.run(
+          'sh',
+          '-c',
+          'cd "$2" && exec "$0" "$1" "$2"',
+          module,
+          state,
+          files,
+        );
+        assert.equal(code, 0, `${state}: ${stdout}${stderr}`);
+        said = stdout;
+      }
+      return said;
+    };
+    assert.equal(await call(good, 'SupportsRollback'), 'Yes\n');
+    assert.equal(await call(good, 'NeedsArtifactReboot'), 'No\n');
+    // Rolled back: by the client, whose next state failed. Twice says no more than once.
+    await call(good, 'Download', 'ArtifactInstall');
+    assert.equal(await runningVersion(device), '1.1.0');
+    await call(good, 'ArtifactRollback', 'ArtifactRollback', 'ArtifactFailure', 'Cleanup');
+    assert.equal(await runningVersion(device), '1.0.0');
+    assert.equal((await device.run('northstate', 'list')).stdout, 'hello:1.0.0\n');
+    // A power cut before the commit: the client, up again, rolls back.
+    await call(good, 'Download', 'ArtifactInstall');
+    assert.equal(await device.shutDown(), 0);
+    await device.start();
+    await call(good, 'ArtifactRollback', 'ArtifactFailure', 'Cleanup');
+    assert.equal(await runningVersion(device), '1.0.0');
+    // Committed: what comes later does not go back behind it.
+    await call(good, 'Download', 'ArtifactInstall', 'ArtifactCommit', 'Cleanup');
+    const { code, stderr } = await device.run(module, 'ArtifactInstall', bad);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /all is as before/);
+    await call(bad, 'ArtifactRollback', 'ArtifactFailure', 'Cleanup');
+    assert.equal(await runningVersion(device), '1.1.0');
+    assert.equal((await device.run('northstate', 'list')).stdout, 'hello:1.0.0\nhello:1.1.0\n');
+  }
+  assert.deepEqual(await leftovers(root.mark, before), []);
+});
+
 /** What lies in a directory of the root; nothing when it is not there. */
 async function remaining(root: DeviceRoot, path: string): Promise<string[]> {
   return isIn(root, path) ? await readdir(join(root.directory, path), { recursive: true }) : [];

@@ -21,11 +21,13 @@ test("every block of the integrator's README does what it says", async () => {
     const archive = (await release(join(work, 'out'))).find((name) => name.endsWith('.tar.zst')) ?? '';
     await mkdir(join(work, 'unpacked'));
     const script = await unpack(join(work, 'out', archive), join(work, 'unpacked'));
-    for (const version of ['1.0.0', '1.1.0']) {
+    for (const version of ['1.0.0', '1.1.0', '1.2.0']) {
       const file = await probePackage({ name: 'hello', version, args: ['print', '1', 'hello', 'sleep'] });
       await copyFile(file, join(work, `hello-${version}.npk`));
     }
-    await copyFile(join(work, 'hello-1.1.0.npk'), join(root.directory, 'tmp/hello-1.1.0.npk'));
+    for (const name of ['hello-1.1.0.npk', 'hello-1.2.0.npk']) {
+      await copyFile(join(work, name), join(root.directory, 'tmp', name));
+    }
     const blocks = [...(await readFile(readme, 'utf8')).matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(
       ([, code = '']) => code,
     );

@@ -1,0 +1,59 @@
+// The handler of examples/integration/swupdate under Debian's SWUpdate, which installs signed images.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { makeCertificate, ok, startUpdatedDevice, type UpdatedDevice } from './updated-device.ts';
+
+/** An image with one bundle, as the README says how to make it: /root/NAME.swu. */
+async function makeImage({ path }: UpdatedDevice, name: string): Promise<void> {
+  const archive = path(`root/${name}.tar`);
+  await ok('tar', '-cf', archive, '-C', path(`root/${name}`), '.');
+  const template = await readFile(path('usr/share/northstate/integration/swupdate/sw-description'), 'utf8');
+  const sum = createHash('sha256')
+    .update(await readFile(archive))
+    .digest('hex');
+  await writeFile(path('root/sw-description'), template.replace('bundle.tar', `${name}.tar`).replace('@SHA256@', sum));
+  const key = ['-signer', path('root/cert.pem'), '-inkey', path('root/key.pem')];
+  await ok(
+    ...['openssl', 'cms', '-sign', '-in', path('root/sw-description'), '-out', path('root/sw-description.sig')],
+    ...[...key, '-outform', 'DER', '-nosmimecap', '-binary'],
+  );
+  const files = `sw-description\nsw-description.sig\n${name}.tar\n`;
+  await ok(
+    'sh',
+    '-c',
+    `cd "$0" && printf %s "$1" | cpio -o -H crc --quiet >"$2"`,
+    path('root'),
+    files,
+    path(`root/${name}.swu`),
+  );
+}
+
+test('SWUpdate: a signed image is installed, one that cannot be reached changes nothing, a changed one is refused', async () => {
+  await using updated = await startUpdatedDevice();
+  await makeCertificate(updated);
+  for (const name of ['good', 'bad']) await makeImage(updated, name);
+  await updated.sh(`
+mkdir -p /usr/share/lua/5.3
+cp /usr/share/northstate/integration/swupdate/swupdate_handlers.lua /usr/share/lua/5.3/
+echo 'board 1.0' >/etc/hwrevision
+`);
+  const install = (image: string) => updated.device.run('swupdate', '-v', '-k', '/root/cert.pem', '-i', image);
+
+  const good = await install('/root/good.swu');
+  assert.equal(good.code, 0, `${good.stdout}${good.stderr}`);
+  assert.equal(await updated.version(), '1.1.0');
+
+  const bad = await install('/root/bad.swu');
+  assert.notEqual(bad.code, 0, `${bad.stdout}${bad.stderr}`);
+  assert.match(`${bad.stdout}${bad.stderr}`, /all is as before/);
+  assert.equal(await updated.version(), '1.1.0');
+  assert.deepEqual(await updated.packages(), ['hello:1.0.0', 'hello:1.1.0']);
+
+  const image = await readFile(updated.path('root/good.swu'));
+  image.writeUInt8(image.readUInt8(image.indexOf('software')) ^ 1, image.indexOf('software'));
+  await writeFile(updated.path('root/changed.swu'), image);
+  assert.notEqual((await install('/root/changed.swu')).code, 0);
+  assert.equal(await updated.version(), '1.1.0');
+});
