@@ -113,3 +113,21 @@ test('what waits for something that nothing brings about has failed; what is tri
   const failure = { op: 'install', reason: 'StepFailed', subject: null, message: 'no', count: 1, retryAt: 9 } as const;
   assert.equal(judged({ app }, 5, [['app', { steps: [step], failures: [failure] }]]).result, 'moving');
 });
+
+test('steps that wait for a start or an end that is under way are no failure', () => {
+  const umount = {
+    steps: [{ op: 'umount', name: 'app', waits: 'in use by attempt 1' }],
+    failures: [],
+  } as unknown as Left;
+  const judge = (...attempts: readonly ObservedAttempt[]): string => {
+    const state = stateOf({ app: { phase: 'Running', ready } });
+    const observed = { ...state.observed, attempts: new Map([['app', [...attempts]]]) };
+    return reachedOf({ state: { ...state, observed }, left: new Map([['app', umount]]) }, 5).result;
+  };
+  const before = attempt(1, '1.0.0', 'running');
+  const stopping = { ...before, record: { ...before.record, stop: { deadline: 9, killed: false } } };
+  const next = attempt(2, '1.1.0', 'prepared');
+  assert.equal(judge(stopping, attempt(2, '1.1.0', 'running')), 'moving');
+  assert.equal(judge(attempt(1, '1.0.0', 'exited'), { ...next, going: true }), 'moving');
+  assert.equal(judge(before, { ...next, going: false }), 'failed');
+});
