@@ -58,6 +58,5 @@ test('a file that the host mounts over the document is the document, until it is
     await host('umount', daemon.document);
   }
   await running(daemon, 'app');
-  await rm(file);
   await endsClean(daemon, before);
 });
