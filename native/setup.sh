@@ -85,6 +85,18 @@ fetch_debian() {
 	mv "$1.new.tar" "$1"
 }
 
+# fetch_prometheus FOLDER: Debian's Prometheus and its promtool, unpacked and not installed.
+fetch_prometheus() {
+	echo 'set-up: Prometheus of the tests'
+	rm -rf "$1.new"
+	mkdir -p "$1.new"
+	(cd "$1.new" && { apt-get download -qq -o APT::Sandbox::User=root prometheus 2>/dev/null ||
+		{ apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root prometheus; }; } &&
+		dpkg-deb -x ./*.deb . && rm ./*.deb) ||
+		fail "cannot download Debian's prometheus: look at the network and apt's sources"
+	mv "$1.new" "$1"
+}
+
 # fetch_arm64 FILE: what an arm64 machine needs: Debian's kernel, busybox and the libraries, unpacked and not configured.
 fetch_arm64() {
 	echo 'set-up: Debian for arm64'
@@ -189,6 +201,7 @@ build examples .build/examples/packed 'examples src/npk' $bin/node examples/buil
 [ "${1-}" != --test ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel
 [ "${1-}" != --test ] || [ -e .build/oldest-node/node ] || fetch_oldest_node .build/oldest-node
 [ "${1-}" != --test ] || [ -f .build/vm/debian.tar ] || fetch_debian .build/vm/debian.tar
+[ "${1-}" != --test ] || [ -d .build/prometheus ] || fetch_prometheus .build/prometheus
 [ "${1-}" != --arm64 ] || [ -f .build/vm/arm64.tar ] || fetch_arm64 .build/vm/arm64.tar
 [ "${1-}" != --updaters ] || [ -f .build/vm/updaters.tar ] || fetch_updaters .build/vm/updaters.tar
 [ "${1-}" != --updaters ] || [ -d .build/oelint ] || fetch_oelint .build/oelint

@@ -8,7 +8,7 @@
 //                               `everywhere` not only in the hierarchies that the section needs, but in all
 //     limits(name, section)     opens the files of the group that are to change, in the order that the kernel accepts; close() when sent
 //     alarm(kind, name, id)     what the launcher is to watch of a running attempt; memoryEvents(name, id): what has happened
-//     usage(name)               statistics in the console's shape
+//     usage(name)               statistics in the console's shape; counts(name): the few that are measured over time
 //     removeRoot()              at the end: the roots; one that something is left in stays, and is logged
 import type { Logger } from 'pino';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
@@ -20,6 +20,7 @@ import { thaw } from './cgroup-freeze.ts';
 import { openPlaces } from './cgroup-places.ts';
 import { claimRoot, holdsRoot } from './cgroup-owner.ts';
 import { makeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
+import { countsOf, type Counts } from './cgroup-counts.ts';
 import { controllersOf, limitsOf, withDefaults } from './cgroup-limits.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
@@ -43,6 +44,7 @@ export interface Cgroups extends Controller<CgroupStep> {
   alarm(kind: 'memory' | 'freeze', name: string, attempt: number): Alarm | null;
   memoryEvents(name: string, attempt: number): MemoryEvents;
   usage(name: string): Usage;
+  counts(name: string): Counts;
   /** Takes the groups for this runtime, unless `held` does; see cgroup-owner.ts. Gives what is to be kept, null: `held` is. */
   claim(holder: string, held: number | null): Promise<number | null>;
   removeRoot(): Promise<void>;
@@ -103,6 +105,7 @@ export function createCgroups(options: {
     thaw: (name, attempt) => thaw(tree, name, attempt),
     alarm: (kind, name, attempt) => (kind === 'memory' ? openMemoryAlarm : openFreezeAlarm)(tree, name, attempt),
     memoryEvents: (name, attempt) => memoryEvents(tree, name, attempt),
+    counts: (name) => countsOf(groupsIn(branchesWith(tree, name), name), hierarchies),
     usage: (name) => usageOf(groupsIn(branchesWith(tree, name), name), hierarchies),
     claim: async (holder, held) => (held !== null && holdsRoot(tree, held) ? null : await claimRoot(tree, holder)),
     async removeRoot() {

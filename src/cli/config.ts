@@ -23,7 +23,7 @@ async function read(file: string | undefined): Promise<Configuration> {
 }
 
 /** The fields as a file has them: times and sizes with their units, limits that nobody set as they are by default. */
-function written({ repositories, fetch, loopTimeout, sleep, ...others }: Configuration): object {
+function written({ repositories, fetch, loopTimeout, metrics, sleep, ...others }: Configuration): object {
   return {
     ...others,
     console: others.console.map(({ file, ...listener }) => ({
@@ -35,6 +35,8 @@ function written({ repositories, fetch, loopTimeout, sleep, ...others }: Configu
     repositories: Object.fromEntries(repositories.map((each) => [each.id, repositoryOf(each)])),
     fetch: { ...fetch, rate: fetch.rate === null ? null : `${fetch.rate}B`, stall: `${fetch.stall}ms` },
     loopTimeout: `${loopTimeout}ms`,
+    metrics:
+      metrics === null ? null : { ...metrics, file: { ...metrics.file, mode: `0${metrics.file.mode.toString(8)}` } },
     sleep: { after: sleep.after === null ? 'never' : `${sleep.after}ms` },
   };
 }

@@ -102,6 +102,14 @@ export function addDeclarative(program: Command): void {
     .action(async (options: import('./events-command.ts').EventsCommand) =>
       (await import('./events-command.ts')).events(options),
     );
+  talks(example(program.command('metrics'), 'northstate metrics'))
+    .description('print what is measured: OpenMetrics, or the older text that promtool checks')
+    .addOption(
+      new Option('-o, --output <format>', 'which').choices(['openmetrics', 'prometheus']).default('openmetrics'),
+    )
+    .action(async (options: ConsoleOptions & { output: 'openmetrics' | 'prometheus' }) =>
+      (await load()).metrics(options),
+    );
   talks(example(program.command('report'), 'northstate report report.zip'))
     .description('write an archive of all that explains the present state, without secrets, for support')
     .argument('[file]', 'a file that does not exist yet')

@@ -163,3 +163,14 @@ export function sayOutcome(
   if (result === 'failed') throw new Failure(`${what} failed for good${because}`, { code: exitCodes.failed, hint });
   throw new Failure(`${what} is not reached after ${timeout / 1000} s${because}`, { code: exitCodes.timeout, hint });
 }
+
+/** What is measured, as text. */
+export async function metrics({
+  output,
+  ...options
+}: ConsoleOptions & { readonly output: 'openmetrics' | 'prometheus' }): Promise<void> {
+  await withConsole(options, async (client) => {
+    const text = (await client.call('metrics', null))[output];
+    if (options.json !== true) process.stdout.write(text);
+  });
+}

@@ -55,7 +55,7 @@ export function createProgram(): Command {
 
 /** Where each command stands in --help; what is in no group stands under Northstar's words. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'The daemon:': ['run', 'config', 'check', 'shutdown', 'report'],
+  'The daemon:': ['run', 'config', 'check', 'shutdown', 'report', 'metrics'],
   'The document:': ['apply', 'plan', 'diff', 'edit', 'patch', 'history', 'rollback', 'overlay', 'wait', 'schema'],
   'What is there:': ['get', 'describe', 'explain', 'logs', 'events', 'list', 'repositories', 'inspect'],
   'Inside of containers:': ['exec', 'shell', 'cp', 'top'],

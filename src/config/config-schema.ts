@@ -49,6 +49,8 @@ const octal = z
   .regex(/^0?[0-7]{3}$/, 'must be an octal number such as "0660"')
   .transform((text) => Number.parseInt(text, 8));
 
+const socketFile = z.strictObject({ mode: octal.prefault('0600'), uid: id.default(0), gid: id.default(0) });
+
 /** No permissions are the default: who opens a console says what it may. */
 const listener = z
   .strictObject({
@@ -61,7 +63,7 @@ const listener = z
           .refine(({ uid, gid }) => uid !== undefined || gid !== undefined, 'must name a uid, a gid or both'),
       )
       .exactOptional(),
-    file: z.strictObject({ mode: octal.prefault('0600'), uid: id.default(0), gid: id.default(0) }).exactOptional(),
+    file: socketFile.exactOptional(),
     tls: z.strictObject({ cert: path, key: path, ca: path }).exactOptional(),
     patches: z.enum(['document', 'boot']).default('document'),
     limits: limits.default({}),
@@ -79,6 +81,14 @@ const listener = z
     if (file !== undefined) refuse('file', 'is for unix:// only');
     if (tls === undefined && !isLoopback(address.host)) refuse('listen', openToOthers(url));
   });
+
+/** Anybody on the machine can read what is on its loopback. */
+const metrics = z.strictObject({ listen, file: socketFile.prefault({}) }).superRefine(({ listen: url }, context) => {
+  const address = addressOf(url);
+  if (address?.kind !== 'tcp' || isLoopback(address.host)) return;
+  const message = `${url} could be reached by other machines: metrics are for unix:// and the loopback`;
+  context.addIssue({ code: 'custom', path: ['listen'], message });
+});
 
 const fetchSettings = z
   .strictObject({
@@ -120,6 +130,7 @@ const schema = z.strictObject({
   pids: z.int().min(-1).max(mostPids).default(defaultPids),
   fetch: fetchSettings.prefault({}),
   loopTimeout: duration.prefault('10s'),
+  metrics: metrics.nullable().default(null),
   debug: z.strictObject({ commands: z.array(z.string()).default([]) }).default({ commands: [] }),
   log: z
     .strictObject({ level: z.enum(logLevels).default('info'), target: z.enum(logTargets).default('auto') })

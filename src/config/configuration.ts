@@ -50,6 +50,13 @@ export interface Configuration {
   readonly loopTimeout: number;
   /** Commands that run beside each container that starts. */
   readonly debug: { readonly commands: readonly string[] };
+  /** Where metrics can be scraped: nowhere when null. */
+  readonly metrics: {
+    /** `unix:///path`, or `tcp://host:port` of the loopback. */
+    readonly listen: string;
+    /** Of a unix socket. */
+    readonly file: { readonly mode: number; readonly uid: number; readonly gid: number };
+  } | null;
   readonly log: { readonly level: LogLevel; readonly target: LogTarget };
   /** After how many ms without anything to do the reconciler ends until something happens; null: never. */
   readonly sleep: { readonly after: number | null };

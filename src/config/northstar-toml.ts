@@ -153,6 +153,7 @@ export function readNorthstarToml(text: string, file: string): Configuration {
     loopTimeout: given.loop_device_timeout,
     debug: given.debug,
     // As Northstar's: what containers print by `pipe` is in it.
+    metrics: null,
     log: { level: 'debug', target: 'auto' },
     sleep: { after: 30_000 },
   };

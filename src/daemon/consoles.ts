@@ -10,6 +10,7 @@ import { createMemory } from '../console/protocol/memory.ts';
 import { createClientConnections } from './client-connections.ts';
 import { createContainerConsoles, type ContainerConsoles } from './container-consoles.ts';
 import { createKeptConnections } from './kept-connections.ts';
+import type { MetricsListener } from '../metrics/metrics-listener.ts';
 import type { GlobalRecordKeeper } from './global-record.ts';
 import type { Stand } from '../../state/standing.ts';
 import type { Log } from '../logs/log.ts';
@@ -31,7 +32,7 @@ export interface Consoles {
 }
 
 export interface ConsolesPorts {
-  readonly config: Pick<Configuration, 'console' | 'containerConsoles'>;
+  readonly config: Pick<Configuration, 'console' | 'containerConsoles' | 'metrics'>;
   readonly launcher: Launcher;
   readonly remembered: Remembered;
   /** It has the key of all tokens. */
@@ -57,6 +58,7 @@ export function createConsoles({
   const tokens = createTokens(tokenKeyOf(record), () => bootTime() - hello.startedAt);
   const shared = { tokens, log, now: bootTime, hold };
   let listeners: readonly Console[] = [];
+  let metrics: MetricsListener | null = null;
   let service: Service | null = null;
   const connections = createKeptConnections({ launcher, kept, log });
   const containers = createContainerConsoles(connections, () => {
@@ -68,7 +70,7 @@ export function createConsoles({
   return {
     containers,
     fired: (key) => void connections.fired(key),
-    listening: () => listeners,
+    listening: () => (metrics === null ? listeners : [...listeners, metrics]),
     adopt(runtime) {
       const { patches, limits } = config.containerConsoles;
       // Its application says the first word when it likes.
@@ -89,9 +91,13 @@ export function createConsoles({
         openConsole({ ...each, ...shared, runtime, connected, keeper, clients, stand }),
       );
       listeners = await Promise.all(open);
+      const at = config.metrics;
+      if (at === null) return;
+      const { openMetricsListener } = await import('../metrics/metrics-listener.ts');
+      metrics = await openMetricsListener({ at, keeper, render: () => runtime.metrics(), hold, log });
     },
     async close() {
-      await Promise.all(listeners.map((each) => each.close()));
+      await Promise.all([...listeners, ...(metrics === null ? [] : [metrics])].map((each) => each.close()));
     },
   };
 }

@@ -96,6 +96,15 @@ export function createDoors({ config, log, link, state, controllers, consoles, h
       }),
     usage: cgroups.usage,
     join: sessions.open,
+    async metrics() {
+      const [{ collect }, { exposed }] = await Promise.all([
+        import('../metrics/metrics.ts'),
+        import('../metrics/exposition.ts'),
+      ]);
+      const { starts, sleeps } = remembered.hello;
+      const families = await collect({ state: store.get, counts: cgroups.counts, starts, sleeps });
+      return { openmetrics: exposed(families, 'openmetrics'), prometheus: exposed(families, 'prometheus') };
+    },
     shutdown: () => ending.begin(0),
   });
 

@@ -36,6 +36,7 @@ export interface RuntimePorts {
   readonly report: Runtime['report'];
   readonly usage: (name: string) => Readonly<Record<string, unknown>>;
   readonly join: Runtime['join'];
+  readonly metrics: Runtime['metrics'];
   readonly shutdown: () => void;
 }
 
@@ -133,6 +134,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     logs: (name, options) => ports.logs.lines(name, options),
     statistics: (name) => Promise.resolve(ports.usage(name)),
     join: ports.join,
+    metrics: ports.metrics,
     shutdown: ports.shutdown,
   };
 }

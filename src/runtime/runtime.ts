@@ -181,6 +181,8 @@ export interface Runtime {
   ): AsyncIterable<LogLine>;
   /** Statistics of a running container's groups, in the console's shape. */
   statistics(name: string): Promise<Readonly<Record<string, unknown>>>;
+  /** What is measured, as text. */
+  metrics(): Promise<{ readonly openmetrics: string; readonly prometheus: string }>;
   /** Joins a container (its name) that runs. Throws RuntimeError. `by`: who asks, for the record of events. */
   join(name: string, request: SessionRequest, by: string): Promise<ContainerSession>;
   /** Stops every container in order and ends the runtime. */

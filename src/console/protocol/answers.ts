@@ -174,6 +174,8 @@ export interface Answers {
   readonly resume: ForName & Lasting;
   readonly restart: ForName & Lasting;
   readonly update: ForName & Lasting;
+  /** OpenMetrics, and the older form that Prometheus' tools check. */
+  readonly metrics: { readonly openmetrics: string; readonly prometheus: string };
   readonly exec: ForContainer;
   readonly copy: ForContainer;
   readonly session_input: null;

@@ -92,6 +92,7 @@ const shapes = {
   events: orNothing(fields({ since: nullable(whole), boot: nullable(text), follow: optional(flag) })),
   wait: fields({ generation: nullable(whole), timeout: whole }),
   history: nothing,
+  metrics: nothing,
   rollback: fields({ generation: whole, expected: nullable(whole) }),
   report: nothing,
   exec: fields({

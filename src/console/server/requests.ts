@@ -168,6 +168,7 @@ const handlers: Handlers = {
   history: async (_, { runtime }) => ({
     history: await ours(() => listGenerations(runtime)),
   }),
+  metrics: async (_, { runtime }) => ({ metrics: await ours(() => runtime.metrics()) }),
   exec: async (body, session) => ({ exec: await ours(() => execIn(body, session)) }),
   copy: async (body, session) => ({ copy: await ours(() => copyWith(body, session)) }),
   session_input: async (body, session) => ({ session_input: await ours(() => inputOf(body, session)) }),

@@ -25,6 +25,7 @@ export const samples: Readonly<Record<RequestName, Readonly<Record<string, unkno
   logs: { name: 'broker', since: null, follow: false },
   wait: { generation: 1, timeout: 0 },
   history: null,
+  metrics: null,
   rollback: { generation: 1, expected: null },
   report: null,
   explain: { name: 'broker' },

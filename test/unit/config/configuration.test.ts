@@ -24,6 +24,7 @@ const defaults = {
   pids: 4096,
   fetch: defaultFetchSettings,
   loopTimeout: 10_000,
+  metrics: null,
   debug: { commands: [] },
   log: { level: 'info', target: 'auto' },
 };
@@ -32,6 +33,13 @@ test('every field has a default', async () => {
   for (const text of ['', '# nothing\n', '---\n...\n', '{}']) {
     assert.deepEqual(await parseConfiguration(text, 'f'), defaults, JSON.stringify(text));
   }
+});
+
+test('metrics are for this machine alone', async () => {
+  const at = (url: string) => parseConfiguration(`metrics: { listen: "${url}" }\n`, 'f');
+  const file = { mode: 0o600, uid: 0, gid: 0 };
+  assert.deepEqual((await at('tcp://127.0.0.1:9470')).metrics, { listen: 'tcp://127.0.0.1:9470', file });
+  await assert.rejects(at('tcp://0.0.0.0:9470'), /could be reached by other machines/);
 });
 
 test('limits are written with units and kept in bytes and milliseconds', async () => {

@@ -1,0 +1,113 @@
+// Metrics of a runtime, judged and scraped by a real Prometheus.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { patience } from '../../support/patience.ts';
+import { probePackage } from '../../support/packages.ts';
+import { running } from '../../support/scenario.ts';
+import { asleep } from '../../support/sleeper.ts';
+import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
+
+const programs = join(import.meta.dirname, '../../../.build/prometheus/usr/bin');
+const directory = mkdtempSync(join(tmpdir(), 'northstate-metrics-'));
+const port = await freePort();
+let daemon: Daemon;
+
+before(async () => {
+  const app = await probePackage({ name: 'app', fields: 'cgroups: { memory: { memory_hard_limit: 50000000 } }' });
+  const failing = await probePackage({ name: 'failing', args: ['exit', '3'] });
+  daemon = await startDaemon({
+    packages: [app, failing],
+    document: (packages) =>
+      documentOf(packages, 'app: { state: running }', 'failing: { state: running, restart: { policy: never } }'),
+    configuration: `metrics: { listen: "tcp://127.0.0.1:${port}" }\naccounting: true\nsleep: { after: 200ms }\n`,
+  });
+  await running(daemon, 'app');
+  await daemon.untilContainer('failing', 'has ended', ({ phase }) => phase === 'Exited');
+});
+after(async () => {
+  await daemon[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
+});
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port: found } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, 'close');
+  return found;
+}
+
+async function scraped(accept: string): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { accept } });
+  assert.equal(response.status, 200);
+  return await response.text();
+}
+
+/** The value of the one series that begins so. */
+function valueOf(text: string, series: string): number {
+  const found = text.split('\n').filter((line) => line.startsWith(`${series} `));
+  assert.equal(found.length, 1, `${series}: ${text}`);
+  return Number(found[0]?.slice(series.length + 1));
+}
+
+test('the command line prints what promtool finds no fault with', async () => {
+  const { stdout, code, stderr } = await daemon.run('metrics', '-o', 'prometheus');
+  assert.equal(code, 0, stderr);
+  const { status, stderr: faults } = spawnSync(join(programs, 'promtool'), ['check', 'metrics'], { input: stdout });
+  assert.equal(faults.toString(), '');
+  assert.equal(status, 0);
+  assert.equal(valueOf(stdout, 'northstate_container_phase{container="app",northstate_container_phase="Running"}'), 1);
+  assert.equal(valueOf(stdout, 'northstate_container_last_exit_code{container="failing"}'), 3);
+  assert.equal(valueOf(stdout, 'northstate_container_restarts_total{container="app"}'), 0);
+  assert.ok(valueOf(stdout, 'northstate_container_memory_usage_bytes{container="app"}') > 0);
+  assert.ok(valueOf(stdout, 'northstate_container_cpu_seconds_total{container="app"}') > 0);
+  assert.ok(Math.abs(valueOf(stdout, 'northstate_container_memory_limit_bytes{container="app"}') - 50_000_000) < 4096);
+  assert.equal(valueOf(stdout, 'northstate_converged'), 1);
+});
+
+test('a scrape while the reconciler sleeps is answered, and it sleeps again', async () => {
+  daemon.unwatch();
+  await asleep(daemon);
+  const text = await scraped('application/openmetrics-text;version=1.0.0');
+  assert.match(text, /# EOF\n$/);
+  assert.ok(valueOf(text, 'northstate_sleeps_total') >= 1);
+  assert.match(await scraped('text/plain'), /^# TYPE northstate_build_info gauge$/m);
+  await asleep(daemon);
+  const missing = await fetch(`http://127.0.0.1:${port}/`);
+  assert.equal(missing.status, 404);
+  await missing.body?.cancel();
+});
+
+test('a Prometheus scrapes it', async () => {
+  const file = join(directory, 'prometheus.yml');
+  const own = await freePort();
+  const job = `{ job_name: device, scrape_interval: 1s, static_configs: [{ targets: ["127.0.0.1:${port}"] }] }`;
+  writeFileSync(file, `scrape_configs: [${job}]\n`);
+  const prometheus = spawn(
+    join(programs, 'prometheus'),
+    [`--config.file=${file}`, `--storage.tsdb.path=${directory}/data`, `--web.listen-address=127.0.0.1:${own}`],
+    { stdio: 'ignore' },
+  );
+  try {
+    const query = encodeURIComponent('northstate_container_phase{northstate_container_phase="Running"} == 1');
+    const until = performance.now() + patience;
+    for (;;) {
+      assert.ok(performance.now() < until, 'it has not scraped anything');
+      const answer = await fetch(`http://127.0.0.1:${own}/api/v1/query?query=${query}`).catch(() => null);
+      const found = answer === null ? '' : await answer.text();
+      if (found.includes('"container":"app"')) break;
+      await delay(200);
+    }
+  } finally {
+    prometheus.kill('SIGKILL');
+    await once(prometheus, 'exit');
+  }
+});
