@@ -231,7 +231,7 @@ const examples: [what: string, before: string, operations: Operation[], after: s
       { op: 'replace', path: '/args/0', value: 'ONE' },
       { op: 'remove', path: '/other/0' },
     ],
-    'args:\n  - ONE # 1\n  - two\n  - three\nother: [ b]\n',
+    'args:\n  - ONE # 1\n  - two\n  - three\nother: [b]\n',
   ],
   [
     'text that would be something else in YAML is quoted',
