@@ -28,6 +28,13 @@ export type RuntimeEvent =
       readonly by: string;
       readonly exit: { readonly code: number } | { readonly signal: number };
     }
+  /** The boot player was there before us: how many containers it has started, what it has left, or why it did nothing. As that. */
+  | {
+      readonly type: 'boot_plan';
+      readonly started: number;
+      readonly left: readonly string[];
+      readonly refused: string | null;
+    }
   | { readonly type: 'shutdown' };
 
 /** What of an attempt an event tells: a successor of this process does not tell it again. */

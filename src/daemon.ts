@@ -7,6 +7,7 @@ import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { asFailure } from './cli/exit.ts';
 import { checkedConfiguration } from './daemon/checked-configuration.ts';
+import { openBootPlans } from './daemon/boot-plans.ts';
 import { createConsoles } from './daemon/consoles.ts';
 import { openControllers } from './daemon/daemon-controllers.ts';
 import { createDoors } from './daemon/daemon-doors.ts';
@@ -78,8 +79,17 @@ const connected = (): void => {
 const consoles = createConsoles({ config, launcher, remembered, record, log, stand, connected, hold: rest.hold });
 const openConsole = consoles.containers.open;
 const controllers = await openControllers({ ...daemon, state, openConsole });
+const boots = await openBootPlans({ ...daemon, state, controllers, settings, hold: rest.hold });
 const logged = openKeptValue<[number, number][]>(await state.memory('logged'));
-const doors = createDoors({ ...daemon, state, controllers, consoles, hold: rest.hold, logged: logged.get() ?? [] });
+const doors = createDoors({
+  ...daemon,
+  state,
+  controllers,
+  consoles,
+  boots,
+  hold: rest.hold,
+  logged: logged.get() ?? [],
+});
 // It holds for the start after a sleep: what is logged from now on is not said before the next.
 logged.set([]);
 

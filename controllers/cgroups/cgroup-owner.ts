@@ -6,7 +6,8 @@ import { readAttribute, writeAttribute } from '../../native/xattr.ts';
 import { TerminalError } from '../failure.ts';
 import { allBranches, makeRoot, type Tree } from './cgroup-groups.ts';
 
-const attribute = 'trusted.northstate';
+/** Whose a group is. */
+export const attribute = 'trusted.northstate';
 
 /** Another runtime has the groups; the message says which. */
 export class GroupsTaken extends Error {}

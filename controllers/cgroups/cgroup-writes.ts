@@ -1,5 +1,5 @@
 // Bringing the files of a group to the limits that a section asks for: what differs, in the order that the kernel accepts.
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import { openDescriptors, readControl } from './cgroup-files.ts';
@@ -83,6 +83,25 @@ export function shownLimits(initially: readonly Limit[], groups: ReadonlyMap<str
     return group === undefined ? [] : [{ file: limit.file, shown: shownBy(limit, group).now, initial: limit.initial }];
   });
   return summaryOf(shown);
+}
+
+/**
+ * What has to be written so that a new group is as the section asks, by what the kernel makes it with. `groups` are like it;
+ * which files there are is seen there.
+ */
+export function changesOfNew(
+  hierarchies: Tree['hierarchies'],
+  groups: ReadonlyMap<string, string>,
+  section: Section | null,
+): readonly { readonly path: string; readonly value: string }[] {
+  const changes = limitsOf(section, hierarchies).limits.flatMap((limit): LimitWrite[] => {
+    const group = groups.get(limit.controller);
+    if (group === undefined || (limit.shown !== null && limit.shown === limit.initial)) return [];
+    const instead = existsSync(join(group, limit.file)) ? undefined : limit.instead;
+    const { file, value } = instead ?? limit;
+    return [{ ...limit, value, path: join(group, file), now: limit.initial }];
+  });
+  return inAcceptedOrder(changes);
 }
 
 /** v1 wants the limit of memory never above that of memory and swap: the latter goes first when it makes room. */

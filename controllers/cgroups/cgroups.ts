@@ -12,11 +12,13 @@
 //     removeRoot()              at the end: the roots; one that something is left in stays, and is logged
 import type { Logger } from 'pino';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
+import type { Deed } from '../../native/wire/boot-plan.ts';
 import type { ObservedCgroup } from '../../state/observed.ts';
 import { memoryEvents, openFreezeAlarm, openMemoryAlarm, type Alarm, type MemoryEvents } from './cgroup-alarm.ts';
 import { allBranches, branchesOf, branchesWith, groupsIn, removeRoots, type Tree } from './cgroup-groups.ts';
 import type { ControllerName, Hierarchies } from './cgroup-hierarchies.ts';
 import { thaw } from './cgroup-freeze.ts';
+import { bootGroups, bootRoots, type BootGroups } from './cgroup-boot.ts';
 import { openPlaces } from './cgroup-places.ts';
 import { claimRoot, holdsRoot } from './cgroup-owner.ts';
 import { makeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
@@ -45,6 +47,11 @@ export interface Cgroups extends Controller<CgroupStep> {
   memoryEvents(name: string, attempt: number): MemoryEvents;
   usage(name: string): Usage;
   counts(name: string): Counts;
+  /** The groups of a start as the boot player makes them, and what they all stand on (cgroup-boot.ts). */
+  readonly boot: {
+    groups(name: string, attempt: number, section: Section | null, everywhere: boolean): BootGroups | null;
+    roots(slot: number): Deed[];
+  };
   /** Takes the groups for this runtime, unless `held` does; see cgroup-owner.ts. Gives what is to be kept, null: `held` is. */
   claim(holder: string, held: number | null): Promise<number | null>;
   removeRoot(): Promise<void>;
@@ -107,6 +114,10 @@ export function createCgroups(options: {
     memoryEvents: (name, attempt) => memoryEvents(tree, name, attempt),
     counts: (name) => countsOf(groupsIn(branchesWith(tree, name), name), hierarchies),
     usage: (name) => usageOf(groupsIn(branchesWith(tree, name), name), hierarchies),
+    boot: {
+      groups: (name, attempt, section, everywhere) => bootGroups(tree, name, attempt, section, { everywhere, always }),
+      roots: (slot) => bootRoots(tree, slot),
+    },
     claim: async (holder, held) => (held !== null && holdsRoot(tree, held) ? null : await claimRoot(tree, holder)),
     async removeRoot() {
       for (const err of await removeRoots(tree)) log.warn({ err }, 'control group left behind');

@@ -2,6 +2,7 @@
 // `daemon-reload` leaves it alone, which it promises of no other group.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Deed } from '../../native/wire/boot-plan.ts';
 import { readAttribute } from '../../native/xattr.ts';
 import { codeOf } from './cgroup-files.ts';
 import { detectHierarchies } from './cgroups-observe.ts';
@@ -26,6 +27,19 @@ export async function enterDelegatedGroup(launcher: number): Promise<string | nu
   const controllers = (await readFile(join(delegated, 'cgroup.controllers'), 'utf8')).trim().split(/\s+/);
   await writeFile(join(delegated, 'cgroup.subtree_control'), controllers.map((name) => `+${name}`).join(' '));
   return join(own, root);
+}
+
+/** The same as the boot player does it; [] where the groups' name is none that enterDelegatedGroup gave. */
+export async function bootDelegation(name: string): Promise<Deed[]> {
+  const { unified } = detectHierarchies();
+  if (unified === null || !name.endsWith(`/${root}`)) return [];
+  const group = name.slice(0, -root.length - 1);
+  const controllers = (await readFile(join(unified, group, 'cgroup.controllers'), 'utf8')).trim().split(/\s+/);
+  const enabled = controllers.map((controller) => `+${controller}`).join(' ');
+  return [
+    { deed: 'delegated', mount: unified, group, leaf },
+    { deed: 'write', path: join(unified, group, 'cgroup.subtree_control'), text: enabled },
+  ];
 }
 
 /**

@@ -23,6 +23,11 @@ export interface Notes {
   restore(file: string | null): void;
 }
 
+/** The file of a name's note: the name may be longer than a file's may be. */
+export function noteFile(name: string): string {
+  return hash('sha256', name);
+}
+
 /**
  * Opens the notes below `runDir` for this boot and the launcher that began at `launcher` (CLOCK_BOOTTIME in ms). Those of an
  * earlier boot are removed, and files that are none, of which `failed` is told.
@@ -48,9 +53,6 @@ export function openNotes(
       kept.set(file, note);
     }
   }
-  // A name may be longer than a file's may be.
-  const fileOf = (name: string) => hash('sha256', name);
-
   function write(file: string, note: Note): void {
     const path = join(directory, file);
     writeFileSync(`${path}.new`, JSON.stringify(note), { mode: 0o600 });
@@ -61,7 +63,7 @@ export function openNotes(
     ran,
     directory,
     set(name, next) {
-      const file = fileOf(name);
+      const file = noteFile(name);
       if (next === null) {
         kept.delete(file);
         rmSync(join(directory, file), { force: true });

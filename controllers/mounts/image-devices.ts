@@ -46,6 +46,11 @@ export interface ImageDevice {
   close(): Promise<void>;
 }
 
+/** What the names of devices of the device mapper begin with that belong to a runtime, named by `owner`. */
+export function prefixOf(owner: string): string {
+  return `northstate-${hashOf(owner)}-`;
+}
+
 /** `owner` is a path that no other runtime on this host has: devices of another one are never touched. */
 export function createImageDevices(options: {
   readonly owner: string;
@@ -55,7 +60,7 @@ export function createImageDevices(options: {
   readonly log: Pick<Logger, 'info'>;
 }): ImageDevices {
   const { verifyImage, loopTimeout, log } = options;
-  const prefix = `northstate-${hashOf(options.owner)}-`;
+  const prefix = prefixOf(options.owner);
   const checks = createLanes(availableParallelism());
 
   async function attach(id: string, file: FileHandle, image: Image, signal: AbortSignal): Promise<ImageDevice> {
@@ -152,7 +157,7 @@ function behind(minor: number): Pick<ObservedMount, 'backing' | 'integrity'> {
 }
 
 /** What the file was when it was attached, for whoever looks later, this process or the next: the loop device bears it. */
-function markOf(path: string, { size, mtimeMs, ctimeMs }: FileIdentity): string {
+export function markOf(path: string, { size, mtimeMs, ctimeMs }: FileIdentity): string {
   return `${size} ${mtimeMs} ${ctimeMs} ${hashOf(path)}`;
 }
 

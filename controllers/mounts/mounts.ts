@@ -25,6 +25,8 @@ export interface Mounts extends Controller<MountsStep> {
   observe(): Promise<Map<string, ObservedMount[]>>;
   observeOne(id: string): ObservedMount | null;
   pathOf(id: string): string;
+  /** Where all of them are. */
+  readonly directory: string;
   sweep(): Promise<void>;
 }
 
@@ -58,6 +60,7 @@ export function createMounts(options: {
     observe: () => observeMounts(directory, devices),
     observeOne: (id) => observeMount(directory, id, devices),
     pathOf,
+    directory,
     sweep: devices.sweep,
   };
 }

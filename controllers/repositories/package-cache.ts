@@ -8,7 +8,19 @@ import type { FileIdentity, ObservedPackage } from '../../state/observed.ts';
 import { messageOf } from '../../state/errno.ts';
 
 /** Raise it whenever the meaning of what is kept changes. */
-const format = 4;
+const format = 5;
+
+/** What the file holds. `earlier`: it was read in another boot, in which devices may have had other numbers. */
+interface Kept {
+  readonly format: number;
+  readonly earlier: boolean;
+  readonly packages: readonly ObservedPackage[];
+}
+
+/** The packages as the file of another boot has them. */
+export function keptPackages(packages: ReadonlyMap<string, readonly ObservedPackage[]>): Kept {
+  return { format, earlier: true, packages: [...packages.values()].flat() };
+}
 
 export interface PackageCache {
   /** The package at a path, if the file is still the one that was read. */
@@ -28,9 +40,11 @@ export interface PackageCache {
 /** Opens the cache file. One that is missing or unreadable is an empty cache: everything in it can be read again. */
 export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn'>): PackageCache {
   const stored = load(file, log);
-  let known = stored ?? new Map<string, ObservedPackage>();
+  /** Read in another boot, and not looked at in this one. */
+  const earlier = new Set(stored?.earlier === true ? stored.packages.map(({ path }) => path) : []);
+  let known = byPath(stored?.packages ?? []);
   /** The file does not say all of it. */
-  let lacks = stored === null;
+  let lacks = stored === null || stored.earlier;
   let unwritten = false;
   let writing: Promise<void> | null = null;
 
@@ -38,7 +52,8 @@ export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn
     while (unwritten) {
       unwritten = false;
       try {
-        await promises.writeFile(`${file}.part`, serialize({ format, packages: [...known.values()] }), { mode: 0o600 });
+        const kept: Kept = { format, earlier: false, packages: [...known.values()] };
+        await promises.writeFile(`${file}.part`, serialize(kept), { mode: 0o600 });
         await promises.rename(`${file}.part`, file);
       } catch (error) {
         log.warn({ file, err: error }, 'package cache not written');
@@ -55,7 +70,10 @@ export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn
   return {
     find(path, identity) {
       const found = known.get(path);
-      return found !== undefined && sameIdentity(found.identity, identity) ? found : null;
+      if (found === undefined) return null;
+      if (sameIdentity(found.identity, identity)) return found;
+      const moved = earlier.has(path) && sameIdentity({ ...found.identity, dev: identity.dev }, identity);
+      return moved ? { ...found, identity } : null;
     },
     below: (directory) => [...known.values()].filter(({ path }) => dirname(path) === directory),
     add(found) {
@@ -80,10 +98,10 @@ export function openPackageCache(file: string, log: Pick<Logger, 'debug' | 'warn
   };
 }
 
-function load(file: string, log: Pick<Logger, 'debug'>): Map<string, ObservedPackage> | null {
+function load(file: string, log: Pick<Logger, 'debug'>): Kept | null {
   try {
-    const kept = deserialize(readFileSync(file)) as { format?: unknown; packages: readonly ObservedPackage[] };
-    if (kept.format === format) return byPath(kept.packages);
+    const kept = deserialize(readFileSync(file)) as Kept;
+    if (kept.format === format) return kept;
   } catch (error) {
     log.debug({ file, reason: messageOf(error) }, 'no package cache');
   }

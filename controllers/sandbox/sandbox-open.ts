@@ -22,9 +22,11 @@ import { besideProfile, seccompRules } from './seccomp-profile.ts';
 import { startOf } from './start-command.ts';
 import type { Descriptors } from './start-descriptors.ts';
 
-const deviceFlags = { readOnly: true, nosuid: true, nodev: false, noexec: true, recursive: false };
+/** Of the image's own device nodes. */
+export const deviceFlags = { readOnly: true, nosuid: true, nodev: false, noexec: true, recursive: false };
 const CLONE_NEWNET = 0x40000000;
-const persistMode = 0o700;
+/** Of the persist directory. */
+export const persistMode = 0o700;
 const namespaceDir = '/run/netns';
 /** NSFS_MAGIC (linux/magic.h). */
 const nsfsMagic = 0x6e736673;
@@ -52,7 +54,12 @@ export function createSandboxes(ports: SandboxPorts): Sandboxes {
   };
 }
 
-function inputOf(view: View, target: Target, { dataDir, socketDir, outputSize }: SandboxPorts): SandboxInput {
+/** What a sandbox is made from, by what is observed now. */
+export function inputOf(
+  view: View,
+  target: Target,
+  { dataDir, socketDir, outputSize }: Pick<SandboxPorts, 'dataDir' | 'socketDir' | 'outputSize'>,
+): SandboxInput {
   const { manifest } = packageOf(target);
   const image = view.mounts.find(({ version }) => version === target.version);
   if (image === undefined) throw new Error(`${target.key}: its image is not mounted`);
@@ -166,15 +173,8 @@ function openOps(
         lacks.push(...unknown.map((group) => `the host has no group ${group}`));
         return [{ op: 'ids', uid: op.uid, gid: op.gid, groups: known }];
       }
-      case 'filter': {
-        const { seccomp, capabilities } = op;
-        const filter = compileFilter(
-          textOf([seccomp, capabilities]),
-          () => seccompRules(seccomp, capabilities),
-          besideProfile(seccomp),
-        );
-        return [{ op: 'seccomp', filter }];
-      }
+      case 'filter':
+        return [{ op: 'seccomp', filter: filterOf(op) }];
       case 'all-capabilities': {
         const set = ownCapabilities();
         return [{ op: 'capabilities', bounding: set, permitted: set, effective: set, inheritable: set, ambient: set }];
@@ -201,6 +201,12 @@ function ownCapabilities(): bigint {
   return BigInt(`0x${set}`);
 }
 
+/** The program of seccomp(2). */
+export function filterOf({ seccomp, capabilities }: Extract<SandboxOp, { op: 'filter' }>): Uint8Array {
+  const rules = (): ReturnType<typeof seccompRules> => seccompRules(seccomp, capabilities);
+  return compileFilter(textOf([seccomp, capabilities]), rules, besideProfile(seccomp));
+}
+
 /** One that is not there is waited for. Throws TerminalError, or an Error for a file that is no namespace yet. */
 function openNamespace(name: string): number {
   const path = join(namespaceDir, name);
@@ -218,7 +224,7 @@ function openNamespace(name: string): number {
 }
 
 /** SHA-256 (hex) over a specification and over what its names lead to now. */
-function hashOf(specification: readonly SandboxOp[]): string {
+export function hashOf(specification: readonly SandboxOp[]): string {
   const identities = specification.map(identityOf);
   return hash('sha256', textOf([specification, identities]));
 }

@@ -40,7 +40,8 @@ export interface DescriptorPorts {
   readonly log: Pick<Logger, 'warn'>;
 }
 
-const firstNumber = 3;
+/** The application's first descriptor beyond its streams. */
+export const firstNumber = 3;
 /** Bytes of a file's name. */
 const longestName = 255;
 const O_PATH = 0x200000;

@@ -5,7 +5,7 @@ import { check } from '../../state/schema/check-value.ts';
 import { jsonSchemaOf, name, repositorySchema, type JsonSchema } from '../../state/schema/document-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
-import { defaultPids, type Configuration } from './configuration.ts';
+import { bootPlanUses, defaultPids, type Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
@@ -138,6 +138,7 @@ const schema = z.strictObject({
   sleep: z
     .strictObject({ after: z.union([z.literal('never').transform(() => null), duration]).prefault('30s') })
     .prefault({}),
+  bootPlan: z.enum(bootPlanUses).default('auto'),
 });
 
 /** The JSON Schema (draft 2020-12) of config.yaml, for editors. */

@@ -60,7 +60,13 @@ export interface Configuration {
   readonly log: { readonly level: LogLevel; readonly target: LogTarget };
   /** After how many ms without anything to do the reconciler ends until something happens; null: never. */
   readonly sleep: { readonly after: number | null };
+  /** Whether the next boot starts from a plan of what runs now, before the reconciler is there (src/boot/). */
+  readonly bootPlan: BootPlanUse;
 }
+
+/** `trusted`: also where documents must be signed, since who may write stateDir may write the system. */
+export const bootPlanUses = ['auto', 'trusted', 'never'] as const;
+export type BootPlanUse = (typeof bootPlanUses)[number];
 
 /** `pids` where the file does not say it. */
 export const defaultPids = 4096;

@@ -156,6 +156,7 @@ export function readNorthstarToml(text: string, file: string): Configuration {
     metrics: null,
     log: { level: 'debug', target: 'auto' },
     sleep: { after: 30_000 },
+    bootPlan: 'auto',
   };
 }
 

@@ -18,6 +18,13 @@ export function summaryFile(file: string): string {
   return `${file}.summary`;
 }
 
+/** What the summary of a source begins with, after its mark. */
+export function summaryHead(source: Source): Uint8Array {
+  const to = createEncoder();
+  writeSource(to, source);
+  return to.end();
+}
+
 /** The configuration that was made of exactly this source by this version; null when none was kept, or when it is not root's. */
 export async function findSummary(source: Source): Promise<Configuration | null> {
   const path = summaryFile(source.file);
@@ -53,9 +60,7 @@ function writeSource(to: ReturnType<typeof createEncoder>, { file, text, overrid
 
 /** What comes first in the file is compared as bytes: any other source, form or version is another beginning. */
 function decode(bytes: Buffer, source: Source): Configuration | null {
-  const head = createEncoder();
-  writeSource(head, source);
-  const expected = Buffer.concat([magic, head.end()]);
+  const expected = Buffer.concat([magic, summaryHead(source)]);
   if (!bytes.subarray(0, expected.length).equals(expected)) return null;
   const from = createDecoder(bytes.subarray(expected.length));
   for (let path = 0; path < 3; path++) from.text();

@@ -31,6 +31,7 @@ import { callName, ownAuditArchitecture } from '../../native/seccomp-filter.ts';
 import { hasSelinux } from '../../native/selinux.ts';
 import { untilRead } from '../../state/retry.ts';
 import { createRemotes } from '../fetch/remotes.ts';
+import type { PlanPorts } from '../boot/make-plan.ts';
 import { claimGroups } from './claim-groups.ts';
 import { keptFailures } from './kept-failures.ts';
 import { openKeptValue } from './kept-value.ts';
@@ -48,6 +49,8 @@ export interface Controllers {
   readonly cgroups: Cgroups;
   readonly attempts: Attempts;
   readonly containers: ContainerPorts;
+  /** What a boot plan is made with. */
+  readonly boot: Omit<PlanPorts, 'before'>;
   readonly reconciler: Reconciler;
   /** Changes are followed from now on. */
   start(): Promise<void>;
@@ -245,6 +248,10 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
 
   return {
     ...{ hierarchies, repositories, openRemote, cgroups, attempts, containers, reconciler, stopped: stopped.promise },
+    boot: {
+      ...{ dataDir, socketDir, outputSize, selinux, hierarchies, runDir },
+      ...{ groups: cgroups.boot.groups, roots: cgroups.boot.roots, mountsDir: mounts.directory, pathOf: mounts.pathOf },
+    },
     async start() {
       await repositoryWatch.follow();
       reconciler.start();

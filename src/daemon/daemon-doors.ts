@@ -12,6 +12,7 @@ import { createSessions } from '../sessions/sessions.ts';
 import { createRuntime } from '../runtime/live-runtime.ts';
 import { spendEntries } from '../runtime/spending.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import type { BootPlans } from './boot-plans.ts';
 import type { Consoles } from './consoles.ts';
 import type { Controllers } from './daemon-controllers.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
@@ -31,13 +32,24 @@ export interface DoorsPorts extends Daemon {
   readonly state: DaemonState;
   readonly controllers: Controllers;
   readonly consoles: Consoles;
+  readonly boots: Pick<BootPlans, 'facts'>;
   /** Says that something is under way that must not be interrupted; gives the function that says that it is over. */
   readonly hold: () => () => void;
   /** How far the output of attempts was in our own log when the last process went to sleep; [] after a crash. */
   readonly logged: readonly (readonly [id: number, offset: number])[];
 }
 
-export function createDoors({ config, log, link, state, controllers, consoles, hold, logged }: DoorsPorts): Doors {
+export function createDoors({
+  config,
+  log,
+  link,
+  state,
+  controllers,
+  consoles,
+  boots,
+  hold,
+  logged,
+}: DoorsPorts): Doors {
   const { launcher, remembered } = link;
   const { store, events, changes, documents, observing, boot, ending } = state;
   const { attempts, cgroups, containers, hierarchies, openRemote, reconciler, repositories } = controllers;
@@ -78,6 +90,7 @@ export function createDoors({ config, log, link, state, controllers, consoles, h
       history: documents.history,
       events: events.past.all,
       explain: (key) => runtime.explain(key),
+      bootPlan: boots.facts,
       document: () => toJson(documents.current().effective),
       logs: logs.lines,
     }),

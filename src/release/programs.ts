@@ -1,7 +1,7 @@
 // What is compiled: Node without its symbols, the launcher, koffi of one processor alone.
 import { execFile } from 'node:child_process';
 import { chmod, copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { architectures, type Architecture } from './architectures.ts';
 import { packageFolder } from './release-packages.ts';
@@ -15,12 +15,13 @@ export interface Sources {
   readonly cache: string;
 }
 
-/** Writes the programs of an architecture into a folder: `node`, `northstate-launcher`, `node_modules/`. */
+/** Writes the programs of an architecture into a folder: `node`, `northstate-launcher`, `northstate-player`, `node_modules/`. */
 export async function installPrograms(sources: Sources, architecture: Architecture, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await Promise.all([
     installNode(sources, architecture, join(folder, 'node')),
-    installLauncher(sources, architecture, join(folder, 'northstate-launcher')),
+    installBuilt(sources, architecture, 'launcher/build.sh', join(folder, 'northstate-launcher')),
+    installBuilt(sources, architecture, 'player/build-player.sh', join(folder, 'northstate-player')),
     installKoffi(sources, architecture, join(folder, 'node_modules')),
   ]);
 }
@@ -32,9 +33,15 @@ async function installNode({ root, cache }: Sources, architecture: Architecture,
   await chmod(target, 0o755);
 }
 
-async function installLauncher({ root }: Sources, architecture: Architecture, target: string): Promise<void> {
-  await run('sh', [join(root, 'native/launcher/build.sh'), architecture]);
-  await copyFile(join(root, `.build/northstate-launcher-${architecture}`), target);
+/** A program of native/, by its script. */
+async function installBuilt(
+  { root }: Sources,
+  architecture: Architecture,
+  script: string,
+  target: string,
+): Promise<void> {
+  await run('sh', [join(root, 'native', script), architecture]);
+  await copyFile(join(root, `.build/${basename(target)}-${architecture}`), target);
 }
 
 /** Koffi's own files name those of every processor; what is loaded at run time is this. */

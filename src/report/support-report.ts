@@ -21,6 +21,8 @@ export interface ReportPorts {
   readonly history: () => Promise<readonly Summary[]>;
   readonly events: () => readonly StampedEvent[];
   readonly explain: (key: string) => Unmet | null;
+  /** What was played at the boot, and what is in the plan for the next one. */
+  readonly bootPlan: () => unknown;
   /** What the document says, as JSON. */
   readonly document: () => unknown;
   readonly logs: Runtime['logs'];
@@ -80,6 +82,7 @@ async function entriesOf(ports: ReportPorts): Promise<NewEntry[]> {
     json('explain.json', Object.fromEntries(keys.map((key) => [key, ports.explain(key)]))),
     json('history.json', await ports.history()),
     json('events.json', ports.events()),
+    json('boot.json', ports.bootPlan()),
     json('kernel.json', await ports.kernel()),
     ...(await outputs(keys, redact, ports.logs)),
   ];

@@ -1,4 +1,4 @@
-// The fuzzers of the launcher's parsers: each is a C program with libFuzzer and the address and undefined-behaviour
+// The fuzzers of the launcher's and the boot player's parsers: each is a C program with libFuzzer and the address and undefined-behaviour
 // sanitizers, built when a source is newer, and a small corpus in corpus/NAME.
 import { execFileSync } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, statSync } from 'node:fs';
@@ -31,6 +31,7 @@ const sources = {
     ].map(inCore),
     ...['session-table', 'sessions', 'sources', 'starts', 'streams', 'telling', 'timers', 'watches'].map(inCore),
   ],
+  plan: ['wire', '../player/plan'],
 } as const;
 
 function inCore(name: string): string {
@@ -58,7 +59,11 @@ export function buildFuzzer(name: FuzzerName): string {
     join(import.meta.dirname, `fuzz-${name}.c`),
     ...sources[name].map((file) => join(launcher, `${file}.c`)),
   ];
-  const all = [...files, join(import.meta.dirname, 'fuzz.h'), ...globSync(`${launcher}/**/*.{h,def}`)];
+  const all = [
+    ...files,
+    join(import.meta.dirname, 'fuzz.h'),
+    ...globSync(`{${launcher},${launcher}/../player}/**/*.{h,def}`),
+  ];
   const made = existsSync(program) ? statSync(program).mtimeMs : 0;
   if (all.every((file) => statSync(file).mtimeMs < made)) return program;
   mkdirSync(output, { recursive: true });

@@ -190,7 +190,7 @@ export interface SessionEnd {
   readonly failure: string | null;
 }
 
-/** What Northstar's clients are told, and `integrity_lost`. */
+/** What Northstar's clients are told, `integrity_lost` and `boot_plan`. */
 export type RuntimeEventMessage =
   | 'shutdown'
   | { readonly started: string }
@@ -214,6 +214,13 @@ export type RuntimeEventMessage =
           { readonly exit: { readonly code: number } } | { readonly signalled: { readonly signal: number } }
         ),
       ];
+    }
+  | {
+      readonly boot_plan: {
+        readonly started: number;
+        readonly left: readonly string[];
+        readonly refused: string | null;
+      };
     };
 
 export type Notification =

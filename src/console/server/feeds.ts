@@ -30,7 +30,7 @@ export function openFeeds(runtime: Runtime): Feeds {
 
   const endEvents = runtime.events((stamped) => {
     const { event } = stamped;
-    if (event.type === 'integrity_lost') tell(forStatus, () => eventNotification(event));
+    if (isForStatus(event)) tell(forStatus, () => eventNotification(event));
     else if (isNorthstars(event)) tell(forEvents, () => eventNotification(event), { event: stamped.sequence });
     tell(forStamped, () => ({ event: stampedMessage(stamped, runtime.boot) }));
   });
@@ -67,8 +67,13 @@ export function openFeeds(runtime: Runtime): Feeds {
 }
 
 /** Whether Northstar's clients know it. */
-function isNorthstars({ type }: RuntimeEvent): boolean {
-  return type !== 'integrity_lost' && type !== 'session' && type !== 'session_end';
+function isNorthstars(event: RuntimeEvent): boolean {
+  return !isForStatus(event) && event.type !== 'session' && event.type !== 'session_end';
+}
+
+/** Whether those are told that watch the status. */
+function isForStatus({ type }: RuntimeEvent): boolean {
+  return type === 'integrity_lost' || type === 'boot_plan';
 }
 
 function tell(listeners: ReadonlySet<Listener>, notification: () => unknown, place: Place = {}): void {
@@ -93,6 +98,10 @@ function eventNotification(event: RuntimeEvent): unknown {
   }
   if (event.type === 'session_end')
     return { session_end: [event.container, { by: event.by, ...exitMessage(event.exit) }] };
+  if (event.type === 'boot_plan') {
+    const { started, left, refused } = event;
+    return { boot_plan: { started, left, refused } };
+  }
   return { [event.type]: event.container };
 }
 

@@ -12,6 +12,7 @@ const defaults = {
   desired: '/var/lib/northstate/desired.yaml',
   seed: '/etc/northstate/desired.yaml',
   sleep: { after: 30_000 },
+  bootPlan: 'auto',
   stateDir: '/var/lib/northstate/state',
   dataDir: '/var/lib/northstate/data',
   runDir: '/run/northstate',

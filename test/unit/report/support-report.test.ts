@@ -64,6 +64,7 @@ test('a report is one archive of everything that explains the state, and one at 
       await Promise.resolve();
       for (let count = 0; count < 3000; count++) yield line;
     },
+    bootPlan: () => ({ played: null, kept: null }),
     kernel: () => Promise.resolve({ release: 'test' }),
   };
   const report = createReporter(ports);
@@ -78,7 +79,7 @@ test('a report is one archive of everything that explains the state, and one at 
   await writeFile(path, archive);
   const { stdout, status } = spawnSync('unzip', ['-Z1', path], { encoding: 'utf8' });
   assert.equal(status, 0);
-  const names = ['report', 'document', 'observed', 'status', 'explain', 'history', 'events', 'kernel'];
+  const names = ['report', 'document', 'observed', 'status', 'explain', 'history', 'events', 'boot', 'kernel'];
   assert.deepEqual(stdout.trim().split('\n'), [...names.map((name) => `${name}.json`), 'output/broker.log']);
   const output = spawnSync('unzip', ['-p', path, 'output/broker.log'], { encoding: 'utf8' }).stdout;
   assert.ok(output.length <= 64 * 1024 && output.includes('my secret is (redacted)'));

@@ -1,4 +1,4 @@
-// The launcher's parsers under libFuzzer, for a fixed number of inputs; test/fuzz/README.md has the open budget.
+// The launcher's parsers and the boot player's under libFuzzer, for a fixed number of inputs; test/fuzz/README.md has the open budget.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { buildFuzzer, corpusOf, fuzzEnvironment, type FuzzerName } from '../../../fuzz/fuzzers.ts';
 
-const budgets: Readonly<Record<FuzzerName, number>> = { ops: 300_000, wire: 60_000 };
+const budgets: Readonly<Record<FuzzerName, number>> = { ops: 300_000, wire: 60_000, plan: 100_000 };
 
 for (const [name, runs] of Object.entries(budgets) as [FuzzerName, number][]) {
   test(`${runs} inputs of the fuzzer ${name} break nothing`, { timeout: 600_000 }, () => {

@@ -1,0 +1,37 @@
+// What the first start after a boot would do: which images are mounted, and which containers start, in this order. Pure.
+import type { ObservedPackage } from '../../state/observed.ts';
+import type { State } from '../../state/store.ts';
+import type { View } from '../controller.ts';
+import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
+import type { MountStep } from '../mounts/mounts-plan.ts';
+import type { ContainerStep } from '../containers/containers-plan.ts';
+import { walk } from './walk.ts';
+
+export type StartStep = Extract<ContainerStep, { op: 'start' }>;
+
+/** What it does, in an order in which it can be done. */
+export type BootStep =
+  { readonly step: MountStep; readonly view: View } | { readonly step: StartStep; readonly view: View };
+
+/**
+ * The packages in directories are all that outlives a boot: nothing is mounted, nothing has run. Those that others than root may
+ * change do not count. `now` is CLOCK_BOOTTIME in ms.
+ */
+export function coldBoot(state: State, { hierarchies, now }: { hierarchies: Hierarchies; now: number }): BootStep[] {
+  const { repositories } = state.observed;
+  const lasting = ({ repository, foreign }: ObservedPackage) =>
+    repositories.get(repository)?.type === 'fs' && foreign === null;
+  const kept = [...state.observed.packages].map(([name, all]) => [name, all.filter(lasting)] as const);
+  const packages = new Map(kept.filter(([, all]) => all.length > 0));
+  const nothing = { mounts: new Map(), cgroups: new Map(), attempts: new Map(), ran: new Map() };
+  const before = { ...state, observed: { repositories, packages, ...nothing } };
+  const options = { hierarchies, defaultRepository: null, packageAt: () => null, now, autostart: true };
+  const prepared = new Map<string, Extract<ContainerStep, { op: 'prepare' }>>();
+  return walk(before, options).done.flatMap(({ step, view }): BootStep[] => {
+    if (step.op === 'mount' || step.op === 'start') return [{ step, view } as BootStep];
+    if (step.op === 'prepare') prepared.set(step.key, step);
+    // What depends on others is prepared before they run.
+    const sandbox = step.op === 'go' ? prepared.get(step.key) : undefined;
+    return sandbox === undefined ? [] : [{ step: { ...sandbox, op: 'start' }, view }];
+  });
+}

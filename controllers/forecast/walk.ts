@@ -1,0 +1,121 @@
+// The planners run on a model in which every step succeeds: which steps follow, in an order in which they can be done. Pure.
+import type { Operation } from 'fast-json-patch';
+import { formatPointer } from '../../state/text/pointer.ts';
+import type { ObservedPackage } from '../../state/observed.ts';
+import type { State } from '../../state/store.ts';
+import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
+import { planCgroups } from '../cgroups/cgroups-plan.ts';
+import { plan as planContainers } from '../containers/containers-plan.ts';
+import type { View } from '../controller.ts';
+import { effect, type AnyStep } from './effect.ts';
+import { planMounts } from '../mounts/mounts-plan.ts';
+import { planRepositories } from '../repositories/repositories-plan.ts';
+import { TerminalError } from '../failure.ts';
+import { createModel, type Consequences } from '../reconcile/model.ts';
+
+export interface WalkOptions {
+  readonly hierarchies: Hierarchies;
+  readonly defaultRepository: string | null;
+  /** The package that a source file holds, null when it cannot be read. */
+  packageAt(source: string): ObservedPackage | null;
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: number;
+  /** Packages that start by themselves are judged, as at a start of the launcher. */
+  readonly autostart: boolean;
+}
+
+/** A step, and what its planner looked at. */
+export interface Stride {
+  readonly step: AnyStep;
+  readonly view: View;
+}
+
+export interface Walk {
+  readonly done: readonly Stride[];
+  /** What would have been done and cannot be: why is in `waits`. */
+  readonly refused: readonly Stride[];
+  /** What waits for something that does not come. */
+  readonly left: readonly Stride[];
+}
+
+/** More steps than any document that the size limit admits needs. */
+const MOST_STEPS = 100_000;
+
+/** Goes from a state to the end. */
+export function walk(initial: State, options: WalkOptions): Walk {
+  const model = createModel({ autostart: options.autostart });
+  const done: Stride[] = [];
+  const latest = new Map<string, AnyStep>();
+  const refused = new Map<string, Stride>();
+  let state = initial;
+  let last = Math.max(0, ...[...initial.observed.attempts.values()].flat().map(({ id }) => id));
+  let pending = follow(model.update(state, null));
+
+  /** What was resolved is in force for the steps that follow. */
+  function follow({ affected, locks }: Consequences): Set<string> {
+    if (locks.size === 0) return affected;
+    state = { ...state, lock: new Map([...state.lock, ...locks]) };
+    const operations = [...locks.keys()].map((key) => replaced('lock', key));
+    return new Set([...affected, ...follow(model.update(state, operations))]);
+  }
+
+  function perform(step: AnyStep, view: View): Set<string> {
+    const before = state.observed;
+    const observed = effect(before, step, {
+      view,
+      fresh: () => ++last,
+      packageAt: (source) => options.packageAt(source),
+      digestOf: () => view.targets.find(({ package: found }) => found?.name === step.name)?.entry.digest ?? null,
+      hierarchies: options.hierarchies,
+    });
+    state = { ...state, observed };
+    const kinds = (['packages', 'mounts', 'cgroups', 'attempts', 'ran'] as const).filter(
+      (kind) => before[kind] !== observed[kind],
+    );
+    return follow(
+      model.update(
+        state,
+        kinds.map((kind) => replaced('observed', kind, step.name)),
+      ),
+    );
+  }
+
+  while (pending.size > 0 && done.length < MOST_STEPS) {
+    const next = new Set<string>();
+    for (const name of [...pending].sort()) {
+      const view = model.view(name, options.now);
+      const step = planOf(view, options).find(({ waits }) => waits === null);
+      // A step that the model shows no effect of, such as an install whose source cannot be read, is listed once.
+      const repeated = step?.op === 'install' && latest.get(name)?.op === 'install';
+      if (step === undefined || repeated || refused.has(name)) continue;
+      try {
+        for (const each of perform(step, view).add(name)) next.add(each);
+        done.push({ step, view });
+        latest.set(name, step);
+      } catch (error) {
+        if (!(error instanceof TerminalError)) throw error;
+        refused.set(name, { step: { ...step, waits: error.message }, view });
+      }
+    }
+    pending = next;
+  }
+  const left = [...model.names()].sort().flatMap((name) => {
+    const view = model.view(name, options.now);
+    const waiting = planOf(view, options).filter(({ waits }) => waits !== null);
+    return waiting.map((step) => ({ step, view }));
+  });
+  return { done, refused: [...refused.values()], left };
+}
+
+function planOf(view: View, { hierarchies, defaultRepository }: WalkOptions): AnyStep[] {
+  return [
+    ...planRepositories(view, defaultRepository),
+    ...planMounts(view),
+    ...planCgroups(view, hierarchies),
+    ...planContainers(view),
+  ];
+}
+
+function replaced(...path: string[]): Operation {
+  return { op: 'replace', path: formatPointer(path), value: null };
+}

@@ -1,0 +1,151 @@
+// The boot plan as the boot player reads it (native/player/plan.h): what makes it count, and units of deeds.
+import { crc32 } from 'node:zlib';
+import { createEncoder, type Encoder } from './encoder.ts';
+
+/** Raised with every change of its form. */
+const format = 1;
+const magic = Buffer.from('northstate bootplan\n');
+
+/** The most that the player takes (native/player/plan.h). */
+export const planLimits = { bytes: 64 << 20, units: 8192, needs: 256, deeds: 4096, slots: 256 } as const;
+
+/** Stand in a template for what only the boot knows: times are CLOCK_BOOTTIME in ms, as numbers of JSON. */
+export const blanks = { now: '\u0001', boot: '\u0002', launcherStarted: '\u0003', launcher: '\u0004' } as const;
+
+interface Field<T> {
+  write(to: Encoder, value: T): void;
+}
+
+/** A descriptor of the unit, by a number of its own below planLimits.slots. */
+const slot: Field<number> = { write: (to, value) => to.u32(value) };
+const number: Field<number | bigint> = { write: (to, value) => to.u64(BigInt(value)) };
+const flag: Field<boolean> = { write: (to, value) => to.u64(value ? 1n : 0n) };
+const text: Field<string> = { write: (to, value) => to.text(value) };
+const bytes: Field<Uint8Array> = { write: (to, value) => to.bytes(value) };
+/** With blanks in it. */
+const template: Field<string> = { write: (to, value) => to.bytes(Buffer.from(value)) };
+const slots: Field<readonly number[]> = {
+  write(to, value) {
+    to.u16(value.length);
+    value.forEach((each) => to.u32(each));
+  },
+};
+const ways = { directory: 0, read: 1, write: 2, 'directory without links': 3 } as const;
+const way: Field<keyof typeof ways> = { write: (to, value) => to.u64(BigInt(ways[value])) };
+const kinds = { stream: 0, datagram: 1, seq_packet: 2 } as const;
+const kind: Field<keyof typeof kinds> = { write: (to, value) => to.u64(BigInt(kinds[value])) };
+
+/** Every deed: its number, and its fields in the order of the file (native/player/deed-table.def says what they mean). */
+export const deedTable = {
+  file: {
+    number: 1,
+    fields: {
+      slot,
+      path: text,
+      device: number,
+      inode: number,
+      size: number,
+      seconds: number,
+      nanoseconds: number,
+      owner: number,
+      mode: number,
+    },
+  },
+  attach: { number: 2, fields: { slot, from: slot, offset: number, size: number, mark: text } },
+  map: {
+    number: 3,
+    fields: { slot, from: slot, prefix: text, blocks: number, tree: number, rootHash: text, salt: text },
+  },
+  mount: { number: 4, fields: { from: slot, path: text, type: text, flags: number, options: text } },
+  mkdir: { number: 5, fields: { path: text, mode: number } },
+  write: { number: 6, fields: { path: text, text: template } },
+  put: { number: 7, fields: { path: text, text: template } },
+  open: { number: 8, fields: { slot, path: text, way } },
+  within: { number: 9, fields: { slot, root: text, path: text } },
+  bind: { number: 10, fields: { slot, path: text } },
+  tree: { number: 11, fields: { slot, path: text, recursive: flag, attributes: number } },
+  'tree-of': { number: 12, fields: { slot, from: slot, recursive: flag, attributes: number } },
+  xattr: { number: 13, fields: { path: text, name: text, text: template } },
+  claim: { number: 14, fields: { slot, path: text } },
+  request: {
+    number: 15,
+    fields: { type: number, slots, before: bytes, recorded: flag, record: template, after: bytes },
+  },
+  socket: {
+    number: 16,
+    fields: { slot, directory: text, name: text, kind, passcred: flag, uid: number, gid: number, mode: number },
+  },
+  expect: { number: 17, fields: { path: text, bytes } },
+  absent: { number: 18, fields: { path: text } },
+  hierarchy: { number: 19, fields: { path: text, version: number } },
+  delegated: { number: 20, fields: { mount: text, group: text, leaf: text } },
+  copy: { number: 21, fields: { path: text, bytes } },
+} as const;
+
+type Rows = typeof deedTable;
+type Values<Fields> = { readonly [Name in keyof Fields]: Fields[Name] extends Field<infer Value> ? Value : never };
+
+/** One deed: its name, and the value of each of its fields. */
+export type Deed = { [Name in keyof Rows]: { readonly deed: Name } & Values<Rows[Name]['fields']> }[keyof Rows];
+
+/** What belongs together, and the units before it that it needs. The first one is everybody's. */
+export interface Unit {
+  readonly name: string;
+  readonly needs: readonly number[];
+  readonly deeds: readonly Deed[];
+}
+
+/** What makes a plan count, and what it does. */
+export interface BootPlan {
+  readonly runtime: string;
+  /** Release and machine, as uname(2) gives them. */
+  readonly kernel: string;
+  readonly machine: string;
+  /** What the summary of its configuration begins with. */
+  readonly source: Uint8Array;
+  readonly document: { readonly path: string; readonly text: Uint8Array | null };
+  readonly generation: number;
+  readonly units: readonly Unit[];
+}
+
+/** A whole plan. Throws RangeError when it is over a limit of the player's. */
+export function encodePlan({ runtime, kernel, machine, source, document, generation, units }: BootPlan): Uint8Array {
+  const to = createEncoder(1 << 16);
+  to.u32(format);
+  for (const each of [runtime, kernel, machine]) to.text(each);
+  to.bytes(source);
+  to.text(document.path);
+  to.u8(document.text === null ? 0 : 1);
+  to.bytes(document.text ?? new Uint8Array());
+  to.u64(BigInt(generation));
+  to.u32(within(units.length, planLimits.units, 'units'));
+  for (const unit of units) writeUnit(to, unit);
+  const rest = to.end();
+  const sum = createEncoder(4);
+  sum.u32(crc32(rest));
+  const plan = Buffer.concat([magic, sum.end(), rest]);
+  within(plan.length, planLimits.bytes, 'bytes');
+  return plan;
+}
+
+function writeUnit(to: Encoder, { name, needs, deeds }: Unit): void {
+  to.text(name);
+  to.u16(within(needs.length, planLimits.needs, `things that ${name} needs`));
+  needs.forEach((each) => to.u32(each));
+  within(deeds.length, planLimits.deeds, `deeds of ${name}`);
+  const list = createEncoder();
+  for (const deed of deeds) {
+    const payload = createEncoder(256);
+    const values: Readonly<Record<string, unknown>> = deed;
+    const row = deedTable[deed.deed];
+    for (const [field, { write }] of Object.entries<Field<unknown>>(row.fields)) write(payload, values[field]);
+    list.u16(row.number);
+    list.bytes(payload.end());
+  }
+  to.bytes(list.end());
+}
+
+function within(count: number, most: number, what: string): number {
+  if (count > most) throw new RangeError(`a boot plan of ${count} ${what}: more than ${most}`);
+  return count;
+}

@@ -1,0 +1,80 @@
+// Keeps the boot plan of what is in force beside its generations, written so that a power cut leaves the old one, the new one or
+// none.
+import { readFile, rm } from 'node:fs/promises';
+import { machine, release } from 'node:os';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { encodePlan } from '../../native/wire/boot-plan.ts';
+import { bootDelegation } from '../../controllers/cgroups/delegated-group.ts';
+import { generationFiles } from '../../state/document/generation-files.ts';
+import { ifMissing } from '../../state/errno.ts';
+import { prepareFile } from '../../state/file/write-file.ts';
+import type { State } from '../../state/store.ts';
+import type { Configuration } from '../config/configuration.ts';
+import { readSource } from '../config/read-configuration.ts';
+import { findSummary, summaryHead } from '../config/summary.ts';
+import { runtimeVersion } from '../runtime-version.ts';
+import { makeUnits, type PlanPorts } from './make-plan.ts';
+
+export interface KeepPorts extends Omit<PlanPorts, 'before'> {
+  readonly config: Configuration;
+  /** What the command line has said of it. */
+  readonly file: string | undefined;
+  readonly overrides: { readonly desired?: string; readonly stateDir?: string };
+  /** The document in force. */
+  readonly text: string;
+}
+
+/** `unkept`: why there is none for now. */
+export interface Kept {
+  readonly started: number;
+  readonly left: ReadonlyMap<string, string>;
+  readonly unkept: string | null;
+}
+
+const none = (unkept: string): Kept => ({ started: 0, left: new Map(), unkept });
+
+/** Where the plan lies. */
+export function planFile(stateDir: string): string {
+  return join(stateDir, 'boot.plan');
+}
+
+/** Takes it away: no boot starts from it. Rejects with the errno. */
+export async function dropPlan(stateDir: string): Promise<void> {
+  await rm(planFile(stateDir), { force: true });
+}
+
+/** Writes the plan of this state, which has converged, unless it is there already. Rejects with the errno. */
+export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {
+  const { config, file, overrides } = ports;
+  if (isBefore(release(), [5, 12])) return none('this kernel has no mount_setattr (Linux 5.12)');
+  if (state.overlay.length > 0) return none('a console has changed what is in force, until the boot ends');
+  if (state.document.status !== 'ok') return none(`the document is ${state.document.status}`);
+  for (const { type } of state.conditions.values()) if (type !== 'NotWatched') return none(`the condition ${type}`);
+  const source = await readSource(file, overrides);
+  const summary = await findSummary(source);
+  if (summary === null || !isDeepStrictEqual({ ...summary, cgroup: config.cgroup }, config))
+    return none('the configuration has changed since the start, or its summary cannot be kept');
+  const document = await readFile(config.desired).catch(ifMissing);
+  if (document?.toString() !== (document === null ? undefined : ports.text))
+    return none('the document has just changed');
+  const stored = (await generationFiles(join(config.stateDir, 'generations'), true).list()).at(-1)?.generation ?? 0;
+  const { units, left } = makeUnits(state, { ...ports, before: await bootDelegation(config.cgroup) });
+  const plan = encodePlan({
+    ...{ runtime: runtimeVersion, kernel: release(), machine: machine(), source: summaryHead(source) },
+    ...{ document: { path: config.desired, text: document }, generation: stored, units },
+  });
+  const path = planFile(config.stateDir);
+  const before = await readFile(path).catch(ifMissing);
+  if (before === null || !before.equals(plan)) await (await prepareFile(path, plan)).commit();
+  return {
+    started: units.filter(({ deeds }) => deeds.some(({ deed }) => deed === 'request')).length - 1,
+    left,
+    unkept: null,
+  };
+}
+
+function isBefore(kernel: string, [major, minor]: readonly [number, number]): boolean {
+  const [is = 0, and = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
+  return is < major || (is === major && and < minor);
+}

@@ -1,0 +1,195 @@
+// The boot plan of what is in force: which units it has, in the order of a cold boot, and why something is not in it.
+import { serialize } from 'node:v8';
+import { join } from 'node:path';
+import type { View, Target } from '../../controllers/controller.ts';
+import { coldBoot, type StartStep } from '../../controllers/forecast/cold-boot.ts';
+import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
+import { recordOf } from '../../controllers/containers/containers-act.ts';
+import { encodeRecord } from '../../controllers/containers/attempt-record.ts';
+import { noteFile } from '../../controllers/containers/run-notes.ts';
+import { bootImage } from '../../controllers/mounts/mount-boot.ts';
+import type { MountStep } from '../../controllers/mounts/mounts-plan.ts';
+import { keptPackages } from '../../controllers/repositories/package-cache.ts';
+import { bootStart, NotAtBoot, type BootPorts } from '../../controllers/sandbox/sandbox-boot.ts';
+import { blanks, type Deed, type Unit } from '../../native/wire/boot-plan.ts';
+import { createEncoder } from '../../native/wire/encoder.ts';
+import { request } from '../../native/wire/wire.ts';
+import { containerId } from '../../state/container-id.ts';
+import type { ContainerEntry } from '../../state/desired.ts';
+import type { ObservedMount } from '../../state/observed.ts';
+import type { State } from '../../state/store.ts';
+
+export interface PlanPorts extends BootPorts {
+  readonly hierarchies: Hierarchies;
+  /** Below it are runtime files and mounts. */
+  readonly runDir: string;
+  /** Where all images are mounted, and where one is. */
+  readonly mountsDir: string;
+  readonly pathOf: (id: string) => string;
+  /** What the groups stand on, the root claimed in the given slot. */
+  readonly roots: (slot: number) => Deed[];
+  /** What must hold before the roots of the groups are made. */
+  readonly before: readonly Deed[];
+}
+
+/** What a plan does, and what it leaves: containers and images by name, with the reason. */
+export interface Made {
+  readonly units: readonly Unit[];
+  readonly left: ReadonlyMap<string, string>;
+}
+
+/** Units of everything that a cold boot of this state does and that a plan may hold. */
+export function makeUnits(state: State, ports: PlanPorts): Made {
+  const units: Unit[] = [setup(state, ports)];
+  const images = new Map<string, number>();
+  const containers = new Map<string, number>();
+  const left = new Map<string, string>();
+  for (const { step, view } of coldBoot(state, { hierarchies: ports.hierarchies, now: 0 })) {
+    const name = step.op === 'mount' ? step.id : step.name;
+    try {
+      const unit = step.op === 'mount' ? imageUnit(step, ports) : startUnit(step, view, { images, containers }, ports);
+      (step.op === 'mount' ? images : containers).set(name, units.length);
+      units.push(unit);
+    } catch (error) {
+      if (!(error instanceof NotAtBoot)) throw error;
+      left.set(name, error.message);
+    }
+  }
+  return { units, left };
+}
+
+/** Attempts are numbered as the launcher's first ones. */
+interface Before {
+  readonly images: ReadonlyMap<string, number>;
+  readonly containers: ReadonlyMap<string, number>;
+}
+
+function setup(state: State, { runDir, mountsDir, socketDir, selinux, roots, before }: PlanPorts): Unit {
+  const directories = [runDir, mountsDir, join(runDir, 'ran'), socketDir];
+  const deeds: Deed[] = [
+    ...before,
+    ...(selinux ? [] : [{ deed: 'absent', path: '/sys/fs/selinux/enforce' } as const]),
+    ...directories.map((path): Deed => ({ deed: 'mkdir', path, mode: 0o700 })),
+    ...roots(0),
+    { deed: 'copy', path: join(runDir, 'packages.json'), bytes: serialize(keptPackages(state.observed.packages)) },
+  ];
+  const claimed = deeds.some(({ deed }) => deed === 'claim');
+  return { name: 'the runtime', needs: [], deeds: claimed ? [...deeds, keepRoot()] : deeds };
+}
+
+/** The claim outlives the player (claim-groups.ts). */
+function keepRoot(): Deed {
+  const body = createEncoder(32);
+  body.text('cgroup root');
+  body.u16(0);
+  const none = new Uint8Array();
+  return {
+    deed: 'request',
+    type: request.keep,
+    slots: [0],
+    before: body.end(),
+    recorded: false,
+    record: '',
+    after: none,
+  };
+}
+
+function imageUnit({ id, image, waits }: MountStep, { selinux, mountsDir, pathOf }: PlanPorts): Unit {
+  if (image === null || waits !== null) throw new NotAtBoot('it is not installed');
+  const deeds = bootImage(selinux ? image : { ...image, context: null }, pathOf(id), mountsDir);
+  if (deeds === null) throw new NotAtBoot('its file has changed, or is checked as a whole before it is mounted');
+  return { name: id, needs: [0], deeds };
+}
+
+function startUnit(step: StartStep, view: View, { images, containers }: Before, ports: PlanPorts): Unit {
+  const target = view.targets.find(({ key }) => key === step.key);
+  if (target === undefined) throw new NotAtBoot('it is not asked for');
+  const never = target.autostart === null ? neverAtBoot(target.entry) : null;
+  if (never !== null) throw new NotAtBoot(never);
+  const ids = [containerId(step.name, step.version), ...target.resources.flatMap(({ id }) => id ?? [])];
+  const needs = [
+    ...ids.map((id) => need(images, id)),
+    ...[...target.entry.dependsOn].map(([name]) => need(containers, name)),
+  ];
+  const attempt = containers.size + 1;
+  const start = bootStart(withPaths(view, ports), target, attempt, ports);
+  const record = recordText(step, target, view);
+  const note: Deed[] =
+    target.autostart === null
+      ? [
+          {
+            deed: 'put',
+            path: join(ports.runDir, 'ran', noteFile(step.name)),
+            text: noteText(step.name, attempt, target),
+          },
+        ]
+      : [];
+  return {
+    name: step.name,
+    needs: [0, ...needs],
+    deeds: [
+      ...start.deeds,
+      {
+        ...{ deed: 'request', type: request.prepare, slots: start.prepare.slots, recorded: true, record },
+        ...{ before: prepareHead(attempt, step.name, start.hash), after: start.prepare.bytes },
+      },
+      ...note,
+      {
+        ...{ deed: 'request', type: request.go, slots: start.go.slots, recorded: true, record },
+        ...{ before: goHead(attempt), after: start.go.bytes },
+      },
+    ],
+  };
+}
+
+/** Why an entry is left for the reconciler, null when it need not be. */
+function neverAtBoot(entry: ContainerEntry): string | null {
+  const { run, restartWith } = entry;
+  const more = [...entry.dependsOn].find(([, what]) => what !== 'running');
+  if (entry.writtenBy === 'console' || entry.changedBy === 'console') return 'a console has said so';
+  if (entry.paused) return 'it is paused';
+  if (run !== null && (run.init ?? run.args ?? run.env) !== null) return 'it has a run of its own';
+  if (entry.restart.policy === 'never' || entry.timeout !== null) return 'it is a job';
+  if (restartWith.length > 0) return `it goes with ${restartWith.join(', ')}`;
+  return more === undefined ? null : `it waits for more than that ${more[0]} runs`;
+}
+
+function need(units: ReadonlyMap<string, number>, name: string): number {
+  const found = units.get(name);
+  if (found === undefined) throw new NotAtBoot(`${name} is not in the plan`);
+  return found;
+}
+
+/** The walk mounts nothing anywhere. */
+function withPaths(view: View, { pathOf }: PlanPorts): View {
+  const placed = (mount: ObservedMount): ObservedMount => ({ ...mount, target: pathOf(mount.id) });
+  const resources = [...view.resourceMounts].map(([id, mount]) => [id, placed(mount)] as const);
+  return { ...view, mounts: view.mounts.map(placed), resourceMounts: new Map(resources) };
+}
+
+/** What it is made from is not known before; a start that failed is tried once more by the reconciler. */
+function recordText(step: StartStep, target: Target, view: View): string {
+  const record = recordOf({ ...step, made: '' }, target, view, 0);
+  return Buffer.from(encodeRecord(record)).toString().replace('"at":0', `"at":${blanks.now}`);
+}
+
+function noteText(name: string, attempt: number, { entry }: Target): string {
+  const ran = { run: entry.run?.id ?? null, exit: null, attempt };
+  return JSON.stringify({ name, boot: 'B', launcher: 0, ran })
+    .replace('"boot":"B"', `"boot":"${blanks.boot}"`)
+    .replace('"launcher":0', `"launcher":${blanks.launcherStarted}`);
+}
+
+function prepareHead(attempt: number, name: string, hash: string): Uint8Array {
+  const to = createEncoder();
+  to.u64(BigInt(attempt));
+  to.text(name);
+  return Buffer.concat([to.end(), Buffer.from(hash, 'hex')]);
+}
+
+function goHead(attempt: number): Uint8Array {
+  const to = createEncoder(16);
+  to.u64(BigInt(attempt));
+  to.u64(0n);
+  return to.end();
+}

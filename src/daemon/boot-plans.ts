@@ -1,0 +1,113 @@
+// The boot plan and the reconciler: what was played before it was there is told once, and what has converged is kept for the next
+// boot.
+import { hash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf } from '../../state/errno.ts';
+import type { State } from '../../state/store.ts';
+import { readPlayed, startedIn, type Played } from '../boot/played.ts';
+import type { Kept } from '../boot/keep-plan.ts';
+import type { Settings } from './checked-configuration.ts';
+import type { Controllers } from './daemon-controllers.ts';
+import type { Daemon, DaemonState } from './daemon-state.ts';
+import { openKeptValue, type KeptValue } from './kept-value.ts';
+
+export interface BootPlans {
+  /** For the report. */
+  facts(): { readonly played: Played | null; readonly kept: object | null };
+}
+
+export interface BootPlansPorts extends Daemon {
+  readonly state: DaemonState;
+  readonly controllers: Pick<Controllers, 'reconciler' | 'boot'>;
+  readonly settings: Settings;
+  /** Keeps the reconciler awake until it is called. */
+  readonly hold: () => () => void;
+}
+
+/** What outlives this process: which state the plan was made of, and that what was played has been told. */
+interface Remembered {
+  readonly told: boolean;
+  readonly made: string;
+}
+
+/** Notes that this boot has begun, so that no launcher of it plays a plan, and tells what was played in it. */
+export async function openBootPlans(ports: BootPlansPorts): Promise<BootPlans> {
+  const { config, link, state, log } = ports;
+  const value = openKeptValue<Remembered>(await state.memory('boot plan'));
+  mkdirSync(config.runDir, { recursive: true, mode: 0o700 });
+  writeFileSync(join(config.runDir, 'boot'), state.boot, { mode: 0o600 });
+  const fd = link.remembered.descriptors.get('played');
+  const played = fd === undefined ? null : readPlayed(fd);
+  if (played !== null && value.get()?.told !== true) tell(played, ports);
+  value.set({ made: '', ...value.get(), told: true });
+  let kept: object | null = null;
+  if (config.bootPlan === 'never') {
+    const { dropPlan } = await import('../boot/keep-plan.ts');
+    await dropPlan(config.stateDir).catch((err: unknown) => log.warn({ err }, 'the boot plan cannot be removed'));
+  } else {
+    keepConverged(value, ports, (now) => {
+      kept = { ...now, left: Object.fromEntries(now.left) };
+    });
+  }
+  return { facts: () => ({ played, kept }) };
+}
+
+function tell(played: Played, { log, state }: BootPlansPorts): void {
+  const { refused, units, began, ended } = played;
+  const left = units.flatMap(([name, why]) => (why === null ? [] : [`${name}: ${why}`]));
+  const started = startedIn(played).length;
+  const ms = Math.round(ended - began);
+  if (refused === null) log.info({ started, left, ms }, 'what ran before the boot was started from its plan');
+  else log.warn({ reason: refused }, 'the boot plan does not count: nothing was started from it');
+  state.events.tell({ type: 'boot_plan', started, left, refused });
+}
+
+/** Whenever nothing more is to be done, and something is other than when the plan was made. */
+function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done: (kept: Kept) => void): void {
+  const { state, controllers, log, config, settings, hold } = ports;
+  const { store, documents } = state;
+  let seen: readonly unknown[] = [];
+  let working = false;
+  controllers.reconciler.onSettled(() => {
+    const now = store.get();
+    const parts = [now.desired, now.lock, now.observed.packages, now.overlay, now.document, now.conditions];
+    if (working || !now.status.converged || parts.every((part, index) => part === seen[index])) return;
+    seen = parts;
+    const made = keyOf(now);
+    if (value.get()?.made === made) return;
+    working = true;
+    const release = hold();
+    keep(now)
+      .then(
+        (kept) => {
+          done(kept);
+          if (kept.unkept === null) value.set({ told: true, made });
+          log.debug({ ...kept, left: [...kept.left] }, 'boot plan');
+        },
+        (error: unknown) => log.warn({ reason: messageOf(error) }, 'the boot plan cannot be kept'),
+      )
+      .finally(() => {
+        working = false;
+        release();
+      });
+  });
+
+  async function keep(now: State): Promise<Kept> {
+    const { keepPlan } = await import('../boot/keep-plan.ts');
+    const overrides = {
+      ...(settings.desired !== undefined && { desired: config.desired }),
+      ...(settings['state-dir'] !== undefined && { stateDir: config.stateDir }),
+    };
+    const { text } = documents.current();
+    return await keepPlan(now, { ...controllers.boot, config, file: settings.config, overrides, text });
+  }
+}
+
+/** What a plan is made of, in few bytes. */
+function keyOf({ document, generation, lock, observed, overlay }: State): string {
+  const packages = [...observed.packages.values()]
+    .flat()
+    .map(({ path, identity }) => [path, identity.ino, identity.ctimeMs]);
+  return hash('sha256', JSON.stringify([document.generation, generation, [...lock], packages, overlay.length]));
+}

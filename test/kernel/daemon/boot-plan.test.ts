@@ -1,0 +1,146 @@
+// The boot plan on the real kernel: what ran before a boot runs again before the reconciler is there, and is adopted as it is.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { worldOf } from '../../support/container-world.ts';
+import { probePackage } from '../../support/packages.ts';
+import { patience } from '../../support/patience.ts';
+import { reboot } from '../../support/reboot.ts';
+import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
+
+const planOf = (daemon: Pick<Daemon, 'directory'>): string => join(daemon.directory, 'state/boot.plan');
+
+/** Waits until the plan of what has converged is there, another one than `before`. */
+async function planned(daemon: Daemon, before: Uint8Array | null = null): Promise<Buffer> {
+  await daemon.until('converged', ({ converged }) => converged);
+  const late = performance.now() + patience;
+  while (performance.now() < late) {
+    const plan = existsSync(planOf(daemon)) ? readFileSync(planOf(daemon)) : null;
+    if (plan !== null && (before === null || !plan.equals(before))) return plan;
+    await delay(20);
+  }
+  throw new Error(`no boot plan:\n${daemon.log()}`);
+}
+
+interface Line {
+  readonly msg: string;
+  readonly op?: string;
+  readonly container?: string;
+  readonly started?: number;
+  readonly left?: readonly string[];
+  readonly reason?: string;
+}
+
+/** What the log says from the last start on. */
+function lastStart(daemon: Daemon): readonly Line[] {
+  const lines = readFileSync(join(daemon.directory, 'log'), 'utf8').trim().split('\n');
+  const start = lines.findLastIndex((line) => line.includes('"the reconciler has started"'));
+  return lines
+    .slice(start)
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Line);
+}
+
+const stepsOf = (daemon: Daemon): string[] =>
+  lastStart(daemon).flatMap(({ msg, op = '', container = '' }) =>
+    msg.startsWith('step') ? [`${op} ${container}`] : [],
+  );
+
+async function packages(): Promise<string[]> {
+  const mounts = `mounts:
+  /dev: { type: dev }
+  /proc: { type: proc }
+  /sys: { type: sysfs }
+  /data: { type: persist }
+  /sockets: { type: sockets }
+  /scratch: { type: tmpfs, size: 1M }
+  /etc: { type: bind, host: /etc, options: "nosuid,nodev" }
+  /shared: { type: resource, name: shared, version: "^1", dir: /files }
+`;
+  const limits = `cgroups:
+  cpu: { shares: 512, cpus: "0" }
+  memory: { memory_hard_limit: 50000000, memory_soft_limit: 40000000, swappiness: 10 }
+`;
+  const sockets = `sockets:
+  control: { type: stream, mode: 0o640, uid: 1000, gid: 1001 }
+  log: { type: datagram, mode: 0o622, passcred: true }
+`;
+  return await Promise.all([
+    probePackage({ name: 'plain' }),
+    probePackage({
+      name: 'wide',
+      fields: `${mounts}suppl_groups: [daemon]\nrlimits: { nofile: { soft: 64, hard: 128 } }\n`,
+    }),
+    probePackage({ name: 'bounded', fields: limits }),
+    probePackage({
+      name: 'filtered',
+      fields: 'seccomp: { profile: default }\ncapabilities: [CAP_NET_RAW]\nsched: { policy: !batch { nice: 5 } }\n',
+    }),
+    probePackage({ name: 'listening', fields: sockets }),
+    probePackage({ name: 'shared', files: { 'files/text': 'shared\n' } }),
+    probePackage({ name: 'after' }),
+    probePackage({ name: 'itself', fields: 'autostart: relaxed\n' }),
+    probePackage({ name: 'talking', fields: 'console: { permissions: full }\n' }),
+  ]);
+}
+const entries = [
+  ...['plain', 'wide', 'bounded', 'filtered', 'listening', 'talking'].map((name) => `${name}: { version: 1.0.0 }`),
+  'shared: { state: installed }',
+  'after: { dependsOn: { plain: running }, env: { WORD: said }, args: [sleep] }',
+];
+const played = ['after', 'bounded', 'filtered', 'itself:1.0.0', 'listening', 'plain', 'wide'];
+
+test('what runs is the same after a boot, and its adoption has no step', async () => {
+  await using first = await startDaemon({
+    packages: await packages(),
+    document: (directory) => documentOf(directory, ...entries),
+  });
+  const plan = await planned(first);
+  const status = await first.until('all of it', ({ converged }) => converged);
+  const before = new Map(played.map((name) => [name, worldOf(status.containers[name] as { pid: number })]));
+
+  await using again = await reboot(first);
+  const now = await again.until('converged', ({ converged }) => converged);
+  const [told] = lastStart(again).filter(({ msg }) => msg.startsWith('what ran before'));
+  assert.deepEqual([told?.started, told?.left], [7, []]);
+  assert.deepEqual(stepsOf(again), ['start talking'], 'only what has a console was left');
+  for (const [name, world] of before) assert.deepEqual(worldOf(now.containers[name] as { pid: number }), world, name);
+  for (const name of played) assert.equal(now.containers[name]?.phase, 'Running', name);
+
+  // Nothing is written again, and a reconciler that is killed adopts as ever.
+  const { mtimeMs } = statSync(planOf(again));
+  const pids = played.map((name) => now.containers[name]?.pid);
+  process.kill(again.reconciler() ?? 0, 'SIGKILL');
+  const adopted = await again.until('converged', ({ converged }) => converged);
+  assert.deepEqual(
+    played.map((name) => adopted.containers[name]?.pid),
+    pids,
+  );
+  assert.deepEqual(readFileSync(planOf(again)), plan);
+  assert.equal(statSync(planOf(again)).mtimeMs, mtimeMs);
+});
+
+test('a launcher that is started again in the same boot plays nothing, and repeats nothing', async () => {
+  const once = await probePackage({ name: 'once', args: ['exit', '0'] });
+  await using first = await startDaemon({
+    packages: [once, await probePackage({ name: 'plain' })],
+    document: (directory) =>
+      documentOf(directory, 'once: { restart: { policy: on-failure } }', 'plain: { version: 1.0.0 }'),
+  });
+  await planned(first);
+  await using second = await reboot(first);
+  const ran = await second.untilContainer('once', 'ended', ({ phase }) => phase === 'Exited');
+  assert.deepEqual(ran.lastExit, { code: 0 });
+  assert.equal(lastStart(second).find(({ msg }) => msg.startsWith('what ran before'))?.started, 2);
+
+  second.release();
+  process.kill(second.pid, 'SIGKILL');
+  await second.exited;
+  await using third = await startDaemon({ packages: [], directory: second.directory });
+  await third.untilContainer('plain', 'running', ({ phase }) => phase === 'Running');
+  await third.untilContainer('once', 'exited', ({ phase }) => phase === 'Exited');
+  assert.ok(!stepsOf(third).includes('start once'), 'what has run does not run twice');
+  assert.ok(!lastStart(third).some(({ msg }) => msg.startsWith('what ran before')));
+});
