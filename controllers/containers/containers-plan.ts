@@ -19,9 +19,9 @@ import {
   prepareWaits,
   startsByItself,
 } from './candidate.ts';
-import { overdueAt, unendingAt } from './end-bound.ts';
+import { wakeOf } from './wake.ts';
 import { asksForRun, newestDone } from '../../state/ended-run.ts';
-import { faultOf, nextOf } from './readiness.ts';
+import { faultOf } from './readiness.ts';
 import { judge, type Verdict } from './restart.ts';
 
 interface Common extends Step {
@@ -110,7 +110,7 @@ function decided(view: View): Decision {
     ...(next === null ? [] : start(view, next, { made, candidate, current, verdict })),
     ...stops,
   ];
-  return { steps, wake: wake(view, target, running, verdict), verdict, replacing };
+  return { steps, wake: wakeOf(view, target, running, verdict), verdict, replacing };
 }
 
 /** The steps of decide(): the controller's plan. */
@@ -293,22 +293,4 @@ function stop(view: View, attempt: ObservedAttempt, waits: string | null, fault?
   const dependents = view.dependentsUp.length === 0 ? null : `still running: ${view.dependentsUp.join(', ')}`;
   if (fault !== undefined) return [{ op: 'signal', name, id, signal, grace, fault, waits: null }];
   return [{ op: 'signal', name, id, signal, grace, waits: waits ?? dependents }];
-}
-
-function wake(
-  view: View,
-  target: Target | null,
-  running: readonly ObservedAttempt[],
-  verdict: Verdict | null,
-): number | null {
-  const times = running.flatMap((attempt) => {
-    const { stop: ending } = attempt.record;
-    if (ending === null || ending.deadline === null)
-      return target === null ? [] : (nextOf(attempt, target, view.now) ?? []);
-    return ending.killed ? [overdueAt(attempt) ?? [], unendingAt(attempt) ?? []].flat() : [ending.deadline];
-  });
-  if (verdict?.kind === 'backoff') times.push(verdict.at);
-  if (view.opensAt !== null) times.push(view.opensAt);
-  const later = times.filter((time) => time > view.now);
-  return later.length === 0 ? null : Math.min(...later);
 }

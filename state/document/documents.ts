@@ -7,7 +7,7 @@ import { checkExpected, UnknownGeneration } from './refusals.ts';
 import { saveBoot, show, type Log, type NotDurable } from './core.ts';
 import type { FieldOrigin } from '../status.ts';
 import type { Configured } from '../desired.ts';
-import { summaryOf, type Summary } from './generation-files.ts';
+import { bootFiles, generationFiles, summaryOf, type Summary } from './generation-files.ts';
 import { openGenerations } from './generations.ts';
 import { copySeed, giveUp, openCore, takeStored } from './open-core.ts';
 import { createRelock } from './relock.ts';
@@ -151,7 +151,12 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       log.error({ err: error }, 'what is stored cannot be read or written'),
     );
   });
-  const generations = await openGenerations({ stateDir, runDir, bootId, passing, stand, warn, failed: storing.failed });
+  const generations = await openGenerations({
+    disk: generationFiles(join(stateDir, 'generations'), true),
+    passing: bootFiles(join(runDir, 'generations'), bootId),
+    away: passing === null ? null : { directory: stateDir, why: passing },
+    ...{ stand, warn, failed: storing.failed },
+  });
   const boot = bootFile(runDir, bootId, warn);
   const file: FileOptions = { path, exchange: options.exchange, copyAttributes: options.copyAttributes };
   const core = await openCore({ configured: new Map(), ...options, failed: storing.failed }, generations, boot);

@@ -1,14 +1,14 @@
 // Generations as files of one directory: NUMBER-KIND.json, written once, and NUMBER-lock.json beside it.
 import { hash } from 'node:crypto';
-import { promises } from 'node:fs';
-import { join } from 'node:path';
+import { constants, promises } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { decodeDesired, encodeDesired, encodeTree } from './encoding.ts';
-import { ifMissing } from '../errno.ts';
+import { ifMissing, messageOf } from '../errno.ts';
 import type { Locked } from '../store.ts';
 import { toJson } from '../store.ts';
 import { toTree, type Tree } from '../text/tree.ts';
 import type { Desired } from '../desired.ts';
-import { makeDirectory, readText, readdir } from '../file/in-place.ts';
+import { access, makeDirectory, readText, readdir } from '../file/in-place.ts';
 import { prepareFile, writeAtomically, type PreparedFile } from '../file/write-file.ts';
 
 /** Who made a generation: an edit of the file, `apply` (and rollback), or a console command. */
@@ -64,6 +64,8 @@ export interface GenerationFiles {
   writeLock(generation: number, lock: ReadonlyMap<string, Locked>): Promise<void>;
   remove(stored: Stored): Promise<void>;
   path(stored: Stored): string;
+  /** Why nothing can be stored; null = it can. What a crash has left half written is taken away. */
+  refuses(): Promise<string | null>;
 }
 
 const FILE = /^(\d{10})-(file|apply|console)\.json$/;
@@ -82,7 +84,7 @@ export function generationFiles(directory: string, lasting: boolean): Generation
     directory,
     path,
     async list() {
-      await makeDirectory(directory, 0o700);
+      await makeDirectory(directory, 0o700).catch(obstacleAbove(directory));
       return (await readdir(directory))
         .map((name) => FILE.exec(name))
         .flatMap((found) => (found === null ? [] : [{ generation: Number(found[1]), kind: found[2] as Kind }]))
@@ -101,12 +103,39 @@ export function generationFiles(directory: string, lasting: boolean): Generation
       await promises.unlink(path(stored)).catch(ifMissing);
       await promises.unlink(lockPath(stored.generation)).catch(ifMissing);
     },
+    async refuses() {
+      try {
+        await access(directory, constants.W_OK);
+        for (const name of await readdir(directory))
+          if (name.endsWith('.new')) await promises.unlink(join(directory, name));
+        return null;
+      } catch (error) {
+        return messageOf(error);
+      }
+    },
   };
 }
 
-/** Takes away what a crash has left half written. */
-export async function removeHalfWritten(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) if (name.endsWith('.new')) await promises.unlink(join(directory, name));
+/** The files of this boot, below a directory in which nothing of another boot stays. */
+export function bootFiles(above: string, bootId: string): GenerationFiles {
+  const files = generationFiles(join(above, bootId), false);
+  return {
+    ...files,
+    async list() {
+      await makeDirectory(above, 0o700);
+      for (const name of await readdir(above))
+        if (name !== bootId) await promises.rm(join(above, name), { recursive: true });
+      return await files.list();
+    },
+  };
+}
+
+/** mkdir(2) through Node says ENOENT of a read-only disk: the directory above says what is in the way. */
+function obstacleAbove(directory: string): (error: unknown) => Promise<never> {
+  return async (error) => {
+    await access(dirname(directory), constants.W_OK);
+    throw error;
+  };
 }
 
 /** SHA-256 (hex) of a text. */

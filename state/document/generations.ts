@@ -1,19 +1,10 @@
 // The stored generations: the last of file and apply, and of the console. What the disk does not take is kept in runDir until
 // it does; so is a copy of the newest, which a reconciler of this boot goes on with when the disk does not give it.
-import { constants, promises } from 'node:fs';
-import { join } from 'node:path';
 import { errnoOf, hasErrno, messageOf } from '../errno.ts';
 import type { Stand } from '../standing.ts';
 import type { Locked } from '../store.ts';
-import { access, makeDirectory, readdir } from '../file/in-place.ts';
 import type { PreparedFile } from '../file/write-file.ts';
-import {
-  generationFiles,
-  removeHalfWritten,
-  type Generation,
-  type GenerationFiles,
-  type Stored,
-} from './generation-files.ts';
+import type { Generation, GenerationFiles, Stored } from './generation-files.ts';
 import { sameLock } from './lock.ts';
 
 type Lock = ReadonlyMap<string, Locked>;
@@ -38,12 +29,11 @@ export interface Generations {
 }
 
 export interface GenerationsOptions {
-  readonly stateDir: string;
-  readonly runDir: string;
-  /** Another one than before: what runDir has is of no use any more. */
-  readonly bootId: string;
-  /** Why stateDir lasts no longer than the boot; null = it does. */
-  readonly passing?: string | null;
+  readonly disk: GenerationFiles;
+  /** Those that last until the boot ends. */
+  readonly passing: GenerationFiles;
+  /** Why the disk's last no longer either, and which directory that is said of; null = they do. */
+  readonly away: { readonly directory: string; readonly why: string } | null;
   readonly stand: Stand;
   readonly warn: (fields: object, message: string) => void;
   /** Something could not be read or stored: `settle` is to be called after a while. */
@@ -57,9 +47,7 @@ export const SCHEMA = 'northstate/v1';
 
 /** Opens what is stored, and makes the directories. Rejects when stateDir is no directory. */
 export async function openGenerations(options: GenerationsOptions): Promise<Generations> {
-  const { stand, warn, passing: away = null } = options;
-  const disk = generationFiles(join(options.stateDir, 'generations'), true);
-  const passing = generationFiles(join(options.runDir, 'generations', options.bootId), false);
+  const { disk, passing, away, stand, warn } = options;
   let onDisk: readonly Stored[] = [];
   let inBoot: readonly Stored[] = [];
   let unlisted: string | null = null;
@@ -84,13 +72,10 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
       if (hasErrno(error, 'ENOTDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG')) throw error;
       // A disk that takes no directory has none of ours.
       unlisted = hasErrno(error, 'EROFS', 'ENOENT', 'ENOSPC') ? null : messageOf(error);
-      // mkdir(2) through Node says ENOENT of a read-only disk.
-      readOnly = await access(options.stateDir, constants.W_OK).then(() => messageOf(error), messageOf);
+      readOnly = messageOf(error);
       return;
     }
-    readOnly = await access(disk.directory, constants.W_OK)
-      .then(() => removeHalfWritten(disk.directory))
-      .then(() => null, messageOf);
+    readOnly = await disk.refuses();
     for (const { generation } of inBoot) {
       if (find(onDisk, generation) === undefined && !lacking.has(generation))
         lacking.set(generation, 'it was not stored');
@@ -98,21 +83,19 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
   }
 
   async function lookInBoot(): Promise<void> {
-    const above = join(options.runDir, 'generations');
     try {
-      await makeDirectory(above, 0o700);
-      for (const name of await readdir(above))
-        if (name !== options.bootId) await promises.rm(join(above, name), { recursive: true });
       inBoot = await passing.list();
     } catch (err) {
-      warn({ err, directory: above }, 'what was kept of the generations until the boot ends cannot be read');
+      const { directory } = passing;
+      warn({ err, directory }, 'what was kept of the generations until the boot ends cannot be read');
     }
   }
 
   function tell(): void {
     const numbers = [...lacking.keys()].sort((a, b) => a - b);
     const why = readOnly ?? lacking.get(numbers.at(-1) ?? 0) ?? null;
-    if (away !== null) stand('NotDurable', options.stateDir, `${away}: what changes is kept here until the boot ends`);
+    if (away !== null)
+      stand('NotDurable', away.directory, `${away.why}: what changes is kept here until the boot ends`);
     const which = numbers.length === 0 ? 'what changes from now on' : `generation ${numbers.join(', ')}`;
     const until = 'is kept until the boot ends, and is stored when the disk takes it';
     stand('NotDurable', disk.directory, why === null ? null : `${why}: ${which} ${until}`);
@@ -195,7 +178,8 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
   return {
     list,
     read,
-    lacks: (generation) => away ?? (lacking.has(generation) ? (readOnly ?? lacking.get(generation) ?? null) : null),
+    lacks: (generation) =>
+      away?.why ?? (lacking.has(generation) ? (readOnly ?? lacking.get(generation) ?? null) : null),
     unread: (generation) => (generation === undefined ? unlisted : (unread.get(generation) ?? null)),
     async prepare(generation) {
       const last = list().at(-1);

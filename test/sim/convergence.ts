@@ -70,7 +70,10 @@ function checkName(world: World, host: Host, name: string): void {
   const right = running !== undefined && running.version === version && running.record.stop === null;
   if (right && fits(entry, version)) {
     const frozen = world.observed.cgroups.get(name)?.frozen.get(running.id) === 'frozen';
-    if (frozen !== entry.paused) world.breach(`${name} is ${frozen ? 'frozen' : 'not frozen'}, against its entry`);
+    // What another entry wants deleted is on its way out.
+    const goes = world.desired.containers.get(`${name}:${running.version}`)?.state === 'absent';
+    if (frozen !== entry.paused && !goes)
+      world.breach(`${name} is ${frozen ? 'frozen' : 'not frozen'}, against its entry`);
     return checkEntry(world, host, entry);
   }
   if (isExcused(world, host, entry, running !== undefined)) return;

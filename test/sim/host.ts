@@ -25,6 +25,10 @@ export interface Host {
   view(name: string): View;
   /** Has what is true of a name noticed, as an event would. */
   notice(name: string): void;
+  /** Whether it is there: not crashed, and not asleep. */
+  lives(): boolean;
+  /** Writes again what was deleted in runDir; false = there is nobody who would. */
+  restore(): boolean;
   /** Takes over the document, the lock and the generation. */
   reload(): void;
   /** Names that could not be taken down, once the runtime has gone down. */
@@ -220,7 +224,12 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     view: viewOf,
     deadline: () => deadline,
     stopped: null,
-    notice: (name) => copy(name, ['packages', 'mounts', 'cgroups', 'ran']),
+    notice: (name) => copy(name, world.blind ? ['packages'] : ['packages', 'mounts', 'cgroups']),
+    lives: () => alive,
+    restore() {
+      if (alive) world.observed = { ...world.observed, ran: store.get().observed.ran };
+      return alive;
+    },
     reload() {
       const { repositories } = store.get().desired;
       store.update((draft) => {

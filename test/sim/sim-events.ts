@@ -1,5 +1,6 @@
 // What happens to the device from outside: edits of the document, packages that come and go, drift, and deaths.
 import type { ContainerEntry, Desired } from '../../state/desired.ts';
+import { noGroup } from '../../controllers/forecast/effect.ts';
 import { names, randomEntry, randomState, runOf, versions } from './catalog.ts';
 import type { SimulatedLauncher } from './sim-launcher.ts';
 import { drop, isLive, setPackages, type World } from './world.ts';
@@ -109,6 +110,7 @@ export function drift(world: World, launcher: SimulatedLauncher): string | null 
     'host',
     'write',
     'corrupt',
+    'foreign',
   ] as const);
   const { packages, mounts, cgroups, attempts } = world.observed;
   if (what === 'write' || what === 'corrupt') return damage(world, name, what);
@@ -151,14 +153,34 @@ export function drift(world: World, launcher: SimulatedLauncher): string | null 
     world.host += 1;
     return null;
   }
+  if (what === 'foreign') return joinGroup(world, name);
   if (group === undefined) return null;
   const busy = attempts.get(name)?.some(isLive) === true;
-  if (what === 'group' && busy) return null;
+  if (what === 'group' && (busy || group.leaves.some((leaf) => world.foreign.has(leaf)))) return null;
   world.log(`outside: ${what} of ${name}'s group`);
   const others = what === 'thaw' ? { frozen: new Map<number, 'frozen'>() } : { limits: 'memory.limit_in_bytes 1' };
   const next = what === 'group' ? undefined : { ...group, ...others };
   world.observed = { ...world.observed, cgroups: changed(cgroups, name, next) };
   return name;
+}
+
+/** Another runtime, or what is left of one, is in the group of a name. */
+function joinGroup(world: World, name: string): string {
+  const leaf = 1_000_000 + world.fresh();
+  world.log(`outside: another runtime is in ${name}'s group, as ${leaf}`);
+  const { cgroups } = world.observed;
+  const known = cgroups.get(name) ?? noGroup(name);
+  world.foreign = new Set([...world.foreign, leaf]);
+  const next = { ...known, leaves: [...known.leaves, leaf] };
+  world.observed = { ...world.observed, cgroups: changed(cgroups, name, next) };
+  return name;
+}
+
+/** The other runtime has ended: its leaves are empty. */
+export function leaveGroups(world: World): void {
+  const all = new Set([...world.observed.cgroups.values()].flatMap(({ leaves }) => leaves));
+  for (const leaf of world.foreign) if (!all.has(leaf)) world.breach(`leaf ${leaf} of another runtime was removed`);
+  world.foreign = new Set();
 }
 
 /** The file of a mounted image is written to, or a block of it turns out not to be the signed one. */

@@ -24,8 +24,8 @@ export interface SimulatedLauncher {
   asked(): boolean;
   /** Ends an attempt's process from outside. */
   end(attempt: ObservedAttempt, exit: NonNullable<ObservedAttempt['exit']>): void;
-  /** All processes die with the launcher, and what it remembers is gone. */
-  die(): void;
+  /** All processes die with the launcher, and what it remembers is gone; with the whole device what runDir has as well. */
+  die(reboot: boolean): void;
 }
 
 /** A launcher without attempts. */
@@ -162,7 +162,9 @@ export function createLauncher(world: World): SimulatedLauncher {
       const attempt = find(id);
       queueMicrotask(() => held.get(id)?.());
       if (attempt?.state !== 'preparing') throw new LaunchError('prepare', 'ESRCH', `attempt ${id}`);
-      if (random.chance(faults.error)) {
+      // Its group was removed since it was made.
+      const isGone = world.observed.cgroups.get(name)?.leaves.includes(id) !== true;
+      if (isGone || random.chance(faults.error)) {
         failed(attempt, random.chance(0.1) ? 'ENOENT' : 'ENOMEM');
         throw new LaunchError('clone', 'ENOMEM', name);
       }
@@ -249,7 +251,7 @@ export function createLauncher(world: World): SimulatedLauncher {
     end,
     telling: () => underWay > 0,
     asked: () => pending > 0,
-    die() {
+    die(reboot) {
       life += 1;
       world.failures = [];
       told = null;
@@ -259,7 +261,9 @@ export function createLauncher(world: World): SimulatedLauncher {
         const noted = running !== undefined && world.observed.ran.get(name)?.run === running.record.run;
         if (noted) ends.set(name, { demand: demandOf.get(running.id) ?? 0, how: 'launcher' });
       }
-      const ran = new Map([...world.observed.ran].map(([name, note]) => [name, { ...note, attempt: null }]));
+      if (reboot) ends.clear();
+      const notes = reboot ? [] : [...world.observed.ran];
+      const ran = new Map(notes.map(([name, note]) => [name, { ...note, attempt: null }]));
       world.observed = { ...world.observed, attempts: new Map(), mounts: new Map(), ran };
     },
   };

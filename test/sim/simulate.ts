@@ -1,12 +1,13 @@
 // One run of the simulation: a seed decides the document, everything that happens, and every failure.
 import { names, randomDocument, versions } from './catalog.ts';
 import { checkConverged } from './convergence.ts';
-import { drift, edit } from './sim-events.ts';
+import { createHistory, type History } from './sim-history.ts';
+import { drift, edit, leaveGroups } from './sim-events.ts';
 import { startHost } from './host.ts';
 import { checkDevice } from './invariants.ts';
 import { createLauncher } from './sim-launcher.ts';
 import { createRandom } from './random.ts';
-import { askSleeper, sleep, type Sleeper as Run } from './sim-sleep.ts';
+import { askSleeper, sleep, type Sleeper } from './sim-sleep.ts';
 import { createTime } from './time.ts';
 import { createWorld, drop, type World } from './world.ts';
 
@@ -22,6 +23,10 @@ export interface Outcome {
 const CALM = { error: 0, delay: 0, lost: 0 };
 const MINUTES = 60_000;
 
+interface Run extends Sleeper {
+  readonly history: History;
+}
+
 /** Runs one seed. The same seed gives the same trace, to the last line. */
 export async function simulate(seed: number): Promise<Outcome> {
   const random = createRandom(seed);
@@ -33,7 +38,7 @@ export async function simulate(seed: number): Promise<Outcome> {
   world.log(
     `document: ${JSON.stringify(world.desired, (_key, value: unknown) => (value instanceof Map ? [...value] : value))}`,
   );
-  const run: Run = { world, launcher, host: startHost(world, launcher) };
+  const run: Run = { world, launcher, history: createHistory(world), host: startHost(world, launcher) };
   try {
     await trouble(run);
     await calm(run);
@@ -63,24 +68,52 @@ async function happen(run: Run): Promise<void> {
   const { world, launcher } = run;
   const { random } = world;
   const what = random();
-  if (random.chance(0.5)) sleep(run);
-  if (what < 0.45) {
+  if (!world.lostNotes && random.chance(0.5)) sleep(run);
+  if (what < 0.42) {
     edit(world);
     run.host.reload();
-  } else if (what < 0.8) {
+    run.history.make();
+  } else if (what < 0.72) {
     const name = drift(world, launcher);
     if (name !== null && !random.chance(world.faults.lost)) run.host.notice(name);
-  } else if (what < 0.86) {
+  } else if (what < 0.78) {
     switchReads(run);
+  } else if (what < 0.81) {
+    switchTables(run);
+  } else if (what < 0.85) {
+    run.history.switchDisk();
+  } else if (what < 0.88) {
+    vanish(run);
   } else if (what < 0.95) {
     world.log('the reconciler is killed');
     await revive(run);
   } else {
-    world.log('the launcher is killed');
-    launcher.die();
+    const reboot = random.chance(0.3);
+    world.log(reboot ? 'the device is started anew' : 'the launcher is killed');
+    launcher.die(reboot);
     world.judged = false;
-    await revive(run);
+    if (reboot) for (const name of names) world.demand(name);
+    await revive(run, reboot);
   }
+}
+
+/** Reads of the mount table and of control groups begin to fail, or go well again. What an act does is seen all the same. */
+function switchTables({ world, host }: Run): void {
+  world.blind = !world.blind;
+  world.log(`reads of the mount table and of control groups ${world.blind ? 'fail' : 'go well again'}`);
+  if (!world.blind) for (const name of names) host.notice(name);
+}
+
+/** runDir is emptied: a reconciler that lives makes it again from what it knows; a run that nobody knows of may be repeated. */
+function vanish({ world, host, history }: Run): void {
+  world.log('runDir is emptied');
+  world.observed = { ...world.observed, ran: new Map() };
+  history.vanish();
+  world.lostNotes = host.lives();
+  if (!world.lostNotes) for (const name of names) world.demand(name);
+  world.time.after(world.random.pick([0.5, 5]), () => {
+    if (host.restore()) world.lostNotes = false;
+  });
 }
 
 /** Reads of the repository and the document begin to fail, or go well again: what was missed is seen then. */
@@ -100,10 +133,18 @@ function switchReads({ world, host }: Run): void {
  * What was on its way to the launcher arrives before the next reconciler is told anything. One that hung did nothing for as
  * long as the launcher bore it.
  */
-async function revive(run: Run): Promise<void> {
+async function revive(run: Run, reboot = false): Promise<void> {
+  const { world } = run;
   run.host.crash();
-  await until(run, run.world.time.now() + run.world.random.pick([1, 30, 15_000]));
-  run.host = startHost(run.world, run.launcher);
+  run.history.crash();
+  if (world.lostNotes) for (const name of names) world.demand(name);
+  world.lostNotes = false;
+  await until(run, world.time.now() + world.random.pick([1, 30, 15_000]));
+  // One that cannot read the mount table waits for it.
+  if (world.blind) await until(run, world.time.now() + world.random.pick([100, 10_000]));
+  world.blind = false;
+  run.history.revive(reboot);
+  run.host = startHost(world, run.launcher);
 }
 
 /** Nothing fails any more, and what went unnoticed is looked for: it converges within a bounded number of steps. */
@@ -115,6 +156,9 @@ async function calm(run: Run): Promise<void> {
   run.host.reload();
   world.log('calm');
   if (world.unreadable !== null) switchReads(run);
+  if (world.blind) switchTables(run);
+  leaveGroups(world);
+  run.history.calm();
   for (const name of names) run.host.notice(name);
   run.host.reconciler.look(names);
   await settle(run, 300);
@@ -133,8 +177,18 @@ async function settle(run: Run, most: number): Promise<void> {
   const before = world.acts;
   const end = world.time.now() + 10 * MINUTES;
   while (world.broken === null && (await step(run, end)));
-  if (world.acts - before > most) world.breach(`it took ${world.acts - before} steps to converge`);
-  if (world.broken === null) checkConverged(world, run.host);
+  if (world.broken === null && repeating(world).size === 0) {
+    if (world.acts - before > most) world.breach(`it took ${world.acts - before} steps to converge`);
+    checkConverged(world, run.host);
+  }
+  run.history.check();
+}
+
+/** Names that never rest: what runs for longer than its timeout is ended, and started again. */
+function repeating({ desired }: World): Set<string> {
+  const entries = [...desired.containers.values()];
+  const repeats = entries.filter(({ timeout, restart }) => timeout !== null && restart.policy !== 'never');
+  return new Set(repeats.map(({ name }) => name));
 }
 
 /** An edit of one entry makes steps for that name and for what it needs, and for no other. */
@@ -145,7 +199,8 @@ async function oneMoreEdit(run: Run): Promise<void> {
   const concerned = new Set([...edit(world), 'data']);
   host.reload();
   await settle(run, 60);
-  const others = [...world.acted].filter((name) => !concerned.has(name));
+  const repeats = repeating(world);
+  const others = [...world.acted].filter((name) => !concerned.has(name) && !repeats.has(name));
   if (others.length > 0) world.breach(`an edit of ${[...concerned].join(' or ')} made steps for ${others.join(', ')}`);
 }
 

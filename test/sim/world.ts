@@ -51,6 +51,12 @@ export interface World {
   sick: boolean;
   /** Reads of the repository and of the document fail; null = they do not. What a reconciler had read of the packages. */
   unreadable: Observed['packages'] | null;
+  /** Reads of the mount table and of control groups fail. */
+  blind: boolean;
+  /** What runDir had of runs was deleted, and nobody has written it again. */
+  lostNotes: boolean;
+  /** Leaves that another runtime has made in our groups: its processes are in them. */
+  foreign: ReadonlySet<number>;
   /** What the repository holds while the document does not have it; null when it has. */
   removed: { readonly packages: Observed['packages']; readonly repositories: Desired['repositories'] } | null;
   /** How often something has happened that allows a name's instance to be replaced or repeated. */
@@ -89,6 +95,9 @@ export function createWorld(random: Random, time: Time): World {
     host: 1,
     sick: true,
     unreadable: null,
+    blind: false,
+    lostNotes: false,
+    foreign: new Set(),
     removed: null,
     demands: new Map(),
     stopping: false,
@@ -103,6 +112,14 @@ export function createWorld(random: Random, time: Time): World {
     fresh: () => ++last,
     log: (text) => void world.trace.push(`${time.now().toFixed(1).padStart(9)} ${text}`),
     perform(step, view, begun) {
+      const { foreign, observed } = world;
+      if (step.op === 'remove-leaf' && foreign.has(step.attempt))
+        throw new Error('EBUSY: processes of another runtime');
+      if (
+        step.op === 'remove-group' &&
+        observed.cgroups.get(step.name)?.leaves.some((leaf) => foreign.has(leaf)) === true
+      )
+        throw new Error('EBUSY: groups are in it');
       checkUse(world, step, begun);
       world.observed = effect(world.observed, step, circumstances(world, view));
     },
