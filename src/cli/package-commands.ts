@@ -38,6 +38,15 @@ export function addPackageFiles(program: Command): void {
     .action(async (file: string, options: import('./verify-command.ts').VerifyOptions) =>
       (await import('./verify-command.ts')).verify(file, options),
     );
+  example(program.command('delta'), 'northstate delta app-1.0.0.npk app-1.1.0.npk --out .')
+    .description('make a delta file for devices that have one package and fetch another; to be served beside the other')
+    .argument('<old>', 'the package that they have, signed')
+    .argument('<new>', 'the package that they fetch, signed')
+    .option('-o, --out <dir>', 'where it is made, under the name that devices ask for', '.')
+    .option('--progress', 'show progress also where stderr is no terminal')
+    .action(async (old: string, next: string, options: import('./delta-command.ts').DeltaOptions) =>
+      (await import('./delta-command.ts')).delta(old, next, options),
+    );
   example(program.command('lint'), 'northstate lint manifest.yaml')
     .description(
       'say everything that is wrong in a manifest, with line, column and field; with --root, what keeps it from starting',
@@ -84,7 +93,7 @@ function addPack(program: Command): void {
     .option('-i, --image <file>', 'an image to take as it is, instead')
     .option('-o, --out <path>', 'the file to write, or a directory for NAME-VERSION.npk', '.')
     .option('--node <file>', 'the Node for the image, instead of the one that package.json names')
-    .option('--salt <hex>', 'of dm-verity (default: derived from the image)')
+    .option('--salt <hex>', 'of dm-verity (default: derived from the name)')
     .option('--uuid <uuid>', 'of dm-verity and erofs (default: derived from image and manifest)')
     .option('--depfile <file>', 'write what the package was made of, as a rule for make and Ninja')
     .option('--allow-unknown', allowUnknown)

@@ -60,7 +60,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   'What is there:': ['get', 'describe', 'explain', 'logs', 'events', 'list', 'repositories', 'inspect'],
   'Inside of containers:': ['exec', 'shell', 'cp', 'top'],
   'Containers:': ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'update', 'mount', 'umount'],
-  'Packages:': ['install', 'uninstall', 'pack', 'unpack', 'verify', 'lint', 'test', 'seccomp', 'gen-key'],
+  'Packages:': ['install', 'uninstall', 'pack', 'unpack', 'verify', 'delta', 'lint', 'test', 'seccomp', 'gen-key'],
 };
 
 function group(program: Command): void {

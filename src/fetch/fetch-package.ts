@@ -8,7 +8,18 @@ import { readLeaves } from '../npk/image/verify-image.ts';
 import { VERITY_BLOCK } from '../npk/image/verity.ts';
 import { readContent, readLayout, type Layout } from '../npk/open-package.ts';
 import { PackageError } from '../npk/package-error.ts';
-import { copyBlocks, keepRight, offerDonors, openDonors, recall, repeatBlocks, writeAll } from './block-copy.ts';
+import { findDelta, type Delta } from './delta/apply-delta.ts';
+import {
+  type Donor,
+  copyBlocks,
+  keepRight,
+  offerDonors,
+  openDonors,
+  recall,
+  repeatBlocks,
+  writeAll,
+} from './block-copy.ts';
+import { messageOf } from '../../state/errno.ts';
 import { FetchError } from './fetch-error.ts';
 import { mostConnections, type Http } from './http.ts';
 import { pieces, stretches, type Range } from './ranges.ts';
@@ -48,6 +59,8 @@ const firstTail = 128 * 1024;
 const largestTree = 64 * 1024 * 1024;
 /** Bytes that one request asks for at most, so that several connections share a long stretch. */
 const pieceSize = 4 * 1024 * 1024;
+/** Bytes that must be missing for a delta to be asked for: two requests that nobody may answer. */
+const worthADelta = 64 * 1024;
 /** Bytes between two notes of progress. */
 const noteSize = 8 * 1024 * 1024;
 
@@ -76,12 +89,40 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
     try {
       await offerDonors(donors, wanted, offer);
       await copyBlocks(donors, file, image.offset, wanted, signal);
+      await repeatBlocks(file, image.offset, wanted, signal);
+      await takeDelta(file, { tree, image, wanted, donors });
     } finally {
       for (const { handle } of donors) await handle.close();
     }
     await repeatBlocks(file, image.offset, wanted, signal);
     await fetchMissing(file, image.offset, wanted, remote);
     await repeatBlocks(file, image.offset, wanted, signal);
+  }
+
+  /** A delta that somebody made, when it is smaller than the blocks that `isHere` says are missing. */
+  async function findCheaper(
+    { tree, wanted, donors }: Pick<InBlocks, 'tree'> & { wanted: WantedBlocks; donors: readonly Donor[] },
+    isHere: (block: number) => boolean,
+  ): Promise<Delta | null> {
+    const missing = lengthOf(missingStretches(wanted, isHere));
+    if (missing < worthADelta) return null;
+    const delta = await findDelta(http, url, tree, donors, signal);
+    if (delta === null || delta.cost(wanted) < missing) return delta;
+    delta.close();
+    return null;
+  }
+
+  async function takeDelta(
+    file: FileHandle,
+    given: Pick<InBlocks, 'tree' | 'image'> & { wanted: WantedBlocks; donors: readonly Donor[] },
+  ): Promise<void> {
+    try {
+      const delta = await findCheaper(given, given.wanted.has);
+      await delta?.into(file, given.image.offset, given.wanted).finally(delta.close);
+    } catch (error) {
+      signal.throwIfAborted();
+      options.skipped(messageOf(error));
+    }
   }
 
   /** From the start to the end, or from where an earlier attempt of this very file has come to. */
@@ -106,13 +147,15 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
   async function missing({ bytes, image, tree }: InBlocks): Promise<number> {
     const wanted = wantedBlocks(await readLeaves(bytes.at, image, tree), tree.salt);
     const donors = await openDonors(options.donors, options.skipped);
+    const isHere = (block: number): boolean => wanted.place(block) !== null;
     try {
       await offerDonors(donors, wanted, { salt: tree.salt, hasher: threads(), signal, skipped: options.skipped });
+      const delta = await findCheaper({ tree, wanted, donors }, isHere);
+      delta?.close();
+      return remote.cost.bytes + (delta?.cost(wanted) ?? lengthOf(missingStretches(wanted, isHere)));
     } finally {
       for (const { handle } of donors) await handle.close();
     }
-    const missed = missingStretches(wanted, (block) => wanted.place(block) !== null);
-    return remote.cost.bytes + missed.reduce((sum, { from, to }) => sum + to - from, 0);
   }
 
   return {
@@ -139,6 +182,10 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
       await hashers.disposeAsync();
     },
   };
+}
+
+function lengthOf(ranges: readonly Range[]): number {
+  return ranges.reduce((sum, { from, to }) => sum + to - from, 0);
 }
 
 /** A package that can be put together block by block. */
