@@ -1,7 +1,7 @@
 // Commands that look into containers: exec, shell, cp, top.
 import { Argument, InvalidArgumentError, Option, type Command } from 'commander';
 import type { ConsoleOptions } from './console.ts';
-import { example, talks, wholeNumber } from './words.ts';
+import { duration, example, talks, wholeNumber } from './words.ts';
 
 /** Adds exec, shell, cp and top. */
 export function addInside(program: Command): void {
@@ -45,6 +45,12 @@ export function addInside(program: Command): void {
     .action(async (from: string, to: string, options: ConsoleOptions) =>
       (await import('./copy-command.ts')).cp(from, to, options),
     );
+  talks(example(program.command('top'), 'northstate top --interval 5s'))
+    .description('show what containers take: a live table on a terminal, one JSON object anywhere else')
+    .addOption(
+      new Option('--interval <duration>', 'how long it is measured each time').argParser(duration).default(1000, '1s'),
+    )
+    .action(async (options: import('./top-command.ts').TopOptions) => (await import('./top-command.ts')).top(options));
 }
 
 /** `uid[:gid]`, both numbers; the group is that of the same number where it is left out. */

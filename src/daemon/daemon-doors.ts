@@ -115,8 +115,8 @@ export function createDoors({
         import('../metrics/exposition.ts'),
       ]);
       const { starts, sleeps } = remembered.hello;
-      const families = await collect({ state: store.get, counts: cgroups.counts, starts, sleeps });
-      return { openmetrics: exposed(families, 'openmetrics'), prometheus: exposed(families, 'prometheus') };
+      const { families, counts } = await collect({ state: store.get, counts: cgroups.counts, starts, sleeps });
+      return { openmetrics: exposed(families, 'openmetrics'), prometheus: exposed(families, 'prometheus'), counts };
     },
     shutdown: () => ending.begin(0),
   });

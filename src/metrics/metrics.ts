@@ -22,8 +22,14 @@ export interface MetricsPorts {
 const stretch = 20;
 const prefix = 'northstate_';
 
+/** What was found: as families, and of each container that runs what its groups count. */
+export interface Measured {
+  readonly families: readonly Family[];
+  readonly counts: Readonly<Record<string, Counts>>;
+}
+
 /** Looks at everything once: a few files of each container that has groups. */
-export async function collect({ state: read, counts, starts, sleeps }: MetricsPorts): Promise<Family[]> {
+export async function collect({ state: read, counts, starts, sleeps }: MetricsPorts): Promise<Measured> {
   const state = read();
   const containers = Object.entries(state.status.containers);
   const used = new Map<string, Counts>();
@@ -31,7 +37,11 @@ export async function collect({ state: read, counts, starts, sleeps }: MetricsPo
     if (pid !== null) used.set(key, counts(containerName(key)));
     if (index % stretch === stretch - 1) await turn();
   }
-  return [...runtimeFamilies(state, starts, sleeps), ...containerFamilies(containers), ...usageFamilies(used)];
+  const ofRuntime = runtimeFamilies(state, starts, sleeps);
+  return {
+    families: [...ofRuntime, ...containerFamilies(containers), ...usageFamilies(used)],
+    counts: Object.fromEntries(used),
+  };
 }
 
 function runtimeFamilies({ status }: State, starts: number, sleeps: number): Family[] {

@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { ForecastStep } from '../../controllers/forecast/forecast.ts';
+import type { Counts } from '../../controllers/cgroups/cgroup-counts.ts';
 import type { RuntimeEvent, Telling } from '../../controllers/events.ts';
 import type { TerminalSize } from '../../native/pseudo-terminal.ts';
 import type { Unmet } from '../../controllers/status/explain.ts';
@@ -181,8 +182,12 @@ export interface Runtime {
   ): AsyncIterable<LogLine>;
   /** Statistics of a running container's groups, in the console's shape. */
   statistics(name: string): Promise<Readonly<Record<string, unknown>>>;
-  /** What is measured, as text. */
-  metrics(): Promise<{ readonly openmetrics: string; readonly prometheus: string }>;
+  /** What is measured, as text; and of each container that runs (by entry key) what its groups count. */
+  metrics(): Promise<{
+    readonly openmetrics: string;
+    readonly prometheus: string;
+    readonly counts: Readonly<Record<string, Counts>>;
+  }>;
   /** Joins a container (its name) that runs. Throws RuntimeError. `by`: who asks, for the record of events. */
   join(name: string, request: SessionRequest, by: string): Promise<ContainerSession>;
   /** Stops every container in order and ends the runtime. */

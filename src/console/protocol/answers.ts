@@ -1,5 +1,6 @@
 // What the console answers and tells: the types of its messages, for clients.
 import type { Operation } from 'fast-json-patch';
+import type { Counts } from '../../../controllers/cgroups/cgroup-counts.ts';
 import type { MemoryEvents } from '../../../controllers/cgroups/cgroup-alarm.ts';
 import type { FieldOrigin, Status } from '../../../state/status.ts';
 import type { Unmet } from '../../../controllers/status/explain.ts';
@@ -175,7 +176,11 @@ export interface Answers {
   readonly restart: ForName & Lasting;
   readonly update: ForName & Lasting;
   /** OpenMetrics, and the older form that Prometheus' tools check. */
-  readonly metrics: { readonly openmetrics: string; readonly prometheus: string };
+  readonly metrics: {
+    readonly openmetrics: string;
+    readonly prometheus: string;
+    readonly counts: Readonly<Record<string, Counts>>;
+  };
   readonly exec: ForContainer;
   readonly copy: ForContainer;
   readonly session_input: null;

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { northstate } from '../../support/command.ts';
 import { patience } from '../../support/patience.ts';
 import { probePackage } from '../../support/packages.ts';
 import { running } from '../../support/scenario.ts';
@@ -71,6 +72,24 @@ test('the command line prints what promtool finds no fault with', async () => {
   assert.ok(valueOf(stdout, 'northstate_container_cpu_seconds_total{container="app"}') > 0);
   assert.ok(Math.abs(valueOf(stdout, 'northstate_container_memory_limit_bytes{container="app"}') - 50_000_000) < 4096);
   assert.equal(valueOf(stdout, 'northstate_converged'), 1);
+});
+
+test('top measures what containers take: JSON where no terminal is, a table where one is', async () => {
+  const { stdout, code, stderr } = await daemon.run('top', '--interval', '200ms');
+  assert.equal(code, 0, stderr);
+  const taken = JSON.parse(stdout) as Record<string, { phase: string; cpu: number | null; memoryBytes: number | null }>;
+  assert.deepEqual([taken['app']?.phase, typeof taken['app']?.cpu], ['Running', 'number']);
+  assert.ok((taken['app']?.memoryBytes ?? 0) > 0);
+  const shown = spawn('script', ['-qec', `${northstate} top --interval 200ms`, '/dev/null'], {
+    env: { ...process.env, NORTHSTATE_CONSOLE: daemon.console },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let table = '';
+  for await (const piece of shown.stdout.setEncoding('utf8')) {
+    table += piece as string;
+    if (/app +Running +\d+\.\d%/.test(table)) shown.kill('SIGTERM');
+  }
+  assert.match(table, /app +Running +\d+\.\d%/);
 });
 
 test('a scrape while the reconciler sleeps is answered, and it sleeps again', async () => {

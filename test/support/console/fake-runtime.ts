@@ -309,7 +309,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       if (follow) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     },
     statistics: () => Promise.resolve({ memory: {} }),
-    metrics: () => Promise.resolve({ openmetrics: '# EOF\n', prometheus: '\n' }),
+    metrics: () => Promise.resolve({ openmetrics: '# EOF\n', prometheus: '\n', counts: {} }),
     join(name, { does, input }, by) {
       fake.calls.push(['join', name, does, by]);
       return Promise.resolve(fakeSession(input, 'exec' in does && does.exec[0] === '/bin/deaf'));

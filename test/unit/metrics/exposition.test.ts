@@ -57,7 +57,7 @@ test('there is one series of each kind for a container, whatever it does', async
       names.map((name) => [name, { ...containerStatus('1.0.0', 'system'), pid: name === 'still' ? null : 7 }]),
     );
     const state = { ...empty, status: { ...empty.status, containers } };
-    const found = await collect({
+    const { families: found } = await collect({
       state: () => state,
       counts(name) {
         looked.push(name);
