@@ -180,7 +180,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   }
 
   function entriesOf(name: string): readonly ContainerEntry[] {
-    return [...keys.withValue(name)].flatMap((key) => state.desired.containers.get(key) ?? []);
+    // In one order, whatever came first: a reconciler that starts again says the same.
+    return [...keys.withValue(name)].sort().flatMap((key) => state.desired.containers.get(key) ?? []);
   }
 
   function footprint(name: string): Footprint {

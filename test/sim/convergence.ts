@@ -126,8 +126,9 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
     asked === 'succeeded' ? !hasSucceeded(world, name) : !isUp(name),
   );
   if (down) return true;
-  const used = { name: entry.name, version: own.version, record: { uses: resourcesOf(host, entry) } };
-  if (writtenImage(world.observed, used) !== null) return true;
+  // Neither does what it depends on run on an image that was written to.
+  const needed = [entry, ...[...entry.dependsOn.keys()].flatMap((name) => world.entry(name) ?? [])];
+  if (needed.some((each) => isSpoilt(world, host, each))) return true;
   const all = attempts.get(entry.name) ?? [];
   const last = all.findLast(({ state }) => state === 'exited' || state === 'failed');
   const present = all.find(({ state }) => state === 'running');
@@ -160,6 +161,12 @@ function hasSucceeded({ observed }: World, name: string): boolean {
   const exit = last === undefined ? (observed.ran.get(name)?.exit ?? null) : last.exit;
   const isGood = exit !== null && 'code' in exit && exit.code === 0 && last?.record.stop?.fault === undefined;
   return isGood && !all.some(({ state }) => state === 'running');
+}
+
+function isSpoilt(world: World, host: Host, entry: ContainerEntry): boolean {
+  const version = world.lock.get(entry.key)?.version ?? entry.version ?? '';
+  const used = { name: entry.name, version, record: { uses: resourcesOf(host, entry) } };
+  return writtenImage(world.observed, used) !== null;
 }
 
 function resourcesOf(host: Host, entry: ContainerEntry): string[] {

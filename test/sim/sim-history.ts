@@ -80,18 +80,17 @@ export function createHistory(world: World): History {
     enqueue(async (generations) => {
       const last = generations.list().at(-1)?.generation ?? 0;
       await generations.read(last);
-      look(generations, reboot);
-      if (reboot) answered = answered.filter(({ why }) => why === null);
+      look(generations);
       highest = Math.max(reboot ? 0 : highest, last);
     });
   }
 
   /** What a new process finds. */
-  function look(generations: Generations, reboot: boolean): void {
+  function look(generations: Generations): void {
     const there = new Set(generations.list().map(({ generation }) => generation));
     for (const one of answered) {
       if (there.has(one.generation) || isFolded(one)) continue;
-      if (one.why !== null && (reboot || vanished)) continue;
+      if (one.why !== null && vanished) continue;
       world.breach(`generation ${one.generation} was answered ok, and is not in the history`);
     }
     const numbers = generations.list().map(({ generation }) => generation);
@@ -142,6 +141,7 @@ export function createHistory(world: World): History {
       if (reboot) {
         boot.empty();
         vanished = false;
+        answered = answered.filter(({ why }) => why === null);
       }
       open(reboot);
     },

@@ -42,7 +42,7 @@ export async function simulate(seed: number): Promise<Outcome> {
   try {
     await trouble(run);
     await calm(run);
-    await askSleeper(run, () => settle(run, 300));
+    if (repeating(world).size === 0) await askSleeper(run, () => settle(run, 300));
     await oneMoreEdit(run);
     if (random.chance(0.5)) await goDown(run);
   } catch (error) {
@@ -197,6 +197,9 @@ async function oneMoreEdit(run: Run): Promise<void> {
   if (world.broken !== null || host.reconciler.outcome(null).result !== 'converged') return;
   world.acted.clear();
   const concerned = new Set([...edit(world), 'data']);
+  // Who depends on it may be started anew with it.
+  for (const { name, dependsOn } of world.desired.containers.values())
+    if ([...dependsOn.keys()].some((each) => concerned.has(each))) concerned.add(name);
   host.reload();
   await settle(run, 60);
   const repeats = repeating(world);

@@ -115,10 +115,10 @@ export function createWorld(random: Random, time: Time): World {
       const { foreign, observed } = world;
       if (step.op === 'remove-leaf' && foreign.has(step.attempt))
         throw new Error('EBUSY: processes of another runtime');
-      if (
-        step.op === 'remove-group' &&
-        observed.cgroups.get(step.name)?.leaves.some((leaf) => foreign.has(leaf)) === true
-      )
+      // What came since the step was begun: the kernel removes no group that another one is in.
+      const came = begun.observed.cgroups.get(step.name)?.leaves ?? [];
+      const leaves = observed.cgroups.get(step.name)?.leaves ?? [];
+      if (step.op === 'remove-group' && leaves.some((leaf) => foreign.has(leaf) || !came.includes(leaf)))
         throw new Error('EBUSY: groups are in it');
       checkUse(world, step, begun);
       world.observed = effect(world.observed, step, circumstances(world, view));
