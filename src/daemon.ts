@@ -36,6 +36,9 @@ function spent(): { ms: number; cpu: number; switches: number } {
   return { ms: Math.round(performance.now()), cpu: Math.round((userCPUTime + systemCPUTime) / 1000), switches };
 }
 
+/** ms after it is ready in which files are still looked at in place: one that goes back to sleep at once has no other thread. */
+const adopting = 1000;
+
 // What cannot be gone on from: the launcher starts this program anew, and nothing but it knew is lost.
 let open: Log | null = null;
 function die(error: unknown): never {
@@ -46,7 +49,6 @@ function die(error: unknown): never {
 process.on('unhandledRejection', die);
 process.on('uncaughtException', die);
 
-// Nobody is served yet.
 callInPlace(true);
 const link = await linkToLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?? 3), (error) => {
   if (error !== null) die(error);
@@ -101,7 +103,6 @@ link.follow();
 await doors.open();
 const { generation, desired } = store.get();
 followServiceStatus(store, (text) => void launcher.status(text).catch(die));
-callInPlace(false);
 await launcher.ready(generation);
 log.info({ generation, containers: desired.containers.size, ...spent() }, 'ready');
 followSleep({
@@ -118,6 +119,7 @@ followSleep({
   ending: () => logged.set(doors.logged()),
 });
 const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
+setTimeout(callInPlace, adopting, false).unref();
 // A process that is killed keeps nothing: what was compiled for this start is stored now, once, for the next one.
 flushCompileCache();
 

@@ -29,10 +29,14 @@ process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 
 function program(name: string, command: string, ...args: readonly string[]): Check {
+  return programWith({}, name, command, ...args);
+}
+
+function programWith(more: NodeJS.ProcessEnv, name: string, command: string, ...args: readonly string[]): Check {
   return {
     name,
     async run() {
-      const env = { ...process.env, TMPDIR: scratch };
+      const env = { ...process.env, ...more, TMPDIR: scratch };
       const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
       const kill = (): void => void child.kill();
       process.once('exit', kill);
@@ -51,13 +55,19 @@ function tests(folder: string, ...elsewhere: readonly string[]): Check {
   const found = globSync(`test/${folder}/**/*.test.ts`);
   const files = found.filter((file) => !elsewhere.some((other) => file.startsWith(`test/${other}/`)));
   if (files.length === 0) throw new Error(`there are no tests in test/${folder}`);
-  const options = [
-    '--test',
-    '--test-concurrency=1',
-    `--test-timeout=${timeouts[folder] ?? '600000'}`,
-    '--test-reporter=dot',
-  ];
-  return program(folder, process.execPath, ...options, ...files);
+  return program(folder, process.execPath, ...optionsOf(folder), ...files);
+}
+
+function optionsOf(folder: string): string[] {
+  const timeout = timeouts[folder] ?? '600000';
+  return ['--test', '--test-concurrency=1', `--test-timeout=${timeout}`, '--test-reporter=dot'];
+}
+
+/** Tests on the kernel a second time, on runtimes that sleep as soon as they rest. */
+function asleep(...files: readonly string[]): Check {
+  const paths = files.flatMap((file) => globSync(`test/kernel/${file}.test.ts`));
+  if (paths.length < files.length) throw new Error(`there is no such test: ${files.join(', ')}`);
+  return programWith({ NORTHSTATE_TEST_SLEEP: '0s' }, 'asleep', process.execPath, ...optionsOf('kernel'), ...paths);
 }
 
 const nothingLeft: Check = {
@@ -73,9 +83,12 @@ const nothingLeft: Check = {
 const { positionals: folders } = parseArgs({ allowPositionals: true });
 /** They compute more than they wait. */
 const packaging = ['kernel/build', 'kernel/release'];
+/** Consoles, documents, groups; all of these folders with `npm run test:sleep`. */
+const alsoAsleep = ['console/container-console', 'daemon/daemon-document', 'daemon/daemon-groups'];
+const everythingAsleep = ['console/*', 'daemon/*'];
 const lanes: Check[][] =
   folders.length > 0
-    ? [folders.map((folder) => tests(folder))]
+    ? [folders.map((folder) => (folder === 'asleep' ? asleep(...everythingAsleep) : tests(folder)))]
     : [
         [
           program('types', 'tsc', '-p', '.'),
@@ -85,7 +98,7 @@ const lanes: Check[][] =
           program('house', process.execPath, 'test/house.ts'),
           ...['sim', 'escape', ...packaging].map((folder) => tests(folder)),
         ],
-        [tests('unit'), tests('compat'), tests('kernel', ...packaging)],
+        [tests('unit'), tests('compat'), tests('kernel', ...packaging), asleep(...alsoAsleep)],
       ];
 
 let passes = 0;

@@ -2,12 +2,13 @@
 // the next attempt goes on from it.
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, readdir, readFile, rename, rm, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identityOf, type Identity } from '../../native/file.ts';
 import { hasErrno } from '../../state/errno.ts';
 import { TerminalError } from '../failure.ts';
 import type { FetchProgress } from './repository.ts';
+import { readdir } from '../../state/file/in-place.ts';
 
 /** Files of copies under way start with it; a reader of the directory passes them over. */
 export const partialPrefix = '.northstate-install-';
