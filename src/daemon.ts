@@ -14,6 +14,7 @@ import { createDoors } from './daemon/daemon-doors.ts';
 import { openState, type Daemon } from './daemon/daemon-state.ts';
 import { openKeptValue } from './daemon/kept-value.ts';
 import { followServiceStatus } from './daemon/service-status.ts';
+import { endIfUnused } from './daemon/early-end.ts';
 import { createRest, followSleep } from './daemon/sleep.ts';
 import { recordWake } from './daemon/wakes.ts';
 import { linkToLauncher } from './daemon/launcher-link.ts';
@@ -69,9 +70,11 @@ if (unkept !== null)
   log.info({ reason: unkept }, 'starts read the configuration each time: its summary cannot be kept');
 log.info({ starts: remembered.hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
 
+await endIfUnused({ link, runDir: config.runDir, log });
 const daemon: Daemon = { config, log, link, failed: die };
 const state = await openState(daemon);
 const { store, stand, documents, record, ending } = state;
+await endIfUnused({ link, runDir: config.runDir, log });
 const rest = createRest();
 // What patches need takes a while to load: it is there by the time that a client has said what it wants.
 const connected = (): void => {

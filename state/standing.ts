@@ -10,13 +10,13 @@ interface Log {
   warn(fields: object, message: string): void;
 }
 
-/** Keeps the conditions in the store. The log hears of one when it begins and when it ends. */
-export function createStanding(store: Store, log: Log): Stand {
+/** Keeps the conditions in the store, with the time (RFC 3339) at which each began. The log hears of one when it begins and when it ends. */
+export function createStanding(store: Store, log: Log, now = () => new Date().toISOString()): Stand {
   return (type, subject, message) => {
     const key = `${type} ${subject}`;
     const before = store.get().conditions.get(key);
     if ((before?.message ?? null) === message) return;
-    const since = before?.since ?? new Date().toISOString();
+    const since = before?.since ?? now();
     const next: RuntimeCondition | null = message === null ? null : { type, subject, message, since };
     store.update(({ conditions }) => {
       if (next === null) conditions.delete(key);

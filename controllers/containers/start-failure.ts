@@ -24,6 +24,7 @@ function reasonOf(container: string, { step, code, subject }: AttemptFailure): s
   if (step === 'exec' && code === 'ENOENT')
     return `the image of ${container} has no ${subject}, or not the interpreter that it names`;
   if (step === 'exec' && code === 'EACCES') return `the user of ${container} may not execute ${subject}`;
+  if (step === 'write') return `${container} cannot have its limits: the kernel refuses ${subject}; change cgroups`;
   if (step === 'setns') return `what ${container} wants to join is no network namespace`;
   if (step === 'rlimit') return `${container} cannot have the resource limit ${subject}`;
   if (step === 'schedule') return `${container} cannot be scheduled by ${subject}`;

@@ -80,7 +80,7 @@ export function mountsPart(mounts: Mounts, watch: MountWatch, observing: Pick<Ob
  * it. The mount table shows paths without links in them, so this one has none either.
  */
 function makeDirectory(runDir: string): string {
-  const directory = join(runDir, 'mounts');
+  const directory = imagesDirectory(runDir);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   for (const id of readdirSync(directory)) {
     try {
@@ -95,4 +95,9 @@ function makeDirectory(runDir: string): string {
 /** The kernel refuses a context that it does not know, and one without SELinux knows none. */
 function withoutContext(step: MountStep): MountStep {
   return step.image === null ? step : { ...step, image: { ...step.image, context: null } };
+}
+
+/** Where images are mounted. */
+export function imagesDirectory(runDir: string): string {
+  return join(runDir, 'mounts');
 }

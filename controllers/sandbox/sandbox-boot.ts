@@ -1,5 +1,6 @@
 // A start as the boot player makes it: the operations of both halves with deeds in the place of what sandbox-open.ts opens. What
 // counts on something that a boot may change is left for the reconciler, with the reason.
+import { limitWrite } from './limit-write.ts';
 import { closeSync, existsSync, readFileSync, realpathSync } from 'node:fs';
 import type { Deed } from '../../native/wire/boot-plan.ts';
 import { encodeOps, type Op } from '../../native/wire/ops.ts';
@@ -63,9 +64,9 @@ export function bootStart(view: View, target: Target, attempt: number, ports: Bo
       ...groups.procs.map((path) => ({ op: 'cgroup-join', fd: opening.open(path, 'write') }) as const),
       ...(groups.oom === null ? [] : [{ op: 'oom', fd: opening.open(groups.oom, 'read') } as const]),
     ];
-    const limits = groups.limits.map(({ path, value }): Op => {
-      return { op: 'write', fd: opening.open(path, 'write'), bytes: Buffer.from(value) };
-    });
+    const limits = groups.limits.map(({ path, value }) =>
+      limitWrite({ fd: opening.open(path, 'write'), bytes: Buffer.from(value), path }),
+    );
     const go = [...limits, ...opening.start(target, manifest)];
     return {
       hash: hashOf(specification),

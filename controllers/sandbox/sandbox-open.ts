@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { limitWrite } from './limit-write.ts';
 import type { Op } from '../../native/wire/ops.ts';
 import { compileFilter } from '../../native/seccomp-filter.ts';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
@@ -279,7 +280,7 @@ async function go(target: Target, id: number, ports: SandboxPorts): Promise<Oper
   try {
     const limits = ports.limits(target.entry.name, sectionOf(target));
     closing.push(limits.close);
-    const ops: Op[] = limits.files.map(({ fd, bytes }) => ({ op: 'write', fd, bytes }));
+    const ops: Op[] = limits.files.map(limitWrite);
     if (start.persist !== null) {
       const fd = openPersist(start.persist);
       closing.push(() => closeSync(fd));

@@ -87,8 +87,8 @@ export const opTable = {
   descriptor: { number: 41, fields: { fd, number: u32 } },
   /** Go list: owner and mode of an open directory. */
   owner: { number: 42, fields: { fd, uid: u32, gid: u32, mode: u32 } },
-  /** Go list: bytes for a file, in one write(2). */
-  write: { number: 43, fields: { fd, bytes } },
+  /** Go list: bytes for a file, in one write(2); its path is for errors. */
+  write: { number: 43, fields: { fd, bytes, path: text } },
   /** Of who joins: descriptor 0 is the terminal that controls the session. */
   terminal: { number: 44, fields: {} },
   /** Of who joins: a program, as a detached tree, that only it sees, in /.northstate/bin under each of these names. */

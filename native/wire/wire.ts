@@ -2,7 +2,7 @@
 import { createEncoder } from './encoder.ts';
 
 /** What E_HELLO must say. */
-export const WIRE_VERSION = 4;
+export const WIRE_VERSION = 5;
 /** Bytes before the body: u32 size of what follows, u16 type, u16 descriptors, u32 serial. */
 export const FRAME_HEADER = 12;
 /** The largest size field. */

@@ -71,7 +71,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const { config, log, link, failed, state } = ports;
   const { runDir, dataDir, socketDir, stateDir } = config;
   const { launcher, remembered } = link;
-  const { store, stand, observing, events, told, documents, record, ending } = state;
+  const { store, stand, clock, observing, events, told, documents, record, ending } = state;
   const { tell } = events;
   const model = createModel({ autostart: !record.get().autostartDone });
   const view: ContainerPorts['view'] = (name) => model.view(name, bootTime());
@@ -181,7 +181,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     setLock: documents.setLock,
     autostart: !record.get().autostartDone,
     autostartDone: () => record.set({ autostartDone: true }),
-    wallClock: (at) => new Date(Date.now() - bootTime() + at).toISOString(),
+    wallClock: clock.text,
     critical(name, message) {
       log.error({ container: name, reason: message }, 'critical container failed');
       ending.begin(1);
@@ -214,7 +214,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const refusals = createRefusals({
     log: kernelLog,
     nameOf: refusedName,
-    wallClock: (at) => Date.now() - bootTime() + at,
+    wallClock: clock.at,
     known: (name, id) =>
       store
         .get()
@@ -253,6 +253,8 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       ...{ groups: cgroups.boot.groups, roots: cgroups.boot.roots, mountsDir: mounts.directory, pathOf: mounts.pathOf },
     },
     async start() {
+      const clockWatch = await clock.follow(store, launcher, failed);
+      link.listen({ watch: clockWatch.fired });
       await repositoryWatch.follow();
       reconciler.start();
       remembered.attempts.forEach(refusals.seen);

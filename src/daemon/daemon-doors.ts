@@ -64,6 +64,7 @@ export function createDoors({
     earlier: new Map([...remembered.attempts.map(({ id, output }) => [id, output.end] as const), ...logged]),
     outputs: attempts.outputs,
     nameOf: attempts.nameOf,
+    wallClock: state.clock.at,
     failed: (error) => log.warn({ err: error }, 'output could not be read'),
   });
   const { commands } = config.debug;

@@ -7,6 +7,7 @@ import { createStanding, type Stand } from '../../state/standing.ts';
 import { createStore, type Store } from '../../state/store.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Log } from '../logs/log.ts';
+import { openWallClock, type WallClock } from './wall-clock.ts';
 import { createEvents, firstNumber, mostKept, type Events } from '../runtime/live-runtime.ts';
 import { createStatusChanges, type NumberedStatus, type StatusChanges } from '../runtime/status-changes.ts';
 import { openDocumentInForce } from './document-in-force.ts';
@@ -26,6 +27,7 @@ export interface Daemon {
 
 export interface DaemonState {
   readonly store: Store;
+  readonly clock: WallClock;
   /** Told of what the runtime cannot do at present. */
   readonly stand: Stand;
   readonly observing: Observing;
@@ -50,11 +52,12 @@ export async function openState({ config, log, link, failed }: Daemon): Promise<
   const base = openKeptValue<NumberedStatus>(await memory('status'));
   const fd = await memory('changes');
   const changes = createStatusChanges({ store, fd, base, first: firstNumber(bootTime), most: mostKept });
-  const events = createEvents(bootTime, await memory('events'));
+  const clock = openWallClock(openKeptValue<number>(await memory('clock')));
+  const events = createEvents(bootTime, clock.text, await memory('events'));
   const told = openTold(await memory('told'), Math.min(...remembered.attempts.map(({ id }) => id), Infinity));
   // The last one may have been told by a process that could not note it any more.
   for (const { of } of events.past.since(events.past.last() - 1) ?? []) if (of !== undefined) told.add(of);
-  const stand = createStanding(store, log);
+  const stand = createStanding(store, log, () => clock.text(bootTime()));
   const record = keepGlobal(remembered.global, launcher, failed);
   const ending = createEnding(record, events.tell);
   const documents = await openDocumentInForce({
@@ -68,5 +71,5 @@ export async function openState({ config, log, link, failed }: Daemon): Promise<
     failed,
   });
   const observing = createObserving(store);
-  return { store, stand, observing, events, changes, told, memory, documents, record, ending, boot };
+  return { store, stand, clock, observing, events, changes, told, memory, documents, record, ending, boot };
 }

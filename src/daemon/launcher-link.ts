@@ -10,6 +10,8 @@ export interface LauncherLink {
   readonly remembered: Remembered;
   /** Has a listener told what it has functions for, after those that came before it. */
   listen(listener: LauncherListener): void;
+  /** The init system, or a person, has asked for the end. */
+  isAskedToEnd(): boolean;
   /** From now on the listeners are told, first what has come until now. */
   follow(): void;
 }
@@ -18,6 +20,7 @@ export interface LauncherLink {
 export async function linkToLauncher(fd: number, closed: LauncherEvents['closed']): Promise<LauncherLink> {
   const listeners: LauncherListener[] = [];
   const early: ((to: LauncherListener) => void)[] = [];
+  let asked = false;
   let deliver = (event: (to: LauncherListener) => void): void => void early.push(event);
   const { launcher, remembered } = await connectLauncher(fd, {
     attempt: (attempt) => deliver((to) => to.attempt?.(attempt)),
@@ -25,12 +28,16 @@ export async function linkToLauncher(fd: number, closed: LauncherEvents['closed'
     watch: (key) => deliver((to) => to.watch?.(key)),
     deadline: () => deliver((to) => to.deadline?.()),
     left: (left) => deliver((to) => to.left?.(left)),
-    terminate: (signal) => deliver((to) => to.terminate?.(signal)),
+    terminate(signal) {
+      asked = true;
+      deliver((to) => to.terminate?.(signal));
+    },
     closed,
   });
   return {
     launcher,
     remembered,
+    isAskedToEnd: () => asked || remembered.hello.terminating,
     listen: (listener) => void listeners.push(listener),
     follow() {
       deliver = (event) => listeners.forEach(event);

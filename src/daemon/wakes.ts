@@ -9,6 +9,7 @@ import type { Store } from '../../state/store.ts';
 import { firstConnectionKey } from './kept-connections.ts';
 import type { KeptValue } from './kept-value.ts';
 import { firstBell, listenerBell } from './sleep.ts';
+import { clockKey } from './wall-clock.ts';
 
 export interface Wakes {
   /** UTC, as 2026-01-31. */
@@ -72,5 +73,6 @@ function reasonOf({ rang, key }: NonNullable<Hello['slept']>): string {
   if (key >= firstConnectionKey) return 'console';
   if (key >= firstGroupKey) return 'group';
   if (key === mountTableKey) return 'mount';
+  if (key === clockKey) return 'clock';
   return key === ueventsKey ? 'device' : 'watch';
 }

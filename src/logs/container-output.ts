@@ -45,14 +45,22 @@ export interface LogsPorts {
   /** A container's attempts with their output, oldest first. */
   readonly outputs: (name: string) => readonly Output[];
   readonly nameOf: (id: number) => string | null;
+  /** ms since 1970 at a time of CLOCK_BOOTTIME in ms. */
+  readonly wallClock: (boot: number) => number;
   readonly failed: (error: unknown) => void;
 }
 
-export function createLogs({ launcher, containerLog, earlier, outputs, nameOf, failed }: LogsPorts): Logs {
+export function createLogs(ports: LogsPorts): Logs {
+  const { launcher, containerLog, earlier, outputs, nameOf, wallClock, failed } = ports;
   const logged = new Map<number, Reading>();
   const wakers = new Map<string, Set<() => void>>();
   /** Attempts that have written before anything else was told of them. */
   const early = new Set<number>();
+
+  const startReading = (id: number, offset: number): Reading => {
+    const reader = createLineReader(wallClock);
+    return { id, reader, offset, busy: false, again: false, over: false };
+  };
 
   function wake(name: string): void {
     for (const waker of wakers.get(name) ?? []) waker();
@@ -170,10 +178,6 @@ interface Reading {
   /** There is more than the present read may give. */
   again: boolean;
   over: boolean;
-}
-
-function startReading(id: number, offset: number): Reading {
-  return { id, reader: createLineReader(), offset, busy: false, again: false, over: false };
 }
 
 function recent(lines: readonly LogLine[], since: number | null): readonly LogLine[] {

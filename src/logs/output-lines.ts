@@ -19,7 +19,8 @@ interface Rest {
   time: number;
 }
 
-export function createLineReader(): LineReader {
+/** `wallClock`: ms since 1970 at a time of CLOCK_BOOTTIME in ms, which records carry. */
+export function createLineReader(wallClock: (boot: number) => number): LineReader {
   const rests = new Map<number, Rest>();
 
   const line = (stream: number, rest: Rest): LogLine => {
@@ -51,7 +52,7 @@ export function createLineReader(): LineReader {
       while (at + header <= bytes.length) {
         const length = view.getUint32(at + 9, true);
         if (at + header + length > bytes.length) break;
-        const time = Number(view.getBigUint64(at + 1, true)) / 1e6;
+        const time = wallClock(Number(view.getBigUint64(at + 1, true)) / 1e6);
         take(view.getUint8(at), time, bytes.subarray(at + header, at + header + length), lines);
         at += header + length;
       }

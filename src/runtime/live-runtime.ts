@@ -50,17 +50,26 @@ export interface Events {
 /** As many events, and changes of the status, as are kept for those who were away. */
 export const mostKept = 1024;
 
-/** `now`: CLOCK_BOOTTIME in ms; `fd`: the journal's file, in which an earlier process has left its own. */
-export function createEvents(now: () => number, fd: number): Events {
+/**
+ * `now`: CLOCK_BOOTTIME in ms, `text`: such a time in RFC 3339, as the wall clock stands now; `fd`: the journal's file, in which an
+ * earlier process has left its own.
+ */
+export function createEvents(now: () => number, text: (boot: number) => string, fd: number): Events {
   const listeners = new Set<(stamped: StampedEvent) => void>();
   const past = openJournal<StampedEvent>({ fd, first: firstNumber(now), most: mostKept });
+  // The wall clock may have been set since.
+  const told = (stamped: StampedEvent): StampedEvent => ({ ...stamped, time: text(stamped.monotonic) });
   return {
-    past,
+    past: {
+      last: past.last,
+      since: (number) => past.since(number)?.map(told) ?? null,
+      all: () => past.all().map(told),
+    },
     tell(event, of) {
       const stamped: StampedEvent = {
         sequence: past.last() + 1,
         monotonic: Math.round(now()),
-        time: new Date().toISOString(),
+        time: text(now()),
         event,
         ...(of !== undefined && { of }),
       };

@@ -18,6 +18,7 @@ const launch = 'test/kernel/sandbox/sandbox-ops.test.ts';
 const mounts = 'test/kernel/mounts/mounts.test.ts';
 const verity = 'test/vm/guest/verity-guest.ts';
 const selinux = 'test/vm/guest/selinux-guest.ts';
+const clock = 'test/vm/guest/clock-guest.ts';
 
 /** Some controllers in v1 hierarchies, as an older init system mounts them; the v2 tree keeps the others. */
 const mixed = `
@@ -38,7 +39,19 @@ const seed = Math.trunc(Date.now() / 1000) % 1_000_000;
 await suite('another kernel', { concurrency: 2 }, () => {
   let guest: Guest;
   before(async () => {
-    guest = await prepareGuest([cgroups, blocks, check, freeze, limits, missing, launch, mounts, verity, selinux]);
+    guest = await prepareGuest([
+      cgroups,
+      blocks,
+      check,
+      freeze,
+      limits,
+      missing,
+      launch,
+      mounts,
+      verity,
+      selinux,
+      clock,
+    ]);
   });
 
   /** Runs files of tests in the guest. `setUp` are lines of shell before them. */
@@ -64,7 +77,7 @@ await suite('another kernel', { concurrency: 2 }, () => {
     pass([cgroups, blocks, freeze, limits, check], '', mixed));
 
   test('images are mounted, and a kernel without the memory controller runs what asks for no limit of memory', () =>
-    pass([missing, mounts], 'cgroup_no_v1=all cgroup_disable=memory'));
+    pass([missing, mounts, clock], 'cgroup_no_v1=all cgroup_disable=memory'));
 
   test('images and applications have the SELinux contexts of their manifests', () =>
     pass([selinux], 'cgroup_no_v1=all security=selinux'));

@@ -11,4 +11,3 @@ static uint64_t now(clockid_t clock) {
 
 uint64_t boottime_now(void) { return now(CLOCK_BOOTTIME); }
 uint64_t monotonic_now(void) { return now(CLOCK_MONOTONIC); }
-uint64_t realtime_now(void) { return now(CLOCK_REALTIME); }

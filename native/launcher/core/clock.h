@@ -7,5 +7,3 @@
 uint64_t boottime_now(void);
 /* CLOCK_MONOTONIC. */
 uint64_t monotonic_now(void);
-/* CLOCK_REALTIME. */
-uint64_t realtime_now(void);

@@ -14,7 +14,7 @@ void output_close(struct launcher *l, struct attempt *a, int stream) { source_cl
 void handle_output(struct launcher *l, struct attempt *a, int stream, uint32_t limit) {
     uint8_t *scratch = l->attempts.scratch;
     uint64_t before = a->ring.end;
-    uint64_t now = realtime_now();
+    uint64_t now = boottime_now();
     for (uint32_t left = limit; left > 0 && a->init.output[stream] >= 0;) {
         ssize_t size = read(a->init.output[stream], scratch, left < DRAIN_READ ? left : DRAIN_READ);
         if (size < 0 && errno == EINTR) continue;

@@ -39,7 +39,7 @@ static void drop_oldest(struct ring *ring) {
     ring->begin += RECORD_HEADER + take_u32(&c);
 }
 
-int ring_append(struct ring *ring, uint8_t stream, uint64_t realtime_ns, const uint8_t *data, uint32_t size) {
+int ring_append(struct ring *ring, uint8_t stream, uint64_t boottime_ns, const uint8_t *data, uint32_t size) {
     if (ring->data == NULL && (ring->data = dontfork_alloc(ring->size)) == NULL) return -1;
     uint32_t chunk = ring->size / 2 < RECORD_CHUNK ? ring->size / 2 : RECORD_CHUNK;
     while (size > 0) {
@@ -48,7 +48,7 @@ int ring_append(struct ring *ring, uint8_t stream, uint64_t realtime_ns, const u
         uint8_t header[RECORD_HEADER];
         struct writer w = writer_over(header, sizeof header);
         put_u8(&w, stream);
-        put_u64(&w, realtime_ns);
+        put_u64(&w, boottime_ns);
         put_u32(&w, part);
         copy_in(ring, ring->end, header, RECORD_HEADER);
         copy_in(ring, ring->end + RECORD_HEADER, data, part);

@@ -8,7 +8,7 @@
 enum {
     RING_DEFAULT = 65536,
     RING_LIMIT = 16 << 20,
-    RECORD_HEADER = 13,  /* u8 stream | u64 CLOCK_REALTIME ns | u32 length */
+    RECORD_HEADER = 13,  /* u8 stream | u64 CLOCK_BOOTTIME ns | u32 length */
     RECORD_CHUNK = 4096, /* bytes of one record at most, so that little is lost with the oldest */
 };
 
@@ -26,6 +26,6 @@ void ring_free(struct ring *ring);
 /*
  * Appends bytes of a stream with the time they were read. -1 and errno when there is no memory: nothing is kept then.
  */
-int ring_append(struct ring *ring, uint8_t stream, uint64_t realtime_ns, const uint8_t *data, uint32_t size);
+int ring_append(struct ring *ring, uint8_t stream, uint64_t boottime_ns, const uint8_t *data, uint32_t size);
 /* Writes up to `max` bytes from absolute offset `from` (begin <= from <= end) as a `bytes` field. */
 void ring_put(const struct ring *ring, uint64_t from, uint32_t max, struct writer *w);

@@ -73,7 +73,8 @@ int run_owner(const struct op *op, const struct birth *birth, struct failure *wh
 int run_write(const struct op *op, const struct birth *birth, struct failure *why) {
     ssize_t written = write(op->fd, op->write.bytes.data, op->write.bytes.size);
     if (written >= 0 && (size_t)written == op->write.bytes.size) return 0;
-    return fail(why, OP_WRITE, written < 0 ? errno : EIO, "%.*s", (int)op->write.bytes.size, op->write.bytes.data);
+    return fail(why, OP_WRITE, written < 0 ? errno : EIO, "%.*s to %s", (int)op->write.bytes.size, op->write.bytes.data,
+                op->write.path);
 }
 
 /*

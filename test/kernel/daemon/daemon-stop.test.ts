@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -10,6 +12,7 @@ import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
 import { endOf } from '../../support/container-processes.ts';
 import { ended, endsClean, inits, logged, running, withDaemon } from '../../support/scenario.ts';
+import { eventually } from '../../support/sleeper.ts';
 import { killReconciler, untilLogged } from '../../support/successor.ts';
 
 const SIGKILL = 9;
@@ -52,7 +55,7 @@ test('TERM comes before KILL, and containers that do not depend on one another s
 });
 
 test('a container that does not even die of SIGKILL is named, and its stop has a bound', async (t) => {
-  const freezer = (await detectHierarchies()).legacy.get('freezer');
+  const freezer = detectHierarchies().legacy.get('freezer');
   if (freezer === undefined) return t.skip('there is no freezer of cgroup v1: on v2 everything dies of SIGKILL');
   // Who may mount is in every hierarchy.
   const held = await probePackage({ name: 'held', fields: 'capabilities: [CAP_SYS_ADMIN]' });
@@ -189,3 +192,40 @@ test('a container that had to be killed at the end says so', async () => {
     },
   );
 });
+
+test('an end that is asked for while the runtime comes up waits for nothing to be begun', async () => {
+  const app = await probePackage({ name: 'app' });
+  const before = openDescriptors();
+  await using daemon = await startDaemon({
+    packages: [app],
+    document: (directory) => documentOf(directory, 'app: { version: 1.0.0, state: running }'),
+  });
+  assert.equal(await daemon.stop(), 0);
+  const log = join(daemon.directory, 'again');
+  const output = openSync(log, 'w');
+  const child = spawn(northstate, ['run', '--config', join(daemon.directory, 'config.yaml')], {
+    stdio: ['ignore', output, output],
+  });
+  closeSync(output);
+  const exited = once(child, 'exit');
+  // Held at its very begin, it finds the request when it goes on.
+  await eventually('a reconciler', daemon, () => reconcilerOf(child.pid ?? 0) !== null);
+  const reconciler = reconcilerOf(child.pid ?? 0) ?? 0;
+  process.kill(reconciler, 'SIGSTOP');
+  child.kill('SIGTERM');
+  process.kill(reconciler, 'SIGCONT');
+  assert.deepEqual(await exited, [0, null]);
+  const said = readFileSync(log, 'utf8');
+  assert.match(said, /ended before anything was begun/);
+  assert.doesNotMatch(said, /new document|mounted|"msg":"ready"/);
+  assert.deepEqual(await leftovers(daemon.mark, before), []);
+});
+
+/** The reconciler from the moment on in which it is one. */
+function reconcilerOf(pid: number): number | null {
+  const [first = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+  const path = `/proc/${first}/cmdline`;
+  return first !== '' && existsSync(path) && /^[^\0]*node\0.*daemon\.(mjs|ts)\0/.test(readFileSync(path, 'utf8'))
+    ? Number(first)
+    : null;
+}

@@ -86,7 +86,7 @@ test('holds no descriptor and no memory of starts that have ended or failed', as
     }
     await prepare(reconciler, ++id, sandbox(root));
     await assert.rejects(
-      go(reconciler, id, [], { op: 'write', fd: opened({ file: '/etc', flags: 'r' }), bytes: none }),
+      go(reconciler, id, [], { op: 'write', fd: opened({ file: '/etc', flags: 'r' }), bytes: none, path: '/etc' }),
     );
     await reconciler.call('forget', id);
     await prepare(reconciler, ++id, sandbox(root));
@@ -237,8 +237,17 @@ test('names the write of a go list that fails', async () => {
   await using launcher = await startLauncher();
   const reconciler = await launcher.reconciler();
   await prepare(reconciler, 1, sandbox(await makeRoot(launcher)));
-  const write: Op = { op: 'write', fd: opened({ file: '/dev/full', flags: 'w' }), bytes: Buffer.from('1000') };
-  await assert.rejects(go(reconciler, 1, ['sleep'], write), { step: 'write', code: 'ENOSPC', subject: '1000' });
+  const write: Op = {
+    op: 'write',
+    fd: opened({ file: '/dev/full', flags: 'w' }),
+    bytes: Buffer.from('1000'),
+    path: '/cg/max',
+  };
+  await assert.rejects(go(reconciler, 1, ['sleep'], write), {
+    step: 'write',
+    code: 'ENOSPC',
+    subject: '1000 to /cg/max',
+  });
   assert.equal((await until(reconciler, 1, 'failed')).exit, null);
 });
 

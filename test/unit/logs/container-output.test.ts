@@ -15,6 +15,7 @@ test('logs what comes while a read is being answered: the launcher tells of it o
   const logged: string[] = [];
   let ring = record('one\n');
   const logs = createLogs({
+    wallClock: (boot) => boot,
     launcher: {
       read: async (_id, offset) => {
         const answer = { offset, end: ring.length, data: ring.subarray(offset) };
@@ -44,6 +45,7 @@ test('logs what was written before the attempt was known', async () => {
   const attempts = new Map<number, string>();
   const ring = record('first\n');
   const logs = createLogs({
+    wallClock: (boot) => boot,
     launcher: { read: async (_id, offset) => ({ offset, end: ring.length, data: ring.subarray(offset) }) },
     containerLog(name, lines) {
       logged.push(...lines.map(({ line }) => `${name}: ${line}`));
@@ -65,6 +67,7 @@ test('logs what was written before the attempt was known', async () => {
 test('previous gives what the run before the last one has written, and nothing else', async () => {
   const written: Readonly<Record<number, Buffer>> = { 1: record('first\n'), 2: record('second\n') };
   const logs = createLogs({
+    wallClock: (boot) => boot,
     launcher: {
       read: async (id, offset) => {
         const ring = written[id] ?? Buffer.alloc(0);

@@ -29,6 +29,12 @@ const sentences = [
     'capability 24, which the runtime lacks',
     'box:1.0.0 cannot have CAP_SYS_RESOURCE, which the runtime lacks (capabilities: EPERM)',
   ],
+  [
+    'write',
+    'EINVAL',
+    '1 to /sys/fs/cgroup/cpuset/northstate/container-box/cpuset.cpus',
+    'box:1.0.0 cannot have its limits: the kernel refuses 1 to /sys/fs/cgroup/cpuset/northstate/container-box/cpuset.cpus; change cgroups (write: EINVAL)',
+  ],
   ['exec', 'EACCES', '/app', 'the user of box:1.0.0 may not execute /app (exec: EACCES)'],
   ['clone', 'ENOMEM', 'clone3', 'clone clone3 (clone: ENOMEM)'],
   ['pivot', 'EBUSY', '', 'pivot (pivot: EBUSY)'],

@@ -65,7 +65,7 @@ const prepare: readonly Op[] = [
   { op: 'oom-score', score: -100 },
 ];
 const go: readonly Op[] = [
-  { op: 'write', fd: 5, bytes: Buffer.from('100') },
+  { op: 'write', fd: 5, bytes: Buffer.from('100'), path: '/cg/cpu.max' },
   { op: 'owner', fd: 6, uid: 1, gid: 2, mode: 0o700 },
   { op: 'descriptor', fd: 7, number: 3 },
   { op: 'exec', path: '/app', arguments: ['/app', ''], environment: ['A=b'] },
