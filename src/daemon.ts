@@ -2,7 +2,7 @@
 //
 //   daemon.ts [--config FILE] [--desired FILE] [--state-dir DIR]
 //
-// as `northstate run` has the launcher start it; NORTHSTATE_LAUNCHER_FD is its socket.
+// as `northstate run` has the launcher start it; NORTHSTATE_LAUNCHER_FD is its socket. Bundled, it is one CommonJS file.
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { asFailure } from './cli/exit.ts';
@@ -50,90 +50,94 @@ function die(error: unknown): never {
 process.on('unhandledRejection', die);
 process.on('uncaughtException', die);
 
-callInPlace(true);
-const link = await linkToLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?? 3), (error) => {
-  if (error !== null) die(error);
-});
-const { launcher, remembered } = link;
+async function run(): Promise<never> {
+  callInPlace(true);
+  const link = await linkToLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?? 3), (error) => {
+    if (error !== null) die(error);
+  });
+  const { launcher, remembered } = link;
 
-// A configuration that cannot be, or a host, ends the runtime.
-async function refuse(error: unknown): Promise<never> {
-  const { message, hint, code } = asFailure(error);
-  process.stderr.write(`northstate: ${message}${hint === null ? '' : ` (${hint})`}\n`);
-  await launcher.stop(code);
-  process.exit(code);
+  // A configuration that cannot be, or a host, ends the runtime.
+  async function refuse(error: unknown): Promise<never> {
+    const { message, hint, code } = asFailure(error);
+    process.stderr.write(`northstate: ${message}${hint === null ? '' : ` (${hint})`}\n`);
+    await launcher.stop(code);
+    process.exit(code);
+  }
+  const { configuration: config, unkept } = await checkedConfiguration(settings, link).catch(refuse);
+  const log = openLog(config.log);
+  open = log;
+  if (unkept !== null)
+    log.info({ reason: unkept }, 'starts read the configuration each time: its summary cannot be kept');
+  log.info({ starts: remembered.hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
+
+  await endIfUnused({ link, runDir: config.runDir, log });
+  const daemon: Daemon = { config, log, link, failed: die };
+  const state = await openState(daemon);
+  const { store, stand, documents, record, ending } = state;
+  await endIfUnused({ link, runDir: config.runDir, log });
+  const rest = createRest();
+  // What patches need takes a while to load: it is there by the time that a client has said what it wants.
+  const connected = (): void => {
+    rest.stir();
+    documents.warm().catch(die);
+  };
+  const consoles = createConsoles({ config, launcher, remembered, record, log, stand, connected, hold: rest.hold });
+  const openConsole = consoles.containers.open;
+  const controllers = await openControllers({ ...daemon, state, openConsole });
+  const boots = await openBootPlans({ ...daemon, state, controllers, settings, hold: rest.hold });
+  const logged = openKeptValue<[number, number][]>(await state.memory('logged'));
+  const doors = createDoors({
+    ...daemon,
+    state,
+    controllers,
+    consoles,
+    boots,
+    hold: rest.hold,
+    logged: logged.get() ?? [],
+  });
+  // It holds for the start after a sleep: what is logged from now on is not said before the next.
+  logged.set([]);
+
+  // From here on changes are followed, and clients are heard.
+  await controllers.start();
+  const { ending: begun } = record.get();
+  if (begun !== null) ending.begin(begun);
+  link.follow();
+  await doors.open();
+  const { generation, desired } = store.get();
+  followServiceStatus(store, (text) => void launcher.status(text).catch(die));
+  await launcher.ready(generation);
+  log.info({ generation, containers: desired.containers.size, ...spent() }, 'ready');
+  followSleep({
+    ...{ link, store, rest, log, failed: die },
+    after: recordWake({
+      value: openKeptValue(await state.memory('wakes')),
+      hello: remembered.hello,
+      store,
+      after: config.sleep.after,
+    }),
+    isIdle: () => record.get().ending === null && controllers.reconciler.idle(),
+    listening: consoles.listening,
+    logsOutput: doors.logsOutput,
+    ending: () => logged.set(doors.logged()),
+  });
+  const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
+  setTimeout(callInPlace, adopting, false).unref();
+  // A process that is killed keeps nothing: what was compiled for this start is stored now, once, for the next one.
+  flushCompileCache();
+
+  const left = await controllers.stopped;
+  if (left.length > 0) log.error({ containers: left }, 'could not be taken down');
+  controllers.reconciler.close();
+  await doors.close();
+  await controllers.close();
+  endSparing();
+  await documents.close();
+  const status = ending.status();
+  await launcher.stop(status);
+  log.info({ status }, 'ended');
+  process.exit(0);
 }
-const { configuration: config, unkept } = await checkedConfiguration(settings, link).catch(refuse);
-const log = openLog(config.log);
-open = log;
-if (unkept !== null)
-  log.info({ reason: unkept }, 'starts read the configuration each time: its summary cannot be kept');
-log.info({ starts: remembered.hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
 
-await endIfUnused({ link, runDir: config.runDir, log });
-const daemon: Daemon = { config, log, link, failed: die };
-const state = await openState(daemon);
-const { store, stand, documents, record, ending } = state;
-await endIfUnused({ link, runDir: config.runDir, log });
-const rest = createRest();
-// What patches need takes a while to load: it is there by the time that a client has said what it wants.
-const connected = (): void => {
-  rest.stir();
-  documents.warm().catch(die);
-};
-const consoles = createConsoles({ config, launcher, remembered, record, log, stand, connected, hold: rest.hold });
-const openConsole = consoles.containers.open;
-const controllers = await openControllers({ ...daemon, state, openConsole });
-const boots = await openBootPlans({ ...daemon, state, controllers, settings, hold: rest.hold });
-const logged = openKeptValue<[number, number][]>(await state.memory('logged'));
-const doors = createDoors({
-  ...daemon,
-  state,
-  controllers,
-  consoles,
-  boots,
-  hold: rest.hold,
-  logged: logged.get() ?? [],
-});
-// It holds for the start after a sleep: what is logged from now on is not said before the next.
-logged.set([]);
-
-// From here on changes are followed, and clients are heard.
-await controllers.start();
-const { ending: begun } = record.get();
-if (begun !== null) ending.begin(begun);
-link.follow();
-await doors.open();
-const { generation, desired } = store.get();
-followServiceStatus(store, (text) => void launcher.status(text).catch(die));
-await launcher.ready(generation);
-log.info({ generation, containers: desired.containers.size, ...spent() }, 'ready');
-followSleep({
-  ...{ link, store, rest, log, failed: die },
-  after: recordWake({
-    value: openKeptValue(await state.memory('wakes')),
-    hello: remembered.hello,
-    store,
-    after: config.sleep.after,
-  }),
-  isIdle: () => record.get().ending === null && controllers.reconciler.idle(),
-  listening: consoles.listening,
-  logsOutput: doors.logsOutput,
-  ending: () => logged.set(doors.logged()),
-});
-const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
-setTimeout(callInPlace, adopting, false).unref();
-// A process that is killed keeps nothing: what was compiled for this start is stored now, once, for the next one.
-flushCompileCache();
-
-const left = await controllers.stopped;
-if (left.length > 0) log.error({ containers: left }, 'could not be taken down');
-controllers.reconciler.close();
-await doors.close();
-await controllers.close();
-endSparing();
-await documents.close();
-const status = ending.status();
-await launcher.stop(status);
-log.info({ status }, 'ended');
-process.exit(0);
+void run();
