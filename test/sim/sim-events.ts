@@ -29,7 +29,7 @@ function changeOf({ random }: World, old: ContainerEntry): Partial<ContainerEntr
     () => ({ env: next.env }),
     () => ({ run: runOf((old.run?.id ?? 0) + 1) }),
     () => ({ restart: next.restart, stop: next.stop }),
-    () => ({ dependsOn: next.dependsOn }),
+    () => ({ dependsOn: next.dependsOn, restartWith: next.restartWith }),
     () => ({ prepare: next.prepare, update: next.update }),
     () => ({ paused: !old.paused }),
     () => ({ cgroups: next.cgroups }),
@@ -47,7 +47,17 @@ function editVersion(world: World, name: string): string[] {
   else {
     const restart = { policy: 'never' as const, backoff: 100, maxBackoff: 100, resetAfter: 100, limit: 0 };
     const entry = randomEntry(random, name, world.generation);
-    containers.set(key, { ...entry, key, version, state, source: null, restart, run: null, dependsOn: new Map() });
+    containers.set(key, {
+      ...entry,
+      key,
+      version,
+      state,
+      source: null,
+      restart,
+      run: null,
+      dependsOn: new Map(),
+      restartWith: [],
+    });
   }
   return take(world, name, { ...desired, containers }, key);
 }

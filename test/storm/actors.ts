@@ -15,6 +15,8 @@ export interface Storm {
   readonly signal: AbortSignal;
   /** Counts what was done. */
   did(what: string): void;
+  /** Told of each generation that an answer has said was made. */
+  answered(generation: number): void;
 }
 
 /** Its name and version. */
@@ -51,7 +53,7 @@ export const client = (storm: Storm): Promise<void> =>
     const console = await connectConsole(daemon.console, { subscribe: random.chance(0.3) });
     try {
       for (let left = random.between(1, 8); left > 0 && !storm.signal.aborted; left -= 1) {
-        const asked = request(console, random);
+        const asked = request(console, storm);
         const answered = asked.then(
           () => storm.did('requests answered'),
           () => storm.did('requests refused or cut off'),
@@ -64,7 +66,7 @@ export const client = (storm: Storm): Promise<void> =>
     }
   });
 
-function request(console: Client, random: Random): Promise<unknown> {
+function request(console: Client, { random, answered }: Storm): Promise<unknown> {
   const container = guestId;
   const lifetime = random.pick(['document', 'boot', undefined] as const);
   return random.pick<() => Promise<unknown>>([
@@ -79,6 +81,10 @@ function request(console: Client, random: Random): Promise<unknown> {
     () => console.call('start', { container, init: null, arguments: [], environment: {}, lifetime }),
     () => console.call('kill', { container, signal: random.pick([15, 9, 1]), lifetime }),
     () => console.call('uninstall', { container, wipe: random.chance(0.5), lifetime }),
+    async () => {
+      const merge = { containers: { [container]: { restart: { limit: random.between(1, 9) } } } };
+      answered((await console.call('patch', { merge, expected: null, lifetime })).generation);
+    },
   ])();
 }
 

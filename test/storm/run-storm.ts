@@ -47,16 +47,23 @@ function withoutGuests(status: Status): Status {
   return { ...status, containers: Object.fromEntries(containers) };
 }
 
-/** What holds at every moment: the bystander's process stays, generations do not go back. */
+/** The highest generation that was answered. */
+let highest = 0;
+
+/**
+ * What holds at every moment: the bystander's process stays, and no generation that was answered is lost. One that is in force,
+ * and not answered yet, may go with its reconciler.
+ */
 function watchAlways(daemon: Daemon, broken: (what: string) => void): () => void {
-  let generation = 0;
   let pid: number | null = null;
+  /** Answered before the last status: what is told comes after it. */
+  let seen = 0;
   return daemon.watch((status) => {
     const now = status.containers['bystander']?.pid ?? null;
     if (pid !== null && now !== pid) broken(`the bystander had pid ${pid} and has ${now ?? 'none'}`);
     pid ??= now;
-    if (status.generation < generation) broken(`generation ${status.generation} after ${generation}`);
-    generation = status.generation;
+    if (status.generation < seen) broken(`generation ${status.generation}, and ${seen} was answered`);
+    seen = highest;
   });
 }
 
@@ -109,7 +116,8 @@ async function storm(random: Random): Promise<number> {
   while (performance.now() < until) {
     bursts += 1;
     const ending = AbortSignal.timeout(random.between(10_000, 40_000));
-    const acting: Storm = { daemon, random, guest, signal: ending, did };
+    const answered = (generation: number): void => void (highest = Math.max(highest, generation));
+    const acting: Storm = { daemon, random, guest, signal: ending, did, answered };
     const actors = [killer, installer, babbler, client, client, client].map((actor) => actor(acting));
     entries = await editor(acting, entries, bursts);
     await Promise.all(actors);
