@@ -10,6 +10,7 @@ const run = promisify(execFile);
 
 /** Modules of the guest, in the order in which they are loaded; what is built in is left out by the guest's init. */
 const modules = [
+  'crc32c_generic',
   'virtio_pci',
   'virtio_blk',
   'loop',
