@@ -104,10 +104,9 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       changed();
       for (const listener of listeners) listener(names);
     };
-    const { stand } = options;
-    if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader, onChange: told, stand });
+    if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader, onChange: told });
     const directory = entry.dir ?? '';
-    return openRepositoryDirectory({ entry, directory, cache, openReader, onChange: told, stand, log });
+    return openRepositoryDirectory({ entry, directory, cache, openReader, onChange: told, stand: options.stand, log });
   }
 
   async function observe(): Promise<ObservedPackages> {

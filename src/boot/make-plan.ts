@@ -143,7 +143,7 @@ function startUnit(step: StartStep, view: View, { images, containers }: Before, 
 }
 
 /** Why an entry is left for the reconciler, null when it need not be. */
-function neverAtBoot(entry: ContainerEntry): string | null {
+export function neverAtBoot(entry: ContainerEntry): string | null {
   const { run, restartWith } = entry;
   const more = [...entry.dependsOn].find(([, what]) => what !== 'running');
   if (entry.writtenBy === 'console' || entry.changedBy === 'console') return 'a console has said so';

@@ -17,7 +17,12 @@ export class LaunchError extends Error {
 
 export interface SimulatedLauncher {
   /** The client of one reconciler: `told` gets every change of an attempt until `disconnect`. */
-  connect(told: (attempt: ObservedAttempt) => void): { launcher: Launcher; disconnect(): void };
+  connect(told: (attempt: ObservedAttempt) => void): {
+    launcher: Launcher;
+    disconnect(): void;
+    /** Nobody else has connected since. */
+    connected(): boolean;
+  };
   /** Whether it has told something that the reconciler has not heard yet: it refuses to let that one sleep. */
   telling(): boolean;
   /** Whether a request is under way. */
@@ -246,7 +251,8 @@ export function createLauncher(world: World): SimulatedLauncher {
         forget: over(listener, requests.forget),
         record: over(listener, requests.record),
       };
-      return { launcher, disconnect: () => void (told = null) };
+      const connected = (): boolean => told === listener;
+      return { launcher, connected, disconnect: () => void (told = null) };
     },
     end,
     telling: () => underWay > 0,

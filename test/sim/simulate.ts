@@ -7,6 +7,7 @@ import { startHost } from './host.ts';
 import { checkDevice } from './invariants.ts';
 import { createLauncher } from './sim-launcher.ts';
 import { createRandom } from './random.ts';
+import { cutPower, keepPlan, playPlan, type Playing, type SimulatedPlan } from './sim-boot.ts';
 import { askSleeper, sleep, type Sleeper } from './sim-sleep.ts';
 import { createTime } from './time.ts';
 import { createWorld, drop, type World } from './world.ts';
@@ -25,6 +26,8 @@ const MINUTES = 60_000;
 
 interface Run extends Sleeper {
   readonly history: History;
+  /** What the last boot's player has done. */
+  playing: Playing | null;
 }
 
 /** Runs one seed. The same seed gives the same trace, to the last line. */
@@ -38,12 +41,13 @@ export async function simulate(seed: number): Promise<Outcome> {
   world.log(
     `document: ${JSON.stringify(world.desired, (_key, value: unknown) => (value instanceof Map ? [...value] : value))}`,
   );
-  const run: Run = { world, launcher, history: createHistory(world), host: startHost(world, launcher) };
+  const run: Run = { world, launcher, history: createHistory(world), host: startHost(world, launcher), playing: null };
   try {
     await trouble(run);
     await calm(run);
     if (repeating(world).size === 0) await askSleeper(run, () => settle(run, 300));
     await oneMoreEdit(run);
+    if (random.chance(0.5)) await quietBoot(run);
     if (random.chance(0.5)) await goDown(run);
   } catch (error) {
     world.breach(error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -90,10 +94,13 @@ async function happen(run: Run): Promise<void> {
   } else {
     const reboot = random.chance(0.3);
     world.log(reboot ? 'the device is started anew' : 'the launcher is killed');
-    launcher.die(reboot);
+    if (reboot) {
+      await boot(run, random.chance(0.7) ? keepPlan(world) : null, random.chance(0.3));
+      return;
+    }
+    launcher.die(false);
     world.judged = false;
-    if (reboot) for (const name of names) world.demand(name);
-    await revive(run, reboot);
+    await revive(run);
   }
 }
 
@@ -133,9 +140,10 @@ function switchReads({ world, host }: Run): void {
  * What was on its way to the launcher arrives before the next reconciler is told anything. One that hung did nothing for as
  * long as the launcher bore it.
  */
-async function revive(run: Run, reboot = false): Promise<void> {
+async function revive(run: Run, reboot = false, play: () => void = () => undefined): Promise<void> {
   const { world } = run;
   run.host.crash();
+  play();
   run.history.crash();
   if (world.lostNotes) for (const name of names) world.demand(name);
   world.lostNotes = false;
@@ -145,6 +153,31 @@ async function revive(run: Run, reboot = false): Promise<void> {
   world.blind = false;
   run.history.revive(reboot);
   run.host = startHost(world, run.launcher);
+}
+
+/** With a plan, which does not fit any more where somebody has edited the document, or without one; how far the player comes. */
+async function boot(run: Run, plan: SimulatedPlan | null, edited = false): Promise<void> {
+  const { world, launcher } = run;
+  if (edited) edit(world);
+  await revive(run, true, () => {
+    cutPower(world, launcher);
+    for (const name of names) world.demand(name);
+    run.playing = plan === null ? null : playPlan(world, launcher, plan);
+  });
+}
+
+/** What has converged runs again after a boot, and the reconciler finds nothing to do about what was played. */
+async function quietBoot(run: Run): Promise<void> {
+  const { world } = run;
+  if (world.broken !== null || run.host.reconciler.outcome(null).result !== 'converged') return;
+  await boot(run, keepPlan(world));
+  const { playing } = run;
+  if (playing?.done !== true) return;
+  world.acted.clear();
+  await settle(run, 100);
+  const repeats = repeating(world);
+  const again = [...world.acted].filter((name) => playing.played.has(name) && !repeats.has(name));
+  if (again.length > 0) world.breach(`after a played boot there are steps for ${again.join(', ')}`);
 }
 
 /** Nothing fails any more, and what went unnoticed is looked for: it converges within a bounded number of steps. */

@@ -7,7 +7,7 @@ import { removeGroups } from './leftover-groups.ts';
 import { startDaemon, type Daemon, type DaemonOptions } from './test-daemon.ts';
 
 /** Ends a runtime as a power cut does; what is on its disk stays. */
-async function cutPower(daemon: Daemon): Promise<void> {
+export async function cutPower(daemon: Pick<Daemon, 'release' | 'pid' | 'exited' | 'mark' | 'runDir'>): Promise<void> {
   daemon.release();
   const children = childrenOf(daemon.pid);
   process.kill(daemon.pid, 'SIGKILL');

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "arrivals.h"
 #include "attempts.h"
 #include "frames.h"
 #include "keeps.h"
@@ -92,7 +91,6 @@ struct launcher {
     struct sessions sessions;
     struct liveness liveness;
     struct locks locks;
-    struct arrivals arrivals;
     uint8_t global[RECORD_LIMIT];
     uint32_t global_size;
 };
