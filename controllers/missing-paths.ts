@@ -1,6 +1,6 @@
 // What a step did not find on the host is waited for: the step's name is planned again when the path appears.
 import { statSync } from 'node:fs';
-import { awaitPath, type AwaitedPath } from './awaited-path.ts';
+import { awaitPath, type AwaitedPath, type AwaitedPorts } from './awaited-path.ts';
 import type { Part } from './controller.ts';
 import { TerminalError } from './failure.ts';
 
@@ -12,10 +12,9 @@ export interface MissingPaths {
   close(): void;
 }
 
-export interface MissingPathsPorts {
+export interface MissingPathsPorts extends Pick<AwaitedPorts, 'blind' | 'failed'> {
   /** Plans a name again, failures included that no retry mends. */
   readonly look: (name: string) => void;
-  readonly failed: (error: unknown) => void;
 }
 
 interface Missed {
@@ -25,7 +24,7 @@ interface Missed {
 }
 
 /** Nothing is watched before something is missed. */
-export function createMissingPaths({ look, failed }: MissingPathsPorts): MissingPaths {
+export function createMissingPaths({ look, ...told }: MissingPathsPorts): MissingPaths {
   /** By name. */
   const missed = new Map<string, readonly Missed[]>();
 
@@ -45,7 +44,7 @@ export function createMissingPaths({ look, failed }: MissingPathsPorts): Missing
       keep(name, (one) => one.op !== op);
       look(name);
     };
-    const awaited = awaitPath(path, { isThere: () => isFile(path), there, failed });
+    const awaited = awaitPath(path, { isThere: () => isFile(path), there, ...told });
     missed.set(name, [...(missed.get(name) ?? []), { op, path, awaited }]);
   }
 

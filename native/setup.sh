@@ -97,12 +97,12 @@ fetch_prometheus() {
 	mv "$1.new" "$1"
 }
 
-# fetch_arm64 FILE: what an arm64 machine needs: Debian's kernel, busybox and the libraries, unpacked and not configured.
+# fetch_arm64 FILE SUITE KERNEL: what an arm64 machine needs: Debian's kernel, busybox and the libraries, unpacked and not
+# configured.
 fetch_arm64() {
-	echo 'set-up: Debian for arm64'
+	echo "set-up: Debian for arm64 with $3"
 	mmdebstrap --quiet --variant=extract --architecture=arm64 --dpkgopt='path-exclude=/usr/share/*' \
-		--include=linux-image-cloud-arm64,busybox-static,libgcc-s1,libseccomp2,libstdc++6 \
-		"$(. /etc/os-release && echo "$VERSION_CODENAME")" "$1.new.tar" ||
+		--include="$3,busybox-static,libgcc-s1,libseccomp2,libstdc++6" "$2" "$1.new.tar" ||
 		fail "mmdebstrap failed: the tests on arm64 need Debian's packages, once; look at the network and apt's sources"
 	mv "$1.new.tar" "$1"
 }
@@ -223,6 +223,10 @@ build examples .build/examples/packed 'examples src/npk' $bin/node examples/buil
 [ "${1-}" != --test ] || [ -e .build/oldest-node/node ] || fetch_oldest_node .build/oldest-node
 [ "${1-}" != --test ] || [ -f .build/vm/debian.tar ] || fetch_debian .build/vm/debian.tar
 [ "${1-}" != --test ] || [ -d .build/prometheus ] || fetch_prometheus .build/prometheus
-[ "${1-}" != --arm64 ] || [ -f .build/vm/arm64.tar ] || fetch_arm64 .build/vm/arm64.tar
+[ "${1-}" != --arm64 ] || [ -f .build/vm/arm64.tar ] ||
+	fetch_arm64 .build/vm/arm64.tar "$(. /etc/os-release && echo "$VERSION_CODENAME")" linux-image-cloud-arm64
+# Its pages have 16 kB; older suites have no such kernel.
+[ "${1-}" != --arm64 ] || [ -f .build/vm/arm64-16k.tar ] ||
+	fetch_arm64 .build/vm/arm64-16k.tar trixie linux-image-arm64-16k
 [ "${1-}" != --updaters ] || [ -f .build/vm/updaters.tar ] || fetch_updaters .build/vm/updaters.tar
 [ "${1-}" != --updaters ] || [ -d .build/oelint ] || fetch_oelint .build/oelint

@@ -6,7 +6,7 @@ import { newestDone } from '../../state/ended-run.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Store } from '../../state/store.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
-import { awaitPath, type AwaitedPath } from '../awaited-path.ts';
+import { awaitPath, type AwaitedPath, type AwaitedPorts } from '../awaited-path.ts';
 import { groupFile, groupNumbers } from '../host-groups.ts';
 
 export interface LackingWatch {
@@ -15,15 +15,14 @@ export interface LackingWatch {
   close(): void;
 }
 
-export interface LackingWatchPorts {
+export interface LackingWatchPorts extends Pick<AwaitedPorts, 'blind' | 'failed'> {
   readonly store: Pick<Store, 'get' | 'subscribe'>;
   /** Takes an attempt into the observed state. */
   readonly observe: (attempt: ObservedAttempt) => void;
-  readonly failed: (error: unknown) => void;
 }
 
 /** Follows the attempts from now on until `close`. */
-export function followLacking({ store, observe, failed }: LackingWatchPorts): LackingWatch {
+export function followLacking({ store, observe, ...told }: LackingWatchPorts): LackingWatch {
   /** By name, for the attempt that has missed it. */
   const missed = new Map<string, { readonly id: number; readonly awaited: readonly AwaitedPath[] }>();
 
@@ -39,7 +38,7 @@ export function followLacking({ store, observe, failed }: LackingWatchPorts): La
       // The next start would be made from something else than this one was.
       observe({ ...last, record: { ...last.record, entry: '' } });
     };
-    const awaited = missingOf(store, last).map(([path, isThere]) => awaitPath(path, { isThere, there, failed }));
+    const awaited = missingOf(store, last).map(([path, isThere]) => awaitPath(path, { isThere, there, ...told }));
     missed.set(name, { id: last.id, awaited });
   }
 

@@ -104,9 +104,10 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
       changed();
       for (const listener of listeners) listener(names);
     };
-    if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader, onChange: told });
+    const { stand } = options;
+    if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader, onChange: told, stand });
     const directory = entry.dir ?? '';
-    return openRepositoryDirectory({ entry, directory, cache, openReader, onChange: told, stand: options.stand, log });
+    return openRepositoryDirectory({ entry, directory, cache, openReader, onChange: told, stand, log });
   }
 
   async function observe(): Promise<ObservedPackages> {

@@ -68,6 +68,7 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
   });
   const keys = createKeyWatch([...entry.keys, directory], {
     changed: () => byItself(async () => (reader === null ? await scan() : null)),
+    blind: (why) => stand('NotWatched', entry.keys.join(', '), why),
     failed: (err) => log.warn({ repository: entry.id, err }, 'the keys of a repository cannot be watched'),
   });
   const again = createRetry(() => byItself(error === null ? lookAgain : scan));

@@ -4,6 +4,7 @@ import type { RepositoryEntry } from '../../state/desired.ts';
 import { errnoOf, isMissing, messageOf } from '../../state/errno.ts';
 import { createRetry } from '../../state/retry.ts';
 import { createKeyWatch } from './key-watch.ts';
+import type { Stand } from '../../state/standing.ts';
 import type { MemoryFiles } from './memory-files.ts';
 import type { PackageCache } from './package-cache.ts';
 import {
@@ -24,6 +25,7 @@ export function openRepositoryMemory({
   cache,
   openReader,
   onChange,
+  stand,
 }: {
   readonly entry: RepositoryEntry;
   readonly memory: MemoryFiles;
@@ -31,6 +33,7 @@ export function openRepositoryMemory({
   readonly openReader: OpenReader;
   /** Names of containers whose packages could be read after all. */
   readonly onChange: (names: readonly string[]) => void;
+  readonly stand: Stand;
 }): Repository {
   const { id, integrity } = entry;
   const files = new Map<string, PackageFile>();
@@ -38,7 +41,11 @@ export function openRepositoryMemory({
 
   const readAgain = (): void => void scan().then(onChange);
   const again = createRetry(readAgain);
-  const keys = createKeyWatch(entry.keys, { changed: readAgain, failed: again.failed });
+  const keys = createKeyWatch(entry.keys, {
+    changed: readAgain,
+    blind: (why) => stand('NotWatched', entry.keys.join(', '), why),
+    failed: again.failed,
+  });
 
   const fileAt = (path: string) => memory.of(id).find((file) => file.path === path);
 

@@ -73,7 +73,7 @@ function group(program: Command): void {
 function addDaemon(program: Command): void {
   example(program.command('run'), 'northstate run --config /etc/northstate/config.yaml')
     .description(
-      'run the daemon in the foreground; SIGTERM, SIGINT and SIGHUP stop every container in order, then the daemon (settings are read at a start only)',
+      'run the daemon in the foreground; SIGTERM and SIGINT stop every container in order, then the daemon, SIGHUP has all but the settings read anew (on a terminal it stops, too)',
     )
     .option('-c, --config <file>', 'configuration, also a northstar.toml (default: /etc/northstate/config.yaml)')
     .option('--desired <file>', 'the document, instead of the one that the configuration names')

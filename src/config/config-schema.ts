@@ -1,8 +1,11 @@
 // The fields of the configuration file and their defaults. Loaded only when a file is read: zod takes its time.
 import { z } from 'zod';
+import { described } from '../../state/schema/describe-schema.ts';
+import { configurationDescriptions } from './config-descriptions.ts';
 import { repositoryEntry } from '../../state/schema/build-desired.ts';
 import { check } from '../../state/schema/check-value.ts';
-import { jsonSchemaOf, name, repositorySchema, type JsonSchema } from '../../state/schema/document-schema.ts';
+import { jsonSchemaOf, name, repositorySchema } from '../../state/schema/document-schema.ts';
+import type { JsonSchema } from '../../state/schema/describe-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
 import { bootPlanUses, defaultPids, type Configuration } from './configuration.ts';
@@ -143,7 +146,7 @@ const schema = z.strictObject({
 
 /** The JSON Schema (draft 2020-12) of config.yaml, for editors. */
 export function configurationJsonSchema(): JsonSchema {
-  return { title: 'Configuration of northstate', ...jsonSchemaOf(schema) };
+  return { title: 'Configuration of northstate', ...described(jsonSchemaOf(schema), configurationDescriptions) };
 }
 
 /** Checks a text, which is YAML or a northstar.toml; throws ConfigurationError at the first thing that is wrong. */

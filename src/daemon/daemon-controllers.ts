@@ -101,7 +101,12 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
 
   const watched = { store, observing, launcher, log, tell, failed };
   const unwatchable = (err: unknown): void => log.warn({ err }, 'what is missing on the host cannot be waited for');
-  const missing = createMissingPaths({ look: (name) => reconciler.look([name]), failed: unwatchable });
+  const unseen = (path: string, why: string | null): void => stand('NotWatched', path, why);
+  const missing = createMissingPaths({
+    look: (name) => reconciler.look([name]),
+    blind: unseen,
+    failed: unwatchable,
+  });
   let lacking: LackingWatch | null = null;
   const changed = (): void => {
     repositories.follow();
@@ -259,7 +264,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       reconciler.start();
       remembered.attempts.forEach(refusals.seen);
       groupWatch.follow();
-      lacking = followLacking({ store, observe: attempts.observe, failed: unwatchable });
+      lacking = followLacking({ store, observe: attempts.observe, blind: unseen, failed: unwatchable });
       runtimeFiles = keepRuntimeFiles(kept, { log, stand });
     },
     async close() {

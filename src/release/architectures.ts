@@ -8,11 +8,13 @@ export interface Names {
   readonly node: 'x64' | 'arm64';
   /** The prefix of the GNU tools that make and strip programs for it. */
   readonly gnu: string;
+  /** The largest pages that its kernels have, in bytes. */
+  readonly page: number;
 }
 
 export const architectures: Readonly<Record<Architecture, Names>> = {
-  amd64: { node: 'x64', gnu: 'x86_64-linux-gnu' },
-  arm64: { node: 'arm64', gnu: 'aarch64-linux-gnu' },
+  amd64: { node: 'x64', gnu: 'x86_64-linux-gnu', page: 4096 },
+  arm64: { node: 'arm64', gnu: 'aarch64-linux-gnu', page: 65536 },
 };
 
 /** The architectures that words name; an Error that lists the known ones at the first unknown word. */

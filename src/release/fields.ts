@@ -1,5 +1,5 @@
 // The fields that a JSON Schema describes, as a table for the manual.
-import type { JsonSchema } from '../../state/schema/document-schema.ts';
+import type { JsonSchema } from '../../state/schema/describe-schema.ts';
 
 /** What a field's schema may say beside what every reader of ours looks at. */
 type Described = JsonSchema & {

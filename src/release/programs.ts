@@ -4,6 +4,7 @@ import { chmod, copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promise
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { architectures, type Architecture } from './architectures.ts';
+import { checkAlignment } from './page-alignment.ts';
 import { packageFolder } from './release-packages.ts';
 
 const run = promisify(execFile);
@@ -18,19 +19,21 @@ export interface Sources {
 /** Writes the programs of an architecture into a folder: `node`, `northstate-launcher`, `northstate-player`, `node_modules/`. */
 export async function installPrograms(sources: Sources, architecture: Architecture, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
-  await Promise.all([
+  const programs = await Promise.all([
     installNode(sources, architecture, join(folder, 'node')),
     installBuilt(sources, architecture, 'launcher/build.sh', join(folder, 'northstate-launcher')),
     installBuilt(sources, architecture, 'player/build-player.sh', join(folder, 'northstate-player')),
     installKoffi(sources, architecture, join(folder, 'node_modules')),
   ]);
+  for (const program of programs) await checkAlignment(program, architectures[architecture].page);
 }
 
-async function installNode({ root, cache }: Sources, architecture: Architecture, target: string): Promise<void> {
+async function installNode({ root, cache }: Sources, architecture: Architecture, target: string): Promise<string> {
   const { node, gnu } = architectures[architecture];
   const source = join(await packageFolder(root, cache, `node-linux-${node}`), 'bin/node');
   await run(`${gnu}-strip`, ['--strip-all', '-o', target, source]);
   await chmod(target, 0o755);
+  return target;
 }
 
 /** A program of native/, by its script. */
@@ -39,13 +42,14 @@ async function installBuilt(
   architecture: Architecture,
   script: string,
   target: string,
-): Promise<void> {
+): Promise<string> {
   await run('sh', [join(root, 'native', script), architecture]);
   await copyFile(join(root, `.build/${basename(target)}-${architecture}`), target);
+  return target;
 }
 
-/** Koffi's own files name those of every processor; what is loaded at run time is this. */
-async function installKoffi({ root, cache }: Sources, architecture: Architecture, target: string): Promise<void> {
+/** Koffi's own files name those of every processor; what is loaded at run time is this. Gives the compiled part. */
+async function installKoffi({ root, cache }: Sources, architecture: Architecture, target: string): Promise<string> {
   const { node, gnu } = architectures[architecture];
   const koffi = await packageFolder(root, cache, 'koffi');
   for (const file of ['index.js', 'src/koffi/index.js', 'src/koffi/src/static.js', 'LICENSE.txt']) {
@@ -64,4 +68,5 @@ async function installKoffi({ root, cache }: Sources, architecture: Architecture
   const library = join(target, name, folder, 'koffi.node');
   await run(`${gnu}-strip`, ['--strip-all', '-o', library, join(binary, folder, 'koffi.node')]);
   await chmod(library, 0o644);
+  return library;
 }

@@ -11,6 +11,7 @@ import { bootFiles, generationFiles, summaryOf, type Summary } from './generatio
 import { openGenerations } from './generations.ts';
 import { copySeed, giveUp, openCore, takeStored } from './open-core.ts';
 import { createRelock } from './relock.ts';
+import { createStated } from './stated.ts';
 import { createRetry } from '../retry.ts';
 import type { Stand } from '../standing.ts';
 import type { Locked, State, Store } from '../store.ts';
@@ -213,6 +214,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   opened.resolve(undefined);
   settle(false); // what came between the reading and the watching
 
+  const stated = createStated(core);
   const relock = createRelock({ core, enqueue, settle: () => synchronise(core, file, false) });
   /** What patches need takes a while to load; an import of what is there still costs a look-up. */
   let loaded: typeof import('./in-force.ts') | null = null;
@@ -254,7 +256,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
 
   return {
     notDurable,
-    patch: async (operations, given) => putIntoForce(loaded ?? (await load()), operations, given, false),
+    async patch(operations, given) {
+      const module = loaded ?? (await load());
+      const tidy = given.lifetime === 'document' ? stated(operations) : operations;
+      return putIntoForce(module, tidy instanceof Promise ? await tidy : tidy, given, false);
+    },
     async patchRead(make, { expected, ...given }) {
       const { checkedOperations } = await import('../text/patch-bounds.ts');
       const module = await load();

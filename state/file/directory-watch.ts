@@ -3,6 +3,7 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { isMissing, messageOf } from '../errno.ts';
+import { createBlindness } from './blindness.ts';
 import { watchFile, type FileWatch } from './file-watch.ts';
 import { watchNames } from './names-watch.ts';
 
@@ -25,19 +26,11 @@ export interface DirectoryWatch {
 
 /** Watches until `close`. One that is deleted while something of it is used tells nothing itself: every directory above it is watched, too. */
 export function watchDirectory(path: string, events: DirectoryEvents): DirectoryWatch {
-  const untold = new Map<string, string>();
+  const blind = createBlindness(events.blind);
   let content: { close(): void } | null = null;
   let identity: string | null = null;
   let closed = false;
   let toldGone = false;
-
-  function blind(what: string, why: string | null): void {
-    const before = [...untold.values()][0] ?? null;
-    if (why === null) untold.delete(what);
-    else untold.set(what, why);
-    const now = [...untold.values()][0] ?? null;
-    if (now !== before) events.blind(now);
-  }
 
   /** Gives whether it is another one than before. */
   function look(): boolean {

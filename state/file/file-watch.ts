@@ -31,6 +31,7 @@ export interface FileEvents {
 export async function watchFile(path: string, events: FileEvents): Promise<FileWatch> {
   const watched = new Map<string, { readonly identity: string; readonly watcher: { close(): void } }>();
   let names = new Set<string>();
+  let end: string | null = null;
   let timer: NodeJS.Timeout | null = null;
   let following: Promise<void> = Promise.resolve();
   let closed = false;
@@ -62,9 +63,12 @@ export async function watchFile(path: string, events: FileEvents): Promise<FileW
 
   // Looks at the way again after each change of what is watched: a swap may have come between.
   const follow = async (): Promise<boolean> => {
-    for (let isOther = false; ; isOther = true) {
+    let isOther = false;
+    for (;;) {
       if (closed) return isOther;
       const way = await directoriesTo(path);
+      isOther ||= way.end !== end;
+      end = way.end;
       names = way.whole ? way.names : new Set([...names, ...way.names]);
       const gone = [...watched].filter(([directory, { identity }]) => {
         const now = way.directories.get(directory);
@@ -73,6 +77,7 @@ export async function watchFile(path: string, events: FileEvents): Promise<FileW
       for (const [directory] of gone) forget(directory);
       const fresh = [...way.directories].filter(([directory]) => !watched.has(directory));
       if (fresh.length === 0 && gone.length === 0) return isOther;
+      isOther = true;
       for (const [directory, identity] of fresh) watchDirectory(directory, identity);
     }
   };
@@ -111,6 +116,8 @@ export async function watchFile(path: string, events: FileEvents): Promise<FileW
 interface Way {
   /** Each directory on the way and which one it is: another may have taken its name. */
   readonly directories: ReadonlyMap<string, string>;
+  /** Which file or directory is at its end, as far as it goes. */
+  readonly end: string | null;
   /** The paths whose events matter: every component of the way. */
   readonly names: Set<string>;
   /** It could be looked at to its end. */
@@ -120,8 +127,10 @@ interface Way {
 async function directoriesTo(path: string): Promise<Way> {
   const { components, problem } = await wayTo(path);
   const directories = new Map<string, string>();
+  let end: string | null = null;
   for (const { path: each, stat } of components) {
-    if (stat?.isDirectory() === true) directories.set(each, `${stat.dev} ${stat.ino}`);
+    end = stat === null ? null : `${stat.dev} ${stat.ino}`;
+    if (end !== null && stat?.isDirectory() === true) directories.set(each, end);
   }
-  return { directories, names: new Set(components.map((component) => component.path)), whole: problem === null };
+  return { directories, end, names: new Set(components.map((component) => component.path)), whole: problem === null };
 }

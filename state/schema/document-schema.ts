@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import { cgroupsSchema, oomScoreSchema, rlimitsSchema } from './manifest.ts';
 import { durationPattern, parseDuration, parseSize, sizePattern } from './units.ts';
+import { described, type JsonSchema } from './describe-schema.ts';
+import { documentDescriptions } from './descriptions.ts';
 import { signals } from '../signals.ts';
 import { parseRequirement } from '../version.ts';
 import { messageOf } from '../errno.ts';
@@ -153,27 +155,11 @@ export const documentSchema = z.strictObject({
   autostart: z.enum(['run', 'ignore']).default('run'),
 });
 
-/** A part of a JSON Schema (https://json-schema.org/draft/2020-12), as far as the document's uses it. */
-export interface JsonSchema {
-  readonly $schema?: string;
-  readonly title?: string;
-  readonly type?: string | readonly string[];
-  readonly const?: unknown;
-  readonly enum?: readonly unknown[];
-  readonly minimum?: number;
-  readonly anyOf?: readonly JsonSchema[];
-  readonly oneOf?: readonly JsonSchema[];
-  readonly required?: readonly string[];
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly additionalProperties?: JsonSchema | boolean;
-  readonly items?: JsonSchema;
-}
-
 const cache = new Map<z.ZodType, JsonSchema>();
 
 /** The JSON Schema of what may be written in a document, for editors. */
 export function documentJsonSchema(): JsonSchema {
-  return jsonSchemaOf(documentSchema);
+  return described(jsonSchemaOf(documentSchema), documentDescriptions);
 }
 
 /** The JSON Schema of the input of a zod schema; a map of names is an object with any member. */

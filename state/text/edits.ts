@@ -44,7 +44,7 @@ export function changeEdits(yaml: YamlText, change: TreeChange): Edit[] {
     if (place === undefined || index === null) throw new SpliceError(`${key} is not there`);
     if (holder.places.length === 1) return replaceHolder(yaml, holder, isMap(holder.node) ? '{}' : '[]');
     return holder.collection.type === 'flow-collection'
-      ? removeFromFlow(holder.collection, index, place)
+      ? removeFromFlow(text, holder.collection, { places: holder.places, index, place })
       : [removeFromBlock(text, holder, index, place)];
   }
   if (change.op === 'set' && place !== undefined) return replaceValue(text, holder, place, renderValue(change.value));
@@ -151,12 +151,19 @@ function removeFromBlock(text: string, { places }: Holder, index: number, place:
   return { from: place.start, to: next.start, text: '', structural: true };
 }
 
-/** The pair and the comma before it, or behind it when it is the first. Comments between stay. */
-function removeFromFlow(collection: CST.FlowCollection, index: number, place: Place): Edit[] {
+/** The pair and the comma before it, or behind it when it is the first, and blanks between. Comments and lines between stay. */
+function removeFromFlow(
+  text: string,
+  collection: CST.FlowCollection,
+  { places, index, place }: { readonly places: readonly Place[]; readonly index: number; readonly place: Place },
+): Edit[] {
   const items = collection.items.filter(({ key, sep, value, start }) => key ?? sep ?? value ?? start.length > 0);
   const item = items[index === 0 ? 1 : index];
   const comma = item?.start.find(({ type }) => type === 'comma');
   if (comma === undefined) throw new SpliceError('there is no comma');
+  const [from, to] = index === 0 ? [place.start, places[1]?.start ?? place.end] : [comma.offset, place.end];
+  const between = index === 0 ? text.slice(place.end, to) : text.slice(from, place.start);
+  if (/^[ \t]*,[ \t]*$/.test(between)) return [{ from, to, text: '', structural: true }];
   return [
     { from: place.start, to: place.end, text: '', structural: true },
     { from: comma.offset, to: comma.offset + 1, text: '', structural: true },

@@ -2,7 +2,7 @@
 import { changeEdits, SpliceError, type Edit } from './edits.ts';
 import { aliasEdits } from './aliases.ts';
 import { renderValue } from './render.ts';
-import type { JsonSchema } from '../schema/document-schema.ts';
+import type { JsonSchema } from '../schema/describe-schema.ts';
 import { applyChange, sameTree, treeAt, type TreeChange, type Tree } from './tree.ts';
 import { parseYaml, treeOfYaml, type YamlText } from './yaml.ts';
 

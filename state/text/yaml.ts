@@ -11,7 +11,7 @@ import {
   type Document,
   type ParsedNode,
 } from 'yaml';
-import type { JsonSchema } from '../schema/document-schema.ts';
+import type { JsonSchema } from '../schema/describe-schema.ts';
 import type { Tree } from './tree.ts';
 
 /** Why a document is refused, and where. `line` and `column` count from 1; 0 = no place in the text. */

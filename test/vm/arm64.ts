@@ -1,4 +1,5 @@
-// The arm64 package on an arm64 kernel: Debian's, emulated. By `npm run test:arm64`, since that takes its time.
+// The arm64 package on arm64 kernels: Debian's, emulated, with pages of 4 and of 16 kB. By `npm run test:arm64`, since that takes
+// its time.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -16,7 +17,12 @@ const run = promisify(execFile);
 
 /** The longest that the machine may take, ms: far more than it does, since others may be at work beside it. */
 const patience = 1_100_000;
-const debianRoot = path.join(cache, 'arm64.tar');
+
+/** Bytes of a page, and the root with a kernel that has such. */
+const kernels = [
+  [4096, 'arm64.tar'],
+  [16384, 'arm64-16k.tar'],
+] as const;
 
 const document = `apiVersion: northstate/v1
 repositories: { packages: { type: fs, dir: /var/lib/northstate/packages } }
@@ -24,13 +30,28 @@ containers: { hello: { version: 1.0.0, state: running } }
 ...
 `;
 
-test('on arm64 the runtime comes up, and a container runs under the default filter', async () => {
+for (const [page, archive] of kernels) {
+  test(`on arm64 with pages of ${page} bytes the runtime comes up, a container runs, is adopted, and stopped`, () =>
+    tryOn(page, path.join(cache, archive)));
+}
+
+/** As the suites have it whose files lie in /usr alone. */
+async function mergeUsr(folder: string): Promise<void> {
+  for (const name of ['bin', 'lib', 'sbin']) {
+    if (existsSync(path.join(folder, name))) continue;
+    await mkdir(path.join(folder, 'usr', name), { recursive: true });
+    await symlink(`usr/${name}`, path.join(folder, name));
+  }
+}
+
+async function tryOn(page: number, debianRoot: string): Promise<void> {
   assert.ok(existsSync(debianRoot), `${debianRoot} is missing: run sh native/setup.sh --arm64`);
   const work = await mkdtemp(path.join(tmpdir(), 'northstate-arm64-'));
   const inside = (name: string): string => path.join(work, name);
   try {
     for (const name of ['debian', 'out', 'image']) await mkdir(inside(name));
     await run('tar', ['-xf', debianRoot, '-C', inside('debian')]);
+    await mergeUsr(inside('debian'));
     const debian =
       (await release(inside('out'), { architecture: 'arm64' })).find((name) => name.endsWith('.deb')) ?? '';
     for (const name of ['dev', 'etc', 'proc', 'root', 'run', 'sys', 'tmp', 'var']) {
@@ -62,8 +83,9 @@ test('on arm64 the runtime comes up, and a container runs under the default filt
       patience,
     );
     assert.match(output, /^done$/m, output);
-    assert.equal((output.match(/^ok: /gm) ?? []).length, 6, output);
+    assert.equal((output.match(/^ok: /gm) ?? []).length, 12, output);
+    assert.match(output, new RegExp(`"detail": "${page} bytes`));
   } finally {
     await rm(work, { recursive: true });
   }
-});
+}

@@ -23,7 +23,7 @@ const emulators = {
   },
   arm64: {
     program: 'qemu-system-aarch64',
-    options: ['-machine', 'virt', '-cpu', 'cortex-a72'],
+    options: ['-machine', 'virt', '-cpu', 'neoverse-n1'], // one that knows pages of 16 kB, too
     console: 'ttyAMA0',
     tuning: '',
   },

@@ -50,9 +50,12 @@ async function moduleFiles(kernel: Kernel): Promise<string[]> {
     },
   );
   for (const line of stdout.split('\n')) {
-    const match = /^(kernel\/\S+\.ko): ?(.*)$/.exec(line);
+    const match = /^(kernel\/\S+\.ko(?:\.xz)?): ?(.*)$/.exec(line);
     if (!match?.[1]) continue;
-    const name = path.basename(match[1], '.ko').replaceAll('-', '_');
+    const name = path
+      .basename(match[1])
+      .replace(/\.ko(\.xz)?$/, '')
+      .replaceAll('-', '_');
     known.set(name, { file: match[1], needs: (match[2] ?? '').split(' ').filter(Boolean) });
   }
   const files = new Set<string>();
@@ -102,16 +105,26 @@ export async function makeInitramfs(
       await mkdir(path.join(work, folder), { recursive: true });
     }
     await copyFile(busybox, path.join(work, 'bin/busybox'));
-    const names = files.map((file) => path.basename(file));
-    await Promise.all(
-      files.map((file) => copyFile(path.join(kernel.modules, file), path.join(work, 'modules', path.basename(file)))),
-    );
+    const names = files.map((file) => path.basename(file, '.xz'));
+    for (const [index, file] of files.entries()) {
+      await copyModule(path.join(kernel.modules, file), path.join(work, 'modules', names[index] ?? ''));
+    }
     await writeFile(path.join(work, 'modules/order'), `${names.join('\n')}\n`);
     await writeFile(path.join(work, 'init'), init, { mode: 0o755 });
     await archive(work, output);
   });
   await removeOlder(target);
   return target;
+}
+
+/** Later suites have them compressed, which not every insmod(8) can read. */
+async function copyModule(source: string, target: string): Promise<void> {
+  if (!source.endsWith('.xz')) {
+    await copyFile(source, target);
+    return;
+  }
+  const { stdout } = await run('xz', ['-dc', source], { encoding: 'buffer', maxBuffer: 64 << 20 });
+  await writeFile(target, stdout);
 }
 
 /** A cpio archive in the kernel's format (initramfs buffer format). */

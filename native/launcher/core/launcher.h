@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "arrivals.h"
 #include "attempts.h"
 #include "frames.h"
 #include "keeps.h"
@@ -91,6 +92,7 @@ struct launcher {
     struct sessions sessions;
     struct liveness liveness;
     struct locks locks;
+    struct arrivals arrivals;
     uint8_t global[RECORD_LIMIT];
     uint32_t global_size;
 };

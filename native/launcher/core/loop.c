@@ -39,7 +39,7 @@ int loop_open(struct launcher *l) {
         add(l, l->bulk, SOURCE_BULK) == 0 && add(l, l->signals, SOURCE_SIGNAL) == 0 &&
         add(l, l->deadline, SOURCE_DEADLINE) == 0 && add(l, l->pause, SOURCE_PAUSE) == 0 && service_open(l) == 0 &&
         add(l, l->service, SOURCE_SERVICE) == 0 && add(l, l->end, SOURCE_END) == 0 &&
-        add(l, l->liveness.timer, SOURCE_LIVENESS) == 0) {
+        add(l, l->liveness.timer, SOURCE_LIVENESS) == 0 && arrivals_watch(&l->arrivals, l->epoll) == 0) {
         l->watches.epoll = l->relays.epoll = l->epoll;
         l->relays.bulk = l->bulk;
         return 0;
@@ -58,7 +58,8 @@ static void reap(struct launcher *l) {
             handle_init_exit(l, a);
         else if (info.si_pid == l->reconciler.pid)
             handle_reconciler_exit(l);
-        else if (!session_reaps(l, info.si_pid))
+        else if (!session_reaps(l, info.si_pid) &&
+                 !arrivals_reap(&l->arrivals, l->namespace_of_reconciler, info.si_pid))
             waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
     }
 }
@@ -147,6 +148,9 @@ static void handle_event(struct launcher *l, struct tag tag) {
         break;
     case SOURCE_STREAM:
         handle_stream(&l->relays, (int)tag.place);
+        break;
+    case SOURCE_MOUNTS:
+        arrivals_follow(&l->arrivals, l->namespace_of_reconciler);
         break;
     case SOURCE_BULK:
         break;

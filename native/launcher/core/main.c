@@ -121,10 +121,13 @@ int main(int argc, char **argv) {
     if (lock_directories(&l->locks, &arguments) != 0) return EXIT_FAILURE;
     notify_open();
     if (streams_open() != 0) return EXIT_FAILURE;
+    arrivals_open(&l->arrivals);
     if ((l->namespace_of_reconciler = make_reconciler_namespace()) < 0) return EXIT_FAILURE;
     if (enter_minimal_namespace() != 0) return EXIT_FAILURE;
     if (allocate(l) != 0 || loop_open(l) != 0) return EXIT_FAILURE;
 
+    /* What came while the namespace was made. */
+    arrivals_follow(&l->arrivals, l->namespace_of_reconciler);
     start_reconciler(l);
     return loop_run(l);
 }

@@ -21,6 +21,7 @@ enum source {
     SOURCE_STDERR,
     SOURCE_RELAY,  /* a pipe whose output goes to the runtime's own */
     SOURCE_STREAM, /* the runtime's stdout or stderr */
+    SOURCE_MOUNTS, /* the host's mount table, where its mounts do not reach the reconciler */
 };
 
 /* LIFE_MASK: as much of a life as an epoll tag holds. */

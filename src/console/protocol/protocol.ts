@@ -27,6 +27,8 @@ import {
   type Checked,
   type Schema,
 } from './checks.ts';
+import { described } from '../../../state/schema/describe-schema.ts';
+import { messageDescriptions } from './message-descriptions.ts';
 import { Malformed } from './json.ts';
 
 /** The name that clients outside of containers have. */
@@ -179,7 +181,7 @@ export function messageSchema(): Schema {
     required: [name],
     maxProperties: 1,
   }));
-  return {
+  const schema = {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'A message to the console of northstate',
     anyOf: [
@@ -191,4 +193,5 @@ export function messageSchema(): Schema {
       },
     ],
   };
+  return described(schema, messageDescriptions);
 }

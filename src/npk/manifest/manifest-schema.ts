@@ -1,14 +1,19 @@
 // The JSON Schema of manifests, for editors: derived from the schema that readers use, and as generous as they are.
+import { described } from '../../../state/schema/describe-schema.ts';
+import { manifestDescriptions } from '../../../state/schema/descriptions.ts';
 import { manifestSchema } from '../../../state/schema/manifest.ts';
-import { jsonSchemaOf, type JsonSchema } from '../../../state/schema/document-schema.ts';
+import { jsonSchemaOf } from '../../../state/schema/document-schema.ts';
+import type { JsonSchema } from '../../../state/schema/describe-schema.ts';
 
 /**
  * The schema (draft 2020-12) of a manifest in YAML, JSON or TOML, of today's dialect. What readers accept it accepts; what no
  * schema can say (that no bind lies in another, that a resource sets no args) is left to `northstate lint`.
  */
 export function manifestJsonSchema(): JsonSchema {
-  const { $schema, ...schema } = generous(jsonSchemaOf(manifestSchema));
-  const properties = { ...schema.properties, version: { type: 'string' } }; // of three numbers, which is never a number
+  const { $schema, ...schema } = described(generous(jsonSchemaOf(manifestSchema)), manifestDescriptions);
+  // Of three numbers, which is never a number.
+  const version = { type: 'string', description: manifestDescriptions['version'] ?? '' };
+  const properties = { ...schema.properties, version };
   return {
     ...($schema === undefined ? {} : { $schema }),
     title: 'Manifest of a Northstar package',

@@ -2,9 +2,10 @@
 import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
+import { run } from '../../support/command.ts';
 import { openDescriptors } from '../../support/leaks.ts';
 import { probe, probePackage } from '../../support/packages.ts';
-import { endsClean, inside, running } from '../../support/scenario.ts';
+import { endsClean, running } from '../../support/scenario.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
 /** Resolves when a condition of a container says so. */
@@ -46,10 +47,10 @@ test('a source, a network namespace and a bind that are missing are looked for a
   await writeFile(network, '');
   try {
     await says(daemon, 'netted', /no namespace is mounted on .* yet/);
-    await inside(daemon, 'mount', '--bind', '/proc/self/ns/net', network);
+    await run('unshare', [`--net=${network}`, 'true']);
     await running(daemon, 'netted');
-    await inside(daemon, 'umount', network);
   } finally {
+    await run('umount', [network]);
     await rm(network);
   }
 

@@ -25,6 +25,24 @@ test('a patch is durable when it is answered, and a merge patch is one as well',
   assert.deepEqual(same, merged);
 });
 
+test('a state that is set back to its default is taken away where nobody had written one, also after a death', async (t) => {
+  const before = `${head}containers:\n  a: { version: 1.0.0 } # kept\n  b: { state: running } # too\n`;
+  const place = await makePlace(t, before);
+  const set = (state: string): Operation[] =>
+    ['a', 'b'].map((key) => ({ op: 'add', path: `/containers/${key}/state`, value: state }));
+  const first = await place.open();
+  await (
+    await first.documents.patch(set('mounted'), given)
+  ).durable;
+  assert.match(await place.read(), /a: \{ version: 1\.0\.0, state: mounted \} # kept/);
+  await first.documents.close();
+  const { documents } = await place.open();
+  await (
+    await documents.patch(set('running'), given)
+  ).durable;
+  assert.equal(await place.read(), before);
+});
+
 test('a patch that expects another generation is refused with both, also when the file was edited a moment ago', async (t) => {
   const place = await makePlace(t, text);
   const { documents, store } = await place.open();

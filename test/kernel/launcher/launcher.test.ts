@@ -263,9 +263,9 @@ test('rings at the deadline, and not for one that was taken back', async () => {
   await using launcher = await startLauncher();
   const reconciler = await launcher.reconciler();
   const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]) * 1000;
-  await reconciler.call('deadline', uptime + 50);
+  await reconciler.call('deadline', uptime + 1500);
   await reconciler.call('deadline', null);
-  await reconciler.call('deadline', uptime + 100);
+  await reconciler.call('deadline', uptime + 1600);
   await reconciler.next('deadline');
   assert.deepEqual(reconciler.unseen('deadline'), []);
 });

@@ -42,6 +42,7 @@ until_true() {
 field() { northstate get -o json | sed -n "s/.*\"$1\": \\([0-9]*\\),*\$/\\1/p" | head -n 1 | grep .; }
 check 'Node runs' /usr/lib/northstate/node -e 0
 check 'the host is checked' sh -c 'northstate check -o json >/tmp/check; grep -q launcher /tmp/check'
+grep -A3 '"memory pages"' /tmp/check | grep detail
 mkdir -p /var/lib/northstate/packages
 cp /root/*.npk /var/lib/northstate/packages
 cp /root/desired.yaml /var/lib/northstate/desired.yaml
@@ -55,4 +56,15 @@ pid=$(field pid)
 application=$(tr -d ' ' <"/proc/$pid/task/$pid/children")
 check 'it is filtered' grep -q '^Seccomp:.2' "/proc/$application/status"
 check 'it has said hello' until_true 60 sh -c "northstate logs hello | grep -x 'hello from version 1.0.0'"
+launcher=$(cat /run/northstate/.lock)
+reconciler() { for each in $(cat "/proc/$launcher/task/$launcher/children"); do grep -q reconciler "/proc/$each/cmdline" && echo "$each"; done | grep .; }
+has_another() { now=$(reconciler) && [ "$now" != "$1" ] && northstate get; }
+killed=$(reconciler)
+kill -KILL "$killed"
+check 'a reconciler that is killed has a successor' until_true 300 has_another "$killed"
+check 'which has adopted the container' sh -c "northstate wait --for converged --timeout 300s && [ -d /proc/$application ]"
+check 'it is the same one' [ "$(field pid)" = "$pid" ]
+check 'the runtime is stopped' northstate shutdown
+check 'it ends, and the container before it' until_true 300 sh -c "[ ! -d /proc/$launcher ] && [ ! -d /proc/$application ]"
+check 'no group of it is left' [ -z "$(find /sys/fs/cgroup -name '*hello*')" ]
 end 'done'

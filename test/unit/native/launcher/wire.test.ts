@@ -99,6 +99,27 @@ test('keeps the newest whole records in a ring of any size', () => {
   assert.equal(runC('ring-records.c', ['core/ring.c', 'memory.c', 'wire.c'], ''), '');
 });
 
+test('reads a mount table in C: paths in the clear, what is shared, and no line that is cut off', () => {
+  const long = `/${'x'.repeat(2999)}`;
+  const table = [
+    '27 1 254:0 / / rw,relatime - ext4 /dev/vda rw',
+    '28 27 0:25 / /mnt/a\\040b\\134c rw shared:7 master:1 - tmpfs tmpfs rw',
+    '29 27 254:0 /sub /d\\040 ro,nosuid master:1 - ext4 /dev/vda rw',
+    '30 27 0:3 net:[4026532] /x rw - nsfs nsfs rw',
+    `31 27 0:4 / ${long} rw - tmpfs tmpfs rw`,
+    '32 27 0:5 /',
+  ];
+  assert.deepEqual(runC('mount-lines.c', ['core/mount-table.c'], table.join('\n')).split('\n'), [
+    '27 254:0 "/" short as the first',
+    '28 0:25 "/mnt/a b\\c" shared',
+    '29 254:0 "/d " short as the first',
+    '30 0:3 "/x" short',
+    `31 0:4 "${long}"`,
+    '',
+  ]);
+  assert.equal(runC('mount-lines.c', ['core/mount-table.c'], ''), '');
+});
+
 test('refuses a number beyond the exact ones', () => {
   assert.throws(() => createDecoder(hex('ffffffffffffffff')).u64(), /too large/);
 });

@@ -146,6 +146,15 @@ const examples: [what: string, before: string, operations: Operation[], after: s
     'a: { state: running, run: 1, }\n',
   ],
   [
+    'a field that is taken out of a flow map leaves no blanks, the last and the first',
+    'a: { state: running, run: 1 } # why\nb: { run: 1, state: running, }\n',
+    [
+      { op: 'remove', path: '/a/run' },
+      { op: 'remove', path: '/b/run' },
+    ],
+    'a: { state: running } # why\nb: { state: running, }\n',
+  ],
+  [
     'an entry is added as one line',
     'containers:\n  a: {}\n',
     [
