@@ -85,6 +85,17 @@ fetch_debian() {
 	mv "$1.new.tar" "$1"
 }
 
+# fetch_redis FOLDER: Debian's redis-server for the example, and the libraries that it needs beside the usual ones.
+fetch_redis() {
+	echo 'set-up: redis of the example'
+	rm -rf "$1.new"
+	mkdir -p "$1.new"
+	(cd "$1.new" && apt-get download -qq -o APT::Sandbox::User=root redis-tools libatomic1 libjemalloc2 liblzf1 &&
+		for package in ./*.deb; do dpkg-deb -x "$package" . || exit 1; done && rm ./*.deb) ||
+		fail "cannot download Debian's redis-tools: look at the network and apt's sources"
+	mv "$1.new" "$1"
+}
+
 # fetch_prometheus FOLDER: Debian's Prometheus and its promtool, unpacked and not installed.
 fetch_prometheus() {
 	echo 'set-up: Prometheus of the tests'
@@ -217,6 +228,10 @@ build launcher .build/northstate-launcher native/launcher native/launcher/build.
 build player .build/northstate-player 'native/player native/launcher/wire.c native/launcher/wire.h package.json' native/player/build-player.sh
 build bundle .build/bundle/daemon.cjs 'src controllers native state package-lock.json' bundle
 build types .build/types/src/client/northstate.d.ts 'src controllers native state package-lock.json' types
+[ "${1-}" != --test ] || [ -d .build/redis ] || {
+	fetch_redis .build/redis
+	rm -f .build/stamps/examples
+}
 build examples .build/examples/packed 'examples src/npk' $bin/node examples/build-examples.ts
 [ "${1-}" != --test ] || add_musl
 [ "${1-}" != --test ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel
