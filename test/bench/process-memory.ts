@@ -5,9 +5,10 @@ export interface Rollup {
   readonly Rss: number;
   readonly Pss: number;
   readonly Private: number;
+  readonly Anonymous: number;
 }
 
-/** Resident, proportional and private memory in KiB (proc_pid_smaps_rollup(5)); null for a process that has gone. */
+/** Resident, proportional, private and anonymous memory in KiB (proc_pid_smaps_rollup(5)); null for a process that has gone. */
 export function rollupOf(pid: number): Rollup | null {
   let text: string;
   try {
@@ -17,7 +18,12 @@ export function rollupOf(pid: number): Rollup | null {
     throw error;
   }
   const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? NaN);
-  return { Rss: field('Rss'), Pss: field('Pss'), Private: field('Private_Clean') + field('Private_Dirty') };
+  return {
+    Rss: field('Rss'),
+    Pss: field('Pss'),
+    Private: field('Private_Clean') + field('Private_Dirty'),
+    Anonymous: field('Anonymous'),
+  };
 }
 
 export function childrenOf(pid: number): number[] {

@@ -129,6 +129,23 @@ test('a failure that no retry mends waits until what it depends on has changed',
   assert.deepEqual(settled.get('app'), { steps: [], failures: [] });
 });
 
+test('failures of an earlier process stand: nothing is tried early, and counted on', async () => {
+  const { loop, seen, errors, settled, run, deadline, advance } = harness({ app: ['install'], other: ['mount'] });
+  const step = (op: string, name: string) => JSON.stringify({ op, name, waits: null });
+  const failure = { op: '', reason: 'StepFailed', subject: null, message: 'before', count: 4 } as const;
+  loop.restore([
+    { name: 'app', step: step('install', 'app'), failure: { ...failure, retryAt: 500 } },
+    { name: 'other', step: step('mount', 'other'), failure: { ...failure, retryAt: null } },
+  ]);
+  errors.set('install', new Error('no space'));
+  loop.enqueue(['app', 'other']);
+  await run();
+  assert.deepEqual([seen, deadline()], [[], 500]);
+  await advance(500);
+  assert.deepEqual(seen, ['app install']);
+  assert.equal(settled.get('app')?.failures[0]?.count, 5);
+});
+
 test('a step whose effect is not seen is done again only after a while', async () => {
   const { loop, seen, settled, run, deadline } = harness({ app: ['futile'] });
   loop.enqueue(['app']);
