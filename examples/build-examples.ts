@@ -5,6 +5,7 @@ import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { schemas } from '../src/cli/schema.ts';
 import { pack } from '../src/npk/pack.ts';
 
 const run = promisify(execFile);
@@ -21,6 +22,10 @@ await mkdir(out, { recursive: true });
 const manifests = await Array.fromAsync(glob(join(import.meta.dirname, '{*,tour/*}/manifest.yaml')));
 const folders = manifests.map(dirname).filter((folder) => basename(folder) !== 'redis-server' || existsSync(redis));
 await Promise.all(folders.map(build));
+// For editors: the documents here name them in their first line.
+await mkdir(join(out, '../schemas'), { recursive: true });
+for (const kind of ['document', 'manifest', 'configuration'] as const)
+  await writeFile(join(out, `../schemas/${kind}.json`), `${JSON.stringify(schemas[kind](), null, 2)}\n`);
 await writeFile(join(out, 'packed'), '');
 
 /** An example is a folder: a manifest, and NAME.c or files below root/ or both. */

@@ -232,7 +232,7 @@ build types .build/types/src/client/northstate.d.ts 'src controllers native stat
 	fetch_redis .build/redis
 	rm -f .build/stamps/examples
 }
-build examples .build/examples/packed 'examples src/npk' $bin/node examples/build-examples.ts
+build examples .build/examples/packed 'examples src/npk src/config src/console/protocol state/schema' $bin/node examples/build-examples.ts
 [ "${1-}" != --test ] || add_musl
 [ "${1-}" != --test ] || [ -d .build/vm/kernel ] || fetch_kernel .build/vm/kernel
 [ "${1-}" != --test ] || [ -e .build/oldest-node/node ] || fetch_oldest_node .build/oldest-node
