@@ -159,6 +159,16 @@ static bool is_our_generation(const struct plan *plan, const struct places *plac
     return false;
 }
 
+/* What a reset takes away does not run before it has been done (src/cli/reset.ts). */
+static bool is_not_reset(const struct plan *plan, const struct places *places, char *why, size_t size) {
+    (void)plan;
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/reset", places->state_dir);
+    if (access(path, F_OK) != 0 && errno == ENOENT) return true;
+    snprintf(why, size, "%s asks for one", path);
+    return false;
+}
+
 static bool is_safe(const struct plan *plan, const struct places *places, char *why, size_t size) {
     (void)plan;
     return is_trusted(places->config, why, size) && is_trusted(places->desired, why, size) &&
@@ -172,6 +182,7 @@ bool is_void(const struct plan *plan, const struct places *places, char *why, si
     } CONDITIONS[] = {
         {"version", is_our_version},   {"kernel", is_our_kernel},         {"configuration", is_our_configuration},
         {"document", is_our_document}, {"generation", is_our_generation}, {"owner", is_safe},
+        {"reset", is_not_reset},
     };
     for (size_t i = 0; i < sizeof CONDITIONS / sizeof CONDITIONS[0]; i++) {
         char wrong[PATH_MAX + 256] = "";

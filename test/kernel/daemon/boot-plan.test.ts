@@ -133,6 +133,7 @@ test('a launcher that is started again in the same boot plays nothing, and repea
   await using second = await reboot(first);
   const ran = await second.untilContainer('once', 'ended', ({ phase }) => phase === 'Exited');
   assert.deepEqual(ran.lastExit, { code: 0 });
+  await second.until('its end is noted', ({ converged }) => converged);
   assert.equal(lastStart(second).find(({ msg }) => msg.startsWith('what ran before'))?.started, 2);
 
   second.release();

@@ -88,6 +88,14 @@ test('a configuration or a document that was edited since is never overlooked', 
   assert.ok(!stage.played());
 });
 
+test('nothing runs before a reset that is asked for', async () => {
+  await using stage = await openStage();
+  await stage.write(stage.plan);
+  writeFileSync(stage.path('state/reset'), 'all\n');
+  assert.match(stage.play()?.refused ?? '', /^reset: \S+state\/reset asks for one$/);
+  assert.ok(!stage.played());
+});
+
 test('a host that is not as it was is a condition of a plan or of a unit', async () => {
   await using stage = await openStage();
   const { path, plan } = stage;
