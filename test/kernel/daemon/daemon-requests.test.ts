@@ -18,10 +18,10 @@ test('a patch is an edit, explain names what is missing, a report has no secrets
     const { sequence } = await client.call('get', null);
 
     const waits = { version: '^1.2', state: 'running', dependsOn: { app: 'running' } };
-    await client.merge({ containers: { app: { state: 'mounted' }, late: waits } });
+    const generation = await client.merge({ containers: { app: { state: 'mounted' }, late: waits } });
     const text = await readFile(daemon.document, 'utf8');
     assert.ok(text.includes('state: mounted, env: { DATABASE: secret-of-the-app } } # mine'), text);
-    assert.equal(await client.wait({ timeout: 60_000 }), 'failed');
+    assert.equal(await client.wait({ timeout: 60_000, generation }), 'failed');
     const { unmet } = await client.call('explain', { name: 'late' });
     const links = (unmet?.because ?? []).map((link) => [link.container, link.unmet, link.because[0]?.reason]);
     assert.deepEqual([unmet?.container, unmet?.unmet], ['late', 'Running']);
