@@ -2,7 +2,7 @@
 import { serialize } from 'node:v8';
 import { join } from 'node:path';
 import type { View, Target } from '../../controllers/controller.ts';
-import { coldBoot, type StartStep } from '../../controllers/forecast/cold-boot.ts';
+import { coldBoot, type BootStep, type StartStep } from '../../controllers/forecast/cold-boot.ts';
 import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { recordOf } from '../../controllers/containers/containers-act.ts';
 import { encodeRecord } from '../../controllers/containers/attempt-record.ts';
@@ -44,7 +44,7 @@ export function makeUnits(state: State, ports: PlanPorts): Made {
   const images = new Map<string, number>();
   const containers = new Map<string, number>();
   const left = new Map<string, string>();
-  for (const { step, view } of coldBoot(state, { hierarchies: ports.hierarchies, now: 0 })) {
+  for (const { step, view } of byUse(coldBoot(state, { hierarchies: ports.hierarchies, now: 0 }))) {
     const name = step.op === 'mount' ? step.id : step.name;
     try {
       const unit = step.op === 'mount' ? imageUnit(step, ports) : startUnit(step, view, { images, containers }, ports);
@@ -56,6 +56,24 @@ export function makeUnits(state: State, ports: PlanPorts): Made {
     }
   }
   return { units, left };
+}
+
+/** Each image right before the first that needs it, so that this one need not wait for those of others. */
+function byUse(steps: readonly BootStep[]): Iterable<BootStep> {
+  const mounts = new Map(steps.flatMap((each) => (each.step.op === 'mount' ? [[each.step.id, each] as const] : [])));
+  const ordered = new Set<BootStep>();
+  for (const each of steps) {
+    const { step, view } = each;
+    if (step.op !== 'start') continue;
+    const resources = view.targets.find(({ key }) => key === step.key)?.resources ?? [];
+    for (const id of [containerId(step.name, step.version), ...resources.flatMap((resource) => resource.id ?? [])]) {
+      const mount = mounts.get(id);
+      if (mount !== undefined) ordered.add(mount);
+    }
+    ordered.add(each);
+  }
+  for (const mount of mounts.values()) ordered.add(mount);
+  return ordered;
 }
 
 /** Attempts are numbered as the launcher's first ones. */
