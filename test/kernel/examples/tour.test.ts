@@ -1,0 +1,46 @@
+// The examples of the tour that speak to the runtime, and show what they are given: what each README says is to be seen.
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { patience } from '../../support/patience.ts';
+import { startDaemon, type Daemon } from '../../support/test-daemon.ts';
+
+const examples = join(import.meta.dirname, '../../../examples/tour');
+const names = globSync('*/manifest.yaml', { cwd: examples }).map((path) => path.split('/')[0] ?? '');
+const packages = names.map((name) => join(import.meta.dirname, `../../../.build/examples/${name}-1.0.0.npk`));
+
+/** What a container has written, once it fits. */
+async function says(daemon: Daemon, name: string, wanted: RegExp): Promise<string> {
+  const until = performance.now() + patience;
+  for (;;) {
+    const { stdout } = await daemon.run('logs', name);
+    if (wanted.test(stdout)) return stdout;
+    assert.ok(performance.now() < until, `${name} does not say ${String(wanted)}: ${stdout}`);
+    await delay(200);
+  }
+}
+
+test('console, seccomp and inspect show what they say', async () => {
+  await using daemon = await startDaemon({
+    packages,
+    document: (directory) =>
+      readFileSync(join(examples, 'tour.yaml'), 'utf8').replace('/var/lib/northstate/packages', directory),
+  });
+  const phase = (name: string, wanted: string) =>
+    daemon.untilContainer(name, `is ${wanted}`, (container) => container.phase === wanted);
+
+  // It was told to end, and is not started again.
+  await daemon.untilContainer('console', 'has ended', ({ lastExit }) => lastExit !== null);
+  assert.deepEqual((await phase('console', 'Mounted')).lastExit, { signal: 15 });
+  const spoken = await says(daemon, 'console', /permission_denied/);
+  assert.match(spoken, /"connect_ack"[^]*"ident":"console:1\.0\.0"[^]*"inspect":\{"ok"/);
+  assert.deepEqual((await phase('seccomp', 'Exited')).lastExit, { signal: 31, syscall: 'socket' });
+  await says(daemon, 'seccomp', /^a unix socket: descriptor 3\na network socket: is not allowed\n$/);
+
+  const seen = await says(daemon, 'inspect', / \/proc proc /);
+  assert.match(seen, /^host name inspect, pid \d+, uid 1000, gid 1000$/m);
+  assert.match(seen, /^GREETING=hello$/m);
+  assert.match(seen, /^CapEff:\t0+$/m);
+});
