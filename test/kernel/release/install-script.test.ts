@@ -118,9 +118,10 @@ test('a root that cannot be written to, with /var on a tmpfs: what was installed
   for (const _boot of [1, 2]) {
     await using device = await root.boot({ readOnly: true });
     assert.notEqual((await device.run('touch', '/usr/x')).code, 0);
+    // A repository is there as soon as its directory is seen, which may be a moment after it is made.
+    await device.run('mkdir', '-p', '/var/lib/northstate/inbox');
     await device.start();
     assert.equal(await runningVersion(device), '1.0.0');
-    await device.run('mkdir', '-p', '/var/lib/northstate/inbox');
     const installed = await device.run('northstate', 'install', '/usr/hello-1.1.0.npk', 'inbox');
     assert.equal(installed.code, 0, installed.stderr);
     assert.equal((await device.run('northstate', 'update', 'hello')).code, 0);
