@@ -1,5 +1,6 @@
 // What the document asks for, as the rest of the runtime sees it: defaults filled in, durations in ms, names in Maps.
 import { hash } from 'node:crypto';
+import type { Health } from './health.ts';
 import type { Cgroups, Rlimits } from './schema/manifest.ts';
 
 export type DesiredState = 'absent' | 'installed' | 'mounted' | 'running';
@@ -48,6 +49,8 @@ export interface ContainerEntry {
   readonly dependsOn: ReadonlyMap<string, Dependency>;
   /** Dependencies of which a new instance replaces this one's. */
   readonly restartWith: readonly string[];
+  /** How it is asked whether it is ready and alive; null leaves that to the package. */
+  readonly health: Health | null;
   /** ms that it has to run until it is ready, where nothing else says so. */
   readonly settle: number;
   /** ms after which a run is ended and has failed; null = it may run for ever. */
@@ -113,9 +116,15 @@ export function replacingHash(entry: ContainerEntry): string {
   if (known !== undefined) return known;
   const env = [...entry.env].sort(([a], [b]) => (a < b ? -1 : 1));
   const score = entry.oomScoreAdj === null ? [] : [{ oomScoreAdj: entry.oomScoreAdj }];
-  const made = contentHash([entry.init, entry.args, env, entry.rlimits, ...score, ...fixedLimits(entry)]);
+  const said = entry.health === null ? [] : [notices(entry.health)];
+  const made = contentHash([entry.init, entry.args, env, entry.rlimits, ...score, ...fixedLimits(entry), ...said]);
   hashes.set(entry, made);
   return made;
+}
+
+/** What of it the application is told at its start, and a socket is made for. */
+function notices({ ready, watchdog }: Health): unknown {
+  return { notify: ready === 'notify' || watchdog !== null, watchdog };
 }
 
 /** SHA-256 of a value as JSON, the same in every process: keys are sorted, maps are objects. */

@@ -1,4 +1,5 @@
 // What the kernel, the repositories and the launcher show. Controllers write it, planners read it; nothing in it is an intention.
+import type { Health, ObservedHealth } from './health.ts';
 import type { Integrity } from './desired.ts';
 import type { Manifest } from './schema/manifest.ts';
 import type { OutputLevel } from './names.ts';
@@ -24,6 +25,8 @@ export interface ObservedPackage {
   readonly logs: OutputLogs;
   /** Fields of its manifest that have no effect, and such as cannot be; sentences. */
   readonly defects: readonly string[];
+  /** How it is asked whether it is ready and alive, where its entry does not say; not at all when left out. */
+  readonly health?: Health;
   readonly image: { readonly offset: number; readonly size: number; readonly type: 'squashfs' | 'erofs' };
   readonly identity: FileIdentity;
   /** `sha256:<hex>` of the whole file where it is known (installed from a `source`), else null. */
@@ -127,7 +130,7 @@ export interface ObservedCgroup {
 }
 
 /** Why a run is ended that has not ended by itself. */
-export type Fault = 'TimedOut';
+export type Fault = 'TimedOut' | 'NotReady' | 'Unhealthy' | 'WatchdogExpired';
 
 /** What the reconciler has the launcher remember with an attempt (JSON, at most 4 KiB). */
 export interface AttemptRecord {
@@ -193,6 +196,7 @@ export interface ObservedAttempt {
   readonly after: number;
   /** It has been told to start, and the application has not begun: it may at any time. */
   readonly going: boolean;
+  readonly health: ObservedHealth;
 }
 
 export interface Observed {

@@ -53,6 +53,7 @@ export const conditionReasons = [
   // Ready
   'Running',
   'Settling',
+  'NotReady',
   'Paused',
   'NotWanted',
   'Starting',
@@ -62,6 +63,8 @@ export const conditionReasons = [
   'StartFailed',
   'RestartLimit',
   'TimedOut',
+  'Unhealthy',
+  'WatchdogExpired',
   'WaitingForPackage',
   'WaitingForDependency',
   'WaitingForResource',
@@ -125,6 +128,8 @@ export interface ContainerStatus {
   readonly restarts: number;
   readonly nextRestart: string | null;
   readonly lastExit: Exit | null;
+  /** What the container says of itself (STATUS= of sd_notify(3)); '' = nothing. */
+  readonly says: string;
   readonly conditions: readonly Condition[];
 }
 

@@ -1,6 +1,8 @@
 // The acts of the containers controller: each has the launcher do one thing, and notes what it answered as observed.
+import type { HealthOrder } from '../../native/wire/health-order.ts';
 import type { Op } from '../../native/wire/ops.ts';
 import { RequestTooLarge } from '../../native/wire/wire.ts';
+import { unasked } from '../../state/health.ts';
 import type { AttemptRecord, ObservedAttempt, Ran } from '../../state/observed.ts';
 import { TerminalError } from '../failure.ts';
 import { encodeRecord } from './attempt-record.ts';
@@ -14,6 +16,7 @@ export interface Launcher {
   go(start: { id: number; after: number; record: Uint8Array; ops: readonly Op[] }): Promise<void>;
   kill(id: number, signal: number): Promise<void>;
   forget(id: number): Promise<void>;
+  health(order: HealthOrder): Promise<void>;
   record(id: number, bytes: Uint8Array): Promise<void>;
 }
 
@@ -29,12 +32,20 @@ export interface Sandbox extends Operations {
   readonly lacks: readonly string[];
 }
 
+/** What the launcher has a container asked, and the descriptors in it, which `close` closes. */
+export interface OpenedHealth {
+  readonly order: HealthOrder;
+  close(): void;
+}
+
 /** Turns a target into what the launcher executes: both halves of a start. */
 export interface Sandboxes {
   /** Hash of everything that the sandbox would be made from now, host paths and namespaces looked at. */
   hash(view: View, target: Target): Promise<string> | string;
   prepare(view: View, target: Target, id: number): Promise<Sandbox>;
   go(view: View, target: Target, attempt: ObservedAttempt): Promise<Operations>;
+  /** What is asked of one that runs. */
+  health(view: View, target: Target, attempt: ObservedAttempt): Promise<OpenedHealth>;
 }
 
 export interface ContainerPorts {
@@ -77,7 +88,7 @@ export function act(step: ContainerStep, ports: ContainerPorts): Promise<void> {
   return (acts[step.op] as (step: ContainerStep, ports: ContainerPorts) => Promise<void>)(step, ports);
 }
 
-const acts: Acts = { prepare, start, go, signal, kill, discard: forget, forget, note };
+const acts: Acts = { prepare, start, go, ask, signal, kill, discard: forget, forget, note };
 
 type StepOf<O extends ContainerStep['op']> = Extract<ContainerStep, { op: O }>;
 
@@ -179,6 +190,20 @@ async function started(
   if (result.status === 'fulfilled') return;
   if (notes) await ports.note(name, ran);
   throw result.reason;
+}
+
+async function ask(step: StepOf<'ask'>, ports: ContainerPorts): Promise<void> {
+  const view = ports.view(step.name);
+  const attempt = attemptOf(view, step.id);
+  const { order, close } = await ports.sandboxes.health(view, targetOf(view, step.key), attempt);
+  try {
+    await ports.launcher.health(order);
+  } finally {
+    close();
+  }
+  // What the launcher has told meanwhile is newer than its answer.
+  if (seen(ports, step.name, step.id) !== attempt) return;
+  ports.observe({ ...attempt, health: { ...attempt.health, revision: order.revision } });
 }
 
 /** The deadline is remembered with the signal, so that a reconciler started anew goes on where this one was. */
@@ -298,4 +323,5 @@ export const unseen = {
   failure: null,
   after: 0,
   going: false,
+  health: unasked,
 } as const;

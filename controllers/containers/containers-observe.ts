@@ -173,9 +173,10 @@ function pick({
   failure,
   after,
   going,
+  health,
 }: Seen): Seen {
   const known = failure === null ? null : { step: failure.step, code: failure.code, subject: failure.subject };
-  return { state, pid, hash, preparedAt, startedAt, exitedAt, exit, oomKills, failure: known, after, going };
+  return { state, pid, hash, preparedAt, startedAt, exitedAt, exit, oomKills, failure: known, after, going, health };
 }
 
 /** A name's attempts, oldest first, with one more or with a newer sight of one. */

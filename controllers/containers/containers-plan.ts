@@ -21,7 +21,7 @@ import {
 } from './candidate.ts';
 import { wakeOf } from './wake.ts';
 import { asksForRun, newestDone } from '../../state/ended-run.ts';
-import { faultOf } from './readiness.ts';
+import { faultOf, revisionOf } from './readiness.ts';
 import { judge, type Verdict } from './restart.ts';
 
 interface Common extends Step {
@@ -44,6 +44,8 @@ export type ContainerStep =
       readonly fault?: Fault;
     })
   | (Common & { readonly op: 'kill'; readonly id: number })
+  /** Has the launcher ask what runs how it is; `revision` says what it asks. */
+  | (Common & { readonly op: 'ask'; readonly id: number; readonly key: string; readonly revision: number })
   /** Takes away a sandbox in which nothing has run. */
   | (Common & { readonly op: 'discard'; readonly id: number })
   /** Lets the launcher forget an attempt that has ended. */
@@ -108,6 +110,7 @@ function decided(view: View): Decision {
     ...tidy(view, candidate),
     ...notes(view, target, current, verdict),
     ...(next === null ? [] : start(view, next, { made, candidate, current, verdict })),
+    ...(current === null || target === null || replacing ? [] : ask(view, target, current)),
     ...stops,
   ];
   return { steps, wake: wakeOf(view, target, running, verdict), verdict, replacing };
@@ -278,6 +281,13 @@ function isToGo({ targets }: View, { key, version, entry }: Target, current: Obs
   return targets.some((other) => other.key !== key && isIt(other.entry));
 }
 
+/** What is asked of it belongs to its entry: it begins with the run, and anew with every change. */
+function ask({ name }: View, target: Target, { id, record, health }: ObservedAttempt): ContainerStep[] {
+  const revision = revisionOf(target);
+  if (record.stop !== null || health.revision === revision) return [];
+  return [{ op: 'ask', name, id, key: target.key, revision, waits: null }];
+}
+
 /** TERM (or what the entry says), then SIGKILL at the deadline in the record. A stop that has begun waits for nothing. */
 function stop(view: View, attempt: ObservedAttempt, waits: string | null, fault?: Fault): ContainerStep[] {
   const { name } = view;
@@ -289,8 +299,18 @@ function stop(view: View, attempt: ObservedAttempt, waits: string | null, fault?
   // Exactly one signal was asked for, and it has been sent: what the application makes of it is its own affair.
   if (record.stop !== null && wanted(view) === null && !view.stopping) return [];
   const entry = view.targets.find(({ version }) => version === attempt.version)?.entry;
-  const { signal, grace } = entry?.stop ?? record.onStop;
+  const { signal: told, grace } = entry?.stop ?? record.onStop;
+  const signal = fault === 'WatchdogExpired' && keepsCore(view, attempt) ? SIGABRT : told;
   const dependents = view.dependentsUp.length === 0 ? null : `still running: ${view.dependentsUp.join(', ')}`;
   if (fault !== undefined) return [{ op: 'signal', name, id, signal, grace, fault, waits: null }];
   return [{ op: 'signal', name, id, signal, grace, waits: waits ?? dependents }];
+}
+
+const SIGABRT = 6;
+
+/** Where it may leave a core dump, one that hangs is ended so that it shows where (as systemd.service(5) does it). */
+function keepsCore({ targets }: View, { version }: ObservedAttempt): boolean {
+  const target = targets.find((each) => each.version === version);
+  const core = (target?.entry.rlimits ?? target?.package?.manifest.rlimits ?? {}).core;
+  return core !== undefined && core.soft !== 0;
 }

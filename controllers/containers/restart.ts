@@ -64,7 +64,7 @@ export function judge(view: View, target: Target, made: string | null): Verdict 
 
 function judgeFault(last: ObservedAttempt, fault: Fault, { entry, replacing }: Target): Verdict {
   const lastExit = last.exit ?? last.record.lastExit;
-  const message = faultText(fault);
+  const message = faultText(fault, last.health.message);
   if (entry.restart.policy === 'never') return { kind: 'failed', reason: fault, message };
   if (last.record.entry !== replacing) return { kind: 'start', restarts: 0, lastExit };
   return again(last, entry, lastExit, message);

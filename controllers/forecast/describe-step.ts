@@ -36,6 +36,7 @@ const texts: Texts = {
   kill: ({ id, name }, view) => `kill ${idOf(view, id) ?? name}`,
   discard: ({ id, name }, view) => `discard the sandbox of ${idOf(view, id) ?? name}`,
   forget: ({ id, name }) => `forget attempt ${id} of ${name}`,
+  ask: ({ name }) => `ask ${name} how it is`,
   note: ({ name, ran }) => (ran === null ? `note that ${name} may run again` : `note that ${name} has run`),
 };
 

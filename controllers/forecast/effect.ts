@@ -108,6 +108,15 @@ const effects: Effects = {
     return { ...made, ...gone({ ...observed, ...made }, { name, key, id, after: 0 }, circumstances) };
   },
   go: gone,
+  ask: ({ attempts }, { name, id, revision }) => ({
+    attempts: put(
+      attempts,
+      name,
+      (attempts.get(name) ?? []).map((each) =>
+        each.id === id ? { ...each, health: { ...each.health, revision } } : each,
+      ),
+    ),
+  }),
   signal: (observed, { name, id, signal }, { view }) => ended(observed, name, id, signal, view.now),
   kill: (observed, { name, id }, { view }) => ended(observed, name, id, 9, view.now),
   discard: ({ attempts }, { name, id }) => forget(attempts, name, id),

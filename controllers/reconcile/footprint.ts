@@ -18,7 +18,7 @@ export interface Footprint {
   readonly dependsOn: readonly string[];
   /** It runs, and nobody has told it to stop. */
   readonly up: boolean;
-  /** When what runs is ready (CLOCK_BOOTTIME in ms), maybe yet to come; null = nothing runs. */
+  /** When what runs is ready (CLOCK_BOOTTIME in ms), maybe yet to come; null = it is not known to be, or nothing runs. */
   readonly readyAt: number | null;
   /** Its last run has ended with 0, and nothing answers that. */
   readonly succeeded: boolean;

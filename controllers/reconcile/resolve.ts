@@ -241,6 +241,7 @@ function impliedEntry(
     stop: { signal: 15, grace: 10_000 },
     dependsOn: new Map(),
     restartWith: [],
+    health: null,
     settle: 2000,
     timeout: null,
     env: new Map(),

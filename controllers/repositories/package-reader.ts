@@ -52,12 +52,15 @@ type Keys = Awaited<ReturnType<typeof import('../../src/npk/signature/keys.ts').
 
 async function read(path: string, keys: Keys | null) {
   const { readPackage } = await import('../../src/npk/open-package.ts');
+  const { ownHealth } = await import('../../state/schema/health-schema.ts');
   const { name, version, manifest, defects, logs, image, verified } = await readPackage(path, { keys });
+  const own = ownHealth(manifest.custom);
   return {
     name,
     version,
     manifest,
-    defects,
+    defects: own !== null && 'problem' in own ? [...defects, own.problem] : defects,
+    ...(own !== null && 'health' in own && { health: own.health }),
     logs,
     image,
     signed: verified && { by: verified.key.id, tree: verified.tree },

@@ -65,7 +65,7 @@ export interface Incoming {
 /** What a reader of package files gives of one. */
 export type PackageContent = Pick<
   ObservedPackage,
-  'name' | 'version' | 'manifest' | 'defects' | 'logs' | 'image' | 'signed'
+  'name' | 'version' | 'manifest' | 'defects' | 'health' | 'logs' | 'image' | 'signed'
 >;
 
 /** Reads packages; with keys only those that one of them has signed. */
@@ -126,7 +126,7 @@ export function keptPackage(
 
 /** A package as it lies in a repository. */
 export function packageOf(
-  { name, version, manifest, defects, logs, image, signed }: PackageContent,
+  { name, version, manifest, defects, health, logs, image, signed }: PackageContent,
   place: Pick<ObservedPackage, 'repository' | 'path' | 'identity' | 'digest' | 'integrity'>,
 ): ObservedPackage {
   const { offset, size, type } = image;
@@ -136,6 +136,7 @@ export function packageOf(
     version,
     manifest,
     defects,
+    ...(health !== undefined && { health }),
     logs,
     image: { offset, size, type },
     signed,

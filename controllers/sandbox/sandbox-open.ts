@@ -10,12 +10,14 @@ import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import type { Leaf, LimitFiles } from '../cgroups/cgroups.ts';
 import { sectionOf } from '../cgroups/cgroups-plan.ts';
 import type { Operations, Sandbox, Sandboxes } from '../containers/containers-act.ts';
+import { healthOf, notifies, revisionOf } from '../containers/readiness.ts';
 import type { Target, View } from '../controller.ts';
 import { deviceOps } from './sandbox-devices.ts';
 import { TerminalError } from '../failure.ts';
 import { messageOf } from '../../state/errno.ts';
 import { groupNumbers } from '../host-groups.ts';
 import { openBindSource } from './bind-source.ts';
+import { notifyName, notifyVariables, openHealth, type Joining } from './health-open.ts';
 import { openPersist } from './persist.ts';
 import { openSource } from './sandbox-trees.ts';
 import { sandboxOps, type SandboxInput, type SandboxOp } from './specification.ts';
@@ -52,6 +54,10 @@ export function createSandboxes(ports: SandboxPorts): Sandboxes {
     hash: (view, target) => hashOf(sandboxOps(inputOf(view, target, ports))),
     prepare: (view, target, id) => prepare(view, target, id, ports),
     go: (_view, target, { id }) => go(target, id, ports),
+    health(view, target, attempt) {
+      const health = target.entry.paused ? null : healthOf(target);
+      return openHealth(attempt, revisionOf(target), health, () => joining(view, target, attempt.id, ports));
+    },
   };
 }
 
@@ -103,7 +109,12 @@ async function prepare(view: View, target: Target, id: number, ports: SandboxPor
       close();
       leaf.close();
     };
-    return { ops: [...groupOps(leaf), ...ops], hash: made, lacks: bounded(lacks), close: closeAll };
+    return {
+      ops: [...groupOps(leaf), ...ops, ...notifyOps(target, id, ports)],
+      hash: made,
+      lacks: bounded(lacks),
+      close: closeAll,
+    };
   } catch (error) {
     close();
     await making.then(
@@ -112,6 +123,30 @@ async function prepare(view: View, target: Target, id: number, ports: SandboxPor
     );
     throw error;
   }
+}
+
+function notifyOps(target: Target, id: number, ports: SandboxPorts): Op[] {
+  const name = notifies(healthOf(target)) ? nameOf(target, id, ports) : null;
+  return name === null ? [] : [{ op: 'notify', name }];
+}
+
+function nameOf(target: Target, id: number, { socketDir }: SandboxPorts): string {
+  return notifyName(packageOf(target).manifest.network === undefined, socketDir, id);
+}
+
+const joined: ReadonlySet<SandboxOp['op']> = new Set<SandboxOp['op']>([
+  ...(['rlimit', 'schedule', 'umask', 'cwd', 'identity', 'capabilities', 'label', 'filter', 'oom-score'] as const),
+]);
+
+/** How a process joins what runs: in its groups, with its identity, limits and filter. */
+async function joining(view: View, target: Target, id: number, ports: SandboxPorts): Promise<Joining> {
+  const { manifest } = packageOf(target);
+  const mayMount = manifest.capabilities?.includes('CAP_SYS_ADMIN') === true;
+  const { environment } = startOf({ manifest, entry: target.entry, dataDir: ports.dataDir });
+  const leaf = await ports.leaf(view.name, id, sectionOf(target), mayMount);
+  const specification = sandboxOps(inputOf(view, target, ports)).filter(({ op }) => joined.has(op));
+  const ops = [...groupOps({ ...leaf, oom: null }), ...openOps(specification, [], [], ports)];
+  return { ops, environment: [...environment].map(([key, value]) => `${key}=${value}`), close: leaf.close };
 }
 
 function groupOps({ directory, procs, oom }: Leaf): Op[] {
@@ -289,7 +324,10 @@ async function go(target: Target, id: number, ports: SandboxPorts): Promise<Oper
     const descriptors = await ports.descriptors.open(manifest, id);
     closing.push(descriptors.close);
     ops.push(...descriptors.ops);
-    const environment = [...start.environment, ...descriptors.environment].map(([key, value]) => `${key}=${value}`);
+    const health = healthOf(target);
+    const said = notifies(health) ? notifyVariables(health, nameOf(target, id, ports)) : [];
+    const variables = new Map([...start.environment, ...descriptors.environment, ...said]);
+    const environment = [...variables].map(([key, value]) => `${key}=${value}`);
     ops.push({ op: 'exec', path: start.path, arguments: start.arguments, environment });
     return { ops, close };
   } catch (error) {

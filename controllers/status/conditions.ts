@@ -97,8 +97,10 @@ function ready({ view, target, phase, running, done, decision: { verdict }, left
   if (isPaused({ view, running })) return ['False', 'Paused', 'its processes are frozen until it is resumed'];
   const oomKills = done?.oomKills ?? 0;
   if (phase === 'Running') {
-    if (running !== null && readyAt(running, target) > view.now)
-      return ['False', 'Settling', `it is ready when it has run for ${target.entry.settle} ms`];
+    if (running !== null && running.health.stopping) return ['False', 'Stopping', 'it says that it ends'];
+    const at = running === null ? 0 : readyAt(running, target);
+    if (at === null) return ['False', 'NotReady', running?.health.message ?? ''];
+    if (at > view.now) return ['False', 'Settling', `it is ready when it has run for ${target.entry.settle} ms`];
     return ['True', 'Running', `process ${running?.pid ?? 0}`];
   }
   if (phase === 'Stopping') return ['False', 'Stopping', ''];

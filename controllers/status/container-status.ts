@@ -41,6 +41,7 @@ function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallC
     since: since(facts, kept ? before.since : null, wallClock),
     restarts: (running ?? done)?.record.restarts ?? 0,
     nextRestart: verdict === null ? null : close(before?.nextRestart ?? null, wallClock(verdict.at)),
+    says: running?.health.status ?? '',
     lastExit: done?.exit ?? (running ?? done)?.record.lastExit ?? view.ran?.exit ?? null,
     conditions: conditionsOf(facts, before?.conditions ?? [], wallClock(view.now)),
   });
@@ -92,7 +93,8 @@ export function criticalEnd(view: View, left: Left): string | null {
   if (last?.state === 'running' || (stop !== null && !isKilled && !isFailed)) return null;
   if (last !== undefined && last.failure !== null)
     return `${last.name} could not start: ${last.failure.step} ${last.failure.code}`;
-  if (last !== undefined && stop?.fault !== undefined) return `${last.name} ${faultText(stop.fault)}`;
+  if (last !== undefined && stop?.fault !== undefined)
+    return `${last.name} ${faultText(stop.fault, last.health.message)}`;
   const failed = last !== undefined && last.exit !== null && ('signal' in last.exit || last.exit.code !== 0);
   if (failed) return `${last.name} ended with ${exitText(last.exit)}`;
   const never = last === undefined ? neverStarts(view, target, left) : null;

@@ -16,6 +16,7 @@ enum step {
     STEP_INIT = 0x112,    /* the init itself: session, descriptors, signals, or it died on its way */
     STEP_FORK = 0x113,    /* the application's fork */
     STEP_STDIO = 0x114,   /* the descriptors that the application starts with */
+    STEP_HEALTH = 0x116,  /* how a container is asked: ENOENT, EINVAL (its state), E2BIG, EAGAIN */
     STEP_JOIN = 0x115,    /* joining a container that runs */
 };
 

@@ -90,6 +90,8 @@ int expose_to_memory_killer(int score) { return memory_score < 0 || set_memory_s
 
 void protect_from_memory_killer(void) { set_memory_score(own_score); }
 
+void forget_memory_score(void) { memory_score = -1; }
+
 void reset_core_filter(void) {
     int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
     if (fd < 0) return;

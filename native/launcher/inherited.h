@@ -26,6 +26,8 @@ void set_plain_scheduling(void);
 void open_memory_score(void);
 int expose_to_memory_killer(int score);
 void protect_from_memory_killer(void);
+/* In a child that is no launcher: what it makes has the score that it has itself. */
+void forget_memory_score(void);
 
 /* What a core dump holds is the kernel's default, for all that is started (core(5)). */
 void reset_core_filter(void);

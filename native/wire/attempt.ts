@@ -1,7 +1,7 @@
 // What the launcher remembers of one start of a container, as E_ATTEMPT brings it.
 import { errnoName } from '../libc.ts';
 import { stepName } from './ops.ts';
-import { createDecoder, WireError } from './wire.ts';
+import { createDecoder, WireError, type Decoder } from './wire.ts';
 
 const states = ['preparing', 'prepared', 'running', 'exited', 'failed'] as const;
 type AttemptState = (typeof states)[number];
@@ -55,6 +55,16 @@ export interface Attempt {
   readonly after: number;
   /** A go was given and exec is not reached yet. */
   readonly going: boolean;
+  /** What it is asked, and how it is (native/launcher/core/health-state.h); `readyAt` is CLOCK_BOOTTIME in ms. */
+  readonly health: {
+    readonly revision: number;
+    readonly readyAt: number | null;
+    readonly verdict: 'NotReady' | 'Unhealthy' | 'WatchdogExpired' | null;
+    readonly stopping: boolean;
+    readonly reloading: boolean;
+    readonly status: string;
+    readonly message: string;
+  };
 }
 
 /** The failure in an answer or event, null when there is none. */
@@ -80,6 +90,7 @@ export function decodeAttempt(body: Uint8Array): Attempt {
   const failure = failureOf(from.u16(), from.u32(), from.text());
   const after = from.u64();
   const going = from.u8() !== 0;
+  const health = decodeHealth(from);
   from.end();
   return {
     id,
@@ -98,7 +109,22 @@ export function decodeAttempt(body: Uint8Array): Attempt {
     failure,
     after,
     going,
+    health,
   };
+}
+
+const verdicts = [null, 'NotReady', 'Unhealthy', 'WatchdogExpired'] as const;
+
+function decodeHealth(from: Decoder): Attempt['health'] {
+  const revision = from.u32();
+  const ready = from.u8() !== 0;
+  const readyAt = from.u64() / 1e6;
+  const verdict = verdicts[from.u8()];
+  if (verdict === undefined) throw new WireError('an attempt with no known verdict');
+  const says = from.u8();
+  const [status, message] = [from.text(), from.text()];
+  const reloading = (says & 2) !== 0;
+  return { revision, readyAt: ready ? readyAt : null, verdict, stopping: (says & 1) !== 0, reloading, status, message };
 }
 
 function decodeExit(kind: number, value: number): Attempt['exit'] {

@@ -1,5 +1,6 @@
 // What the launcher does for the reconciler, and what it tells: the interface of its client.
 import type { Attempt, Left } from './attempt.ts';
+import type { HealthOrder } from './health-order.ts';
 import type { Op } from './ops.ts';
 
 export interface Hello {
@@ -109,6 +110,8 @@ export interface Launcher {
   signal(id: number, signal: number): Promise<void>;
   /** A prepared one is killed first; of a running one it rejects with EBUSY. */
   forget(id: number): Promise<void>;
+  /** Has a running one asked how it is, instead of what it was asked before. EAGAIN: whoever asks has just died. */
+  health(order: HealthOrder): Promise<void>;
   /** id 0: the global record. */
   record(id: number, record: Uint8Array): Promise<void>;
   /**

@@ -1,6 +1,7 @@
 // Requests to the launcher: their bytes, and the answers that belong to them.
 import { failureOf, LaunchError } from './attempt.ts';
 import { createEncoder, type Encoder } from './encoder.ts';
+import { encodeHealth } from './health-order.ts';
 import { encodeOps } from './ops.ts';
 import type { FrameSender } from './frame-sender.ts';
 import { createDecoder, encodeFrame, event, request, WireError, type Decoder, type Frame } from './wire.ts';
@@ -98,6 +99,10 @@ export function createRequests(sender: FrameSender): {
           to.u64(BigInt(id));
           to.u32(signal);
         }),
+      async health(order) {
+        const { body, fds } = encodeHealth(order);
+        await exchange(request.health, [body], fds);
+      },
       forget: (id) => ask(request.forget, (to) => to.u64(BigInt(id))),
       record: (id, record) =>
         ask(request.record, (to) => {

@@ -36,6 +36,9 @@ const mode: Field<keyof typeof modes> = { write: (to, value) => to.u8(modes[valu
 const directions = { out: 0, in: 1 } as const;
 const direction: Field<keyof typeof directions> = { write: (to, value) => to.u8(directions[value]) };
 
+const looks = { file: 0, unix: 1 } as const;
+const looked: Field<keyof typeof looks> = { write: (to, value) => to.u8(looks[value]) };
+
 /** Every op: its number on the wire, and its fields in the order of the wire. */
 export const opTable = {
   /** CLONE_NEW* of the init; a PID namespace is always among them. */
@@ -64,6 +67,8 @@ export const opTable = {
   pivot: { number: 14, fields: {} },
   /** Hides what is at a path, where something is: a directory behind an empty one, a file behind /dev/null. */
   mask: { number: 15, fields: { path: text } },
+  /** A datagram socket of this abstract name in the container's network namespace: the launcher's to read. */
+  notify: { number: 16, fields: { name: text } },
   /** `resource` is RLIMIT_*. */
   rlimit: { number: 20, fields: { resource: u32, soft: limit, hard: limit } },
   ids: { number: 21, fields: { uid: u32, gid: u32, groups: numbers } },
@@ -95,6 +100,8 @@ export const opTable = {
   tools: { number: 45, fields: { fd, names: texts } },
   /** Of who joins, instead of `exec`: a file to descriptor 1, or `size` bytes of descriptor 0 into a file; `mode` of a new one. */
   copy: { number: 46, fields: { direction, size: u64, mode: u32, path: text } },
+  /** Instead of `exec`: whether something is at the path, or whether somebody listens at the socket. */
+  look: { number: 47, fields: { kind: looked, path: text } },
 } as const;
 
 type Rows = typeof opTable;
@@ -117,6 +124,7 @@ const launcherSteps = {
   fork: 0x113,
   stdio: 0x114,
   join: 0x115,
+  health: 0x116,
 } as const;
 
 const stepNames = new Map<number, string>([
@@ -135,6 +143,11 @@ export function stepName(step: number): string {
  */
 export function encodeOps(ops: readonly Op[]): { bytes: Uint8Array; fds: number[] } {
   const fds: number[] = [];
+  return { bytes: encodeList(ops, fds), fds };
+}
+
+/** The same as one of several lists of a request: its descriptors are added to `fds`. */
+export function encodeList(ops: readonly Op[], fds: number[]): Uint8Array {
   const list = createEncoder();
   if (ops.length > OPS_LIMIT) {
     throw new RequestTooLarge(`a list of ${ops.length} operations is over the limit of ${OPS_LIMIT}`);
@@ -148,7 +161,7 @@ export function encodeOps(ops: readonly Op[]): { bytes: Uint8Array; fds: number[
     list.u16(number);
     list.bytes(payload.end());
   }
-  return { bytes: list.end(), fds };
+  return list.end();
 }
 
 function indexOf(fd: number, fds: number[]): number {

@@ -2,7 +2,7 @@
 import { createEncoder } from './encoder.ts';
 
 /** What E_HELLO must say. */
-export const WIRE_VERSION = 5;
+export const WIRE_VERSION = 6;
 /** Bytes before the body: u32 size of what follows, u16 type, u16 descriptors, u32 serial. */
 export const FRAME_HEADER = 12;
 /** The largest size field. */
@@ -37,6 +37,7 @@ export const request = {
   lock: 20,
   join: 21,
   signal: 22,
+  health: 23,
 } as const;
 
 /** Types of frames from the launcher. */

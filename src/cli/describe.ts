@@ -83,7 +83,7 @@ function facts(
   return rows;
 }
 
-const internal = ['key', 'name', 'generation', 'writtenBy', 'uninstalling'];
+const internal = ['key', 'name', 'generation', 'writtenBy', 'changedBy', 'uninstalling'];
 
 /** What an entry says, without the fields that it leaves to the manifest. */
 async function said(entry: Readonly<Record<string, unknown>>): Promise<string> {

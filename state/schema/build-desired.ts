@@ -167,6 +167,7 @@ function containerEntry(
       stop: given.stop,
       dependsOn: given.dependsOn,
       restartWith: given.restartWith,
+      health: given.health ?? null,
       settle: given.settle,
       timeout: given.timeout ?? null,
       env: given.env,

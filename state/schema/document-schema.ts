@@ -1,5 +1,6 @@
 // The schema of the document: every field, its form and its default. What the fields mean stands in README.md.
 import { z } from 'zod';
+import { healthWith } from './health-schema.ts';
 import { cgroupsSchema, oomScoreSchema, rlimitsSchema } from './manifest.ts';
 import { durationPattern, parseDuration, parseSize, sizePattern } from './units.ts';
 import { described, type JsonSchema } from './describe-schema.ts';
@@ -111,6 +112,7 @@ export const containerSchema = z.strictObject({
   stop: z.strictObject({ signal: signal.prefault('TERM'), grace: duration.prefault('10s') }).prefault({}),
   dependsOn: z.map(name, z.enum(['running', 'ready', 'succeeded'])).default(() => new Map()),
   restartWith: z.array(name).default([]),
+  health: healthWith(z.strictObject).optional(),
   settle: duration.prefault('2s'),
   timeout: duration.optional(),
   env: z.map(variable, value.nullable()).default(() => new Map()),

@@ -6,6 +6,7 @@
 #include "../../native/launcher/core/requests.h"
 #include "../../native/launcher/core/telling.h"
 #include "../../native/launcher/memory.h"
+#include "../../native/launcher/prober/prober.h"
 #include "../../native/launcher/sandbox/join.h"
 #include "../../native/launcher/sandbox/launch.h"
 #include "fuzz.h"
@@ -55,6 +56,19 @@ pid_t launch_join(const struct init *target, struct ops *list, int bound, int *c
     abort();
 }
 
+int join_devices(struct failure *why) {
+    (void)why;
+    abort();
+}
+
+/* In place of the prober: none of them runs, so that nobody is asked. */
+_Noreturn void prober_main(int socket, int devices, int bound) {
+    (void)socket;
+    (void)devices;
+    (void)bound;
+    abort();
+}
+
 int init_kill(const struct init *init, int signal) {
     (void)init;
     (void)signal;
@@ -72,6 +86,8 @@ static struct launcher *make_launcher(void) {
     struct launcher *l = calloc(1, sizeof *l);
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->bulk = epoll_create1(EPOLL_CLOEXEC);
+    l->health = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    l->prober.socket = -1;
     l->deadline = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     l->descriptor_bound = 1 << 20;
     l->reconciler.socket = eventfd(0, EFD_CLOEXEC); /* nothing is sent to it: answers are looked at and thrown away */

@@ -13,7 +13,8 @@ export const output = join(root, '.build/fuzz');
 const sources = {
   ops: ['wire', 'failure', 'sandbox/ops', 'sandbox/payload'],
   wire: [
-    ...['wire', 'failure', 'signal-name', 'sandbox/control', 'sandbox/ops', 'sandbox/payload'],
+    ...['wire', 'failure', 'inherited', 'signal-name', 'sandbox/control', 'sandbox/ops', 'sandbox/payload'],
+    ...['health', 'notice', 'asking', 'senders'].map(inCore),
     ...[
       'attempts',
       'clock',

@@ -1,4 +1,5 @@
 // The packages and documents of the simulation: few names, so that what concerns two of them happens often.
+import type { Health } from '../../state/health.ts';
 import type { ContainerEntry, Desired, DesiredState } from '../../state/desired.ts';
 import { cgroupsSchema, type Manifest } from '../../state/schema/manifest.ts';
 import type { ObservedPackage } from '../../state/observed.ts';
@@ -90,7 +91,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
 function randomOrder(
   random: Random,
   earlier: readonly string[],
-): Pick<ContainerEntry, 'dependsOn' | 'restartWith' | 'settle' | 'timeout'> {
+): Pick<ContainerEntry, 'dependsOn' | 'restartWith' | 'health' | 'settle' | 'timeout'> {
   const chosen = earlier.filter(() => random.chance(0.3));
   const asked = chosen.map(
     (each) => [each, random.pick(['running', 'running', 'ready', 'succeeded'] as const)] as const,
@@ -98,8 +99,24 @@ function randomOrder(
   return {
     dependsOn: new Map(asked),
     restartWith: chosen.filter(() => random.chance(0.3)),
+    health: random.chance(0.4) ? randomHealth(random) : null,
     settle: random.pick([0, 200, 2000]),
     timeout: random.chance(0.15) ? random.pick([300, 3000]) : null,
+  };
+}
+
+function randomHealth(random: Random): Health {
+  const probe = {
+    target: { kind: 'tcp', address: '127.0.0.1', port: 1 },
+    every: 100,
+    timeout: 100,
+    failures: 3,
+  } as const;
+  return {
+    ready: random.pick(['notify', probe, null]),
+    within: random.pick([null, 1000, 10_000]),
+    alive: random.chance(0.5) ? probe : null,
+    watchdog: random.chance(0.3) ? 1000 : null,
   };
 }
 

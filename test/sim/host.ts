@@ -16,6 +16,7 @@ import { matches, parseRequirement } from '../../state/version.ts';
 import { names, packageAt } from './catalog.ts';
 import type { SimulatedLauncher } from './sim-launcher.ts';
 import { hierarchies, type World } from './world.ts';
+import { healthOf, revisionOf } from '../../controllers/containers/readiness.ts';
 import { checkFault, checkGates } from './invariants.ts';
 import { withAttempt } from '../../controllers/containers/containers-observe.ts';
 
@@ -138,6 +139,19 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       await pause();
       return { ops: [], close: () => undefined };
     },
+    async health(_, target, { id }) {
+      await pause();
+      const asked = target.entry.paused ? null : healthOf(target);
+      const { within, watchdog } = { within: asked?.within ?? 0, watchdog: asked?.watchdog ?? 0 };
+      const probes = [
+        ...(asked === null || asked.ready === null || asked.ready === 'notify'
+          ? []
+          : [{ ...probe, role: 'ready' as const }]),
+        ...(asked === null || asked.alive === null ? [] : [{ ...probe, role: 'alive' as const }]),
+      ];
+      const notify = asked?.ready === 'notify';
+      return { order: { id, revision: revisionOf(target), within, watchdog, notify, probes }, close: () => undefined };
+    },
   };
 
   const ports: ContainerPorts = {
@@ -257,6 +271,17 @@ function initialState(world: World): State {
   if (unreadable !== null && random.chance(0.5)) return { ...emptyState(), observed, unknown: 'EIO' };
   return { ...emptyState(), desired, generation, lock: new Map(world.lock), observed };
 }
+
+const probe = {
+  kind: 'tcp',
+  every: 100,
+  timeout: 100,
+  failures: 3,
+  address: '127.0.0.1',
+  port: 1,
+  path: '',
+  ops: [],
+} as const;
 
 function holdsAsked({ source, version, unwanted }: InstallStep): boolean {
   const held = packageAt(source, 0).version;

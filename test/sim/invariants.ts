@@ -56,7 +56,9 @@ function hasCome(world: World, entry: ContainerEntry | undefined, name: string, 
   }
   const ran = running ?? (last !== undefined && last.exitedAt >= now - late ? last : undefined);
   if (ran === undefined) return false;
-  return asked === 'running' || ran.startedAt + (entry?.settle ?? 0) <= now;
+  if (asked === 'running') return true;
+  const { readyAt } = ran.health;
+  return (entry?.health?.ready ?? null) === null ? ran.startedAt + (entry?.settle ?? 0) <= now : readyAt !== null;
 }
 
 /** What is ended for what it does has done it. */
@@ -65,6 +67,7 @@ export function checkFault(world: World, view: View, step: { readonly id: number
   if (attempt === undefined || step.fault === undefined) return;
   const timeout = wantedBy(view)?.timeout ?? Infinity;
   const lasts = world.time.now() - attempt.startedAt;
-  if (lasts < timeout - 0.001)
-    world.breach(`attempt ${step.id} of ${view.name} is ended after ${lasts} ms, and may run for ${timeout}`);
+  const isFound = step.fault === attempt.health.verdict;
+  if (step.fault === 'TimedOut' ? lasts < timeout - 0.001 : !isFound)
+    world.breach(`attempt ${step.id} of ${view.name} is ended as ${step.fault} after ${lasts} ms, and is not`);
 }

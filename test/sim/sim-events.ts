@@ -33,6 +33,7 @@ function changeOf({ random }: World, old: ContainerEntry): Partial<ContainerEntr
     () => ({ prepare: next.prepare, update: next.update }),
     () => ({ paused: !old.paused }),
     () => ({ cgroups: next.cgroups }),
+    () => ({ health: next.health, settle: next.settle, timeout: next.timeout }),
   ])();
 }
 
@@ -121,7 +122,13 @@ export function drift(world: World, launcher: SimulatedLauncher): string | null 
     'write',
     'corrupt',
     'foreign',
+    'prober',
   ] as const);
+  if (what === 'prober') {
+    world.log('outside: the prober is killed');
+    launcher.loseProber();
+    return null;
+  }
   const { packages, mounts, cgroups, attempts } = world.observed;
   if (what === 'write' || what === 'corrupt') return damage(world, name, what);
   if ((what === 'drop' || what === 'delete') && world.removed !== null) return null;

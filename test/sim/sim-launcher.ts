@@ -1,6 +1,7 @@
 // The simulated launcher: it remembers attempts whatever becomes of the reconciler, and starts, signals and reaps them.
 import { decodeRecord } from '../../controllers/containers/attempt-record.ts';
 import { unseen, type Launcher } from '../../controllers/containers/containers-act.ts';
+import type { HealthOrder } from '../../native/wire/health-order.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import { writtenImage, type World } from './world.ts';
 import { withAttempt } from '../../controllers/containers/containers-observe.ts';
@@ -27,6 +28,8 @@ export interface SimulatedLauncher {
   telling(): boolean;
   /** Whether a request is under way. */
   asked(): boolean;
+  /** Whoever asks containers how they are dies: what it was asked for is to be asked anew. */
+  loseProber(): void;
   /** Ends an attempt's process from outside. */
   end(attempt: ObservedAttempt, exit: NonNullable<ObservedAttempt['exit']>): void;
   /** All processes die with the launcher, and what it remembers is gone; with the whole device what runDir has as well. */
@@ -158,6 +161,32 @@ export function createLauncher(world: World): SimulatedLauncher {
     });
   }
 
+  /** What is asked of one that runs: sooner or later it is ready, or it is late, or it is found wanting. */
+  function ask(order: HealthOrder): void {
+    const attempt = find(order.id);
+    if (attempt?.state !== 'running') throw new LaunchError('health', 'EINVAL', `attempt ${order.id}`);
+    const { revision, within, notify, probes, watchdog } = order;
+    change({ ...attempt, health: { ...attempt.health, revision } });
+    const waits = attempt.health.readyAt === null && (notify || probes.some(({ role }) => role === 'ready'));
+    const takes = world.sick ? random.pick([1, 300, 5000]) : 1;
+    const isLate = within > 0 && takes > within;
+    if (waits && !isLate) later(order, takes, () => ({ readyAt: time.now() }));
+    if (waits && isLate) later(order, within, () => ({ verdict: 'NotReady' }));
+    const isAsked = watchdog > 0 || probes.some(({ role }) => role === 'alive');
+    const verdict = watchdog > 0 ? ('WatchdogExpired' as const) : ('Unhealthy' as const);
+    if (isAsked && world.sick && random.chance(0.3)) later(order, takes + 1000, () => (world.sick ? { verdict } : {}));
+  }
+
+  function later({ id, revision }: HealthOrder, delay: number, next: () => Partial<ObservedAttempt['health']>): void {
+    const born = life;
+    time.after(delay, () => {
+      const now = find(id);
+      if (born !== life || now?.state !== 'running' || now.health.revision !== revision) return;
+      world.log(`launcher: attempt ${id} of ${now.name} is ${JSON.stringify(next())}`);
+      change({ ...now, health: { ...now.health, ...next() } });
+    });
+  }
+
   const requests: Launcher = {
     async prepare({ id, name, hash, record }) {
       const content = decodeRecord(record);
@@ -201,6 +230,9 @@ export function createLauncher(world: World): SimulatedLauncher {
       const goes = attempt.going && attempt.after === 0;
       if (attempt.state === 'running' || goes) throw new LaunchError('forget', 'EBUSY', `attempt ${id}`);
       remove(attempt);
+    },
+    async health(order) {
+      ask(order);
     },
     async record(id, bytes) {
       const attempt = find(id);
@@ -249,6 +281,7 @@ export function createLauncher(world: World): SimulatedLauncher {
         },
         kill: over(listener, requests.kill),
         forget: over(listener, requests.forget),
+        health: over(listener, requests.health),
         record: over(listener, requests.record),
       };
       const connected = (): boolean => told === listener;
@@ -257,6 +290,11 @@ export function createLauncher(world: World): SimulatedLauncher {
     end,
     telling: () => underWay > 0,
     asked: () => pending > 0,
+    loseProber() {
+      for (const attempt of [...world.observed.attempts.values()].flat()) {
+        if (attempt.state === 'running') change({ ...attempt, health: { ...attempt.health, revision: 0 } });
+      }
+    },
     die(reboot) {
       life += 1;
       world.failures = [];

@@ -1,5 +1,6 @@
 // Short ways to write down what a planner sees.
 import type { Step, Target, View } from '../../controllers/controller.ts';
+import { unasked } from '../../state/health.ts';
 import type { ContainerEntry } from '../../state/desired.ts';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
 
@@ -70,6 +71,7 @@ export function target(
       stop: { signal: 15, grace: 10_000 },
       dependsOn: new Map(),
       restartWith: [],
+      health: null,
       settle: 0,
       timeout: null,
       env: new Map(),
@@ -153,6 +155,7 @@ export function attempt(
     failure: null,
     after: 0,
     going: false,
+    health: unasked,
   };
 }
 

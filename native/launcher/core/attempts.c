@@ -46,6 +46,7 @@ struct attempt *attempt_add(struct attempts *all, uint64_t id) {
     struct attempt *a = attempt_at(all, place);
     a->id = id;
     a->place = place;
+    a->health.notify = -1;
     return a;
 }
 

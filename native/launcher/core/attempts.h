@@ -7,6 +7,7 @@
 #include "../failure.h"
 #include "../sandbox/launch.h"
 #include "frames.h"
+#include "health-state.h"
 #include "ring.h"
 
 enum {
@@ -58,6 +59,7 @@ struct attempt {
     uint32_t exit_value;
     uint32_t oom_kills;
     pid_t application; /* as the host sees it, 0: none was started */
+    struct health health;
     struct go_list go;
     struct ring ring;
     struct failure failure;

@@ -12,6 +12,7 @@
 #include "../sandbox/control.h"
 #include "../signal-name.h"
 #include "clock.h"
+#include "health.h"
 #include "output.h"
 #include "sessions.h"
 #include "sources.h"
@@ -83,8 +84,11 @@ static bool take_messages(struct launcher *l, struct attempt *a) {
     for (int i = 0; i < CONTROL_TURN; i++) {
         struct control_message message;
         pid_t sender;
-        ssize_t size = control_receive(a->init.control, &message, &sender);
+        int fd = -1;
+        /* A descriptor, its notify socket, is taken of an init in which nothing of the container runs (notify-socket.h). */
+        ssize_t size = control_receive(a->init.control, &message, &sender, a->state == ATTEMPT_PREPARING ? &fd : NULL);
         if (size < 0) return errno == EAGAIN || errno == EINTR;
+        if (fd >= 0) health_listen(l, a, fd);
         if (size != sizeof message || !take_message(l, a, &message, sender)) return false;
         if (message.kind == CONTROL_FAILURE) return false;
     }
@@ -148,6 +152,7 @@ void handle_init_exit(struct launcher *l, struct attempt *a) {
     if (a->init.oom >= 0) close(a->init.oom);
     source_close(l->epoll, &a->init.control);
     source_close(l->epoll, &a->init.pidfd);
+    health_end(l, a);
     judge_exit(a, &info);
     attempt_cancel_go(&l->attempts, a);
     l->attempts.live--;

@@ -57,6 +57,13 @@ enum phase {
     PHASE_ENDING,      /* without a reconciler: they are killed */
 };
 
+/* The child that asks containers how they are, once one is to be asked. */
+struct prober {
+    pid_t pid;  /* 0: none */
+    int socket; /* -1: none, or it was given up */
+    uint64_t started_ns;
+};
+
 struct launcher {
     pid_t pid;
     uint64_t started_ns;
@@ -80,6 +87,9 @@ struct launcher {
     int pause;
     int service; /* timer of what the init system is told */
     uint64_t watchdog_ms;
+    int health; /* timer of what containers must say in time */
+    uint64_t health_at;
+    struct prober prober;
     char service_text[STATUS_LIMIT + 1]; /* what the reconciler says of itself */
     int end;                             /* what is to be down when it rings is taken down without the reconciler */
     sigset_t handled_signals;

@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "asking.h"
 #include "exits.h"
+#include "health.h"
 #include "messages.h"
 #include "output.h"
 #include "say.h"
@@ -34,12 +36,14 @@ int loop_open(struct launcher *l) {
     l->deadline = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     l->pause = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     l->end = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    l->health = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     l->liveness.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (l->epoll >= 0 && l->bulk >= 0 && l->signals >= 0 && l->deadline >= 0 && l->pause >= 0 &&
         add(l, l->bulk, SOURCE_BULK) == 0 && add(l, l->signals, SOURCE_SIGNAL) == 0 &&
         add(l, l->deadline, SOURCE_DEADLINE) == 0 && add(l, l->pause, SOURCE_PAUSE) == 0 && service_open(l) == 0 &&
         add(l, l->service, SOURCE_SERVICE) == 0 && add(l, l->end, SOURCE_END) == 0 &&
-        add(l, l->liveness.timer, SOURCE_LIVENESS) == 0 && arrivals_watch(&l->arrivals, l->epoll) == 0) {
+        add(l, l->liveness.timer, SOURCE_LIVENESS) == 0 && add(l, l->health, SOURCE_HEALTH) == 0 &&
+        arrivals_watch(&l->arrivals, l->epoll) == 0) {
         l->watches.epoll = l->relays.epoll = l->epoll;
         l->relays.bulk = l->bulk;
         return 0;
@@ -58,6 +62,8 @@ static void reap(struct launcher *l) {
             handle_init_exit(l, a);
         else if (info.si_pid == l->reconciler.pid)
             handle_reconciler_exit(l);
+        else if (prober_reaps(l, info.si_pid))
+            health_lost(l);
         else if (!session_reaps(l, info.si_pid) &&
                  !arrivals_reap(&l->arrivals, l->namespace_of_reconciler, info.si_pid))
             waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
@@ -101,6 +107,8 @@ static void handle_attempt(struct launcher *l, struct tag tag) {
         handle_init_exit(l, a);
     else if (tag.source == SOURCE_CONTROL)
         handle_control(l, a);
+    else if (tag.source == SOURCE_NOTIFY)
+        handle_notify(l, a);
     else
         handle_output(l, a, tag.source == SOURCE_STDOUT ? 0 : 1, DRAIN_TURN);
 }
@@ -138,7 +146,14 @@ static void handle_event(struct launcher *l, struct tag tag) {
     case SOURCE_CONTROL:
     case SOURCE_STDOUT:
     case SOURCE_STDERR:
+    case SOURCE_NOTIFY:
         handle_attempt(l, tag);
+        break;
+    case SOURCE_PROBER:
+        handle_prober(l);
+        break;
+    case SOURCE_HEALTH:
+        handle_health(l);
         break;
     case SOURCE_SESSION:
         handle_session(l, tag.place, tag.life);

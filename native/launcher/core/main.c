@@ -15,6 +15,7 @@
 #include "notify.h"
 #include "say.h"
 #include "seal.h"
+#include "senders.h"
 #include "streams.h"
 #include "supervise.h"
 
@@ -112,7 +113,7 @@ int main(int argc, char **argv) {
     l->reconciler.command = arguments.command;
     l->reconciler.first = command_of(arguments.first, arguments.command);
     l->reconciler.directory = getcwd(NULL, 0);
-    l->reconciler.socket = l->reconciler.pidfd = -1;
+    l->reconciler.socket = l->reconciler.pidfd = l->prober.socket = -1;
     prctl(PR_SET_NAME, arguments.name, 0, 0, 0);
 
     if (reset_process(&l->handled_signals) != 0) return EXIT_FAILURE;
@@ -120,6 +121,7 @@ int main(int argc, char **argv) {
     l->descriptor_bound = find_descriptor_bound();
     if (lock_directories(&l->locks, &arguments) != 0) return EXIT_FAILURE;
     notify_open();
+    open_senders();
     if (streams_open() != 0) return EXIT_FAILURE;
     arrivals_open(&l->arrivals);
     if ((l->namespace_of_reconciler = make_reconciler_namespace()) < 0) return EXIT_FAILURE;

@@ -24,6 +24,7 @@ enum request_type {
     R_LOCK = 20,
     R_JOIN = 21,
     R_SIGNAL = 22,
+    R_HEALTH = 23,
 };
 
 enum event_type {

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "health.h"
 #include "messages.h"
 #include "service.h"
 #include "sessions.h"
@@ -237,6 +238,8 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
         return lock(l, c, frame, why);
     case R_JOIN:
         return session_join(l, frame, why);
+    case R_HEALTH:
+        return health_set(l, frame, why);
     case R_SIGNAL:
         id = take_u64(c);
         number = take_u32(c);

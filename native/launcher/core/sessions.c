@@ -111,7 +111,7 @@ static void hear_session(struct launcher *l, struct session *s) {
     for (int i = 0; i < SESSION_TURN && s->control >= 0; i++) {
         struct control_message message = {0};
         pid_t sender;
-        ssize_t size = control_receive(s->control, &message, &sender);
+        ssize_t size = control_receive(s->control, &message, &sender, NULL);
         if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (size == (ssize_t)sizeof message) {
             heed_message(l, s, &message, sender);

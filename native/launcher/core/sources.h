@@ -16,6 +16,9 @@ enum source {
     SOURCE_WATCH,
     SOURCE_INIT, /* an init's pidfd */
     SOURCE_CONTROL,
+    SOURCE_NOTIFY, /* what a container says of itself */
+    SOURCE_PROBER,
+    SOURCE_HEALTH,  /* the timer of health.h */
     SOURCE_SESSION, /* the control socket of who joins a container */
     SOURCE_STDOUT,
     SOURCE_STDERR,

@@ -39,6 +39,14 @@ static void send_attempt(struct launcher *l, const struct attempt *a) {
     put_text(&w, a->failure.subject);
     put_u64(&w, a->after);
     put_u8(&w, a->go_state != GO_NONE && a->state < ATTEMPT_RUNNING);
+    const struct health *h = &a->health;
+    put_u32(&w, h->revision);
+    put_u8(&w, h->ready);
+    put_u64(&w, h->ready_ns);
+    put_u8(&w, h->verdict);
+    put_u8(&w, h->says);
+    put_text(&w, h->status);
+    put_text(&w, h->message);
     out_end(&l->reconciler.out, &w);
     l->reconciler.events_told++;
 }

@@ -27,6 +27,7 @@
 #include "identity.h"
 #include "label.h"
 #include "mounts.h"
+#include "notify-socket.h"
 #include "runs.h"
 
 enum { APPLICATION_STACK = 64 << 10 };
@@ -38,6 +39,7 @@ static int keep_for_application(const struct birth *birth, struct failure *why) 
     keep_descriptor(&kept, birth->output[0]);
     keep_descriptor(&kept, birth->output[1]);
     keep_descriptor(&kept, birth->proc);
+    keep_descriptor(&kept, birth->notify);
     if (close_others(&kept) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
     return 0;
 }
@@ -179,9 +181,9 @@ _Noreturn void init_main(struct birth *birth) {
     int fds[FRAME_FDS];
     if (birth_settles(birth, &why) < 0) birth_fails(birth, &why);
     if (open_proc(birth->prepare, &birth->proc, &why) < 0) birth_fails(birth, &why);
-    if (enter_sandbox(birth, &why) < 0) birth_fails(birth, &why);
+    if (enter_sandbox(birth, &why) < 0 || open_notify(birth, &why) < 0) birth_fails(birth, &why);
     if (keep_for_application(birth, &why) < 0) birth_fails(birth, &why);
-    tell_launcher(birth->control, (struct control_message){.kind = CONTROL_PREPARED});
+    tell_prepared(birth);
 
     uint8_t *frame = spec_alloc(FRAME_LIMIT);
     if (frame == NULL) {

@@ -27,6 +27,7 @@
 #include "descriptors.h"
 #include "identity.h"
 #include "label.h"
+#include "look.h"
 #include "null-devices.h"
 #include "runs.h"
 
@@ -137,12 +138,19 @@ static _Noreturn void copy_as_application(const struct birth *birth) {
     _exit(0);
 }
 
+static _Noreturn void look_as_application(const struct birth *birth) {
+    struct failure why = {0};
+    if (look_for(&ops_find(birth->prepare, OP_LOOK)->look, &why) < 0) birth_fails(birth, &why);
+    _exit(0);
+}
+
 static _Noreturn void join_main(struct birth *birth) {
     struct failure why = {0};
     if (birth_settles(birth, &why) < 0 || open_proc(birth->prepare, &birth->proc, &why) < 0 ||
         become_like_application(birth, &why) < 0)
         birth_fails(birth, &why);
     if (ops_find(birth->prepare, OP_COPY) != NULL) copy_as_application(birth);
+    if (ops_find(birth->prepare, OP_LOOK) != NULL) look_as_application(birth);
     bear_program(birth);
 }
 
@@ -170,10 +178,16 @@ static int make_socket(int pair[2], int bound, struct failure *why) {
     return -1;
 }
 
+int join_devices(struct failure *why) { return null_devices(why); }
+
 pid_t launch_join(const struct init *target, struct ops *list, int bound, int *control, struct failure *why) {
     int pair[2];
-    struct birth birth = {
-        .prepare = list, .output = {-1, -1}, .proc = -1, .target = target->pidfd, .title = "northstate: join"};
+    struct birth birth = {.prepare = list,
+                          .output = {-1, -1},
+                          .proc = -1,
+                          .notify = -1,
+                          .target = target->pidfd,
+                          .title = "northstate: join"};
     if (check_descriptors(list, why) < 0) return -1;
     if ((birth.devices = null_devices(why)) < 0 || make_socket(pair, bound, why) < 0) return -1;
     birth.control = pair[1];

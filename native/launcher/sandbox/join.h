@@ -15,3 +15,6 @@
  * `list` lies in memory that it inherits (memory.h). The descriptors stay the caller's.
  */
 pid_t launch_join(const struct init *target, struct ops *list, int bound, int *control, struct failure *why);
+
+/* What launch_join needs of the launcher, for a child of it that makes them: null_devices(). -1 with the failure. */
+int join_devices(struct failure *why);

@@ -66,6 +66,7 @@ static int make_init(struct init *init, struct birth *birth, struct failure *why
     const struct op *into = ops_find(birth->prepare, OP_CGROUP_INTO);
     uint32_t flags = namespaces != NULL ? namespaces->namespaces.flags : 0;
     if (flags & ~(uint32_t)NAMESPACES_KNOWN) return fail(why, OP_NAMESPACES, EINVAL, "flags %#x", flags);
+    init->own_network = flags & CLONE_NEWNET;
     if (!(flags & CLONE_NEWPID)) return fail(why, OP_NAMESPACES, EINVAL, "no PID namespace");
     /* The cgroup namespace is unshared in the init, when it has joined the groups that are to be its root. */
     struct clone_args args = {
@@ -108,7 +109,14 @@ static void abandon(struct init *init) {
 int launch_prepare(struct init *init, struct ops *prepare, const char *name, int bound, struct failure *why) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
     struct birth birth = {
-        .prepare = prepare, .control = -1, .output = {-1, -1}, .devices = null_devices(why), .proc = -1, .target = -1};
+        .prepare = prepare,
+        .control = -1,
+        .output = {-1, -1},
+        .devices = null_devices(why),
+        .proc = -1,
+        .target = -1,
+        .notify = -1,
+    };
     snprintf(birth.title, sizeof birth.title, "northstate: %s", name);
     int result = birth.devices < 0 ? -1 : 0;
     const struct op *oom = ops_find(prepare, OP_OOM);

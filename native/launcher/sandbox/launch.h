@@ -20,6 +20,7 @@ struct init {
     bool relayed[2];    /* which of them goes to the runtime's own */
     uint32_t ring_size; /* the larger of the sizes that OUTPUT asks for, 0 when none does */
     int oom;            /* a duplicate of OOM's descriptor */
+    bool own_network;   /* a network namespace that is nobody else's */
 };
 
 /*

@@ -32,11 +32,11 @@ static bool is_in_place(uint32_t kind, enum list list, uint64_t seen) {
     return PLACES[kind].after == OP_NONE || seen & 1ull << PLACES[kind].after;
 }
 
-/* Whether the list says what is to be done in the end: a start executes a program, who joins may copy a file instead. */
+/* Whether the list says what is to be done in the end: a start executes a program, who joins may copy or look for a file instead. */
 static bool has_end(enum list list, uint64_t seen) {
-    bool executes = seen & 1ull << OP_EXEC, copies = seen & 1ull << OP_COPY;
-    if (list == LIST_GO) return executes;
-    return list != LIST_JOIN || executes != copies;
+    int ends = !!(seen & 1ull << OP_EXEC) + !!(seen & 1ull << OP_COPY) + !!(seen & 1ull << OP_LOOK);
+    if (list == LIST_GO) return ends == 1;
+    return list != LIST_JOIN || ends == 1;
 }
 
 static void parse_list(struct ops *ops, struct parser *p, struct cursor *c, enum list list, uint32_t *at) {

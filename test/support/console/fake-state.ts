@@ -2,6 +2,7 @@
 import type { Summary } from '../../../state/document/generation-files.ts';
 import type { Manifest, Mount } from '../../../state/schema/manifest.ts';
 import type { ContainerStatus, Status } from '../../../state/status.ts';
+import { unasked } from '../../../state/health.ts';
 import { emptyState } from '../../../state/store.ts';
 
 export const empty = emptyState();
@@ -56,6 +57,7 @@ export const observedAttempt = {
   failure: null,
   after: 0,
   going: false,
+  health: unasked,
 } as const;
 
 export function generation(number: number, kind: Summary['kind']): Summary {
@@ -94,6 +96,7 @@ export function containerStatus(version: string, repository = 'system'): Contain
     restarts: 0,
     nextRestart: null,
     lastExit: null,
+    says: '',
     conditions: [],
   };
 }

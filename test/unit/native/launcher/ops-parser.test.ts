@@ -46,6 +46,7 @@ const prepare: readonly Op[] = [
   { op: 'oom', fd: 5 },
   { op: 'setns', fd: 6, flags: 0x40000000 },
   { op: 'hostname', name: 'box' },
+  { op: 'notify', name: 'northstate/notify' },
   { op: 'root', fd: 7 },
   { op: 'tree', fd: 6, target: '/data' },
   { op: 'filesystem', type: 'tmpfs', target: '/tmp', attributes: 14, options: ['size=64k', 'mode=1777'] },
@@ -78,19 +79,21 @@ const joining: readonly Op[] = [
   { op: 'descriptor', fd: 5, number: 0 },
 ];
 const shell: readonly Op[] = [...joining, { op: 'exec', path: 'sh', arguments: ['sh'], environment: [] }];
+const look: readonly Op[] = [...joining, { op: 'look', kind: 'unix', path: '/run/s' }];
 const copy: readonly Op[] = [...joining, { op: 'copy', direction: 'in', size: 2 ** 40, mode: 0o644, path: '/data/a' }];
 const bytesOf = (ops: readonly Op[]) => encodeOps(ops).bytes;
 
 test('understands every op as it is written', () => {
   assert.deepEqual(parse('prepare', [bytesOf(prepare)]), [
-    '1 2#100 3#101 4 4 5#100 6#101 7 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 15:/proc/keys 14 11 20 21:1:2:3 22 23:1:2147418112 24 25 26 27:user_u:role_r:type_t 28',
+    '1 2#100 3#101 4 4 5#100 6#101 7 16:northstate/notify 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 15:/proc/keys 14 11 20 21:1:2:3 22 23:1:2147418112 24 25 26 27:user_u:role_r:type_t 28',
   ]);
   assert.deepEqual(parse('go', [bytesOf(go)]), ['43#100 42#101 41#102 40:/app:/app::A=b']);
-  assert.deepEqual(parse('join', [bytesOf(shell), bytesOf(copy)]), [
+  assert.deepEqual(parse('join', [bytesOf(shell), bytesOf(copy), bytesOf(look)]), [
     '3#100 21 45#101:sh:ls 44 41#102 40:sh:sh',
     '3#100 21 45#101:sh:ls 44 41#102 46:1:1099511627776:/data/a',
+    '3#100 21 45#101:sh:ls 44 41#102 47:1:/run/s',
   ]);
-  const named = new Set([...prepare, ...go, ...shell, ...copy].map(({ op }) => op));
+  const named = new Set([...prepare, ...go, ...shell, ...copy, ...look].map(({ op }) => op));
   assert.deepEqual([...named].sort(), Object.keys(opTable).sort(), 'ops that are not tried');
 });
 

@@ -67,6 +67,13 @@ static void show(const struct op *op) {
     case OP_TOOLS:
         show_strings(op->tools.names);
         break;
+    case OP_NOTIFY:
+        show_text(op->notify.name);
+        break;
+    case OP_LOOK:
+        printf(":%u", op->look.kind);
+        show_text(op->look.path);
+        break;
     case OP_COPY:
         printf(":%u:%llu", op->copy.direction, (unsigned long long)op->copy.size);
         show_text(op->copy.path);

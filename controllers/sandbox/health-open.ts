@@ -1,0 +1,66 @@
+// What the launcher has a container asked, from its target: probes as they stand in the document, with what they need to look
+// into the container.
+import type { ProbeOrder } from '../../native/wire/health-order.ts';
+import type { Op } from '../../native/wire/ops.ts';
+import type { Health, Probe } from '../../state/health.ts';
+import type { ObservedAttempt } from '../../state/observed.ts';
+import type { OpenedHealth } from '../containers/containers-act.ts';
+
+/** How a process joins the container, with no more rights than the application; `close` closes the descriptors in it. */
+export interface Joining {
+  readonly ops: readonly Op[];
+  /** `NAME=value` */
+  readonly environment: readonly string[];
+  close(): void;
+}
+
+/** `health` null: nothing is asked any more. `join` is called when a probe looks into the container. */
+export async function openHealth(
+  attempt: ObservedAttempt,
+  revision: number,
+  health: Health | null,
+  join: () => Promise<Joining>,
+): Promise<OpenedHealth> {
+  const asked = [['ready', health?.ready] as const, ['alive', health?.alive] as const].flatMap(([role, probe]) =>
+    typeof probe === 'object' && probe !== null ? [[role, probe] as const] : [],
+  );
+  const looks = asked.some(([, { target }]) => target.kind !== 'tcp' && target.kind !== 'http');
+  const joining = looks ? await join() : null;
+  const order = {
+    id: attempt.id,
+    revision,
+    within: health?.within ?? 0,
+    watchdog: health?.watchdog ?? 0,
+    notify: health?.ready === 'notify',
+    probes: asked.map(([role, probe]) => orderOf(role, probe, joining)),
+  };
+  return { order, close: () => joining?.close() };
+}
+
+function orderOf(role: ProbeOrder['role'], probe: Probe, joining: Joining | null): ProbeOrder {
+  const { target, every, timeout, failures } = probe;
+  const common = { role, kind: target.kind, every, timeout, failures, address: '', port: 0, path: '', ops: [] };
+  if (target.kind === 'tcp') return { ...common, address: target.address, port: target.port };
+  if (target.kind === 'http') return { ...common, address: target.address, port: target.port, path: target.path };
+  const ops = joining?.ops ?? [];
+  if (target.kind === 'exec') {
+    const [path = ''] = target.command;
+    const exec = { op: 'exec', path, arguments: target.command, environment: joining?.environment ?? [] } as const;
+    return { ...common, ops: [...ops, exec] };
+  }
+  return { ...common, ops: [...ops, { op: 'look', kind: target.kind, path: target.path }] };
+}
+
+/**
+ * The abstract name of the socket on which a container says how it is. In a network namespace of its own nobody else sees it;
+ * in one that it shares it is one of its own.
+ */
+export function notifyName(isOwn: boolean, socketDir: string, id: number): string {
+  return isOwn ? 'northstate/notify' : `northstate/notify${socketDir.slice(-64)}/${id}`;
+}
+
+/** What the application is told about that (sd_notify(3), sd_watchdog_enabled(3)). */
+export function notifyVariables(health: Health, name: string): readonly (readonly [string, string])[] {
+  const watchdog = health.watchdog === null ? [] : [['WATCHDOG_USEC', String(health.watchdog * 1000)] as const];
+  return [['NOTIFY_SOCKET', `@${name}`] as const, ...watchdog];
+}

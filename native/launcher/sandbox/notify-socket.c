@@ -1,0 +1,45 @@
+#define _GNU_SOURCE
+#include "notify-socket.h"
+
+#include <errno.h>
+#include <stdalign.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int open_notify(struct birth *birth, struct failure *why) {
+    const struct op *op = ops_find(birth->prepare, OP_NOTIFY);
+    if (op == NULL) return 0;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    size_t size = strlen(op->notify.name);
+    memcpy(name.sun_path + 1, op->notify.name, size);
+    int yes = 1, fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return fail(why, OP_NOTIFY, errno, "socket");
+    birth->notify = fd;
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + size);
+    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) == 0 &&
+        bind(fd, (const struct sockaddr *)&name, length) == 0)
+        return 0;
+    return fail(why, OP_NOTIFY, errno, "@%s", op->notify.name);
+}
+
+void tell_prepared(struct birth *birth) {
+    struct control_message message = {.kind = CONTROL_PREPARED};
+    if (birth->notify < 0) {
+        tell_launcher(birth->control, message);
+        return;
+    }
+    alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {.iov_base = &message, .iov_len = sizeof message};
+    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&packet);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &birth->notify, sizeof(int));
+    if (sendmsg(birth->control, &packet, MSG_NOSIGNAL) < 0) _exit(1);
+    close(birth->notify);
+    birth->notify = -1;
+}
