@@ -68,7 +68,10 @@ function refuseContradictions(folder: string | undefined, command: PackCommand):
   if (depfile !== undefined && clones !== undefined) throw wrong('--depfile and --clones exclude each other');
   if (image === undefined) return;
   // An image that is there already is taken as it is.
-  const words = { root: '--root', add: '--add', fs: '--fs', compression: '--compression', blockSize: '--block-size' };
+  const words = {
+    ...{ root: '--root', add: '--add', fs: '--fs', compression: '--compression' },
+    ...{ blockSize: '--block-size', aligned: '--aligned' },
+  };
   for (const [option, word] of Object.entries(words)) {
     if (command[option as keyof typeof words] !== undefined) throw wrong(`--image and ${word} exclude each other`);
   }

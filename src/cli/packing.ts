@@ -10,7 +10,7 @@ import { printable } from './output.ts';
 import { createProgress } from './progress.ts';
 
 /** The options of imageOptions() in words.ts. */
-export interface PackingOptions extends Pick<PackOptions, 'key' | 'fs' | 'compression' | 'blockSize'> {
+export interface PackingOptions extends Pick<PackOptions, 'key' | 'fs' | 'compression' | 'blockSize' | 'aligned'> {
   readonly clones?: number;
   readonly mksquashfs?: string;
   readonly mkfsErofs?: string;
@@ -26,16 +26,24 @@ export interface Made {
 }
 
 /** What is packed: everything of PackOptions that the image's options do not say. */
-export type Packing = Omit<PackOptions, 'tool' | 'onProgress' | 'key' | 'fs' | 'compression' | 'blockSize'>;
+export type Packing = Omit<PackOptions, 'tool' | 'onProgress' | 'key' | 'fs' | 'compression' | 'blockSize' | 'aligned'>;
 
 /** Packs once, or as many clones as were asked for, and shows how far it is. */
 export async function make(packing: Packing, command: PackingOptions): Promise<Made> {
-  const { clones, mksquashfs, mkfsErofs, arch, key, fs, compression, blockSize } = command;
+  const { clones, mksquashfs, mkfsErofs, arch, key, fs, compression, blockSize, aligned } = command;
   const progress = createProgress(command.progress === true);
   const options = {
     ...packing,
     ...(arch !== undefined && { architecture: arch === 'any' ? null : arch }),
-    ...{ key, fs, compression, blockSize, tool: fs === 'erofs' ? mkfsErofs : mksquashfs, onProgress: progress.show },
+    ...{
+      key,
+      fs,
+      compression,
+      blockSize,
+      aligned,
+      tool: fs === 'erofs' ? mkfsErofs : mksquashfs,
+      onProgress: progress.show,
+    },
   };
   try {
     const packages = clones === undefined ? [await pack(options)] : await packClones(options, clones);

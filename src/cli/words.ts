@@ -79,6 +79,7 @@ export function imageOptions(command: Command): Command {
       ]),
     )
     .option('-b, --block-size <bytes>', 'of a squashfs image', wholeNumber)
+    .option('--aligned', 'lay out an erofs image so that updates by blocks fetch less; it grows where files are small')
     .option('--clones <number>', 'make so many packages, NAME-0 and so on, around one image', positive)
     .option('--mksquashfs <program>', 'what makes squashfs images', 'mksquashfs')
     .option('--mkfs-erofs <program>', 'what makes erofs images', 'mkfs.erofs')

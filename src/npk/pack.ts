@@ -40,6 +40,8 @@ export interface PackOptions extends ManifestSource {
   readonly compression?: Compression | undefined;
   /** Of squashfs, in bytes. */
   readonly blockSize?: number | undefined;
+  /** Of erofs: files are laid out so that updates by blocks find most of them again; the image grows where files are small. */
+  readonly aligned?: boolean | undefined;
   /** Of dm-verity, hex; left out = derived from the container's name, so that the trees of two versions can be compared. */
   readonly salt?: string | undefined;
   /** Of dm-verity and erofs; left out = derived from the image, and from the manifest for erofs. */
@@ -120,7 +122,7 @@ async function leadsToDirectory(out: string): Promise<boolean> {
 
 /** Gives what keeps the init from being started in it. */
 async function makeImage(file: string, manifest: Manifest, options: PackOptions, work: string): Promise<string[]> {
-  const { fs, compression, blockSize, uuid, tool, onProgress, architecture = hostArchitecture } = options;
+  const { fs, compression, blockSize, aligned, uuid, tool, onProgress, architecture = hostArchitecture } = options;
   const root = await rootOf(options, work);
   const make = fs === 'erofs' ? makeErofs : makeSquashfs;
   await make(file, {
@@ -130,6 +132,7 @@ async function makeImage(file: string, manifest: Manifest, options: PackOptions,
     points: mountPoints(manifest),
     compression,
     blockSize,
+    aligned,
     time: sourceDate(),
     uuid: uuid === undefined ? derivedUuid(manifestYaml(manifest)) : checkedUuid(uuid),
     work,

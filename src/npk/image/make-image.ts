@@ -29,6 +29,8 @@ export interface ImageOptions {
   readonly compression: Compression | undefined;
   /** Of squashfs, in bytes; undefined = 128 KiB. */
   readonly blockSize: number | undefined;
+  /** Of erofs: the end of each file has a block of its own, so that an update finds the blocks that did not change. */
+  readonly aligned: boolean | undefined;
   /** All times in the image, seconds since the epoch. */
   readonly time: number;
   /** Of the file system, where it has one. */
@@ -43,7 +45,8 @@ export interface ImageOptions {
 
 /** Writes a squashfs image. Rejects with what mksquashfs says. */
 export async function makeSquashfs(image: string, options: ImageOptions): Promise<void> {
-  const { root, uid, gid, compression = 'gzip', blockSize, time, work, onProgress } = options;
+  const { root, uid, gid, compression = 'gzip', blockSize, aligned = false, time, work, onProgress } = options;
+  if (aligned) throw new Error('only an erofs image can be aligned');
   const empty = join(work, 'empty');
   await mkdir(empty);
   const definitions = join(work, 'pseudo');
@@ -67,7 +70,18 @@ export async function makeSquashfs(image: string, options: ImageOptions): Promis
 
 /** Writes an erofs image. Rejects with what mkfs.erofs says. */
 export async function makeErofs(image: string, options: ImageOptions): Promise<void> {
-  const { root, uid, gid, compression = 'none', blockSize, time, work, uuid, tool = 'mkfs.erofs' } = options;
+  const {
+    root,
+    uid,
+    gid,
+    compression = 'none',
+    blockSize,
+    aligned = false,
+    time,
+    work,
+    uuid,
+    tool = 'mkfs.erofs',
+  } = options;
   if (blockSize !== undefined) throw new Error('an erofs image has no block size to choose');
   const compressor = erofsNames[compression];
   if (compressor !== null) await offers(tool, compressor);
@@ -80,6 +94,7 @@ export async function makeErofs(image: string, options: ImageOptions): Promise<v
   await runTool(tool, [
     ...['--quiet', '-x-1', `-T${time}`, `-U${uuid}`, `--force-uid=${uid}`, `--force-gid=${gid}`],
     ...(compressor === null ? [] : [`-z${compressor}`]),
+    ...(aligned ? ['-Enoinline_data'] : []),
     ...[image, staging],
   ]);
   const devices = points.filter((point) => point.type === 'device');
