@@ -210,7 +210,8 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       plan: each.plan,
       async act(step, signal) {
         world.acts += 1;
-        world.acted.add(step.name);
+        // What runs is asked how it is by each reconciler that finds it unasked: that is no repair.
+        if (step.op !== 'ask') world.acted.add(step.name);
         world.log(`${step.op} ${describe(step)}`);
         if (step.op === 'start' || step.op === 'go') checkGates(world, viewOf, step.name);
         if (step.op === 'signal') checkFault(world, viewOf(step.name), step as ContainerStep & { op: 'signal' });
