@@ -33,6 +33,9 @@ export interface Descriptors {
 /** `full` or a list. */
 export type Permissions = NonNullable<Manifest['console']>['permissions'];
 
+/** Of socketDir: containers that have it mounted reach a socket by its name, whatever user they are, and list nothing. */
+export const socketDirMode = 0o711;
+
 export interface DescriptorPorts {
   readonly socketDir: string;
   /** Makes a console connection with these permissions for a container (name:version); null gives it none. */

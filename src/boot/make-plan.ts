@@ -18,6 +18,7 @@ import { containerId } from '../../state/container-id.ts';
 import type { ContainerEntry } from '../../state/desired.ts';
 import type { ObservedMount } from '../../state/observed.ts';
 import type { State } from '../../state/store.ts';
+import { socketDirMode } from '../../controllers/sandbox/start-descriptors.ts';
 
 export interface PlanPorts extends BootPorts {
   readonly hierarchies: Hierarchies;
@@ -83,11 +84,12 @@ interface Before {
 }
 
 function setup(state: State, { runDir, mountsDir, socketDir, selinux, roots, before }: PlanPorts): Unit {
-  const directories = [runDir, mountsDir, join(runDir, 'ran'), socketDir];
+  const directories = [runDir, mountsDir, join(runDir, 'ran')];
   const deeds: Deed[] = [
     ...before,
     ...(selinux ? [] : [{ deed: 'absent', path: '/sys/fs/selinux/enforce' } as const]),
     ...directories.map((path): Deed => ({ deed: 'mkdir', path, mode: 0o700 })),
+    { deed: 'mkdir', path: socketDir, mode: socketDirMode },
     ...roots(0),
     { deed: 'copy', path: join(runDir, 'packages.json'), bytes: serialize(keptPackages(state.observed.packages)) },
   ];

@@ -13,6 +13,7 @@ import { messageOf } from '../../state/errno.ts';
 import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../../state/file/trust.ts';
 import { keptMemory, openKeptValue } from './kept-value.ts';
 import type { LauncherLink } from './launcher-link.ts';
+import { socketDirMode } from '../../controllers/sandbox/start-descriptors.ts';
 
 /** What the command line says. */
 export interface Settings {
@@ -104,7 +105,7 @@ async function lackingOf(setting: string, path: string): Promise<string | null> 
 /** A directory that cannot be made is named with its setting, and with what is really in the way. */
 async function makeDirectory(setting: string, path: string): Promise<void> {
   try {
-    await makeTrustedDirectory(path);
+    await makeTrustedDirectory(path, { mode: setting === 'socketDir' ? socketDirMode : 0o700 });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (error instanceof UntrustedPath || code === undefined) throw error;

@@ -24,7 +24,7 @@ import {
 } from '../../controllers/repositories/repositories.ts';
 import { sweepPersist } from '../../controllers/sandbox/persist.ts';
 import { createSandboxes } from '../../controllers/sandbox/sandbox-open.ts';
-import { createDescriptors, type DescriptorPorts } from '../../controllers/sandbox/start-descriptors.ts';
+import { createDescriptors, socketDirMode, type DescriptorPorts } from '../../controllers/sandbox/start-descriptors.ts';
 import { bootTime } from '../../native/clock.ts';
 import { kernelLog } from '../../native/kernel-log.ts';
 import { callName, ownAuditArchitecture } from '../../native/seccomp-filter.ts';
@@ -246,7 +246,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
         for (const [file, restore] of files) if (name === null || name === file) await restore();
       },
     },
-    { path: socketDir, restore: () => undefined },
+    { path: socketDir, mode: socketDirMode, restore: () => undefined },
     { path: notes.directory, restore: notes.restore },
   ];
   let runtimeFiles: { close(): void } | null = null;

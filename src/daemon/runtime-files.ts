@@ -10,6 +10,8 @@ import type { Log } from '../logs/log.ts';
 
 export interface KeptDirectory {
   readonly path: string;
+  /** 0700 when it is left out. */
+  readonly mode?: number;
   /** Makes again what is missing of it: what had this name, or (null) anything. */
   restore(name: string | null): Promise<void> | void;
 }
@@ -24,7 +26,7 @@ export function keepRuntimeFiles(
   directories: readonly KeptDirectory[],
   { log, stand }: RuntimeFilesPorts,
 ): { close(): void } {
-  const all = directories.map(({ path, restore }) => {
+  const all = directories.map(({ path, mode = 0o700, restore }) => {
     const again = createRetry(() => look(null));
     function look(name: string | null): void {
       if (name !== null && existsSync(join(path, name))) return;
@@ -34,7 +36,7 @@ export function keepRuntimeFiles(
       });
     }
     async function restoreNow(name: string | null): Promise<void> {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      mkdirSync(path, { recursive: true, mode });
       await restore(name);
     }
     const watch = watchDirectory(path, {

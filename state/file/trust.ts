@@ -92,9 +92,13 @@ export function ownershipProblem(components: readonly Component[], owner = 0): s
   return null;
 }
 
-/** Makes a directory and those above it when they are missing (0700), and checks it. Throws UntrustedPath or the errno. */
-export async function makeTrustedDirectory(path: string, owner = 0): Promise<void> {
-  await makeDirectory(path, 0o700);
+/**
+ * Makes a directory when it is missing, with `mode`, and those above it (0700), and checks it. Throws UntrustedPath or the
+ * errno.
+ */
+export async function makeTrustedDirectory(path: string, { owner = 0, mode = 0o700 } = {}): Promise<void> {
+  await makeDirectory(dirname(path), 0o700);
+  await makeDirectory(path, mode);
   await checkTrusted(path, owner);
 }
 

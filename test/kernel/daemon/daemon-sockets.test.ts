@@ -19,6 +19,7 @@ test('the sockets of a container are there from its start to its end, whatever h
   const { pid } = await running(daemon, 'stays');
   const other = await running(daemon, 'ends');
   assert.deepEqual(files(), ['ends:1.0.0:log', 'stays:1.0.0:log']);
+  assert.equal(statSync(directory).mode & 0o777, 0o711, 'whoever has it mounted reaches them');
 
   // Nobody sees the end but the successor.
   const { ino } = statSync(join(directory, 'stays:1.0.0:log'));

@@ -57,7 +57,7 @@ test('a directory of somebody else is refused', async (context) => {
 
 test('a missing directory is made for its owner alone', async (context) => {
   const root = await scratch(context);
-  await makeTrustedDirectory(join(root, 'a/b'), me);
+  await makeTrustedDirectory(join(root, 'a/b'), { owner: me });
   assert.equal((await stat(join(root, 'a/b'))).mode & 0o777, 0o700);
   assert.equal((await stat(join(root, 'a'))).mode & 0o777, 0o700);
 });
