@@ -8,5 +8,7 @@ const char *signal_name(int number);
 
 enum { END_TEXT = 32 };
 
-/* "exit code 3", in `space`, or the signal's name: how a process ended that exited with `value`, or was killed by it. */
+/*
+ * "exit code 3", in `space`, or the signal's name: how a process ended that exited with `value`, or was killed by it.
+ */
 const char *end_text(bool exited, int value, char space[END_TEXT]);

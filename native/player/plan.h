@@ -1,6 +1,6 @@
 /*
- * The boot plan: what a cold boot of the generation in force does, as src/boot/ writes it. It is read whole, and all of it is
- * parsed before the first deed is done.
+ * The boot plan: what a cold boot of the generation in force does, as src/boot/ writes it. It is read whole, and all
+ * of it is parsed before the first deed is done.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /*
- * The boot player: the launcher's first child after a boot. What ran before the reboot runs again before the reconciler is
- * there, where a plan of it counts (conditions.c); what does not fit is left for the reconciler, whose configuration, document
- * and packages these are. It asks nobody, and its end is no death.
+ * The boot player: the launcher's first child after a boot. What ran before the reboot runs again before the
+ * reconciler is there, where a plan of it counts (conditions.c); what does not fit is left for the reconciler, whose
+ * configuration, document and packages these are. It asks nobody, and its end is no death.
  */
 #define _GNU_SOURCE
 #include <errno.h>

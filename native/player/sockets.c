@@ -1,4 +1,7 @@
-/* The sockets of a start, bound under a name of their own and moved to their place (controllers/sandbox/start-descriptors.ts). */
+/*
+ * The sockets of a start, bound under a name of their own and moved to their place (controllers/sandbox/start-
+ * descriptors.ts).
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

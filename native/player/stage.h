@@ -1,4 +1,6 @@
-/* Where the deeds of a unit are done: its descriptors, what it has asked of the launcher, and why it could not go on. */
+/*
+ * Where the deeds of a unit are done: its descriptors, what it has asked of the launcher, and why it could not go on.
+ */
 #pragma once
 
 #include <stdbool.h>

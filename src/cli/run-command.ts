@@ -1,7 +1,8 @@
 // northstate run: executes the command's shell script, which executes the launcher without any Node; here only what the script
 // leaves to a command line that reads everything.
+import { existsSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
-import { commandProgram } from '../installation.ts';
+import { commandProgram, launcherHint, launcherProgram } from '../installation.ts';
 import { Failure } from './exit.ts';
 
 export interface RunOptions {
@@ -14,6 +15,9 @@ export interface RunOptions {
 export function run({ config, desired, stateDir }: RunOptions): never {
   const words = Object.entries({ '--config': config, '--desired': desired, '--state-dir': stateDir });
   const given = words.flatMap(([option, value]) => (value === undefined ? [] : [option, value]));
+  // execve(2) that fails ends Node with a core dump.
+  const isWhole = [commandProgram(), launcherProgram()].every((path) => existsSync(path));
+  if (!isWhole) throw new Failure(`launcher ${launcherProgram()}: ENOENT`, { hint: launcherHint() });
   flushCompileCache(); // execve(2) skips what Node does at its end
   process.execve?.(commandProgram(), [commandProgram(), 'run', ...given], process.env);
   throw new Failure('this Node has no execve', { hint: 'use the one that comes with northstate' });

@@ -97,7 +97,8 @@ export function ownershipProblem(components: readonly Component[], owner = 0): s
  * errno.
  */
 export async function makeTrustedDirectory(path: string, { owner = 0, mode = 0o700 } = {}): Promise<void> {
-  await makeDirectory(dirname(path), 0o700);
+  // mkdir(2) of a path with parents gives all of them one mode.
+  if (mode !== 0o700) await makeDirectory(dirname(path), 0o700);
   await makeDirectory(path, mode);
   await checkTrusted(path, owner);
 }

@@ -1,12 +1,12 @@
 /*
- * The floor of bench/boot: what the kernel alone takes to attach, mount and start so many images, one after the other, with
- * none of the project's code in between and nobody waiting for an application.
+ * The floor of bench/boot: what the kernel alone takes to attach, mount and start so many images, one after the other,
+ * with none of the project's code in between and nobody waiting for an application.
  *
  *   boot-floor DIRECTORY OFFSET SIZE TYPE FILE...
  *
- * Of each FILE the image (SIZE bytes at OFFSET, of a file system TYPE) is mounted on a new directory below DIRECTORY, and
- * its /probe, told to `stamp -`, writes the CLOCK_MONOTONIC (ns) of its first instruction to our stdout. The image has a
- * directory /proc. Ends when all of them have; the caller takes away the directories.
+ * Of each FILE the image (SIZE bytes at OFFSET, of a file system TYPE) is mounted on a new directory below DIRECTORY,
+ * and its /probe, told to `stamp -`, writes the CLOCK_MONOTONIC (ns) of its first instruction to our stdout. The image
+ * has a directory /proc. Ends when all of them have; the caller takes away the directories.
  */
 #define _GNU_SOURCE
 #include <errno.h>

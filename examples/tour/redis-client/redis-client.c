@@ -1,4 +1,7 @@
-/* Counts its visits in a redis (RESP, the protocol of its clients) on 127.0.0.1:7379, one a second, until that is gone. */
+/*
+ * Counts its visits in a redis (RESP, the protocol of its clients) on 127.0.0.1:7379, one a second, until that is
+ * gone.
+ */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -85,7 +85,10 @@ static bool take_messages(struct launcher *l, struct attempt *a) {
         struct control_message message;
         pid_t sender;
         int fd = -1;
-        /* A descriptor, its notify socket, is taken of an init in which nothing of the container runs (notify-socket.h). */
+        /*
+         * A descriptor, its notify socket, is taken of an init in which nothing of the container runs
+         * (notify-socket.h).
+         */
         ssize_t size = control_receive(a->init.control, &message, &sender, a->state == ATTEMPT_PREPARING ? &fd : NULL);
         if (size < 0) return errno == EAGAIN || errno == EINTR;
         if (fd >= 0) health_listen(l, a, fd);
@@ -134,8 +137,8 @@ static void judge_exit(struct attempt *a, const siginfo_t *info) {
 
 /*
  * Whoever waits for this exit goes first, before anything else is looked at or sent: unless the init was killed, its
- * last word has let it go already; or somebody has joined it, whose end is then waited for. Then what the container had still written: its PID namespace is dead, so nobody else
- * holds the pipes and their end is near.
+ * last word has let it go already; or somebody has joined it, whose end is then waited for. Then what the container
+ * had still written: its PID namespace is dead, so nobody else holds the pipes and their end is near.
  */
 void handle_init_exit(struct launcher *l, struct attempt *a) {
     siginfo_t info = {0};

@@ -122,8 +122,8 @@ static void take_control(struct msghdr *message, struct company *company) {
 }
 
 /*
- * Only who is in the container is believed. In a network namespace of its own the name is nobody else's, so that one who
- * has gone by now was one of it.
+ * Only who is in the container is believed. In a network namespace of its own the name is nobody else's, so that one
+ * who has gone by now was one of it.
  */
 static bool is_believed(const struct attempt *a, pid_t sender) {
     enum sender where = sender > 0 ? sender_of(sender, a->init.pid) : SENDER_ELSEWHERE;

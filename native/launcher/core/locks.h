@@ -31,7 +31,7 @@ enum locked lock_directory(struct locks *locks, const char *directory);
 
 enum { LOCK_HELD = 0, LOCK_NEW = 1 };
 /*
- * The same for one that is open, with its note (-1: it has none). LOCK_NEW: both descriptors are the lock's from now on;
- * LOCK_HELD: it is ours already; -1 and the failure, which names who has it.
+ * The same for one that is open, with its note (-1: it has none). LOCK_NEW: both descriptors are the lock's from now
+ * on; LOCK_HELD: it is ours already; -1 and the failure, which names who has it.
  */
 int lock_opened(struct locks *locks, const char *directory, int parent, int note, struct failure *why);

@@ -51,8 +51,8 @@ static int parse_arguments(char **argv, struct arguments *arguments) {
         arguments->command[0] != NULL) {
         return 0;
     }
-    say("usage: northstate-launcher [--state-dir DIR --run-dir DIR] [--first PROGRAM] [--name NAME] [--patience SECONDS] "
-        "-- RECONCILER [ARGUMENT...]");
+    say("usage: northstate-launcher [--state-dir DIR --run-dir DIR] [--first PROGRAM] [--name NAME] "
+        "[--patience SECONDS] -- RECONCILER [ARGUMENT...]");
     return -1;
 }
 

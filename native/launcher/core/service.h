@@ -1,5 +1,7 @@
-/* What a service tells its init system while it runs: that it lives, what it waits for, that it reads everything anew, and
- * that an orderly end takes its time. */
+/*
+ * What a service tells its init system while it runs: that it lives, what it waits for, that it reads everything
+ * anew, and that an orderly end takes its time.
+ */
 #pragma once
 
 #include "launcher.h"

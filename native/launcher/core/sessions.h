@@ -12,7 +12,9 @@ enum reply session_signal(struct launcher *l, uint64_t id, uint32_t number, stru
 void handle_session(struct launcher *l, uint32_t place, uint32_t life);
 /* A child has ended that is to be reaped: whether it was one of a session, and is reaped. */
 bool session_reaps(struct launcher *l, pid_t pid);
-/* Kills those in the container of this attempt; whether there are any: the last to be reaped lets go who waits for it. */
+/*
+ * Kills those in the container of this attempt; whether there are any: the last to be reaped lets go who waits for it.
+ */
 bool sessions_end_of(struct launcher *l, uint64_t attempt);
 /* Kills all of them, and tells nobody. */
 void sessions_end_all(struct launcher *l);

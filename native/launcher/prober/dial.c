@@ -1,6 +1,6 @@
 /*
- * tcp and http: in this process, over a socket that was made in the container's network namespace. It connects where the
- * document says, as the container itself could; of an answer no more is read than the first line.
+ * tcp and http: in this process, over a socket that was made in the container's network namespace. It connects where
+ * the document says, as the container itself could; of an answer no more is read than the first line.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

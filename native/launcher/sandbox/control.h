@@ -29,8 +29,8 @@ struct control_message {
 };
 
 /*
- * One message, without waiting; gives its size as it was sent, 0 at the end, -1 and errno. `sender` is who has sent it, 0
- * where the kernel does not say (unix(7), SO_PASSCRED). A descriptor that comes along is put in `fd`, which stays as it
- * was without one; NULL: none is taken.
+ * One message, without waiting; gives its size as it was sent, 0 at the end, -1 and errno. `sender` is who has sent
+ * it, 0 where the kernel does not say (unix(7), SO_PASSCRED). A descriptor that comes along is put in `fd`, which
+ * stays as it was without one; NULL: none is taken.
  */
 ssize_t control_receive(int control, struct control_message *message, pid_t *sender, int *fd);

@@ -32,7 +32,10 @@ static bool is_in_place(uint32_t kind, enum list list, uint64_t seen) {
     return PLACES[kind].after == OP_NONE || seen & 1ull << PLACES[kind].after;
 }
 
-/* Whether the list says what is to be done in the end: a start executes a program, who joins may copy or look for a file instead. */
+/*
+ * Whether the list says what is to be done in the end: a start executes a program, who joins may copy or look for a
+ * file instead.
+ */
 static bool has_end(enum list list, uint64_t seen) {
     int ends = !!(seen & 1ull << OP_EXEC) + !!(seen & 1ull << OP_COPY) + !!(seen & 1ull << OP_LOOK);
     if (list == LIST_GO) return ends == 1;

@@ -175,7 +175,10 @@ static long write_text(const char *path, const char *text) {
     return written;
 }
 
-/* freeze HIERARCHY COUNT: makes groups of its own (`unified`: in cgroup v2), brings PID 1 into one and keeps that frozen. */
+/*
+ * freeze HIERARCHY COUNT: makes groups of its own (`unified`: in cgroup v2), brings PID 1 into one and keeps that
+ * frozen.
+ */
 static void freeze_init(char **arguments) {
     bool unified = strcmp(arguments[0], "unified") == 0;
     const char *file = unified ? "/tmp/groups/0/cgroup.freeze" : "/tmp/groups/0/freezer.state";

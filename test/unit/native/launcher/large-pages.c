@@ -1,6 +1,6 @@
 /*
- * Pages of 64 kB: what a removed attempt had in its place is gone, where the kernel would take only whole pages back; and
- * rings keep their records. Linked with --wrap=madvise.
+ * Pages of 64 kB: what a removed attempt had in its place is gone, where the kernel would take only whole pages back;
+ * and rings keep their records. Linked with --wrap=madvise.
  */
 #define _GNU_SOURCE
 #include "../../../../native/launcher/core/attempts.h"
