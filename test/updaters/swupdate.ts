@@ -39,24 +39,24 @@ mkdir -p /usr/share/lua/5.3
 cp /usr/share/northstate/integration/swupdate/swupdate_handlers.lua /usr/share/lua/5.3/
 echo 'board 1.0' >/etc/hwrevision
 `);
-  // What it says counts: under load its exit status is now and then that of a helper that it ends.
+  // What the device is afterwards counts: on a busy machine what swupdate says at its end, and its exit status, are now and then
+  // those of an installation that has not begun.
   const install = async (image: string): Promise<string> => {
     const { stdout, stderr } = await updated.device.run('swupdate', '-v', '-k', '/root/cert.pem', '-i', image);
     return `${stdout}${stderr}`;
   };
 
-  assert.match(await install('/root/good.swu'), /SWUpdate was successful/);
+  assert.match(await install('/root/good.swu'), /hello:1\.1\.0 installed/);
   assert.equal(await updated.version(), '1.1.0');
 
   const bad = await install('/root/bad.swu');
   assert.match(bad, /all is as before/);
-  assert.doesNotMatch(bad, /SWUpdate was successful/);
   assert.equal(await updated.version(), '1.1.0');
   assert.deepEqual(await updated.packages(), ['hello:1.0.0', 'hello:1.1.0']);
 
   const image = await readFile(updated.path('root/good.swu'));
   image.writeUInt8(image.readUInt8(image.indexOf('software')) ^ 1, image.indexOf('software'));
   await writeFile(updated.path('root/changed.swu'), image);
-  assert.doesNotMatch(await install('/root/changed.swu'), /SWUpdate was successful/);
+  assert.doesNotMatch(await install('/root/changed.swu'), /Valid image found|installed/);
   assert.equal(await updated.version(), '1.1.0');
 });
