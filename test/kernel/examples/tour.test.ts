@@ -22,7 +22,7 @@ async function says(daemon: Daemon, name: string, wanted: RegExp): Promise<strin
   }
 }
 
-test('console, seccomp and inspect show what they say', async () => {
+test('the examples that speak to the runtime and to each other show what they say', async () => {
   await using daemon = await startDaemon({
     packages,
     document: (directory) =>
@@ -43,4 +43,11 @@ test('console, seccomp and inspect show what they say', async () => {
   assert.match(seen, /^host name inspect, pid \d+, uid 1000, gid 1000$/m);
   assert.match(seen, /^GREETING=hello$/m);
   assert.match(seen, /^CapEff:\t0+$/m);
+
+  await says(daemon, 'sockets', /^received: hello$/m);
+  await says(daemon, 'token-client', /welcome[^]*go away/);
+  await says(daemon, 'redis-client', /^visit 2$/m);
+  assert.equal((await daemon.run('restart', 'redis-server')).code, 0);
+  const counted = await says(daemon, 'redis-client', /visit 2\n[^]*visit [3-9]\n/);
+  assert.equal(counted.split('visit 1\n').length, 2, 'what it had counted is gone');
 });
