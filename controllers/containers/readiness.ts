@@ -1,7 +1,8 @@
 // When what runs is ready, and when a run has failed though it goes on. Pure.
 import { hash } from 'node:crypto';
+import type { ContainerEntry } from '../../state/desired.ts';
 import type { Health } from '../../state/health.ts';
-import type { Fault, ObservedAttempt } from '../../state/observed.ts';
+import type { Fault, Observed, ObservedAttempt } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
 
 /** How a target is asked: as its entry says, else as its package does; null: not at all. */
@@ -28,9 +29,20 @@ export function revisionOf(target: Target): number {
 }
 
 /** A run is ready at this time (CLOCK_BOOTTIME in ms), which may be yet to come; null: it has to be found so first. */
-export function readyAt({ startedAt, health }: ObservedAttempt, target: Target): number | null {
+export function readyAt(
+  { startedAt, health }: ObservedAttempt,
+  target: Pick<Target, 'entry' | 'package'>,
+): number | null {
   const asked = healthOf(target)?.ready ?? null;
   return asked === null ? startedAt + target.entry.settle : health.readyAt;
+}
+
+/** What is paused is not asked whether it is ready: one that was not found so before waits for whoever resumes it. */
+export function isHeldUnready({ attempts, packages }: Observed, entry: ContainerEntry): boolean {
+  const run = attempts.get(entry.name)?.find(({ state }) => state === 'running');
+  if (!entry.paused || run === undefined) return false;
+  const found = packages.get(entry.name)?.find(({ version }) => version === run.version) ?? null;
+  return readyAt(run, { entry, package: found }) === null;
 }
 
 /** When a run has lasted for as long as it may (CLOCK_BOOTTIME in ms); null: there is no such time. */

@@ -4,6 +4,7 @@ import type { ContainerStatus, Condition, ConditionType } from '../../state/stat
 import type { State } from '../../state/store.ts';
 import { highest, parseRequirement } from '../../state/version.ts';
 import { containerName } from '../../state/container-id.ts';
+import { isHeldUnready } from '../containers/readiness.ts';
 import { unsettledText, type Unsettled } from '../failure.ts';
 import type { MountsStep } from '../mounts/mounts-plan.ts';
 import type { RepositoryStep } from '../repositories/repositories-plan.ts';
@@ -102,7 +103,9 @@ function dependencies(look: Look, key: string, depth: number): Unmet[] {
     if (other === undefined || found === undefined) {
       return [link(name, come[asked], 'NotWanted', 'the document has no such container')];
     }
-    if (hasCome(found, asked)) return [];
+    const wanted = desired.containers.get(other);
+    const isHeld = asked === 'ready' && wanted !== undefined && isHeldUnready(look.state.observed, wanted);
+    if (hasCome(found, asked) && !isHeld) return [];
     const chain = chainOf(look, other, depth + 1);
     if (chain !== null) return [chain];
     if (found.desired !== 'running')

@@ -4,6 +4,7 @@ import type { ContainerEntry } from '../../state/desired.ts';
 import type { ContainerStatus, ConditionType } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';
 import { containerName } from '../../state/container-id.ts';
+import { isHeldUnready } from '../containers/readiness.ts';
 import type { Left } from '../failure.ts';
 import { isUnsettled } from './container-status.ts';
 import { isUnderWay } from './phase.ts';
@@ -109,7 +110,9 @@ function waitsFor(look: Look, entry: ContainerEntry, { conditions }: ContainerSt
     if (other === undefined) return { result: 'failed', reason: `${name} is not wanted` } as const;
     const isOver = look.state.status.containers[other.key]?.phase === 'Exited';
     if (isOver && asked !== 'succeeded') return { result: 'failed', reason: `${name} has ended` } as const;
-    return judge(look, other, depth + 1);
+    const found = judge(look, other, depth + 1);
+    if (found.result !== 'converged' || asked !== 'ready' || !isHeldUnready(look.state.observed, other)) return found;
+    return { result: 'failed', reason: `${name} is paused before it was ready` } as const;
   });
   const worst = worstOf(all);
   const reason = `${entry.key} waits for ${ready.message}`;

@@ -1,6 +1,7 @@
 // What must be true when nothing is left to do: an independent reading of the document, beside the planners' own.
-import type { ContainerEntry } from '../../state/desired.ts';
+import type { ContainerEntry, Dependency } from '../../state/desired.ts';
 import { replacingHash } from '../../state/desired.ts';
+import type { ObservedAttempt } from '../../state/observed.ts';
 import { matches, parseRequirement } from '../../state/version.ts';
 import type { Host } from './host.ts';
 import { isLive, writtenImage, type World } from './world.ts';
@@ -121,11 +122,7 @@ function isExcused(world: World, host: Host, entry: ContainerEntry, runs: boolea
     packages.get('data')?.some((found) => found.version.startsWith('1.')) !== true
   )
     return true;
-  const isUp = (name: string) => attempts.get(name)?.some(({ state }) => state === 'running') === true;
-  const down = [...entry.dependsOn].some(([name, asked]) =>
-    asked === 'succeeded' ? !hasSucceeded(world, name) : !isUp(name),
-  );
-  if (down) return true;
+  if ([...entry.dependsOn].some(([name, asked]) => !hasCome(world, name, asked))) return true;
   // Neither does what it depends on run on an image that was written to.
   const needed = [entry, ...[...entry.dependsOn.keys()].flatMap((name) => world.entry(name) ?? [])];
   if (needed.some((each) => isSpoilt(world, host, each))) return true;
@@ -155,13 +152,32 @@ function waitsForever(world: World): boolean {
   );
 }
 
-function hasSucceeded({ observed }: World, name: string): boolean {
+function hasCome(world: World, name: string, asked: Dependency): boolean {
+  if (asked === 'succeeded') return hasSucceeded(world, name);
+  const run = world.observed.attempts.get(name)?.find(({ state }) => state === 'running');
+  return run !== undefined && (asked === 'running' || !isHeldUnready(world, run));
+}
+
+/** Nobody asks one that is paused whether it is ready: it stays what it was. */
+function isHeldUnready(world: World, { name, health }: ObservedAttempt): boolean {
+  const entry = world.entry(name);
+  return entry?.paused === true && (entry.health?.ready ?? null) !== null && health.readyAt === null;
+}
+
+/** The run that its entry asks for has ended by itself with 0, and another one is neither due nor asked for. */
+function hasSucceeded({ observed, desired }: World, name: string): boolean {
+  const entry = [...desired.containers.values()].find((each) => each.name === name && each.state === 'running');
+  if (entry === undefined || entry.restart.policy === 'always') return false;
   const all = observed.attempts.get(name) ?? [];
   const last = all.findLast(({ state }) => state === 'exited' || state === 'failed');
-  const exit = last === undefined ? (observed.ran.get(name)?.exit ?? null) : last.exit;
-  const isGood = exit !== null && 'code' in exit && exit.code === 0 && last?.record.stop?.fault === undefined;
-  return isGood && !all.some(({ state }) => state === 'running');
+  const { run, exit } =
+    last === undefined ? (observed.ran.get(name) ?? nothing) : { run: last.record.run, exit: last.exit };
+  const isGood = exit !== null && 'code' in exit && exit.code === 0 && (last?.record.stop ?? null) === null;
+  const isAsked = entry.run !== null && entry.run.id !== run;
+  return isGood && !isAsked && !all.some(({ state }) => state === 'running');
 }
+
+const nothing = { run: null, exit: null };
 
 function isSpoilt(world: World, host: Host, entry: ContainerEntry): boolean {
   const version = world.lock.get(entry.key)?.version ?? entry.version ?? '';

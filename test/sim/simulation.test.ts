@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { decodeRecord, encodeRecord } from '../../controllers/containers/attempt-record.ts';
+import { noGroup } from '../../controllers/forecast/effect.ts';
 import { createLauncher } from './sim-launcher.ts';
 import { createRandom } from './random.ts';
 import type { Seeds } from './seeds.ts';
@@ -39,6 +40,7 @@ test('a planner that stops what nobody asked it to stop is found', async () => {
   const time = createTime();
   const world = createWorld(createRandom(1), time);
   world.sick = false;
+  world.observed = { ...world.observed, cgroups: new Map([['alpha', { ...noGroup('alpha'), leaves: [1] }]]) };
   const { launcher } = createLauncher(world).connect(() => undefined);
   const record = { ...decodeRecord(new Uint8Array()), version: '1.0.0' };
   const prepared = launcher.prepare({ id: 1, name: 'alpha', hash: '', record: encodeRecord(record), ops: [] });

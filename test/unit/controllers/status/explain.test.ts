@@ -5,6 +5,7 @@ import type { Unsettled } from '../../../../controllers/failure.ts';
 import { unmetOf } from '../../../../controllers/status/explain.ts';
 import type { ContainerStatus } from '../../../../state/status.ts';
 import { emptyState } from '../../../../state/store.ts';
+import { attempt, target } from '../../../support/views.ts';
 
 const status = {
   version: '1.0.0',
@@ -40,4 +41,31 @@ test('a sentence that begins like a step of the image is none', () => {
     unmet?.because.map(({ message }) => message),
     [''],
   );
+});
+
+test('a paused run that was not found ready is named to who waits for that', () => {
+  const asked = { ready: 'notify', within: null, alive: null, watchdog: null } as const;
+  const because = (readyAt: number | null) => {
+    const { entry } = target('running', '1.0.0', null, { key: 'broker', name: 'broker', paused: true, health: asked });
+    const app = target('running', '1.0.0', null, { dependsOn: new Map([['broker', 'ready']]) }).entry;
+    const run = attempt(1, '1.0.0', 'running');
+    const paused = { type: 'Ready', status: 'False', reason: 'Paused', message: 'its processes are frozen' };
+    const broker = { ...status, phase: 'Running', mounted: true, pid: 1, conditions: [paused] };
+    const state = emptyState();
+    const containers = new Map([
+      ['app', app],
+      ['broker', entry],
+    ]);
+    const attempts = new Map([['broker', [{ ...run, health: { ...run.health, readyAt } }]]]);
+    const statuses = { app: { ...status, mounted: true }, broker } as unknown as Record<string, ContainerStatus>;
+    const looked = {
+      ...state,
+      desired: { ...state.desired, containers },
+      observed: { ...state.observed, attempts },
+      status: { ...state.status, containers: statuses },
+    };
+    return unmetOf(looked, 'app', () => [])?.because.map((link) => [link.container, link.unmet, link.reason]);
+  };
+  assert.deepEqual(because(null), [['broker', 'Ready', 'Paused']]);
+  assert.deepEqual(because(1), []);
 });

@@ -106,6 +106,26 @@ test('who waits for something else says what has become of that', () => {
   assert.equal(judged({ app, job: runs }, 5, [['app', start]]).result, 'moving');
 });
 
+test('who waits for the readiness of a paused run is told that nobody asks it', () => {
+  const waits = { reason: 'WaitingForDependency', message: 'broker (ready)' } as const;
+  const app: Given = { phase: 'Starting', ready: waits, entry: { dependsOn: new Map([['broker', 'ready']]) } };
+  const start: Left = { steps: [{ op: 'go', name: 'app', waits: 'not ready yet: broker' }], failures: [] };
+  const judge = (entry: Partial<ContainerEntry>): ReturnType<typeof reachedOf> => {
+    const broker: Given = { phase: 'Running', ready: { reason: 'Paused' }, entry: { ...entry, paused: true } };
+    const state = stateOf({ app, broker });
+    const run = { ...attempt(1, '1.0.0', 'running'), name: 'broker' };
+    const observed = { ...state.observed, attempts: new Map([['broker', [run]]]) };
+    return reachedOf({ state: { ...state, observed }, left: new Map([['app', start]]) }, 5);
+  };
+  const asked = { ready: 'notify', within: null, alive: null, watchdog: null } as const;
+  assert.deepEqual(judge({ health: asked }), {
+    result: 'failed',
+    reason: 'app waits for broker (ready); broker is paused before it was ready',
+  });
+  // Time alone makes it ready.
+  assert.equal(judge({ health: null, settle: 2000 }).result, 'moving');
+});
+
 test('what waits for something that nothing brings about has failed; what is tried again has not', () => {
   const app: Given = { phase: 'Absent', ready: { reason: 'WaitingForPackage', message: 'app is not installed' } };
   const step = { op: 'prepare', name: 'app', waits: 'app is not installed' };
