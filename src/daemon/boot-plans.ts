@@ -1,8 +1,7 @@
 // The boot plan and the reconciler: what was played before it was there is told once, and what has converged is kept for the next
 // boot.
 import { hash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { messageOf } from '../../state/errno.ts';
 import type { State } from '../../state/store.ts';
 import { readPlayed, startedIn, type Played } from '../boot/played.ts';
@@ -11,6 +10,7 @@ import type { Settings } from './checked-configuration.ts';
 import type { Controllers } from './daemon-controllers.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
 import { openKeptValue, type KeptValue } from './kept-value.ts';
+import { noteBoot } from '../boot/boot-note.ts';
 
 export interface BootPlans {
   /** For the report. */
@@ -36,7 +36,7 @@ export async function openBootPlans(ports: BootPlansPorts): Promise<BootPlans> {
   const { config, link, state, log } = ports;
   const value = openKeptValue<Remembered>(await state.memory('boot plan'));
   mkdirSync(config.runDir, { recursive: true, mode: 0o700 });
-  writeFileSync(join(config.runDir, 'boot'), state.boot, { mode: 0o600 });
+  noteBoot(config.runDir, state.boot);
   const fd = link.remembered.descriptors.get('played');
   const played = fd === undefined ? null : readPlayed(fd);
   if (played !== null && value.get()?.told !== true) tell(played, ports);

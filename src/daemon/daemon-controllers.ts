@@ -38,6 +38,7 @@ import { openKeptValue } from './kept-value.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
 import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 import { keepRuntimeFiles } from './runtime-files.ts';
+import { noteBoot } from '../boot/boot-note.ts';
 
 /** Bytes that the launcher keeps of each container's output. */
 const outputSize = 64 * 1024;
@@ -235,6 +236,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
 
   /** By name in runDir. */
   const files = new Map<string, () => Promise<void> | void>([
+    ['boot', () => noteBoot(runDir, state.boot)],
     ['packages.json', repositories.restore],
     ['cgroups.json', cgroups.restore],
     ['overlay.json', documents.restore],
