@@ -193,7 +193,7 @@ test('a container that had to be killed at the end says so', async () => {
   );
 });
 
-test('an end that is asked for while the runtime comes up waits for nothing to be begun', async () => {
+test('an end that is asked for while the runtime comes up waits for nothing to be begun', async (t) => {
   const app = await probePackage({ name: 'app' });
   const before = openDescriptors();
   await using daemon = await startDaemon({
@@ -208,6 +208,7 @@ test('an end that is asked for while the runtime comes up waits for nothing to b
   });
   closeSync(output);
   const exited = once(child, 'exit');
+  t.after(() => child.kill('SIGKILL'));
   // Held at its very begin, it finds the request when it goes on.
   await eventually('a reconciler', daemon, () => reconcilerOf(child.pid ?? 0) !== null);
   const reconciler = reconcilerOf(child.pid ?? 0) ?? 0;
@@ -225,7 +226,7 @@ test('an end that is asked for while the runtime comes up waits for nothing to b
 function reconcilerOf(pid: number): number | null {
   const [first = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
   const path = `/proc/${first}/cmdline`;
-  return first !== '' && existsSync(path) && /^[^\0]*node\0.*daemon\.(mjs|ts)\0/.test(readFileSync(path, 'utf8'))
+  return first !== '' && existsSync(path) && /^[^\0]*node\0.*daemon\.(cjs|ts)\0/.test(readFileSync(path, 'utf8'))
     ? Number(first)
     : null;
 }
