@@ -255,6 +255,11 @@ function dependencyWaits(view: View): string | null {
   return texts.length === 0 ? null : texts.join('; ');
 }
 
+/** Whether a step waits for dependencies alone, which come about by themselves. */
+export function waitsForDependencies({ waits }: Pick<Step, 'waits'>): boolean {
+  return waits !== null && /^not (?:running|ready|succeeded) yet: /.test(waits);
+}
+
 /** Why the present instance is not told to stop yet for the next one. */
 function replacementWaits(
   view: View,

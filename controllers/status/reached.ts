@@ -4,6 +4,7 @@ import type { ContainerEntry } from '../../state/desired.ts';
 import type { ContainerStatus, ConditionType } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';
 import { containerName } from '../../state/container-id.ts';
+import { waitsForDependencies } from '../containers/containers-plan.ts';
 import { isHeldUnready } from '../containers/readiness.ts';
 import type { Left } from '../failure.ts';
 import { isUnsettled } from './container-status.ts';
@@ -76,7 +77,8 @@ function judge(look: Look, entry: ContainerEntry, depth: number): Reached {
   const reason = `${key}: ${why(status, { steps, failures })}`;
   if (status.phase === 'Failed') return { result: 'failed', reason };
   if (failures.some(({ retryAt }) => retryAt !== null) || isMoving(look, name)) return { result: 'moving', reason };
-  const gate = waitsFor(look, entry, status, depth);
+  const isGated = !isDone && failures.length === 0 && steps.every(waitsForDependencies);
+  const gate = waitsFor(look, entry, { status, isGated }, depth);
   if (gate !== null) return gate;
   // What is left waits for something that nothing here brings about.
   return { result: isDone ? 'moving' : 'failed', reason };
@@ -99,10 +101,15 @@ function ended({ state }: Look, entry: ContainerEntry, status: ContainerStatus):
   return { result: isOver ? 'failed' : 'moving', reason: `${entry.key}: ${messageOf(status, 'Ready')}` };
 }
 
-/** What the dependencies of an entry that has not started keep it from; null: they do not. */
-function waitsFor(look: Look, entry: ContainerEntry, { conditions }: ContainerStatus, depth: number): Reached | null {
+/** What its dependencies keep an entry from, its first start or (`isGated`) its replacement; null: nothing. */
+function waitsFor(
+  look: Look,
+  entry: ContainerEntry,
+  { status: { conditions }, isGated }: { readonly status: ContainerStatus; readonly isGated: boolean },
+  depth: number,
+): Reached | null {
   const ready = conditions.find(({ type }) => type === 'Ready');
-  if (ready?.reason !== 'WaitingForDependency' || depth > deepest) return null;
+  if ((ready?.reason !== 'WaitingForDependency' && !isGated) || depth > deepest) return null;
   const all = [...entry.dependsOn].map(([name, asked]) => {
     const other = [...look.state.desired.containers.values()].find(
       (each) => each.name === name && each.state === 'running',
@@ -115,7 +122,8 @@ function waitsFor(look: Look, entry: ContainerEntry, { conditions }: ContainerSt
     return { result: 'failed', reason: `${name} is paused before it was ready` } as const;
   });
   const worst = worstOf(all);
-  const reason = `${entry.key} waits for ${ready.message}`;
+  const names = ready?.reason === 'WaitingForDependency' ? ready.message : [...entry.dependsOn.keys()].join(', ');
+  const reason = `${entry.key} waits for ${names}`;
   if (worst === undefined) return { result: 'moving', reason };
   return { result: worst.result, reason: `${reason}; ${worst.reason}` };
 }

@@ -126,6 +126,21 @@ test('who waits for the readiness of a paused run is told that nobody asks it', 
   assert.equal(judge({ health: null, settle: 2000 }).result, 'moving');
 });
 
+test('a replacement that waits for a dependency is no failure as long as that comes', () => {
+  const gate = (op: string) => ({ op, name: 'app', waits: 'not ready yet: broker' });
+  const left: [string, Left][] = [['app', { steps: [gate('go'), gate('signal')], failures: [] }]];
+  const app: Given = { phase: 'Running', ready, entry: { dependsOn: new Map([['broker', 'ready']]) } };
+  const settling: Given = { phase: 'Running', ready: { reason: 'Settling', message: 'a moment' } };
+  assert.deepEqual(judged({ app, broker: settling }, 5, left), {
+    result: 'moving',
+    reason: 'app waits for broker; broker: Running, a moment',
+  });
+  assert.equal(judged({ app, broker: { phase: 'Failed' } }, 5, left).result, 'failed');
+  const other = { op: 'prepare', name: 'app', waits: 'app:2.0.0 is not installed' };
+  const mixed: [string, Left][] = [['app', { steps: [other, gate('go')], failures: [] }]];
+  assert.equal(judged({ app, broker: settling }, 5, mixed).result, 'failed');
+});
+
 test('what waits for something that nothing brings about has failed; what is tried again has not', () => {
   const app: Given = { phase: 'Absent', ready: { reason: 'WaitingForPackage', message: 'app is not installed' } };
   const step = { op: 'prepare', name: 'app', waits: 'app is not installed' };
