@@ -78,8 +78,8 @@ const nothingLeft: Check = {
   },
 };
 
-// Two lanes, since two processors are what a small machine has: what computes, and what waits for the kernel. Afterwards
-// the machines with another kernel, two at a time.
+// Two lanes, since two processors are what a small machine has: what computes, and what waits for the kernel, each about as
+// long. Afterwards the machines with another kernel, two at a time.
 const { positionals: folders } = parseArgs({ allowPositionals: true });
 /** They compute more than they wait. */
 const packaging = ['kernel/build', 'kernel/release'];
@@ -96,9 +96,10 @@ const lanes: Check[][] =
           program('lint', 'eslint', '--config', '.eslint.config.mjs', '.'),
           program('unused', 'knip'),
           program('house', process.execPath, 'test/house.ts'),
-          ...['sim', 'escape', ...packaging].map((folder) => tests(folder)),
+          ...['sim', 'unit', 'escape', 'compat', ...packaging].map((folder) => tests(folder)),
+          asleep(...alsoAsleep),
         ],
-        [tests('unit'), tests('compat'), tests('kernel', ...packaging), asleep(...alsoAsleep)],
+        [tests('kernel', ...packaging)],
       ];
 
 let passes = 0;
