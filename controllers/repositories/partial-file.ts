@@ -2,10 +2,10 @@
 // the next attempt goes on from it.
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, readFile, rename, rm, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises';
+import { lstat, open, readFile, rename, rm, unlink, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identityOf, type Identity } from '../../native/file.ts';
-import { hasErrno } from '../../state/errno.ts';
+import { hasErrno, ifMissing } from '../../state/errno.ts';
 import { TerminalError } from '../failure.ts';
 import type { FetchProgress } from './repository.ts';
 import { readdir } from '../../state/file/in-place.ts';
@@ -87,7 +87,10 @@ async function openKept(path: string): Promise<FileHandle | null> {
   });
   if (file === null) return null;
   if (file !== undefined) {
-    const { uid, mode, nlink } = await file.stat();
+    const { uid, mode, nlink } = await file.stat().catch(async (error: unknown) => {
+      await file.close();
+      throw error;
+    });
     const isOurs =
       uid === process.getuid?.() && (mode & (constants.S_IFMT | 0o022)) === constants.S_IFREG && nlink === 1;
     if (isOurs) return file;
@@ -117,7 +120,8 @@ export async function removePartials(directory: string): Promise<string[]> {
   const removed: string[] = [];
   for (const name of (await readdir(directory)).filter((each) => each.startsWith(partialPrefix))) {
     const path = join(directory, name);
-    if (name.startsWith(keptPrefix) && Date.now() - (await stat(path)).mtimeMs < keptFor) continue;
+    const found = await lstat(path).catch(ifMissing);
+    if (found === null || (name.startsWith(keptPrefix) && Date.now() - found.mtimeMs < keptFor)) continue;
     await rm(path, { force: true });
     removed.push(name);
   }

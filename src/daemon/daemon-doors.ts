@@ -106,6 +106,7 @@ export function createDoors({
         documents,
         hierarchies,
         openRemote,
+        log,
         now: bootTime,
       }),
     usage: cgroups.usage,

@@ -16,26 +16,23 @@ export interface Donor {
 /** Blocks that a thread hashes at a time (8 MiB). */
 const chunk = 2048;
 
-/** Opens packages to take blocks from. What cannot be read is told to `skipped` and left out. */
-export async function openDonors(
-  paths: readonly string[],
-  skipped: (message: string) => void,
-): Promise<readonly Donor[]> {
+/** Opens packages to take blocks from for as long as `body` takes. What cannot be read is told to `skipped` and left out. */
+export async function withDonors<T>(
+  { donors: paths, skipped }: { readonly donors: readonly string[]; readonly skipped: (message: string) => void },
+  body: (donors: readonly Donor[]) => Promise<T>,
+): Promise<T> {
+  await using handles = new AsyncDisposableStack();
   const donors: Donor[] = [];
   for (const path of paths) {
     try {
       const { handle, bytes } = await openFile(path);
-      try {
-        donors.push({ handle, layout: await readLayout(bytes) });
-      } catch (error) {
-        await handle.close();
-        throw error;
-      }
+      handles.use(handle);
+      donors.push({ handle, layout: await readLayout(bytes) });
     } catch (error) {
       skipped(messageOf(error));
     }
   }
-  return donors;
+  return await body(donors);
 }
 
 /**

@@ -14,9 +14,9 @@ import {
   copyBlocks,
   keepRight,
   offerDonors,
-  openDonors,
   recall,
   repeatBlocks,
+  withDonors,
   writeAll,
 } from './block-copy.ts';
 import { messageOf } from '../../state/errno.ts';
@@ -85,28 +85,24 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
     const wanted = wantedBlocks(leaves, tree.salt);
     const offer = { salt: tree.salt, hasher: threads(), signal, skipped: options.skipped };
     await recall(file, image.offset, wanted, leaves, offer);
-    const donors = await openDonors(options.donors, options.skipped);
-    try {
+    await withDonors(options, async (donors) => {
       await offerDonors(donors, wanted, offer);
       await copyBlocks(donors, file, image.offset, wanted, signal);
       await repeatBlocks(file, image.offset, wanted, signal);
       await takeDelta(file, { tree, image, wanted, donors });
-    } finally {
-      for (const { handle } of donors) await handle.close();
-    }
-    await repeatBlocks(file, image.offset, wanted, signal);
+    });
     await fetchMissing(file, image.offset, wanted, remote);
     await repeatBlocks(file, image.offset, wanted, signal);
   }
 
-  /** A delta that somebody made, when it is smaller than the blocks that `isHere` says are missing. */
+  /** A delta that somebody made, when it is smaller than the blocks that `isHere` says are missing; without one they are asked for. */
   async function findCheaper(
     { tree, wanted, donors }: Pick<InBlocks, 'tree'> & { wanted: WantedBlocks; donors: readonly Donor[] },
     isHere: (block: number) => boolean,
   ): Promise<Delta | null> {
     const missing = lengthOf(missingStretches(wanted, isHere));
     if (missing < worthADelta) return null;
-    const delta = await findDelta(http, url, tree, donors, signal);
+    const delta = await unlessSpoilt(findDelta(http, url, tree, donors, signal));
     if (delta === null || delta.cost(wanted) < missing) return delta;
     delta.close();
     return null;
@@ -116,12 +112,19 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
     file: FileHandle,
     given: Pick<InBlocks, 'tree' | 'image'> & { wanted: WantedBlocks; donors: readonly Donor[] },
   ): Promise<void> {
+    const delta = await findCheaper(given, given.wanted.has);
+    if (delta === null) return;
+    await unlessSpoilt(delta.into(file, given.image.offset, given.wanted).finally(delta.close));
+  }
+
+  /** Null for what has failed, which is told: there is another way. */
+  async function unlessSpoilt<T>(work: Promise<T>): Promise<T | null> {
     try {
-      const delta = await findCheaper(given, given.wanted.has);
-      await delta?.into(file, given.image.offset, given.wanted).finally(delta.close);
+      return await work;
     } catch (error) {
       signal.throwIfAborted();
       options.skipped(messageOf(error));
+      return null;
     }
   }
 
@@ -146,16 +149,13 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
   /** What `into` asks for with an empty file. */
   async function missing({ bytes, image, tree }: InBlocks): Promise<number> {
     const wanted = wantedBlocks(await readLeaves(bytes.at, image, tree), tree.salt);
-    const donors = await openDonors(options.donors, options.skipped);
     const isHere = (block: number): boolean => wanted.place(block) !== null;
-    try {
+    return await withDonors(options, async (donors) => {
       await offerDonors(donors, wanted, { salt: tree.salt, hasher: threads(), signal, skipped: options.skipped });
       const delta = await findCheaper({ tree, wanted, donors }, isHere);
       delta?.close();
       return remote.cost.bytes + (delta?.cost(wanted) ?? lengthOf(missingStretches(wanted, isHere)));
-    } finally {
-      for (const { handle } of donors) await handle.close();
-    }
+    });
   }
 
   return {
@@ -262,5 +262,3 @@ async function fetchStretch(
   }
   await flush();
 }
-
-/** What `into` would still ask for, with an empty file. */

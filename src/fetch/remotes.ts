@@ -25,8 +25,7 @@ export function createRemotes(settings: FetchSettings): OpenRemote {
       return {
         ...found,
         async close() {
-          await found.close();
-          release();
+          await found.close().finally(release);
         },
       };
     } catch (error) {

@@ -1,4 +1,5 @@
 // northstate plan: the steps that a document would take, by the planners that take them.
+import type { Logger } from 'pino';
 import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { forecast, type ForecastStep } from '../../controllers/forecast/forecast.ts';
 import type { OpenRemote } from '../../controllers/repositories/repositories-act.ts';
@@ -14,6 +15,7 @@ export interface PlanPorts {
   readonly documents: Documents;
   readonly hierarchies: Hierarchies;
   readonly openRemote: OpenRemote;
+  readonly log: Pick<Logger, 'info'>;
   /** CLOCK_BOOTTIME in ms. */
   readonly now: () => number;
 }
@@ -21,10 +23,10 @@ export interface PlanPorts {
 /** The steps that lead to a document, or, without one, to the document in force. Rejects with DocumentRefused. */
 export async function planDocument(
   text: string | null,
-  { store, documents, hierarchies, openRemote, now }: PlanPorts,
+  { store, documents, hierarchies, openRemote, log, now }: PlanPorts,
 ): Promise<readonly ForecastStep[]> {
   const state = text === null ? store.get() : await documents.preview(text);
-  const sources = await readSources(state, openRemote);
+  const sources = await readSources(state, openRemote, log);
   const [defaultRepository = null] = state.desired.repositories.keys();
   return forecast(state, {
     hierarchies,
@@ -46,7 +48,11 @@ interface Source {
 const patience = 60_000;
 
 /** The packages behind `source`, where they can be read: the plan lists an install that cannot be done as one. */
-async function readSources({ desired, observed }: State, openRemote: OpenRemote): Promise<ReadonlyMap<string, Source>> {
+async function readSources(
+  { desired, observed }: State,
+  openRemote: OpenRemote,
+  log: PlanPorts['log'],
+): Promise<ReadonlyMap<string, Source>> {
   const entries = [...desired.containers.values()].flatMap(({ name, source, repository }) =>
     source === null ? [] : [{ name, source, repository: repository ?? '' }],
   );
@@ -58,7 +64,7 @@ async function readSources({ desired, observed }: State, openRemote: OpenRemote)
     }
     const donors = (observed.packages.get(name) ?? []).map(({ path }) => path);
     const signal = AbortSignal.timeout(patience);
-    const remote = await openRemote(new URL(source), { donors, signal, log: { info: () => undefined } });
+    const remote = await openRemote(new URL(source), { donors, signal, log });
     try {
       const identity = { dev: 0, ino: 0, size: remote.size, mtimeMs: 0, ctimeMs: 0 };
       const place = { repository, path: source, identity, digest: null, integrity: 'none' } as const;

@@ -1,4 +1,4 @@
-// bench/fetch: what an update costs over the net, for pairs of published packages (PyPI), as erofs plain, without inline data, with lz4,
+// bench/fetch: what an update costs over the net, for pairs of published packages (PyPI), as erofs plain, aligned, with lz4,
 // and as squashfs: bytes and requests of a fetch by blocks and with a delta file, from a server on loopback that counts, beside
 // the whole package and `zstd -19 --long --patch-from` of the same images. Needs PyPI, pip and zstd.
 import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -51,7 +51,6 @@ async function installed(work: string, name: string, version: string): Promise<s
   const [wheel = ''] = await readdir(wheels);
   await mkdir(root);
   await checked('python3', ['-m', 'zipfile', '-e', join(wheels, wheel), root]);
-  // The name of this directory has the version in it, and would be another one in each image.
   return root;
 }
 

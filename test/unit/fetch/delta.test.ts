@@ -107,6 +107,19 @@ test('without a delta, and with one that is spoilt anywhere, the package is the 
   }
 });
 
+test('a server that fails for a delta keeps neither the estimate nor the package', async () => {
+  await using server = await fileServer({ 'app.npk': freshBytes });
+  server.misbehave = ({ url }, response) => {
+    if (url?.endsWith('.npkdelta') !== true) return false;
+    response.writeHead(500).end();
+    return true;
+  };
+  const { file, skipped, estimate } = await fetched(server);
+  assert.deepEqual(file, freshBytes);
+  assert.match(skipped.join(), /the server answered 500/);
+  assert.ok(estimate > freshBytes.length / 2, `${estimate} bytes were said`);
+});
+
 test('a frame that would be larger than its part is not decoded to its end', async () => {
   const { constants, zstdCompressSync } = await import('node:zlib');
   const frame = zstdCompressSync(Buffer.alloc(64 * 1024 * 1024), {
