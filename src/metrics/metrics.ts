@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Counts } from '../../controllers/cgroups/cgroup-counts.ts';
 import { phases, type ContainerStatus } from '../../state/status.ts';
+import { ifMissing } from '../../state/errno.ts';
 import type { State } from '../../state/store.ts';
 import { containerName } from '../../state/container-id.ts';
 import { runtimeVersion } from '../runtime-version.ts';
@@ -199,7 +200,7 @@ function storageWritten(): number | null {
   try {
     const [, bytes] = /^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8')) ?? [];
     return bytes === undefined ? null : Number(bytes);
-  } catch {
-    return null;
+  } catch (error) {
+    return ifMissing(error);
   }
 }

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { SyscallError } from '../../native/libc.ts';
 import { openWithin } from '../../native/openat2.ts';
 import { openTree, setTreeAttributes } from '../../native/trees.ts';
+import { ifMissing } from '../../state/errno.ts';
 import { ownShell } from '../installation.ts';
 import { readElf } from '../npk/program/elf.ts';
 import { RuntimeError } from '../runtime/runtime.ts';
@@ -60,7 +61,7 @@ async function findProgram(): Promise<string> {
 
 /** Root's alone, and in need of no library: those of the container are not ours. */
 async function isTrustedStatic(path: string): Promise<boolean> {
-  const found = await stat(path).catch(() => null);
+  const found = await stat(path).catch(ifMissing);
   if (found === null || !found.isFile() || found.uid !== 0 || (found.mode & writableByOthers) !== 0) return false;
   await using file = await open(path);
   const elf = await readElf(file).catch(() => null);

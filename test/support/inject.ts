@@ -1,5 +1,5 @@
 // Faults that the kernel would answer with, by strace(1): whoever makes the call gets the errno, and the call is not made.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 export interface Fault {
@@ -15,9 +15,6 @@ export interface Injected {
   /** The calls are made again from here on. */
   [Symbol.asyncDispose](): Promise<void>;
 }
-
-/** Why tests that inject faults cannot be run here; false when they can. */
-export const cannotInject = spawnSync('strace', ['-V']).error === undefined ? false : 'strace is not installed';
 
 /** Lets calls of a process, of its threads and of all that it starts from now on fail, until it is disposed of. */
 export async function inject(pid: number, ...faults: readonly Fault[]): Promise<Injected> {

@@ -29,8 +29,8 @@ function setFrozen(group: string, version: 1 | 2, frozen: boolean): void {
   else writeFileSync(join(group, 'freezer.state'), frozen ? 'FROZEN' : 'THAWED');
 }
 
-test('on cgroup v2 a name has so many groups and no more, and only its own runtime thaws them', async (t) => {
-  if (hierarchies.unified === null) return t.skip('there is no v2 tree');
+test('on cgroup v2 a name has so many groups and no more, and only its own runtime thaws them', async () => {
+  assert.notEqual(hierarchies.unified, null, 'this machine has no v2 tree');
   const { open, start } = control();
   const cgroups = open();
   const leaf = await cgroups.leaf('app', 1, { cpu: { shares: 100 } });

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import type { RuntimeConditionType, Status } from '../../../state/status.ts';
 import { run } from '../../support/command.ts';
 import { openDescriptors } from '../../support/leaks.ts';
-import { cannotInject, inject } from '../../support/inject.ts';
+import { inject } from '../../support/inject.ts';
 import { probePackage } from '../../support/packages.ts';
 import { succeed } from '../../support/successor.ts';
 import { endsClean, running } from '../../support/scenario.ts';
@@ -35,35 +35,31 @@ const healthy = (daemon: Daemon): Promise<Status> =>
     return conditions.length === 0 && document.status === 'ok';
   });
 
-test(
-  'a repository that gives EIO keeps what was known of it, and is read when it can be',
-  { skip: cannotInject },
-  async () => {
-    const before = openDescriptors();
-    await using daemon = await startDaemon({
-      packages: [app],
-      document: (directory) => documentOf(directory, entry),
-    });
-    const { pid } = await running(daemon, 'app');
-    {
-      await using _fault = await inject(daemon.pid, { calls: 'getdents64', error: 'EIO', paths: [daemon.repository] });
-      killReconciler(daemon);
-      const status = await stands(daemon, 'Unreadable', daemon.repository);
-      assert.equal(status.repositories['packages']?.packages, 1);
-      assert.equal(status.containers['app']?.pid, pid);
-      process.kill(pid ?? 0, 'SIGKILL');
-      await running(daemon, 'app', 1);
-      await copyFile(other, join(daemon.repository, basename(other)));
-    }
-    const healed = await daemon.until('it is read again', ({ conditions, repositories }) => {
-      return conditions.length === 0 && repositories['packages']?.packages === 2;
-    });
-    assert.deepEqual(healed.repositories['packages']?.problems, []);
-    await endsClean(daemon, before);
-  },
-);
+test('a repository that gives EIO keeps what was known of it, and is read when it can be', async () => {
+  const before = openDescriptors();
+  await using daemon = await startDaemon({
+    packages: [app],
+    document: (directory) => documentOf(directory, entry),
+  });
+  const { pid } = await running(daemon, 'app');
+  {
+    await using _fault = await inject(daemon.pid, { calls: 'getdents64', error: 'EIO', paths: [daemon.repository] });
+    killReconciler(daemon);
+    const status = await stands(daemon, 'Unreadable', daemon.repository);
+    assert.equal(status.repositories['packages']?.packages, 1);
+    assert.equal(status.containers['app']?.pid, pid);
+    process.kill(pid ?? 0, 'SIGKILL');
+    await running(daemon, 'app', 1);
+    await copyFile(other, join(daemon.repository, basename(other)));
+  }
+  const healed = await daemon.until('it is read again', ({ conditions, repositories }) => {
+    return conditions.length === 0 && repositories['packages']?.packages === 2;
+  });
+  assert.deepEqual(healed.repositories['packages']?.problems, []);
+  await endsClean(daemon, before);
+});
 
-test('a document that gives EIO stays in force, also for the next reconciler', { skip: cannotInject }, async () => {
+test('a document that gives EIO stays in force, also for the next reconciler', async () => {
   const before = openDescriptors();
   await using daemon = await startDaemon({
     packages: [app, other],
@@ -108,7 +104,7 @@ test('a document that is a link to itself is named, and ends no reconciler', asy
   await endsClean(daemon, before);
 });
 
-test('without inotify it says so, looks by a timer, and is told again', { skip: cannotInject }, async () => {
+test('without inotify it says so, looks by a timer, and is told again', async () => {
   const before = openDescriptors();
   await using daemon = await startDaemon({
     packages: [app],
@@ -133,40 +129,36 @@ test('without inotify it says so, looks by a timer, and is told again', { skip: 
   await endsClean(daemon, before);
 });
 
-test(
-  'a mount table that cannot be read ends no reconciler, and what runs goes on',
-  { skip: cannotInject },
-  async () => {
-    const before = openDescriptors();
-    await using daemon = await startDaemon({
-      packages: [app],
-      document: (directory) => documentOf(directory, entry),
-    });
-    const { pid } = await running(daemon, 'app');
-    const table = '/proc/self/mountinfo';
-    const fault = { calls: 'openat', error: 'EMFILE', paths: [table] };
-    {
-      await using _fault = await inject(daemon.reconciler() ?? 0, fault);
-      const inIts = ['--mount', '--target', String(daemon.reconciler())];
-      await run('nsenter', [...inIts, 'mount', '--bind', daemon.repository, daemon.repository]);
-      await run('nsenter', [...inIts, 'umount', daemon.repository]);
-      await stands(daemon, 'Unreadable', table);
+test('a mount table that cannot be read ends no reconciler, and what runs goes on', async () => {
+  const before = openDescriptors();
+  await using daemon = await startDaemon({
+    packages: [app],
+    document: (directory) => documentOf(directory, entry),
+  });
+  const { pid } = await running(daemon, 'app');
+  const table = '/proc/self/mountinfo';
+  const fault = { calls: 'openat', error: 'EMFILE', paths: [table] };
+  {
+    await using _fault = await inject(daemon.reconciler() ?? 0, fault);
+    const inIts = ['--mount', '--target', String(daemon.reconciler())];
+    await run('nsenter', [...inIts, 'mount', '--bind', daemon.repository, daemon.repository]);
+    await run('nsenter', [...inIts, 'umount', daemon.repository]);
+    await stands(daemon, 'Unreadable', table);
+  }
+  await healthy(daemon);
+  {
+    await using _fault = await inject(daemon.pid, fault);
+    // More often than a generation would be borne that ends them.
+    for (let death = 0; death < 6; death++) {
+      killReconciler(daemon);
+      await untilLogged(daemon, 'what the kernel shows cannot be read', death + 1);
     }
-    await healthy(daemon);
-    {
-      await using _fault = await inject(daemon.pid, fault);
-      // More often than a generation would be borne that ends them.
-      for (let death = 0; death < 6; death++) {
-        killReconciler(daemon);
-        await untilLogged(daemon, 'what the kernel shows cannot be read', death + 1);
-      }
-    }
-    const { containers, generation, document } = await healthy(daemon);
-    assert.deepEqual([containers['app']?.pid, containers['app']?.restarts, generation], [pid, 0, 1]);
-    assert.equal(document.status, 'ok');
-    await endsClean(daemon, before);
-  },
-);
+  }
+  const { containers, generation, document } = await healthy(daemon);
+  assert.deepEqual([containers['app']?.pid, containers['app']?.restarts, generation], [pid, 0, 1]);
+  assert.equal(document.status, 'ok');
+  await endsClean(daemon, before);
+});
 
 /** Takes the disk of a runtime away from being written to: all of its directory but runDir. */
 const readOnly = (directory: string, before: string): readonly string[] => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
-import { cannotInject, inject } from '../../support/inject.ts';
+import { inject } from '../../support/inject.ts';
 import { has, head, makePlace, namesIn, until } from './document-fixture.ts';
 
 const console = { lifetime: 'document', origin: 'console' } as const;
@@ -171,35 +171,31 @@ test('without an earlier document none is given up', async (t) => {
   assert.deepEqual([namesIn(store.get()), store.get().desired.containers.get('a')?.state], [['a'], 'mounted']);
 });
 
-test(
-  'what stateDir does not take is in force, is told, keeps its number, and is stored when it does',
-  { skip: cannotInject },
-  async (t) => {
-    const place = await makePlace(t, containers('a'));
-    const directory = join(place.dir, 'state', 'generations');
-    const first = await place.open();
-    const paths = [2, 3].map((number) => join(directory, `000000000${number}-apply.json.new`));
-    {
-      await using _fault = await inject(process.pid, { calls: 'openat', error: 'ENOSPC', paths });
-      await first.documents.apply(containers('a', 'b'), { origin: 'ota' });
-      await first.documents.apply(containers('a', 'b', 'c'), { origin: 'ota' });
-      const [condition] = [...first.store.get().conditions.values()];
-      assert.match(condition?.message ?? '', /ENOSPC.* generation 2, 3 is kept until the boot ends/);
-      // As after a death of the launcher within the boot.
-      const second = await place.open();
-      assert.deepEqual([namesIn(second.store.get()), second.store.get().generation], [['a', 'b', 'c'], 3]);
-      await second.documents.apply(containers('a'), { origin: 'ota' });
-      assert.equal(second.store.get().generation, 4);
-      await second.documents.close();
-    }
-    await until(first.store, ({ conditions }) => conditions.size === 0);
-    const numbers = (await first.documents.history()).map(({ generation }) => generation);
-    assert.deepEqual(numbers.slice(0, 3), [1, 2, 3]);
-    await first.documents.close();
-  },
-);
+test('what stateDir does not take is in force, is told, keeps its number, and is stored when it does', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const directory = join(place.dir, 'state', 'generations');
+  const first = await place.open();
+  const paths = [2, 3].map((number) => join(directory, `000000000${number}-apply.json.new`));
+  {
+    await using _fault = await inject(process.pid, { calls: 'openat', error: 'ENOSPC', paths });
+    await first.documents.apply(containers('a', 'b'), { origin: 'ota' });
+    await first.documents.apply(containers('a', 'b', 'c'), { origin: 'ota' });
+    const [condition] = [...first.store.get().conditions.values()];
+    assert.match(condition?.message ?? '', /ENOSPC.* generation 2, 3 is kept until the boot ends/);
+    // As after a death of the launcher within the boot.
+    const second = await place.open();
+    assert.deepEqual([namesIn(second.store.get()), second.store.get().generation], [['a', 'b', 'c'], 3]);
+    await second.documents.apply(containers('a'), { origin: 'ota' });
+    assert.equal(second.store.get().generation, 4);
+    await second.documents.close();
+  }
+  await until(first.store, ({ conditions }) => conditions.size === 0);
+  const numbers = (await first.documents.history()).map(({ generation }) => generation);
+  assert.deepEqual(numbers.slice(0, 3), [1, 2, 3]);
+  await first.documents.close();
+});
 
-test('generations that cannot be read leave what is in force as it is', { skip: cannotInject }, async (t) => {
+test('generations that cannot be read leave what is in force as it is', async (t) => {
   const place = await makePlace(t, containers('a'));
   const directory = join(place.dir, 'state', 'generations');
   const first = await place.open();
@@ -216,26 +212,22 @@ test('generations that cannot be read leave what is in force as it is', { skip: 
   }
 });
 
-test(
-  'where neither generations nor document can be read nothing is decided until they can',
-  { skip: cannotInject },
-  async (t) => {
-    const place = await makePlace(t, containers('a'));
-    const directory = join(place.dir, 'state', 'generations');
-    const first = await place.open();
-    await first.documents.close();
-    await rm(join(place.dir, 'run'), { recursive: true });
-    const { store } = await (async () => {
-      const paths = [directory, place.path];
-      await using _fault = await inject(process.pid, { calls: 'getdents64,statx', error: 'EIO', paths });
-      const opened = await place.open();
-      assert.match(opened.store.get().unknown ?? '', /EIO/);
-      return opened;
-    })();
-    const known = await until(store, ({ unknown }) => unknown === null);
-    assert.deepEqual([namesIn(known), known.generation], [['a'], 1]);
-  },
-);
+test('where neither generations nor document can be read nothing is decided until they can', async (t) => {
+  const place = await makePlace(t, containers('a'));
+  const directory = join(place.dir, 'state', 'generations');
+  const first = await place.open();
+  await first.documents.close();
+  await rm(join(place.dir, 'run'), { recursive: true });
+  const { store } = await (async () => {
+    const paths = [directory, place.path];
+    await using _fault = await inject(process.pid, { calls: 'getdents64,statx', error: 'EIO', paths });
+    const opened = await place.open();
+    assert.match(opened.store.get().unknown ?? '', /EIO/);
+    return opened;
+  })();
+  const known = await until(store, ({ unknown }) => unknown === null);
+  assert.deepEqual([namesIn(known), known.generation], [['a'], 1]);
+});
 
 test('a document that cannot be written is said to be so by the next reconciler, too', async (t) => {
   const place = await makePlace(t, containers('a'));

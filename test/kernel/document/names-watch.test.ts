@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { BLIND_LOOK, watchNames } from '../../../state/file/names-watch.ts';
-import { cannotInject, inject } from '../../support/inject.ts';
+import { inject } from '../../support/inject.ts';
 
 async function scratch(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'northstate-names-'));
@@ -22,36 +22,32 @@ for (const [error, calls] of [
   ['ENOSPC', 'inotify_add_watch'],
   ['EMFILE', 'inotify_add_watch'],
 ] as const) {
-  test(
-    `with ${error} from ${calls} it says so, looks by a timer, and is told again`,
-    { skip: cannotInject },
-    async (t) => {
-      const directory = await scratch(t);
-      t.mock.timers.enable({ apis: ['setTimeout'] });
-      const seen: string[] = [];
-      let told: () => void = () => undefined;
-      const note = (what: string): void => {
-        seen.push(what);
-        told();
-      };
-      const watching = await (async () => {
-        await using _fault = await inject(process.pid, { calls, error });
-        const made = watchNames(directory, {
-          changed: (name) => note(name),
-          unknown: () => note('unknown'),
-          blind: (why) => note(why === null ? 'sees' : (/^(\w+):.* every 10 s/.exec(why)?.[1] ?? why)),
-        });
-        t.mock.timers.tick(BLIND_LOOK);
-        return made;
-      })();
-      t.after(() => watching.close());
-      assert.deepEqual(seen, [error, error, 'unknown']);
+  test(`with ${error} from ${calls} it says so, looks by a timer, and is told again`, async (t) => {
+    const directory = await scratch(t);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const seen: string[] = [];
+    let told: () => void = () => undefined;
+    const note = (what: string): void => {
+      seen.push(what);
+      told();
+    };
+    const watching = await (async () => {
+      await using _fault = await inject(process.pid, { calls, error });
+      const made = watchNames(directory, {
+        changed: (name) => note(name),
+        unknown: () => note('unknown'),
+        blind: (why) => note(why === null ? 'sees' : (/^(\w+):.* every 10 s/.exec(why)?.[1] ?? why)),
+      });
       t.mock.timers.tick(BLIND_LOOK);
-      assert.deepEqual(seen.slice(3), ['sees', 'unknown']);
-      const noticed = new Promise<void>((resolve) => (told = resolve));
-      await writeFile(join(directory, 'new'), '');
-      await noticed;
-      assert.equal(seen.at(-1), 'new');
-    },
-  );
+      return made;
+    })();
+    t.after(() => watching.close());
+    assert.deepEqual(seen, [error, error, 'unknown']);
+    t.mock.timers.tick(BLIND_LOOK);
+    assert.deepEqual(seen.slice(3), ['sees', 'unknown']);
+    const noticed = new Promise<void>((resolve) => (told = resolve));
+    await writeFile(join(directory, 'new'), '');
+    await noticed;
+    assert.equal(seen.at(-1), 'new');
+  });
 }
