@@ -19,6 +19,17 @@ export function hostPid({ pid }: { readonly pid: number }): number {
   return Number(first);
 }
 
+/** The command line of a process, its arguments ended by NUL; empty once it has ended (proc_pid_cmdline(5)). */
+export function commandLine(pid: number | string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch (error) {
+    // ESRCH: it ended between open and read.
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
+    throw error;
+  }
+}
+
 /** Resolves when a process that is there now has ended, and rejects when it does not. */
 export async function endOf(pid: number): Promise<void> {
   const pidfd = pidfdOpen(String(pid), pid, 0);

@@ -2,13 +2,14 @@
 // watched through its console, and whatever happens, nothing of it stays.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerStatus, Status } from '../../state/status.ts';
 import { northstate, run, type Output } from './command.ts';
+import { commandLine } from './container-processes.ts';
 import { watchStatus } from './feed.ts';
 import { removeGroups } from './leftover-groups.ts';
 import { patience } from './patience.ts';
@@ -217,9 +218,6 @@ async function ending(child: ChildProcess): Promise<number | NodeJS.Signals> {
 /** The launcher's child that is no container's init: until it has its title it is Node by its name. */
 function reconcilerOf(launcher: number): number | null {
   const children = readFileSync(`/proc/${launcher}/task/${launcher}/children`, 'utf8').trim().split(' ');
-  const found = children.find((pid) => {
-    const cmdline = `/proc/${pid}/cmdline`;
-    return existsSync(cmdline) && /^northstate reconciler|(^|\/)node\0/.test(readFileSync(cmdline, 'utf8'));
-  });
+  const found = children.find((pid) => /^northstate reconciler|(^|\/)node\0/.test(commandLine(pid)));
   return found === undefined ? null : Number(found);
 }

@@ -10,7 +10,7 @@ import { northstate, run } from '../../support/command.ts';
 import { documentOf, startDaemon } from '../../support/test-daemon.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
-import { endOf } from '../../support/container-processes.ts';
+import { commandLine, endOf } from '../../support/container-processes.ts';
 import { ended, endsClean, inits, logged, running, withDaemon } from '../../support/scenario.ts';
 import { eventually } from '../../support/sleeper.ts';
 import { killReconciler, untilLogged } from '../../support/successor.ts';
@@ -225,8 +225,5 @@ test('an end that is asked for while the runtime comes up waits for nothing to b
 /** The reconciler from the moment on in which it is one. */
 function reconcilerOf(pid: number): number | null {
   const [first = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
-  const path = `/proc/${first}/cmdline`;
-  return first !== '' && existsSync(path) && /^[^\0]*node\0.*daemon\.(cjs|ts)\0/.test(readFileSync(path, 'utf8'))
-    ? Number(first)
-    : null;
+  return first !== '' && /^[^\0]*node\0.*daemon\.(cjs|ts)\0/.test(commandLine(first)) ? Number(first) : null;
 }

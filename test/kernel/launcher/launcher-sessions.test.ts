@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import type { Attempt } from '../../../native/wire/launcher.ts';
 import type { Op } from '../../../native/wire/ops.ts';
 import { openBoxes } from '../../support/boxes.ts';
+import { commandLine } from '../../support/container-processes.ts';
 import { probePackage } from '../../support/packages.ts';
 import { opened } from '../../support/values.ts';
 
@@ -185,13 +186,5 @@ test('ends with the reconciler', async () => {
 /** How many processes have a text among their arguments. */
 function processesWith(text: string): number {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
-  return pids.filter((pid) => argumentsOf(pid).includes(text)).length;
-}
-
-function argumentsOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return ''; // it has ended
-  }
+  return pids.filter((pid) => commandLine(pid).includes(text)).length;
 }
