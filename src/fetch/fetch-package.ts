@@ -5,7 +5,6 @@ import type { Fetched, FetchProgress, PackageContent } from '../../controllers/r
 import type { HashTree } from '../../state/observed.ts';
 import { createHasher, type Hasher } from '../npk/image/hasher.ts';
 import { readLeaves } from '../npk/image/verify-image.ts';
-import { VERITY_BLOCK } from '../npk/image/verity.ts';
 import { readContent, readLayout, type Layout } from '../npk/open-package.ts';
 import { PackageError } from '../npk/package-error.ts';
 import { findDelta, type Delta } from './delta/apply-delta.ts';
@@ -21,11 +20,11 @@ import {
 } from './block-copy.ts';
 import { messageOf } from '../../state/errno.ts';
 import { FetchError } from './fetch-error.ts';
-import { mostConnections, type Http } from './http.ts';
-import { pieces, stretches, type Range } from './ranges.ts';
+import type { Http } from './http.ts';
+import { fetchMissing, missingLength } from './missing-blocks.ts';
 import { remoteBytes, type RemoteBytes } from './remote-bytes.ts';
 import { openRemoteFile, type RemoteFile } from './remote-file.ts';
-import { batchBlocks, wantedBlocks, type WantedBlocks } from './wanted-blocks.ts';
+import { wantedBlocks, type WantedBlocks } from './wanted-blocks.ts';
 
 export interface FetchOptions {
   /** Installed packages to take blocks from; of the same container as a rule. */
@@ -57,8 +56,6 @@ export interface PackageFetch {
 const firstTail = 128 * 1024;
 /** A tree is held in memory: 64 MiB are those of an image of 8 GiB. */
 const largestTree = 64 * 1024 * 1024;
-/** Bytes that one request asks for at most, so that several connections share a long stretch. */
-const pieceSize = 4 * 1024 * 1024;
 /** Bytes that must be missing for a delta to be asked for: two requests that nobody may answer. */
 const worthADelta = 64 * 1024;
 /** Bytes between two notes of progress. */
@@ -91,7 +88,7 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
       await repeatBlocks(file, image.offset, wanted, signal);
       await takeDelta(file, { tree, image, wanted, donors });
     });
-    await fetchMissing(file, image.offset, wanted, remote);
+    await fetchMissing({ file, offset: image.offset, wanted }, remote);
     await repeatBlocks(file, image.offset, wanted, signal);
   }
 
@@ -100,7 +97,7 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
     { tree, wanted, donors }: Pick<InBlocks, 'tree'> & { wanted: WantedBlocks; donors: readonly Donor[] },
     isHere: (block: number) => boolean,
   ): Promise<Delta | null> {
-    const missing = lengthOf(missingStretches(wanted, isHere));
+    const missing = missingLength(wanted, isHere);
     if (missing < worthADelta) return null;
     const delta = await unlessSpoilt(findDelta(http, url, tree, donors, signal));
     if (delta === null || delta.cost(wanted) < missing) return delta;
@@ -154,7 +151,7 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
       await offerDonors(donors, wanted, { salt: tree.salt, hasher: threads(), signal, skipped: options.skipped });
       const delta = await findCheaper({ tree, wanted, donors }, isHere);
       delta?.close();
-      return remote.cost.bytes + (delta?.cost(wanted) ?? lengthOf(missingStretches(wanted, isHere)));
+      return remote.cost.bytes + (delta?.cost(wanted) ?? missingLength(wanted, isHere));
     });
   }
 
@@ -184,10 +181,6 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
   };
 }
 
-function lengthOf(ranges: readonly Range[]): number {
-  return ranges.reduce((sum, { from, to }) => sum + to - from, 0);
-}
-
 /** A package that can be put together block by block. */
 interface InBlocks extends Layout {
   readonly tree: HashTree;
@@ -208,57 +201,4 @@ async function readBlocks(remote: RemoteFile): Promise<InBlocks | null> {
     if (error instanceof PackageError) return null;
     throw error;
   }
-}
-
-/** Asks for the blocks that nobody here has, over several connections. */
-async function fetchMissing(
-  file: FileHandle,
-  imageOffset: number,
-  wanted: WantedBlocks,
-  remote: RemoteFile,
-): Promise<void> {
-  const queue = pieces(missingStretches(wanted, wanted.has), pieceSize).values();
-  const lane = async (): Promise<void> => {
-    for (const { from, to } of queue) await fetchStretch(file, imageOffset, wanted, remote, { from, to });
-  };
-  const lanes = Array.from({ length: mostConnections }, lane);
-  // All end before the file may be closed.
-  await Promise.allSettled(lanes);
-  await Promise.all(lanes);
-}
-
-/** Bytes of the image that must be asked for; a block that is there twice is asked for once. */
-function missingStretches(wanted: WantedBlocks, isHere: (block: number) => boolean): Range[] {
-  return stretches(wanted.count, VERITY_BLOCK, (block) => !isHere(block) && wanted.first(block) === block);
-}
-
-async function fetchStretch(
-  file: FileHandle,
-  imageOffset: number,
-  wanted: WantedBlocks,
-  remote: RemoteFile,
-  { from, to }: Range,
-): Promise<void> {
-  const batch = Buffer.allocUnsafe(batchBlocks * VERITY_BLOCK);
-  let filled = 0;
-  let first = from / VERITY_BLOCK;
-  const flush = async (): Promise<void> => {
-    const wrong = await keepRight(file, imageOffset, wanted, { first, data: batch.subarray(0, filled) });
-    if (wrong !== null)
-      throw new FetchError(
-        'changed',
-        `${remote.name}: block ${wrong} of the image is not the one that its hash tree has`,
-      );
-    first += filled / VERITY_BLOCK;
-    filled = 0;
-  };
-  for await (const chunk of remote.read(imageOffset + from, imageOffset + to)) {
-    for (let used = 0; used < chunk.length;) {
-      const copied = chunk.copy(batch, filled, used);
-      used += copied;
-      filled += copied;
-      if (filled === batch.length) await flush();
-    }
-  }
-  await flush();
 }

@@ -2,8 +2,10 @@
 // for again from where it broke, so often and no more; a file that is another one meanwhile is noticed.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../state/errno.ts';
+import { boundaryOf, mostBetween, stretchesOf, type Stretch } from './byte-ranges.ts';
 import { FetchError, shown } from './fetch-error.ts';
 import type { Exchange, Http } from './http.ts';
+import { inside, outside, type Range } from './ranges.ts';
 
 export interface RemoteFile {
   /** For people. */
@@ -21,6 +23,11 @@ export interface RemoteFile {
    * without a byte; `changed` when the file is not the one that was opened.
    */
   read(from: number, to: number): AsyncGenerator<Buffer>;
+  /**
+   * Bytes of several ranges, in order and without overlap, with one request, as and in which order the server sends them: no byte
+   * twice, and not all of them where the server does not give several ranges at once. Rejects as `read` does.
+   */
+  readSeveral(ranges: readonly Range[]): AsyncGenerator<Stretch>;
   /** Bytes of bodies that have come so far, and requests that were made. */
   readonly cost: { readonly bytes: number; readonly requests: number };
   /** Ends what is under way. */
@@ -73,7 +80,16 @@ export async function openRemoteFile(http: Http, url: URL, tail: number, signal:
   }
 
   /** The first `length` bytes of a body: one that is longer is cut off, one that is shorter is an error. */
-  async function* bodyOf({ body, url: at }: Exchange, length: number): AsyncGenerator<Buffer> {
+  async function* bodyOf(exchange: Exchange, length: number): AsyncGenerator<Buffer> {
+    let left = length;
+    for await (const chunk of upTo(exchange, length)) {
+      left -= chunk.length;
+      yield chunk;
+    }
+    if (left > 0) throw new FetchError('again', `${shown(exchange.url)}: the answer ended ${left} bytes too early`);
+  }
+
+  async function* upTo({ body, url: at }: Exchange, length: number): AsyncGenerator<Buffer> {
     let left = length;
     try {
       for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -92,7 +108,6 @@ export async function openRemoteFile(http: Http, url: URL, tail: number, signal:
       // A connection whose answer was read to its end is used again.
       if (!body.complete) body.destroy();
     }
-    if (left > 0) throw new FetchError('again', `${shown(at)}: the answer ended ${left} bytes too early`);
   }
 
   /** Opens the stretch from `at`, with the bytes in front of it that a server without ranges sends as well. */
@@ -135,6 +150,44 @@ export async function openRemoteFile(http: Http, url: URL, tail: number, signal:
     }
   }
 
+  /** Null where the server gives one range at a time. */
+  async function openSeveral(asked: readonly Range[]): Promise<AsyncGenerator<Stretch> | null> {
+    cost.requests += 1;
+    const range = `bytes=${asked.map(({ from: first, to }) => `${first}-${to - 1}`).join(',')}`;
+    const exchange = await http.get(url, { range, ...(validator && { 'if-range': validator }) }, signal);
+    if (exchange.status !== 206) judged(exchange);
+    const boundary = exchange.status === 206 ? boundaryOf(exchange.headers['content-type']) : null;
+    if (boundary === null || validatorOf(exchange.headers) !== validator) {
+      exchange.body.destroy();
+      return null;
+    }
+    // One that joins ranges sends what lies between them as well.
+    const most = asked.reduce((sum, { from: first, to }) => sum + 2 * (to - first) + mostBetween, mostBetween);
+    return stretchesOf(upTo(exchange, most), boundary, { name: shown(url), size });
+  }
+
+  async function* readSeveral(asked: readonly Range[]): AsyncGenerator<Stretch> {
+    let left = asked;
+    for (let tries = 0; left.length > 0; tries++) {
+      try {
+        const answered = await openSeveral(left);
+        if (answered === null) return;
+        for await (const { at, data } of answered) {
+          const came = left.flatMap((range) => inside(range, { from: at, to: at + data.length }));
+          left = left.flatMap((range) => outside(range.from, range.to, came));
+          if (came.length > 0) tries = 0;
+          for (const part of came) yield { at: part.from, data: data.subarray(part.from - at, part.to - at) };
+        }
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        // Twice in vain: the ranges are asked for one by one, which has tries of its own.
+        if (error instanceof FetchError && (error.fault === 'final' || (error.fault === 'again' && tries > 0))) return;
+        await pauseAfter(error, { tries, firstPause: http.firstPause }, signal);
+      }
+    }
+  }
+
   return {
     name: shown(url),
     size,
@@ -142,6 +195,7 @@ export async function openRemoteFile(http: Http, url: URL, tail: number, signal:
     ranges,
     tail: end,
     read,
+    readSeveral,
     cost,
     close: () => void whole?.body.destroy(),
   };
