@@ -1,5 +1,4 @@
 // Commands that order something of one container, or of a few.
-import { open } from 'node:fs/promises';
 import { signalName, signals } from '../../state/signals.ts';
 import { consoleError } from '../client/console-client.ts';
 import { ConsoleError, type Northstate } from '../client/northstate.ts';
@@ -123,29 +122,6 @@ export async function mountOrUmount(
       } else failures.push(`${containers[index]}: ${consoleError(outcome.error.error).message}`);
     }
     if (failures.length > 0) throw new Failure(failures.join('; '), { hint: 'northstate get shows what is there' });
-  });
-}
-
-/** install FILE REPOSITORY. */
-export async function install(file: string, repository: string, options: PatchOptions): Promise<void> {
-  const lifetime = lifetimeOf(options);
-  await withConsole(options, async (client) => {
-    const handle = await open(file).catch((error: unknown) => {
-      const { code, message } = error as NodeJS.ErrnoException;
-      throw new Failure(`open ${file}: ${code ?? message}`, { hint: 'name a readable package' });
-    });
-    const { size } = await handle.stat();
-    if (size === 0) throw new Failure(`${file} is empty`, { hint: 'name a package' });
-    // The stream closes the file. A file that grows meanwhile is sent as long as it was announced.
-    const bytes = handle.createReadStream({ end: size - 1, highWaterMark: 256 * 1024 });
-    let why: string | undefined;
-    const container = await client.install(
-      repository,
-      { size, bytes },
-      { ...lifetime, notDurable: (is) => (why = is) },
-    );
-    say(options, `${container} installed`);
-    warnOfLoss({ not_durable: why });
   });
 }
 

@@ -221,10 +221,13 @@ function addContainers(program: Command): void {
 function addPackages(program: Command): void {
   patches(example(program.command('install'), 'northstate install hello-world-1.0.0.npk system'))
     .description('install a package')
-    .argument('<file>', 'an NPK')
-    .argument('<repository>', 'a repository of the daemon')
-    .action(async (file: string, repository: string, options: PatchOptions) =>
-      (await import('./control.ts')).install(file, repository, options),
+    .argument('<package>', 'an NPK, or its address on a server (https://…), from which the device fetches it')
+    .argument('[repository]', 'a repository of the daemon; an address needs none')
+    .option('-n, --dry-run', 'of an address: only say what it is, and how many bytes would be fetched')
+    .addOption(timeout('10m', 'how long to wait for what is fetched'))
+    .action(
+      async (what: string, repository: string | undefined, options: import('./install-command.ts').InstallOptions) =>
+        (await import('./install-command.ts')).install(what, repository ?? null, options),
     );
   patches(example(program.command('uninstall'), 'northstate uninstall hello-world:1.0.0 --wipe'))
     .description('delete a package')

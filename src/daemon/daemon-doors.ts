@@ -109,6 +109,8 @@ export function createDoors({
         log,
         now: bootTime,
       }),
+    lookAtSource: async (source) =>
+      (await import('../runtime/look-at-source.ts')).lookAtSource(source, { store, openRemote, log }),
     usage: cgroups.usage,
     join: sessions.open,
     async metrics() {

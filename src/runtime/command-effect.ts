@@ -57,20 +57,21 @@ function observedEffect(command: Command, patched: State, begun: number | null):
     case 'stop':
       return (state) => (attemptsOf(state, command.name).some(isAlive) ? null : 'done');
     case 'kill':
-    case 'install-entry':
       return () => 'done';
+    case 'install-entry':
+      if (command.source === null) return () => 'done';
+      return (state) => (isInstalled(state, command.container) ? 'done' : failureOf(state, command.container));
     case 'mount':
       return (state) => (isMounted(state, command.container) ? 'done' : failureOf(state, command.container));
     case 'umount':
       return (state) => (isMounted(state, command.container) ? null : 'done');
-    case 'uninstall': {
-      const { name } = splitContainerId(command.container);
-      return (state) => {
-        const there = state.observed.packages.get(name)?.some(({ id }) => id === command.container) ?? false;
-        return there ? failureOf(state, command.container) : 'done';
-      };
-    }
+    case 'uninstall':
+      return (state) => (isInstalled(state, command.container) ? failureOf(state, command.container) : 'done');
   }
+}
+
+function isInstalled({ observed }: State, container: string): boolean {
+  return observed.packages.get(containerName(container))?.some(({ id }) => id === container) ?? false;
 }
 
 /** name:version of all that the persistent data of a name is for: what is installed, and what runs or is about to. */
@@ -121,9 +122,10 @@ function failureOf(state: State, container: string): RuntimeError | null {
   const { name } = splitContainerId(container);
   const status = state.status.containers[container] ?? state.status.containers[name];
   if (status?.phase !== 'Failed' || state.status.observedGeneration < state.generation) return null;
-  const condition = status.conditions.find(
-    ({ status: is, type, message }) => message !== '' && is === (type === 'Degraded' ? 'True' : 'False'),
-  );
+  const told = status.conditions.filter(({ message }) => message !== '');
+  const condition =
+    told.find(({ type, status: is }) => type === 'Degraded' && is === 'True') ??
+    told.find(({ type, status: is }) => type !== 'Degraded' && is === 'False');
   const message = condition?.message ?? 'it has failed';
   return missingResource(container, status, message) ?? failed(container, message);
 }

@@ -1,7 +1,13 @@
 // Imperative commands: each becomes a patch, and is answered when its effect is observed and the patch is durable.
 import type { ObservedAttempt } from '../../state/observed.ts';
 import { closingPatch } from '../../state/document/closing-patch.ts';
-import { commandPatch, isAsked, withdrawStart, type Command } from '../../state/document/command-patches.ts';
+import {
+  commandPatch,
+  isAsked,
+  withdrawInstall,
+  withdrawStart,
+  type Command,
+} from '../../state/document/command-patches.ts';
 import type { Documents } from '../../state/document/documents.ts';
 import type { State, Store } from '../../state/store.ts';
 import { dataUsers, effectOf } from './command-effect.ts';
@@ -48,7 +54,7 @@ export async function execute(command: Command, options: Options, ports: Command
     const effect = effectOf(command, patched, options.begun);
     [notDurable] = await Promise.all([durable, until(effect, command, options.timeout, ports)]);
   } catch (error) {
-    if (command.type === 'start') await withdraw(command.container, { before, patched }, options, ports);
+    await withdraw(command, { before, patched }, options, ports);
     throw error;
   }
   const dataKeptFor = command.type === 'uninstall' && command.wipe ? await wipe(command.container, ports) : [];
@@ -67,16 +73,21 @@ async function wipe(container: string, { store, wipe }: CommandPorts): Promise<r
   return dataKeptFor;
 }
 
-/** A start that was answered with an error leaves nothing: it would happen later, when nobody expects it. */
+/** A start or an installation that was answered with an error leaves nothing: it would happen later, when nobody expects it. */
 async function withdraw(
-  container: string,
+  order: Command,
   { before, patched }: { before: State; patched: State },
   { lifetime, origin }: Options,
   { documents, store }: CommandPorts,
 ): Promise<void> {
-  const operations = withdrawStart(container, before, patched, store.get());
+  const operations =
+    order.type === 'start'
+      ? withdrawStart(order.container, before, patched, store.get())
+      : order.type === 'install-entry' && order.source !== null
+        ? withdrawInstall(order, before, store.get())
+        : [];
   if (operations.length === 0) return;
-  const command = `start ${container}, which failed`;
+  const command = `${commandText(order)}, which failed`;
   await (
     await documents.patch(operations, { lifetime, origin, command })
   ).durable;

@@ -33,6 +33,7 @@ export interface RuntimePorts {
   readonly changes: StatusChanges;
   readonly signals: Pick<CommandPorts, 'signalExactly' | 'deliver' | 'observe'>;
   readonly plan: Runtime['plan'];
+  readonly lookAtSource: Runtime['lookAtSource'];
   readonly report: Runtime['report'];
   readonly usage: (name: string) => Readonly<Record<string, unknown>>;
   readonly join: Runtime['join'];
@@ -121,6 +122,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     explain: (name) => unmetOf(store.get(), name, (plain) => reconciler.explain(plain)),
     report: () => ports.report(),
     plan: ports.plan,
+    lookAtSource: ports.lookAtSource,
     wait: (options) => wait(options, ports),
     history: () => documents.history(),
     textOf: (generation) => documents.textOf(generation),
@@ -133,7 +135,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
       const mem = store.get().observed.repositories.get(repository)?.type === 'mem';
       const lifetime = mem ? 'boot' : options.lifetime;
       const { notDurable } = await execute(
-        { type: 'install-entry', container, repository },
+        { type: 'install-entry', container, repository, source: null },
         { ...options, lifetime, timeout: 0 },
         commandPorts,
       );

@@ -53,6 +53,16 @@ export class RuntimeError extends Error {
   }
 }
 
+/** A package that is not here. */
+export interface RemoteSource {
+  /** name:version, as it says itself. */
+  readonly container: string;
+  /** Of the package, in bytes. */
+  readonly size: number;
+  /** Bytes that would come: those that no installed package of the name has. */
+  readonly fetch: number;
+}
+
 /** What there is to say of a command that has been performed. */
 export interface Performed {
   /** For whom (name:version) persistent data stays that was to be wiped. */
@@ -156,6 +166,8 @@ export interface Runtime {
   report(): AsyncIterable<Buffer>;
   /** The ordered steps that a document (null: the one in force) would take, without doing them. */
   plan(text: string | null): Promise<readonly ForecastStep[]>;
+  /** What a package on a server is, and how many bytes of it would be fetched. Rejects with RuntimeError or the server's failure. */
+  lookAtSource(source: string): Promise<RemoteSource>;
   /**
    * Resolves when what `generation` has changed (null: everything that the document in force asks for) is ready, or cannot
    * be, or after `timeout` ms; `reason` is what is missing or has failed.

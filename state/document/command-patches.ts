@@ -21,7 +21,14 @@ export type Command =
   | { readonly type: 'stop'; readonly name: string }
   | { readonly type: 'mount'; readonly container: string }
   | { readonly type: 'umount'; readonly container: string }
-  | { readonly type: 'install-entry'; readonly container: string; readonly repository: string }
+  | {
+      readonly type: 'install-entry';
+      readonly container: string;
+      /** Null: the first one, where it comes from a server. */
+      readonly repository: string | null;
+      /** Where the package comes from; null = it is here. */
+      readonly source: string | null;
+    }
   | { readonly type: 'uninstall'; readonly container: string; readonly wipe: boolean }
   | { readonly type: 'pause' | 'resume'; readonly name: string }
   | { readonly type: 'restart'; readonly name: string }
@@ -58,7 +65,7 @@ export function commandPatch(command: Command, state: State): Operation[] {
     case 'umount':
       return setState(command.container, 'installed', state, ['installed', 'absent']);
     case 'install-entry':
-      return install(command.container, command.repository, state);
+      return install(command, state);
     case 'uninstall':
       return uninstall(command.container, state);
     case 'pause':
@@ -141,13 +148,42 @@ function down(container: string, state: State): Operation[] {
   return setState(container, 'mounted', state, ['mounted', 'installed', 'absent']);
 }
 
-function install(container: string, repository: string, state: State): Operation[] {
-  const exact = state.desired.containers.get(container);
-  const ofName = state.desired.containers.get(containerName(container));
-  const entry =
-    exact ?? (ofName !== undefined && admits(ofName, splitContainerId(container).version ?? '') ? ofName : undefined);
-  if (entry === undefined) return [create(container, { state: 'installed', repository })];
-  return entry.state === 'absent' ? [{ op: 'add', path: pointerTo(entry.key, 'state'), value: 'installed' }] : [];
+type InstallEntry = Extract<Command, { type: 'install-entry' }>;
+
+function install({ container, repository, source }: InstallEntry, state: State): Operation[] {
+  const entry = coveringEntry(container, state);
+  const place = { ...(repository !== null && { repository }), ...(source !== null && { source }) };
+  if (entry === null) return [create(container, { state: 'installed', ...place })];
+  return [
+    ...(source === null ? [] : fieldsOf(entry.key, place)),
+    ...(entry.state === 'absent' ? fieldsOf(entry.key, { state: 'installed' }) : []),
+  ];
+}
+
+/** What takes an installation from a server back that has failed, as long as its entry says where it was to come from. */
+export function withdrawInstall({ container, source }: InstallEntry, before: State, now: State): Operation[] {
+  const entry = coveringEntry(container, now);
+  if (entry === null || entry.source !== source) return [];
+  const was = before.desired.containers.get(entry.key);
+  if (was === undefined) return [{ op: 'remove', path: pointerTo(entry.key) }];
+  const changed = (['state', 'repository', 'source'] as const).filter((field) => was[field] !== entry[field]);
+  return fieldsOf(entry.key, Object.fromEntries(changed.map((field) => [field, was[field]])));
+}
+
+/** The entry of name:version, else that of the name if it may be of this version. */
+function coveringEntry(container: string, { desired }: State): ContainerEntry | null {
+  const { name, version } = splitContainerId(container);
+  const ofName = desired.containers.get(name);
+  const isCovered = ofName !== undefined && admits(ofName, version ?? '');
+  return desired.containers.get(container) ?? (isCovered ? ofName : null);
+}
+
+/** Null: the field goes. */
+function fieldsOf(key: string, fields: Readonly<Record<string, string | null>>): Operation[] {
+  return Object.entries(fields).map(([field, value]) => {
+    const path = pointerTo(key, field);
+    return value === null ? { op: 'remove', path } : { op: 'add', path, value };
+  });
 }
 
 /** Of an entry whose requirement something else that is installed meets, the version goes, and the entry takes what is left. */

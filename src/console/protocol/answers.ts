@@ -151,6 +151,8 @@ export interface Answers {
   readonly get: Snapshot;
   readonly watch: Watching;
   readonly plan: { readonly steps: readonly PlannedStep[] };
+  /** name:version, the size of the package, and how many bytes of it are not here. */
+  readonly install_source: Lasting & { readonly container: string; readonly size: number; readonly fetch: number };
   readonly describe: Description;
   readonly explain: {
     readonly name: string;

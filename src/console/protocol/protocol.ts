@@ -87,6 +87,13 @@ const shapes = {
   ),
   watch: orNothing(position),
   plan: fields({ document: nullable(text) }),
+  install_source: fields({
+    source: text,
+    repository: nullable(text),
+    dry_run: optional(flag),
+    lifetime: optional(lifetime),
+    timeout: optional(whole),
+  }),
   describe: fields({ name: text }),
   explain: fields({ name: text }),
   overlay_drop: fields({ name: nullable(text) }),

@@ -186,7 +186,9 @@ const northstarRequests: ReadonlySet<RequestName> = new Set([
 ]);
 
 /** Ours that do something else when they are done twice. */
-const changing: ReadonlySet<RequestName> = new Set(['apply', 'patch', 'rollback', 'restart', 'update'] as const);
+const changing: ReadonlySet<RequestName> = new Set([
+  ...(['apply', 'patch', 'rollback', 'restart', 'update', 'install_source'] as const),
+]);
 
 /** Whether something is sent when the answer has long been given. */
 function isStream({ name, body }: Request): boolean {

@@ -145,6 +145,7 @@ const handlers: Handlers = {
   plan: async ({ document }, { runtime }) => ({
     plan: await ours(async () => ({ steps: await runtime.plan(document) })),
   }),
+  install_source: async (body, session) => ({ install_source: await ours(() => installSource(body, session)) }),
   describe: async ({ name }, { runtime }) => ({ describe: await ours(() => describeContainer(runtime, name)) }),
   logs: async ({ name, since, follow, boot, previous = false }, session) => ({
     logs: await ours(() => {
@@ -180,6 +181,18 @@ const handlers: Handlers = {
   restart: async (body, session) => ({ restart: await ofName(body, session, 'restart') }),
   update: async (body, session) => ({ update: await ofName(body, session, 'update') }),
 };
+
+/** Answers when the package is here, and its entry durable; of a dry run at once. */
+async function installSource(body: Bodies['install_source'], session: Session): Promise<unknown> {
+  const { source, repository, dry_run: dryRun = false } = body;
+  const found = await session.runtime.lookAtSource(source);
+  if (dryRun) return found;
+  const { repositories } = session.runtime.state().desired;
+  if (repository !== null && !repositories.has(repository))
+    throw new RuntimeError('invalid_repository', `there is no repository ${repository}`, { repository });
+  const command = { type: 'install-entry', container: found.container, repository, source } as const;
+  return { ...found, ...(await ordered(session, command, body)) };
+}
 
 /** Checks whether a request may be done: not what an earlier reconciler had begun, which was allowed then. */
 function begin(container: string, { runtime, begun, begin: note }: Session, check: (state: State) => void): void {

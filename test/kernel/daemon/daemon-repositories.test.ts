@@ -56,17 +56,39 @@ test('a package comes from a server by the document; what that takes is said bef
   const old = await probePackage({ name: 'app', files: { data: bulk(900_000) } });
   const next = await probePackage({ name: 'app', version: '2.0.0', files: { data: bulk(900_000) } });
   const bytes = await readFile(next);
-  await using server = await fileServer({ 'app.npk': bytes });
+  const key = await keyPair('right');
+  const extraBytes = await readFile(
+    await probePackage({ name: 'extra', key: 'right', files: { data: bulk(200_000) } }),
+  );
+  await using server = await fileServer({ 'app.npk': bytes, 'extra.npk': extraBytes });
+  const keyed = (dir: string): string =>
+    `keyed: { type: fs, dir: ${dir}/../keyed, key: ${key.public}, integrity: full-check }`;
   const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
   const repository = (dir: string): string => `packages: { type: fs, dir: ${dir} }`;
   await withRepositories(
     [old],
-    (dir) => documentWith([repository(dir)], [entry]),
+    (dir) => documentWith([repository(dir), keyed(dir)], [entry]),
     async (daemon) => {
       await running(daemon, 'app');
+      await mkdir(join(daemon.directory, 'keyed'));
+      const extra = server.url('extra.npk').href;
+      assert.equal(
+        await command(daemon, 'install', '--dry-run', extra),
+        `extra:1.0.0: ${extraBytes.length} of ${extraBytes.length} bytes to fetch\n`,
+      );
+      assert.equal(await command(daemon, 'list'), 'app:1.0.0\n');
+      const unsafe = await daemon.run('install', extra, 'packages', '--timeout', '1m');
+      assert.match(unsafe.stderr, /anybody on the way could answer/);
+      assert.doesNotMatch(await command(daemon, 'get', '-o', 'name'), /extra/, 'what has failed leaves no entry');
+      const nowhere = await daemon.run('install', extra, 'nowhere');
+      assert.match(nowhere.stderr, /there is no repository nowhere/);
+      const missing = await daemon.run('install', '--dry-run', server.url('none.npk').href);
+      assert.match(missing.stderr, /404 \(not found\)/);
+      assert.equal(await command(daemon, 'install', extra, 'keyed'), 'extra:1.0.0 installed\n');
+      assert.equal(await command(daemon, 'list'), 'app:1.0.0\nextra:1.0.0\n');
       const source = `app: { version: 2.0.0, source: "${server.url('app.npk').href}", digest: "${digest}" }`;
       const file = join(daemon.directory, 'next.yaml');
-      await writeFile(file, documentWith([repository(daemon.repository)], [source]));
+      await writeFile(file, documentWith([repository(daemon.repository), keyed(daemon.repository)], [source]));
       const planned = await command(daemon, 'plan', '-f', file);
       assert.match(planned, new RegExp(`install app from http://127.*app.npk.* \\(${bytes.length} bytes to fetch\\)`));
       const applied = await command(daemon, 'apply', '-f', file, '--wait');

@@ -293,6 +293,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       Promise.resolve([
         { op: 'start', name: 'broker', text: `start broker${text === null ? '' : ' anew'}`, waits: null },
       ]),
+    lookAtSource: (source) => Promise.resolve({ container: 'added:1.0.0', size: 1000, fetch: source.length }),
     wait(given) {
       fake.calls.push({ wait: given });
       return Promise.resolve({ result: fake.outcome, reason: fake.outcome === 'converged' ? null : 'broker: Failed' });

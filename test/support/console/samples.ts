@@ -21,6 +21,7 @@ export const samples: Readonly<Record<RequestName, Readonly<Record<string, unkno
   get: null,
   watch: null,
   plan: { document: null },
+  install_source: { source: 'https://localhost/x.npk', repository: null },
   describe: { name: 'broker' },
   logs: { name: 'broker', since: null, follow: false },
   wait: { generation: 1, timeout: 0 },

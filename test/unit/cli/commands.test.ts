@@ -133,6 +133,18 @@ test('install streams a file into a repository', async (context) => {
   });
   const nowhere = await northstate(context, url, ['install', file, 'nowhere']);
   assert.deepEqual([nowhere.code, nowhere.stderr], [1, 'northstate: there is no repository nowhere\n']);
+  const address = 'https://host/new.npk';
+  const dry = await northstate(context, url, ['install', '--dry-run', address]);
+  assert.equal(dry.stdout, `added:1.0.0: ${address.length} of 1000 bytes to fetch\n`);
+  assert.equal((await northstate(context, url, ['install', address])).stdout, 'added:1.0.0 installed\n');
+  for (const [words, message] of [
+    [['--dry-run', file], /--dry-run is of an address/],
+    [[file], /a file needs a repository/],
+  ] as const) {
+    const { code, stderr } = await northstate(context, url, ['install', ...words]);
+    assert.equal(code, 2);
+    assert.match(stderr, message);
+  }
   const missing = await northstate(context, url, ['install', `${file}x`, 'system']);
   assert.match(missing.stderr, /^northstate: open .*x: ENOENT \(name a readable package\)\n$/);
 });

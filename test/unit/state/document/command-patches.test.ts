@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Operation } from 'fast-json-patch';
-import { commandPatch, CommandError, withdrawStart, type Command } from '../../../../state/document/command-patches.ts';
+import {
+  commandPatch,
+  CommandError,
+  withdrawInstall,
+  withdrawStart,
+  type Command,
+} from '../../../../state/document/command-patches.ts';
 import type { Manifest } from '../../../../state/schema/manifest.ts';
 import { stateOf, type Given } from '../../../support/command-state.ts';
 
@@ -186,20 +192,32 @@ const table: [what: string, given: Given, command: Command, operations: Operatio
   [
     'install makes an entry with the repository',
     {},
-    { type: 'install-entry', container: 'a:1.0.0', repository: 'system' },
+    { type: 'install-entry', container: 'a:1.0.0', repository: 'system', source: null },
     [add('/containers/a:1.0.0', { state: 'installed', repository: 'system' })],
   ],
   [
     'install of what an entry covers wants nothing',
     { containers: '{ a: { version: ^1 } }' },
-    { type: 'install-entry', container: 'a:1.4.0', repository: 'system' },
+    { type: 'install-entry', container: 'a:1.4.0', repository: 'system', source: null },
     [],
   ],
   [
     'install of what an entry wants absent changes that',
     { containers: '{ "a:1.0.0": { state: absent } }' },
-    { type: 'install-entry', container: 'a:1.0.0', repository: 'system' },
+    { type: 'install-entry', container: 'a:1.0.0', repository: 'system', source: null },
     [add('/containers/a:1.0.0/state', 'installed')],
+  ],
+  [
+    'install from a server makes an entry with the source',
+    {},
+    { type: 'install-entry', container: 'a:1.0.0', repository: null, source: 'https://host/a.npk' },
+    [add('/containers/a:1.0.0', { state: 'installed', source: 'https://host/a.npk' })],
+  ],
+  [
+    'install from a server gives the entry that covers it the source',
+    { containers: '{ a: { version: ^1, state: absent } }' },
+    { type: 'install-entry', container: 'a:1.4.0', repository: null, source: 'https://host/a.npk' },
+    [add('/containers/a/source', 'https://host/a.npk'), add('/containers/a/state', 'installed')],
   ],
   [
     'uninstall wants the container absent',
@@ -258,5 +276,21 @@ test('a start that failed is taken back, unless its entry was to run before or s
   ]);
   assert.deepEqual(back('{ "a:1.0.0": { state: running, run: 4 } }'), []);
   assert.deepEqual(back('{}', at('{ "a:1.0.0": { state: running, run: 6 } }')), []);
+  assert.deepEqual(back('{}', at('{}')), []);
+});
+
+test('an installation from a server that failed is taken back, unless its entry says something else by now', () => {
+  const at = (containers: string) => stateOf({ containers, packages: [] });
+  const [container, source] = ['a:1.0.0', 'https://host/a.npk'];
+  const order = { type: 'install-entry', container, repository: 'system', source } as const;
+  const asked = at(`{ a: { state: installed, source: "${source}", repository: system } }`);
+  const back = (before: string, now = asked) => withdrawInstall(order, at(before), now);
+  assert.deepEqual(back('{}'), [{ op: 'remove', path: '/containers/a' }]);
+  assert.deepEqual(back('{ a: { state: absent, source: "https://host/old.npk" } }'), [
+    add('/containers/a/state', 'absent'),
+    { op: 'remove', path: '/containers/a/repository' },
+    add('/containers/a/source', 'https://host/old.npk'),
+  ]);
+  assert.deepEqual(back('{}', at('{ a: { state: installed, source: "https://host/b.npk" } }')), []);
   assert.deepEqual(back('{}', at('{}')), []);
 });
