@@ -8,16 +8,7 @@ import { readLeaves } from '../npk/image/verify-image.ts';
 import { readContent, readLayout, type Layout } from '../npk/open-package.ts';
 import { PackageError } from '../npk/package-error.ts';
 import { findDelta, type Delta } from './delta/apply-delta.ts';
-import {
-  type Donor,
-  copyBlocks,
-  keepRight,
-  offerDonors,
-  recall,
-  repeatBlocks,
-  withDonors,
-  writeAll,
-} from './block-copy.ts';
+import { type Donor, copyBlocks, offerDonors, recall, repeatBlocks, withDonors, writeAll } from './block-copy.ts';
 import { messageOf } from '../../state/errno.ts';
 import { FetchError } from './fetch-error.ts';
 import type { Http } from './http.ts';
