@@ -224,7 +224,7 @@ types() {
 }
 
 mkdir -p .build/stamps
-build launcher .build/northstate-launcher native/launcher native/launcher/build.sh
+build launcher .build/northstate-launcher "native/launcher package.json" native/launcher/build.sh
 build player .build/northstate-player 'native/player native/launcher/wire.c native/launcher/wire.h package.json' native/player/build-player.sh
 build bundle .build/bundle/daemon.cjs 'src controllers native state package-lock.json' bundle
 build types .build/types/src/client/northstate.d.ts 'src controllers native state package-lock.json' types

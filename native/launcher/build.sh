@@ -15,11 +15,13 @@ arm64) program=northstate-launcher-arm64 flags='-static -s' CC=${CC:-aarch64-lin
 *) echo "usage: $0 [asan | amd64 | arm64]" >&2 && exit 2 ;;
 esac
 
-if [ -x "$out/$program" ] && [ -z "$(find "$here" \( -name '*.[ch]' -o -name '*.def' -o -name build.sh \) -newer "$out/$program")" ]; then
+package="$here/../../package.json"
+if [ -x "$out/$program" ] && [ -z "$(find "$here" \( -name '*.[ch]' -o -name '*.def' -o -name build.sh \) -newer "$out/$program")" ] && [ ! "$package" -nt "$out/$program" ]; then
   exit 0
 fi
+version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$package")
 mkdir -p "$out"
 # Written beside its place and moved: a program that runs cannot be overwritten, and two builds do not meet.
 # shellcheck disable=SC2086
-"${CC:-cc}" -std=c17 -O2 $warnings $flags -o "$out/$program.$$" "$here"/*.c "$here"/*/*.c
+"${CC:-cc}" -std=c17 -O2 $warnings $flags "-DRUNTIME_VERSION=\"$version\"" -o "$out/$program.$$" "$here"/*.c "$here"/*/*.c
 mv -f "$out/$program.$$" "$out/$program"

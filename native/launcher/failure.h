@@ -18,6 +18,7 @@ enum step {
     STEP_STDIO = 0x114,   /* the descriptors that the application starts with */
     STEP_HEALTH = 0x116,  /* how a container is asked: ENOENT, EINVAL (its state), E2BIG, EAGAIN */
     STEP_JOIN = 0x115,    /* joining a container that runs */
+    STEP_REEXEC = 0x117,  /* another launcher in the place of this one */
 };
 
 enum { FAILURE_SUBJECT = 256 };

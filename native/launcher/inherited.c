@@ -41,8 +41,9 @@ void restore_file_limit(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* What the launcher was started with. */
-static int started_priority;
+static struct inherited inherited = {.memory_score = -1};
+
+struct inherited *inherited_state(void) { return &inherited; }
 
 /* Where the kernel schedules by session (sched(7), autogroup), one is raised by itself. */
 static void raise_session(void) {
@@ -57,12 +58,12 @@ static void raise_session(void) {
  * be stopped. The reconciler's is longer, and goes at the containers' pace. Without CAP_SYS_NICE it stays as it was.
  */
 void raise_priority(void) {
-    started_priority = getpriority(PRIO_PROCESS, 0);
-    setpriority(PRIO_PROCESS, 0, started_priority - AHEAD_OF_CONTAINERS);
+    inherited.started_priority = getpriority(PRIO_PROCESS, 0);
+    setpriority(PRIO_PROCESS, 0, inherited.started_priority - AHEAD_OF_CONTAINERS);
     raise_session();
 }
 
-void restore_priority(void) { setpriority(PRIO_PROCESS, 0, started_priority); }
+void restore_priority(void) { setpriority(PRIO_PROCESS, 0, inherited.started_priority); }
 
 void set_plain_scheduling(void) {
     struct sched_param plain = {.sched_priority = 0};
@@ -74,23 +75,22 @@ void set_plain_scheduling(void) {
     syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 0);
 }
 
-/* /proc/self/oom_score_adj of the launcher, -1: there is none; and what is in it while nothing is forked. */
-static int memory_score = -1, own_score;
-
-static bool set_memory_score(int score) { return memory_score >= 0 && dprintf(memory_score, "%d", score) > 0; }
+static bool set_memory_score(int score) {
+    return inherited.memory_score >= 0 && dprintf(inherited.memory_score, "%d", score) > 0;
+}
 
 void open_memory_score(void) {
     char text[16] = "";
-    memory_score = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-    if (memory_score < 0 || read(memory_score, text, sizeof text - 1) < 0) return;
-    own_score = set_memory_score(PROTECTED) ? PROTECTED : (int)strtol(text, NULL, 10);
+    inherited.memory_score = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (inherited.memory_score < 0 || read(inherited.memory_score, text, sizeof text - 1) < 0) return;
+    inherited.own_score = set_memory_score(PROTECTED) ? PROTECTED : (int)strtol(text, NULL, 10);
 }
 
-int expose_to_memory_killer(int score) { return memory_score < 0 || set_memory_score(score) ? 0 : -1; }
+int expose_to_memory_killer(int score) { return inherited.memory_score < 0 || set_memory_score(score) ? 0 : -1; }
 
-void protect_from_memory_killer(void) { set_memory_score(own_score); }
+void protect_from_memory_killer(void) { set_memory_score(inherited.own_score); }
 
-void forget_memory_score(void) { memory_score = -1; }
+void forget_memory_score(void) { inherited.memory_score = -1; }
 
 void reset_core_filter(void) {
     int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);

@@ -1,6 +1,15 @@
 /* What the launcher was started with and changed for itself: an init and the reconciler get it back. */
 #pragma once
 
+struct inherited {
+    int started_priority; /* what the launcher was started with */
+    int memory_score;     /* /proc/self/oom_score_adj of the launcher, -1: there is none */
+    int own_score;        /* what is in it while nothing is forked */
+};
+
+/* To be handed over to another launcher in the place of this one. */
+struct inherited *inherited_state(void);
+
 /* Raises the soft limits to the hard ones, and the launcher's priority above the containers'. */
 void raise_limits(void);
 void raise_priority(void);

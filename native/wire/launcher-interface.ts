@@ -19,6 +19,8 @@ export interface Hello {
   readonly slept: Slept | null;
   /** Sleeps since the launcher began. */
   readonly sleeps: number;
+  /** How often one launcher has taken over from another since the first one began. */
+  readonly takeovers: number;
 }
 
 /** A sleep of the reconciler, and what rang first. */
@@ -155,6 +157,16 @@ export interface Launcher {
    * after it takes it back, and what rang meanwhile is told.
    */
   sleep(output: boolean): Promise<boolean>;
+  /**
+   * Has another installation's launcher prove, in a child and within so many ms, that it would go on from the state as it is;
+   * `command` is its command line, beginning with an absolute path. Resolves with what its reconciler reports. Rejects with
+   * LaunchError, whose subject says why not; nothing has changed then.
+   */
+  prove(command: readonly string[], milliseconds: number): Promise<Uint8Array>;
+  /** What has proven itself takes over, once this process has been killed, which is what happens next. Rejects with LaunchError. */
+  takeover(): Promise<void>;
+  /** Of a reconciler that is started to prove itself (NORTHSTATE_PROOF): its verdict, and what it has to say. The launcher ends then. */
+  proven(isProven: boolean, report: Uint8Array): Promise<void>;
   /** Whether no request waits for its answer. */
   idle(): boolean;
   close(): void;

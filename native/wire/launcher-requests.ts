@@ -164,6 +164,19 @@ export function createRequests(sender: FrameSender): {
         body.text(text);
         await exchangeLater(request.status, body.end());
       },
+      async prove(command, milliseconds) {
+        const body = createEncoder();
+        body.u32(milliseconds);
+        body.u16(command.length);
+        for (const word of command) body.text(word);
+        return decodeOutput(await exchange(request.prove, [body.end()], [])).data;
+      },
+      takeover: () => ask(request.takeover, () => undefined),
+      proven: (isProven, report) =>
+        ask(request.proven, (to) => {
+          to.u8(isProven ? 1 : 0);
+          to.bytes(report);
+        }),
       stop: (status) => ask(request.stop, (to) => to.u8(status)),
       async sleep(heard, output) {
         try {

@@ -124,6 +124,7 @@ function decodeHello(body: Uint8Array): Hello {
     startedAt: from.u64() / 1e6,
     terminating: from.u8() !== 0,
     ...decodeSlept(from),
+    takeovers: from.u32(),
   };
   from.end();
   return hello;

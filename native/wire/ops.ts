@@ -125,6 +125,7 @@ const launcherSteps = {
   stdio: 0x114,
   join: 0x115,
   health: 0x116,
+  reexec: 0x117,
 } as const;
 
 const stepNames = new Map<number, string>([

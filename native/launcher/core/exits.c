@@ -153,6 +153,7 @@ void handle_init_exit(struct launcher *l, struct attempt *a) {
     }
     a->oom_kills = read_oom_kills(a->init.oom);
     if (a->init.oom >= 0) close(a->init.oom);
+    a->init.oom = -1;
     source_close(l->epoll, &a->init.control);
     source_close(l->epoll, &a->init.pidfd);
     health_end(l, a);

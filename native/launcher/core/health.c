@@ -227,6 +227,8 @@ enum reply health_set(struct launcher *l, struct frame *frame, struct failure *w
     return REPLY_DONE;
 }
 
+void health_resume(struct launcher *l, const struct attempt *a) { set_timers_of(l, &a->health); }
+
 void handle_health(struct launcher *l) {
     if (!timer_rang(l->health)) return;
     uint64_t now = now_ms(), next = 0;

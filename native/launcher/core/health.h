@@ -18,3 +18,5 @@ void handle_prober(struct launcher *l);
 void health_end(struct launcher *l, struct attempt *a);
 /* The prober has died: the reconciler asks for the probes anew. */
 void health_lost(struct launcher *l);
+/* One that was handed over: what it must say in time is waited for. */
+void health_resume(struct launcher *l, const struct attempt *a);

@@ -91,10 +91,7 @@ static int reset_descriptors(void) {
     return sys_close_range(STDERR_FILENO + 1, ~0u, 0);
 }
 
-int reset_process(sigset_t *handled) {
-    if (reset_descriptors() != 0) return -1;
-    /* Dispositions before the mask, so that nothing pending meets a handler's remains. */
-    for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+void block_signals(sigset_t *handled) {
     sigemptyset(handled);
     sigaddset(handled, SIGTERM);
     sigaddset(handled, SIGINT);
@@ -104,6 +101,13 @@ int reset_process(sigset_t *handled) {
     sigset_t blocked = *handled;
     sigaddset(&blocked, SIGPIPE);
     sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+int reset_process(sigset_t *handled) {
+    if (reset_descriptors() != 0) return -1;
+    /* Dispositions before the mask, so that nothing pending meets a handler's remains. */
+    for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+    block_signals(handled);
     raise_limits();
     raise_priority();
     open_memory_score();

@@ -13,6 +13,8 @@ bool has_terminal(void);
 int check_kernel(void);
 /* We are root. */
 int check_root(void);
+/* Blocks the signals that are handled, which are given, and SIGPIPE. */
+void block_signals(sigset_t *handled);
 /* Descriptors, signals, limits, priority, umask; subreaper. Gives the signals that are blocked and handled. */
 int reset_process(sigset_t *handled);
 /* From this number on no descriptor is taken for a request: what is left is for those on their way in. */

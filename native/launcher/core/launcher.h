@@ -10,6 +10,7 @@
 #include "attempts.h"
 #include "frames.h"
 #include "keeps.h"
+#include "../reexec/state.h"
 #include "liveness.h"
 #include "locks.h"
 #include "relays.h"
@@ -105,4 +106,5 @@ struct launcher {
     struct arrivals arrivals;
     uint8_t global[RECORD_LIMIT];
     uint32_t global_size;
+    struct reexec reexec;
 };

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../reexec/proof.h"
+#include "../reexec/takeover.h"
 #include "asking.h"
 #include "exits.h"
 #include "health.h"
@@ -43,7 +45,7 @@ int loop_open(struct launcher *l) {
         add(l, l->deadline, SOURCE_DEADLINE) == 0 && add(l, l->pause, SOURCE_PAUSE) == 0 && service_open(l) == 0 &&
         add(l, l->service, SOURCE_SERVICE) == 0 && add(l, l->end, SOURCE_END) == 0 &&
         add(l, l->liveness.timer, SOURCE_LIVENESS) == 0 && add(l, l->health, SOURCE_HEALTH) == 0 &&
-        arrivals_watch(&l->arrivals, l->epoll) == 0) {
+        arrivals_watch(&l->arrivals, l->epoll) == 0 && proof_open(l) == 0) {
         l->watches.epoll = l->relays.epoll = l->epoll;
         l->relays.bulk = l->bulk;
         return 0;
@@ -64,7 +66,7 @@ static void reap(struct launcher *l) {
             handle_reconciler_exit(l);
         else if (prober_reaps(l, info.si_pid))
             health_lost(l);
-        else if (!session_reaps(l, info.si_pid) &&
+        else if (!proof_reaps(l, info.si_pid) && !session_reaps(l, info.si_pid) &&
                  !arrivals_reap(&l->arrivals, l->namespace_of_reconciler, info.si_pid))
             waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
     }
@@ -164,6 +166,12 @@ static void handle_event(struct launcher *l, struct tag tag) {
     case SOURCE_STREAM:
         handle_stream(&l->relays, (int)tag.place);
         break;
+    case SOURCE_PROOF:
+        handle_proof(l);
+        break;
+    case SOURCE_PROOF_LATE:
+        handle_proof_late(l);
+        break;
     case SOURCE_MOUNTS:
         arrivals_follow(&l->arrivals, l->namespace_of_reconciler);
         break;
@@ -197,6 +205,7 @@ int loop_run(struct launcher *l) {
         if (l->attempts.changed > 0) sleep_rings(l, RANG_ATTEMPT, 0);
         if (sleep_is_over(l)) start_reconciler(l);
         if (!flush_to_reconciler(l)) end_reconciler(l, "it does not read its events");
+        takeover_turn(l);
         take_turn(l);
     }
     relays_finish(&l->relays);

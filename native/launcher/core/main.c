@@ -7,6 +7,7 @@
 
 #include "../inherited.h"
 #include "../memory.h"
+#include "../reexec/successor.h"
 #include "clock.h"
 #include "host.h"
 #include "locks.h"
@@ -114,7 +115,10 @@ int main(int argc, char **argv) {
     l->reconciler.first = command_of(arguments.first, arguments.command);
     l->reconciler.directory = getcwd(NULL, 0);
     l->reconciler.socket = l->reconciler.pidfd = l->prober.socket = -1;
+    l->reexec.verdict = l->reexec.program = l->reexec.proves = -1;
     prctl(PR_SET_NAME, arguments.name, 0, 0, 0);
+    int state = handed_state();
+    if (state >= 0) return allocate(l) == 0 ? succeed(l, state, argv) : EXIT_FAILURE;
 
     if (reset_process(&l->handled_signals) != 0) return EXIT_FAILURE;
     l->terminal = has_terminal();

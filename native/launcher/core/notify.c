@@ -32,6 +32,8 @@ void notify_open(void) {
     }
 }
 
+int *notify_descriptor(void) { return &notify_socket; }
+
 void notify_init_system(const char *format, ...) {
     enum { LONGEST = 1024 };
     char state[LONGEST];

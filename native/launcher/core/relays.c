@@ -34,6 +34,29 @@ int relay_add(struct relays *all, int fd, int stream) {
     return 0;
 }
 
+int relay_restore(struct relays *all, int fd, int stream, struct span bytes) {
+    if (all->used == RELAY_LIMIT) {
+        errno = ENOSPC;
+        return -1;
+    }
+    struct relay *relay = &all->places[all->used];
+    if (bytes.size > 0 && (relay->bytes = dontfork_alloc(STREAM_CHUNK)) == NULL) return -1;
+    if (bytes.size > 0) memcpy(relay->bytes, bytes.data, bytes.size);
+    relay->fd = fd;
+    relay->stream = stream;
+    relay->size = bytes.size;
+    all->used++;
+    return 0;
+}
+
+int relays_watch(struct relays *all) {
+    for (uint32_t place = 0; place < all->used; place++) {
+        const struct relay *relay = &all->places[place];
+        if (source_add(all->bulk, relay->fd, EPOLLIN, tag_of_relay(all, relay)) != 0) return -1;
+    }
+    return 0;
+}
+
 static void end(struct relays *all, struct relay *relay) {
     source_close(all->bulk, &relay->fd);
     if (relay->stalled) all->stalled--;

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../wire.h"
+
 enum { RELAY_LIMIT = 8192 /* two for each attempt */ };
 
 struct relay {
@@ -31,6 +33,10 @@ struct relays {
 int relays_open(struct relays *all);
 /* Takes the pipe over. 0, or -1 and errno, and the pipe stays the caller's. */
 int relay_add(struct relays *all, int fd, int stream);
+/* One that was handed over, with the bytes that wait for their end of line; relays_watch follows. 0, or -1 and errno. */
+int relay_restore(struct relays *all, int fd, int stream, struct span bytes);
+/* The pipes of those are waited for. 0, or -1 and errno. */
+int relays_watch(struct relays *all);
 /* A pipe is ready: at most `limit` bytes of it are written on. */
 void handle_relay(struct relays *all, uint32_t place, uint32_t life, uint32_t limit);
 /* The runtime's stream takes something again. */

@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "../reexec/proof.h"
+#include "../reexec/proving.h"
 #include "health.h"
 #include "messages.h"
 #include "service.h"
@@ -183,6 +185,7 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
         fail(why, STEP_REQUEST, EMFILE, "the launcher's descriptors (RLIMIT_NOFILE)");
         return REPLY_FAILED;
     }
+    if (l->reexec.proves >= 0 && !proving_does(frame->type)) return proving_request(l, frame, why);
     switch ((enum request_type)frame->type) {
     case R_PREPARE:
         return attempt_prepare(l, frame, why);
@@ -244,6 +247,12 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
         id = take_u64(c);
         number = take_u32(c);
         return cursor_finished(c) ? session_signal(l, id, number, why) : REPLY_MALFORMED;
+    case R_PROVE:
+        return proof_begin(l, frame, why);
+    case R_TAKEOVER:
+        return cursor_finished(c) ? proof_accept(l, why) : REPLY_MALFORMED;
+    case R_PROVEN:
+        return REPLY_MALFORMED; /* nobody is to be proven to */
     case R_NOP:
         return cursor_finished(c) ? REPLY_DONE : REPLY_MALFORMED;
     }

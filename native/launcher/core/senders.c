@@ -14,6 +14,8 @@ static int proc = -1;
 
 void open_senders(void) { proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC); }
 
+int *senders_proc(void) { return &proc; }
+
 /* /proc/PID/cgroup, terminated. Its size, or -1 and errno. */
 static ssize_t read_groups(pid_t process, char *text) {
     char path[32];

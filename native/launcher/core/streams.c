@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,38 +12,32 @@
 
 #include "../memory.h"
 
-enum manner {
-    MANNER_PLAIN,       /* a file never makes a write wait for a reader; what could not be opened anew is asked first */
-    MANNER_NONBLOCKING, /* opened anew */
-    MANNER_SOCKET,      /* send(2) can be told not to wait */
-};
-
-struct stream {
-    int fd;
-    enum manner manner;
-    size_t pending; /* bytes that belong to what was written last */
-    uint8_t *rest;  /* them, in memory that no init inherits */
-};
-
 static struct stream streams[] = {{.fd = STDOUT_FILENO}, {.fd = STDERR_FILENO}};
 
-static int open_stream(struct stream *stream) {
+static void open_stream(struct stream *stream) {
     struct stat found;
     char path[32];
-    stream->rest = dontfork_alloc(STREAM_CHUNK);
-    if (stream->rest == NULL) return -1;
-    if (fstat(stream->fd, &found) != 0) return 0;
+    if (fstat(stream->fd, &found) != 0) return;
     if (S_ISSOCK(found.st_mode)) stream->manner = MANNER_SOCKET;
-    if (!S_ISFIFO(found.st_mode) && !isatty(stream->fd)) return 0;
+    if (!S_ISFIFO(found.st_mode) && !isatty(stream->fd)) return;
     snprintf(path, sizeof path, "/proc/self/fd/%d", stream->fd);
     int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0) return 0;
+    if (fd < 0) return;
     stream->fd = fd;
     stream->manner = MANNER_NONBLOCKING;
+}
+
+int streams_allocate(void) {
+    for (int i = 0; i < STREAMS; i++)
+        if ((streams[i].rest = dontfork_alloc(STREAM_CHUNK)) == NULL) return -1;
     return 0;
 }
 
-int streams_open(void) { return open_stream(&streams[0]) != 0 || open_stream(&streams[1]) != 0 ? -1 : 0; }
+int streams_open(void) { 
+    if (streams_allocate() != 0) return -1;
+    for (int i = 0; i < STREAMS; i++) open_stream(&streams[i]);
+    return 0;
+}
 
 /* Gives how many bytes went, -1 and errno (EAGAIN: it would wait). */
 static ssize_t transmit(const struct stream *stream, const void *bytes, size_t size) {
@@ -84,5 +77,7 @@ void stream_try(int number, const void *bytes, size_t size) {
     const struct stream *stream = &streams[number - 1];
     if (stream->pending == 0) (void)!transmit(stream, bytes, size);
 }
+
+struct stream *stream_of(int number) { return &streams[number - 1]; }
 
 int stream_descriptor(int number) { return streams[number - 1].fd; }

@@ -3,8 +3,31 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+enum { STREAMS = 2 };
 
 enum { STREAM_CHUNK = 4096 }; /* bytes that a pipe takes whole or not at all (pipe(7), PIPE_BUF) */
+
+enum manner {
+    MANNER_PLAIN,       /* a file never makes a write wait for a reader; what could not be opened anew is asked first */
+    MANNER_NONBLOCKING, /* opened anew */
+    MANNER_SOCKET,      /* send(2) can be told not to wait */
+    MANNER_LAST = MANNER_SOCKET,
+};
+
+struct stream {
+    int fd;
+    enum manner manner;
+    size_t pending; /* bytes that belong to what was written last */
+    uint8_t *rest;  /* them, in memory that no init inherits */
+};
+
+/* Stream 1 or 2, to be handed over. */
+struct stream *stream_of(int stream);
+
+/* Only their memory: for streams that were handed over. -1 and errno when there is none. */
+int streams_allocate(void);
 
 /*
  * Opens the streams anew where they could make a write wait (a pipe, a terminal), so that the flags of those that we

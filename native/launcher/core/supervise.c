@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "../reexec/proof.h"
+#include "../reexec/proving.h"
 #include "../signal-name.h"
 #include "clock.h"
 #include "hearing.h"
@@ -52,6 +54,7 @@ static void hang_up(struct launcher *l) {
     l->reconciler.sync_due = false;
     liveness_end(&l->liveness);
     attempts_disconnect(&l->attempts);
+    proof_cancel(l);
     sessions_end_all(l);
 }
 
@@ -73,6 +76,12 @@ static void let_go(struct launcher *l) {
 static void kill_reconciler(struct launcher *l, const char *reason) {
     if (l->reconciler.pid == 0) return;
     say("the reconciler is killed: %s", reason);
+    kill(l->reconciler.pid, SIGKILL);
+    let_go(l);
+}
+
+void retire_reconciler(struct launcher *l) {
+    if (!is_connected(l)) return;
     kill(l->reconciler.pid, SIGKILL);
     let_go(l);
 }
@@ -177,6 +186,8 @@ void handle_reconciler_exit(struct launcher *l) {
     let_go(l);
     source_close(l->epoll, &r->pidfd);
     r->pid = 0;
+    if (l->reexec.proves >= 0) proving_fails(l, &info);
+    if (l->reexec.proves >= 0 || l->reexec.due) return;
     if (l->sleep.asleep) {
         liveness_rest(&l->liveness);
         r->quick_deaths = r->deaths = 0;

@@ -4,6 +4,8 @@
 #include "launcher.h"
 
 void start_reconciler(struct launcher *l);
+/* Another launcher takes over: ends it, and it is no death. */
+void retire_reconciler(struct launcher *l);
 /* It did what it must not: ends it; its pidfd does the rest. */
 void end_reconciler(struct launcher *l, const char *reason);
 void handle_reconciler_exit(struct launcher *l);

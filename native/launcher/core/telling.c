@@ -98,6 +98,7 @@ void send_greeting(struct launcher *l) {
     put_u8(&w, l->sleep.rang);
     put_u64(&w, l->sleep.key);
     put_u32(&w, l->sleep.count);
+    put_u32(&w, l->reexec.count);
     r->events_told = 0;
     l->sleep = (struct sleep){.count = l->sleep.count};
     out_end(&r->out, &w);

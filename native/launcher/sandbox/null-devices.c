@@ -10,8 +10,11 @@
 #include "../syscalls.h"
 #include "places.h"
 
+static int made = -1;
+
+int *null_devices_made(void) { return &made; }
+
 int null_devices(struct failure *why) {
-    static int made = -1;
     if (made >= 0) return made;
     int context = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
     if (context < 0) return fail(why, STEP_INIT, errno, "fsopen tmpfs");

@@ -9,3 +9,6 @@
  * it in its copy of that namespace: of what is mounted nowhere Linux before 6.15 makes no binds.
  */
 int null_devices(struct failure *why);
+
+/* That descriptor, to be handed over; -1: it was not made yet. */
+int *null_devices_made(void);

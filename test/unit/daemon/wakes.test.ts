@@ -15,7 +15,8 @@ function processes() {
     rest: () => void (kept = kept === null ? null : { ...kept, recent: kept.recent.map((at) => at - 60_000) }),
     next(rang: Slept['rang'] | null, after: number | null = 0) {
       const slept = rang === null ? null : { since: bootTime() - 1, rang, key: 0 };
-      const hello = { pid: 1, starts: 2, generation: 1, deaths: 0, startedAt: 0, terminating: false, slept, sleeps: 1 };
+      const started = { pid: 1, starts: 2, generation: 1, deaths: 0, startedAt: 0, takeovers: 0 };
+      const hello = { ...started, terminating: false, slept, sleeps: 1 };
       const store = createStore();
       const rest = recordWake({ value, hello, store, after });
       return { rest, told: store.get().status.sleep };
