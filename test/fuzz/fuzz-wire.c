@@ -88,6 +88,7 @@ static struct launcher *make_launcher(void) {
     l->bulk = epoll_create1(EPOLL_CLOEXEC);
     l->health = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     l->prober.socket = -1;
+    l->reexec.proves = l->reexec.program = l->reexec.verdict = l->reexec.timer = -1;
     l->deadline = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     l->descriptor_bound = 1 << 20;
     l->reconciler.socket = eventfd(0, EFD_CLOEXEC); /* nothing is sent to it: answers are looked at and thrown away */

@@ -9,6 +9,9 @@ const launcher = join(root, 'native/launcher');
 /** Where programs, further inputs and findings are kept. */
 export const output = join(root, '.build/fuzz');
 
+/** What reads and writes the state that is handed over. */
+const handover = ['attempt-form', 'form', 'handover', 'layouts'].map(inReexec);
+
 /** The launcher's modules that each fuzzer is made of. */
 const sources = {
   ops: ['wire', 'failure', 'sandbox/ops', 'sandbox/payload'],
@@ -30,10 +33,24 @@ const sources = {
       'service',
       'sleep',
     ].map(inCore),
+    ...['seal'].map(inCore),
+    ...[
+      'sandbox/null-devices',
+      ...handover,
+      ...['descriptor', 'pass-on', 'proof', 'proving', 'resume', 'verdict'].map(inReexec),
+    ],
     ...['session-table', 'sessions', 'sources', 'starts', 'streams', 'telling', 'timers', 'watches'].map(inCore),
   ],
   plan: ['wire', '../player/plan'],
+  handover: [
+    ...['wire', 'failure', 'sandbox/control', ...handover],
+    ...['attempts', 'keeps', 'relays', 'ring', 'sources', 'streams'].map(inCore),
+  ],
 } as const;
+
+function inReexec(name: string): string {
+  return `reexec/${name}`;
+}
 
 function inCore(name: string): string {
   return `core/${name}`;
@@ -69,7 +86,7 @@ export function buildFuzzer(name: FuzzerName): string {
   if (all.every((file) => statSync(file).mtimeMs < made)) return program;
   mkdirSync(output, { recursive: true });
   const flags =
-    '-std=gnu17 -g -O2 -Wall -Wextra -Wno-unused-parameter -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all';
+    '-std=gnu17 -g -O2 -Wall -Wextra -Wno-unused-parameter -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DRUNTIME_VERSION="0.0.0"';
   execFileSync('clang-19', [...flags.split(' '), '-o', program, ...files], { stdio: ['ignore', 'inherit', 'inherit'] });
   return program;
 }

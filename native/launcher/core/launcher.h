@@ -6,11 +6,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../reexec/state.h"
 #include "arrivals.h"
 #include "attempts.h"
 #include "frames.h"
 #include "keeps.h"
-#include "../reexec/state.h"
 #include "liveness.h"
 #include "locks.h"
 #include "relays.h"

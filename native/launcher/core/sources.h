@@ -22,11 +22,11 @@ enum source {
     SOURCE_SESSION, /* the control socket of who joins a container */
     SOURCE_STDOUT,
     SOURCE_STDERR,
-    SOURCE_RELAY,  /* a pipe whose output goes to the runtime's own */
-    SOURCE_STREAM, /* the runtime's stdout or stderr */
-    SOURCE_PROOF,  /* the socket of a successor that proves itself (reexec/proof.h) */
+    SOURCE_RELAY,      /* a pipe whose output goes to the runtime's own */
+    SOURCE_STREAM,     /* the runtime's stdout or stderr */
+    SOURCE_PROOF,      /* the socket of a successor that proves itself (reexec/proof.h) */
     SOURCE_PROOF_LATE, /* the timer of it */
-    SOURCE_MOUNTS, /* the host's mount table, where its mounts do not reach the reconciler */
+    SOURCE_MOUNTS,     /* the host's mount table, where its mounts do not reach the reconciler */
 };
 
 /* LIFE_MASK: as much of a life as an epoll tag holds. */

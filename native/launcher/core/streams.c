@@ -33,7 +33,7 @@ int streams_allocate(void) {
     return 0;
 }
 
-int streams_open(void) { 
+int streams_open(void) {
     if (streams_allocate() != 0) return -1;
     for (int i = 0; i < STREAMS; i++) open_stream(&streams[i]);
     return 0;

@@ -214,7 +214,8 @@ int form_take(const struct reading *reading, const struct layout *layout, const 
         const struct field *field = &layout->fields[i];
         if (field->number != part->number || field->kind == FIELD_LEFT || field->kind == FIELD_ELSEWHERE) continue;
         uint8_t *at = (uint8_t *)to + field->offset;
-        if (field->kind == FIELD_NUMBER || field->kind == FIELD_FLAG) return take_number(reading, field, part->data, at);
+        if (field->kind == FIELD_NUMBER || field->kind == FIELD_FLAG)
+            return take_number(reading, field, part->data, at);
         if (field->kind == FIELD_DESCRIPTOR) return take_descriptor(reading, field, part->data, (int *)(void *)at);
         return take_array(reading, field, part->data, at);
     }

@@ -47,8 +47,7 @@ static void write_tables(struct form *form, const struct launcher *l) {
     for (uint32_t i = 0; i < l->keeps.end; i++)
         if (l->keeps.places[i].taken) form_structure(form, &keep_layout, &l->keeps.places[i]);
     for (uint32_t i = 0; i < SESSION_LIMIT; i++)
-        if (l->sessions.places[i].state != SESSION_FREE)
-            form_structure(form, &session_layout, &l->sessions.places[i]);
+        if (l->sessions.places[i].state != SESSION_FREE) form_structure(form, &session_layout, &l->sessions.places[i]);
     for (uint32_t place = 0; place < l->attempts.used; place++)
         if (l->attempts.ids[place] != 0) write_attempt(form, attempt_at(&l->attempts, place));
 }
@@ -213,8 +212,7 @@ static int take_record(struct taking *t) {
 
 int take_over(struct launcher *l, struct outside *outside, const void *bytes, size_t size, struct failure *why) {
     struct taking t = {.l = l, .outside = outside};
-    *outside = (struct outside){
-        .proc = -1, .notify = -1, .memory_score = -1, .devices = -1, .own_namespace = -1};
+    *outside = (struct outside){.proc = -1, .notify = -1, .memory_score = -1, .devices = -1, .own_namespace = -1};
     if (form_open(&t.reading, bytes, size, why) != 0) return -1;
     while (form_next_record(&t.reading))
         if (take_record(&t) != 0) return -1;

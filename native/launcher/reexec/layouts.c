@@ -100,12 +100,9 @@ static const struct field launcher_fields[] = {
 LAYOUT(launcher, RECORD_LAUNCHER);
 
 static const struct field outside_fields[] = {
-    FIELD(101, DESCRIPTOR, outside, proc),
-    FIELD(102, DESCRIPTOR, outside, notify),
-    FIELD(103, DESCRIPTOR, outside, memory_score),
-    FIELD(104, NUMBER, outside, own_score),
-    FIELD(105, NUMBER, outside, started_priority),
-    FIELD(106, DESCRIPTOR, outside, devices),
+    FIELD(101, DESCRIPTOR, outside, proc),          FIELD(102, DESCRIPTOR, outside, notify),
+    FIELD(103, DESCRIPTOR, outside, memory_score),  FIELD(104, NUMBER, outside, own_score),
+    FIELD(105, NUMBER, outside, started_priority),  FIELD(106, DESCRIPTOR, outside, devices),
     FIELD(107, DESCRIPTOR, outside, own_namespace),
 };
 LAYOUT(outside, RECORD_OUTSIDE);
@@ -178,29 +175,20 @@ static const struct field keep_fields[] = {
 LAYOUT(keep, RECORD_KEEP);
 
 static const struct field relay_fields[] = {
-    FIELD(1, DESCRIPTOR, relay, fd),
-    FIELD(2, NUMBER, relay, stream),
+    FIELD(1, DESCRIPTOR, relay, fd),   FIELD(2, NUMBER, relay, stream),
     FIELD(0, LEFT, relay, stalled), /* found again with the next write */
-    FIELD(0, LEFT, relay, life),
-    FIELD(0, ELSEWHERE, relay, size),
+    FIELD(0, LEFT, relay, life),       FIELD(0, ELSEWHERE, relay, size),
     FIELD(0, ELSEWHERE, relay, bytes),
 };
 LAYOUT(relay, RECORD_RELAY);
 
 static const struct field session_fields[] = {
     FIELD(0, LEFT, session, id), /* it ends with its reconciler: what is left is to be reaped */
-    FIELD(1, NUMBER, session, attempt),
-    FIELD(2, NUMBER, session, state),
-    FIELD(3, FLAG, session, copies),
-    FIELD(4, FLAG, session, ending),
-    FIELD(0, LEFT, session, life),
-    FIELD(0, LEFT, session, serial),
-    FIELD(5, NUMBER, session, joiner),
-    FIELD(6, NUMBER, session, pid),
-    FIELD(7, FLAG, session, born),
+    FIELD(1, NUMBER, session, attempt), FIELD(2, NUMBER, session, state), FIELD(3, FLAG, session, copies),
+    FIELD(4, FLAG, session, ending),    FIELD(0, LEFT, session, life),    FIELD(0, LEFT, session, serial),
+    FIELD(5, NUMBER, session, joiner),  FIELD(6, NUMBER, session, pid),   FIELD(7, FLAG, session, born),
     FIELD(0, LEFT, session, control), /* closed when it was killed */
-    FIELD(8, NUMBER, session, status),
-    FIELD(0, LEFT, session, failure),
+    FIELD(8, NUMBER, session, status),  FIELD(0, LEFT, session, failure),
 };
 LAYOUT(session, RECORD_SESSION);
 

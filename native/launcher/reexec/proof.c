@@ -135,7 +135,7 @@ enum reply proof_begin(struct launcher *l, struct frame *frame, struct failure *
     if (l->reexec.child != 0)
         fail(why, STEP_REEXEC, EBUSY, "another successor proves itself: process %d", l->reexec.child);
     else if (l->phase != PHASE_RUNNING || l->terminating != 0)
-        fail(why, STEP_REEXEC, ESHUTDOWN, "the end has begun");
+        fail(why, STEP_REEXEC, EBUSY, "the end has begun");
     else
         result = launch(l, &order, why);
     free_order(&order);
@@ -146,12 +146,13 @@ enum reply proof_begin(struct launcher *l, struct frame *frame, struct failure *
     return REPLY_LATER;
 }
 
-/* It has said all that counts: what it has started ends with it. */
+/* It has said all that counts: what it has started ends with it. It is reaped as any child is that nobody knows. */
 static void end_child(struct launcher *l) {
     source_close(l->epoll, &l->reexec.verdict);
     timer_set_after(l->reexec.timer, 0);
     if (l->reexec.child > 0) kill(-l->reexec.child, SIGKILL);
     if (l->reexec.child > 0) kill(l->reexec.child, SIGKILL); /* it may not have come to a group of its own */
+    l->reexec.child = 0;
 }
 
 static void fail_proof(struct launcher *l, const struct failure *why) {
@@ -241,7 +242,7 @@ enum reply proof_accept(struct launcher *l, struct failure *why) {
         return REPLY_FAILED;
     }
     if (l->phase != PHASE_RUNNING || l->terminating != 0) {
-        fail(why, STEP_REEXEC, ESHUTDOWN, "the end has begun");
+        fail(why, STEP_REEXEC, EBUSY, "the end has begun");
         return REPLY_FAILED;
     }
     r->due = true;

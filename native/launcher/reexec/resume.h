@@ -1,8 +1,8 @@
 /* A launcher's state that was taken over comes to life: what it waits for is waited for again. */
 #pragma once
 
-#include "layouts.h"
 #include "../core/launcher.h"
+#include "layouts.h"
 
 /* What lies in no structure of the core, as it is now. */
 struct outside gather_outside(void);

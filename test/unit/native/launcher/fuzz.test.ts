@@ -7,14 +7,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { buildFuzzer, corpusOf, fuzzEnvironment, type FuzzerName } from '../../../fuzz/fuzzers.ts';
 
-const budgets: Readonly<Record<FuzzerName, number>> = { ops: 300_000, wire: 60_000, plan: 100_000 };
+const budgets: Readonly<Record<FuzzerName, number>> = { ops: 300_000, wire: 60_000, plan: 100_000, handover: 30_000 };
 
 for (const [name, runs] of Object.entries(budgets) as [FuzzerName, number][]) {
   test(`${runs} inputs of the fuzzer ${name} break nothing`, { timeout: 600_000 }, () => {
     const program = buildFuzzer(name);
     const found = mkdtempSync(join(tmpdir(), 'northstate-fuzz-'));
     try {
-      const options = [`-runs=${runs}`, '-max_len=2048', '-seed=1', `-artifact_prefix=${found}/`];
+      const options = [`-runs=${runs}`, '-max_len=8192', '-seed=1', `-artifact_prefix=${found}/`];
       const { status, stderr } = spawnSync(program, [...options, found, corpusOf(name)], {
         env: fuzzEnvironment,
         encoding: 'utf8',

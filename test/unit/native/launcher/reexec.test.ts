@@ -11,7 +11,8 @@ const launcher = join(import.meta.dirname, '../../../../native/launcher');
 test('what is handed over comes back whole; what is unknown is stepped over, what is cut off or too new is refused', () => {
   const directory = mkdtempSync(join(tmpdir(), 'northstate-handover-'));
   const program = join(directory, 'test');
-  const flags = '-std=c17 -g -Wall -Wextra -Werror -Wno-unused-parameter -fsanitize=address,undefined -fno-sanitize-recover';
+  const flags =
+    '-std=c17 -g -Wall -Wextra -Werror -Wno-unused-parameter -fsanitize=address,undefined -fno-sanitize-recover';
   const modules = [
     ...['failure', 'memory', 'wire', 'reexec/attempt-form', 'reexec/form', 'reexec/handover', 'reexec/layouts'],
     ...['attempts', 'keeps', 'relays', 'ring', 'sources', 'streams', 'watches'].map((name) => `core/${name}`),
