@@ -5,11 +5,13 @@ import type { Deed } from '../../native/wire/boot-plan.ts';
 import { blanks } from '../../native/wire/boot-plan.ts';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import { readControl } from './cgroup-files.ts';
-import { allBranches, branchesOf, groupIn, groupsIn, type Branch, type Tree } from './cgroup-groups.ts';
+import { allBranches, branchesOf, groupIn, groupsIn, mostGroups, type Branch, type Tree } from './cgroup-groups.ts';
 import { unifiedName, type ControllerName } from './cgroup-hierarchies.ts';
 import { controllersOf, withDefaults } from './cgroup-limits.ts';
+import { processesOf } from './cgroup-leaf.ts';
 import { attribute } from './cgroup-owner.ts';
-import { budgetOf } from './cgroup-realtime.ts';
+import { lineOf, parentOf } from './cgroup-places.ts';
+import { budgetOf, periodFile, runtimeFile, usualPeriod } from './cgroup-realtime.ts';
 import { changesOfNew } from './cgroup-writes.ts';
 
 /** The groups of one start. Paths are those of the leaf, or of its files. */
@@ -26,29 +28,45 @@ export interface BootGroups {
   readonly limits: readonly { readonly path: string; readonly value: string }[];
 }
 
-/** Null: this section is not for a boot plan, since it counts on what else is there. */
+interface Options {
+  readonly everywhere: boolean;
+  readonly always: readonly ControllerName[];
+  /** Where it is kept which groups are not below our root (cgroup-places.ts). */
+  readonly placesFile: string;
+}
+
+/** What a start with this section makes of groups after a boot, whatever there is now. */
 export function bootGroups(
   tree: Tree,
   name: string,
   attempt: number,
   asked: Section | null,
-  { everywhere, always }: { readonly everywhere: boolean; readonly always: readonly ControllerName[] },
-): BootGroups | null {
+  { everywhere, always, placesFile }: Options,
+): BootGroups {
   const section = withDefaults(asked, tree.hierarchies);
-  if (section?.blkio !== undefined || section?.parent !== undefined || budgetOf(section) !== null) return null;
-  if (tree.places.of(name) !== null) return null;
-  const branches = everywhere ? allBranches(tree) : branchesOf(tree, new Set([...controllersOf(section), ...always]));
+  const parent = parentOf(section);
+  const placed: Tree = { ...tree, places: { ...tree.places, of: () => parent } };
+  const among = (each: Tree): Branch[] =>
+    everywhere ? allBranches(each) : branchesOf(each, new Set([...controllersOf(section), ...always]));
+  const branches = among(placed);
   const leafIn = (branch: Branch): string => join(groupIn(branch, name), String(attempt));
   const unified = branches.find(({ version }) => version === 2);
   const legacy = branches.filter(({ version }) => version === 1);
   const memory = branches.find(({ controllers }) => controllers.includes('memory'));
   const events = memory?.version === 2 ? 'memory.events' : 'memory.oom_control';
   return {
-    deeds: [...branches.flatMap((branch) => groupDeeds(tree, branch, name, leafIn(branch))), ...ownDeeds()],
+    deeds: [
+      ...(parent === null ? [] : branches.flatMap((branch) => aboveDeeds(branch, parent, placesFile))),
+      ...(parent === null
+        ? []
+        : [{ deed: 'append', path: placesFile, bytes: lineOf({ names: [[name, parent]], made: [] }) } as const]),
+      ...branches.flatMap((branch) => groupDeeds(tree, branch, name, leafIn(branch))),
+      ...ownDeeds(),
+    ],
     directory: unified === undefined ? null : leafIn(unified),
-    procs: legacy.map((branch) => join(leafIn(branch), 'cgroup.procs')),
+    procs: legacy.map((branch) => join(processesOf(branch, leafIn(branch), section), 'cgroup.procs')),
     oom: memory === undefined ? null : join(leafIn(memory), events),
-    limits: changesOfNew(tree.hierarchies, groupsIn(branches, name), section),
+    limits: changesOfNew(tree.hierarchies, groupsIn(branches, name), section, groupsIn(among(tree), name)),
   };
 
   /** What v1 groups do not hand down; a new one has what the one above has. */
@@ -60,12 +78,51 @@ export function bootGroups(
       [of('cpuset'), 'cpuset.cpus', section?.cpu?.cpus],
       [of('cpuset'), 'cpuset.mems', section?.cpu?.mems],
     ] as const;
-    return values.flatMap(([branch, file, value]): Deed[] =>
-      branch === undefined || value === undefined
-        ? []
-        : [{ deed: 'write', path: join(leafIn(branch), file), text: String(value) }],
-    );
+    const cpu = of('cpu');
+    return [
+      ...(cpu === undefined ? [] : realtimeDeeds(cpu, name, section, parent === null)),
+      ...values.flatMap(([branch, file, value]): Deed[] =>
+        branch === undefined || value === undefined
+          ? []
+          : [{ deed: 'write', path: join(leafIn(branch), file), text: String(value) }],
+      ),
+    ];
   }
+}
+
+/** Our root has what those need that run now, of whom this is one (cgroup-realtime.ts). */
+function realtimeDeeds(branch: Branch, name: string, section: Section | null, below: boolean): Deed[] {
+  const budget = budgetOf(section);
+  if (budget === null) return [];
+  const group = groupIn(branch, name);
+  const whole = readControl(join(branch.root, runtimeFile));
+  return [
+    ...(below && whole !== null ? [{ deed: 'write', path: join(branch.root, runtimeFile), text: whole } as const] : []),
+    ...(budget.period === usualPeriod
+      ? []
+      : [{ deed: 'write', path: join(group, periodFile), text: String(budget.period) } as const]),
+    { deed: 'write', path: join(group, runtimeFile), text: String(budget.runtime) },
+  ];
+}
+
+/** The directories above a group with a parent: what is there is somebody else's, what is made is noted as ours. */
+function aboveDeeds({ mount, version, controllers }: Branch, parent: string, file: string): Deed[] {
+  const steps = parent.split('/');
+  const directories = steps.map((_, index) => join(mount, ...steps.slice(0, index + 1)));
+  const cpuset = version === 1 && controllers.includes('cpuset');
+  const memory = version === 1 && controllers.includes('memory');
+  return directories.flatMap((path, index): Deed[] => [
+    { deed: 'above', path, cpuset, memory, file, bytes: lineOf({ names: [], made: [path] }) },
+    ...(version === 2 ? [dirname(path), ...(index === steps.length - 1 ? [path] : [])] : []).flatMap((directory) =>
+      handingDown(directory, controllers),
+    ),
+  ]);
+}
+
+/** The v2 tree hands controllers down to the groups in a directory, one by one: the error names the one refused. */
+function handingDown(directory: string, controllers: readonly ControllerName[]): Deed[] {
+  const path = join(directory, 'cgroup.subtree_control');
+  return controllers.map((name) => ({ deed: 'write', path, text: `+${unifiedName(name)}` }));
 }
 
 function groupDeeds({ owner }: Tree, branch: Branch, name: string, leaf: string): Deed[] {
@@ -73,9 +130,10 @@ function groupDeeds({ owner }: Tree, branch: Branch, name: string, leaf: string)
   const handsMemoryDown = branch.version === 2 && branch.controllers.includes('memory');
   return [
     { deed: 'mkdir', path: group, mode: 0o755 },
-    ...(handsMemoryDown
-      ? [{ deed: 'write', path: join(group, 'cgroup.subtree_control'), text: '+memory' } as const]
+    ...(branch.version === 2
+      ? [{ deed: 'write', path: join(group, 'cgroup.max.descendants'), text: String(mostGroups) } as const]
       : []),
+    ...(handsMemoryDown ? handingDown(group, ['memory']) : []),
     { deed: 'mkdir', path: leaf, mode: 0o755 },
     { deed: 'xattr', path: leaf, name: attribute, text: owner },
   ];
@@ -114,13 +172,8 @@ export function bootRoots(tree: Tree, slot: number): Deed[] {
 function rootDeeds({ mount, root, version, controllers }: Branch): Deed[] {
   const made: Deed = { deed: 'mkdir', path: root, mode: 0o755 };
   if (version === 2) {
-    const enabled = [mount, root].flatMap((directory) =>
-      controllers.map((controller): Deed => {
-        return { deed: 'write', path: join(directory, 'cgroup.subtree_control'), text: `+${unifiedName(controller)}` };
-      }),
-    );
     // The mount point hands down to the root, which is then there to hand down to the groups.
-    return [...enabled.slice(0, controllers.length), made, ...enabled.slice(controllers.length)];
+    return [...handingDown(mount, controllers), made, ...handingDown(root, controllers)];
   }
   const sets = controllers.includes('cpuset') ? ['cpuset.cpus', 'cpuset.mems'] : [];
   const hierarchical = join(root, 'memory.use_hierarchy');

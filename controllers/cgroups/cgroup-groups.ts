@@ -126,7 +126,7 @@ function entriesOf(directory: string): string[] {
 }
 
 /** Groups below that of a name on v2, those that a container has made (CAP_SYS_ADMIN) among them. v1 knows no such limit. */
-const mostGroups = 1024;
+export const mostGroups = 1024;
 
 /** Makes the group of a name in one hierarchy, and the root above it; both may exist. Gives its directory. */
 export async function makeGroup(tree: Tree, branch: Branch, name: string): Promise<string> {

@@ -151,7 +151,7 @@ async function setSwappiness(tree: Tree, name: string, attempt: number, section:
  * replacement could not have it as well in a leaf of its own. And rates of block devices hold for the processes of a group, not
  * for those in groups below it (cgroup-v1/blkio-controller, "Hierarchical Cgroups").
  */
-function processesOf(branch: Branch, leaf: string, section: Section | null): string {
+export function processesOf(branch: Branch, leaf: string, section: Section | null): string {
   const has = (controller: ControllerName): boolean => branch.version === 1 && branch.controllers.includes(controller);
   const shared = (has('cpu') && budgetOf(section) !== null) || (has('blkio') && section?.blkio !== undefined);
   return shared ? dirname(leaf) : leaf;

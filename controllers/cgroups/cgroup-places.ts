@@ -1,6 +1,7 @@
 // Where the groups of names are that have a `parent`: below it instead of below our root. A group stays where it was made, and
-// so that whoever comes next in this boot finds it there, that is kept in a file.
+// so that whoever comes next in this boot finds it there, that is kept in a file: lines of JSON, to which the boot player adds.
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import { codeOf } from './cgroup-files.ts';
 
 export interface Places {
@@ -23,7 +24,7 @@ export function openPlaces(file: string | null): Places {
   function write(): void {
     if (file === null) return;
     if (names.size === 0 && made.size === 0) return rmSync(file, { force: true });
-    writeFileSync(`${file}.new`, JSON.stringify({ names: [...names], made: [...made] }), { mode: 0o600 });
+    writeFileSync(`${file}.new`, lineOf({ names: [...names], made: [...made] }), { mode: 0o600 });
     renameSync(`${file}.new`, file);
   }
 
@@ -48,13 +49,30 @@ export function openPlaces(file: string | null): Places {
   };
 }
 
+/** Names with their parents, and directories that we have made; what a later line says counts. */
+interface Line {
+  readonly names: readonly (readonly [name: string, parent: string])[];
+  readonly made: readonly string[];
+}
+
+/** One line of the file. */
+export function lineOf(line: Line): Uint8Array {
+  return Buffer.from(`${JSON.stringify(line)}\n`);
+}
+
 function read(file: string | null): { names: Map<string, string>; made: Set<string> } {
   try {
-    const text = file === null ? '{"names":[],"made":[]}' : readFileSync(file, 'utf8');
-    const { names, made } = JSON.parse(text) as { names: [string, string][]; made: string[] };
-    return { names: new Map(names), made: new Set(made) };
+    const text = file === null ? '' : readFileSync(file, 'utf8');
+    const lines = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Line]));
+    return { names: new Map(lines.flatMap(({ names }) => names)), made: new Set(lines.flatMap(({ made }) => made)) };
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return { names: new Map(), made: new Set() };
     throw error;
   }
+}
+
+/** The parent that a section asks for, in one spelling; null is our root. */
+export function parentOf(section: Section | null): string | null {
+  const steps = (section?.parent ?? '').split('/').filter((step) => step !== '' && step !== '.');
+  return steps.length === 0 ? null : steps.join('/');
 }

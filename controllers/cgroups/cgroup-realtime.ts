@@ -7,8 +7,10 @@ import { codeOf, readControl } from './cgroup-files.ts';
 import { branchesOf, groupIn, namesIn, type Tree } from './cgroup-groups.ts';
 import { TerminalError } from '../failure.ts';
 
-const periodFile = 'cpu.rt_period_us';
-const runtimeFile = 'cpu.rt_runtime_us';
+export const periodFile = 'cpu.rt_period_us';
+export const runtimeFile = 'cpu.rt_runtime_us';
+/** Of a new group, in microseconds. */
+export const usualPeriod = 1_000_000;
 
 /**
  * Gives the group of a name the budget that the section asks for, and our root as much more. Quick, and in one go: two names
@@ -33,7 +35,7 @@ export function giveRealtime(tree: Tree, name: string, section: Section | null):
 
 /** In microseconds; a period that is not asked for is the kernel's. */
 export function budgetOf(section: Section | null): { runtime: number; period: number } | null {
-  const { realtime_runtime: runtime = 0, realtime_period: period = 1_000_000 } = section?.cpu ?? {};
+  const { realtime_runtime: runtime = 0, realtime_period: period = usualPeriod } = section?.cpu ?? {};
   return runtime > 0 ? { runtime, period } : null;
 }
 

@@ -86,20 +86,22 @@ export function shownLimits(initially: readonly Limit[], groups: ReadonlyMap<str
 }
 
 /**
- * What has to be written so that a new group is as the section asks, by what the kernel makes it with. `groups` are like it;
- * which files there are is seen there.
+ * What has to be written so that new groups are as the section asks, by what the kernel makes them with. `present` are like
+ * them: which files there are is seen there.
  */
 export function changesOfNew(
   hierarchies: Tree['hierarchies'],
   groups: ReadonlyMap<string, string>,
   section: Section | null,
+  present: ReadonlyMap<string, string>,
 ): readonly { readonly path: string; readonly value: string }[] {
   const changes = limitsOf(section, hierarchies).limits.flatMap((limit): LimitWrite[] => {
     const group = groups.get(limit.controller);
     if (group === undefined || (limit.shown !== null && limit.shown === limit.initial)) return [];
-    const instead = existsSync(join(group, limit.file)) ? undefined : limit.instead;
+    const instead = existsSync(join(present.get(limit.controller) ?? group, limit.file)) ? undefined : limit.instead;
     const { file, value } = instead ?? limit;
-    return [{ ...limit, value, path: join(group, file), now: limit.initial }];
+    const values = limit.reset === undefined ? [value] : linesToWrite(value, limit.initial ?? '', limit.reset);
+    return values.map((each) => ({ ...limit, value: each, path: join(group, file), now: limit.initial }));
   });
   return inAcceptedOrder(changes);
 }

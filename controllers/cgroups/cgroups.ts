@@ -19,7 +19,7 @@ import { allBranches, branchesOf, branchesWith, groupsIn, removeRoots, type Tree
 import type { ControllerName, Hierarchies } from './cgroup-hierarchies.ts';
 import { thaw } from './cgroup-freeze.ts';
 import { bootGroups, bootRoots, type BootGroups } from './cgroup-boot.ts';
-import { openPlaces } from './cgroup-places.ts';
+import { openPlaces, parentOf } from './cgroup-places.ts';
 import { claimRoot, holdsRoot } from './cgroup-owner.ts';
 import { makeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
 import { countsOf, type Counts } from './cgroup-counts.ts';
@@ -49,7 +49,7 @@ export interface Cgroups extends Controller<CgroupStep> {
   counts(name: string): Counts;
   /** The groups of a start as the boot player makes them, and what they all stand on (cgroup-boot.ts). */
   readonly boot: {
-    groups(name: string, attempt: number, section: Section | null, everywhere: boolean): BootGroups | null;
+    groups(name: string, attempt: number, section: Section | null, everywhere: boolean): BootGroups;
     roots(slot: number): Deed[];
   };
   /** Takes the groups for this runtime, unless `held` does; see cgroup-owner.ts. Gives what is to be kept, null: `held` is. */
@@ -71,11 +71,11 @@ export function createCgroups(options: {
   readonly accounting?: boolean;
   readonly log: Pick<Logger, 'warn'>;
 }): Cgroups {
-  const { hierarchies, log, accounting = false } = options;
+  const { hierarchies, log, accounting = false, placesFile = null } = options;
   const always: readonly ControllerName[] = accounting ? ['cpu', 'cpuacct', 'memory'] : [];
   const controllersFor = (section: Section | null) => new Set([...controllersOf(section), ...always]);
   const initially = limitsOf(null, hierarchies).limits;
-  const places = openPlaces(options.placesFile ?? null);
+  const places = openPlaces(placesFile);
   const { root, owner } = options;
   const tree: Tree = { hierarchies, root, owner, places, making: new Map() };
 
@@ -115,7 +115,8 @@ export function createCgroups(options: {
     counts: (name) => countsOf(groupsIn(branchesWith(tree, name), name), hierarchies),
     usage: (name) => usageOf(groupsIn(branchesWith(tree, name), name), hierarchies),
     boot: {
-      groups: (name, attempt, section, everywhere) => bootGroups(tree, name, attempt, section, { everywhere, always }),
+      groups: (name, attempt, section, everywhere) =>
+        bootGroups(tree, name, attempt, section, { everywhere, always, placesFile: placesFile ?? '/dev/null' }),
       roots: (slot) => bootRoots(tree, slot),
     },
     claim: async (holder, held) => (held !== null && holdsRoot(tree, held) ? null : await claimRoot(tree, holder)),
@@ -139,10 +140,4 @@ export function cgroupsPart(
       changed(step.name);
     }
   });
-}
-
-/** In one spelling; null is our root. */
-function parentOf(section: Section | null): string | null {
-  const steps = (section?.parent ?? '').split('/').filter((step) => step !== '' && step !== '.');
-  return steps.length === 0 ? null : steps.join('/');
 }

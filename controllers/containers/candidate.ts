@@ -6,12 +6,21 @@ import type { Target, View } from '../controller.ts';
 import { lostImage, otherBytes } from '../mounts/mounts-integrity.ts';
 import { asksForRun } from '../../state/ended-run.ts';
 
-/** What the planners can see of the things that a sandbox is made from, as a hash; null while one of them is not there. */
+/** What the planners can see of the things that a sandbox is made from, as a hash and the ids of mounts; null while one of them is not there. */
 export function madeOf(view: View, target: Target): string | null {
-  if (prepareWaits(view, target) !== null) return null;
+  return prepareWaits(view, target) === null ? madeFrom(view, target, ({ mountId }) => String(mountId)) : null;
+}
+
+/**
+ * The same with what tells a mount from a later one of the same image. Everything else of it is the same after a boot, in which
+ * devices may have other numbers.
+ */
+export function madeFrom(view: View, target: Target, numberOf: (mount: ObservedMount) => string): string {
   const mounts = [ownMount(view, target), ...target.resources.map(({ id }) => view.resourceMounts.get(id ?? ''))];
-  const parts = [target.replacing, target.package?.identity, mounts.map((mount) => [mount?.id, mount?.mountId])];
-  return hash('sha256', JSON.stringify(parts)).slice(0, 32);
+  const file = target.package && { ...target.package.identity, dev: 0 };
+  const parts = [target.replacing, file, mounts.map((mount) => mount?.id)];
+  const numbers = mounts.map((mount) => (mount === undefined ? '' : numberOf(mount)));
+  return `${hash('sha256', JSON.stringify(parts)).slice(0, 32)} ${numbers.join(' ')}`;
 }
 
 /** What must be observed before the sandbox of a target can be made; null when everything is there. */

@@ -160,7 +160,8 @@ async function go(step: StepOf<'go'>, ports: ContainerPorts): Promise<void> {
   const target = targetOf(view, step.key);
   const attempt = attemptOf(view, step.id);
   // What a host path or namespace leads to may have changed since it was prepared; planners do not see that.
-  if ((await ports.sandboxes.hash(view, target)) !== attempt.hash) return forget(step, ports);
+  const isSame = madeOf(view, target) === attempt.record.made;
+  if (!isSame || (await ports.sandboxes.hash(view, target)) !== attempt.hash) return forget(step, ports);
   const { ops, close } = await ports.sandboxes.go(view, target, attempt);
   const record: AttemptRecord = { ...attempt.record, ...startOf(step, target, view) };
   try {

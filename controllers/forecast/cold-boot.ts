@@ -1,4 +1,5 @@
-// What the first start after a boot would do: which images are mounted, and which containers start, in this order. Pure.
+// What the first start after a boot would do: which images are mounted, which containers start, and which sandboxes are kept
+// ready, in this order. Pure.
 import type { ObservedPackage } from '../../state/observed.ts';
 import type { State } from '../../state/store.ts';
 import type { View } from '../controller.ts';
@@ -8,10 +9,12 @@ import type { ContainerStep } from '../containers/containers-plan.ts';
 import { walk } from './walk.ts';
 
 export type StartStep = Extract<ContainerStep, { op: 'start' }>;
+/** Of a sandbox in which nothing starts. */
+export type PrepareStep = Extract<ContainerStep, { op: 'prepare' }>;
 
 /** What it does, in an order in which it can be done. */
 export type BootStep =
-  { readonly step: MountStep; readonly view: View } | { readonly step: StartStep; readonly view: View };
+  { readonly step: MountStep; readonly view: View } | { readonly step: StartStep | PrepareStep; readonly view: View };
 
 /**
  * The packages in directories are all that outlives a boot: nothing is mounted, nothing has run. Those that others than root may
@@ -26,12 +29,15 @@ export function coldBoot(state: State, { hierarchies, now }: { hierarchies: Hier
   const nothing = { mounts: new Map(), cgroups: new Map(), attempts: new Map(), ran: new Map() };
   const before = { ...state, observed: { repositories, packages, ...nothing } };
   const options = { hierarchies, defaultRepository: null, packageAt: () => null, now, autostart: true };
-  const prepared = new Map<string, Extract<ContainerStep, { op: 'prepare' }>>();
-  return walk(before, options).done.flatMap(({ step, view }): BootStep[] => {
+  const { done } = walk(before, options);
+  const gone = new Set(done.flatMap(({ step }) => (step.op === 'go' ? [step.key] : [])));
+  const prepared = new Map<string, PrepareStep>();
+  return done.flatMap(({ step, view }): BootStep[] => {
     if (step.op === 'mount' || step.op === 'start') return [{ step, view } as BootStep];
+    if (step.op === 'prepare' && !gone.has(step.key)) return [{ step, view }];
     if (step.op === 'prepare') prepared.set(step.key, step);
-    // What depends on others is prepared before they run.
-    const sandbox = step.op === 'go' ? prepared.get(step.key) : undefined;
+    // What depends on others is prepared before they run. What replaces one that has just started is left to the reconciler.
+    const sandbox = step.op === 'go' && step.after === 0 ? prepared.get(step.key) : undefined;
     return sandbox === undefined ? [] : [{ step: { ...sandbox, op: 'start' }, view }];
   });
 }

@@ -5,6 +5,8 @@ import type { Op } from '../../native/wire/ops.ts';
 import type { Health, Probe } from '../../state/health.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { OpenedHealth } from '../containers/containers-act.ts';
+import { healthOf, notifies } from '../containers/readiness.ts';
+import type { Target } from '../controller.ts';
 
 /** How a process joins the container, with no more rights than the application; `close` closes the descriptors in it. */
 export interface Joining {
@@ -51,16 +53,39 @@ function orderOf(role: ProbeOrder['role'], probe: Probe, joining: Joining | null
   return { ...common, ops: [...ops, { op: 'look', kind: target.kind, path: target.path }] };
 }
 
+interface NotifyPorts {
+  readonly socketDir: string;
+}
+
+/** The socket on which it says how it is, where it is asked to. */
+export function notifyOps(target: Target, id: number, ports: NotifyPorts): Op[] {
+  return notifies(healthOf(target)) ? [{ op: 'notify', name: nameOf(target, id, ports) }] : [];
+}
+
+/** What its environment says of that. */
+export function notifyWords(
+  target: Target,
+  id: number,
+  ports: NotifyPorts,
+): readonly (readonly [name: string, value: string])[] {
+  const health = healthOf(target);
+  return notifies(health) ? notifyVariables(health, nameOf(target, id, ports)) : [];
+}
+
+function nameOf(target: Target, id: number, { socketDir }: NotifyPorts): string {
+  return notifyName(target.package?.manifest.network === undefined, socketDir, id);
+}
+
 /**
  * The abstract name of the socket on which a container says how it is. In a network namespace of its own nobody else sees it;
  * in one that it shares it is one of its own.
  */
-export function notifyName(isOwn: boolean, socketDir: string, id: number): string {
+function notifyName(isOwn: boolean, socketDir: string, id: number): string {
   return isOwn ? 'northstate/notify' : `northstate/notify${socketDir.slice(-64)}/${id}`;
 }
 
 /** What the application is told about that (sd_notify(3), sd_watchdog_enabled(3)). */
-export function notifyVariables(health: Health, name: string): readonly (readonly [string, string])[] {
+function notifyVariables(health: Health, name: string): readonly (readonly [string, string])[] {
   const watchdog = health.watchdog === null ? [] : [['WATCHDOG_USEC', String(health.watchdog * 1000)] as const];
   return [['NOTIFY_SOCKET', `@${name}`] as const, ...watchdog];
 }

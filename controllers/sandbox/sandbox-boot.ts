@@ -11,6 +11,7 @@ import type { Cgroups } from '../cgroups/cgroups.ts';
 import { messageOf } from '../../state/errno.ts';
 import { containerId } from '../../state/container-id.ts';
 import { deviceOps, openDevices } from './sandbox-devices.ts';
+import { notifyOps, notifyWords } from './health-open.ts';
 import { deviceFlags, filterOf, hashOf, inputOf, persistMode } from './sandbox-open.ts';
 import { sandboxOps, treeAttributes, type SandboxOp, type TreeFlags, type TreeSource } from './specification.ts';
 import { startOf } from './start-command.ts';
@@ -55,7 +56,6 @@ export function bootStart(view: View, target: Target, attempt: number, ports: Bo
     const sandbox = opening.sandbox(specification);
     const everywhere = manifest.capabilities?.includes('CAP_SYS_ADMIN') === true;
     const groups = ports.groups(view.name, attempt, sectionOf(target), everywhere);
-    if (groups === null) throw new NotAtBoot('its limits count on devices, or on what others have');
     opening.add(...groups.deeds);
     const leaf: Op[] = [
       ...(groups.directory === null
@@ -67,11 +67,11 @@ export function bootStart(view: View, target: Target, attempt: number, ports: Bo
     const limits = groups.limits.map(({ path, value }) =>
       limitWrite({ fd: opening.open(path, 'write'), bytes: Buffer.from(value), path }),
     );
-    const go = [...limits, ...opening.start(target, manifest)];
+    const go = [...limits, ...opening.start(target, manifest, notifyWords(target, attempt, ports))];
     return {
       hash: hashOf(specification),
       deeds: opening.deeds,
-      prepare: listOf([...leaf, ...sandbox]),
+      prepare: listOf([...leaf, ...sandbox, ...notifyOps(target, attempt, ports)]),
       go: listOf(go),
     };
   } catch (error) {
@@ -191,23 +191,31 @@ function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
     });
   }
 
-  function start({ entry }: Target, manifest: NonNullable<Target['package']>['manifest']): Op[] {
+  function start(
+    { entry }: Target,
+    manifest: NonNullable<Target['package']>['manifest'],
+    said: readonly (readonly [string, string])[],
+  ): Op[] {
     const { path, arguments: words, environment, persist: kept } = startOf({ manifest, entry, dataDir });
     const ops: Op[] = [];
     if (kept !== null) {
       const fd = open(kept, 'directory without links');
       ops.push({ op: 'owner', fd, uid: manifest.uid, gid: manifest.gid, mode: persistMode });
     }
-    const variables = [...environment];
+    const variables = new Map(environment);
     for (const [index, [name, settings]] of [...(manifest.sockets ?? [])].entries()) {
       const { type: kind, passcred = false, uid = 0, gid = 0, mode } = settings;
       const slot = next();
       const file = `${containerId(manifest.name, manifest.version)}:${name}`;
       deeds.push({ deed: 'socket', slot, directory: socketDir, name: file, kind, passcred, uid, gid, mode });
       ops.push({ op: 'descriptor', fd: slot, number: firstNumber + index });
-      variables.push([`NORTHSTAR_SOCKET_${name}`, String(firstNumber + index)]);
+      variables.set(`NORTHSTAR_SOCKET_${name}`, String(firstNumber + index));
     }
-    ops.push({ op: 'exec', path, arguments: words, environment: variables.map(([key, value]) => `${key}=${value}`) });
+    for (const [key, value] of said) variables.set(key, value);
+    ops.push({
+      ...{ op: 'exec', path, arguments: words },
+      environment: [...variables].map(([key, value]) => `${key}=${value}`),
+    });
     return ops;
   }
 

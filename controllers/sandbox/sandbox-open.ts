@@ -10,14 +10,14 @@ import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import type { Leaf, LimitFiles } from '../cgroups/cgroups.ts';
 import { sectionOf } from '../cgroups/cgroups-plan.ts';
 import type { Operations, Sandbox, Sandboxes } from '../containers/containers-act.ts';
-import { healthOf, notifies, revisionOf } from '../containers/readiness.ts';
+import { healthOf, revisionOf } from '../containers/readiness.ts';
 import type { Target, View } from '../controller.ts';
 import { deviceOps } from './sandbox-devices.ts';
 import { TerminalError } from '../failure.ts';
 import { messageOf } from '../../state/errno.ts';
 import { groupNumbers } from '../host-groups.ts';
 import { openBindSource } from './bind-source.ts';
-import { notifyName, notifyVariables, openHealth, type Joining } from './health-open.ts';
+import { notifyOps, notifyWords, openHealth, type Joining } from './health-open.ts';
 import { openPersist } from './persist.ts';
 import { openSource } from './sandbox-trees.ts';
 import { sandboxOps, type SandboxInput, type SandboxOp } from './specification.ts';
@@ -72,12 +72,12 @@ export function inputOf(
   if (image === undefined) throw new Error(`${target.key}: its image is not mounted`);
   const resources = target.resources.flatMap(({ target: at, id }) => {
     const mount = id === null ? undefined : view.resourceMounts.get(id);
-    return mount === undefined ? [] : ([[at, { id: mount.id, path: mount.target, mountId: mount.mountId }]] as const);
+    return mount === undefined ? [] : ([[at, { id: mount.id, path: mount.target }]] as const);
   });
   return {
     manifest,
     entry: target.entry,
-    image: { path: image.target, mountId: image.mountId },
+    image: { path: image.target },
     resources: new Map(resources),
     dataDir,
     socketDir,
@@ -123,15 +123,6 @@ async function prepare(view: View, target: Target, id: number, ports: SandboxPor
     );
     throw error;
   }
-}
-
-function notifyOps(target: Target, id: number, ports: SandboxPorts): Op[] {
-  const name = notifies(healthOf(target)) ? nameOf(target, id, ports) : null;
-  return name === null ? [] : [{ op: 'notify', name }];
-}
-
-function nameOf(target: Target, id: number, { socketDir }: SandboxPorts): string {
-  return notifyName(packageOf(target).manifest.network === undefined, socketDir, id);
 }
 
 const joined: ReadonlySet<SandboxOp['op']> = new Set<SandboxOp['op']>([
@@ -324,8 +315,7 @@ async function go(target: Target, id: number, ports: SandboxPorts): Promise<Oper
     const descriptors = await ports.descriptors.open(manifest, id);
     closing.push(descriptors.close);
     ops.push(...descriptors.ops);
-    const health = healthOf(target);
-    const said = notifies(health) ? notifyVariables(health, nameOf(target, id, ports)) : [];
+    const said = notifyWords(target, id, ports);
     const variables = new Map([...start.environment, ...descriptors.environment, ...said]);
     const environment = [...variables].map(([key, value]) => `${key}=${value}`);
     ops.push({ op: 'exec', path: start.path, arguments: start.arguments, environment });

@@ -7,15 +7,13 @@ import { TerminalError } from '../failure.ts';
 import { applicationOps, type ApplicationOp } from './application-ops.ts';
 
 /**
- * Where a tree comes from. Paths are the host's; `dir` is resolved within the image of the resource. An image that was
- * mounted anew has another `mountId`, and makes another sandbox.
+ * Where a tree comes from. Paths are the host's; `dir` is resolved within the image of the resource.
  */
 export type TreeSource =
-  | { readonly kind: 'image'; readonly path: string; readonly mountId: number }
+  | { readonly kind: 'image'; readonly path: string }
   | {
       readonly kind: 'resource';
       readonly path: string;
-      readonly mountId: number;
       readonly id: string;
       readonly dir: string;
     }
@@ -44,10 +42,9 @@ export type SandboxOp =
   | { readonly op: 'network'; readonly namespace: string }
   | ApplicationOp;
 
-/** Where an image is mounted, and the id of that mount. */
+/** Where an image is mounted. */
 export interface MountedImage {
   readonly path: string;
-  readonly mountId: number;
 }
 
 /** What a sandbox is made from. */

@@ -41,7 +41,7 @@ static void add_text(struct report *report, const char *text, size_t size) {
     }
 }
 
-void report_unit(struct report *report, struct span name, const char *why) {
+void report_unit(struct report *report, struct span name, const char *why, bool started) {
     add(report, report->size == 0 ? "[\"" : ",[\"");
     add_text(report, (const char *)name.data, name.size);
     add(report, why == NULL ? "\",null" : "\",\"");
@@ -49,7 +49,7 @@ void report_unit(struct report *report, struct span name, const char *why) {
         add_text(report, why, strlen(why));
         add(report, "\"");
     }
-    add(report, "]");
+    add(report, started && why == NULL ? ",true]" : ",false]");
 }
 
 void report_keep(struct report *report, struct link *link, const char *refused, uint64_t began_ns, uint64_t ended_ns) {

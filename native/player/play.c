@@ -19,12 +19,13 @@ struct outcome {
     char why[512];
 };
 
-/* Waits until a start has succeeded or failed, and says which. */
+/* Waits until a start, or a sandbox that is only made, has succeeded or failed, and says which. */
 static bool runs(struct link *link, struct outcome *outcome) {
-    if (outcome->left || outcome->gone == 0) return !outcome->left;
-    if (link_wait(link, outcome->gone) == ANSWER_DONE) return true;
+    uint32_t last = outcome->gone != 0 ? outcome->gone : outcome->prepared;
+    if (outcome->left || last == 0) return !outcome->left;
+    if (link_wait(link, last) == ANSWER_DONE) return true;
     outcome->left = true;
-    const struct answered *answered = link_answer(link, outcome->gone);
+    const struct answered *answered = link_answer(link, last);
     snprintf(outcome->why, sizeof outcome->why, "its start failed at step %u: %s", answered->step,
              strerror((int)answered->error));
     if (outcome->note != NULL) unlink(outcome->note);
@@ -79,7 +80,7 @@ const char *play(const struct plan *plan, struct link *link, const struct boot *
     }
     for (uint32_t i = 1; i < plan->units; i++) {
         runs(link, &outcomes[i]);
-        report_unit(report, outcomes[i].name, outcomes[i].left ? outcomes[i].why : NULL);
+        report_unit(report, outcomes[i].name, outcomes[i].left ? outcomes[i].why : NULL, outcomes[i].gone != 0);
         free(outcomes[i].note);
     }
     free(outcomes);

@@ -59,5 +59,8 @@ int do_expect(struct stage *stage, const struct deed *deed);
 int do_absent(struct stage *stage, const struct deed *deed);
 int do_hierarchy(struct stage *stage, const struct deed *deed);
 int do_delegated(struct stage *stage, const struct deed *deed);
+/* groups.c */
+int do_above(struct stage *stage, const struct deed *deed);
+int do_append(struct stage *stage, const struct deed *deed);
 /* sockets.c */
 int do_socket(struct stage *stage, const struct deed *deed);

@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import { createEncoder, type Encoder } from './encoder.ts';
 
 /** Raised with every change of its form. */
-const format = 1;
+const format = 2;
 const magic = Buffer.from('northstate bootplan\n');
 
 /** The most that the player takes (native/player/plan.h). */
@@ -11,6 +11,11 @@ export const planLimits = { bytes: 64 << 20, units: 8192, needs: 256, deeds: 409
 
 /** Stand in a template for what only the boot knows: times are CLOCK_BOOTTIME in ms, as numbers of JSON. */
 export const blanks = { now: '\u0001', boot: '\u0002', launcherStarted: '\u0003', launcher: '\u0004' } as const;
+
+/** Stands for the id of what is mounted on a path. */
+export function mountBlank(path: string): string {
+  return `\u0005${path}\u0005`;
+}
 
 interface Field<T> {
   write(to: Encoder, value: T): void;
@@ -80,6 +85,8 @@ export const deedTable = {
   hierarchy: { number: 19, fields: { path: text, version: number } },
   delegated: { number: 20, fields: { mount: text, group: text, leaf: text } },
   copy: { number: 21, fields: { path: text, bytes } },
+  above: { number: 22, fields: { path: text, cpuset: flag, memory: flag, file: text, bytes } },
+  append: { number: 23, fields: { path: text, bytes } },
 } as const;
 
 type Rows = typeof deedTable;

@@ -5,6 +5,7 @@ import { machine, release } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { encodePlan } from '../../native/wire/boot-plan.ts';
+import { request } from '../../native/wire/wire.ts';
 import { bootDelegation } from '../../controllers/cgroups/delegated-group.ts';
 import { generationFiles } from '../../state/document/generation-files.ts';
 import { ifMissing } from '../../state/errno.ts';
@@ -68,7 +69,8 @@ export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {
   const before = await readFile(path).catch(ifMissing);
   if (before === null || !before.equals(plan)) await (await prepareFile(path, plan)).commit();
   return {
-    started: units.filter(({ deeds }) => deeds.some(({ deed }) => deed === 'request')).length - 1,
+    started: units.filter(({ deeds }) => deeds.some((each) => each.deed === 'request' && each.type === request.go))
+      .length,
     left,
     unkept: null,
   };

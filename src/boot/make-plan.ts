@@ -2,8 +2,9 @@
 import { serialize } from 'node:v8';
 import { join } from 'node:path';
 import type { View, Target } from '../../controllers/controller.ts';
-import { coldBoot, type BootStep, type StartStep } from '../../controllers/forecast/cold-boot.ts';
+import { coldBoot, type BootStep, type PrepareStep, type StartStep } from '../../controllers/forecast/cold-boot.ts';
 import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
+import { madeFrom } from '../../controllers/containers/candidate.ts';
 import { recordOf } from '../../controllers/containers/containers-act.ts';
 import { encodeRecord } from '../../controllers/containers/attempt-record.ts';
 import { noteFile } from '../../controllers/containers/run-notes.ts';
@@ -11,7 +12,7 @@ import { bootImage } from '../../controllers/mounts/mount-boot.ts';
 import type { MountStep } from '../../controllers/mounts/mounts-plan.ts';
 import { keptPackages } from '../../controllers/repositories/package-cache.ts';
 import { bootStart, NotAtBoot, type BootPorts } from '../../controllers/sandbox/sandbox-boot.ts';
-import { blanks, type Deed, type Unit } from '../../native/wire/boot-plan.ts';
+import { blanks, mountBlank, type Deed, type Unit } from '../../native/wire/boot-plan.ts';
 import { createEncoder } from '../../native/wire/encoder.ts';
 import { request } from '../../native/wire/wire.ts';
 import { containerId } from '../../state/container-id.ts';
@@ -42,14 +43,14 @@ export interface Made {
 /** Units of everything that a cold boot of this state does and that a plan may hold. */
 export function makeUnits(state: State, ports: PlanPorts): Made {
   const units: Unit[] = [setup(state, ports)];
-  const images = new Map<string, number>();
-  const containers = new Map<string, number>();
+  const before: Before = { images: new Map(), containers: new Map(), attempts: new Map() };
   const left = new Map<string, string>();
   for (const { step, view } of byUse(coldBoot(state, { hierarchies: ports.hierarchies, now: 0 }))) {
     const name = step.op === 'mount' ? step.id : step.name;
     try {
-      const unit = step.op === 'mount' ? imageUnit(step, ports) : startUnit(step, view, { images, containers }, ports);
-      (step.op === 'mount' ? images : containers).set(name, units.length);
+      const unit = step.op === 'mount' ? imageUnit(step, ports) : sandboxUnit(step, view, before, ports);
+      if (step.op === 'mount') before.images.set(name, units.length);
+      if (step.op === 'start') before.containers.set(name, units.length);
       units.push(unit);
     } catch (error) {
       if (!(error instanceof NotAtBoot)) throw error;
@@ -65,7 +66,7 @@ function byUse(steps: readonly BootStep[]): Iterable<BootStep> {
   const ordered = new Set<BootStep>();
   for (const each of steps) {
     const { step, view } = each;
-    if (step.op !== 'start') continue;
+    if (step.op === 'mount') continue;
     const resources = view.targets.find(({ key }) => key === step.key)?.resources ?? [];
     for (const id of [containerId(step.name, step.version), ...resources.flatMap((resource) => resource.id ?? [])]) {
       const mount = mounts.get(id);
@@ -77,10 +78,11 @@ function byUse(steps: readonly BootStep[]): Iterable<BootStep> {
   return ordered;
 }
 
-/** Attempts are numbered as the launcher's first ones. */
+/** Units by their place, and attempts, which are numbered as the launcher's first ones. */
 interface Before {
-  readonly images: ReadonlyMap<string, number>;
-  readonly containers: ReadonlyMap<string, number>;
+  readonly images: Map<string, number>;
+  readonly containers: Map<string, number>;
+  readonly attempts: Map<string, number>;
 }
 
 function setup(state: State, { runDir, mountsDir, socketDir, selinux, roots, before }: PlanPorts): Unit {
@@ -121,61 +123,57 @@ function imageUnit({ id, image, waits }: MountStep, { selinux, mountsDir, pathOf
   return { name: id, needs: [0], deeds };
 }
 
-function startUnit(step: StartStep, view: View, { images, containers }: Before, ports: PlanPorts): Unit {
+/** A container, or, where it does not start, the sandbox that is kept ready for it. */
+function sandboxUnit(step: StartStep | PrepareStep, view: View, before: Before, ports: PlanPorts): Unit {
   const target = view.targets.find(({ key }) => key === step.key);
   if (target === undefined) throw new NotAtBoot('it is not asked for');
-  const never = target.autostart === null ? neverAtBoot(target.entry) : null;
+  const starts = step.op === 'start';
+  const never = target.autostart === null ? neverAtBoot(target.entry, starts) : null;
   if (never !== null) throw new NotAtBoot(never);
   const ids = [containerId(step.name, step.version), ...target.resources.flatMap(({ id }) => id ?? [])];
+  const dependencies = starts ? [...target.entry.dependsOn.keys()] : [];
   const needs = [
-    ...ids.map((id) => need(images, id)),
-    ...[...target.entry.dependsOn].map(([name]) => need(containers, name)),
+    ...ids.map((id) => need(before.images, id)),
+    ...dependencies.map((name) => need(before.containers, name)),
   ];
-  const attempt = containers.size + 1;
-  const start = bootStart(withPaths(view, ports), target, attempt, ports);
-  const record = recordText(step, target, view);
-  const note: Deed[] =
-    target.autostart === null
-      ? [
-          {
-            deed: 'put',
-            path: join(ports.runDir, 'ran', noteFile(step.name)),
-            text: noteText(step.name, attempt, target),
-          },
-        ]
-      : [];
+  const attempt = before.attempts.size + 1;
+  const placed = withPaths(view, ports);
+  const start = bootStart(placed, target, attempt, ports);
+  const record = recordText(step, target, placed, before.attempts);
+  const prepare: Deed = {
+    ...{ deed: 'request', type: request.prepare, slots: start.prepare.slots, recorded: true, record },
+    ...{ before: prepareHead(attempt, step.name, start.hash), after: start.prepare.bytes },
+  };
+  const go: Deed = {
+    ...{ deed: 'request', type: request.go, slots: start.go.slots, recorded: true, record },
+    ...{ before: goHead(attempt), after: start.go.bytes },
+  };
+  const note: Deed = {
+    ...{ deed: 'put', path: join(ports.runDir, 'ran', noteFile(step.name)) },
+    text: noteText(step.name, attempt, target),
+  };
+  before.attempts.set(step.name, attempt);
   return {
     name: step.name,
     needs: [0, ...needs],
-    deeds: [
-      ...start.deeds,
-      {
-        ...{ deed: 'request', type: request.prepare, slots: start.prepare.slots, recorded: true, record },
-        ...{ before: prepareHead(attempt, step.name, start.hash), after: start.prepare.bytes },
-      },
-      ...note,
-      {
-        ...{ deed: 'request', type: request.go, slots: start.go.slots, recorded: true, record },
-        ...{ before: goHead(attempt), after: start.go.bytes },
-      },
-    ],
+    deeds: [...start.deeds, prepare, ...(starts && target.autostart === null ? [note] : []), ...(starts ? [go] : [])],
   };
 }
 
-/** Why an entry is left for the reconciler, null when it need not be. */
-export function neverAtBoot(entry: ContainerEntry): string | null {
-  const { run, restartWith } = entry;
-  const more = [...entry.dependsOn].find(([, what]) => what !== 'running');
+/** Why an entry is left for the reconciler, null when it need not be; `starts`: more than its sandbox is made. */
+export function neverAtBoot(entry: ContainerEntry, starts: boolean): string | null {
+  const { run } = entry;
   if (entry.writtenBy === 'console' || entry.changedBy === 'console') return 'a console has said so';
+  if (!starts) return null;
+  const more = [...entry.dependsOn].find(([, what]) => what !== 'running');
   if (entry.paused) return 'it is paused';
   if (run !== null && (run.init ?? run.args ?? run.env) !== null) return 'it has a run of its own';
   if (entry.restart.policy === 'never' || entry.timeout !== null) return 'it is a job';
-  if (restartWith.length > 0) return `it goes with ${restartWith.join(', ')}`;
   return more === undefined ? null : `it waits for more than that ${more[0]} runs`;
 }
 
-function need(units: ReadonlyMap<string, number>, name: string): number {
-  const found = units.get(name);
+function need(numbers: ReadonlyMap<string, number>, name: string): number {
+  const found = numbers.get(name);
   if (found === undefined) throw new NotAtBoot(`${name} is not in the plan`);
   return found;
 }
@@ -187,10 +185,23 @@ function withPaths(view: View, { pathOf }: PlanPorts): View {
   return { ...view, mounts: view.mounts.map(placed), resourceMounts: new Map(resources) };
 }
 
-/** What it is made from is not known before; a start that failed is tried once more by the reconciler. */
-function recordText(step: StartStep, target: Target, view: View): string {
-  const record = recordOf({ ...step, made: '' }, target, view, 0);
-  return Buffer.from(encodeRecord(record)).toString().replace('"at":0', `"at":${blanks.now}`);
+/**
+ * What a start is made from is left out: one that failed is tried once more by the reconciler. A sandbox that waits is told by
+ * it from one of something else.
+ */
+function recordText(
+  step: StartStep | PrepareStep,
+  target: Target,
+  view: View,
+  attempts: ReadonlyMap<string, number>,
+): string {
+  const partners = new Map([...view.partners.keys()].map((name) => [name, need(attempts, name)]));
+  const made = step.op === 'start' ? '' : madeFrom(view, target, ({ target: path }) => mountBlank(path));
+  const record = recordOf({ ...step, made: '' }, target, { partners }, 0);
+  return Buffer.from(encodeRecord(record))
+    .toString()
+    .replace('"at":0', `"at":${blanks.now}`)
+    .replace('"made":""', () => `"made":"${made}"`);
 }
 
 function noteText(name: string, attempt: number, { entry }: Target): string {

@@ -7,8 +7,8 @@ export interface Played {
   readonly ended: number;
   /** Why nothing was played at all. */
   readonly refused: string | null;
-  /** Images (name:version) and containers (name); null: it was played, else why it was left. */
-  readonly units: readonly (readonly [name: string, why: string | null])[];
+  /** Images (name:version), containers and their sandboxes (name); null: it was played, else why it was left. */
+  readonly units: readonly (readonly [name: string, why: string | null, started: boolean])[];
 }
 
 /** The player's report in a file; null for one that is no report. */
@@ -24,5 +24,5 @@ export function readPlayed(fd: number): Played | null {
 
 /** Containers that were started. */
 export function startedIn({ units }: Played): readonly string[] {
-  return units.filter(([name, why]) => why === null && !name.includes(':')).map(([name]) => name);
+  return units.filter(([, , started]) => started).map(([name]) => name);
 }

@@ -1,7 +1,6 @@
 // One life of the reconciler on the simulated device: its store, the real loop, model and planners, and acts on the device.
 import { planCgroups, sectionOf, limited } from '../../controllers/cgroups/cgroups-plan.ts';
 import { act, type ContainerPorts, type Sandboxes } from '../../controllers/containers/containers-act.ts';
-import { madeOf } from '../../controllers/containers/candidate.ts';
 import { plan as planContainers, type ContainerStep } from '../../controllers/containers/containers-plan.ts';
 import { partOf, type Part, type Step, type View } from '../../controllers/controller.ts';
 import { noGroup, type AnyStep } from '../../controllers/forecast/effect.ts';
@@ -122,9 +121,9 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
   }
 
   const sandboxes: Sandboxes = {
-    hash: (view, target) => `${madeOf(view, target) ?? ''} ${world.host}`,
+    hash: () => String(world.host),
     async prepare(view, target, id) {
-      const hash = `${madeOf(view, target) ?? ''} ${world.host}`;
+      const hash = String(world.host);
       const known = world.observed.cgroups.get(view.name);
       const leaves = [...(known?.leaves ?? []), id];
       const frozen = known?.frozen ?? new Map<number, 'frozen'>();

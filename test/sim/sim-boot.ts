@@ -3,6 +3,7 @@
 import { coldBoot, type BootStep } from '../../controllers/forecast/cold-boot.ts';
 import { limited, sectionOf } from '../../controllers/cgroups/cgroups-plan.ts';
 import { encodeRecord } from '../../controllers/containers/attempt-record.ts';
+import { madeFrom } from '../../controllers/containers/candidate.ts';
 import { recordOf } from '../../controllers/containers/containers-act.ts';
 import { noGroup } from '../../controllers/forecast/effect.ts';
 import { neverAtBoot } from '../../src/boot/make-plan.ts';
@@ -17,6 +18,8 @@ import { hierarchies, type World } from './world.ts';
 export interface SimulatedPlan {
   readonly generation: number;
   readonly lock: World['lock'];
+  /** What the host's paths led to. */
+  readonly host: string;
   readonly steps: readonly BootStep[];
 }
 
@@ -36,13 +39,15 @@ export function keepPlan(world: World): SimulatedPlan {
   const steps = coldBoot(state, { hierarchies, now: world.time.now() }).filter(({ step, view }) => {
     if (step.op === 'mount') return step.image !== null;
     const target = view.targets.find(({ key }) => key === step.key);
-    if (target === undefined || (target.autostart === null && neverAtBoot(target.entry) !== null)) return false;
-    const needs = [...target.entry.dependsOn.keys()];
+    const starts = step.op === 'start';
+    if (target === undefined || (target.autostart === null && neverAtBoot(target.entry, starts) !== null)) return false;
+    if (!starts) return true;
+    const needs = [...target.entry.dependsOn.keys(), ...view.partners.keys()];
     if (!needs.every((name) => inPlan.has(name))) return false;
     inPlan.add(step.name);
     return true;
   });
-  return { generation, lock: new Map(lock), steps };
+  return { generation, lock: new Map(lock), host: String(world.host), steps };
 }
 
 /** The device does not say what its repositories are like. */
@@ -80,15 +85,16 @@ function sameLock(one: World['lock'], other: World['lock']): boolean {
 async function play(world: World, simulated: SimulatedLauncher, plan: SimulatedPlan, playing: Playing): Promise<void> {
   const { launcher, connected } = simulated.connect(() => undefined);
   const left = new Set<string>();
+  const attempts = new Map<string, number>();
   for (const { step, view } of plan.steps) {
     await world.time.sleep(world.random.pick([0.1, 1, 5]));
     if (!connected()) return;
-    const target = step.op === 'start' ? view.targets.find(({ key }) => key === step.key) : undefined;
+    const target = step.op === 'mount' ? undefined : view.targets.find(({ key }) => key === step.key);
     const images = [
       step.op === 'mount' ? step.id : `${step.name}:${step.version}`,
       ...(target?.resources ?? []).flatMap(({ id }) => id ?? []),
     ];
-    const needs = [...images, ...(target?.entry.dependsOn.keys() ?? [])];
+    const needs = [...images, ...(step.op === 'start' ? (target?.entry.dependsOn.keys() ?? []) : [])];
     const unchanged = images.every((id) => isUnchanged(world, id, view.packages));
     if (!unchanged || needs.some((id) => left.has(id)) || world.random.chance(world.faults.error)) {
       left.add(step.op === 'mount' ? step.id : step.name);
@@ -98,19 +104,26 @@ async function play(world: World, simulated: SimulatedLauncher, plan: SimulatedP
       world.log(`player: mount ${step.id}`);
       world.perform(step, view, world);
     } else if (target !== undefined) {
-      await start({ step, view, target }).catch(() => left.add(step.name));
+      await begin({ step, view, target }).catch(() => left.add(step.name));
     }
   }
   if (connected()) playing.done = true;
 
-  async function start({ step, view, target }: Extract<BootStep, { step: { op: 'start' } }> & { target: Target }) {
+  async function begin({ step, view, target }: SandboxStep & { target: Target }) {
     const { name } = step;
     const id = world.fresh();
-    world.log(`player: start ${name} as attempt ${id}`);
+    world.log(`player: ${step.op} ${name} as attempt ${id}`);
     const next = { name, leaves: [id], frozen: new Map(), ...limited(noGroup(name), sectionOf(target), hierarchies) };
     world.observed = { ...world.observed, cgroups: new Map(world.observed.cgroups).set(name, next) };
-    const record = recordOf({ ...step, made: '' }, target, view, world.time.now());
-    await launcher.prepare({ id, name, hash: '', record: encodeRecord(record), ops: [] });
+    const partners = new Map([...view.partners.keys()].map((other) => [other, attempts.get(other) ?? 0]));
+    const made = step.op === 'start' ? '' : madeFrom(view, target, ({ id: image }) => mountNumber(world, image));
+    const record = recordOf({ ...step, made }, target, { partners }, world.time.now());
+    await launcher.prepare({ id, name, hash: plan.host, record: encodeRecord(record), ops: [] });
+    if (step.op === 'prepare') {
+      playing.played.add(name);
+      return;
+    }
+    attempts.set(name, id);
     const note = { run: record.run, exit: null, attempt: id };
     if (!record.autostart) world.observed = { ...world.observed, ran: new Map(world.observed.ran).set(name, note) };
     try {
@@ -126,6 +139,13 @@ async function play(world: World, simulated: SimulatedLauncher, plan: SimulatedP
 }
 
 type Target = BootStep['view']['targets'][number];
+type SandboxStep = Exclude<BootStep, { step: { op: 'mount' } }>;
+
+/** The id of a mount that was played. */
+function mountNumber({ observed }: World, id: string): string {
+  const found = [...observed.mounts.values()].flat().find((mount) => mount.id === id);
+  return String(found?.mountId);
+}
 
 /** The file that was verified, of the view's own name; others are looked at when they are mounted. */
 function isUnchanged(world: World, id: string, then: readonly ObservedPackage[]): boolean {

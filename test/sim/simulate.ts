@@ -26,6 +26,8 @@ const MINUTES = 60_000;
 
 interface Run extends Sleeper {
   readonly history: History;
+  /** What was kept for the next boot, some time ago. */
+  kept: SimulatedPlan | null;
   /** What the last boot's player has done. */
   playing: Playing | null;
 }
@@ -41,7 +43,14 @@ export async function simulate(seed: number): Promise<Outcome> {
   world.log(
     `document: ${JSON.stringify(world.desired, (_key, value: unknown) => (value instanceof Map ? [...value] : value))}`,
   );
-  const run: Run = { world, launcher, history: createHistory(world), host: startHost(world, launcher), playing: null };
+  const run: Run = {
+    world,
+    launcher,
+    history: createHistory(world),
+    host: startHost(world, launcher),
+    kept: null,
+    playing: null,
+  };
   try {
     await trouble(run);
     await calm(run);
@@ -73,6 +82,7 @@ async function happen(run: Run): Promise<void> {
   const { random } = world;
   const what = random();
   if (!world.lostNotes && random.chance(0.5)) sleep(run);
+  if (random.chance(0.3)) run.kept = keepPlan(world);
   if (what < 0.42) {
     edit(world);
     run.host.reload();
@@ -95,7 +105,8 @@ async function happen(run: Run): Promise<void> {
     const reboot = random.chance(0.3);
     world.log(reboot ? 'the device is started anew' : 'the launcher is killed');
     if (reboot) {
-      await boot(run, random.chance(0.7) ? keepPlan(world) : null, random.chance(0.3));
+      // A power cut leaves the old plan, the new one or none.
+      await boot(run, random.pick([run.kept, keepPlan(world), keepPlan(world), null]), random.chance(0.3));
       return;
     }
     launcher.die(false);

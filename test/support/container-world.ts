@@ -6,7 +6,8 @@ import { hostPid } from './container-processes.ts';
 const fields =
   /^(?:Uid|Gid|Groups|NoNewPrivs|Seccomp\w*|Cap\w+|Sig(?:Blk|Ign|Cgt)|Umask|NSpid|Cpus_allowed|Mems_allowed):/;
 /** What a group only counts. */
-const limits = /\.(?:limit_in_bytes|shares|max|min|low|high|weight|swappiness|cpus|mems|cfs_\w+|cpu\.max)$/;
+const limits =
+  /\.(?:limit_in_bytes|shares|max|min|low|high|weight|swappiness|cpus|mems|cfs_\w+|rt_\w+|descendants|\w+_bps_device|cpu\.max)$/;
 
 /** By topic. `pid` is the init's, as the status has it. */
 export function worldOf({ pid: init }: { readonly pid: number }): Record<string, unknown> {
@@ -31,6 +32,7 @@ export function worldOf({ pid: init }: { readonly pid: number }): Record<string,
       .map((line) => line.replace(/^\d+:/, '').replace(/\/\d+$/, '/N'))
       .toSorted(),
     values: valuesOf(read('cgroup')),
+    sockets: [...read('net/unix').matchAll(/ (@\S+)$/gm)].map(([, name]) => name),
     namespaces: readdirSync(`/proc/${pid}/ns`).toSorted(),
   };
 }

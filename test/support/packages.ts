@@ -96,7 +96,9 @@ export async function withoutSyscall(number: number, last = number): Promise<str
   return [program, String(number), String(last)];
 }
 
-/** The path of what `make` makes once for each `content`. Tests in other processes may do the same: a rename decides. */
+let drafts = 0;
+
+/** The path of what `make` makes once for each `content`. Others may do the same at the same time: a rename decides. */
 export async function kept(
   kind: string,
   content: string,
@@ -107,7 +109,7 @@ export async function kept(
   const path = join(build, 'test', kind, hash, file);
   if (existsSync(path)) return path;
   await mkdir(dirname(path), { recursive: true });
-  const draft = `${path}.${process.pid}`;
+  const draft = `${path}.${process.pid}-${(drafts += 1)}`;
   await make(draft);
   await rename(draft, path);
   return path;

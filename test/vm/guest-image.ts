@@ -116,13 +116,14 @@ async function libraries(files: readonly string[]): Promise<Set<string>> {
 const data = [
   'package.json',
   'native/launcher',
+  'native/player',
   'test/support/payload',
   'test/bench/floor.c',
   'test/vm/load.mjs',
   'test/vm/guest/policy.cil',
   'src/cli/northstate',
 ];
-const built = ['northstate-launcher', 'bundle', 'test', 'bench'];
+const built = ['northstate-launcher', 'northstate-player', 'bundle', 'test', 'bench'];
 
 /** Programs of the tests that others start by their path. The runtime itself is the bundle, as on a device. */
 const started = [

@@ -2,6 +2,7 @@
 import { createHash, hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { playerProgram } from '../support/boot-player.ts';
 import { launcherProgram } from '../support/test-launcher.ts';
 import { probePackage } from '../support/packages.ts';
 import { guestRoot } from './bundle.ts';
@@ -12,8 +13,8 @@ const root = path.resolve(import.meta.dirname, '../..');
 
 export interface Guest {
   readonly image: Image;
-  /** The package that runs while the power goes. */
-  readonly app: Candidate;
+  /** The packages that run while the power goes. */
+  readonly running: readonly Candidate[];
   /** Those that come and go meanwhile; two of them have the same name and version. */
   readonly candidates: readonly Candidate[];
 }
@@ -21,14 +22,15 @@ export interface Guest {
 /** Makes or finds it all. `tests` are files of tests and benchmarks, by their paths below the checkout. */
 export async function prepareGuest(tests: readonly string[]): Promise<Guest> {
   launcherProgram();
-  const app = await candidate('app', '1.0.0', 0);
+  playerProgram();
+  const running = [await candidate('app', '1.0.0', 0), await candidate('side', '1.0.0', 0)];
   const candidates = [
     await candidate('extra', '1.0.0', 100),
     await candidate('extra', '1.0.0', 400),
     await candidate('extra', '2.0.0', 50),
     await candidate('other', '1.0.0', 1000),
   ];
-  return { image: await makeImage(tests), app, candidates };
+  return { image: await makeImage(tests), running, candidates };
 }
 
 /** `filler` is how much more it holds than a small program, in KiB that compression makes half of at best. */

@@ -26,10 +26,19 @@ export interface Found {
   readonly files: readonly string[];
 }
 
+/** What runs once it is as the document says: of which document each container is (`documentNumber`). */
+export interface Running {
+  readonly running: Readonly<Record<string, number>>;
+  /** Containers that ran before the reconciler did. */
+  readonly early: readonly string[];
+  /** What the log says of a boot plan: so many were started from it, it does not count, or (null) there was none. */
+  readonly played: number | string | null;
+}
+
 /** What the machine says: what a start finds, what it has made of it, and that an order is done. */
 export type Reply =
   | { readonly found: Found }
-  | { readonly up: Found & { readonly generation: number } }
+  | { readonly up: Found & Running & { readonly generation: number } }
   | { readonly done: { readonly document: string; readonly generation: number } }
   | { readonly stopped: number | string };
 
@@ -47,7 +56,8 @@ export interface Candidate {
 
 /** A document that differs in what it says from that of any other number. */
 export function documentNumber(number: number): string {
-  return `# number ${number}\n${documentOf(repository, `app: { state: running, restart: { backoff: ${number}ms } }`)}`;
+  const entries = ['app', 'side'].map((name) => `${name}: { state: running, env: { DOCUMENT: "${number}" } }`);
+  return `# number ${number}\n${documentOf(repository, ...entries)}`;
 }
 
 /** An order that makes sense in this state. `number` has not been used before. */
@@ -88,7 +98,8 @@ export function mayLeave(order: Order, before: string, document: string): boolea
 }
 
 function outcomes(order: Command, was: Entries): Entries[] {
-  const key = order.container.startsWith('app:') ? 'app' : order.container;
+  const [name = ''] = order.container.split(':');
+  const key = name in was ? name : order.container;
   const entry = was[key];
   switch (order.op) {
     case 'start':
@@ -104,6 +115,12 @@ function outcomes(order: Command, was: Entries): Entries[] {
       return [{ ...was, [key]: { ...entry, state: 'absent' } }, rest];
     }
   }
+}
+
+/** Of which document each container is that a document wants running. */
+export function wantedBy(document: string): Running['running'] {
+  const wanted = Object.entries(entriesOf(document)).filter(([, { state }]) => state === 'running');
+  return Object.fromEntries(wanted.map(([name, { env }]) => [name, Number((env as { DOCUMENT: string }).DOCUMENT)]));
 }
 
 /** The entries of a document, without the number of the last start, which the runtime chooses. Throws when it is torn. */

@@ -23,6 +23,8 @@ import {
   type Order,
   type Packages,
   type Reply,
+  type Running,
+  wantedBy,
 } from './power-orders.ts';
 
 const diskSize = 48 << 20;
@@ -46,26 +48,38 @@ export interface PowerCuts extends Guest {
   readonly log: (line: string) => void;
 }
 
+/** How many of the boots started containers from a boot plan, and how many found one that did not count. */
+export interface Boots {
+  played: number;
+  refused: number;
+}
+
 /** Cuts the power `rounds` times and looks after each; ends with an orderly stop. Rejects with what was found wrong. */
-export async function cutPower({ image, app, candidates, rounds, seed, log }: PowerCuts): Promise<void> {
+export async function cutPower({ image, running, candidates, rounds, seed, log }: PowerCuts): Promise<Boots> {
   const random = createRandom(seed);
   const folder = await mkdtemp(path.join(tmpdir(), 'northstate-power-'));
   const disk = makeDisk(await emptyFileSystem(folder, diskSize));
   const server = await serveDisk(disk, path.join(folder, 'disk'));
   const start = (): Conversation<Reply> =>
     converse(startMachine(image, `${setUp}node test/vm/guest/power-guest.ts`, { disk: server.url }), patience);
+  const boots: Boots = { played: 0, refused: 0 };
   let orders = 1;
   const next = ({ document, packages }: Known): Order =>
     nextOrder(random, { document, packages, candidates, number: (orders += 1) });
+  const tell = (up: Running): void => {
+    if (typeof up.played === 'number') boots.played += 1;
+    if (typeof up.played === 'string') boots.refused += 1;
+    log(`up: ${JSON.stringify(up.running)}, from a plan: ${String(up.played)}`);
+  };
   let machine = start();
   try {
-    let known = await firstState(machine, app);
+    let known = await firstState(machine, running);
     for (let round = 1; round <= rounds; round++) {
       const cut = { early: round > 1 && random.chance(1 / 3), kept: random.pick([0, 0.5, 1]) };
       const requests = random.between(1, cut.early ? 60 : 250);
       const arm = (): void => void server.stopAfter(requests).then(machine.cut);
       if (cut.early) arm();
-      const up = round === 1 ? known : await comeUp(machine, known);
+      const up = round === 1 ? known : await comeUp(machine, known, tell);
       if (!cut.early) arm();
       if (up !== null) known = await live(machine, up, next);
       await machine.ended;
@@ -75,11 +89,12 @@ export async function cutPower({ image, app, candidates, rounds, seed, log }: Po
       server.goOn();
       machine = start();
     }
-    assert.ok(await comeUp(machine, known));
+    assert.ok(await comeUp(machine, known, tell));
     machine.send({ op: 'end' });
     assert.deepEqual(await machine.reply(), { stopped: 0 });
     await machine.ended;
     await checkFileSystem(folder, disk.content);
+    return boots;
   } finally {
     await machine.cut();
     await server.close();
@@ -87,12 +102,13 @@ export async function cutPower({ image, app, candidates, rounds, seed, log }: Po
   }
 }
 
-/** A package that runs, and a document that a person wrote. */
-async function firstState(machine: Conversation<Reply>, app: Candidate): Promise<Known> {
+/** Packages that run, and a document that a person wrote. */
+async function firstState(machine: Conversation<Reply>, running: readonly Candidate[]): Promise<Known> {
   const empty: Known = { document: '', generation: 0, packages: {}, underWay: null };
   for (const expected of ['found', 'up']) assert.ok(expected in ((await machine.reply()) ?? {}), expected);
-  const written = await carryOut(machine, empty, { op: 'apply', document: documentNumber(1) });
-  return await carryOut(machine, written, { op: 'install', ...app });
+  let known = await carryOut(machine, empty, { op: 'apply', document: documentNumber(1) });
+  for (const each of running) known = await carryOut(machine, known, { op: 'install', ...each });
+  return await carryOut(machine, known, { op: 'apply', document: documentNumber(1) });
 }
 
 /** Orders until the power goes. */
@@ -115,7 +131,7 @@ async function carryOut(machine: Conversation<Reply>, known: Known, order: Order
 }
 
 /** Looks at what a start finds and what it makes of it. Gives that, or null when the power goes before it is done. */
-async function comeUp(machine: Conversation<Reply>, known: Known): Promise<Known | null> {
+async function comeUp(machine: Conversation<Reply>, known: Known, tell: (up: Running) => void): Promise<Known | null> {
   const first = await machine.reply();
   if (first === null) return null;
   assert.ok('found' in first, JSON.stringify(first));
@@ -129,7 +145,15 @@ async function comeUp(machine: Conversation<Reply>, known: Known): Promise<Known
   // The draft of the document has one name, and the next one is written over it (state/file/write-file.ts).
   const left = up.files.filter((file) => /\.northstate-|\.new$/.test(file));
   assert.deepEqual(left, [], 'leftovers of what was cut off are still there');
+  checkRunning(up.document ?? '', up);
+  tell(up);
   return { document: up.document ?? '', generation: up.generation, packages: wholePackages(up), underWay: null };
+}
+
+/** All that runs is of the document, and what the boot plan started is what runs still: it was of the same one. */
+function checkRunning(document: string, { running, early, played }: Running): void {
+  assert.deepEqual(running, wantedBy(document));
+  assert.equal(early.length, typeof played === 'number' ? played : 0, `${early.join(', ')}; ${String(played)}`);
 }
 
 /** What was acknowledged is there; what an order that was under way is about is as before it or as after it. */

@@ -1,13 +1,14 @@
 // The boot plan on the real kernel: what ran before a boot runs again before the reconciler is there, and is adopted as it is.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { worldOf } from '../../support/container-world.ts';
+import { removeGroups } from '../../support/leftover-groups.ts';
 import { probePackage } from '../../support/packages.ts';
 import { patience } from '../../support/patience.ts';
-import { reboot } from '../../support/reboot.ts';
+import { cutPower, reboot } from '../../support/reboot.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
 const planOf = (daemon: Pick<Daemon, 'directory'>): string => join(daemon.directory, 'state/boot.plan');
@@ -83,29 +84,67 @@ async function packages(): Promise<string[]> {
     probePackage({ name: 'after' }),
     probePackage({ name: 'itself', fields: 'autostart: relaxed\n' }),
     probePackage({ name: 'talking', fields: 'console: { permissions: full }\n' }),
+    ...['placed', 'slow', 'ready', 'said', 'partner', 'timed'].map((name) => probePackage({ name })),
   ]);
 }
-const entries = [
+/** The groups of a container that are not below the runtime's root. */
+const aboveOf = (directory: string): string => `${basename(directory)}-above`;
+/** A disk that is there. */
+const disk = readFileSync('/sys/block/vda/dev', 'utf8').trim().split(':');
+const rate = `[{ major: ${disk[0]}, minor: ${disk[1]}, rate: 1048576 }]`;
+const devices = [
+  `throttle_read_bps_device: ${rate}`,
+  'throttle_read_iops_device: []',
+  'throttle_write_bps_device: []',
+  'throttle_write_iops_device: []',
+  'weight_device: []',
+].join(', ');
+const entriesOf = (directory: string): string[] => [
   ...['plain', 'wide', 'bounded', 'filtered', 'listening', 'talking'].map((name) => `${name}: { version: 1.0.0 }`),
   'shared: { state: installed }',
   'after: { dependsOn: { plain: running }, env: { WORD: said }, args: [sleep] }',
+  `placed: { cgroups: { parent: ${aboveOf(directory)}/inner, cpu: { shares: 256, cpus: "0" } } }`,
+  `slow: { cgroups: { blkio: { ${devices} } } }`,
+  'ready: { state: mounted, prepare: true }',
+  'said: { health: { watchdog: 10m } }',
+  'partner: { dependsOn: { after: running }, restartWith: [after] }',
+  'timed: { cgroups: { cpu: { realtime_runtime: 20000, realtime_period: 500000 } } }',
 ];
-const played = ['after', 'bounded', 'filtered', 'itself:1.0.0', 'listening', 'plain', 'wide'];
+const played = [
+  ...[
+    'after',
+    'bounded',
+    'filtered',
+    'itself:1.0.0',
+    'listening',
+    'partner',
+    'placed',
+    'plain',
+    'said',
+    'slow',
+    'timed',
+    'wide',
+  ],
+];
 
 test('what runs is the same after a boot, and its adoption has no step', async () => {
   await using first = await startDaemon({
     packages: await packages(),
-    document: (directory) => documentOf(directory, ...entries),
+    document: (directory) => documentOf(directory, ...entriesOf(dirname(directory))),
   });
+  const above = aboveOf(first.directory);
+  await using _ = { [Symbol.asyncDispose]: () => removeGroups(above) };
   const plan = await planned(first);
   const status = await first.until('all of it', ({ converged }) => converged);
   const before = new Map(played.map((name) => [name, worldOf(status.containers[name] as { pid: number })]));
 
-  await using again = await reboot(first);
+  await cutPower(first);
+  await removeGroups(above);
+  await using again = await startDaemon({ packages: [], directory: first.directory });
   const now = await again.until('converged', ({ converged }) => converged);
   const [told] = lastStart(again).filter(({ msg }) => msg.startsWith('what ran before'));
-  assert.deepEqual([told?.started, told?.left], [7, []]);
-  assert.deepEqual(stepsOf(again), ['start talking'], 'only what has a console was left');
+  assert.deepEqual([told?.started, told?.left], [played.length, []]);
+  assert.deepEqual(stepsOf(again).toSorted(), ['ask said', 'start talking'], 'only what has a console was left');
   for (const [name, world] of before) assert.deepEqual(worldOf(now.containers[name] as { pid: number }), world, name);
   for (const name of played) assert.equal(now.containers[name]?.phase, 'Running', name);
 
@@ -120,6 +159,20 @@ test('what runs is the same after a boot, and its adoption has no step', async (
   );
   assert.deepEqual(readFileSync(planOf(again)), plan);
   assert.equal(statSync(planOf(again)).mtimeMs, mtimeMs);
+
+  // The sandbox that was ready is the one that starts, and groups elsewhere go with the end.
+  assert.equal((await again.run('start', 'ready')).code, 0);
+  await again.untilContainer('ready', 'running', ({ phase }) => phase === 'Running');
+  assert.deepEqual(
+    stepsOf(again).filter((step) => step.endsWith(' ready')),
+    ['go ready'],
+  );
+  assert.equal(await again.stop(), 0, again.log());
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').match(/(?<=^\S+ )\S+(?= cgroup2? )/gm) ?? [];
+  assert.deepEqual(
+    mounts.filter((mount) => existsSync(join(mount, above))),
+    [],
+  );
 });
 
 test('a launcher that is started again in the same boot plays nothing, and repeats nothing', async () => {

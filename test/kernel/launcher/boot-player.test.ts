@@ -13,7 +13,7 @@ function fresh(stage: Stage): void {
 test('a plan that fits is played, once in a boot', async () => {
   await using stage = await openStage();
   await stage.write(stage.plan);
-  assert.deepEqual(stage.play()?.units, [['one', null]]);
+  assert.deepEqual(stage.play()?.units, [['one', null, false]]);
   assert.ok(stage.played());
   rmSync(stage.path('mark'), { recursive: true });
   assert.equal(stage.play(), null, 'the same boot');

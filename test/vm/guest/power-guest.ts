@@ -2,24 +2,33 @@
 // when it is as desired, and does one order after the other. Orders and replies are lines of JSON on the console; an order
 // is begun only when the reply to the one before has been read, so that the other side knows what was acknowledged.
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { connectConsole, type Client } from '../../../src/client/console-client.ts';
 import { startDaemon, type Daemon } from '../../support/test-daemon.ts';
-import { directory, documentFile, repository, type Found, type Order, type Reply } from '../power-orders.ts';
+import { hostPid } from '../../support/container-processes.ts';
+import {
+  directory,
+  documentFile,
+  repository,
+  type Found,
+  type Order,
+  type Reply,
+  type Running,
+} from '../power-orders.ts';
 
 const reply = (message: Reply): void => console.log(JSON.stringify(message));
 
 await mkdir(directory, { recursive: true });
 reply({ found: await look() });
 await using daemon = await startDaemon({ directory, packages: [], asOnDevice: true });
-const { generation } = await daemon.until(
+const { generation, containers } = await daemon.until(
   'it is as the document says',
   ({ converged, document }) => converged && document.status === 'ok',
 );
-reply({ up: { generation, ...(await look()) } });
+reply({ up: { generation, ...(await look()), ...(await whatRuns()) } });
 
 const client = await connectConsole(daemon.console);
 for await (const line of createInterface({ input: process.stdin })) {
@@ -89,6 +98,39 @@ async function look(): Promise<Found> {
     ),
     files,
   };
+}
+
+async function whatRuns(): Promise<Running> {
+  const inits = Object.entries(containers).flatMap(([name, { phase, pid }]) =>
+    phase === 'Running' && pid !== null ? [{ name, pid }] : [],
+  );
+  const reconciler = began(daemon.reconciler() ?? 0);
+  return {
+    running: Object.fromEntries(inits.map(({ name, pid }) => [name, documentIn(hostPid({ pid }))])),
+    early: inits.filter(({ pid }) => began(pid) < reconciler).map(({ name }) => name),
+    played: await whatWasPlayed(),
+  };
+}
+
+/** In ticks since the boot (proc_pid_stat(5)). */
+function began(pid: number): number {
+  const [, fields = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+  return Number(fields.split(' ')[19]);
+}
+
+function documentIn(pid: number): number {
+  return Number(/(?:^|\0)DOCUMENT=(\d+)/.exec(readFileSync(`/proc/${pid}/environ`, 'utf8'))?.[1]);
+}
+
+async function whatWasPlayed(): Promise<Running['played']> {
+  const lines = (await readFile(join(directory, 'log'), 'utf8')).split('\n');
+  const start = lines.findLastIndex((line) => line.includes('"the reconciler has started"'));
+  for (const line of lines.slice(start).filter((each) => each.startsWith('{'))) {
+    const { msg, started, reason } = JSON.parse(line) as { msg: string; started: number; reason: string };
+    if (msg.startsWith('what ran before')) return started;
+    if (msg.startsWith('the boot plan does not count')) return reason;
+  }
+  return null;
 }
 
 async function digest(file: string): Promise<string> {

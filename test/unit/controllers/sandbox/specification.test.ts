@@ -9,7 +9,7 @@ import {
 import type { Manifest } from '../../../../state/schema/manifest.ts';
 
 const manifest: Manifest = { name: 'box', version: '1.2.3', init: '/app', uid: 1000, gid: 2000 };
-const image = { path: '/run/images/box:1.2.3', mountId: 7 };
+const image = { path: '/run/images/box:1.2.3' };
 
 function opsOf(fields: Partial<Manifest>, input: Partial<SandboxInput> = {}): SandboxOp[] {
   return sandboxOps({
@@ -86,7 +86,7 @@ test('turns each kind of mount into its operation', () => {
     ['/sys', { type: 'sysfs' }],
     ['/tmp', { type: 'tmpfs', size: 20_000_000 }],
   ]);
-  const lib = { id: 'lib:1.5.0', path: '/run/images/lib:1.5.0', mountId: 9 };
+  const lib = { id: 'lib:1.5.0', path: '/run/images/lib:1.5.0' };
   const all = opsOf({ mounts }, { resources: new Map([['/shared', lib]]) });
   const ops = all.filter(({ op }) => op !== 'mask');
   const first = ops.findIndex(({ op }) => op === 'root') + 1;

@@ -11,7 +11,7 @@ const table = readFileSync(join(import.meta.dirname, '../../../../native/player/
 const letters: Readonly<Record<string, string>> = {
   ...{ slot: 's', from: 'f', path: 'pq', root: 'p', directory: 'p', mount: 'p', prefix: 'q', mark: 'q', rootHash: 'q' },
   ...{ salt: 'q', type: 'qn', options: 'q', name: 'q', group: 'q', leaf: 'q', text: 't', record: 't', bytes: 'b' },
-  ...{ before: 'b', after: 'b', slots: 'l' },
+  ...{ before: 'b', after: 'b', slots: 'l', file: 'p' },
 };
 
 test('each deed has the number and the fields of the player', () => {
