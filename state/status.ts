@@ -158,9 +158,9 @@ export interface DocumentStatus {
 /**
  * What keeps the runtime itself from doing all that it should. `NotWatched`: the kernel does not tell of changes there, and a
  * slow timer looks instead. `Unreadable`: what was known before counts, and it is read again and again. `NotDurable`: what is
- * in force is not all on the disk.
+ * in force is not all on the disk. `DocumentRefused`: what the file says does not count here, and why.
  */
-export const runtimeConditionTypes = ['NotWatched', 'Unreadable', 'NotDurable'] as const;
+export const runtimeConditionTypes = ['NotWatched', 'Unreadable', 'NotDurable', 'DocumentRefused'] as const;
 export type RuntimeConditionType = (typeof runtimeConditionTypes)[number];
 
 export interface RuntimeCondition {

@@ -16,7 +16,7 @@
 #include "conditions.h"
 #include "play.h"
 
-enum { LAUNCHER_FD = 3, R_LOCK = 20, CONFIGURATION_LIMIT = 16 << 20, SUMMARY_FORMAT = 1 };
+enum { LAUNCHER_FD = 3, R_LOCK = 20, CONFIGURATION_LIMIT = 16 << 20, SUMMARY_FORMAT = 2 };
 static const char SUMMARY_MAGIC[] = "northstate summary\n";
 static const char DEFAULT_CONFIG[] = "/etc/northstate/config.yaml";
 
@@ -92,7 +92,8 @@ static bool take_path(struct cursor *c, char *room) {
     return true;
 }
 
-/* The directories that the configuration names; false where there is no summary of exactly this one. */
+/* The directories that the configuration names; false where there is no summary of exactly this one, or where it says that no
+ * plan is to be played: nobody has signed one. */
 static bool find_places(const struct settings *settings, struct places *places) {
     char path[PATH_MAX + 16];
     snprintf(path, sizeof path, "%s.summary", settings->config);
@@ -109,7 +110,7 @@ static bool find_places(const struct settings *settings, struct places *places) 
         memcmp(head.data, places->source.data, head.size) != 0)
         return false;
     memcpy(places->config, settings->config, sizeof places->config);
-    bool found = take_path(&c, places->state_dir) && take_path(&c, places->run_dir) && take_path(&c, places->desired);
+    bool found = take_u8(&c) == 1 && take_path(&c, places->state_dir) && take_path(&c, places->run_dir) && take_path(&c, places->desired);
     free(bytes);
     return found;
 }

@@ -4,6 +4,7 @@ import { say, withConsole, type ConsoleOptions } from './console.ts';
 import { readInput, sayMade, sayOutcome } from './document.ts';
 import { exitCodes } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
+import { signatureBeside } from './signature-file.ts';
 import { heldText } from './overlay-command.ts';
 
 export interface ApplyOptions extends ConsoleOptions {
@@ -12,16 +13,25 @@ export interface ApplyOptions extends ConsoleOptions {
   /** ms */
   readonly timeout: number;
   readonly expect?: number;
+  readonly signature?: string;
 }
 
 /** Makes a document the one in force; with `wait` ends when it is reached, has failed for good, or the time is over. */
-export async function apply({ file, wait, timeout, expect, ...options }: ApplyOptions): Promise<void> {
+export async function apply({
+  file,
+  wait,
+  timeout,
+  expect,
+  signature: given,
+  ...options
+}: ApplyOptions): Promise<void> {
   const document = await readInput(file);
+  const signature = (await signatureBeside(file, given)) ?? undefined;
   const until = performance.now() + timeout;
   const waiting = wait === true ? { patience: timeout, later: timeout, absent: exitCodes.timeout } : {};
   const act = async (client: Northstate): Promise<void> => {
     await sayFetch(options, client, document);
-    const applied = await client.call('apply', { document, expected: expect ?? null });
+    const applied = await client.call('apply', { document, expected: expect ?? null, signature });
     const { generation, overlay = [], document: written } = applied;
     sayMade(options, applied);
     if (written?.status === 'notWritable') say(options, printable(written.error?.message ?? 'the file is not written'));

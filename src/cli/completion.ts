@@ -34,7 +34,7 @@ compdef _northstate northstate
 
 const fish = `# Completion of northstate for fish: put it into ~/.config/fish/completions.
 complete -c northstate -f -a '(northstate ${completer} -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
-complete -c northstate -n '__fish_seen_subcommand_from apply install inspect lint pack patch plan test unpack verify' -F
+complete -c northstate -n '__fish_seen_subcommand_from apply install inspect lint pack patch plan sign test unpack verify' -F
 `;
 
 const elvish = `# Completion of northstate for elvish: put it into ~/.config/elvish/rc.elv.

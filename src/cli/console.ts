@@ -58,12 +58,18 @@ export async function withConsole<T>(
       throw new Failure(error.message, { code: absent, hint });
     }
     if (error instanceof ConsoleError) {
-      throw new Failure(place(error) + error.message, { hint: hints[error.reason] ?? null });
+      const code = isOfSigning(error) ? exitCodes.refused : exitCodes.error;
+      throw new Failure(place(error) + error.message, { code, hint: hints[error.reason] ?? null });
     }
     throw error;
   } finally {
     client?.close();
   }
+}
+
+/** Whether it was refused for who may say what runs. */
+function isOfSigning({ reason, message }: ConsoleError): boolean {
+  return reason === 'not_admitted' || reason === 'document_signed' || message.includes('DocumentSigned: ');
 }
 
 /** The certificates for a console at tls://; nothing when no file is named. */
@@ -122,6 +128,8 @@ const hints: Readonly<Record<string, string>> = {
   conflict: 'get the document in force and apply again',
   unknown_generation: 'northstate history shows those that are stored',
   invalid_document: 'nothing was changed',
+  not_admitted: 'nothing was changed',
+  document_signed: 'nothing was changed',
   permission_denied: 'the configuration of the console says what is permitted',
 };
 

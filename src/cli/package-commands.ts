@@ -6,7 +6,7 @@ import { architecture, collect, example, format, imageOptions, talks } from './w
 
 const allowUnknown = 'fields that are not known are warnings';
 
-/** Adds pack, unpack, inspect, verify, lint, seccomp and gen-key. */
+/** Adds pack, unpack, inspect, sign, verify, lint, seccomp and gen-key. */
 export function addPackageFiles(program: Command): void {
   addPack(program);
   example(program.command('unpack'), 'northstate unpack hello-world-1.0.0.npk --out hello-world')
@@ -29,10 +29,21 @@ export function addPackageFiles(program: Command): void {
     .action(async (file: string, options: import('./package-files.ts').InspectOptions & ConsoleOptions) =>
       (await import('./inspect-command.ts')).inspect(file, options),
     );
+  example(program.command('sign'), 'northstate sign desired.yaml --key integrator.key')
+    .description('sign a document: into FILE.sig, or with --inside as a comment after its end mark')
+    .argument('<document>', 'a document with a metadata.serial')
+    .requiredOption('-k, --key <file>', 'the secret key, raw or PEM')
+    .option('--inside', 'in the document itself: one file, which is exchanged in one step')
+    .action(async (file: string, options: import('./sign-command.ts').SignOptions) =>
+      (await import('./sign-command.ts')).sign(file, options),
+    );
   example(program.command('verify'), 'northstate verify hello-world-1.0.0.npk --key integrator.pub')
-    .description('check a package file from end to end: with a key its signature and every block, too')
-    .argument('<file>', 'an NPK')
+    .description(
+      'check a package file from end to end, or a document: with a key its signature, and every block of a package, too',
+    )
+    .argument('<file>', 'an NPK or a document')
     .option('-k, --key <file>', 'a public key, raw or PEM, one of which must have signed it; may be repeated', collect)
+    .option('--signature <file>', 'what signs a document (default: FILE.sig where there is one)')
     .option('--progress', 'show progress also where stderr is no terminal')
     .addOption(format())
     .action(async (file: string, options: import('./verify-command.ts').VerifyOptions) =>

@@ -17,6 +17,7 @@ Exit codes:
   3  the document failed for good
   4  time is over
   5  no daemon listens at the console
+  6  the document does not count here: its signature, serial, device or runtime; or one must be signed
 
 The console is --console URL, else NORTHSTATE_CONSOLE, else ${defaultConsole}.`;
 
@@ -60,7 +61,19 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   'What is there:': ['get', 'describe', 'explain', 'logs', 'events', 'list', 'repositories', 'inspect'],
   'Inside of containers:': ['exec', 'shell', 'cp', 'top'],
   'Containers:': ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'update', 'mount', 'umount'],
-  'Packages:': ['install', 'uninstall', 'pack', 'unpack', 'verify', 'delta', 'lint', 'test', 'seccomp', 'gen-key'],
+  'Packages:': [
+    'install',
+    'uninstall',
+    'pack',
+    'unpack',
+    'sign',
+    'verify',
+    'delta',
+    'lint',
+    'test',
+    'seccomp',
+    'gen-key',
+  ],
 };
 
 function group(program: Command): void {
@@ -119,6 +132,7 @@ function addDocument(program: Command): void {
     .option('--wait', 'until it is reached, has failed for good, or the time is over')
     .addOption(timeout('5m', 'how long --wait waits'))
     .option('--expect <generation>', 'refuse unless this generation is in force', wholeNumber)
+    .option('--signature <file>', 'what signs it (default: FILE.sig where there is one)')
     .action(async (options: import('./apply.ts').ApplyOptions) => (await import('./apply.ts')).apply(options));
   talks(example(program.command('plan'), 'northstate plan -f desired.yaml'))
     .description('show the ordered steps that a document would take, without doing them')

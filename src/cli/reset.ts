@@ -5,9 +5,15 @@ import { join } from 'node:path';
 import type { Configuration } from '../config/configuration.ts';
 import { ConfigurationError } from '../config/configuration-error.ts';
 import { readConfiguration } from '../config/read-configuration.ts';
+import { ifMissing } from '../../state/errno.ts';
+import { serialFile } from '../../state/document/serial-floor.ts';
+import { signatureFile } from '../../state/document/signature.ts';
 import { Failure } from './exit.ts';
 
-/** `data`: what containers keep. `all`: that, the document and its generations; the seed is taken again. */
+/**
+ * `data`: what containers keep. `all`: that, the document and its generations, and with them the serial that signed documents have come
+ * to; the seed is taken again.
+ */
 export type Reset = 'data' | 'all';
 
 /** Name of the marker in stateDir; its content says which. */
@@ -51,12 +57,10 @@ async function refuseWhileRunning({ stateDir }: Configuration): Promise<void> {
   });
 }
 
-async function resetDirectories({ dataDir, stateDir, desired }: Configuration, what: Reset): Promise<void> {
+async function resetDirectories({ dataDir, stateDir, runDir, desired }: Configuration, what: Reset): Promise<void> {
   await empty(dataDir, []);
   if (what === 'data') return;
-  await unlink(desired).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  });
+  for (const file of [desired, signatureFile(desired), serialFile(runDir)]) await unlink(file).catch(ifMissing);
   await empty(stateDir, ['.lock', marker]);
 }
 

@@ -1,4 +1,5 @@
 // northstate verify: whether a package file is good, from end to end.
+import { open } from 'node:fs/promises';
 import { PackageError } from '../npk/package-error.ts';
 import { createHasher } from '../npk/image/hasher.ts';
 import { readKeys, type PublicKey } from '../npk/signature/keys.ts';
@@ -11,6 +12,8 @@ export interface VerifyOptions {
   readonly key?: readonly string[];
   readonly output: Format;
   readonly progress?: boolean;
+  /** Of a document: the file that signs it. */
+  readonly signature?: string;
 }
 
 /** The keys in files; null when none were given. */
@@ -19,8 +22,12 @@ export async function keysIn(files: readonly string[] | undefined): Promise<Publ
 }
 
 /** Prints what was found; a fault ends with exit code 1 and is named by its class. */
-export async function verify(file: string, { key, output, progress: asked }: VerifyOptions): Promise<void> {
+export async function verify(file: string, { key, output, progress: asked, signature }: VerifyOptions): Promise<void> {
   const keys = await keysIn(key);
+  if (!(await isPackage(file))) {
+    const { verifyDocument } = await import('./sign-command.ts');
+    return await verifyDocument(file, keys, { output, ...(signature !== undefined && { signature }) });
+  }
   const progress = createProgress(asked === true);
   await using hasher = createHasher();
   const onProgress = (bytes: number, of: number): void => progress.show('verify', bytes / of);
@@ -39,6 +46,14 @@ export async function verify(file: string, { key, output, progress: asked }: Ver
   }
   if (!isGood) throw new Failure(`${found.reason}: ${found.message}`);
   process.stdout.write(`${file}: ${summary(found)}\n`);
+}
+
+/** A package begins as a ZIP archive does; what is named like one is judged as one, whatever it holds. */
+async function isPackage(file: string): Promise<boolean> {
+  if (file.endsWith('.npk')) return true;
+  await using handle = await open(file);
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(2), 0, 2, 0);
+  return bytesRead === 2 && buffer.toString('latin1') === 'PK';
 }
 
 function summary({ name, version, signed, key, verity }: Verification): string {

@@ -6,6 +6,9 @@ export const configurationDescriptions: Descriptions = {
   ...repositoryDescriptions,
   desired: 'The document that says what is to run.',
   seed: 'Copied to `desired` when there never was a document.',
+  documentKeys:
+    'Files of public keys: a document counts only when it is signed with one of them. Without any none need be signed.',
+  compatible: 'What this device is; documents may name those that they are for.',
   stateDir: 'Where generations are kept.',
   dataDir: 'Where persistent data of containers is.',
   runDir: 'For what lasts until the boot ends: a tmpfs. Images are mounted in it, for the runtime alone.',

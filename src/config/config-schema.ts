@@ -5,6 +5,7 @@ import { configurationDescriptions } from './config-descriptions.ts';
 import { repositoryEntry } from '../../state/schema/build-desired.ts';
 import { check } from '../../state/schema/check-value.ts';
 import { jsonSchemaOf, name, repositorySchema } from '../../state/schema/document-schema.ts';
+import { plainName } from '../../state/schema/metadata.ts';
 import type { JsonSchema } from '../../state/schema/describe-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
@@ -117,6 +118,8 @@ const fetchSettings = z
 const schema = z.strictObject({
   desired: path.default('/var/lib/northstate/desired.yaml'),
   seed: path.default('/etc/northstate/desired.yaml'),
+  documentKeys: z.array(path).default([]),
+  compatible: plainName.nullable().default(null),
   stateDir: path.default('/var/lib/northstate/state'),
   dataDir: path.default('/var/lib/northstate/data'),
   runDir: path.default('/run/northstate'),

@@ -27,6 +27,10 @@ export interface Configuration {
   readonly desired: string;
   /** Copied there when no document ever was. */
   readonly seed: string;
+  /** Key files: documents count only when signed with one of their keys; none = they need not be signed. */
+  readonly documentKeys: readonly string[];
+  /** What this device is, for `compatible` of documents. */
+  readonly compatible: string | null;
   readonly stateDir: string;
   /** Why stateDir is one in runDir, which lasts until the boot ends, and not the one that was named. */
   readonly passing?: string;
@@ -67,6 +71,11 @@ export interface Configuration {
 /** `trusted`: also where documents must be signed, since who may write stateDir may write the system. */
 export const bootPlanUses = ['auto', 'trusted', 'never'] as const;
 export type BootPlanUse = (typeof bootPlanUses)[number];
+
+/** Whether boots may start from a plan, which nobody signs. */
+export function usesBootPlan({ bootPlan, documentKeys }: Pick<Configuration, 'bootPlan' | 'documentKeys'>): boolean {
+  return bootPlan === 'trusted' || (bootPlan === 'auto' && documentKeys.length === 0);
+}
 
 /** `pids` where the file does not say it. */
 export const defaultPids = 4096;

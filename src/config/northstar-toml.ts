@@ -120,6 +120,8 @@ export function readNorthstarToml(text: string, file: string): Configuration {
   return {
     desired: `${own}/desired.yaml`,
     seed: `${own}/seed.yaml`,
+    documentKeys: [],
+    compatible: null,
     stateDir: `${own}/state`,
     dataDir: given.data_dir,
     runDir: given.run_dir,

@@ -6,11 +6,11 @@ import { createDecoder, WireError } from '../../native/wire/wire.ts';
 import { isMissing } from '../../state/errno.ts';
 import { prepareFile } from '../../state/file/write-file.ts';
 import { runtimeVersion } from '../runtime-version.ts';
-import { configurationFromArgument, configurationArgument, type Configuration } from './configuration.ts';
+import { configurationFromArgument, configurationArgument, usesBootPlan, type Configuration } from './configuration.ts';
 import type { Source } from './read-configuration.ts';
 
 /** Raised with every change of its form. */
-const format = 1;
+const format = 2;
 const magic = Buffer.from('northstate summary\n');
 
 /** Where the summary of a configuration file lies. */
@@ -43,6 +43,7 @@ export async function keepSummary(source: Source, configuration: Configuration):
   const { stateDir, runDir, desired } = configuration;
   const to = createEncoder();
   writeSource(to, source);
+  to.u8(usesBootPlan(configuration) ? 1 : 0);
   for (const path of [stateDir, runDir, desired]) to.text(path);
   to.text(configurationArgument(configuration));
   await (await prepareFile(summaryFile(source.file), Buffer.concat([magic, to.end()]))).commit();
@@ -63,6 +64,7 @@ function decode(bytes: Buffer, source: Source): Configuration | null {
   const expected = Buffer.concat([magic, summaryHead(source)]);
   if (!bytes.subarray(0, expected.length).equals(expected)) return null;
   const from = createDecoder(bytes.subarray(expected.length));
+  from.u8();
   for (let path = 0; path < 3; path++) from.text();
   const json = from.text();
   from.end();

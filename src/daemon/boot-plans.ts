@@ -2,6 +2,7 @@
 // boot.
 import { hash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
+import { usesBootPlan } from '../config/configuration.ts';
 import { messageOf } from '../../state/errno.ts';
 import type { State } from '../../state/store.ts';
 import { readPlayed, startedIn, type Played } from '../boot/played.ts';
@@ -42,7 +43,7 @@ export async function openBootPlans(ports: BootPlansPorts): Promise<BootPlans> {
   if (played !== null && value.get()?.told !== true) tell(played, ports);
   value.set({ made: '', ...value.get(), told: true });
   let kept: object | null = null;
-  if (config.bootPlan === 'never') {
+  if (!usesBootPlan(config)) {
     const { dropPlan } = await import('../boot/keep-plan.ts');
     await dropPlan(config.stateDir).catch((err: unknown) => log.warn({ err }, 'the boot plan cannot be removed'));
   } else {

@@ -32,7 +32,7 @@ export interface Consoles {
 }
 
 export interface ConsolesPorts {
-  readonly config: Pick<Configuration, 'console' | 'containerConsoles' | 'metrics'>;
+  readonly config: Pick<Configuration, 'console' | 'containerConsoles' | 'metrics' | 'documentKeys'>;
   readonly launcher: Launcher;
   readonly remembered: Remembered;
   /** It has the key of all tokens. */
@@ -60,6 +60,8 @@ export function createConsoles({
   let listeners: readonly Console[] = [];
   let metrics: MetricsListener | null = null;
   let service: Service | null = null;
+  // Where documents are signed no command lasts longer than the boot.
+  const isSigned = config.documentKeys.length > 0;
   const connections = createKeptConnections({ launcher, kept, log });
   const containers = createContainerConsoles(connections, () => {
     if (service === null) throw new Error("a container's console is asked for before there is a runtime");
@@ -72,7 +74,8 @@ export function createConsoles({
     fired: (key) => void connections.fired(key),
     listening: () => (metrics === null ? listeners : [...listeners, metrics]),
     adopt(runtime) {
-      const { patches, limits } = config.containerConsoles;
+      const { limits } = config.containerConsoles;
+      const patches = isSigned ? 'boot' : config.containerConsoles.patches;
       // Its application says the first word when it likes.
       const all = { ...defaultLimits, ...limits, connectTimeout: Infinity };
       const listener = { ...shared, runtime, feeds: openFeeds(runtime), patches, limits: all };
@@ -88,7 +91,16 @@ export function createConsoles({
     async open(runtime) {
       const keeper = { kept, keep: launcher.keep };
       const open = config.console.map((each) =>
-        openConsole({ ...each, ...shared, runtime, connected, keeper, clients, stand }),
+        openConsole({
+          ...each,
+          ...(isSigned && { patches: 'boot' }),
+          ...shared,
+          runtime,
+          connected,
+          keeper,
+          clients,
+          stand,
+        }),
       );
       listeners = await Promise.all(open);
       const at = config.metrics;

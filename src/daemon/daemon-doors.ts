@@ -84,6 +84,7 @@ export function createDoors({
   const runtime: Runtime = createRuntime({
     ...{ store, documents, spending, reconciler, repositories, observing, logs, events, changes, boot },
     dataDir: config.dataDir,
+    signed: config.documentKeys.length > 0,
     now: bootTime,
     report: createReporter({
       ...{ runDir: config.runDir, boot, kernel: kernelFacts },

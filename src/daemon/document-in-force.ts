@@ -5,6 +5,7 @@ import { openDocuments, type Documents } from '../../state/document/documents.ts
 import type { Stand } from '../../state/standing.ts';
 import type { Store } from '../../state/store.ts';
 import type { Configuration } from '../config/configuration.ts';
+import { admissionOf } from './document-keys.ts';
 import type { Log } from '../logs/log.ts';
 import { runtimeVersion } from '../runtime-version.ts';
 import type { Launcher, Remembered } from '../../native/wire/launcher-interface.ts';
@@ -13,7 +14,10 @@ import type { Launcher, Remembered } from '../../native/wire/launcher-interface.
 const deathsUntilFallback = 5;
 
 export interface DocumentInForcePorts {
-  readonly config: Pick<Configuration, 'desired' | 'seed' | 'stateDir' | 'passing' | 'runDir' | 'repositories'>;
+  readonly config: Pick<
+    Configuration,
+    'desired' | 'seed' | 'stateDir' | 'passing' | 'runDir' | 'repositories' | 'documentKeys' | 'compatible'
+  >;
   readonly store: Store;
   readonly log: Log;
   readonly stand: Stand;
@@ -33,6 +37,7 @@ export async function openDocumentInForce(ports: DocumentInForcePorts): Promise<
     ...{ desired, seed, stateDir, passing, runDir, store, log, stand, exchange, copyAttributes },
     bootId: boot,
     runtime: runtimeVersion,
+    admission: admissionOf(config),
     configured: new Map(config.repositories.map((each) => [each.id, each])),
   });
   if (hello.deaths >= deathsUntilFallback && store.get().generation === hello.generation) {

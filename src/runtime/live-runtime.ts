@@ -4,7 +4,8 @@ import { wipePersist } from '../../controllers/sandbox/persist.ts';
 import type { Reconciler } from '../../controllers/reconcile/reconciler.ts';
 import type { Repositories } from '../../controllers/repositories/repositories.ts';
 import { InstalledAlready } from '../../controllers/repositories/repository-room.ts';
-import type { Documents } from '../../state/document/documents.ts';
+import { DocumentSigned, type Documents } from '../../state/document/documents.ts';
+import type { RepositoryEntry } from '../../state/desired.ts';
 import type { Store } from '../../state/store.ts';
 import { execute, type CommandPorts } from './commands.ts';
 import { unmetOf } from '../../controllers/status/explain.ts';
@@ -15,7 +16,7 @@ import type { Observing } from '../../controllers/observing.ts';
 import { containerName } from '../../state/container-id.ts';
 import { createSerialQueues } from '../../state/serial-queue.ts';
 import type { Tell } from '../../controllers/events.ts';
-import { RuntimeError, type Runtime, type StampedEvent } from './runtime.ts';
+import { RuntimeError, type Lifetime, type Runtime, type StampedEvent } from './runtime.ts';
 
 export interface RuntimePorts {
   readonly store: Store;
@@ -26,6 +27,8 @@ export interface RuntimePorts {
   readonly observing: Observing;
   readonly logs: Logs;
   readonly dataDir: string;
+  /** Documents must be signed. */
+  readonly signed: boolean;
   readonly boot: string;
   /** CLOCK_BOOTTIME in ms. */
   readonly now: () => number;
@@ -127,6 +130,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     history: () => documents.history(),
     textOf: (generation) => documents.textOf(generation),
     async install(repository, size, bytes, options) {
+      if (ports.signed) checkInstall(store.get().desired.repositories.get(repository), options.lifetime);
       const container = await ports.repositories.installStream(repository, size, bytes).catch((error: unknown) => {
         throw installError(error, repository);
       });
@@ -148,6 +152,13 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     metrics: ports.metrics,
     shutdown: ports.shutdown,
   };
+}
+
+/** Nobody else has signed what is installed into a repository without a key. */
+function checkInstall(repository: RepositoryEntry | undefined, lifetime: Lifetime): void {
+  if (lifetime === 'document') throw new DocumentSigned('an installation that is to last longer than the boot');
+  if (repository?.keys.length === 0)
+    throw new DocumentSigned(`an installation into ${repository.id}, a repository without a key`);
 }
 
 /** The console's name for a refused installation, where it has one. */

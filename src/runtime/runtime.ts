@@ -143,7 +143,7 @@ export interface Runtime {
   /** A whole new document; with `dryRun` it is only checked, and the generation in force is given. */
   apply(
     text: string,
-    options: { expected: number | null; origin: string; dryRun?: boolean },
+    options: { expected: number | null; origin: string; dryRun?: boolean; signature?: string | null },
   ): Promise<{ generation: number }>;
   /** A patch of the document, as Documents.patchRead. */
   patch(

@@ -1,4 +1,6 @@
 // A whole new document from somebody who holds no editor: an updater, a console, a rollback.
+import { judge, type AdmissionReason, type Given } from './admission.ts';
+import { writeSignature } from './read-signed.ts';
 import { checkExpected, DocumentConflict } from './refusals.ts';
 import { adopt, besideItsFile, refuse, synchronise, type Adopted, type FileOptions } from './synchronise.ts';
 import { hashText } from './generation-files.ts';
@@ -18,10 +20,14 @@ import { messageOf } from '../errno.ts';
 export class DocumentRefused extends Error {
   readonly error: DocumentError;
 
-  constructor(error: DocumentError) {
+  /** Why it does not count on this device; null: the text itself is bad. */
+  readonly reason: AdmissionReason | null;
+
+  constructor(error: DocumentError, reason: AdmissionReason | null = null) {
     super(error.line === 0 ? error.message : `line ${error.line}, column ${error.column}: ${error.message}`);
     this.name = 'DocumentRefused';
     this.error = error;
+    this.reason = reason;
   }
 }
 
@@ -33,6 +39,10 @@ export interface ApplyOptions {
   readonly origin: string;
   /** What its entries are to be resolved to, whatever they are now. */
   readonly lock?: Lock;
+  /** What signs it, where that is not in it. */
+  readonly signature?: string | null;
+  /** It was confirmed on this device: its serial may be lower than that of what came since. */
+  readonly confirmed?: boolean;
 }
 
 /**
@@ -45,17 +55,19 @@ export async function applyText(
   text: string,
   given: ApplyOptions,
 ): Promise<{ generation: number }> {
-  const parsed = await core.parser.parse(text);
-  if (!parsed.ok) throw new DocumentRefused(parsed.error);
+  const { signature = null, confirmed = false } = given;
+  const parsed = await judge(core, { text, signature }, confirmed);
+  if (!parsed.ok) throw new DocumentRefused(parsed.error, parsed.reason);
   await synchronise(core, options, false);
   const { generation } = core.store.get();
   checkExpected(generation, given.expected);
   if (given.dryRun === true) return { generation };
   const { origin, lock } = given;
-  const written = await write(core, options, text);
-  if (text === core.text && !isOverlaid(core) && hasLock(core, lock) && (written.besides ?? null) === core.besides)
+  const written = await write(core, options, { text, signature });
+  const isSame = text === core.text && signature === core.signature;
+  if (isSame && !isOverlaid(core) && hasLock(core, lock) && (written.besides ?? null) === core.besides)
     return { generation };
-  const made = { kind: 'apply', origin, ...(lock !== undefined && { lock }), ...written } as const;
+  const made = { kind: 'apply', origin, signature, ...(lock !== undefined && { lock }), ...written } as const;
   refuse(core, await adopt(core, text, parsed, made));
   return { generation: core.store.get().generation };
 }
@@ -73,9 +85,16 @@ function hasLock(core: Core, lock: Lock | undefined): boolean {
 }
 
 /** Writes the file; gives how it differs when it cannot be written. */
-async function write(core: Core, options: FileOptions, text: string): Promise<Pick<Adopted, 'besides' | 'notWritten'>> {
-  if (text === core.onDisk) return {};
+async function write(
+  core: Core,
+  options: FileOptions,
+  { text, signature }: Given,
+): Promise<Pick<Adopted, 'besides' | 'notWritten'>> {
+  if (text === core.onDisk && signature === (core.onDiskSignature ?? null)) return {};
   try {
+    if (signature !== null) await writeSignature(options.path, signature, options);
+    core.onDiskSignature = signature ?? undefined;
+    if (text === core.onDisk) return {};
     await replaceDocument(core, options, text);
   } catch (error) {
     if (error instanceof DocumentConflict) throw error;

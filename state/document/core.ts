@@ -1,5 +1,6 @@
 // The document at work: what is in force, what the file holds, and the patches that are on their way into it.
 import type { Operation } from 'fast-json-patch';
+import type { Admission } from './admission.ts';
 import type { BootFile } from './boot-state.ts';
 import type { Built } from '../schema/build-desired.ts';
 import type { Kind } from './generation-files.ts';
@@ -9,6 +10,7 @@ import { keptLock, lockOf, sameLock, type Lock } from './lock.ts';
 import type { OverlayField } from './overlay.ts';
 import type { Parser } from './parser.ts';
 import { publish } from './publish.ts';
+import type { SerialFloor } from './serial-floor.ts';
 import { messageOf } from '../errno.ts';
 import type { Stand } from '../standing.ts';
 import { sameStatus, type DocumentStatus } from '../status.ts';
@@ -47,6 +49,9 @@ export interface Core {
   readonly boot: BootFile;
   readonly runtime: string;
   readonly now: () => number;
+  /** Which documents count here. */
+  readonly admission: Admission;
+  readonly floor: SerialFloor;
   /** The document's path. */
   readonly path: string;
   inForce: InForce;
@@ -57,6 +62,8 @@ export interface Core {
   /** The document in force without what is pending: its text ('' = there never was one) and what it says. */
   text: string;
   endMark: boolean;
+  /** What signs it, where that is not in it. */
+  signature: string | null;
   written: Built;
   /** The stored generation that it is; 0 = none. */
   stored: number;
@@ -69,6 +76,10 @@ export interface Core {
   bootLock: Lock;
   /** What the file held when it was last read or written; null = there was none. */
   onDisk: string | null;
+  /** What signed that, beside it; undefined = it was not looked at. */
+  onDiskSignature: string | null | undefined;
+  /** Why it cannot be judged now what the file holds; null when it can. */
+  unjudged: string | null;
   /** Why the file could not be read the last time; null when it could, or was not there. */
   unreadable: string | null;
   /** Why it is not known what is wanted; null = it is. */
@@ -113,10 +124,18 @@ export function show(
 }
 
 /** Another document is the one in force without what is pending; what its entries were resolved to stays, where they ask for the same. */
-export function setWritten(core: Core, { text, endMark, written }: Pick<Core, 'text' | 'endMark' | 'written'>): void {
+export function setWritten(
+  core: Core,
+  {
+    text,
+    endMark,
+    written,
+    signature = null,
+  }: Pick<Core, 'text' | 'endMark' | 'written'> & Partial<Pick<Core, 'signature'>>,
+): void {
   const kept = (lock: Lock): Lock => keptLock(lock, core.written, written);
   const lock = kept(core.lock);
-  Object.assign(core, { text, endMark, written, lock, storedLock: lock, bootLock: kept(core.bootLock) });
+  Object.assign(core, { text, endMark, signature, written, lock, storedLock: lock, bootLock: kept(core.bootLock) });
 }
 
 /** Stores what the entries of the stored generation were resolved to since. */
@@ -148,6 +167,7 @@ export interface NewGeneration {
   readonly endMark: boolean;
   readonly written: Built;
   readonly besides: string | null;
+  readonly signature: string | null;
 }
 
 /** Stores a generation that is in force. */

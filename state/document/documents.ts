@@ -3,7 +3,11 @@ import { join } from 'node:path';
 import type { Operation } from 'fast-json-patch';
 import { applyText, type ApplyOptions, previewText } from './apply-document.ts';
 import { bootFile } from './boot-state.ts';
-import { checkExpected, UnknownGeneration } from './refusals.ts';
+import { checkExpected, DocumentSigned, UnknownGeneration } from './refusals.ts';
+import { anybody, type Admission } from './admission.ts';
+import { openFloor } from './serial-floor.ts';
+import { signatureFile } from './signature.ts';
+import { checkSignedPatch } from './signed-patches.ts';
 import { saveBoot, show, type Log, type NotDurable } from './core.ts';
 import type { FieldOrigin } from '../status.ts';
 import type { Configured } from '../desired.ts';
@@ -22,7 +26,7 @@ import type { Exchange } from '../file/write-file.ts';
 import { createSerialQueue } from '../serial-queue.ts';
 
 export { DocumentRefused } from './apply-document.ts';
-export { DocumentConflict } from './refusals.ts';
+export { DocumentConflict, DocumentSigned } from './refusals.ts';
 
 /** ms from a patch to the beginning of its write: what the patch starts goes first, and patches that come together are one write. */
 const WRITE_AFTER = 5;
@@ -49,6 +53,8 @@ export interface DocumentsOptions {
   readonly copyAttributes: (from: string, to: string) => Promise<void> | void;
   /** ms since the epoch; the generations' times. */
   readonly now?: () => number;
+  /** Which documents count; any when left out. */
+  readonly admission?: Admission;
   /** Repositories beside the document's. */
   readonly configured?: Configured;
 }
@@ -160,7 +166,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   });
   const boot = bootFile(runDir, bootId, warn);
   const file: FileOptions = { path, exchange: options.exchange, copyAttributes: options.copyAttributes };
-  const core = await openCore({ configured: new Map(), ...options, failed: storing.failed }, generations, boot);
+  const floor = openFloor({ stateDir, runDir, stand, failed: storing.failed });
+  const { admission = anybody } = options;
+  const isSigned = admission.keys !== null;
+  const given = { configured: new Map(), ...options, admission, floor, failed: storing.failed };
+  const core = await openCore(given, generations, boot);
   const overlayFile = join(runDir, 'overlay.json');
   const tellUnsure = (): void => {
     stand('Unreadable', overlayFile, core.unsure.overlay);
@@ -176,7 +186,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       await takeStored(core, options.now ?? Date.now);
       await synchronise(core, file, true);
     }
-    const isKept = core.unkept === null || (await saveBoot(core)) === null;
+    const isKept = (core.unkept === null || (await saveBoot(core)) === null) && (await floor.settle());
     if (isSettled && isKept && store.get().unknown === null) storing.over();
     else storing.failed();
     tellUnsure();
@@ -186,9 +196,10 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const read = async (rested: boolean): Promise<void> => {
     // What is stored says more than the file.
     if (store.get().unknown !== null) await settleStored();
+    if (core.stored === 0 && core.unjudged !== null) await copySeed(core, options);
     await synchronise(core, file, rested);
-    stand('Unreadable', path, core.unreadable);
-    if (core.unreadable === null) again.over();
+    stand('Unreadable', path, core.unreadable ?? core.unjudged);
+    if (core.unreadable === null && core.unjudged === null) again.over();
     else again.failed();
   };
   const settle = (rested: boolean): void => {
@@ -206,11 +217,14 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const writeSoon = (): void => {
     writing ??= setTimeout(writeNow, WRITE_AFTER);
   };
-  const watch = await watchFile(path, {
-    changed: () => settle(true),
-    blind: (directory, why) => stand('NotWatched', directory, why),
-    failed: (error) => log.error({ err: error, path }, 'the document cannot be watched'),
-  });
+  const watched = (at: string) =>
+    watchFile(at, {
+      changed: () => settle(true),
+      blind: (directory, why) => stand('NotWatched', directory, why),
+      failed: (error) => log.error({ err: error, path: at }, 'the document cannot be watched'),
+    });
+  const watch = await watched(path);
+  const watchSignature = isSigned ? await watched(signatureFile(path)) : null;
   opened.resolve(undefined);
   settle(false); // what came between the reading and the watching
 
@@ -254,14 +268,23 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const notDurable = (lifetime: PatchOptions['lifetime']): NotDurable =>
     core.unkept ?? (lifetime === 'boot' ? null : generations.lacks(core.stored));
 
+  const refuseLasting = (lifetime: PatchOptions['lifetime']): void => {
+    if (lifetime === 'document') throw new DocumentSigned('a change that is to last longer than the boot');
+  };
+
   return {
     notDurable,
     async patch(operations, given) {
       const module = loaded ?? (await load());
+      if (isSigned) {
+        refuseLasting(given.lifetime);
+        checkSignedPatch(operations, core.inForce.document.tree);
+      }
       const tidy = given.lifetime === 'document' ? stated(operations) : operations;
       return putIntoForce(module, tidy instanceof Promise ? await tidy : tidy, given, false);
     },
     async patchRead(make, { expected, ...given }) {
+      if (isSigned) throw new DocumentSigned('a patch of the document');
       const { checkedOperations } = await import('../text/patch-bounds.ts');
       const module = await load();
       const made = await enqueue(async () => {
@@ -307,14 +330,25 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     },
     rollback: (generation, { origin, expected = null }) =>
       enqueue(async () => {
+        if (isSigned && generation !== core.stored)
+          throw new DocumentSigned(
+            `rollback to generation ${generation}, where ${core.stored} is the last confirmed one`,
+          );
         const earlier = await generations.read(generation);
         if (earlier === null) throw new UnknownGeneration(generation);
-        return await applyText(core, file, earlier.text, { origin, expected, lock: earlier.lock });
+        const { text, lock, signature } = earlier;
+        return await applyText(core, file, text, { origin, expected, lock, signature, confirmed: true });
       }),
     setLock: relock.set,
-    renewLocks: relock.renew,
+    renewLocks(keys, given) {
+      if (isSigned) refuseLasting(given.lifetime);
+      return relock.renew(keys, given);
+    },
     fallback: () => enqueue(() => giveUp(core)),
-    follow: watch.rewalk,
+    follow() {
+      watch.rewalk();
+      watchSignature?.rewalk();
+    },
     async warm() {
       await load();
     },
@@ -324,7 +358,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
         await generations.restore();
       }),
     async close() {
-      await watch.close();
+      await Promise.all([watch.close(), watchSignature?.close()]);
       again.over();
       writeNow();
       await queue.idle();

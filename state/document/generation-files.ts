@@ -29,6 +29,8 @@ export interface Summary {
 export interface Generation extends Summary {
   readonly text: string;
   readonly endMark: boolean;
+  /** What signs the text, where that is not in it. */
+  readonly signature: string | null;
   /**
    * The hash of what the file held when this was put into force without being written to it, '' = there was no file; null: it
    * is what the file held.
@@ -155,20 +157,21 @@ async function encodeGeneration({ tree, desired, lock, ...plain }: Generation): 
 function decodeGeneration(json: string): Generation {
   const { hash, lock, tree, desired, ...plain } = JSON.parse(json) as Omit<
     Generation,
-    'besides' | 'lock' | 'tree' | 'desired'
+    'besides' | 'signature' | 'lock' | 'tree' | 'desired'
   > & {
     /** Generations of earlier versions do not say it. */
     readonly besides?: string | null;
+    readonly signature?: string | null;
     readonly hash: string;
     readonly lock: Readonly<Record<string, Locked>>;
     readonly tree: unknown;
     readonly desired: unknown;
   };
   if (hash !== hashText(plain.text)) throw new Error('its text has another hash than was stored');
-  const { besides = null } = plain;
+  const { besides = null, signature = null } = plain;
   return {
     ...plain,
-    besides,
+    ...{ besides, signature },
     lock: new Map(Object.entries(lock)),
     tree: toTree(tree),
     desired: decodeDesired(desired),

@@ -1,5 +1,6 @@
 // What is in force when the runtime starts, before the file is looked at; and going back to an earlier generation.
 import { dirname } from 'node:path';
+import { checkSignature, isPassing, judge } from './admission.ts';
 import { emptyBoot, type BootFile } from './boot-state.ts';
 import type { Built } from '../schema/build-desired.ts';
 import { saveBoot, setUnsure, setWritten, show, type Core, type Log } from './core.ts';
@@ -11,6 +12,8 @@ import { makeDirectory } from '../file/in-place.ts';
 import type { Generation } from './generation-files.ts';
 import { SCHEMA, type Generations } from './generations.ts';
 import { createParser } from './parser.ts';
+import { readFileOf } from './read-signed.ts';
+import { signatureFile } from './signature.ts';
 import type { Store } from '../store.ts';
 import { isMap } from '../text/tree.ts';
 import { createFile } from '../file/write-file.ts';
@@ -33,6 +36,8 @@ export interface CoreOptions {
   readonly desired: string;
   readonly stand: Core['stand'];
   readonly failed: Core['failed'];
+  readonly admission: Core['admission'];
+  readonly floor: Core['floor'];
 }
 
 /**
@@ -40,12 +45,13 @@ export interface CoreOptions {
  * it cannot be read now is unsure: takeStored() reads it again.
  */
 export async function openCore(options: CoreOptions, generations: Generations, boot: BootFile): Promise<Core> {
-  const { store, log, runtime, now = Date.now, configured, desired: path, stand, failed } = options;
+  const { store, log, runtime, now = Date.now, configured, desired: path, stand, failed, admission, floor } = options;
   const parser = createParser(configured);
   const empty = emptyDocument(configured);
   const none: Lock = new Map();
   const core: Core = {
-    ...{ store, log, parser, generations, boot, runtime, now, stand, failed, refused: [], path, highest: 0 },
+    ...{ store, log, parser, generations, boot, runtime, now, stand, failed, admission, floor },
+    ...{ refused: [], path, highest: 0, signature: null, onDiskSignature: undefined, unjudged: null },
     inForce: { document: empty, overlay: [], effective: empty, configured },
     ...{
       text: '',
@@ -93,7 +99,8 @@ export async function takeStored(core: Core, now: () => number): Promise<void> {
     core.guess = Math.max(uncounted, Math.floor(now() / 1000));
     core.highest = core.guess;
   }
-  const found = await newestUnderstood(core, newest);
+  const newestFound = await newestUnderstood(core, newest);
+  const found = typeof newestFound === 'string' ? null : newestFound;
   if (found !== null) putInForce(core, found);
   if (overlay.length > 0 || inForce.overlay.length > 0) {
     const { lay } = await import('./in-force.ts');
@@ -106,7 +113,10 @@ export async function takeStored(core: Core, now: () => number): Promise<void> {
   core.bootLock = keptLock(bootLock, core.written, core.inForce.effective);
   core.onDisk = found?.text ?? null;
   const isNewest = found !== null && found.generation === newest;
-  const unread = isNewest ? null : (generations.unread(newest) ?? (found === null ? generations.unread() : null));
+  const unjudged = typeof newestFound === 'string' ? newestFound : null;
+  const unread = isNewest
+    ? null
+    : (unjudged ?? generations.unread(newest) ?? (found === null ? generations.unread() : null));
   if (newest > core.stored && unread === null) await explainOlder(core, newest);
   setUnsure(core, { document: unread, overlay: typeof boot === 'string' ? boot : null });
   // What was applied may lie beside its file: then only it says what is wanted.
@@ -116,24 +126,37 @@ export async function takeStored(core: Core, now: () => number): Promise<void> {
 /** A file that still holds the generation that was left aside is not taken for a new document. */
 async function explainOlder(core: Core, newest: number): Promise<void> {
   const given = core.refused.includes(newest);
+  const left = await core.generations.read(newest);
+  const unsigned = given || left === null ? null : await checkSignature(core.admission, left);
+  const not =
+    unsigned === null ? 'is not understood by this version of the runtime' : `does not count: ${unsigned.message}`;
   const message = given
     ? `generation ${newest} ended the runtime again and again; generation ${core.stored} is in force`
-    : `generation ${newest} is not understood by this version of the runtime; generation ${core.stored} is in force`;
-  const left = await core.generations.read(newest);
+    : `generation ${newest} ${not}; generation ${core.stored} is in force`;
   core.onDisk = left?.text ?? core.onDisk;
+  if (given && left !== null) core.onDiskSignature = left.signature;
   core.besides = left?.besides ?? core.besides;
   show(core, core.inForce, core.store.get().generation, badDocument(core.store.get().document, noPlace(message)));
   core.log.warn({ generation: core.stored, newest }, 'an earlier generation is in force');
 }
 
-async function newestUnderstood(core: Core, highest: number): Promise<Generation | null> {
+/** A text: no generation can be judged now, and why. Where documents must be signed, the text alone counts, since it alone is. */
+async function newestUnderstood(core: Core, highest: number): Promise<Generation | string | null> {
+  const mustBeSigned = core.admission.keys !== null;
   const candidates = core.generations
     .list()
     .filter(({ generation }) => generation <= highest && !core.refused.includes(generation));
   for (const { generation } of candidates.toReversed()) {
     const stored = await core.generations.read(generation);
     if (stored === null) continue;
-    if (stored.runtime === core.runtime && stored.schema === SCHEMA && isAlone(core, stored)) return stored;
+    const unsigned = await checkSignature(core.admission, stored);
+    if (unsigned !== null) {
+      if (isPassing(unsigned.reason)) return unsigned.message;
+      core.log.warn({ generation, ...unsigned }, 'a stored generation does not count');
+      continue;
+    }
+    const isOurs = stored.runtime === core.runtime && stored.schema === SCHEMA;
+    if (isOurs && !mustBeSigned && isAlone(core, stored)) return stored;
     // Stored by another version or beside other repositories of the configuration: only its text counts.
     const parsed = await core.parser.parse(stored.text);
     if (parsed.ok) return { ...stored, tree: parsed.tree, desired: parsed.desired };
@@ -148,9 +171,10 @@ function isAlone({ inForce }: Core, { tree, desired }: Generation): boolean {
   return inForce.configured.size === 0 && desired.repositories.size === (isMap(own) ? own.size : 0);
 }
 
-function putInForce(core: Core, { text, endMark, generation, tree, desired, besides, lock }: Generation): void {
+function putInForce(core: Core, found: Generation): void {
+  const { text, endMark, signature, generation, tree, desired, besides, lock } = found;
   const written = { tree, desired };
-  Object.assign(core, { text, endMark, stored: generation, written, besides, lock, storedLock: lock });
+  Object.assign(core, { text, endMark, signature, stored: generation, written, besides, lock, storedLock: lock });
   core.inForce = { ...core.inForce, document: written, effective: written };
 }
 
@@ -161,11 +185,20 @@ export async function copySeed(
 ): Promise<void> {
   const { seed, desired } = paths;
   if (seed === null || (await readDocumentFile(desired, LARGEST_DOCUMENT)).kind !== 'missing') return;
-  const file = await readDocumentFile(seed, LARGEST_DOCUMENT);
+  const file = await readFileOf(core, seed);
   if (file.kind === 'missing') return;
   try {
     if (file.kind !== 'text') throw new Error(file.kind === 'moving' ? 'it is being written' : file.message);
+    const judged = await judge(core, file);
+    if (!judged.ok && judged.reason !== null) {
+      if (isPassing(judged.reason)) core.unjudged = judged.error.message;
+      core.stand('DocumentRefused', seed, judged.error.message);
+      throw new Error(judged.error.message);
+    }
+    core.unjudged = null;
+    core.stand('DocumentRefused', seed, null);
     await makeDirectory(dirname(desired), 0o777);
+    if (file.signature !== null) await createFile(signatureFile(desired), `${file.signature}\n`);
     await createFile(desired, file.text);
     core.log.info({ seed, desired }, 'the seed was copied');
   } catch (error) {
@@ -183,7 +216,7 @@ export async function giveUp(core: Core): Promise<void> {
   const blamed = since.findLast(({ kind }) => kind !== 'console');
   const given = blamed === undefined ? null : await core.generations.read(blamed.generation);
   const previous = given === null ? null : await newestUnderstood(core, given.generation - 1);
-  if (given === null || previous === null) {
+  if (given === null || previous === null || typeof previous === 'string') {
     core.log.error(
       { generation: core.stored },
       'there is no earlier generation to go back to: this one stays in force',
@@ -197,10 +230,10 @@ export async function giveUp(core: Core): Promise<void> {
     ...{ ...field, origin: 'console', command: 'patch' },
     generation: core.stored,
   }));
-  const { text, endMark, generation, lock, besides } = previous;
+  const { text, endMark, signature, generation, lock, besides } = previous;
   const { effective, configured, overlay } = core.inForce;
   const stored = core.stored;
-  setWritten(core, { text, endMark, written: previous });
+  setWritten(core, { text, endMark, signature, written: previous });
   Object.assign(core, { stored: generation, lock, storedLock: lock, besides });
   const inForce = lay(previous, addFields(said, overlay), effective, newest, configured);
   show(core, inForce, inForce.overlay.length > 0 ? core.highest : generation, goodDocument(generation), lock);

@@ -1,6 +1,7 @@
 // A document's text read and checked.
 import { build, type Built, type BuildOptions } from '../schema/build-desired.ts';
 import { documentJsonSchema } from '../schema/document-schema.ts';
+import { metadataOf } from '../metadata.ts';
 import {
   YamlError,
   describeError,
@@ -20,7 +21,7 @@ export interface ReadOptions extends Partial<BuildOptions> {
 
 export type ReadResult =
   | (Built & { readonly ok: true; readonly endMark: boolean; readonly yaml: YamlText })
-  | { readonly ok: false; readonly error: DocumentError };
+  | { readonly ok: false; readonly error: DocumentError; readonly requires?: string };
 
 /** What a document asks for, or why it is refused, with line, column and an excerpt. An empty text is refused. */
 export function parseDocument(text: string, options: ReadOptions = {}): ReadResult {
@@ -34,7 +35,9 @@ export function parseDocument(text: string, options: ReadOptions = {}): ReadResu
     const tree = treeOfYaml(yaml, documentJsonSchema());
     const built = build(tree, { before, generation, writtenBy, configured });
     if (!('message' in built)) return { ok: true, ...built, endMark: yaml.endMark, yaml };
-    return { ok: false, error: describeError(text, offsetOf(yaml, built.path, built.atKey), built.message) };
+    const { requires } = metadataOf(tree);
+    const error = describeError(text, offsetOf(yaml, built.path, built.atKey), built.message);
+    return { ok: false, error, ...(requires !== null && { requires }) };
   } catch (error) {
     if (!(error instanceof YamlError)) throw error;
     return { ok: false, error: describeError(text, error.offset, error.message) };

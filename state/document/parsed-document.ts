@@ -6,4 +6,6 @@ import type { DocumentError } from '../text/yaml.ts';
 export const LARGEST_DOCUMENT = 1024 * 1024;
 
 export type Parsed =
-  (Built & { readonly ok: true; readonly endMark: boolean }) | { readonly ok: false; readonly error: DocumentError };
+  | (Built & { readonly ok: true; readonly endMark: boolean })
+  /** `requires`: the runtime that it asks for, where it says so. */
+  | { readonly ok: false; readonly error: DocumentError; readonly requires?: string };

@@ -32,6 +32,14 @@ export function checkExpected(generation: number, expected: number | null | unde
   throw new DocumentConflict(generation, `generation ${expected} was expected`, expected);
 }
 
+/** Documents must be signed here, and this would go past the signature. */
+export class DocumentSigned extends Error {
+  constructor(what: string) {
+    super(`DocumentSigned: ${what}; what is in force says the signed document: apply another one`);
+    this.name = 'DocumentSigned';
+  }
+}
+
 /** A patch whose outcome would be no valid document. */
 export class PatchRefused extends Error {
   readonly pointer: string;

@@ -69,8 +69,8 @@ export function createRelock({ core, enqueue, settle }: RelockPorts): Relock {
       // What was pending may have been stored with it.
       if (isStored()) return core.generations.lacks(core.stored);
       const number = core.stored < generation ? generation : ++core.highest;
-      const { text, endMark, written, besides } = core;
-      const made = { generation: number, kind: 'console', origin, text, endMark, written, besides } as const;
+      const { text, endMark, written, besides, signature } = core;
+      const made = { generation: number, kind: 'console', origin, text, endMark, written, besides, signature } as const;
       await storeGeneration(core, made);
       const { document } = store.get();
       show(core, core.inForce, core.highest, document.status === 'ok' ? goodDocument(number) : document);

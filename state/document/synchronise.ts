@@ -13,10 +13,13 @@ import {
   storeLock,
 } from './core.ts';
 import type { Lock } from './lock.ts';
+import { readFileOf } from './read-signed.ts';
+import { isPassing, judge } from './admission.ts';
 import { readDocumentFile, type FileResult, type FileText } from '../file/document-file.ts';
 import { REST } from '../file/file-watch.ts';
 import { DocumentConflict } from './refusals.ts';
 import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file.ts';
+import { metadataOf } from '../metadata.ts';
 import { hashText, type Kind } from './generation-files.ts';
 import { noPlace, badDocument, goodDocument, notWritable, type DocumentStatus } from '../status.ts';
 import { LARGEST_DOCUMENT, type Parsed } from './parsed-document.ts';
@@ -57,17 +60,15 @@ async function readAtRest(core: Core, path: string, rested: boolean): Promise<Fi
   if (rested || !isNew(core, file)) return file;
   await wait(REST);
   const again = await readFileOf(core, path);
-  return textOf(again) === textOf(file) ? again : { kind: 'moving' };
-}
-
-async function readFileOf(core: Core, path: string): Promise<FileResult> {
-  const file = await readDocumentFile(path, LARGEST_DOCUMENT);
-  core.unreadable = file.kind === 'unreadable' ? file.message : null;
-  return file;
+  return textOf(again) === textOf(file) && signatureIn(again) === signatureIn(file) ? again : { kind: 'moving' };
 }
 
 function textOf(file: FileResult): string | null {
   return file.kind === 'text' ? file.text : null;
+}
+
+function signatureIn(file: FileResult): string | null {
+  return file.kind === 'text' ? file.signature : null;
 }
 
 function isNew(core: Core, file: FileResult): boolean {
@@ -106,22 +107,28 @@ async function takeOver(core: Core, file: FileResult): Promise<void> {
     showStatus(core, badDocument(state.document, noPlace(core.unsure.document)));
     return;
   }
-  const unchanged = file.text === core.onDisk;
-  core.onDisk = file.text;
+  const isSame = file.text === core.onDisk && file.signature === core.onDiskSignature;
+  const unchanged = core.admission.keys === null ? file.text === core.onDisk : isSame && core.unjudged === null;
+  Object.assign(core, { onDisk: file.text, onDiskSignature: file.signature });
   if (file.text === core.text) {
+    core.unjudged = null;
+    core.stand('DocumentRefused', core.path, null);
     showStatus(core, goodDocument(state.document.generation));
     setUnsure(core, { document: null });
   } else if (unchanged)
     return; // still what was refused before
-  else if (file.text.trim() !== '' || core.stored > 0) await takeOverText(core, file.text);
+  else if (file.text.trim() !== '' || core.stored > 0) await takeOverText(core, file);
 }
 
-async function takeOverText(core: Core, text: string): Promise<void> {
-  const parsed = await core.parser.parse(text);
+async function takeOverText(core: Core, { text, signature }: FileText): Promise<void> {
+  const parsed = await judge(core, { text, signature });
   const state = core.store.get();
+  const refused = parsed.ok || parsed.reason === null ? null : parsed.error.message;
+  core.unjudged = !parsed.ok && isPassing(parsed.reason) ? parsed.error.message : null;
+  core.stand('DocumentRefused', core.path, refused);
   if (!parsed.ok) showStatus(core, badDocument(state.document, parsed.error));
   else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state.document, noPlace(TORN)));
-  else refuse(core, await adopt(core, text, parsed, fromFile));
+  else refuse(core, await adopt(core, text, parsed, { ...fromFile, signature }));
 }
 
 /** Where a new document comes from. */
@@ -134,6 +141,8 @@ export interface Adopted {
   readonly notWritten?: string;
   /** What its entries are to be resolved to, whatever they are now. */
   readonly lock?: Lock;
+  /** What signs it, where that is not in it. */
+  readonly signature?: string | null;
 }
 
 /** A new text becomes the document in force; patches that are pending are made anew on it. Gives those that are withdrawn. */
@@ -141,7 +150,7 @@ export async function adopt(
   core: Core,
   text: string,
   parsed: Extract<Parsed, { ok: true }>,
-  { kind, origin, besides = null, notWritten, lock }: Adopted,
+  { kind, origin, besides = null, notWritten, lock, signature = null }: Adopted,
 ): Promise<readonly Pending[]> {
   const { adoptDocument, divert, inPlaceOf, patchDocument } = await import('./in-force.ts');
   await storeLock(core);
@@ -171,13 +180,15 @@ export async function adopt(
     }
   }
   const passed = core.inForce.overlay !== inForce.overlay || core.store.get().document.status === 'notWritable';
+  core.stand('DocumentRefused', core.path, null);
   const { endMark } = parsed;
-  setWritten(core, { text, endMark, written });
+  setWritten(core, { text, endMark, written, signature });
   core.pending = rebased;
   const good = goodDocument(generation);
   show(core, inForce, core.highest, notWritten === undefined ? good : notWritable(good, notWritten), lock);
   core.log.info({ generation, origin }, 'a new document is in force');
-  await storeGeneration(core, { generation, kind, origin, text, endMark, written, besides });
+  if (core.admission.keys !== null) await core.floor.raise(metadataOf(written.tree).serial ?? 0);
+  await storeGeneration(core, { generation, kind, origin, text, endMark, written, besides, signature });
   setUnsure(core, { document: null });
   if (passed) await saveBoot(core);
   const why = 'it does not fit the edited document, and lasts until the boot ends';
@@ -232,7 +243,16 @@ async function writeBatch(
   const text = await core.parser.splice(core.text === '' ? EMPTY_TEXT : core.text, changes);
   const { endMark } = core;
   await storeLock(core);
-  const made = { generation, kind: 'console', origin, text, endMark, written: built, besides: null } as const;
+  const made = {
+    generation,
+    kind: 'console',
+    origin,
+    text,
+    endMark,
+    written: built,
+    besides: null,
+    signature: null,
+  } as const;
   const prepared = prepareGeneration(core, made);
   let saved: string | null = '';
   try {

@@ -8,6 +8,8 @@ import { ownershipProblem, wayTo } from './trust.ts';
 export interface FileText {
   readonly kind: 'text';
   readonly text: string;
+  /** What signs it, beside it; null = nothing that was read. */
+  readonly signature: string | null;
   /** The file itself, behind all symbolic links. */
   readonly target: string;
   readonly uid: number;
@@ -58,6 +60,7 @@ async function readTarget(target: string, limit: number): Promise<FileResult> {
     return {
       kind: 'text',
       text: decode(bytes),
+      signature: null,
       target,
       uid: Number(uid),
       gid: Number(gid),

@@ -16,9 +16,9 @@ export interface PreparedFile {
 }
 
 /** Writes a file's new contents beside it, so that only the renaming is left. */
-export async function prepareFile(path: string, text: string | Uint8Array): Promise<PreparedFile> {
+export async function prepareFile(path: string, text: string | Uint8Array, mode = 0o600): Promise<PreparedFile> {
   const temporary = `${path}.new`;
-  await writeSynced(temporary, text, 0o600);
+  await writeSynced(temporary, text, mode);
   return {
     async commit() {
       await rename(temporary, path);

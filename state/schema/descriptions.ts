@@ -79,6 +79,11 @@ export const documentDescriptions: Descriptions = {
   ...limits,
   ...repositoryDescriptions,
   apiVersion: 'Always northstate/v1.',
+  metadata: 'What the document says of itself.',
+  'metadata.name': 'Its name, for people.',
+  'metadata.serial': 'How new it is: where documents must be signed one with a lower number is refused.',
+  'metadata.compatible': 'The devices that it is for, as `compatible` of their configuration says.',
+  'metadata.requires': 'The runtime that it is for: northstate and a requirement, such as northstate >=0.2.',
   containers: 'What is to be of each container, by NAME, or by NAME:VERSION for a version beside the one that runs.',
   'containers.*.version':
     'a.b.c is that version, anything else a requirement as in Cargo.toml: ^1.2, ">=1, <2", *. Any when left out.',

@@ -5,6 +5,7 @@ import { cgroupsSchema, oomScoreSchema, rlimitsSchema } from './manifest.ts';
 import { durationPattern, parseDuration, parseSize, sizePattern } from './units.ts';
 import { described, type JsonSchema } from './describe-schema.ts';
 import { documentDescriptions } from './descriptions.ts';
+import { metadataSchema } from './metadata.ts';
 import { signals } from '../signals.ts';
 import { parseRequirement } from '../version.ts';
 import { messageOf } from '../errno.ts';
@@ -152,6 +153,7 @@ export const repositorySchema = z
 /** The document. Its maps of names are Maps: z.record drops the name `__proto__`. */
 export const documentSchema = z.strictObject({
   apiVersion: z.literal('northstate/v1'),
+  metadata: metadataSchema.nullable().optional(),
   repositories: z.map(name, repositorySchema).nullable().optional(),
   containers: z.map(containerKey, containerSchema).nullable().optional(),
   autostart: z.enum(['run', 'ignore']).default('run'),

@@ -1,5 +1,5 @@
 // Errors as the console answers with them: an object under the error's name.
-import { DocumentConflict, DocumentRefused } from '../../../state/document/documents.ts';
+import { DocumentConflict, DocumentRefused, DocumentSigned } from '../../../state/document/documents.ts';
 import { PatchRefused, UnknownGeneration } from '../../../state/document/refusals.ts';
 import { PatchError } from '../../../state/text/tree.ts';
 import { RuntimeError } from '../../runtime/runtime.ts';
@@ -30,6 +30,9 @@ export function northstarError(error: unknown): Readonly<Record<string, unknown>
 
 /** The error of a request that is ours: always with a `message` for people. */
 export function ourError(error: unknown): Readonly<Record<string, unknown>> {
+  if (error instanceof DocumentSigned) return { document_signed: { message: error.message } };
+  if (error instanceof DocumentRefused && error.reason !== null)
+    return { not_admitted: { reason: error.reason, message: error.message } };
   if (error instanceof DocumentRefused) return { invalid_document: error.error };
   if (error instanceof DocumentConflict) {
     const { generation, expected, message } = error;

@@ -33,6 +33,7 @@ export const messageDescriptions: Descriptions = {
   'token_verify.user': 'Who shows it.',
   'request.apply': 'Makes a document the desired state.',
   'apply.document': 'The YAML text.',
+  'apply.signature': 'What signs it, base64, where that is not in it.',
   'apply.dry_run': 'Only checks it.',
   'request.patch': 'Changes fields of the document: operations, or merge.',
   operations: 'RFC 6902 on the document.',

@@ -75,7 +75,7 @@ const shapes = {
   token_create: fields({ target: text, shared: base64 }),
   token_verify: fields({ token, user: text, shared: base64 }),
   // Not Northstar's:
-  apply: fields({ document: text, expected: nullable(whole), dry_run: optional(flag) }),
+  apply: fields({ document: text, expected: nullable(whole), dry_run: optional(flag), signature: optional(text) }),
   patch: fields({
     operations: optional(list(operation, mostOperations)),
     merge: optional(anything),

@@ -20,10 +20,11 @@ export class PatchForbidden extends Error {}
 
 /** `apply`: the generation, and of a dry run the steps that the document would take. */
 export async function applyDocument(
-  { document, expected, dry_run: dryRun = false }: Bodies['apply'],
+  { document, expected, dry_run: dryRun = false, signature }: Bodies['apply'],
   { runtime, identity }: Session,
 ): Promise<unknown> {
-  const options = { expected, origin: identity, ...(dryRun && { dryRun }) };
+  const given = { ...(signature !== undefined && { signature }), ...(dryRun && { dryRun }) };
+  const options = { expected, origin: identity, ...given };
   const { generation } = await runtime.apply(document, options);
   if (dryRun) return { generation, steps: await runtime.plan(document) };
   const { document: status, overlay } = runtime.state();

@@ -13,6 +13,8 @@ const defaults = {
   seed: '/etc/northstate/desired.yaml',
   sleep: { after: 30_000 },
   bootPlan: 'auto',
+  documentKeys: [],
+  compatible: null,
   stateDir: '/var/lib/northstate/state',
   dataDir: '/var/lib/northstate/data',
   runDir: '/run/northstate',
