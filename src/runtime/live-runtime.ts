@@ -104,6 +104,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
   };
 
   return {
+    signed: ports.signed,
     state: () => store.get(),
     boot: ports.boot,
     changes: ports.changes.journal,

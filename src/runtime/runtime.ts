@@ -118,6 +118,8 @@ export interface ContainerSession {
 }
 
 export interface Runtime {
+  /** Documents must be signed here. */
+  readonly signed: boolean;
   /** The present state; immutable. */
   state(): State;
   /** /proc/sys/kernel/random/boot_id: numbers of changes and events count within it. */

@@ -1,5 +1,6 @@
 // What each request does: one table, so that a request without an answer does not compile.
 import { nextRun, type Command } from '../../../state/document/command-patches.ts';
+import { DocumentSigned } from '../../../state/document/refusals.ts';
 import type { State } from '../../../state/store.ts';
 import { RuntimeError, type Lifetime, type LogLine, type Performed } from '../../runtime/runtime.ts';
 import { northstarError, ourError } from '../protocol/console-errors.ts';
@@ -185,6 +186,8 @@ const handlers: Handlers = {
 /** Answers when the package is here, and its entry durable; of a dry run at once. */
 async function installSource(body: Bodies['install_source'], session: Session): Promise<unknown> {
   const { source, repository, dry_run: dryRun = false } = body;
+  if (session.runtime.signed && !dryRun)
+    throw new DocumentSigned('an installation from an address that it does not name');
   const found = await session.runtime.lookAtSource(source);
   if (dryRun) return found;
   const { repositories } = session.runtime.state().desired;

@@ -97,6 +97,12 @@ const cases: Readonly<Record<RequestName, readonly Case[]>> = {
     { body: () => ({ containers: [container] }), outcome: 'boot' },
   ],
   install: [{ body: () => ({ repository: 'packages', size: 4 }), outcome: 'document_signed' }],
+  install_source: [
+    {
+      body: () => ({ source: 'https://127.0.0.1:1/app.npk', repository: null }),
+      outcome: 'document_signed',
+    },
+  ],
   uninstall: [
     { body: () => ({ container: 'loose:1.0.0', wipe: false, lifetime: 'document' }), outcome: 'document_signed' },
     { body: () => ({ container: 'loose:1.0.0', wipe: false }), outcome: 'boot' },

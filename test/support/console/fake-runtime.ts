@@ -231,6 +231,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     loss: null,
     failures: [],
     outcome: 'converged',
+    signed: false,
     emit,
     change(operations, changed) {
       status = changed;
