@@ -26,7 +26,8 @@ export async function verify(file: string, { key, output, progress: asked, signa
   const keys = await keysIn(key);
   if (!(await isPackage(file))) {
     const { verifyDocument } = await import('./sign-command.ts');
-    return await verifyDocument(file, keys, { output, ...(signature !== undefined && { signature }) });
+    await verifyDocument(file, keys, { output, ...(signature !== undefined && { signature }) });
+    return;
   }
   const progress = createProgress(asked === true);
   await using hasher = createHasher();
