@@ -110,7 +110,8 @@ static bool find_places(const struct settings *settings, struct places *places) 
         memcmp(head.data, places->source.data, head.size) != 0)
         return false;
     memcpy(places->config, settings->config, sizeof places->config);
-    bool found = take_u8(&c) == 1 && take_path(&c, places->state_dir) && take_path(&c, places->run_dir) && take_path(&c, places->desired);
+    bool found = take_u8(&c) == 1 && take_path(&c, places->state_dir) && take_path(&c, places->run_dir) &&
+                 take_path(&c, places->desired);
     free(bytes);
     return found;
 }
