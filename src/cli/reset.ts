@@ -7,7 +7,7 @@ import { ConfigurationError } from '../config/configuration-error.ts';
 import { readConfiguration } from '../config/read-configuration.ts';
 import { ifMissing } from '../../state/errno.ts';
 import { serialFile } from '../../state/document/serial-floor.ts';
-import { signatureFile } from '../../state/document/signature.ts';
+import { signatureFile } from '../../state/document/document-signature.ts';
 import { Failure } from './exit.ts';
 
 /**

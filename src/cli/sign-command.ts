@@ -8,7 +8,7 @@ import {
   signerOf,
   signInside,
   signText,
-} from '../../state/document/signature.ts';
+} from '../../state/document/document-signature.ts';
 import { prepareFile } from '../../state/file/write-file.ts';
 import { readSecretKey, type PublicKey } from '../npk/signature/keys.ts';
 import { readInput } from './document.ts';

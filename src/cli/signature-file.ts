@@ -1,6 +1,6 @@
 // The file that signs a document.
 import { readFile } from 'node:fs/promises';
-import { signatureFile, signatureOf } from '../../state/document/signature.ts';
+import { signatureFile, signatureOf } from '../../state/document/document-signature.ts';
 import { Failure } from './exit.ts';
 
 /** The signature in FILE.sig, or in another file; null where there is none. Throws a Failure when that holds something else. */

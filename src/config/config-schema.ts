@@ -5,7 +5,7 @@ import { configurationDescriptions } from './config-descriptions.ts';
 import { repositoryEntry } from '../../state/schema/build-desired.ts';
 import { check } from '../../state/schema/check-value.ts';
 import { jsonSchemaOf, name, repositorySchema } from '../../state/schema/document-schema.ts';
-import { plainName } from '../../state/schema/metadata.ts';
+import { plainName } from '../../state/schema/metadata-schema.ts';
 import type { JsonSchema } from '../../state/schema/describe-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';

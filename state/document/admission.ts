@@ -1,7 +1,8 @@
 // Who may say what runs: whether a document counts on this device, before anything is done about it.
-import type { Core } from './core.ts';
-import { signedInside, signerOf, type DocumentKey } from './signature.ts';
+import { signedInside, signerOf, type DocumentKey } from './document-signature.ts';
 import type { Parsed } from './parsed-document.ts';
+import type { Parser } from './parser.ts';
+import type { SerialFloor } from './serial-floor.ts';
 import { messageOf } from '../errno.ts';
 import { meets, metadataOf } from '../metadata.ts';
 import { noPlace } from '../status.ts';
@@ -36,6 +37,15 @@ export interface NotAdmitted {
   readonly message: string;
 }
 
+/** What a document is judged with. */
+export interface Judging {
+  readonly admission: Admission;
+  readonly floor: SerialFloor;
+  readonly parser: Parser;
+  /** The version of the runtime. */
+  readonly runtime: string;
+}
+
 /** A document that somebody has given, and the signature that came with it. */
 export interface Given {
   readonly text: string;
@@ -53,16 +63,16 @@ export function isPassing(reason: AdmissionReason | null): boolean {
 }
 
 /** Reads a document that counts. What is not signed is not even parsed. `confirmed`: it was, so that its serial may be lower. */
-export async function judge(core: Core, given: Given, confirmed = false): Promise<Judged> {
-  const unsigned = await checkSignature(core.admission, given);
+export async function judge(by: Judging, given: Given, confirmed = false): Promise<Judged> {
+  const unsigned = await checkSignature(by.admission, given);
   if (unsigned !== null) return notAdmitted(unsigned);
-  const parsed = await core.parser.parse(given.text);
+  const parsed = await by.parser.parse(given.text);
   if (!parsed.ok) {
     const { requires = null } = parsed;
-    const other = meets(requires, core.runtime) ? null : otherRuntime(requires, core.runtime);
+    const other = meets(requires, by.runtime) ? null : otherRuntime(requires, by.runtime);
     return other === null ? { ...parsed, reason: null } : { ...parsed, ...notAdmitted(other) };
   }
-  const refused = await checkMetadata(core, parsed.tree, confirmed);
+  const refused = await checkMetadata(by, parsed.tree, confirmed);
   return refused === null ? parsed : notAdmitted(refused);
 }
 
@@ -87,10 +97,10 @@ export async function checkSignature({ keys }: Admission, { text, signature }: G
     : { reason: 'NotSigned', message: `documentKeys asks for a signature with ${ids}: northstate sign makes one` };
 }
 
-async function checkMetadata(core: Core, tree: Tree, confirmed: boolean): Promise<NotAdmitted | null> {
+async function checkMetadata(by: Judging, tree: Tree, confirmed: boolean): Promise<NotAdmitted | null> {
   const { serial, compatible, requires } = metadataOf(tree);
-  const { device, keys } = core.admission;
-  if (!meets(requires, core.runtime)) return otherRuntime(requires, core.runtime);
+  const { device, keys } = by.admission;
+  if (!meets(requires, by.runtime)) return otherRuntime(requires, by.runtime);
   if (compatible !== null && (device === null || !compatible.includes(device))) {
     const here = device === null ? 'the configuration of this one has no "compatible"' : `this one is ${device}`;
     return { reason: 'OtherDevice', message: `it is for ${compatible.join(', ')}; ${here}` };
@@ -100,7 +110,7 @@ async function checkMetadata(core: Core, tree: Tree, confirmed: boolean): Promis
     return { reason: 'SerialMissing', message: 'a signed document has a metadata.serial, which never falls' };
   if (confirmed) return null;
   try {
-    const floor = await core.floor.get();
+    const floor = await by.floor.get();
     if (serial >= floor) return null;
     return { reason: 'SerialLower', message: `its serial is ${serial}; one with ${floor} was in force` };
   } catch (error) {

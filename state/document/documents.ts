@@ -6,7 +6,7 @@ import { bootFile } from './boot-state.ts';
 import { checkExpected, DocumentSigned, UnknownGeneration } from './refusals.ts';
 import { anybody, type Admission } from './admission.ts';
 import { openFloor } from './serial-floor.ts';
-import { signatureFile } from './signature.ts';
+import { signatureFile } from './document-signature.ts';
 import { checkSignedPatch } from './signed-patches.ts';
 import { saveBoot, show, type Log, type NotDurable } from './core.ts';
 import type { FieldOrigin } from '../status.ts';

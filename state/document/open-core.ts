@@ -13,7 +13,7 @@ import type { Generation } from './generation-files.ts';
 import { SCHEMA, type Generations } from './generations.ts';
 import { createParser } from './parser.ts';
 import { readFileOf } from './read-signed.ts';
-import { signatureFile } from './signature.ts';
+import { signatureFile } from './document-signature.ts';
 import type { Store } from '../store.ts';
 import { isMap } from '../text/tree.ts';
 import { createFile } from '../file/write-file.ts';

@@ -1,6 +1,6 @@
 // The document's file together with what signs it beside it.
 import type { Core } from './core.ts';
-import { LARGEST_SIGNATURE, signatureFile, signatureOf } from './signature.ts';
+import { LARGEST_SIGNATURE, signatureFile, signatureOf } from './document-signature.ts';
 import { LARGEST_DOCUMENT } from './parsed-document.ts';
 import { readDocumentFile, type FileResult } from '../file/document-file.ts';
 import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file.ts';

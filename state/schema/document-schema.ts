@@ -5,7 +5,7 @@ import { cgroupsSchema, oomScoreSchema, rlimitsSchema } from './manifest.ts';
 import { durationPattern, parseDuration, parseSize, sizePattern } from './units.ts';
 import { described, type JsonSchema } from './describe-schema.ts';
 import { documentDescriptions } from './descriptions.ts';
-import { metadataSchema } from './metadata.ts';
+import { metadataSchema } from './metadata-schema.ts';
 import { signals } from '../signals.ts';
 import { parseRequirement } from '../version.ts';
 import { messageOf } from '../errno.ts';

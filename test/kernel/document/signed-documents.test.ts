@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import type { DocumentsOptions } from '../../../state/document/documents.ts';
 import { DocumentRefused, DocumentSigned } from '../../../state/document/documents.ts';
-import { signInside, signText, type DocumentKey } from '../../../state/document/signature.ts';
+import { signInside, signText, type DocumentKey } from '../../../state/document/document-signature.ts';
 import { has, head, makePlace, namesIn, until, type Place } from './document-fixture.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519');

@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import test from 'node:test';
-import { signatureOf, signedInside, signerOf, signInside, signText } from '../../../../state/document/signature.ts';
+import {
+  signatureOf,
+  signedInside,
+  signerOf,
+  signInside,
+  signText,
+} from '../../../../state/document/document-signature.ts';
 import { parseDocument } from '../../../../state/document/parse-document.ts';
 
 const pair = (id: string) => {
