@@ -1,8 +1,9 @@
 // northstate apply and plan: a whole document.
-import type { Northstate } from '../client/northstate.ts';
+import type { Answers, Northstate } from '../client/northstate.ts';
+import { findingText } from '../preflight/finding.ts';
 import { say, withConsole, type ConsoleOptions } from './console.ts';
 import { readInput, sayMade, sayOutcome } from './document.ts';
-import { exitCodes } from './exit.ts';
+import { exitCodes, Failure } from './exit.ts';
 import { printable, render, table, type Format } from './output.ts';
 import { signatureBeside } from './signature-file.ts';
 import { heldText } from './overlay-command.ts';
@@ -14,24 +15,32 @@ export interface ApplyOptions extends ConsoleOptions {
   readonly timeout: number;
   readonly expect?: number;
   readonly signature?: string;
+  readonly dryRun?: boolean;
+  readonly strict?: boolean;
+  readonly force?: boolean;
+  readonly prune?: boolean;
 }
 
 /** Makes a document the one in force; with `wait` ends when it is reached, has failed for good, or the time is over. */
-export async function apply({
-  file,
-  wait,
-  timeout,
-  expect,
-  signature: given,
-  ...options
-}: ApplyOptions): Promise<void> {
+export async function apply({ file, wait, timeout, expect, signature: given, ...rest }: ApplyOptions): Promise<void> {
+  const { dryRun, strict, force, prune, ...options } = rest;
   const document = await readInput(file);
   const signature = (await signatureBeside(file, given)) ?? undefined;
+  const asked = { document, expected: expect ?? null, signature };
+  if (dryRun === true) {
+    await withConsole(options, async (client) => {
+      const { steps = [], findings = [] } = await client.call('apply', { ...asked, dry_run: true });
+      if (options.json !== true) await printPlan({ steps, findings }, 'table');
+      const own = findings.filter(({ known }) => !known);
+      if (own.length > 0) throw new Failure(own.map(findingText).join('; '), { code: exitCodes.preflight });
+    });
+    return;
+  }
   const until = performance.now() + timeout;
   const waiting = wait === true ? { patience: timeout, later: timeout, absent: exitCodes.timeout } : {};
   const act = async (client: Northstate): Promise<void> => {
     await sayFetch(options, client, document);
-    const applied = await client.call('apply', { document, expected: expect ?? null, signature });
+    const applied = await client.call('apply', { ...asked, strict, force, prune });
     const { generation, overlay = [], document: written } = applied;
     sayMade(options, applied);
     if (written?.status === 'notWritable') say(options, printable(written.error?.message ?? 'the file is not written'));
@@ -52,18 +61,29 @@ export interface PlanOptions extends ConsoleOptions {
 /** Prints the ordered steps that a document would take; without a file, those that the one in force still takes. */
 export async function plan({ file, output, ...options }: PlanOptions): Promise<void> {
   const document = file === undefined ? null : await readInput(file);
-  const { steps } = await withConsole(options, (client) => client.call('plan', { document }));
-  if (options.json === true) return;
-  if (output !== 'table') process.stdout.write(await render(steps, output));
-  else if (steps.length === 0) process.stdout.write('nothing to do\n');
-  else {
-    const rows = steps.map((step) => [
-      step.op,
-      printable(step.name),
-      printable(step.text) + fetchText(step.fetch) + (step.waits === null ? '' : `, after ${printable(step.waits)}`),
-    ]);
-    process.stdout.write(await table(rows));
+  const planned = await withConsole(options, (client) => client.call('plan', { document }));
+  if (options.json !== true) await printPlan(planned, output);
+}
+
+/** The steps, and below them what a look ahead finds, as steps that cannot be taken. */
+async function printPlan({ steps, findings }: Answers['plan'], output: Format): Promise<void> {
+  const found = findings.map((finding) => ({
+    ...{ op: 'finding', name: finding.entry, text: `${finding.fact}; ${finding.remedy}`, waits: null },
+    ...finding,
+  }));
+  if (output !== 'table') {
+    process.stdout.write(await render([...steps, ...found], output));
+    return;
   }
+  if (steps.length === 0) process.stdout.write('nothing to do\n');
+  const rows = [...steps, ...found].map(({ op, name, text, waits, ...step }) => [
+    op,
+    printable(name),
+    printable(text) +
+      fetchText('fetch' in step ? step.fetch : undefined) +
+      (waits === null ? '' : `, after ${printable(waits)}`),
+  ]);
+  if (rows.length > 0) process.stdout.write(await table(rows));
 }
 
 /** Says how much a document with sources on servers fetches; asking the servers takes a moment. */

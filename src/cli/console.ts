@@ -58,8 +58,11 @@ export async function withConsole<T>(
       throw new Failure(error.message, { code: absent, hint });
     }
     if (error instanceof ConsoleError) {
-      const code = isOfSigning(error) ? exitCodes.refused : exitCodes.error;
-      throw new Failure(place(error) + error.message, { code, hint: hints[error.reason] ?? null });
+      const code = error.reason === 'preflight' ? exitCodes.preflight : exitCodes.error;
+      throw new Failure(place(error) + error.message, {
+        code: isOfSigning(error) ? exitCodes.refused : code,
+        hint: hints[error.reason] ?? null,
+      });
     }
     throw error;
   } finally {
@@ -128,6 +131,7 @@ const hints: Readonly<Record<string, string>> = {
   conflict: 'get the document in force and apply again',
   unknown_generation: 'northstate history shows those that are stored',
   invalid_document: 'nothing was changed',
+  preflight: 'nothing was changed; --force goes on all the same',
   not_admitted: 'nothing was changed',
   document_signed: 'nothing was changed',
   permission_denied: 'the configuration of the console says what is permitted',

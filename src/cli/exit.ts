@@ -2,7 +2,16 @@
 import { messageOf } from '../../state/errno.ts';
 
 /** Exit codes; `northstate --help` lists them. */
-export const exitCodes = { ok: 0, error: 1, usage: 2, failed: 3, timeout: 4, noDaemon: 5, refused: 6 } as const;
+export const exitCodes = {
+  ok: 0,
+  error: 1,
+  usage: 2,
+  failed: 3,
+  timeout: 4,
+  noDaemon: 5,
+  refused: 6,
+  preflight: 7,
+} as const;
 
 /** A command cannot do what it was told. `hint` says what to do about it. */
 export class Failure extends Error {

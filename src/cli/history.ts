@@ -22,8 +22,8 @@ async function list(client: Northstate, { output, json }: HistoryOptions): Promi
     process.stdout.write(await render(generations, output));
     return;
   }
-  const rows = generations.map(({ generation, time, kind, origin, runtime, inForce }) =>
-    [`${generation}${inForce ? ' *' : ''}`, time, kind, origin, runtime].map(printable),
+  const rows = generations.map(({ generation, time, kind, origin, runtime, inForce, forced }) =>
+    [`${generation}${inForce ? ' *' : ''}`, time, kind, origin + (forced ? ' (forced)' : ''), runtime].map(printable),
   );
   process.stdout.write(await table([['GENERATION', 'TIME', 'KIND', 'ORIGIN', 'RUNTIME'], ...rows]));
 }

@@ -18,6 +18,7 @@ Exit codes:
   4  time is over
   5  no daemon listens at the console
   6  the document does not count here: its signature, serial, device or runtime; or one must be signed
+  7  a look ahead stands against the document
 
 The console is --console URL, else NORTHSTATE_CONSOLE, else ${defaultConsole}.`;
 
@@ -133,6 +134,10 @@ function addDocument(program: Command): void {
     .addOption(timeout('5m', 'how long --wait waits'))
     .option('--expect <generation>', 'refuse unless this generation is in force', wholeNumber)
     .option('--signature <file>', 'what signs it (default: FILE.sig where there is one)')
+    .option('--dry-run', 'check it, and print the steps that it would take and what would keep it from being reached')
+    .option('--strict', 'refuse it for what a look ahead finds, also without a trial')
+    .option('--force', 'whatever a look ahead finds, and locks and gates hold up; the history says so')
+    .option('--prune', 'it may stop more than half of what runs')
     .action(async (options: import('./apply.ts').ApplyOptions) => (await import('./apply.ts')).apply(options));
   talks(example(program.command('plan'), 'northstate plan -f desired.yaml'))
     .description('show the ordered steps that a document would take, without doing them')

@@ -17,6 +17,7 @@ import type { Consoles } from './consoles.ts';
 import type { Controllers } from './daemon-controllers.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
 import { createDebugCommands } from './debug-commands.ts';
+import { ownSockets } from './own-sockets.ts';
 
 export interface Doors {
   /** Consoles listen from now on; what nobody was there to tell has been told. Rejects when a listener cannot be opened. */
@@ -101,14 +102,15 @@ export function createDoors({
       deliver: (attempt, signal) => launcher.kill(attempt.id, signal),
       observe: attempts.observe,
     },
-    plan: async (text) =>
-      (await import('../runtime/plan-document.ts')).planDocument(text, {
+    plan: async (text, { looksAhead } = { looksAhead: true }) =>
+      (await import('../runtime/plan-document.ts')).planDocument(text, looksAhead, {
         store,
         documents,
         hierarchies,
         openRemote,
         log,
         now: bootTime,
+        sockets: { socketDir: config.socketDir, ownSockets: ownSockets(config) },
       }),
     lookAtSource: async (source) =>
       (await import('../runtime/look-at-source.ts')).lookAtSource(source, { store, openRemote, log }),

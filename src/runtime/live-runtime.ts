@@ -16,6 +16,7 @@ import type { Observing } from '../../controllers/observing.ts';
 import { containerName } from '../../state/container-id.ts';
 import { createSerialQueues } from '../../state/serial-queue.ts';
 import type { Tell } from '../../controllers/events.ts';
+import { findingText, type ToldFinding } from '../preflight/finding.ts';
 import { RuntimeError, type Lifetime, type Runtime, type StampedEvent } from './runtime.ts';
 
 export interface RuntimePorts {
@@ -117,7 +118,14 @@ export function createRuntime(ports: RuntimePorts): Runtime {
       return performed;
     },
     inTurn: createSerialQueues().run,
-    apply: (text, options) => documents.apply(text, options),
+    async apply(text, { strict = false, ...options }) {
+      if (strict && options.force !== true && options.dryRun !== true) {
+        // What does not count is not looked at any further.
+        await documents.apply(text, { ...options, dryRun: true });
+        refuseFindings((await ports.plan(text)).findings);
+      }
+      return await documents.apply(text, options);
+    },
     patch: (make, options) => documents.patchRead(make, options),
     rollback: (generation, options) => documents.rollback(generation, options),
     dropOverlay: (name) => documents.dropOverlay(name),
@@ -160,6 +168,13 @@ function checkInstall(repository: RepositoryEntry | undefined, lifetime: Lifetim
   if (lifetime === 'document') throw new DocumentSigned('an installation that is to last longer than the boot');
   if (repository?.keys.length === 0)
     throw new DocumentSigned(`an installation into ${repository.id}, a repository without a key`);
+}
+
+/** Throws where one of the findings is the new document's own. */
+function refuseFindings(findings: readonly ToldFinding[]): void {
+  const own = findings.filter(({ known }) => !known);
+  if (own.length === 0) return;
+  throw new RuntimeError('preflight', own.map(findingText).join('; '), { findings: own });
 }
 
 /** The console's name for a refused installation, where it has one. */

@@ -8,6 +8,9 @@ import type { Documents } from '../../state/document/documents.ts';
 import type { ObservedPackage } from '../../state/observed.ts';
 import { isRemote } from '../../state/source.ts';
 import type { State, Store } from '../../state/store.ts';
+import type { ToldFinding } from '../preflight/finding.ts';
+import type { FactsPorts } from '../preflight/host-facts.ts';
+import { preflight } from '../preflight/preflight.ts';
 import { readPackage } from '../npk/open-package.ts';
 
 export interface PlanPorts {
@@ -18,23 +21,38 @@ export interface PlanPorts {
   readonly log: Pick<Logger, 'info'>;
   /** CLOCK_BOOTTIME in ms. */
   readonly now: () => number;
+  readonly sockets: FactsPorts;
 }
 
-/** The steps that lead to a document, or, without one, to the document in force. Rejects with DocumentRefused. */
+/** What a document would take, and what would keep it from being reached. */
+export interface PlannedDocument {
+  readonly steps: readonly ForecastStep[];
+  readonly findings: readonly ToldFinding[];
+}
+
+/** The steps that lead to a document, or, without one, to the document in force, and what a look ahead finds, where it is asked for. Rejects with DocumentRefused. */
 export async function planDocument(
   text: string | null,
-  { store, documents, hierarchies, openRemote, log, now }: PlanPorts,
-): Promise<readonly ForecastStep[]> {
-  const state = text === null ? store.get() : await documents.preview(text);
+  looksAhead: boolean,
+  { store, documents, hierarchies, openRemote, log, now, sockets }: PlanPorts,
+): Promise<PlannedDocument> {
+  const present = store.get();
+  const state = text === null ? present : await documents.preview(text);
   const sources = await readSources(state, openRemote, log);
+  const known = new Map(
+    [...sources].map(([source, found]) => [source, { ...found, size: found.package.identity.size }]),
+  );
+  const ahead = () => preflight({ present, next: state }, () => Promise.resolve(known), { ...sockets, now });
+  const findings = looksAhead ? await ahead() : [];
   const [defaultRepository = null] = state.desired.repositories.keys();
-  return forecast(state, {
+  const steps = forecast(state, {
     hierarchies,
     defaultRepository,
     packageAt: (source) => sources.get(source)?.package ?? null,
     fetchOf: (source) => sources.get(source)?.fetch ?? null,
     now: now(),
   });
+  return { steps, findings };
 }
 
 /** What is known of a source without installing it. */

@@ -1,7 +1,6 @@
 // What the console and the command line may ask of the runtime. daemon.ts implements it.
 import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
-import type { ForecastStep } from '../../controllers/forecast/forecast.ts';
 import type { Counts } from '../../controllers/cgroups/cgroup-counts.ts';
 import type { RuntimeEvent, Telling } from '../../controllers/events.ts';
 import type { TerminalSize } from '../../native/pseudo-terminal.ts';
@@ -13,6 +12,7 @@ import type { MakePatch, InForceNow } from '../../state/document/documents.ts';
 import type { FieldOrigin } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';
 import type { Journal } from './journal.ts';
+import type { PlannedDocument } from './plan-document.ts';
 
 /** How long a patch lasts: in the document, or until the boot ends. */
 export type Lifetime = 'document' | 'boot';
@@ -38,6 +38,21 @@ export interface LogLine {
   readonly time: number;
   readonly stream: 'stdout' | 'stderr';
   readonly line: string;
+}
+
+/** What is said with a whole document. */
+export interface ApplyGiven {
+  readonly expected: number | null;
+  readonly origin: string;
+  /** It is only checked, and the generation in force is given. */
+  readonly dryRun?: boolean;
+  readonly signature?: string | null;
+  /** Whatever a look ahead finds; the history says so. */
+  readonly force?: boolean;
+  /** It is refused for what a look ahead finds, also without a trial. */
+  readonly strict?: boolean;
+  /** It may stop more than half of what runs. */
+  readonly prune?: boolean;
 }
 
 /** Failures that a console answers with; `reason` is the snake_case name of the protocol's error. */
@@ -142,11 +157,8 @@ export interface Runtime {
   ): Promise<Performed>;
   /** Begins when all that was begun for the same name has ended: the second of two starts is judged by what the first made. */
   inTurn<T>(name: string, act: () => Promise<T>): Promise<T>;
-  /** A whole new document; with `dryRun` it is only checked, and the generation in force is given. */
-  apply(
-    text: string,
-    options: { expected: number | null; origin: string; dryRun?: boolean; signature?: string | null },
-  ): Promise<{ generation: number }>;
+  /** A whole new document. Rejects with RuntimeError `preflight` where a look ahead stands against it. */
+  apply(text: string, options: ApplyGiven): Promise<{ generation: number }>;
   /** A patch of the document, as Documents.patchRead. */
   patch(
     make: MakePatch,
@@ -166,8 +178,8 @@ export interface Runtime {
   explain(name: string): Unmet | null;
   /** Writes everything that explains the present state, without secrets, as a ZIP archive; gives its bytes. */
   report(): AsyncIterable<Buffer>;
-  /** The ordered steps that a document (null: the one in force) would take, without doing them. */
-  plan(text: string | null): Promise<readonly ForecastStep[]>;
+  /** The ordered steps that a document (null: the one in force) would take, without doing them, and what would keep it from being reached. */
+  plan(text: string | null, options?: { readonly looksAhead: boolean }): Promise<PlannedDocument>;
   /** What a package on a server is, and how many bytes of it would be fetched. Rejects with RuntimeError or the server's failure. */
   lookAtSource(source: string): Promise<RemoteSource>;
   /**

@@ -41,6 +41,8 @@ export interface ApplyOptions {
   readonly lock?: Lock;
   /** What signs it, where that is not in it. */
   readonly signature?: string | null;
+  /** Whatever stands against it; its generation says so. */
+  readonly force?: boolean;
   /** It was confirmed on this device: its serial may be lower than that of what came since. */
   readonly confirmed?: boolean;
 }
@@ -67,7 +69,8 @@ export async function applyText(
   const isSame = text === core.text && signature === core.signature;
   if (isSame && !isOverlaid(core) && hasLock(core, lock) && (written.besides ?? null) === core.besides)
     return { generation };
-  const made = { kind: 'apply', origin, signature, ...(lock !== undefined && { lock }), ...written } as const;
+  const forced = given.force === true;
+  const made = { kind: 'apply', origin, signature, forced, ...(lock !== undefined && { lock }), ...written } as const;
   refuse(core, await adopt(core, text, parsed, made));
   return { generation: core.store.get().generation };
 }

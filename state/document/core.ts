@@ -168,6 +168,8 @@ export interface NewGeneration {
   readonly written: Built;
   readonly besides: string | null;
   readonly signature: string | null;
+  /** False when left out. */
+  readonly forced?: boolean;
 }
 
 /** Stores a generation that is in force. */
@@ -184,7 +186,16 @@ export async function prepareGeneration(core: Core, made: NewGeneration): Promis
   const { written, ...plain } = made;
   const time = core.now();
   const lock = lockOf(written, core.store.get(), core);
-  const generation = { ...plain, time, since: time, schema: SCHEMA, runtime: core.runtime, lock, ...written };
+  const generation = {
+    forced: false,
+    ...plain,
+    time,
+    since: time,
+    schema: SCHEMA,
+    runtime: core.runtime,
+    lock,
+    ...written,
+  };
   const prepared = await core.generations.prepare(generation);
   return async (keep) => {
     if (keep) Object.assign(core, { stored: made.generation, besides: made.besides, lock, storedLock: lock });

@@ -24,6 +24,8 @@ export interface Summary {
   readonly schema: string;
   /** Version of the runtime that stored it. */
   readonly runtime: string;
+  /** Somebody has had it go on over what stood against it. */
+  readonly forced: boolean;
 }
 
 export interface Generation extends Summary {
@@ -44,8 +46,8 @@ export interface Generation extends Summary {
 }
 
 /** What a summary has, and no more. */
-export function summaryOf({ generation, kind, origin, time, schema, runtime }: Summary): Summary {
-  return { generation, kind, origin, time, schema, runtime };
+export function summaryOf({ generation, kind, origin, time, schema, runtime, forced }: Summary): Summary {
+  return { generation, kind, origin, time, schema, runtime, forced };
 }
 
 /** A generation that has a file. */
@@ -157,21 +159,22 @@ async function encodeGeneration({ tree, desired, lock, ...plain }: Generation): 
 function decodeGeneration(json: string): Generation {
   const { hash, lock, tree, desired, ...plain } = JSON.parse(json) as Omit<
     Generation,
-    'besides' | 'signature' | 'lock' | 'tree' | 'desired'
+    'besides' | 'signature' | 'forced' | 'lock' | 'tree' | 'desired'
   > & {
     /** Generations of earlier versions do not say it. */
     readonly besides?: string | null;
     readonly signature?: string | null;
+    readonly forced?: boolean;
     readonly hash: string;
     readonly lock: Readonly<Record<string, Locked>>;
     readonly tree: unknown;
     readonly desired: unknown;
   };
   if (hash !== hashText(plain.text)) throw new Error('its text has another hash than was stored');
-  const { besides = null, signature = null } = plain;
+  const { besides = null, signature = null, forced = false } = plain;
   return {
     ...plain,
-    ...{ besides, signature },
+    ...{ besides, signature, forced },
     lock: new Map(Object.entries(lock)),
     tree: toTree(tree),
     desired: decodeDesired(desired),

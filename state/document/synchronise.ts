@@ -143,6 +143,8 @@ export interface Adopted {
   readonly lock?: Lock;
   /** What signs it, where that is not in it. */
   readonly signature?: string | null;
+  /** Whatever stands against it. */
+  readonly forced?: boolean;
 }
 
 /** A new text becomes the document in force; patches that are pending are made anew on it. Gives those that are withdrawn. */
@@ -150,7 +152,7 @@ export async function adopt(
   core: Core,
   text: string,
   parsed: Extract<Parsed, { ok: true }>,
-  { kind, origin, besides = null, notWritten, lock, signature = null }: Adopted,
+  { kind, origin, besides = null, notWritten, lock, signature = null, forced = false }: Adopted,
 ): Promise<readonly Pending[]> {
   const { adoptDocument, divert, inPlaceOf, patchDocument } = await import('./in-force.ts');
   await storeLock(core);
@@ -188,7 +190,7 @@ export async function adopt(
   show(core, inForce, core.highest, notWritten === undefined ? good : notWritable(good, notWritten), lock);
   core.log.info({ generation, origin }, 'a new document is in force');
   if (core.admission.keys !== null) await core.floor.raise(metadataOf(written.tree).serial ?? 0);
-  await storeGeneration(core, { generation, kind, origin, text, endMark, written, besides, signature });
+  await storeGeneration(core, { generation, kind, origin, text, endMark, written, besides, signature, forced });
   setUnsure(core, { document: null });
   if (passed) await saveBoot(core);
   const why = 'it does not fit the edited document, and lasts until the boot ends';

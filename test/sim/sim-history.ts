@@ -113,7 +113,15 @@ export function createHistory(world: World): History {
         const kind = random.pick(['file', 'apply', 'console', 'console'] as const);
         const now = time.now();
         const text = `generation ${generation}`;
-        const rest = { origin: 'sim', schema: SCHEMA, runtime: 'sim', besides: null, signature: null, endMark: false };
+        const rest = {
+          origin: 'sim',
+          schema: SCHEMA,
+          runtime: 'sim',
+          besides: null,
+          signature: null,
+          forced: false,
+          endMark: false,
+        };
         const lock = new Map();
         const content = { time: now, since: now, lock, tree: null, desired: emptyDesired };
         made.push({ generation, kind, time: now });

@@ -1,4 +1,5 @@
 // What the console answers and tells: the types of its messages, for clients.
+import type { ToldFinding } from '../../preflight/finding.ts';
 import type { Operation } from 'fast-json-patch';
 import type { Counts } from '../../../controllers/cgroups/cgroup-counts.ts';
 import type { MemoryEvents } from '../../../controllers/cgroups/cgroup-alarm.ts';
@@ -108,6 +109,8 @@ export interface StoredGeneration {
   readonly schema: string;
   readonly runtime: string;
   readonly inForce: boolean;
+  /** Somebody has had it go on over what stood against it. */
+  readonly forced: boolean;
 }
 
 export interface ForContainer {
@@ -141,16 +144,17 @@ export interface Answers {
   readonly kill: ForContainer & Lasting;
   readonly mount: readonly Outcome<ForContainer & Lasting>[];
   readonly umount: readonly Outcome<ForContainer & Lasting>[];
-  /** `steps` of a dry run only; else what the document's file is, and what commands hold over it until the boot ends. */
+  /** `steps` and `findings` of a dry run only; else what the document's file is, and what commands hold over it until the boot ends. */
   readonly apply: Made & {
     readonly steps?: readonly PlannedStep[];
+    readonly findings?: readonly ToldFinding[];
     readonly document?: Status['document'];
     readonly overlay?: readonly FieldOrigin[];
   };
   readonly patch: Made;
   readonly get: Snapshot;
   readonly watch: Watching;
-  readonly plan: { readonly steps: readonly PlannedStep[] };
+  readonly plan: { readonly steps: readonly PlannedStep[]; readonly findings: readonly ToldFinding[] };
   /** name:version, the size of the package, and how many bytes of it are not here. */
   readonly install_source: Lasting & { readonly container: string; readonly size: number; readonly fetch: number };
   readonly describe: Description;

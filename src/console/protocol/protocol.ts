@@ -75,7 +75,15 @@ const shapes = {
   token_create: fields({ target: text, shared: base64 }),
   token_verify: fields({ token, user: text, shared: base64 }),
   // Not Northstar's:
-  apply: fields({ document: text, expected: nullable(whole), dry_run: optional(flag), signature: optional(text) }),
+  apply: fields({
+    document: text,
+    expected: nullable(whole),
+    dry_run: optional(flag),
+    signature: optional(text),
+    force: optional(flag),
+    strict: optional(flag),
+    prune: optional(flag),
+  }),
   patch: fields({
     operations: optional(list(operation, mostOperations)),
     merge: optional(anything),

@@ -18,17 +18,24 @@ import { containerName } from '../../../state/container-id.ts';
 /** A patch was not permitted, judged by what it changes. */
 export class PatchForbidden extends Error {}
 
-/** `apply`: the generation, and of a dry run the steps that the document would take. */
+/** `apply`: the generation, and of a dry run the steps that the document would take and what a look ahead finds. */
 export async function applyDocument(
-  { document, expected, dry_run: dryRun = false, signature }: Bodies['apply'],
+  { document, expected, dry_run: dryRun = false, ...given }: Bodies['apply'],
   { runtime, identity }: Session,
 ): Promise<unknown> {
-  const given = { ...(signature !== undefined && { signature }), ...(dryRun && { dryRun }) };
-  const options = { expected, origin: identity, ...given };
-  const { generation } = await runtime.apply(document, options);
-  if (dryRun) return { generation, steps: await runtime.plan(document) };
+  const { generation } = await runtime.apply(document, {
+    ...{ expected, origin: identity },
+    ...(dryRun && { dryRun }),
+    ...saidOf(given),
+  });
+  if (dryRun) return { generation, ...(await runtime.plan(document)) };
   const { document: status, overlay } = runtime.state();
   return { generation, document: status, overlay, ...notDurable(runtime.notDurable('document')) };
+}
+
+/** Members that were given. */
+function saidOf<T extends object>(given: T): { readonly [K in keyof T]-?: Exclude<T[K], undefined> } | object {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 /** `rollback`: the generation that is the earlier one again. */

@@ -44,7 +44,7 @@ export async function describeContainer(runtime: Runtime, asked: string): Promis
   const plainName = containerName(name);
   const packages = state.observed.packages.get(plainName)?.flatMap(copiesOf) ?? [];
   const found = packages.find((each) => each.version === status?.version && each.repository === status.repository);
-  const steps = (await runtime.plan(null)).filter((step) => step.name === plainName);
+  const steps = (await runtime.plan(null, { looksAhead: false })).steps.filter((step) => step.name === plainName);
   return {
     name,
     status: status ?? null,

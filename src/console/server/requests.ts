@@ -144,7 +144,7 @@ const handlers: Handlers = {
     return { report: { ok: { name: reportName(new Date()) } } };
   },
   plan: async ({ document }, { runtime }) => ({
-    plan: await ours(async () => ({ steps: await runtime.plan(document) })),
+    plan: await ours(() => runtime.plan(document)),
   }),
   install_source: async (body, session) => ({ install_source: await ours(() => installSource(body, session)) }),
   describe: async ({ name }, { runtime }) => ({ describe: await ours(() => describeContainer(runtime, name)) }),

@@ -10,6 +10,7 @@ import type { State } from '../../../state/store.ts';
 import type { Tree } from '../../../state/text/tree.ts';
 import { createMemoryFile } from '../../../native/memfd.ts';
 import { openJournal } from '../../../src/runtime/journal.ts';
+import type { ToldFinding } from '../../../src/preflight/finding.ts';
 import type { RuntimeEvent } from '../../../controllers/events.ts';
 import type { Unmet } from '../../../controllers/status/explain.ts';
 import {
@@ -67,6 +68,8 @@ export interface FakeRuntime extends Runtime {
   archive: Buffer[];
   /** What `apply`, `command` and `wait` answer next. */
   failure: Error | null;
+  /** What `plan` finds, looking ahead. */
+  findings: ToldFinding[];
   /** Why what it is told does not last. */
   loss: string | null;
   /** What the next calls of `apply` answer, one each, before that. */
@@ -232,6 +235,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     failures: [],
     outcome: 'converged',
     signed: false,
+    findings: [],
     emit,
     change(operations, changed) {
       status = changed;
@@ -291,9 +295,10 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       yield* fake.archive;
     },
     plan: (text) =>
-      Promise.resolve([
-        { op: 'start', name: 'broker', text: `start broker${text === null ? '' : ' anew'}`, waits: null },
-      ]),
+      Promise.resolve({
+        steps: [{ op: 'start', name: 'broker', text: `start broker${text === null ? '' : ' anew'}`, waits: null }],
+        findings: fake.findings,
+      }),
     lookAtSource: (source) => Promise.resolve({ container: 'added:1.0.0', size: 1000, fetch: source.length }),
     wait(given) {
       fake.calls.push({ wait: given });

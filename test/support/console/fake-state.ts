@@ -61,7 +61,7 @@ export const observedAttempt = {
 } as const;
 
 export function generation(number: number, kind: Summary['kind']): Summary {
-  return { generation: number, kind, origin: kind, time: 0, schema: 'northstate/v1', runtime: '0.1.0' };
+  return { generation: number, kind, origin: kind, time: 0, schema: 'northstate/v1', runtime: '0.1.0', forced: false };
 }
 
 export function manifestOf(shown: Readonly<Record<string, unknown>>): Manifest {
