@@ -6,8 +6,14 @@ import { everyId, type HostFacts } from '../../../src/preflight/host-facts.ts';
 import type { Planned, PlannedContainer } from '../../../src/preflight/planned.ts';
 import type { Manifest } from '../../../state/schema/manifest.ts';
 
-const manifest = (more: Partial<Manifest> = {}): Manifest =>
-  ({ name: 'app', version: '1.0.0', init: '/bin/app', uid: 1000, gid: 1000, ...more }) as Manifest;
+const manifest = (more: Partial<Manifest> = {}): Manifest => ({
+  name: 'app',
+  version: '1.0.0',
+  init: '/bin/app',
+  uid: 1000,
+  gid: 1000,
+  ...more,
+});
 
 const container = (more: Partial<PlannedContainer> = {}): PlannedContainer => ({
   ...{ key: 'app', runs: true, paused: false, manifest: manifest(), cgroups: null, health: null },
