@@ -1,6 +1,6 @@
 // Keeps the boot plan of what is in force beside its generations, written so that a power cut leaves the old one, the new one or
 // none.
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { machine, release } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -13,6 +13,7 @@ import { prepareFile } from '../../state/file/write-file.ts';
 import type { State } from '../../state/store.ts';
 import { usesBootPlan, type Configuration } from '../config/configuration.ts';
 import { readSource } from '../config/read-configuration.ts';
+import { planFile } from './plan-file.ts';
 import { findSummary, summaryHead } from '../config/summary.ts';
 import { runtimeVersion } from '../runtime-version.ts';
 import { makeUnits, type PlanPorts } from './make-plan.ts';
@@ -34,16 +35,6 @@ export interface Kept {
 }
 
 const none = (unkept: string): Kept => ({ started: 0, left: new Map(), unkept });
-
-/** Where the plan lies. */
-export function planFile(stateDir: string): string {
-  return join(stateDir, 'boot.plan');
-}
-
-/** Takes it away: no boot starts from it. Rejects with the errno. */
-export async function dropPlan(stateDir: string): Promise<void> {
-  await rm(planFile(stateDir), { force: true });
-}
 
 /** Writes the plan of this state, which has converged, unless it is there already. Rejects with the errno. */
 export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {

@@ -7,6 +7,7 @@ import { messageOf } from '../../state/errno.ts';
 import type { State } from '../../state/store.ts';
 import { readPlayed, startedIn, type Played } from '../boot/played.ts';
 import type { Kept } from '../boot/keep-plan.ts';
+import { dropDraft, dropPlan } from '../boot/plan-file.ts';
 import type { Settings } from './checked-configuration.ts';
 import type { Controllers } from './daemon-controllers.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
@@ -41,17 +42,22 @@ export async function openBootPlans(ports: BootPlansPorts): Promise<BootPlans> {
   const fd = link.remembered.descriptors.get('played');
   const played = fd === undefined ? null : readPlayed(fd);
   if (played !== null && value.get()?.told !== true) tell(played, ports);
+  const isFirst = value.get() === null;
   value.set({ made: '', ...value.get(), told: true });
+  if (isFirst) await removed(dropDraft(config.stateDir), log);
   let kept: object | null = null;
   if (!usesBootPlan(config)) {
-    const { dropPlan } = await import('../boot/keep-plan.ts');
-    await dropPlan(config.stateDir).catch((err: unknown) => log.warn({ err }, 'the boot plan cannot be removed'));
+    await removed(dropPlan(config.stateDir), log);
   } else {
     keepConverged(value, ports, (now) => {
       kept = { ...now, left: Object.fromEntries(now.left) };
     });
   }
   return { facts: () => ({ played, kept }) };
+}
+
+async function removed(removing: Promise<void>, log: Daemon['log']): Promise<void> {
+  await removing.catch((err: unknown) => log.warn({ err }, 'a boot plan cannot be removed'));
 }
 
 function tell(played: Played, { log, state }: BootPlansPorts): void {

@@ -15,9 +15,14 @@ export interface PreparedFile {
   discard(): Promise<void>;
 }
 
+/** The file that is written before it takes another's place; a power cut may leave it. */
+export function draftOf(path: string): string {
+  return `${path}.new`;
+}
+
 /** Writes a file's new contents beside it, so that only the renaming is left. */
 export async function prepareFile(path: string, text: string | Uint8Array, mode = 0o600): Promise<PreparedFile> {
-  const temporary = `${path}.new`;
+  const temporary = draftOf(path);
   await writeSynced(temporary, text, mode);
   return {
     async commit() {
@@ -30,7 +35,7 @@ export async function prepareFile(path: string, text: string | Uint8Array, mode 
 
 /** The same without the waits for the disk, for a tmpfs. */
 export async function writeAtomically(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
+  const temporary = draftOf(path);
   const handle = await open(temporary, 'w', 0o600);
   try {
     await handle.writeFile(text);

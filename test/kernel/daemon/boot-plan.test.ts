@@ -1,6 +1,6 @@
 // The boot plan on the real kernel: what ran before a boot runs again before the reconciler is there, and is adopted as it is.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -140,8 +140,10 @@ test('what runs is the same after a boot, and its adoption has no step', async (
 
   await cutPower(first);
   await removeGroups(above);
+  writeFileSync(`${planOf(first)}.new`, 'cut off by a power cut');
   await using again = await startDaemon({ packages: [], directory: first.directory });
   const now = await again.until('converged', ({ converged }) => converged);
+  assert.ok(!existsSync(`${planOf(again)}.new`), 'what was cut off is gone');
   const [told] = lastStart(again).filter(({ msg }) => msg.startsWith('what ran before'));
   assert.deepEqual([told?.started, told?.left], [played.length, []]);
   assert.deepEqual(stepsOf(again).toSorted(), ['ask said', 'start talking'], 'only what has a console was left');
