@@ -77,12 +77,10 @@ async function run(): Promise<never> {
   const { store, stand, documents, record, ending } = state;
   await endIfUnused({ link, runDir: config.runDir, log });
   const rest = createRest();
-  // What patches need takes a while to load: it is there by the time that a client has said what it wants.
-  const connected = (): void => {
-    rest.stir();
-    documents.warm().catch(die);
-  };
-  const consoles = createConsoles({ config, launcher, remembered, record, log, stand, connected, hold: rest.hold });
+  const consoles = createConsoles({
+    ...{ config, launcher, remembered, record, log, stand },
+    ...{ connected: rest.stir, hold: rest.hold },
+  });
   const openConsole = consoles.containers.open;
   const controllers = await openControllers({ ...daemon, state, openConsole });
   const boots = await openBootPlans({ ...daemon, state, controllers, settings, hold: rest.hold });

@@ -75,8 +75,11 @@ void set_plain_scheduling(void) {
     syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 0);
 }
 
+/* Around each fork. dprintf would write to pages of the C library's, which the inits share with the launcher. */
 static bool set_memory_score(int score) {
-    return inherited.memory_score >= 0 && dprintf(inherited.memory_score, "%d", score) > 0;
+    char text[16];
+    int size = snprintf(text, sizeof text, "%d", score);
+    return inherited.memory_score >= 0 && write(inherited.memory_score, text, (size_t)size) == size;
 }
 
 void open_memory_score(void) {
@@ -113,6 +116,8 @@ void note_strings(char **arguments) {
         if (i == 0) inherited_strings.arguments = (size_t)(inherited_strings.end - inherited_strings.begin);
     }
 }
+
+const char *noted_strings(void) { return inherited_strings.begin; }
 
 void replace_strings(const char *title) {
     size_t room = (size_t)(inherited_strings.end - inherited_strings.begin);

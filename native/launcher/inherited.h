@@ -43,6 +43,8 @@ void reset_core_filter(void);
 
 /* Notes, once, where the arguments and the environment of this process lie. */
 void note_strings(char **arguments);
+/* Where they begin: no stack of a function lies above. */
+const char *noted_strings(void);
 
 /*
  * Every process may read the command line of PID 1, and one with CAP_SYS_PTRACE its environment (proc_pid_cmdline(5),

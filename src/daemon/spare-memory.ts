@@ -1,7 +1,9 @@
 // Memory at rest. V8 gives back what a burst of work took only when it looks again, and its own looking (the memory reducer, which
 // src/cli/run.ts turns off) goes on for ever. Here a collection of V8's own says that there was work; some time after the last one
-// memory is collected once and given back, and then nothing wakes until there is work again.
+// memory is collected once and given back, and then nothing wakes until there is work again. With it go pages of our program
+// files, most of which (V8's snapshot, code that only a start runs) were read once: what is needed is in the page cache still.
 import { PerformanceObserver } from 'node:perf_hooks';
+import { releaseFilePages } from '../../native/file-pages.ts';
 import { trimHeap } from '../../native/heap.ts';
 
 /** ms without a collection until it counts as rest, and after which it is done under work that does not end. */
@@ -28,7 +30,7 @@ export function garbageCollector(): (() => void) | undefined {
   );
 }
 
-/** Begins to look after the memory of this process; gives the function that ends it. */
+/** Begins to look after the memory of this process, whose start was work; gives the function that ends it. */
 export function spareMemory({ collect, resident }: SparePorts): () => void {
   if (collect === undefined) return () => undefined;
   let timer: NodeJS.Timeout | null = null;
@@ -45,6 +47,7 @@ export function spareMemory({ collect, resident }: SparePorts): () => void {
     if (resident() - atRest < worthwhile) return;
     collect?.();
     trimHeap();
+    releaseFilePages();
     ours = performance.now();
     atRest = resident();
   }
@@ -63,6 +66,8 @@ export function spareMemory({ collect, resident }: SparePorts): () => void {
     arm(quiet);
   });
   observer.observe({ entryTypes: ['gc'] });
+  first = last = performance.now();
+  arm(quiet);
   return () => {
     observer.disconnect();
     if (timer !== null) clearTimeout(timer);

@@ -130,8 +130,6 @@ export interface Documents {
   fallback(): Promise<void>;
   /** Looks whether the file's path leads elsewhere now: mounts have changed. */
   follow(): void;
-  /** Loads what patches and documents need (the schema), ahead of the first one. */
-  warm(): Promise<void>;
   /** Writes again what was deleted of it in runDir. */
   restore(): Promise<void>;
   /** Waits for what is on its way to the disk, and ends watching. */
@@ -230,7 +228,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
 
   const stated = createStated(core);
   const relock = createRelock({ core, enqueue, settle: () => synchronise(core, file, false) });
-  /** What patches need takes a while to load; an import of what is there still costs a look-up. */
+  /** What patches need is loaded by the first one, since it weighs megabytes; an import of what is there costs a look-up. */
   let loaded: typeof import('./in-force.ts') | null = null;
   const load = async (): Promise<typeof import('./in-force.ts')> => (loaded ??= await import('./in-force.ts'));
   const putIntoForce = (
@@ -348,9 +346,6 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     follow() {
       watch.rewalk();
       watchSignature?.rewalk();
-    },
-    async warm() {
-      await load();
     },
     restore: () =>
       enqueue(async () => {

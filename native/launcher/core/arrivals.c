@@ -36,7 +36,7 @@ static bool is_root_shared(const char *table) {
 static void give_up(struct arrivals *a) {
     if (a->table >= 0) close(a->table);
     if (a->host >= 0) close(a->host);
-    free(a->known);
+    free_mount_table(a->known);
     *a = (struct arrivals){.table = -1, .host = -1};
 }
 
@@ -138,6 +138,19 @@ static _Noreturn void follow(const struct arrivals *a, const char *now, int reco
     _exit(EXIT_SUCCESS);
 }
 
+/* The launcher's own memory is not copied to a child (memory.h): it has the struct on its stack, and both tables lent. */
+static pid_t fork_follower(const struct arrivals *a, char *now, int reconciler) {
+    struct arrivals copy = *a;
+    pid_t launcher = getpid(), pid = -1;
+    if (lend_mount_table(now, true) == 0 && lend_mount_table(copy.known, true) == 0) pid = fork();
+    if (pid == 0) follow(&copy, now, reconciler, launcher);
+    int error = errno;
+    lend_mount_table(now, false);
+    lend_mount_table(copy.known, false);
+    errno = error;
+    return pid;
+}
+
 void arrivals_follow(struct arrivals *a, int reconciler) {
     a->due = true;
     if (a->table < 0 || a->child != 0) return;
@@ -148,20 +161,17 @@ void arrivals_follow(struct arrivals *a, int reconciler) {
     }
     a->due = false;
     if (strcmp(now, a->known) == 0) {
-        free(now);
+        free_mount_table(now);
         return;
     }
-    /* The launcher's own memory is not copied to a child (memory.h). */
-    struct arrivals copy = *a;
-    pid_t launcher = getpid(), pid = fork();
-    if (pid == 0) follow(&copy, now, reconciler, launcher);
+    pid_t pid = fork_follower(a, now, reconciler);
     if (pid < 0) {
         say("what the host has mounted is not seen yet: fork: %s", strerror(errno));
-        free(now);
+        free_mount_table(now);
         return;
     }
     a->child = pid;
-    free(a->known);
+    free_mount_table(a->known);
     a->known = now;
 }
 

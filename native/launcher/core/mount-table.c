@@ -2,40 +2,38 @@
 #include "mount-table.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* More than ten thousand mounts; a host with more has its later ones unseen, and that is said. */
-enum { FIRST_ROOM = 16384, MOST_ROOM = 4 << 20 };
+#include "../memory.h"
 
+/* More than ten thousand mounts take; a host with more has its later ones unseen, and that is said. */
+enum { ROOM = 4 << 20 };
+
+/*
+ * A table is read at every change. On the heap each would dirty pages that the inits share with the launcher, and leave
+ * those born since with copies of their own.
+ */
 char *read_mount_table(int fd) {
-    size_t room = FIRST_ROOM, size = 0;
-    char *text = malloc(room);
-    if (lseek(fd, 0, SEEK_SET) != 0) {
-        free(text);
-        return NULL;
-    }
-    while (text != NULL) {
-        if (size + 1 == room) {
-            char *larger = room < MOST_ROOM ? realloc(text, room *= 2) : NULL;
-            if (larger == NULL) {
-                errno = ENOMEM;
-                break;
-            }
-            text = larger;
-        }
-        ssize_t count = read(fd, text + size, room - size - 1);
+    if (lseek(fd, 0, SEEK_SET) != 0) return NULL;
+    char *text = dontfork_alloc(ROOM);
+    for (size_t size = 0; text != NULL;) {
+        ssize_t count = read(fd, text + size, ROOM - size - 1);
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) break;
+        if (count == 0 && size + 1 < ROOM) return text;
+        if (count == 0) errno = ENOMEM;
+        if (count <= 0) break;
         size += (size_t)count;
-        if (count > 0) continue;
-        text[size] = '\0';
-        return text;
     }
-    free(text);
+    int error = errno;
+    free_mount_table(text);
+    errno = error;
     return NULL;
 }
+
+int lend_mount_table(char *table, bool lent) { return dontfork_lend(table, ROOM, lent); }
+
+void free_mount_table(char *table) { dontfork_free(table, ROOM); }
 
 static const char *next_word(const char *at) {
     while (*at != ' ' && *at != '\n' && *at != '\0') at++;

@@ -12,8 +12,15 @@ struct mount_line {
     bool shared; /* what is mounted below it reaches copies of this mount */
 };
 
-/* The whole table of an open mountinfo, from its beginning, to be freed; NULL and errno when it cannot be had. */
+/*
+ * The whole table of an open mountinfo, from its beginning, in memory that no fork copies unless it is lent; NULL and
+ * errno when it cannot be had: ENOMEM for one of more than ten thousand mounts.
+ */
 char *read_mount_table(int fd);
+/* A child works on it, or does no longer (dontfork_lend). */
+int lend_mount_table(char *table, bool lent);
+/* NULL is none. */
+void free_mount_table(char *table);
 
 /* Reads the line at *at and moves on to the next one; false at the end, and for what is no line. */
 bool next_mount(const char **at, struct mount_line *line);

@@ -164,7 +164,8 @@ static void reap(int control, pid_t application) {
  * Signals from outside of the PID namespace (their sender has no pid here) go to the whole process group. What comes
  * from inside was sent to a group that init is in, or to the init itself, and is not passed on a second time.
  */
-static _Noreturn void serve(int control, pid_t application) {
+static __attribute__((noinline)) _Noreturn void serve(int control, pid_t application) {
+    stack_release(__builtin_frame_address(0), noted_strings());
     sigset_t all;
     sigfillset(&all);
     for (;;) {
@@ -198,6 +199,8 @@ _Noreturn void init_main(struct birth *birth) {
     tell_launcher(birth->control, (struct control_message){.kind = CONTROL_RUNNING});
     spec_free(frame, FRAME_LIMIT);
     ops_free(go);
+    struct span specification = birth->prepare->raw;
     ops_free(birth->prepare);
+    spec_free((void *)(uintptr_t)specification.data, specification.size);
     serve(birth->control, application);
 }

@@ -9,6 +9,7 @@ import { connectConsole } from '../../../src/client/console-client.ts';
 import { probePackage } from '../../support/packages.ts';
 import { logged } from '../../support/scenario.ts';
 import { killReconciler } from '../../support/successor.ts';
+import { childrenOf, rollupOf } from '../../bench/process-memory.ts';
 import { asleep, awake, eventually, statusOf, withSleeper } from '../../support/sleeper.ts';
 import type { Daemon } from '../../support/test-daemon.ts';
 
@@ -31,6 +32,10 @@ test('at rest the launcher and the containers alone are there; a question wakes 
     await asleep(daemon);
     await delay(500);
     assert.equal(daemon.reconciler(), null, 'nothing has happened, and it is there');
+    // Its data and most of its stack are the launcher's still: a page with errno, and those of the stack that it waits on.
+    const [init] = childrenOf(daemon.pid);
+    const own = rollupOf(init ?? 0)?.Private ?? Infinity;
+    assert.ok(own <= 20, `an init that waits has ${own} KiB of its own`);
     const { sleep, converged, containers } = await statusOf(daemon);
     assert.deepEqual([converged, containers['idle']?.phase], [true, 'Running']);
     assert.deepEqual(

@@ -25,7 +25,7 @@ int main(void) {
                line.shared ? " shared" : "", fits ? " short" : "",
                same_word(line.device, first.device) ? " as the first" : "");
     }
-    free(text);
+    free_mount_table(text);
     fclose(file);
     return EXIT_SUCCESS;
 }
