@@ -17,6 +17,7 @@ import { followServiceStatus } from './daemon/service-status.ts';
 import { endIfUnused } from './daemon/early-end.ts';
 import { createRest, followSleep } from './daemon/sleep.ts';
 import { recordWake } from './daemon/wakes.ts';
+import { OtherWire } from '../native/wire/launcher.ts';
 import { linkToLauncher } from './daemon/launcher-link.ts';
 import { garbageCollector, spareMemory } from './daemon/spare-memory.ts';
 import { openLog, type Log } from './logs/log.ts';
@@ -40,6 +41,9 @@ function spent(): { ms: number; cpu: number; switches: number } {
 /** ms after it is ready in which files are still looked at in place: one that goes back to sleep at once has no other thread. */
 const adopting = 1000;
 
+/** This process is there to prove that it could go on from where another version is. */
+const isProof = process.env['NORTHSTATE_PROOF'] !== undefined;
+
 // What cannot be gone on from: the launcher starts this program anew, and nothing but it knew is lost.
 let open: Log | null = null;
 function die(error: unknown): never {
@@ -53,9 +57,16 @@ process.on('uncaughtException', die);
 async function run(): Promise<never> {
   callInPlace(true);
   const link = await linkToLauncher(Number(process.env['NORTHSTATE_LAUNCHER_FD'] ?? 3), (error) => {
+    if (isProof) process.exit(0);
     if (error !== null) die(error);
+  }).catch(async (error: unknown) => {
+    // Files were replaced under a launcher that has not been asked to give way yet.
+    if (error instanceof OtherWire) await (await import('./reexec/supersede.ts')).supersede(error);
+    throw error;
   });
   const { launcher, remembered } = link;
+  // Whoever proves itself ends with its launcher, which has what it says.
+  if (isProof) return await (await import('./reexec/proof.ts')).prove(link).then(() => process.exit(0));
 
   // A configuration that cannot be, or a host, ends the runtime.
   async function refuse(error: unknown): Promise<never> {
@@ -92,7 +103,9 @@ async function run(): Promise<never> {
     consoles,
     boots,
     hold: rest.hold,
+    held: rest.held,
     logged: logged.get() ?? [],
+    ending: () => logged.set(doors.logged()),
   });
   // It holds for the start after a sleep: what is logged from now on is not said before the next.
   logged.set([]);

@@ -40,8 +40,11 @@ export function createMounts(options: {
   readonly verifyImage: VerifyImage;
   readonly loopTimeout?: number;
   readonly selinux?: boolean;
+  /** What was left half made stays as it is. */
+  readonly looksOnly?: boolean;
 }): Mounts {
-  const directory = makeDirectory(options.runDir);
+  const directory =
+    options.looksOnly === true ? realpathSync(imagesDirectory(options.runDir)) : makeDirectory(options.runDir);
   const pathOf = (id: string) => join(directory, id);
   const { verifyImage, loopTimeout = 10_000, selinux = hasSelinux(), log } = options;
   const devices = createImageDevices({ owner: directory, verifyImage, loopTimeout, log });

@@ -8,10 +8,23 @@ import type { Hello, Remembered, LauncherEvents, Launcher } from './launcher-int
 
 export { LaunchError, type Attempt } from './attempt.ts';
 
+/** A launcher of another version of the wire, from which only a takeover can be asked: that part keeps its form. */
+export class OtherWire extends WireError {
+  readonly launcher: Pick<Launcher, 'prove' | 'takeover'>;
+
+  constructor(version: number, launcher: Pick<Launcher, 'prove' | 'takeover'>) {
+    super(`the launcher speaks version ${version}, not ${WIRE_VERSION}`);
+    this.launcher = launcher;
+  }
+}
+
+/** The first version with a takeover. */
+const firstWithTakeover = 7;
+
 /**
  * Speaks to the launcher on the other side of descriptor `fd`. Resolves when everything it remembers has been read;
  * events are told from the next turn of Node's loop on, so that whoever awaits the connection has it by then. Rejects
- * with WireError on another version of the wire.
+ * with OtherWire on another version of the wire.
  */
 export function connectLauncher(
   fd: number,
@@ -28,6 +41,11 @@ export function connectLauncher(
     let heard = 0;
 
     function greet(frame: Frame): void {
+      const other = frame.type === event.hello ? createDecoder(frame.body).u32() : WIRE_VERSION;
+      if (other !== WIRE_VERSION && other >= firstWithTakeover) {
+        take = (next) => void answer(next);
+        return reject(new OtherWire(other, requests));
+      }
       if (told.has(frame.type)) heard += 1;
       if (frame.type !== event.synced) return greeting.take(frame);
       const early: Frame[] = [];

@@ -57,7 +57,7 @@ export function createProgram(): Command {
 
 /** Where each command stands in --help; what is in no group stands under Northstar's words. */
 const groups: Readonly<Record<string, readonly string[]>> = {
-  'The daemon:': ['run', 'config', 'check', 'shutdown', 'report', 'metrics'],
+  'The daemon:': ['run', 'config', 'check', 'reexec', 'shutdown', 'report', 'metrics'],
   'The document:': ['apply', 'plan', 'diff', 'edit', 'patch', 'history', 'rollback', 'overlay', 'wait', 'schema'],
   'What is there:': ['get', 'describe', 'explain', 'logs', 'events', 'list', 'repositories', 'inspect'],
   'Inside of containers:': ['exec', 'shell', 'cp', 'top'],
@@ -120,6 +120,15 @@ function addDaemon(program: Command): void {
     .addOption(format(['table', 'json', 'yaml', 'kconfig']))
     .action(async (options: Parameters<typeof import('./check.ts').check>[0]) =>
       (await import('./check.ts')).check(options),
+    );
+  talks(example(program.command('reexec'), 'northstate reexec --to /opt/northstate-0.2.0'))
+    .description(
+      'have another runtime take over while containers run: it proves itself first, and nothing changes when it does not (exit code 3)',
+    )
+    .option('--to <dir>', 'the directory of its installation (default: the one of this runtime, as it is now)')
+    .addOption(timeout('1m', 'how long it has to prove itself'))
+    .action(async (options: import('./reexec-command.ts').ReexecOptions) =>
+      (await import('./reexec-command.ts')).reexec(options),
     );
   talks(example(program.command('shutdown'), 'northstate shutdown'))
     .description('stop every container in order, then the daemon')

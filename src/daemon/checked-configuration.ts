@@ -5,10 +5,11 @@ import { dirname, join, resolve } from 'node:path';
 import { LaunchError } from '../../native/wire/attempt.ts';
 import { ConfigurationError } from '../config/configuration-error.ts';
 import { defaultConfigPath, type Configuration, type ConsoleConfiguration } from '../config/configuration.ts';
-import { configurationOf, readSource, type Overrides } from '../config/read-configuration.ts';
+import { configurationOf, readSource, type Overrides, type Source } from '../config/read-configuration.ts';
 import { findSummary, keepSummary } from '../config/summary.ts';
 import { parseAddress } from '../console/protocol/address.ts';
 import { Failure } from '../cli/exit.ts';
+import { runtimeVersion } from '../runtime-version.ts';
 import { messageOf } from '../../state/errno.ts';
 import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../../state/file/trust.ts';
 import { keptMemory, openKeptValue } from './kept-value.ts';
@@ -28,22 +29,58 @@ export interface Checked {
   readonly unkept: string | null;
 }
 
+/** What the launcher keeps: what the file said at the start, for a runtime of another version, and what this one made of it. */
+interface KeptConfiguration {
+  readonly runtime: string;
+  readonly source: { readonly file: string; readonly text: string | null; readonly overrides: Overrides };
+  readonly configuration: Configuration;
+}
+
 /** Rejects with a Failure that says, in one line and a hint, what is wrong with the configuration or the host. */
 export async function checkedConfiguration(settings: Settings, link: LauncherLink): Promise<Checked> {
   const { launcher, remembered } = link;
-  const value = openKeptValue<Configuration>(
+  const value = openKeptValue<KeptConfiguration>(
     await keptMemory('configuration', { kept: remembered.descriptors, launcher }),
   );
   const kept = value.get();
-  if (kept !== null) return { configuration: kept, unkept: null };
-  const { configuration: found, unkept } = await checked(settings, link);
+  if (kept !== null) {
+    const configuration = await understood(kept);
+    if (kept.runtime !== runtimeVersion) value.set({ ...kept, runtime: runtimeVersion, configuration });
+    return { configuration, unkept: null };
+  }
+  const { configuration: found, source, unkept } = await checked(settings, link);
   const configuration = { ...found, cgroup: await groupName(found.cgroup, remembered.hello.pid) };
-  value.set(configuration);
+  const text = source.text === null ? null : Buffer.from(source.text).toString();
+  value.set({ runtime: runtimeVersion, source: { ...source, text }, configuration });
   return { configuration, unkept };
 }
 
+/** What an earlier reconciler has kept, of whatever version. Rejects when there is nothing. */
+export async function keptConfiguration({ launcher, remembered }: LauncherLink): Promise<Configuration> {
+  const fd = await keptMemory('configuration', { kept: remembered.descriptors, launcher });
+  const kept = openKeptValue<KeptConfiguration>(fd).get();
+  if (kept === null) throw new Error('no configuration was kept');
+  return await understood(kept);
+}
+
+/** Another version reads the text anew; what was found out at the start stays. */
+async function understood({ runtime, source, configuration }: KeptConfiguration): Promise<Configuration> {
+  if (runtime === runtimeVersion) return configuration;
+  const text = source.text === null ? null : Buffer.from(source.text);
+  const { cgroup, stateDir, passing } = configuration;
+  return {
+    ...(await configurationOf({ ...source, text })),
+    cgroup,
+    stateDir,
+    ...(passing !== undefined && { passing }),
+  };
+}
+
 /** Reads the configuration, makes our directories, checks that all of it is root's, and locks what is to be ours alone. */
-async function checked({ config, desired, 'state-dir': stateDir }: Settings, link: LauncherLink): Promise<Checked> {
+async function checked(
+  { config, desired, 'state-dir': stateDir }: Settings,
+  link: LauncherLink,
+): Promise<Checked & { readonly source: Source }> {
   const overrides: Overrides = {
     ...(desired !== undefined && { desired: resolve(desired) }),
     ...(stateDir !== undefined && { stateDir: resolve(stateDir) }),
@@ -60,7 +97,7 @@ async function checked({ config, desired, 'state-dir': stateDir }: Settings, lin
     await resetIfAsked(configuration);
     // A directory that takes no writes costs each start the time to read the file.
     const unkept = summary === null ? await keepSummary(source, asked).then(() => null, messageOf) : null;
-    return { configuration, unkept };
+    return { configuration, source, unkept };
   } catch (error) {
     if (error instanceof ConfigurationError) throw new Failure(error.message, { hint: excerptHint(error) });
     if (error instanceof UntrustedPath) throw new Failure(error.message);

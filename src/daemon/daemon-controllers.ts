@@ -10,6 +10,7 @@ import { createRefusals, type RefusedCall } from '../../controllers/containers/r
 import { openNotes } from '../../controllers/containers/run-notes.ts';
 import { createMountWatch, watchMountTable } from '../../controllers/mounts/mounts-watch.ts';
 import { createMounts, mountsPart } from '../../controllers/mounts/mounts.ts';
+import type { Part, Step } from '../../controllers/controller.ts';
 import { createMissingPaths } from '../../controllers/missing-paths.ts';
 import { createModel } from '../../controllers/reconcile/model.ts';
 import { createReconciler, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
@@ -65,11 +66,18 @@ export interface ControllersPorts extends Daemon {
   readonly state: DaemonState;
   /** Makes a console for a container that is started. */
   readonly openConsole: DescriptorPorts['console'];
+  /** Everything is looked at and nothing is done: `config` is of copies, these are where mounts and groups really are. */
+  readonly proof?: {
+    readonly runDir: string;
+    readonly owner: string;
+    /** Told of each step that would be performed. */
+    readonly would: (step: Step) => void;
+  };
 }
 
 /** Looks at everything once; nothing is done before `start`. */
 export async function openControllers(ports: ControllersPorts): Promise<Controllers> {
-  const { config, log, link, failed, state } = ports;
+  const { config, log, link, failed, state, proof } = ports;
   const { runDir, dataDir, socketDir, stateDir } = config;
   const { launcher, remembered } = link;
   const { store, stand, clock, observing, events, told, documents, record, ending } = state;
@@ -90,15 +98,21 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     stand,
     log,
   });
-  const mounts = createMounts({ runDir, log, verifyImage, loopTimeout: config.loopTimeout });
+  const mounts = createMounts({
+    runDir: proof?.runDir ?? runDir,
+    looksOnly: proof !== undefined,
+    log,
+    verifyImage,
+    loopTimeout: config.loopTimeout,
+  });
   // Without these nothing can be begun; whoever runs meanwhile runs on.
   const reading = <T>(read: () => Promise<T> | T): Promise<T> =>
     untilRead(read, (err) => log.warn({ err }, 'what the kernel shows cannot be read; it is read again'));
   const hierarchies = await reading(() => detectHierarchies(config.pids < 0 ? null : config.pids));
   const placesFile = `${runDir}/cgroups.json`;
   const { cgroup: root, accounting } = config;
-  const cgroups = createCgroups({ hierarchies, root, owner: stateDir, placesFile, accounting, log });
-  await claimGroups({ cgroups, launcher, remembered, stateDir, log });
+  const cgroups = createCgroups({ hierarchies, root, owner: proof?.owner ?? stateDir, placesFile, accounting, log });
+  if (proof === undefined) await claimGroups({ cgroups, launcher, remembered, stateDir, log });
 
   const watched = { store, observing, launcher, log, tell, failed };
   const unwatchable = (err: unknown): void => log.warn({ err }, 'what is missing on the host cannot be waited for');
@@ -119,7 +133,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   await reading(() => watchMountTable(launcher));
   const repositoryWatch = createRepositoryWatch({ mounts, repositories, ...watched });
   const groupWatch = createGroupWatch({ cgroups, view, told, ...watched });
-  await reading(mounts.sweep);
+  if (proof === undefined) await reading(mounts.sweep);
   const [packages, mounted] = await Promise.all([repositories.observe(), reading(mounts.observe)]);
   observing.packages(packages, null);
   observing.mounts(mounted);
@@ -140,10 +154,11 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     for (const [name, ran] of notes.ran) draft.observed.ran.set(name, ran);
   });
   const descriptors = createDescriptors({ socketDir, console: ports.openConsole, log });
-  descriptors.sweep(null);
-  sweepPersist(dataDir).catch((err: unknown) =>
-    log.warn({ directory: dataDir, err }, 'what an interrupted wipe has left cannot be removed'),
-  );
+  if (proof === undefined) descriptors.sweep(null);
+  if (proof === undefined)
+    sweepPersist(dataDir).catch((err: unknown) =>
+      log.warn({ directory: dataDir, err }, 'what an interrupted wipe has left cannot be removed'),
+    );
   const { leaf, limits } = cgroups;
   const selinux = hasSelinux();
   const sandboxes = createSandboxes({ dataDir, socketDir, outputSize, leaf, limits, descriptors, selinux, log });
@@ -182,7 +197,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       mountsPart(mounts, mountWatch, observing),
       cgroupsPart(cgroups, observing, attempts.groupChanged),
       missing.around(containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name)))),
-    ],
+    ].map((part) => (proof === undefined ? part : onlyPlanned(part, proof.would))),
     kept: keptFailures(openKeptValue(await state.memory('failures'))),
     setLock: documents.setLock,
     autostart: !record.get().autostartDone,
@@ -278,6 +293,17 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       await repositories.close();
       descriptors.sweep(null);
       await cgroups.removeRoot();
+    },
+  };
+}
+
+/** Says what would be done, and that it was not. */
+function onlyPlanned({ plan }: Part, would: (step: Step) => void): Part {
+  return {
+    plan,
+    act(step) {
+      would(step);
+      return Promise.reject(new Error(`${step.op} is only planned`));
     },
   };
 }

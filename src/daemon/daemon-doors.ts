@@ -36,6 +36,10 @@ export interface DoorsPorts extends Daemon {
   readonly boots: Pick<BootPlans, 'facts'>;
   /** Says that something is under way that must not be interrupted; gives the function that says that it is over. */
   readonly hold: () => () => void;
+  /** How much of that is. */
+  readonly held: () => number;
+  /** Called right before another runtime takes over. */
+  readonly ending: () => void;
   /** How far the output of attempts was in our own log when the last process went to sleep; [] after a crash. */
   readonly logged: readonly (readonly [id: number, offset: number])[];
 }
@@ -49,7 +53,9 @@ export function createDoors({
   consoles,
   boots,
   hold,
+  held,
   logged,
+  ending: beforeEnd,
 }: DoorsPorts): Doors {
   const { launcher, remembered } = link;
   const { store, events, changes, documents, observing, boot, ending } = state;
@@ -82,6 +88,7 @@ export function createDoors({
   });
   link.listen({ left: sessions.left, watch: (key) => void sessions.fired(key) });
 
+  let takeOver: Runtime['reexec'] | null = null;
   const runtime: Runtime = createRuntime({
     ...{ store, documents, spending, reconciler, repositories, observing, logs, events, changes, boot },
     dataDir: config.dataDir,
@@ -126,6 +133,15 @@ export function createDoors({
       return { openmetrics: exposed(families, 'openmetrics'), prometheus: exposed(families, 'prometheus'), counts };
     },
     shutdown: () => ending.begin(0),
+    takeovers: remembered.hello.takeovers,
+    async reexec(request) {
+      const { createTakeover } = await import('../reexec/takeover.ts');
+      takeOver ??= createTakeover({
+        ...{ launcher, store, reconciler, held, log, hello: remembered.hello },
+        ...{ runDir: config.runDir, ending: beforeEnd },
+      });
+      return await takeOver(request);
+    },
   });
 
   attempts.listen({ after: debugCommands.seen });

@@ -43,6 +43,8 @@ export interface RuntimePorts {
   readonly join: Runtime['join'];
   readonly metrics: Runtime['metrics'];
   readonly shutdown: () => void;
+  readonly takeovers: number;
+  readonly reexec: Runtime['reexec'];
 }
 
 /** Who is told what happens, and what has happened. */
@@ -160,6 +162,8 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     join: ports.join,
     metrics: ports.metrics,
     shutdown: ports.shutdown,
+    takeovers: ports.takeovers,
+    reexec: ports.reexec,
   };
 }
 

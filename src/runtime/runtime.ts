@@ -85,6 +85,13 @@ export interface Performed {
   readonly notDurable: NotDurable;
 }
 
+/** The runtime that has taken over. */
+export interface TakenOver {
+  /** Its version. */
+  readonly runtime: string;
+  readonly takeovers: number;
+}
+
 export interface Waited {
   readonly result: 'converged' | 'failed' | 'timeout';
   readonly reason: string | null;
@@ -216,6 +223,14 @@ export interface Runtime {
   }>;
   /** Joins a container (its name) that runs. Throws RuntimeError. `by`: who asks, for the record of events. */
   join(name: string, request: SessionRequest, by: string): Promise<ContainerSession>;
+  /** How often one launcher has taken over from another since the first one began. */
+  readonly takeovers: number;
+  /**
+   * Has another installation (its directory; null: ours, as it is now) prove, within `timeout` ms, that it would go on from here, and
+   * take over. Resolves in the process that comes afterwards, which is told how many takeovers there had been (`since`); rejects
+   * with RuntimeError when nothing has changed.
+   */
+  reexec(request: { to: string | null; timeout: number; since: number | null }): Promise<TakenOver>;
   /** Stops every container in order and ends the runtime. */
   shutdown(): void;
 }

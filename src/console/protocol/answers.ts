@@ -5,7 +5,7 @@ import type { Counts } from '../../../controllers/cgroups/cgroup-counts.ts';
 import type { MemoryEvents } from '../../../controllers/cgroups/cgroup-alarm.ts';
 import type { FieldOrigin, Status } from '../../../state/status.ts';
 import type { Unmet } from '../../../controllers/status/explain.ts';
-import type { LogLine } from '../../runtime/runtime.ts';
+import type { LogLine, TakenOver } from '../../runtime/runtime.ts';
 
 /** Where an answer stands: numbers of changes and events count within a boot. */
 export interface Place {
@@ -187,6 +187,7 @@ export interface Answers {
     readonly prometheus: string;
     readonly counts: Readonly<Record<string, Counts>>;
   };
+  readonly reexec: TakenOver;
   readonly exec: ForContainer;
   readonly copy: ForContainer;
   readonly session_input: null;

@@ -112,6 +112,7 @@ const shapes = {
   metrics: nothing,
   rollback: fields({ generation: whole, expected: nullable(whole) }),
   report: nothing,
+  reexec: fields({ to: nullable(cText), timeout: optional(within(1, 600_000)) }),
   exec: fields({
     name: cText,
     command: list(cText, 1024),

@@ -35,6 +35,9 @@ import { containerName } from '../../../state/container-id.ts';
 /** How long a command may take until it is answered with an error, in ms. */
 const commandTimeout = 10_000;
 
+/** How long another runtime has to prove itself, in ms. */
+const proofTimeout = 60_000;
+
 type Handlers = { readonly [K in RequestName]: (body: Bodies[K], session: Session) => unknown };
 
 /** The value of `response` for a request that is allowed. */
@@ -169,6 +172,13 @@ const handlers: Handlers = {
   }),
   history: async (_, { runtime }) => ({
     history: await ours(() => listGenerations(runtime)),
+  }),
+  reexec: async ({ to, timeout = proofTimeout }, { runtime, begun, begin: note }) => ({
+    reexec: await ours(async () => {
+      const since = begun.get('reexec') ?? null;
+      if (since === null) note('reexec', runtime.takeovers);
+      return await runtime.reexec({ to, timeout, since });
+    }),
   }),
   metrics: async (_, { runtime }) => ({ metrics: await ours(() => runtime.metrics()) }),
   exec: async (body, session) => ({ exec: await ours(() => execIn(body, session)) }),

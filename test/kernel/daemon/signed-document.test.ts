@@ -47,6 +47,8 @@ const cases: Readonly<Record<RequestName, readonly Case[]>> = {
   history: [{ body: () => null, outcome: 'done' }],
   metrics: [{ body: () => null, outcome: 'done' }],
   report: [{ body: () => null, outcome: 'done' }],
+  // Its files are root's, as the configuration is.
+  reexec: [{ body: () => ({ to: '/nothing' }), outcome: 'other' }],
   plan: [{ body: ({ daemon }) => ({ document: documentOf(daemon.repository) }), outcome: 'done' }],
   logs: [{ body: () => ({ name: 'app', since: null, follow: false }), outcome: 'done' }],
   wait: [{ body: () => ({ generation: null, timeout: 60_000 }), outcome: 'done' }],

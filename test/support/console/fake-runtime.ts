@@ -321,6 +321,11 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       fake.calls.push(['join', name, does, by]);
       return Promise.resolve(fakeSession(input, 'exec' in does && does.exec[0] === '/bin/deaf'));
     },
+    takeovers: 0,
+    reexec(request) {
+      fake.calls.push(['reexec', request]);
+      return Promise.resolve({ runtime: '0.0.0', takeovers: 1 });
+    },
     shutdown() {
       fake.calls.push('shutdown');
       emit({ type: 'shutdown' });

@@ -29,6 +29,7 @@ export const samples: Readonly<Record<RequestName, Readonly<Record<string, unkno
   metrics: null,
   rollback: { generation: 1, expected: null },
   report: null,
+  reexec: { to: null },
   explain: { name: 'broker' },
   overlay_drop: { name: 'broker' },
   events: null,

@@ -1,0 +1,79 @@
+// A copy of all that a reconciler writes to, for one that proves itself: whatever it does to it, the one that runs does not see.
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readSync, writeSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { createMemoryFile, extentsOf, isSealed } from '../../native/memfd.ts';
+import { SyscallError } from '../../native/libc.ts';
+import type { Configuration } from '../config/configuration.ts';
+
+/** Copies lie below runDir, under names that begin so. */
+export const proofPrefix = 'proof-';
+
+/** Files of runDir that say something to the next reconciler; images are mounted beside them. */
+const runFiles = ['boot', 'cgroups.json', 'overlay.json', 'packages.json', 'generations', 'ran'];
+
+/** The same configuration on copies of stateDir, the document, and what is in runDir. */
+export function copyState(config: Configuration): Configuration {
+  const copy = mkdtempSync(join(config.runDir, proofPrefix));
+  const [state, run, document] = ['state', 'run', 'document'].map((name) => join(copy, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const directory of [state, run, document]) mkdirSync(directory, { mode: 0o700 });
+  cpSync(config.stateDir, state, { recursive: true, filter: isPlain });
+  for (const name of runFiles) {
+    const path = join(config.runDir, name);
+    if (existsSync(path)) cpSync(path, join(run, name), { recursive: true, filter: isPlain });
+  }
+  const desired = join(document, basename(config.desired));
+  for (const end of ['', '.sig']) {
+    if (existsSync(config.desired + end)) cpSync(config.desired + end, desired + end, { dereference: true });
+  }
+  return { ...config, stateDir: state, runDir: run, desired, seed: join(document, 'no seed') };
+}
+
+/** What is being written is its writer's. */
+function isPlain(path: string): boolean {
+  return !path.endsWith('.new') && !path.endsWith('.part') && !basename(path).startsWith(proofPrefix);
+}
+
+/** Values that the launcher keeps in files in memory, which reconcilers write to; by name, each in a copy. */
+const keptValues = /^(?:configuration|status|changes|clock|events|told|failures|logged|wakes|boot plan)/;
+
+/** The same descriptors, with copies in the place of files that could be changed through them. */
+export function copyKept(kept: ReadonlyMap<string, number>): Map<string, number> {
+  return new Map([...kept].map(([name, fd]) => [name, keptValues.test(name) && !isFixed(fd) ? copyOf(name, fd) : fd]));
+}
+
+function isFixed(fd: number): boolean {
+  try {
+    return isSealed(fd);
+  } catch (error) {
+    if (error instanceof SyscallError) return true; // no file in memory
+    throw error;
+  }
+}
+
+/** Copies until two readings are the same: whoever runs may write meanwhile. */
+function copyOf(name: string, fd: number): number {
+  let found = readAll(fd);
+  for (let left = 10; left > 0; left--) {
+    const again = readAll(fd);
+    const isSame = isDeepStrictEqual(again, found);
+    found = again;
+    if (isSame) break;
+  }
+  const copy = createMemoryFile(`northstate proof ${name}`);
+  for (const [begin, bytes] of found) {
+    for (let done = 0; done < bytes.length;) done += writeSync(copy, bytes, done, bytes.length - done, begin + done);
+  }
+  return copy;
+}
+
+function readAll(fd: number): [begin: number, bytes: Buffer][] {
+  return extentsOf(fd).map(([begin, end]) => {
+    const bytes = Buffer.alloc(end - begin);
+    return [begin, bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, begin))];
+  });
+}

@@ -1,0 +1,138 @@
+// `reexec`: another installation proves that it would go on from here, and takes over.
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { containerName } from '../../state/container-id.ts';
+import { messageOf } from '../../state/errno.ts';
+import { UntrustedPath } from '../../state/file/trust.ts';
+import type { Store } from '../../state/store.ts';
+import type { Reconciler } from '../../controllers/reconcile/reconciler.ts';
+import { LaunchError } from '../../native/wire/attempt.ts';
+import type { Hello, Launcher } from '../../native/wire/launcher-interface.ts';
+import type { Log } from '../logs/log.ts';
+import { runtimeVersion } from '../runtime-version.ts';
+import { RuntimeError, type TakenOver } from '../runtime/runtime.ts';
+import { commandAt } from './installation-at.ts';
+import { proofPrefix } from './proof-state.ts';
+import { decodeReport, objection } from './report.ts';
+
+export interface TakeoverPorts {
+  readonly launcher: Pick<Launcher, 'prove' | 'takeover'>;
+  readonly hello: Pick<Hello, 'takeovers'>;
+  readonly store: Pick<Store, 'get' | 'subscribe'>;
+  readonly reconciler: Pick<Reconciler, 'explain'>;
+  readonly runDir: string;
+  /** How many requests, and other things that must not be interrupted, are under way; the one that asks for this is one of them. */
+  readonly held: () => number;
+  /** Called right before the end of this process. */
+  readonly ending: () => void;
+  readonly log: Pick<Log, 'info' | 'warn'>;
+}
+
+export interface TakeoverRequest {
+  /** The directory of the installation; null: our own, as it is now. */
+  readonly to: string | null;
+  /** ms for the proof. */
+  readonly timeout: number;
+  /** How many takeovers there had been when an earlier process began with this very request; null: it is new. */
+  readonly since: number | null;
+}
+
+/** Proofs of one request: what moved while one looked is looked at again. */
+const tries = 3;
+/** ms that what is under way has to end before it is interrupted, which loses nothing but its connection. */
+const courtesy = 200;
+
+/** Gives what `reexec` does. It resolves in the process that comes after it, which is asked again, and rejects in this one. */
+export function createTakeover(ports: TakeoverPorts): (request: TakeoverRequest) => Promise<TakenOver> {
+  const { launcher, hello, log } = ports;
+  let isBusy = false;
+
+  async function takeOver({ to, timeout, since }: TakeoverRequest): Promise<TakenOver> {
+    if (since !== null && hello.takeovers > since) return { runtime: runtimeVersion, takeovers: hello.takeovers };
+    if (since !== null) throw refused('it was interrupted, and nothing has changed; the log says why');
+    if (isBusy) throw refused('another one is under way');
+    isBusy = true;
+    try {
+      const command = await commandAt(to).catch(refuseUntrusted);
+      const runtime = await prove([command, 'run', ...process.argv.slice(2)], timeout, ports);
+      log.info({ to: command, runtime }, 'another runtime takes over');
+      await quiet(ports);
+      ports.ending();
+      await launcher.takeover();
+      return await new Promise<never>(() => undefined);
+    } catch (error) {
+      log.warn({ to, reason: messageOf(error) }, 'no other runtime takes over');
+      throw error instanceof LaunchError ? refused(`${error.subject || error.message} (${error.code})`) : error;
+    } finally {
+      isBusy = false;
+    }
+  }
+
+  return takeOver;
+}
+
+/** Gives the version of what has proven itself. */
+async function prove(command: readonly string[], timeout: number, ports: TakeoverPorts): Promise<string> {
+  const deadline = performance.now() + timeout;
+  for (let left = tries; ; left--) {
+    const moving = watchMoves(ports);
+    try {
+      const time = Math.max(1, Math.ceil(deadline - performance.now()));
+      const report = decodeReport(await ports.launcher.prove(command, time));
+      const { generation } = ports.store.get().document;
+      const why = objection(report, { generation, moving: moving.names() });
+      if (why === null) return report.runtime;
+      if (left === 1 || performance.now() > deadline) throw refused(why);
+    } finally {
+      moving.end();
+      sweep(ports.runDir);
+    }
+  }
+}
+
+/** Names that something has happened to from now on, and those that something is still to be done about. */
+function watchMoves({ store, reconciler }: TakeoverPorts): { names: () => ReadonlySet<string>; end: () => void } {
+  const moved = new Set<string>();
+  const look = (): void => {
+    const { status, observed, desired } = store.get();
+    const keys = [...Object.keys(status.containers), ...desired.containers.keys(), ...observed.attempts.keys()];
+    for (const name of new Set(keys.map(containerName))) if (reconciler.explain(name).length > 0) moved.add(name);
+  };
+  look();
+  const end = store.subscribe((operations) => {
+    for (const { path } of operations) {
+      const [, part = '', kind = '', key = ''] = path.split('/');
+      const name = containerName(key.replaceAll('~1', '/').replaceAll('~0', '~'));
+      if (part === 'observed' || (part === 'desired' && kind === 'containers')) moved.add(name);
+      if (part === 'status' && kind === 'containers') moved.add(name);
+    }
+  });
+  return {
+    names() {
+      look();
+      return moved;
+    },
+    end,
+  };
+}
+
+/** Waits a little until nothing is under way but the request for this. */
+async function quiet({ held }: TakeoverPorts): Promise<void> {
+  for (let left = courtesy; left > 0 && held() > 1; left -= 5) await delay(5);
+}
+
+/** What a successor that was killed has left of its copies. */
+function sweep(runDir: string): void {
+  for (const name of readdirSync(runDir)) {
+    if (name.startsWith(proofPrefix)) rmSync(join(runDir, name), { recursive: true, force: true });
+  }
+}
+
+function refused(message: string): RuntimeError {
+  return new RuntimeError('reexec_refused', message);
+}
+
+function refuseUntrusted(error: unknown): never {
+  throw error instanceof UntrustedPath ? refused(error.message) : error;
+}
