@@ -15,9 +15,9 @@
 
 #include "conditions.h"
 #include "play.h"
+#include "summary.h"
 
-enum { LAUNCHER_FD = 3, R_LOCK = 20, CONFIGURATION_LIMIT = 16 << 20, SUMMARY_FORMAT = 2 };
-static const char SUMMARY_MAGIC[] = "northstate summary\n";
+enum { LAUNCHER_FD = 3, R_LOCK = 20 };
 static const char DEFAULT_CONFIG[] = "/etc/northstate/config.yaml";
 
 static uint64_t boottime(void) {
@@ -40,14 +40,6 @@ static bool resolve(const char *given, char *path) {
     return strstr(path, "//") == NULL && strstr(path, "/./") == NULL && strstr(path, "/../") == NULL;
 }
 
-/* The settings of the command line: the launcher gives us the reconciler's. */
-struct settings {
-    bool named; /* the file */
-    char config[PATH_MAX + 1];
-    char desired[PATH_MAX + 1];
-    char state_dir[PATH_MAX + 1];
-};
-
 static bool take_settings(char **argv, struct settings *settings) {
     snprintf(settings->config, sizeof settings->config, "%s", DEFAULT_CONFIG);
     for (char **at = argv + 1; at[0] != NULL && at[1] != NULL; at++) {
@@ -60,60 +52,6 @@ static bool take_settings(char **argv, struct settings *settings) {
         if (!resolve(*++at, room)) return false;
     }
     return true;
-}
-
-/* What a summary of this configuration begins with (src/config/summary.ts). */
-static bool make_source(const struct settings *settings, struct span *source) {
-    size_t size = 0;
-    uint8_t *text = read_whole(settings->config, CONFIGURATION_LIMIT, &size);
-    if (text == NULL && (errno != ENOENT || settings->named)) return false;
-    size_t room = size + 4 * (PATH_MAX + 8);
-    uint8_t *bytes = malloc(room);
-    if (bytes == NULL) return false;
-    struct writer w = writer_over(bytes, room);
-    put_u32(&w, SUMMARY_FORMAT);
-    put_text(&w, RUNTIME_VERSION);
-    put_text(&w, settings->config);
-    put_u8(&w, text == NULL ? 0 : 1);
-    put_u32(&w, (uint32_t)size);
-    put_raw(&w, text, size);
-    put_text(&w, settings->desired);
-    put_text(&w, settings->state_dir);
-    free(text);
-    *source = (struct span){.data = bytes, .size = (uint32_t)(w.at - w.start)};
-    return !w.failed;
-}
-
-static bool take_path(struct cursor *c, char *room) {
-    struct span path = take_text(c);
-    if (path.size == 0 || path.size > PATH_MAX || path.data[0] != '/') return false;
-    memcpy(room, path.data, path.size);
-    room[path.size] = '\0';
-    return true;
-}
-
-/* The directories that the configuration names; false where there is no summary of exactly this one, or where it says that no
- * plan is to be played: nobody has signed one. */
-static bool find_places(const struct settings *settings, struct places *places) {
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s.summary", settings->config);
-    struct stat stats;
-    if (lstat(path, &stats) != 0 || !S_ISREG(stats.st_mode) || stats.st_uid != 0 || (stats.st_mode & 022) != 0)
-        return false;
-    size_t size = 0;
-    uint8_t *bytes = read_whole(path, 2 * CONFIGURATION_LIMIT, &size);
-    if (bytes == NULL || !make_source(settings, &places->source)) return false;
-    struct cursor c = cursor_over(bytes, size);
-    struct span magic = take_raw(&c, sizeof SUMMARY_MAGIC - 1);
-    struct span head = take_raw(&c, places->source.size);
-    if (c.failed || memcmp(magic.data, SUMMARY_MAGIC, magic.size) != 0 ||
-        memcmp(head.data, places->source.data, head.size) != 0)
-        return false;
-    memcpy(places->config, settings->config, sizeof places->config);
-    bool found = take_u8(&c) == 1 && take_path(&c, places->state_dir) && take_path(&c, places->run_dir) &&
-                 take_path(&c, places->desired);
-    free(bytes);
-    return found;
 }
 
 /* A directory and those above it; what is there stays. */

@@ -9,7 +9,7 @@ import { plainName } from '../../state/schema/metadata-schema.ts';
 import type { JsonSchema } from '../../state/schema/describe-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
-import { bootPlanUses, defaultPids, type Configuration } from './configuration.ts';
+import { bootPlanUses, defaultPids, defaultStateDir, type Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
@@ -120,7 +120,7 @@ const schema = z.strictObject({
   seed: path.default('/etc/northstate/desired.yaml'),
   documentKeys: z.array(path).default([]),
   compatible: plainName.nullable().default(null),
-  stateDir: path.default('/var/lib/northstate/state'),
+  stateDir: path.default(defaultStateDir),
   dataDir: path.default('/var/lib/northstate/data'),
   runDir: path.default('/run/northstate'),
   socketDir: path.default('/run/northstate/sockets'),

@@ -82,6 +82,13 @@ export const defaultPids = 4096;
 
 /** Where the configuration is when nobody names another file. */
 export const defaultConfigPath = '/etc/northstate/config.yaml';
+/** Where generations are kept when no configuration says where (native/player/summary.c has the same). */
+export const defaultStateDir = '/var/lib/northstate/state';
+
+/** The same of a northstar.toml. */
+export function northstarStateDir(dataDir: string): string {
+  return `${dataDir}/@northstate/state`;
+}
 
 /** The configuration in one line, and back. */
 export function configurationArgument(configuration: Configuration): string {

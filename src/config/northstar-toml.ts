@@ -7,7 +7,7 @@ import { name } from '../../state/schema/document-schema.ts';
 import { toTree } from '../../state/text/tree.ts';
 import { parseLongDuration } from '../../state/schema/units.ts';
 import { describeError } from '../../state/text/yaml.ts';
-import { defaultPids, type Configuration } from './configuration.ts';
+import { defaultPids, northstarStateDir, type Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
@@ -122,7 +122,7 @@ export function readNorthstarToml(text: string, file: string): Configuration {
     seed: `${own}/seed.yaml`,
     documentKeys: [],
     compatible: null,
-    stateDir: `${own}/state`,
+    stateDir: northstarStateDir(given.data_dir),
     dataDir: given.data_dir,
     runDir: given.run_dir,
     socketDir: given.socket_dir,

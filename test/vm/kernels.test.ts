@@ -19,6 +19,8 @@ const mounts = 'test/kernel/mounts/mounts.test.ts';
 const verity = 'test/vm/guest/verity-guest.ts';
 const selinux = 'test/vm/guest/selinux-guest.ts';
 const clock = 'test/vm/guest/clock-guest.ts';
+const plan = 'test/vm/guest/plan-guest.ts';
+const boots = 'test/kernel/daemon/boot-plan.test.ts';
 
 /** Some controllers in v1 hierarchies, as an older init system mounts them; the v2 tree keeps the others. */
 const mixed = `
@@ -51,6 +53,8 @@ await suite('another kernel', { concurrency: 2 }, () => {
       verity,
       selinux,
       clock,
+      plan,
+      boots,
     ]);
   });
 
@@ -82,6 +86,6 @@ await suite('another kernel', { concurrency: 2 }, () => {
   test('images and applications have the SELinux contexts of their manifests', () =>
     pass([selinux], 'cgroup_no_v1=all security=selinux'));
 
-  test('a device mapper checks images block by block, and what it finds is told', () =>
-    pass([verity], 'cgroup_no_v1=all'));
+  test('a device mapper checks images block by block, what it finds is told, and a boot plan maps them', () =>
+    pass([verity, plan, boots], 'cgroup_no_v1=all'));
 });

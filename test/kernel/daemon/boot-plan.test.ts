@@ -3,51 +3,12 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { worldOf } from '../../support/container-world.ts';
 import { removeGroups } from '../../support/leftover-groups.ts';
 import { probePackage } from '../../support/packages.ts';
-import { patience } from '../../support/patience.ts';
+import { lastStart, planned, planOf, stepsOf } from '../../support/played-boot.ts';
 import { cutPower, reboot } from '../../support/reboot.ts';
-import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
-
-const planOf = (daemon: Pick<Daemon, 'directory'>): string => join(daemon.directory, 'state/boot.plan');
-
-/** Waits until the plan of what has converged is there, another one than `before`. */
-async function planned(daemon: Daemon, before: Uint8Array | null = null): Promise<Buffer> {
-  await daemon.until('converged', ({ converged }) => converged);
-  const late = performance.now() + patience;
-  while (performance.now() < late) {
-    const plan = existsSync(planOf(daemon)) ? readFileSync(planOf(daemon)) : null;
-    if (plan !== null && (before === null || !plan.equals(before))) return plan;
-    await delay(20);
-  }
-  throw new Error(`no boot plan:\n${daemon.log()}`);
-}
-
-interface Line {
-  readonly msg: string;
-  readonly op?: string;
-  readonly container?: string;
-  readonly started?: number;
-  readonly left?: readonly string[];
-  readonly reason?: string;
-}
-
-/** What the log says from the last start on. */
-function lastStart(daemon: Daemon): readonly Line[] {
-  const lines = readFileSync(join(daemon.directory, 'log'), 'utf8').trim().split('\n');
-  const start = lines.findLastIndex((line) => line.includes('"the reconciler has started"'));
-  return lines
-    .slice(start)
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as Line);
-}
-
-const stepsOf = (daemon: Daemon): string[] =>
-  lastStart(daemon).flatMap(({ msg, op = '', container = '' }) =>
-    msg.startsWith('step') ? [`${op} ${container}`] : [],
-  );
+import { documentOf, startDaemon } from '../../support/test-daemon.ts';
 
 async function packages(): Promise<string[]> {
   const mounts = `mounts:

@@ -1,8 +1,10 @@
 // Under which conditions a boot plan counts, each with what breaks it; what becomes of a plan that is none.
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { encodePlan, type BootPlan, type Deed } from '../../../native/wire/boot-plan.ts';
+import { configurationOf, readSource } from '../../../src/config/read-configuration.ts';
+import { keepSummary, summaryHead } from '../../../src/config/summary.ts';
 import { openStage, type Stage } from '../../support/boot-player.ts';
 
 /** As a boot leaves it. */
@@ -86,6 +88,39 @@ test('a configuration or a document that was edited since is never overlooked', 
   writeFileSync(path('config.yaml'), '# edited\n', { flag: 'a' });
   assert.equal(stage.play(), null);
   assert.ok(!stage.played());
+});
+
+test('where /etc takes no writes the summary in stateDir counts, for exactly this configuration', async () => {
+  await using stage = await openStage();
+  const { path, plan } = stage;
+  const text = readFileSync(path('config.yaml'), 'utf8');
+  rmSync(path('config.yaml.summary'));
+  mkdirSync(path('config.yaml.summary'));
+  const named = `stateDir: ${path('state')}`;
+  for (const line of [
+    named,
+    `stateDir:\t"${path('state')}" # here`,
+    `stateDir: '${path('state')}'`,
+    `${named} # here`,
+  ]) {
+    fresh(stage);
+    writeFileSync(path('config.yaml'), text.replace(named, line));
+    const source = await readSource(path('config.yaml'));
+    await stage.write({ ...plan, source: summaryHead(source) });
+    rmSync(path('state/configuration.summary'), { force: true });
+    assert.equal(stage.play(), null, 'nobody has summed it up');
+    await keepSummary(source, await configurationOf(source));
+    fresh(stage);
+    assert.equal(stage.play()?.refused, null, line);
+    assert.ok(stage.played());
+    fresh(stage);
+    writeFileSync(path('config.yaml'), '# edited\n', { flag: 'a' });
+    assert.equal(stage.play(), null);
+    chmodSync(path('state/configuration.summary'), 0o622);
+    writeFileSync(path('config.yaml'), text.replace(named, line));
+    assert.equal(stage.play(), null, 'others may write it');
+    assert.ok(!stage.played());
+  }
 });
 
 test('nothing runs before a reset that is asked for', async () => {

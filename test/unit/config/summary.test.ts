@@ -1,10 +1,10 @@
 // What is kept of a configuration beside its file counts for exactly that file, or not at all.
 import assert from 'node:assert/strict';
-import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { configurationOf, readSource } from '../../../src/config/read-configuration.ts';
-import { findSummary, keepSummary, summaryFile } from '../../../src/config/summary.ts';
+import { findSummary, keepSummary, summaryFiles } from '../../../src/config/summary.ts';
 import { scratchDirectory } from '../../support/console/scratch.ts';
 
 test('a summary gives the configuration that it was made of, and none for any other source', async (context) => {
@@ -33,14 +33,44 @@ test('a summary that others may write, or that is torn, counts for nothing', asy
   await writeFile(file, 'pids: 12\n');
   const source = await readSource(file);
   await keepSummary(source, await configurationOf(source));
-  await chmod(summaryFile(file), 0o622);
+  const [kept] = summaryFiles(source);
+  await chmod(kept, 0o622);
   assert.equal(await findSummary(source), null);
-  await chmod(summaryFile(file), 0o600);
-  const whole = await readFile(summaryFile(file));
+  await chmod(kept, 0o600);
+  const whole = await readFile(kept);
   for (const size of [0, 10, whole.length >> 1, whole.length - 1]) {
-    await writeFile(summaryFile(file), whole.subarray(0, size));
+    await writeFile(kept, whole.subarray(0, size));
     assert.equal(await findSummary(source), null, `${size} bytes`);
   }
-  await writeFile(summaryFile(file), whole);
+  await writeFile(kept, whole);
   assert.notEqual(await findSummary(source), null);
+});
+
+test('where nothing can be written beside the file it is kept in stateDir, and compared as strictly', async (context) => {
+  const directory = await scratchDirectory(context);
+  const file = join(directory, 'config.yaml');
+  // Nothing is renamed to where a directory is.
+  await mkdir(`${file}.summary`);
+  for (const [index, line] of [
+    'stateDir: DIR',
+    'stateDir:  "DIR"  # here',
+    "stateDir: 'DIR'",
+    'stateDir: DIR # here',
+  ].entries()) {
+    const stateDir = join(directory, `state ${index}`);
+    await mkdir(stateDir);
+    await writeFile(file, `pids: 12\n${line.replace('DIR', stateDir)}\n`);
+    const source = await readSource(file);
+    await keepSummary(source, await configurationOf(source));
+    assert.deepEqual(await readdir(stateDir), ['configuration.summary'], line);
+    assert.equal((await findSummary(source))?.stateDir, stateDir);
+    await writeFile(file, `pids: 13\n${line.replace('DIR', stateDir)}\n`);
+    assert.equal(await findSummary(await readSource(file)), null);
+  }
+  await writeFile(file, `{ stateDir: ${directory} }\n`);
+  const hidden = await readSource(file);
+  await assert.rejects(
+    keepSummary(hidden, await configurationOf(hidden)),
+    /stateDir is not named on a line of its own/,
+  );
 });

@@ -1,0 +1,46 @@
+// What a boot plan has done, as the log of a daemon tells it.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { patience } from './patience.ts';
+import type { Daemon } from './test-daemon.ts';
+
+/** Where the boot plan lies. */
+export const planOf = (daemon: Pick<Daemon, 'directory'>): string => join(daemon.directory, 'state/boot.plan');
+
+/** Waits until the plan of what has converged is there, another one than `before`. */
+export async function planned(daemon: Daemon, before: Uint8Array | null = null): Promise<Buffer> {
+  await daemon.until('converged', ({ converged }) => converged);
+  const late = performance.now() + patience;
+  while (performance.now() < late) {
+    const plan = existsSync(planOf(daemon)) ? readFileSync(planOf(daemon)) : null;
+    if (plan !== null && (before === null || !plan.equals(before))) return plan;
+    await delay(20);
+  }
+  throw new Error(`no boot plan:\n${daemon.log()}`);
+}
+
+interface Line {
+  readonly msg: string;
+  readonly op?: string;
+  readonly container?: string;
+  readonly started?: number;
+  readonly left?: readonly string[];
+  readonly reason?: string;
+}
+
+/** What the log says from the last start on. */
+export function lastStart(daemon: Daemon): readonly Line[] {
+  const lines = readFileSync(join(daemon.directory, 'log'), 'utf8').trim().split('\n');
+  const start = lines.findLastIndex((line) => line.includes('"the reconciler has started"'));
+  return lines
+    .slice(start)
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Line);
+}
+
+/** The steps of that start, as `OP CONTAINER`. */
+export const stepsOf = (daemon: Daemon): string[] =>
+  lastStart(daemon).flatMap(({ msg, op = '', container = '' }) =>
+    msg.startsWith('step') ? [`${op} ${container}`] : [],
+  );
