@@ -31,8 +31,9 @@ export function missingLength(wanted: WantedBlocks, isHere: (block: number) => b
  */
 export async function fetchMissing(image: ImageFile, remote: RemoteFile): Promise<void> {
   const parts = pieces(missingStretches(image.wanted, together, image.wanted.has), pieceSize);
-  const [first, ...rest] = requests(parts, { ranges: mostRanges, bytes: pieceSize });
-  if (first !== undefined && parts.length > 1 && (await fetchSeveral(image, remote, first))) {
+  const several = requests(parts, { ranges: mostRanges, bytes: pieceSize }).filter(({ length }) => length > 1);
+  const [first, ...rest] = several;
+  if (first !== undefined && (await fetchSeveral(image, remote, first))) {
     let gives = true;
     await overLanes(rest, async (ranges) => {
       if (gives) gives = await fetchSeveral(image, remote, ranges);

@@ -33,13 +33,15 @@ const leaves = Buffer.concat(
   ),
 );
 /** Every tenth block is missing, and one stretch. */
-const isMissing = (each: number): boolean => each % 10 === 3 || (each >= 500 && each < 600);
-const missing = Array.from({ length: count }, (_, each) => each).filter(isMissing).length;
+const scattered = (each: number): boolean => each % 10 === 3 || (each >= 500 && each < 600);
+const howMany = (isMissing: typeof scattered): number =>
+  Array.from({ length: count }, (_, each) => each).filter(isMissing).length;
+const missing = howMany(scattered);
 
 let files = 0;
 
 /** Gives what came to be in the file, the bytes of bodies, and the requests after the first. */
-async function fetched(server: FileServer) {
+async function fetched(server: FileServer, isMissing = scattered) {
   const path = join(work, String((files += 1)));
   const start = Buffer.from(image);
   for (let each = 0; each < count; each++) if (isMissing(each)) start.fill(0, each * block, (each + 1) * block);
@@ -66,6 +68,15 @@ test('a server that gives several ranges is asked for a hundred at once, and not
   assert.ok(asked.length <= 5, `${asked.length} requests`);
   assert.ok(asked.every((each) => rangesIn(each) <= 100));
   assert.ok(cost < missing * block * 1.05, `${cost} bytes for ${missing} blocks`);
+});
+
+test('a long stretch among them comes once, and by itself', async () => {
+  await using server = await fileServer({ image: served });
+  const most = (each: number): boolean => each < 1300 || scattered(each);
+  const { bytes, asked } = await fetched(server, most);
+  assert.ok(bytes.equals(served));
+  assert.ok(asked.some((each) => rangesIn(each) > 1));
+  assert.ok(server.sent < howMany(most) * block * 1.02, `${server.sent} bytes for ${howMany(most)} blocks`);
 });
 
 test('one that sends the whole file instead is asked for one range after the other', async () => {
