@@ -92,6 +92,8 @@ export interface View {
   readonly partners: ReadonlyMap<string, number>;
   /** Names that still run, depend on this one and are going down too: they stop first. */
   readonly dependentsUp: readonly string[];
+  /** Locks do not hold up what is to be done: it goes back, or somebody has forced it. */
+  readonly passesLocks: boolean;
   /** CLOCK_BOOTTIME in ms. */
   readonly now: number;
 }

@@ -35,6 +35,8 @@ export type RuntimeEvent =
       readonly left: readonly string[];
       readonly refused: string | null;
     }
+  /** Its replacement waits from now on, or does no longer; `by` is who has said so, a console's client. */
+  | { readonly type: 'locked' | 'unlocked'; readonly container: string; readonly by: string }
   | { readonly type: 'shutdown' };
 
 /** What of an attempt an event tells: a successor of this process does not tell it again. */

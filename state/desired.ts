@@ -68,6 +68,8 @@ export interface ContainerEntry {
   /** Frozen as soon as it runs, until this is taken back. */
   readonly paused: boolean;
   readonly update: 'manual' | 'automatic';
+  /** That its replacement waits for it, for `max` ms at most: when it says so on its console, and while `file` is there. */
+  readonly lock: { readonly max: number; readonly file: string | null } | null;
   /** The generation that last changed this entry. */
   readonly generation: number;
   /** Who made the entry: one that a console command made leaves with its package. */

@@ -132,6 +132,12 @@ export interface ObservedCgroup {
 /** Why a run is ended that has not ended by itself. */
 export type Fault = 'TimedOut' | 'NotReady' | 'Unhealthy' | 'WatchdogExpired';
 
+/** Until when a run must not be replaced, CLOCK_BOOTTIME in ms, 0 = it may: as it has said on its console, and as its file says. */
+export interface AttemptLocks {
+  readonly console: number;
+  readonly file: number;
+}
+
 /** What the reconciler has the launcher remember with an attempt (JSON, at most 4 KiB). */
 export interface AttemptRecord {
   readonly version: string;
@@ -158,6 +164,8 @@ export interface AttemptRecord {
   readonly dependsOn: readonly string[];
   /** Of those whose new instance replaces this one: the attempt that ran when it was started. */
   readonly beside: Readonly<Record<string, number>>;
+  /** Until when it must not be replaced; never when left out. */
+  readonly locks?: AttemptLocks;
   /** The system call that its filter has killed it for. */
   readonly refused?: string;
   /**

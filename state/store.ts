@@ -25,6 +25,8 @@ export interface State {
   /** The generation in force, of `desired` as a whole; 0 = there never was a document. */
   readonly generation: number;
   readonly document: DocumentStatus;
+  /** The generation that somebody has forced, whatever holds it up; -1 = none. */
+  readonly forced: number;
   /** Why it is not known what is wanted: nothing is done meanwhile. Null = it is known. */
   readonly unknown: string | null;
   /** Fields of `desired` that the overlay sets; all others come from the document. */
@@ -64,6 +66,7 @@ export function emptyState(): State {
     desired: emptyDesired,
     generation: 0,
     document,
+    forced: -1,
     unknown: null,
     overlay: [],
     lock: new Map(),

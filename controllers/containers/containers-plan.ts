@@ -19,6 +19,7 @@ import {
   prepareWaits,
   startsByItself,
 } from './candidate.ts';
+import { lockedUntil, lockWaits } from './attempt-lock.ts';
 import { wakeOf } from './wake.ts';
 import { asksForRun, newestDone } from '../../state/ended-run.ts';
 import { faultOf, revisionOf } from './readiness.ts';
@@ -104,7 +105,8 @@ function decided(view: View): Decision {
     if (attempt !== current || target === null || usesLost(view, attempt)) return stop(view, attempt, null);
     if (fault !== null) return stop(view, attempt, null, fault);
     if (!replacing) return [];
-    return stop(view, attempt, replacementWaits(view, target, verdict, candidate, current));
+    const waits = replacementWaits(view, target, verdict, candidate, current);
+    return stop(view, attempt, waits ?? lockWaits(view, target, current));
   });
   const steps: ContainerStep[] = [
     ...tidy(view, candidate),
@@ -113,7 +115,9 @@ function decided(view: View): Decision {
     ...(current === null || target === null || replacing ? [] : ask(view, target, current)),
     ...stops,
   ];
-  return { steps, wake: wakeOf(view, target, running, verdict), verdict, replacing };
+  const isHeld = replacing && current !== null && lockWaits(view, target, current) !== null;
+  const wake = wakeOf(view, target, running, verdict, isHeld ? lockedUntil(current) : null);
+  return { steps, wake, verdict, replacing };
 }
 
 /** The steps of decide(): the controller's plan. */

@@ -5,12 +5,13 @@ import { overdueAt, unendingAt } from './end-bound.ts';
 import { nextOf } from './readiness.ts';
 import type { Verdict } from './restart.ts';
 
-/** The next such time (CLOCK_BOOTTIME in ms); null = no time changes anything. `target` is what should run, `running` what does. */
+/** The next such time (CLOCK_BOOTTIME in ms); null = no time changes anything. `target` is what should run, `running` what does, `unlocksAt` when a lock ends that holds something up. */
 export function wakeOf(
   view: View,
   target: Target | null,
   running: readonly ObservedAttempt[],
   verdict: Verdict | null,
+  unlocksAt: number | null,
 ): number | null {
   const times = running.flatMap((attempt) => {
     const { stop: ending } = attempt.record;
@@ -20,6 +21,7 @@ export function wakeOf(
   });
   if (verdict?.kind === 'backoff') times.push(verdict.at);
   if (view.opensAt !== null) times.push(view.opensAt);
+  if (unlocksAt !== null) times.push(unlocksAt);
   const later = times.filter((time) => time > view.now);
   return later.length === 0 ? null : Math.min(...later);
 }

@@ -211,6 +211,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       dependenciesDown: gates.down,
       opensAt: gates.opensAt,
       partners: partnersOf(wanted?.entry, footprint),
+      passesLocks: own.some(({ entry }) => entry.generation === state.forced),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
       now,
     };

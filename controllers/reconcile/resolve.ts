@@ -254,6 +254,7 @@ function impliedEntry(
     prepare: false,
     paused: false,
     update: 'manual',
+    lock: null,
     generation: 0,
     writtenBy: 'console',
     uninstalling: false,

@@ -147,6 +147,24 @@ export async function uninstall(
   });
 }
 
+/** lock NAME: for `ttl` ms at most. */
+export async function lock(
+  name: string,
+  { ttl, ...options }: ConsoleOptions & { readonly ttl: number },
+): Promise<void> {
+  await withConsole(options, async (client) => {
+    const locked = await client.call('lock', { name, ttl });
+    say(options, `${locked.name} locked for ${locked.ttl / 1000} s`);
+  });
+}
+
+/** unlock NAME. */
+export async function unlock(name: string, options: ConsoleOptions): Promise<void> {
+  await withConsole(options, async (client) =>
+    say(options, `${(await client.call('unlock', { name })).name} unlocked`),
+  );
+}
+
 /** shutdown: done when the daemon has hung up. */
 export async function shutdown(options: ConsoleOptions): Promise<void> {
   await withConsole(options, async (client) => {

@@ -54,6 +54,8 @@ function inWords(event: StampedEvent['event']): string {
     const { by, does, privileged } = detail as unknown as { by: string; does: string; privileged: boolean };
     return `session in ${container} by ${by}: ${does}${privileged ? ', privileged' : ''}`;
   }
+  if (type === 'locked' || type === 'unlocked')
+    return `${container} is ${type} by ${(detail as unknown as { by: string }).by}`;
   const what = type === 'session_end' ? 'session over in' : 'ended';
   if (exit !== undefined) return `${what} ${container} ${exitText({ code: Number(exit['code']) })}`;
   if (signalled !== undefined) return `${what} ${container} ${exitText({ signal: Number(signalled['signal']) })}`;

@@ -1,12 +1,12 @@
 // Every command of northstate: its words, options, help and example. What a command does is loaded when it is called.
-import { Argument, Command } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { defaultConsole } from '../console/protocol/address.ts';
 import type { ConsoleOptions, PatchOptions } from './console.ts';
 import { addDeclarative, addGlobalOptions, addNorthstar } from './console-commands.ts';
 import { addBuildSystems } from './build-commands.ts';
 import { addInside } from './inside-commands.ts';
 import { addPackageFiles } from './package-commands.ts';
-import { example, format, patches, statusFormat, talks, timeout, wholeNumber } from './words.ts';
+import { duration, example, format, patches, statusFormat, talks, timeout, wholeNumber } from './words.ts';
 import { runtimeVersion } from '../runtime-version.ts';
 
 const outcome = `
@@ -61,7 +61,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   'The document:': ['apply', 'plan', 'diff', 'edit', 'patch', 'history', 'rollback', 'overlay', 'wait', 'schema'],
   'What is there:': ['get', 'describe', 'explain', 'logs', 'events', 'list', 'repositories', 'inspect'],
   'Inside of containers:': ['exec', 'shell', 'cp', 'top'],
-  'Containers:': ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'update', 'mount', 'umount'],
+  'Containers:': ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'update', 'lock', 'unlock', 'mount', 'umount'],
   'Packages:': [
     'install',
     'uninstall',
@@ -236,6 +236,17 @@ function addContainers(program: Command): void {
         (await import('./control.ts')).order(what, names, options),
       );
   }
+  talks(example(program.command('lock'), 'northstate lock broker --ttl 5m'))
+    .description('hold up the replacement of what runs, as an application does over its own console')
+    .argument('<name>', 'a container whose entry has a lock')
+    .addOption(new Option('--ttl <duration>', 'for how long at most').argParser(duration).default(60_000, '1m'))
+    .action(async (name: string, options: ConsoleOptions & { ttl: number }) =>
+      (await import('./control.ts')).lock(name, options),
+    );
+  talks(example(program.command('unlock'), 'northstate unlock broker'))
+    .description('let it be replaced again')
+    .argument('<name>', 'a container')
+    .action(async (name: string, options: ConsoleOptions) => (await import('./control.ts')).unlock(name, options));
   for (const what of ['mount', 'umount'] as const) {
     patches(example(program.command(what), `northstate ${what} shared-data:1.0.0`))
       .description(`${what} the images of containers`)

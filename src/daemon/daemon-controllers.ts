@@ -5,6 +5,7 @@ import { cgroupsPart, createCgroups, type Cgroups } from '../../controllers/cgro
 import { createAttempts, type Attempts } from '../../controllers/containers/containers-observe.ts';
 import { containersPart, type ContainerPorts } from '../../controllers/containers/containers-act.ts';
 import { endBound } from '../../controllers/containers/end-bound.ts';
+import { followLockFiles, type LockFiles } from '../../controllers/containers/lock-files.ts';
 import { followLacking, type LackingWatch } from '../../controllers/containers/lacking-watch.ts';
 import { createRefusals, type RefusedCall } from '../../controllers/containers/refused-call.ts';
 import { openNotes } from '../../controllers/containers/run-notes.ts';
@@ -123,6 +124,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     failed: unwatchable,
   });
   let lacking: LackingWatch | null = null;
+  let lockFiles: LockFiles | null = null;
   const changed = (): void => {
     repositories.follow();
     documents.follow();
@@ -281,6 +283,10 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       reconciler.start();
       remembered.attempts.forEach(refusals.seen);
       groupWatch.follow();
+      lockFiles = followLockFiles({
+        ...{ store, observe: attempts.observe, now: bootTime, wallClock: Date.now, blind: unseen, failed: unwatchable },
+        record: (id, bytes) => launcher.record(id, bytes),
+      });
       lacking = followLacking({ store, observe: attempts.observe, blind: unseen, failed: unwatchable });
       runtimeFiles = keepRuntimeFiles(kept, { log, stand });
     },
@@ -290,6 +296,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       reconciler.close();
       missing.close();
       lacking?.close();
+      lockFiles?.close();
       await repositories.close();
       descriptors.sweep(null);
       await cgroups.removeRoot();

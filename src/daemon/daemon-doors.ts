@@ -122,6 +122,7 @@ export function createDoors({
     lookAtSource: async (source) =>
       (await import('../runtime/look-at-source.ts')).lookAtSource(source, { store, openRemote, log }),
     usage: cgroups.usage,
+    locks: { record: (id, bytes) => launcher.record(id, bytes), observe: attempts.observe },
     join: sessions.open,
     async metrics() {
       const [{ collect }, { exposed }] = await Promise.all([

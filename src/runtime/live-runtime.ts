@@ -8,6 +8,8 @@ import { DocumentSigned, type Documents } from '../../state/document/documents.t
 import type { RepositoryEntry } from '../../state/desired.ts';
 import type { Store } from '../../state/store.ts';
 import { execute, type CommandPorts } from './commands.ts';
+import { lockRun, unlockRun } from './lock-commands.ts';
+import type { LockPorts } from '../../controllers/containers/attempt-lock.ts';
 import { unmetOf } from '../../controllers/status/explain.ts';
 import { openJournal, type Journal } from './journal.ts';
 import type { StatusChanges } from './status-changes.ts';
@@ -40,6 +42,7 @@ export interface RuntimePorts {
   readonly lookAtSource: Runtime['lookAtSource'];
   readonly report: Runtime['report'];
   readonly usage: (name: string) => Readonly<Record<string, unknown>>;
+  readonly locks: LockPorts;
   readonly join: Runtime['join'];
   readonly metrics: Runtime['metrics'];
   readonly shutdown: () => void;
@@ -159,6 +162,8 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     },
     logs: (name, options) => ports.logs.lines(name, options),
     statistics: (name) => Promise.resolve(ports.usage(name)),
+    lock: (name, ttl, by) => lockRun(name, ttl, by, ports),
+    unlock: (name, by) => unlockRun(name, by, ports),
     join: ports.join,
     metrics: ports.metrics,
     shutdown: ports.shutdown,

@@ -221,6 +221,10 @@ export interface Runtime {
     readonly prometheus: string;
     readonly counts: Readonly<Record<string, Counts>>;
   }>;
+  /** Holds up the replacement of what runs of a name, for `ttl` ms or as long as its entry allows, which it gives. Throws RuntimeError. */
+  lock(name: string, ttl: number, by: string): Promise<number>;
+  /** Gives that back; where nothing is locked it does nothing. Throws RuntimeError. */
+  unlock(name: string, by: string): Promise<void>;
   /** Joins a container (its name) that runs. Throws RuntimeError. `by`: who asks, for the record of events. */
   join(name: string, request: SessionRequest, by: string): Promise<ContainerSession>;
   /** How often one launcher has taken over from another since the first one began. */

@@ -180,6 +180,7 @@ function containerEntry(
       prepare: given.prepare,
       paused: given.paused,
       update: given.update,
+      lock: given.lock ?? null,
       ...made,
     },
   };

@@ -137,6 +137,9 @@ export const documentDescriptions: Descriptions = {
   'containers.*.paused': 'Frozen where it is, as long as this says so.',
   'containers.*.update':
     'automatic takes a higher version that fits when it appears; manual waits for northstate update.',
+  'containers.*.lock': 'It may hold up its replacement, on its console or by a file.',
+  'lock.max': 'For so long at most; then it may ask again.',
+  'lock.file': 'A file of the host: while it is there, and its last change is not longer ago.',
   autostart: 'ignore leaves packages with autostart alone that the document does not name.',
 };
 

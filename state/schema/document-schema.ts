@@ -126,6 +126,10 @@ export const containerSchema = z.strictObject({
   prepare: z.boolean().default(false),
   paused: z.boolean().default(false),
   update: z.enum(['manual', 'automatic']).default('manual'),
+  lock: z
+    .strictObject({ max: duration, file: absolutePath.optional() })
+    .transform(({ max, file = null }) => ({ max, file }))
+    .optional(),
 });
 
 export const repositorySchema = z

@@ -80,6 +80,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
     prepare: random.chance(0.2),
     paused: random.chance(0.1),
     update: random.chance(0.2) ? 'automatic' : 'manual',
+    lock: null,
     generation,
     writtenBy: 'person',
     uninstalling: false,

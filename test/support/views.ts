@@ -24,6 +24,7 @@ export function view(fields: Partial<View> = {}): View {
     opensAt: null,
     partners: new Map(),
     dependentsUp: [],
+    passesLocks: false,
     now: 0,
     ...fields,
   };
@@ -84,6 +85,7 @@ export function target(
       prepare: false,
       paused: false,
       update: 'manual',
+      lock: null,
       generation: 1,
       writtenBy: 'person',
       uninstalling: false,

@@ -157,6 +157,8 @@ export interface Answers {
   readonly plan: { readonly steps: readonly PlannedStep[]; readonly findings: readonly ToldFinding[] };
   /** name:version, the size of the package, and how many bytes of it are not here. */
   readonly install_source: Lasting & { readonly container: string; readonly size: number; readonly fetch: number };
+  readonly lock: { readonly name: string; readonly ttl: number };
+  readonly unlock: { readonly name: string };
   readonly describe: Description;
   readonly explain: {
     readonly name: string;
@@ -227,6 +229,8 @@ export type RuntimeEventMessage =
         ),
       ];
     }
+  | { readonly locked: readonly [string, { readonly by: string }] }
+  | { readonly unlocked: readonly [string, { readonly by: string }] }
   | {
       readonly boot_plan: {
         readonly started: number;

@@ -102,6 +102,8 @@ const shapes = {
     lifetime: optional(lifetime),
     timeout: optional(whole),
   }),
+  lock: fields({ name: optional(cText), ttl: within(1, 2 ** 31 - 1) }),
+  unlock: fields({ name: optional(cText) }),
   describe: fields({ name: text }),
   explain: fields({ name: text }),
   overlay_drop: fields({ name: nullable(text) }),

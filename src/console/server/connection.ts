@@ -207,8 +207,10 @@ async function respond(
   { permissions, onlyNorthstar }: Peer,
   { limits }: Listener,
 ): Promise<unknown> {
+  // What a container may hold up is its entry's to say.
+  const isOwnLock = onlyNorthstar && (request.name === 'lock' || request.name === 'unlock');
   const isOurs = onlyNorthstar && !northstarRequests.has(request.name);
-  if (isOurs || !allows(permissions, request)) return { permission_denied: requestMessage(request) };
+  if (!isOwnLock && (isOurs || !allows(permissions, request))) return { permission_denied: requestMessage(request) };
   if (request.name === 'install' && request.body.size > limits.installSize) {
     throw new ReadError(`a package of ${request.body.size} bytes is announced, ${limits.installSize} are the limit`);
   }

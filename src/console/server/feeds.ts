@@ -66,9 +66,12 @@ export function openFeeds(runtime: Runtime): Feeds {
   };
 }
 
+/** Of those who look into containers, and of what these hold up: told by `events`. */
+const ours: ReadonlySet<RuntimeEvent['type']> = new Set(['session', 'session_end', 'locked', 'unlocked']);
+
 /** Whether Northstar's clients know it. */
 function isNorthstars(event: RuntimeEvent): boolean {
-  return !isForStatus(event) && event.type !== 'session' && event.type !== 'session_end';
+  return !isForStatus(event) && !ours.has(event.type);
 }
 
 /** Whether those are told that watch the status. */
@@ -98,6 +101,8 @@ function eventNotification(event: RuntimeEvent): unknown {
   }
   if (event.type === 'session_end')
     return { session_end: [event.container, { by: event.by, ...exitMessage(event.exit) }] };
+  if (event.type === 'locked' || event.type === 'unlocked')
+    return { [event.type]: [event.container, { by: event.by }] };
   if (event.type === 'boot_plan') {
     const { started, left, refused } = event;
     return { boot_plan: { started, left, refused } };

@@ -17,7 +17,7 @@ import {
   sendReport,
   watchFrom,
 } from './document-requests.ts';
-import { requestMessage, type Bodies, type Request, type RequestName } from '../protocol/protocol.ts';
+import { externalIdentity, requestMessage, type Bodies, type Request, type RequestName } from '../protocol/protocol.ts';
 import {
   describeContainer,
   inspectContainer,
@@ -150,6 +150,19 @@ const handlers: Handlers = {
     plan: await ours(() => runtime.plan(document)),
   }),
   install_source: async (body, session) => ({ install_source: await ours(() => installSource(body, session)) }),
+  lock: async ({ name, ttl }, session) => ({
+    lock: await ours(async () => {
+      const locked = lockedName(name, session);
+      return { name: locked, ttl: await session.runtime.lock(locked, ttl, session.identity) };
+    }),
+  }),
+  unlock: async ({ name }, session) => ({
+    unlock: await ours(async () => {
+      const locked = lockedName(name, session);
+      await session.runtime.unlock(locked, session.identity);
+      return { name: locked };
+    }),
+  }),
   describe: async ({ name }, { runtime }) => ({ describe: await ours(() => describeContainer(runtime, name)) }),
   logs: async ({ name, since, follow, boot, previous = false }, session) => ({
     logs: await ours(() => {
@@ -213,6 +226,17 @@ function begin(container: string, { runtime, begun, begin: note }: Session, chec
   const state = runtime.state();
   check(state);
   note(container, nextRun(state, containerName(container)));
+}
+
+/** A container locks itself; anybody else says what. */
+function lockedName(name: string | undefined, { identity, runtime }: Session): string {
+  const isContainer = identity !== externalIdentity;
+  if (!isContainer && name === undefined) throw new RuntimeError('invalid_arguments', 'a lock has a name');
+  const own = containerName(identity);
+  const asked = name === undefined ? own : containerName(keyOf(runtime.state(), name));
+  if (isContainer && asked !== own)
+    throw new RuntimeError('invalid_arguments', `${own} holds up itself alone, not ${asked}`, { name: asked });
+  return asked;
 }
 
 /** Northstar's outcome of a request for one container. */

@@ -54,6 +54,8 @@ const cases: Readonly<Record<RequestName, readonly Case[]>> = {
   wait: [{ body: () => ({ generation: null, timeout: 60_000 }), outcome: 'done' }],
   token_create: [{ body: () => ({ target: 'app', shared: 'AAAA' }), outcome: 'done' }],
   token_verify: [{ body: () => ({ token: `${'A'.repeat(54)}==`, user: 'app', shared: 'AAAA' }), outcome: 'done' }],
+  lock: [{ body: () => ({ name: 'app', ttl: 1000 }), outcome: 'done' }],
+  unlock: [{ body: () => ({ name: 'app' }), outcome: 'done' }],
   stop: [
     { body: () => ({ ...named, lifetime: 'document' }), outcome: 'document_signed' },
     { body: () => named, outcome: 'boot' },

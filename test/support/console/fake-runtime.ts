@@ -289,6 +289,14 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       fake.calls.push({ what: 'dropOverlay', name });
       return { generation: 3, dropped: [], notDurable: fake.loss };
     },
+    lock(name, ttl, by) {
+      fake.calls.push({ lock: name, ttl, by });
+      return Promise.resolve(ttl);
+    },
+    unlock(name, by) {
+      fake.calls.push({ unlock: name, by });
+      return Promise.resolve();
+    },
     notDurable: () => fake.loss,
     async *report() {
       await Promise.resolve();

@@ -22,6 +22,8 @@ export const samples: Readonly<Record<RequestName, Readonly<Record<string, unkno
   watch: null,
   plan: { document: null },
   install_source: { source: 'https://localhost/x.npk', repository: null },
+  lock: { name: 'broker', ttl: 1000 },
+  unlock: { name: 'broker' },
   describe: { name: 'broker' },
   logs: { name: 'broker', since: null, follow: false },
   wait: { generation: 1, timeout: 0 },

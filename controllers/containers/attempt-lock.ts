@@ -1,0 +1,44 @@
+// Locks: an application that must not be interrupted says so, and its replacement waits. They are in the record of its run, which the
+// launcher keeps: they outlive the reconciler, and end with the run.
+import type { AttemptLocks, ObservedAttempt } from '../../state/observed.ts';
+import { encodeRecord } from './attempt-record.ts';
+import type { View, Target } from '../controller.ts';
+
+export interface LockPorts {
+  /** Has the launcher keep a record with an attempt. */
+  readonly record: (id: number, bytes: Uint8Array) => Promise<void>;
+  /** Takes an attempt into the observed state. */
+  readonly observe: (attempt: ObservedAttempt) => void;
+}
+
+/** How long an attempt is locked: CLOCK_BOOTTIME in ms, 0 = it is not. */
+export function lockedUntil({ record: { locks } }: Pick<ObservedAttempt, 'record'>): number {
+  return Math.max(locks?.console ?? 0, locks?.file ?? 0);
+}
+
+/** Keeps one of the two locks of an attempt until then (CLOCK_BOOTTIME in ms, 0 = no longer). Rejects with a LaunchError. */
+export async function keepLock(
+  attempt: ObservedAttempt,
+  which: keyof AttemptLocks,
+  until: number,
+  { record: keep, observe }: LockPorts,
+): Promise<void> {
+  const before = attempt.record.locks ?? { console: 0, file: 0 };
+  if (before[which] === until) return;
+  const record = { ...attempt.record, locks: { ...before, [which]: until } };
+  await keep(attempt.id, encodeRecord(record));
+  observe({ ...attempt, record });
+}
+
+/** What is said of a step that a lock holds up begins so. */
+const heldUp = 'a lock holds it up';
+
+/**
+ * Why what runs is not replaced yet for its lock; null = there is none that counts. An order to run once more, a way back and what somebody
+ * has forced are not held up.
+ */
+export function lockWaits({ now, passesLocks }: View, { replacing }: Target, current: ObservedAttempt): string | null {
+  const until = lockedUntil(current);
+  if (passesLocks || until <= now || current.record.entry === replacing) return null;
+  return `${heldUp} for ${Math.ceil((until - now) / 1000)} s at most, unless ${current.name} gives it back`;
+}
