@@ -115,7 +115,7 @@ function decided(view: View): Decision {
     ...(current === null || target === null || replacing ? [] : ask(view, target, current)),
     ...stops,
   ];
-  const isHeld = replacing && current !== null && lockWaits(view, target, current) !== null;
+  const isHeld = replacing && lockWaits(view, target, current) !== null;
   const wake = wakeOf(view, target, running, verdict, isHeld ? lockedUntil(current) : null);
   return { steps, wake, verdict, replacing };
 }

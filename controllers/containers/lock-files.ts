@@ -88,7 +88,7 @@ export function followLockFiles(ports: LockFilesPorts): LockFiles {
   }
 
   function all(): Set<string> {
-    const entries = [...store.get().desired.containers.values()].filter(({ lock }) => lock?.file != null);
+    const entries = [...store.get().desired.containers.values()].filter(hasFile);
     return new Set([...entries.map(({ name }) => name), ...followed.keys()]);
   }
 
@@ -119,7 +119,7 @@ function runningWithFile({ get }: Pick<Store, 'get'>, name: string): RunningWith
 function hasFile(
   entry: ContainerEntry | undefined,
 ): entry is ContainerEntry & { readonly lock: { readonly file: string; readonly max: number } } {
-  return entry?.lock?.file != null;
+  return typeof entry?.lock?.file === 'string';
 }
 
 /** Until when the file holds it (CLOCK_BOOTTIME in ms), 0 = it does not. One from the future does not: the clock was set since. */

@@ -18,7 +18,7 @@ export async function lockRun(name: string, ttl: number, by: string, ports: Lock
   const attempt = runningOf(name, ports);
   const { containers } = ports.store.get().desired;
   const entry = containers.get(`${name}:${attempt.version}`) ?? containers.get(name);
-  if (entry?.lock == null)
+  if (entry === undefined || entry.lock === null)
     throw new RuntimeError('not_lockable', `the entry of ${name} has no lock: { max }`, { name });
   const most = Math.min(ttl, entry.lock.max);
   await keepLock(attempt, 'console', Math.round(ports.now() + most), ports.locks);
