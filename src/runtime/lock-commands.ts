@@ -1,14 +1,14 @@
 // lock and unlock: what runs of a name is not replaced until then.
+import type { Tell } from '../../controllers/events.ts';
 import { keepLock, lockedUntil, type LockPorts } from '../../controllers/containers/attempt-lock.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Store } from '../../state/store.ts';
-import type { Events } from './live-runtime.ts';
 import { RuntimeError } from './runtime.ts';
 
 export interface LockCommandPorts {
   readonly store: Pick<Store, 'get'>;
   readonly locks: LockPorts;
-  readonly events: Pick<Events, 'tell'>;
+  readonly events: { readonly tell: Tell };
   /** CLOCK_BOOTTIME in ms. */
   readonly now: () => number;
 }
