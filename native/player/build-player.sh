@@ -16,7 +16,7 @@ arm64) program=northstate-player-arm64 flags='-static -s' CC=${CC:-aarch64-linux
 esac
 
 package="$here/../../package.json"
-if [ -x "$out/$program" ] && [ -z "$(find "$here" "$here/../launcher/wire.c" "$here/../launcher/wire.h" "$package" -newer "$out/$program")" ]; then
+if [ -x "$out/$program" ] && [ -z "$(find "$here" "$here/../launcher/wire.c" "$here/../launcher/wire.h" "$package" -type f -newer "$out/$program")" ]; then
   exit 0
 fi
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$package")

@@ -23,8 +23,8 @@ export interface KeepPorts extends Omit<PlanPorts, 'before'> {
   /** What the command line has said of it. */
   readonly file: string | undefined;
   readonly overrides: { readonly desired?: string; readonly stateDir?: string };
-  /** The document in force. */
-  readonly text: string;
+  /** The document in force; null while something of it is yet to be written. */
+  readonly text: string | null;
 }
 
 /** `unkept`: why there is none for now. */
@@ -44,6 +44,7 @@ export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {
   if (state.overlay.length > 0) return none('a console has changed what is in force, until the boot ends');
   if (state.document.status !== 'ok') return none(`the document is ${state.document.status}`);
   for (const { type } of state.conditions.values()) if (type !== 'NotWatched') return none(`the condition ${type}`);
+  if (ports.text === null) return none('what a console has changed is yet to be written');
   const source = await readSource(file, overrides);
   const summary = await findSummary(source);
   if (summary === null || !isDeepStrictEqual({ ...summary, cgroup: config.cgroup }, config))

@@ -57,7 +57,17 @@ export function makeUnits(state: State, ports: PlanPorts): Made {
       left.set(name, error.message);
     }
   }
+  for (const entry of state.desired.containers.values())
+    if (entry.state === 'running' && !before.attempts.has(entry.name) && !left.has(entry.name))
+      left.set(entry.name, whyNotReached(entry, before.attempts));
   return { units, left };
+}
+
+/** Why a cold boot does not come to an entry by itself. */
+function whyNotReached(entry: ContainerEntry, attempts: Before['attempts']): string {
+  const lacks = [...entry.dependsOn.keys()].find((name) => !attempts.has(name));
+  const reason = lacks === undefined ? 'a boot does not come to it at once' : `${lacks} is not in the plan`;
+  return neverAtBoot(entry, true) ?? reason;
 }
 
 /** Each image right before the first that needs it, so that this one need not wait for those of others. */
@@ -128,6 +138,8 @@ function sandboxUnit(step: StartStep | PrepareStep, view: View, before: Before, 
   const target = view.targets.find(({ key }) => key === step.key);
   if (target === undefined) throw new NotAtBoot('it is not asked for');
   const starts = step.op === 'start';
+  // One that waits for others gets its sandbox from whoever starts it.
+  if (!starts && target.entry.state === 'running') throw new NotAtBoot(whyNotReached(target.entry, before.attempts));
   const never = target.autostart === null ? neverAtBoot(target.entry, starts) : null;
   if (never !== null) throw new NotAtBoot(never);
   const ids = [containerId(step.name, step.version), ...target.resources.flatMap(({ id }) => id ?? [])];

@@ -106,8 +106,9 @@ function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done
       ...(settings.desired !== undefined && { desired: config.desired }),
       ...(settings['state-dir'] !== undefined && { stateDir: config.stateDir }),
     };
-    const { text } = documents.current();
-    return await keepPlan(now, { ...controllers.boot, config, file: settings.config, overrides, text });
+    const { text, isWritten } = documents.current();
+    const ports = { ...controllers.boot, config, file: settings.config, overrides };
+    return await keepPlan(now, { ...ports, text: isWritten ? text : null });
   }
 }
 

@@ -72,6 +72,8 @@ export interface PatchOptions {
 /** The document in force. */
 export interface InForceNow {
   readonly text: string;
+  /** Nothing is in force that is yet to be written into the text. */
+  readonly isWritten: boolean;
   /** What it says, with the patches that last until the boot ends over it. */
   readonly effective: Tree;
 }
@@ -302,7 +304,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
         notDurable: why,
       };
     },
-    current: () => ({ text: core.text, effective: core.inForce.effective.tree }),
+    current: () => ({
+      text: core.text,
+      isWritten: core.pending.length === 0,
+      effective: core.inForce.effective.tree,
+    }),
     apply: (text, given) => enqueue(() => applyText(core, file, text, given)),
     preview: (text) => previewText(core, text),
     async dropOverlay(name) {

@@ -41,7 +41,7 @@ export function keepPlan(world: World): SimulatedPlan {
     const target = view.targets.find(({ key }) => key === step.key);
     const starts = step.op === 'start';
     if (target === undefined || (target.autostart === null && neverAtBoot(target.entry, starts) !== null)) return false;
-    if (!starts) return true;
+    if (!starts) return target.entry.state === 'mounted';
     const needs = [...target.entry.dependsOn.keys(), ...view.partners.keys()];
     if (!needs.every((name) => inPlan.has(name))) return false;
     inPlan.add(step.name);

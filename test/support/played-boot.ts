@@ -20,13 +20,14 @@ export async function planned(daemon: Daemon, before: Uint8Array | null = null):
   throw new Error(`no boot plan:\n${daemon.log()}`);
 }
 
-interface Line {
+export interface Line {
   readonly msg: string;
   readonly op?: string;
   readonly container?: string;
   readonly started?: number;
   readonly left?: readonly string[];
   readonly reason?: string;
+  readonly unkept?: string | null;
 }
 
 /** What the log says from the last start on. */

@@ -283,7 +283,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       if (fake.failure !== null) throw fake.failure;
       return { generation: status.generation + 1 };
     },
-    document: () => ({ text: 'apiVersion: northstate/v1\n', effective: fake.tree }),
+    document: () => ({ isWritten: true, text: 'apiVersion: northstate/v1\n', effective: fake.tree }),
     explain: (name) => fake.unmet.get(name) ?? null,
     dropOverlay: async (name) => {
       fake.calls.push({ what: 'dropOverlay', name });

@@ -2,7 +2,7 @@
 // in the guest.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bootImage } from '../../../controllers/mounts/mount-boot.ts';
@@ -113,6 +113,7 @@ test('a table that the kernel refuses, and a root hash that is not the image’s
     ['ab', /dm-verity: Invalid argument/],
     ['ab'.repeat(32), /^mount \S+: (Input\/output error|Invalid argument)|dm-verity/],
   ] as const) {
+    await rm(stage.path('run'), { recursive: true, force: true });
     const wrong = deeds.map((deed) => (deed.deed === 'map' ? { ...deed, rootHash } : deed));
     await stage.write(stage.withDeeds(...wrong));
     assert.match(stage.play()?.units[0]?.[1] ?? '', why);
