@@ -29,10 +29,11 @@ export async function enterDelegatedGroup(launcher: number): Promise<string | nu
   return join(own, root);
 }
 
-/** The same as the boot player does it; [] where the groups' name is none that enterDelegatedGroup gave. */
-export async function bootDelegation(name: string): Promise<Deed[]> {
-  const { unified } = detectHierarchies();
-  if (unified === null || !name.endsWith(`/${root}`)) return [];
+/** The same as the boot player does it, for a group that was `configured`, and is `name`. */
+export async function bootDelegation(configured: string, name: string): Promise<Deed[]> {
+  const { unified, legacy } = detectHierarchies();
+  if (configured !== 'auto' || unified === null || legacy.size > 0) return [];
+  if (!name.endsWith(`/${root}`)) return [{ deed: 'undelegated', mount: unified }];
   const group = name.slice(0, -root.length - 1);
   const controllers = (await readFile(join(unified, group, 'cgroup.controllers'), 'utf8')).trim().split(/\s+/);
   const enabled = controllers.map((controller) => `+${controller}`).join(' ');

@@ -219,20 +219,25 @@ int do_hierarchy(struct stage *stage, const struct deed *deed) {
     return refuse(stage, 0, "host: no control groups (v%u) at %s", (unsigned)deed->number[0], deed->text[0]);
 }
 
-/* The group of the v2 tree in /proc/PID/cgroup. */
-static bool is_in_group(uint32_t pid, const char *group, const char *leaf) {
-    char path[64], entered[2 * PATH_MAX + 8], line[2 * PATH_MAX + 16];
+/* The group of the v2 tree in /proc/PID/cgroup, from its slash on; false when it cannot be told. */
+static bool read_group(uint32_t pid, char *group, size_t size) {
+    char path[64], line[2 * PATH_MAX + 16];
     snprintf(path, sizeof path, "/proc/%u/cgroup", pid);
-    snprintf(entered, sizeof entered, "/%s/%s", group, leaf);
     FILE *table = fopen(path, "re");
     bool found = false;
     while (table != NULL && fgets(line, sizeof line, table) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         if (strncmp(line, "0::", 3) != 0) continue;
-        found = strcmp(line + 4, group) == 0 || strcmp(line + 3, entered) == 0;
+        found = (size_t)snprintf(group, size, "%s", line + 3) < size;
     }
     if (table != NULL) fclose(table);
     return found;
+}
+
+/* Systemd marks what it has delegated. */
+static bool is_delegated(const char *directory) {
+    char mark[2] = "";
+    return getxattr(directory, "trusted.delegate", mark, sizeof mark) == 1 && mark[0] == '1';
 }
 
 static int move_into(const char *procs, uint32_t pid) {
@@ -247,16 +252,30 @@ static int move_into(const char *procs, uint32_t pid) {
 
 int do_delegated(struct stage *stage, const struct deed *deed) {
     const char *mount = deed->text[0], *group = deed->text[1], *leaf = deed->text[2];
-    char directory[2 * PATH_MAX + 8], procs[3 * PATH_MAX + 32], mark[2] = "";
+    char directory[2 * PATH_MAX + 8], procs[3 * PATH_MAX + 32];
+    char now[2 * PATH_MAX], entered[2 * PATH_MAX + 8];
     snprintf(directory, sizeof directory, "%s/%s", mount, group);
     snprintf(procs, sizeof procs, "%s/%s/cgroup.procs", directory, leaf);
-    if (!is_in_group(stage->boot->pid, group, leaf) ||
-        getxattr(directory, "trusted.delegate", mark, sizeof mark) != 1 || mark[0] != '1')
+    snprintf(entered, sizeof entered, "/%s/%s", group, leaf);
+    bool is_in =
+        read_group(stage->boot->pid, now, sizeof now) && (strcmp(now + 1, group) == 0 || strcmp(now, entered) == 0);
+    if (!is_in || !is_delegated(directory))
         return refuse(stage, 0, "host: %s is not the group that was delegated to us", group);
     char own[3 * PATH_MAX + 16];
     snprintf(own, sizeof own, "%s/%s", directory, leaf);
     if ((mkdir(own, 0755) != 0 && errno != EEXIST) || move_into(procs, stage->boot->pid) != 0 ||
         move_into(procs, (uint32_t)getpid()) != 0)
         return refuse(stage, errno, "%s", own);
+    return 0;
+}
+
+/* What the groups' names would be otherwise: an init system that delegates a group of its own to us. */
+int do_undelegated(struct stage *stage, const struct deed *deed) {
+    char now[2 * PATH_MAX], directory[3 * PATH_MAX];
+    if (!read_group(stage->boot->pid, now, sizeof now))
+        return refuse(stage, 0, "host: the control group of process %u cannot be told", stage->boot->pid);
+    snprintf(directory, sizeof directory, "%s%s", deed->text[0], now);
+    if (is_delegated(directory))
+        return refuse(stage, 0, "host: %s was delegated to us, which the plan does not know", now);
     return 0;
 }

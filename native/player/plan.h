@@ -12,7 +12,7 @@
 #include "../launcher/wire.h"
 
 enum {
-    PLAN_FORMAT = 2,
+    PLAN_FORMAT = 3,
     PLAN_LIMIT = 64 << 20, /* bytes */
     UNIT_LIMIT = 8192,
     NEED_LIMIT = 256,

@@ -59,6 +59,7 @@ int do_expect(struct stage *stage, const struct deed *deed);
 int do_absent(struct stage *stage, const struct deed *deed);
 int do_hierarchy(struct stage *stage, const struct deed *deed);
 int do_delegated(struct stage *stage, const struct deed *deed);
+int do_undelegated(struct stage *stage, const struct deed *deed);
 /* groups.c */
 int do_above(struct stage *stage, const struct deed *deed);
 int do_append(struct stage *stage, const struct deed *deed);

@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import { createEncoder, type Encoder } from './encoder.ts';
 
 /** Raised with every change of its form. */
-const format = 2;
+const format = 3;
 const magic = Buffer.from('northstate bootplan\n');
 
 /** The most that the player takes (native/player/plan.h). */
@@ -87,6 +87,7 @@ export const deedTable = {
   copy: { number: 21, fields: { path: text, bytes } },
   above: { number: 22, fields: { path: text, cpuset: flag, memory: flag, file: text, bytes } },
   append: { number: 23, fields: { path: text, bytes } },
+  undelegated: { number: 24, fields: { mount: text } },
 } as const;
 
 type Rows = typeof deedTable;

@@ -53,7 +53,7 @@ export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {
   if (document?.toString() !== (document === null ? undefined : ports.text))
     return none('the document has just changed');
   const stored = (await generationFiles(join(config.stateDir, 'generations'), true).list()).at(-1)?.generation ?? 0;
-  const { units, left } = makeUnits(state, { ...ports, before: await bootDelegation(config.cgroup) });
+  const { units, left } = makeUnits(state, { ...ports, before: await bootDelegation(summary.cgroup, config.cgroup) });
   const plan = encodePlan({
     ...{ runtime: runtimeVersion, kernel: release(), machine: machine(), source: summaryHead(source) },
     ...{ document: { path: config.desired, text: document }, generation: stored, units },

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { writeAttribute } from '../../../native/xattr.ts';
 import { encodePlan, type BootPlan, type Deed } from '../../../native/wire/boot-plan.ts';
 import { configurationOf, readSource } from '../../../src/config/read-configuration.ts';
 import { keepSummary, summaryHead } from '../../../src/config/summary.ts';
@@ -136,12 +137,17 @@ test('a host that is not as it was is a condition of a plan or of a unit', async
   const { path, plan } = stage;
   writeFileSync(path('said'), 'a');
   const [, one] = plan.units;
+  // The tree of a system that has delegated our group to us.
+  const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '';
+  mkdirSync(path(`tree${own}`), { recursive: true });
+  writeAttribute(path(`tree${own}`), 'trusted.delegate', Buffer.from('1'));
   const host: readonly Deed[] = [
     { deed: 'expect', path: path('said'), bytes: Buffer.from('b') },
     { deed: 'expect', path: path('none'), bytes: Buffer.from('') },
     { deed: 'absent', path: path('said') },
     { deed: 'hierarchy', path: stage.directory, version: 2 },
     { deed: 'delegated', mount: '/sys/fs/cgroup', group: 'no/such/group', leaf: 'leaf' },
+    { deed: 'undelegated', mount: path('tree') },
   ];
   for (const deed of host) {
     fresh(stage);
