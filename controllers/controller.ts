@@ -1,5 +1,6 @@
 // The shape of a controller, and what a planner may look at.
 import type { ContainerEntry } from '../state/desired.ts';
+import type { ScheduleRecord } from '../state/schedule.ts';
 import type { ObservedAttempt, ObservedCgroup, ObservedMount, ObservedPackage, Ran } from '../state/observed.ts';
 
 /** One effect that is still missing. `waits` says, for a person, what must be observed first; null = it can be done now. */
@@ -94,6 +95,12 @@ export interface View {
   readonly dependentsUp: readonly string[];
   /** Locks do not hold up what is to be done: it goes back, or somebody has forced it. */
   readonly passesLocks: boolean;
+  /** What is remembered of its schedule; null = nothing is. */
+  readonly schedule: ScheduleRecord | null;
+  /** The boot (boot_id). */
+  readonly boot: string;
+  /** The wall clock, ms since 1970; null = it has not been set yet. */
+  readonly wall: number | null;
   /** CLOCK_BOOTTIME in ms. */
   readonly now: number;
 }

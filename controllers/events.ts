@@ -28,6 +28,14 @@ export type RuntimeEvent =
       readonly by: string;
       readonly exit: { readonly code: number } | { readonly signal: number };
     }
+  /** Somebody has had it run once (`by`, a console's client), beside what the document wants; and how that ended. */
+  | { readonly type: 'run_once'; readonly container: string; readonly by: string }
+  | {
+      readonly type: 'run_once_end';
+      readonly container: string;
+      readonly by: string;
+      readonly exit: { readonly code: number } | { readonly signal: number };
+    }
   /** The boot player was there before us: how many containers it has started, what it has left, or why it did nothing. As that. */
   | {
       readonly type: 'boot_plan';

@@ -20,16 +20,16 @@ late='crypto|child_process|worker_threads|dns/promises|perf_hooks|fs/promises|zl
 # The reconciler is started at each wake: one file, whose lazy parts lie in it unread, and which is read in place. The parsers,
 # which an adoption needs none of, lie beside it.
 bundle_daemon() {
-	for parser in zod yaml smol-toml; do
+	for parser in zod yaml smol-toml croner; do
 		echo "export * from '$parser'" | node_modules/.bin/esbuild --bundle --platform=node --target=node24 --format=cjs --minify-whitespace \
 			--minify-syntax --log-level=warning --outfile=.build/bundle/$parser.cjs
 	done
 	node_modules/.bin/esbuild src/daemon.ts --bundle --platform=node --target=node24 --format=cjs --external:koffi --external:zod --external:yaml \
-		--external:smol-toml --minify-whitespace --minify-syntax --log-level=warning --define:import.meta.url=bundleUrl \
+		--external:smol-toml --external:croner --minify-whitespace --minify-syntax --log-level=warning --define:import.meta.url=bundleUrl \
 		--define:import.meta.dirname=__dirname --outfile=.build/bundle/daemon.new \
 		--banner:js='const bundleUrl="file://"+__filename,late=name=>new Proxy({},{get:(_,key)=>require(name)[key]});'
 	sed -E -e "s#(import_[a-zA-Z0-9_]+)=require\(\"node:($late)\"\)#\1=late(\"node:\2\")#g" \
-		-e 's#require\("(zod|yaml|smol-toml)"\)#require("./\1.cjs")#g' .build/bundle/daemon.new >.build/bundle/daemon.cjs
+		-e 's#require\("(zod|yaml|smol-toml|croner)"\)#require("./\1.cjs")#g' .build/bundle/daemon.new >.build/bundle/daemon.cjs
 	rm .build/bundle/daemon.new
 }
 

@@ -1,6 +1,7 @@
 // What the document asks for, as the rest of the runtime sees it: defaults filled in, durations in ms, names in Maps.
 import { hash } from 'node:crypto';
 import type { Health } from './health.ts';
+import type { Schedule } from './schedule.ts';
 import type { Cgroups, Rlimits } from './schema/manifest.ts';
 
 export type DesiredState = 'absent' | 'installed' | 'mounted' | 'running';
@@ -24,9 +25,16 @@ export interface StopPolicy {
 /** What a dependency must have come to before a start: it runs, it is ready, its last run has ended with 0. */
 export type Dependency = 'running' | 'ready' | 'succeeded';
 
+/** Whose run it is that is not the document's own. */
+export type RunBy = 'schedule' | 'once';
+
 /** One imperative start: another `id` than before asks for one more; the rest replaces the entry's for that run. */
 export interface Run {
   readonly id: number;
+  /** Who asks for it, where that is not the document: its schedule, or somebody for this once. */
+  readonly by?: RunBy;
+  /** Of a schedule: it is to start now. */
+  readonly due?: boolean;
   readonly init: string | null;
   readonly args: readonly string[] | null;
   readonly env: ReadonlyMap<string, string> | null;
@@ -55,6 +63,8 @@ export interface ContainerEntry {
   readonly settle: number;
   /** ms after which a run is ended and has failed; null = it may run for ever. */
   readonly timeout: number | null;
+  /** When it runs, again and again; null: whenever it is wanted. */
+  readonly schedule: Schedule | null;
   /** Merged over the manifest's; null removes a variable. */
   readonly env: ReadonlyMap<string, string | null>;
   readonly args: readonly string[] | null;

@@ -1,5 +1,5 @@
 // When the run that an entry asks for is over: it has ended, and nothing answers that. Pure.
-import type { ContainerEntry } from './desired.ts';
+import type { ContainerEntry, RunBy } from './desired.ts';
 import type { ObservedAttempt, Ran } from './observed.ts';
 import type { Exit } from './signals.ts';
 
@@ -9,14 +9,32 @@ export interface Remembered {
   readonly ran: Ran | null;
 }
 
-/** The newest attempt that has ended or that could not start; null when there is none. */
-export function newestDone(attempts: readonly ObservedAttempt[]): ObservedAttempt | null {
-  return attempts.findLast(({ state }) => state === 'exited' || state === 'failed') ?? null;
+type Asking = Pick<ContainerEntry, 'run' | 'schedule'>;
+
+/** Whose runs an entry is about: the document's own, its schedule's, or that of somebody who asked for one. */
+function runsOf({ run, schedule }: Asking): RunBy | null {
+  return run?.by ?? (schedule === null ? null : 'schedule');
+}
+
+/** Whether an attempt is one that the entry is about; null: one of any entry, but of nobody who asked for it once. */
+export function isOf(entry: Asking | null, { record: { by, run } }: Pick<ObservedAttempt, 'record'>): boolean {
+  if (entry === null) return by !== 'once';
+  return (by ?? null) === runsOf(entry) && (by !== 'once' || run === entry.run?.id);
+}
+
+/** The newest attempt of an entry that has ended or that could not start; null when there is none. */
+export function newestDone(attempts: readonly ObservedAttempt[], entry: Asking | null): ObservedAttempt | null {
+  return attempts.findLast((attempt) => isDone(attempt) && isOf(entry, attempt)) ?? null;
+}
+
+function isDone({ state }: ObservedAttempt): boolean {
+  return state === 'exited' || state === 'failed';
 }
 
 /** Whether the entry asks for one more start than the one that an attempt (or a boot's record) counts as. */
-export function asksForRun(entry: ContainerEntry, run: number | null): boolean {
-  return entry.run !== null && entry.run.id !== run;
+export function asksForRun({ run, schedule }: Asking, counted: number | null): boolean {
+  // Which run a schedule asks for is not in the document.
+  return run !== null && (schedule === null || run.by !== undefined) && run.id !== counted;
 }
 
 /** Whether a restart policy starts a container again that has ended like this. */
@@ -27,13 +45,14 @@ export function answers(policy: ContainerEntry['restart']['policy'], exit: Exit 
 
 /**
  * Whether an entry that wants `running` asks for nothing any more, until its `run` changes: the run has ended by itself and
- * `restart` does not answer that.
+ * `restart` does not answer that. What is started at certain times asks for nothing between them.
  */
 export function hasEnded(entry: ContainerEntry, { attempts, ran }: Remembered): boolean {
-  if (attempts.some(({ state }) => state !== 'exited' && state !== 'failed')) return false;
+  if (attempts.some((attempt) => !isDone(attempt) && isOf(entry, attempt))) return false;
   const { policy } = entry.restart;
-  const last = newestDone(attempts);
+  const last = newestDone(attempts, entry);
   if (last === null) {
+    if (entry.run?.by === 'schedule' && entry.run.due !== true) return true;
     return ran !== null && ran.exit !== null && !asksForRun(entry, ran.run) && !answers(policy, ran.exit);
   }
   const { record, exit, failure } = last;
@@ -49,7 +68,7 @@ export function hasFailed({ record }: ObservedAttempt): boolean {
 /** Whether the run that an entry asks for has ended with 0, and nothing answers that. */
 export function hasSucceeded(entry: ContainerEntry, remembered: Remembered): boolean {
   if (!hasEnded(entry, remembered)) return false;
-  const last = newestDone(remembered.attempts);
+  const last = newestDone(remembered.attempts, entry);
   const exit = last === null ? (remembered.ran?.exit ?? null) : last.exit;
   return exit !== null && 'code' in exit && exit.code === 0 && (last === null || !hasFailed(last));
 }

@@ -1,8 +1,9 @@
 // What the kernel, the repositories and the launcher show. Controllers write it, planners read it; nothing in it is an intention.
 import type { Health, ObservedHealth } from './health.ts';
-import type { Integrity } from './desired.ts';
+import type { Integrity, RunBy } from './desired.ts';
 import type { Manifest } from './schema/manifest.ts';
 import type { OutputLevel } from './names.ts';
+import type { ScheduleRecord } from './schedule.ts';
 import type { Exit } from './signals.ts';
 
 /** Which bytes a file holds, as far as the file system tells without reading them (stat(2)). */
@@ -144,6 +145,8 @@ export interface AttemptRecord {
   /** replacingHash() of the entry that it was made for; another one replaces the container. */
   readonly entry: string;
   readonly run: number | null;
+  /** Whose run it is, where it is not the document's own. */
+  readonly by?: RunBy;
   /** How often the restart policy has started it again since it was last counted as healthy. */
   readonly restarts: number;
   readonly generation: number;
@@ -218,4 +221,6 @@ export interface Observed {
   readonly attempts: ReadonlyMap<string, readonly ObservedAttempt[]>;
   /** By container name. */
   readonly ran: ReadonlyMap<string, Ran>;
+  /** By container name. */
+  readonly schedules: ReadonlyMap<string, ScheduleRecord>;
 }

@@ -11,6 +11,7 @@ export const phases = [
   'Stopping',
   'Backoff',
   'Exited',
+  'Scheduled',
   'Failed',
 ] as const;
 export type Phase = (typeof phases)[number];
@@ -60,6 +61,7 @@ export const conditionReasons = [
   'Stopping',
   'Backoff',
   'Exited',
+  'Scheduled',
   'StartFailed',
   'RestartLimit',
   'TimedOut',
@@ -114,6 +116,18 @@ export interface Condition {
   readonly lastTransition: string;
 }
 
+/** Times are RFC 3339, UTC. */
+export interface ScheduleStatus {
+  /** The next start; null: there is none, or nobody knows when, as long as the clock has not been set. */
+  readonly next: string | null;
+  /** Its times are read off the wall clock, which has not been set. */
+  readonly waitsForClock: boolean;
+  /** A start is due, and waits for something. */
+  readonly due: boolean;
+  /** The last run that has begun; `at` null: nobody knew what time it was. */
+  readonly last: { readonly at: string | null; readonly exit: Exit | null } | null;
+}
+
 export interface ContainerStatus {
   readonly version: string | null;
   readonly repository: string | null;
@@ -128,6 +142,8 @@ export interface ContainerStatus {
   readonly restarts: number;
   readonly nextRestart: string | null;
   readonly lastExit: Exit | null;
+  /** Of what is started at certain times; null: it is not. */
+  readonly schedule: ScheduleStatus | null;
   /** What the container says of itself (STATUS= of sd_notify(3)); '' = nothing. */
   readonly says: string;
   readonly conditions: readonly Condition[];

@@ -19,6 +19,18 @@ export interface Locked {
   readonly digest: string | null;
 }
 
+/** One run of a container, whatever the document wants of it before and afterwards. */
+export interface Order {
+  /** A number that no run of the name has had in this boot. */
+  readonly id: number;
+  /** The entry or name:version that it is for. */
+  readonly key: string;
+  /** Instead of the entry's and the manifest's, where there are any. */
+  readonly args: readonly string[];
+  /** ms after which it is ended and has failed; null = as its entry says. */
+  readonly timeout: number | null;
+}
+
 export interface State {
   /** The effective state: the document in force with the boot's patches over it. */
   readonly desired: Desired;
@@ -34,6 +46,10 @@ export interface State {
   /** By entry key. */
   readonly lock: ReadonlyMap<string, Locked>;
   readonly observed: Observed;
+  /** The boot (boot_id), and what the wall clock (ms since 1970) says more than CLOCK_BOOTTIME. */
+  readonly clock: { readonly boot: string; readonly distance: number };
+  /** Runs that somebody has asked for beside the document, by container name. */
+  readonly orders: ReadonlyMap<string, Order>;
   /** Of the runtime itself, by type and subject. */
   readonly conditions: ReadonlyMap<string, RuntimeCondition>;
   readonly status: Status;
@@ -77,7 +93,10 @@ export function emptyState(): State {
       cgroups: new Map(),
       attempts: new Map(),
       ran: new Map(),
+      schedules: new Map(),
     },
+    clock: { boot: '', distance: 0 },
+    orders: new Map(),
     conditions: new Map(),
     status: {
       generation: 0,

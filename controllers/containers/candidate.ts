@@ -4,7 +4,7 @@ import { hash } from 'node:crypto';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
 import { lostImage, otherBytes } from '../mounts/mounts-integrity.ts';
-import { asksForRun } from '../../state/ended-run.ts';
+import { asksForRun, isOf } from '../../state/ended-run.ts';
 
 /** What the planners can see of the things that a sandbox is made from, as a hash and the ids of mounts; null while one of them is not there. */
 export function madeOf(view: View, target: Target): string | null {
@@ -79,8 +79,10 @@ export function startsByItself(attempt: ObservedAttempt): boolean {
   return isSandbox(attempt) && attempt.going && attempt.after === 0;
 }
 
-/** A sandbox that is to be discarded and may start all the same until then. */
-export function leavingWaits({ attempts }: View, candidate: ObservedAttempt | null): string | null {
+/** A run that is none of the entry's, or a sandbox that is to be discarded and may start all the same until then. */
+export function leavingWaits({ attempts }: View, { entry }: Target, candidate: ObservedAttempt | null): string | null {
+  const other = attempts.find((attempt) => attempt.state === 'running' && !isOf(entry, attempt));
+  if (other !== undefined) return `attempt ${other.id} has not ended`;
   const leaving = attempts.find((attempt) => attempt !== candidate && startsByItself(attempt));
   return leaving === undefined ? null : `attempt ${leaving.id} is not discarded`;
 }

@@ -183,7 +183,7 @@ async function started(
   ports: ContainerPorts,
 ): Promise<void> {
   const { ran } = ports.view(name);
-  const notes = after === 0 && !record.autostart;
+  const notes = after === 0 && !record.autostart && record.by !== 'once';
   const start = ports.launcher.go({ id, after, record: encodeRecord(record), ops }).catch(refuseTooLarge(name));
   // Written beside the start, not after it: even the death of the launcher at this instant repeats no run.
   const noted = notes ? ports.note(name, { run: record.run, exit: null, attempt: id }) : undefined;
@@ -303,6 +303,7 @@ function startOf(
   const { entry, autostart } = target;
   return {
     run: entry.run?.id ?? null,
+    ...(entry.run?.by !== undefined && { by: entry.run.by }),
     restarts,
     lastExit,
     generation: entry.generation,

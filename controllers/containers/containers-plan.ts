@@ -21,7 +21,8 @@ import {
 } from './candidate.ts';
 import { lockedUntil, lockWaits } from './attempt-lock.ts';
 import { wakeOf } from './wake.ts';
-import { asksForRun, newestDone } from '../../state/ended-run.ts';
+import { asksForRun, isOf, newestDone } from '../../state/ended-run.ts';
+import { judgeScheduled } from './scheduled.ts';
 import { faultOf, revisionOf } from './readiness.ts';
 import { judge, type Verdict } from './restart.ts';
 
@@ -89,7 +90,9 @@ export function decide(view: View): Decision {
 function decided(view: View): Decision {
   const target = wanted(view);
   const running = view.attempts.filter(({ state }) => state === 'running');
-  const current = running.find(({ record }) => record.entry === target?.replacing) ?? running.at(-1) ?? null;
+  // A run that somebody has asked for is none of the document's, and the other way round: it ends first.
+  const own = target === null ? running : running.filter((attempt) => isOf(target.entry, attempt));
+  const current = own.find(({ record }) => record.entry === target?.replacing) ?? own.at(-1) ?? null;
   const lost = target === null ? null : lostImage(view, target);
   const fault = target === null || current === null ? null : faultOf(view, target, current);
   const replacing =
@@ -133,6 +136,8 @@ export function wanted(view: View): Target | null {
 /** A stop under way is finished, also when the entry wants it to run again meanwhile. */
 function isReplaced(view: View, { record }: ObservedAttempt, { entry, replacing }: Target): boolean {
   const stops = record.stop !== null && record.stop.deadline !== null;
+  // What is started at certain times, or once, goes on as it was started, and the next run is another one.
+  if (entry.run?.by !== undefined) return stops;
   const goes = [...view.partners].some(([name, run]) => (record.beside[name] ?? run) !== run);
   return stops || goes || record.entry !== replacing || asksForRun(entry, record.run);
 }
@@ -143,11 +148,15 @@ function startVerdict(view: View, target: Target, current: ObservedAttempt | nul
   if (target.package !== null && !hasInit(target.entry, target.package)) {
     return { kind: 'failed', reason: 'StartFailed', message: `${target.package.id} has no init: it is a resource` };
   }
-  const last = newestDone(view.attempts);
+  const last = newestDone(view.attempts, target.entry);
+  const { by } = target.entry.run ?? {};
+  if (by === 'once' && (current ?? last) !== null) return { kind: 'exited', exit: last?.exit ?? null };
+  if (by === 'schedule' && current !== null) return { kind: 'scheduled', exit: null };
   // What ended before the present instance was started has been answered by it.
   if (current !== null && (last === null || last.id < current.id))
     return { kind: 'start', restarts: 0, lastExit: null };
-  return judge(view, target, madeOf(view, target));
+  const made = madeOf(view, target);
+  return by === 'schedule' ? judgeScheduled(view, target, made) : judge(view, target, made);
 }
 
 /** A package without one is a resource: there is nothing to run in it, unless the entry names something. */
@@ -174,16 +183,26 @@ function isDue(view: View, verdict: Verdict | null): verdict is Verdict & { kind
 /** Takes away other sandboxes, and all ended attempts but the newest, whose exit and output are still asked for. */
 function tidy(view: View, candidate: ObservedAttempt | null): ContainerStep[] {
   const { name, attempts } = view;
-  const kept = view.targets.length > 0 || view.stopping ? newestDone(attempts) : null;
+  const isKept = view.targets.length > 0 || view.stopping;
+  const kept = new Set(
+    isKept
+      ? [newestDone(attempts, null), attempts.findLast(({ state, record }) => isDone(state) && record.by === 'once')]
+      : [],
+  );
   return attempts.flatMap((attempt): ContainerStep[] => {
     const { id, state } = attempt;
     if (isSandbox(attempt)) {
       return attempt === candidate ? [] : [{ op: 'discard', name, id, waits: null }];
     }
     const armed = attempts.some(({ after }) => after === id);
-    const done = state === 'exited' || state === 'failed';
-    return done && attempt !== kept && !armed && !view.stopping ? [{ op: 'forget', name, id, waits: null }] : [];
+    return isDone(state) && !kept.has(attempt) && !armed && !view.stopping
+      ? [{ op: 'forget', name, id, waits: null }]
+      : [];
   });
+}
+
+function isDone(state: ObservedAttempt['state']): boolean {
+  return state === 'exited' || state === 'failed';
 }
 
 /** Keeps in runDir what has run in this boot. */
@@ -195,15 +214,15 @@ function notes(
 ): ContainerStep[] {
   const { name, ran } = view;
   const note = (next: Ran | null): ContainerStep[] => [{ op: 'note', name, ran: next, waits: null }];
+  if (current?.record.by === 'once') return [];
   if (current !== null && !current.record.autostart) {
     const { run } = current.record;
     return ran === null || ran.run !== run || ran.exit !== null ? note({ run, exit: null, attempt: current.id }) : [];
   }
-  const last = newestDone(view.attempts);
-  if (verdict?.kind === 'exited' && verdict.exit !== null && last !== null && !last.record.autostart) {
-    return ran === null || ran.exit === null
-      ? note({ run: last.record.run, exit: verdict.exit, attempt: last.id })
-      : [];
+  const last = newestDone(view.attempts, null);
+  const isOver = verdict?.kind === 'exited' || verdict?.kind === 'scheduled';
+  if (isOver && last !== null && last.exit !== null && !last.record.autostart) {
+    return ran === null || ran.exit === null ? note({ run: last.record.run, exit: last.exit, attempt: last.id }) : [];
   }
   // A stop that was asked for ends the run: wanted again, it starts again.
   const ended = view.targets.length === 0 || (last !== null && last.record.stop !== null);
@@ -233,7 +252,11 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
     const sandbox = { ...common, version: version ?? '', made: made ?? '' };
     const waits = prepareWaits(view, target);
     const atOnce =
-      due && current === null && waits === null && dependencyWaits(view) === null && leavingWaits(view, null) === null;
+      due &&
+      current === null &&
+      waits === null &&
+      dependencyWaits(view) === null &&
+      leavingWaits(view, target, null) === null;
     if (atOnce) return [{ op: 'start', ...sandbox, waits }];
     steps.push({ op: 'prepare', ...sandbox, waits });
   }
@@ -243,7 +266,7 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
     const waits =
       candidate === null || candidate.state === 'preparing'
         ? 'its sandbox is not prepared'
-        : (dependencyWaits(view) ?? leavingWaits(view, candidate));
+        : (dependencyWaits(view) ?? leavingWaits(view, target, candidate));
     steps.push({ op: 'go', ...common, id: candidate?.id ?? 0, after, waits });
   }
   return steps;

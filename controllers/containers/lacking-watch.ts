@@ -75,7 +75,7 @@ export function followLacking({ store, observe, ...told }: LackingWatchPorts): L
 /** The newest end of a name of which nothing lives, where it had to do without something. */
 function lackingOf(store: LackingWatchPorts['store'], name: string): ObservedAttempt | null {
   const attempts = store.get().observed.attempts.get(name) ?? [];
-  const last = newestDone(attempts);
+  const last = newestDone(attempts, null);
   const lives = attempts.some(({ state }) => state !== 'exited' && state !== 'failed');
   return last === null || lives || last.record.lacks.length === 0 || last.record.entry === '' ? null : last;
 }

@@ -2,7 +2,7 @@
 // their records and times, and from what runDir says has run in this boot.
 import type { ContainerEntry } from '../../state/desired.ts';
 import { answers, asksForRun, hasFailed, newestDone } from '../../state/ended-run.ts';
-import type { Fault, ObservedAttempt } from '../../state/observed.ts';
+import type { Fault, ObservedAttempt, Ran } from '../../state/observed.ts';
 import { exitText, type Exit } from '../../state/signals.ts';
 import type { Target, View } from '../controller.ts';
 import { faultText } from './readiness.ts';
@@ -16,6 +16,8 @@ export type Verdict =
   | { readonly kind: 'backoff'; readonly at: number; readonly restarts: number; readonly lastExit: Exit | null }
   /** It ended, and `restart` does not answer that: until `run` changes. */
   | { readonly kind: 'exited'; readonly exit: Exit | null }
+  /** It waits for its time; `exit`: how the last run has ended. */
+  | { readonly kind: 'scheduled'; readonly exit: Exit | null }
   | {
       readonly kind: 'failed';
       readonly reason: 'RestartLimit' | 'StartFailed' | 'IntegrityLost' | 'DigestMismatch' | Fault;
@@ -45,7 +47,7 @@ const hopeless = new Set([
 
 /** Judges a target that wants `running` and of which nothing runs. */
 export function judge(view: View, target: Target, made: string | null): Verdict {
-  const last = newestDone(view.attempts);
+  const last = newestDone(view.attempts, target.entry);
   if (last === null) return judgeUnremembered(view, target);
   const { record } = last;
   const lastExit = last.exit ?? record.lastExit;
@@ -73,12 +75,16 @@ function judgeFault(last: ObservedAttempt, fault: Fault, { entry, replacing }: T
 /** The launcher knows of no start. One of an earlier launcher in the same boot is not repeated against `restart`. */
 function judgeUnremembered({ ran, attempts }: View, { entry, autostart }: Target): Verdict {
   const start: Verdict = { kind: 'start', restarts: 0, lastExit: ran?.exit ?? null };
-  if (ran === null || autostart !== null || asksForRun(entry, ran.run)) return start;
-  // The note of a start is written before it: as long as the sandbox only stands ready, or could not be made, nothing has run.
-  const failed = ran.attempt !== null && !attempts.some(({ id }) => id === ran.attempt);
-  if (ran.exit === null && (failed || attempts.some(({ state }) => state === 'prepared'))) return start;
+  if (ran === null || autostart !== null || entry.run?.by === 'once' || asksForRun(entry, ran.run)) return start;
+  if (!hasRun(ran, attempts)) return start;
   const ended = ran.exit !== null && !answers(entry.restart.policy, ran.exit);
   return ended || entry.restart.policy === 'never' ? { kind: 'exited', exit: ran.exit } : start;
+}
+
+/** The note of a start is written before it: as long as the sandbox only stands ready, or could not be made, nothing has run. */
+export function hasRun({ exit, attempt }: Ran, attempts: readonly ObservedAttempt[]): boolean {
+  const failed = attempt !== null && !attempts.some(({ id }) => id === attempt);
+  return exit !== null || !(failed || attempts.some(({ state }) => state === 'prepared'));
 }
 
 function judgeFailure(last: ObservedAttempt, entry: ContainerEntry): Verdict {

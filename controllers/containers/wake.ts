@@ -2,7 +2,9 @@
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
 import { overdueAt, unendingAt } from './end-bound.ts';
+import { wakeAt } from '../../state/schedule.ts';
 import { nextOf } from './readiness.ts';
+import { scheduleFacts } from './scheduled.ts';
 import type { Verdict } from './restart.ts';
 
 /** The next such time (CLOCK_BOOTTIME in ms); null = no time changes anything. `target` is what should run, `running` what does, `unlocksAt` when a lock ends that holds something up. */
@@ -22,6 +24,10 @@ export function wakeOf(
   if (verdict?.kind === 'backoff') times.push(verdict.at);
   if (view.opensAt !== null) times.push(view.opensAt);
   if (unlocksAt !== null) times.push(unlocksAt);
+  for (const { entry } of view.targets) {
+    if (entry.run?.by !== 'schedule' || entry.schedule === null || view.schedule === null) continue;
+    times.push(...[wakeAt(view.schedule, entry.schedule, scheduleFacts(view, entry)) ?? []].flat());
+  }
   const later = times.filter((time) => time > view.now);
   return later.length === 0 ? null : Math.min(...later);
 }

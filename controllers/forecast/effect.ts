@@ -149,11 +149,15 @@ function gone(
 ): Partial<Observed> {
   const attempt = attempts.get(name)?.find((each) => each.id === id);
   if (attempt === undefined) return {};
-  const run = view.targets.find((target) => target.key === key)?.entry.run?.id ?? null;
-  const record = { ...attempt.record, run };
+  const asked = view.targets.find((target) => target.key === key)?.entry.run ?? null;
+  const run = asked?.id ?? null;
+  const record = { ...attempt.record, run, ...(asked?.by !== undefined && { by: asked.by }) };
   const started = after === 0 ? { state: 'running' as const, startedAt: view.now } : { after, going: true };
   // A start that happens at once notes by itself that it has been.
-  const noted = after === 0 && !record.autostart ? { ran: withValue(ran, name, { run, exit: null, attempt: id }) } : {};
+  const noted =
+    after === 0 && !record.autostart && record.by !== 'once'
+      ? { ran: withValue(ran, name, { run, exit: null, attempt: id }) }
+      : {};
   return { attempts: seen(attempts, { ...attempt, record, ...started }), ...noted };
 }
 

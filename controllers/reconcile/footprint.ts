@@ -1,5 +1,5 @@
 // What one name means to others: what it needs of them, and what they wait for. Pure.
-import { hasEnded, hasSucceeded, type Remembered } from '../../state/ended-run.ts';
+import { hasEnded, hasSucceeded, isOf, type Remembered } from '../../state/ended-run.ts';
 import { readyAt } from '../containers/readiness.ts';
 import type { Target } from '../controller.ts';
 import { otherBytes } from '../mounts/mounts-integrity.ts';
@@ -50,7 +50,9 @@ export function footprintOf(targets: readonly Target[], remembered: Remembered, 
   const { attempts } = remembered;
   const live = attempts.filter(({ state }) => state !== 'exited' && state !== 'failed');
   const running = live.filter(({ state }) => state === 'running');
-  const up = running.find(({ record }) => record.stop === null);
+  // What somebody runs once is nobody's dependency.
+  const own = attempts.filter((attempt) => isOf(null, attempt));
+  const up = own.find(({ state, record }) => state === 'running' && record.stop === null);
   const wanted = stopping ? undefined : targets.find(({ entry }) => entry.state === 'running');
   const resources = stopping ? [] : targets.flatMap((target) => target.resources);
   const asking = targets.filter(({ entry }) => entry.state !== 'running' || !hasEnded(entry, remembered));
@@ -69,7 +71,7 @@ export function footprintOf(targets: readonly Target[], remembered: Remembered, 
     up: up !== undefined,
     readyAt: up === undefined || wanted === undefined ? null : readyAt(up, wanted),
     succeeded: wanted !== undefined && hasSucceeded(wanted.entry, remembered),
-    lastRun: attempts.findLast(({ startedAt }) => startedAt > 0)?.id ?? 0,
+    lastRun: own.findLast(({ startedAt }) => startedAt > 0)?.id ?? 0,
     leaving: running.length > 0 && wanted === undefined,
     lacking: !stopping && targets.some(isLacking),
   };

@@ -10,6 +10,8 @@ import type { Target, View } from '../controller.ts';
 import { gatesOf, partnersOf } from './dependencies.ts';
 import { footprintOf, noFootprint, type Footprint } from './footprint.ts';
 import { createRelation } from './relation.ts';
+import { askedOf } from './asked-runs.ts';
+import { wallTime } from '../../state/schedule.ts';
 import { resolve, staying } from './resolve.ts';
 import { containerName, splitContainerId } from '../../state/container-id.ts';
 
@@ -39,7 +41,7 @@ export interface Model {
   autostartDone(): Consequences;
 }
 
-const perName = ['packages', 'mounts', 'cgroups', 'attempts', 'ran'] as const satisfies (keyof Observed)[];
+const perName = ['packages', 'mounts', 'cgroups', 'attempts', 'ran', 'schedules'] as const satisfies (keyof Observed)[];
 
 /** `autostart`: whether the packages that start by themselves have still to be judged since the launcher was started. */
 export function createModel({ autostart }: { autostart: boolean }): Model {
@@ -88,6 +90,13 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     }
     // Why a package is missing may stand there.
     if (top === 'observed' && part === 'repositories') for (const name of lacking) mark(touched, name, false);
+    // Another time of day is another time to start.
+    if (top === 'clock')
+      for (const { name, schedule } of state.desired.containers.values())
+        if (schedule !== null) mark(touched, name, false);
+    if (top === undefined || top === 'orders')
+      for (const name of part === undefined ? differing(before.orders, state.orders) : [part])
+        mark(touched, name, true);
     if (top === undefined || top === 'lock') {
       const locked = part === undefined ? differing(before.lock, state.lock) : [part];
       for (const each of locked) for (const name of keys.of(each)) mark(touched, name, true);
@@ -142,7 +151,13 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     const judging = starting === null || starting.has(name) ? 'all' : 'started';
     const resolved = resolve({
       name,
-      entries: entriesOf(name),
+      entries: askedOf({
+        entries: entriesOf(name),
+        packages: observed.packages.get(name) ?? [],
+        attempts,
+        schedule: observed.schedules.get(name) ?? null,
+        order: state.orders.get(name) ?? null,
+      }),
       packages: observed.packages.get(name) ?? [],
       attempts,
       lock,
@@ -213,6 +228,9 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       partners: partnersOf(wanted?.entry, footprint),
       passesLocks: own.some(({ entry }) => entry.generation === state.forced),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
+      schedule: observed.schedules.get(name) ?? null,
+      boot: state.clock.boot,
+      wall: wallTime(now, state.clock.distance),
       now,
     };
   }

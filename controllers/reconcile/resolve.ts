@@ -223,7 +223,8 @@ function impliedTarget(
   return targetOf(known, entry, found.version, 'manifest' in found ? found : null, rest);
 }
 
-function impliedEntry(
+/** What an entry says that nobody has written. */
+export function impliedEntry(
   name: string,
   version: string,
   repository: string | null,
@@ -244,6 +245,7 @@ function impliedEntry(
     health: null,
     settle: 2000,
     timeout: null,
+    schedule: null,
     env: new Map(),
     args: null,
     init: null,

@@ -3,7 +3,7 @@ import { conditionTypes, type Condition, type ConditionReason, type ConditionTyp
 import type { ObservedPackage } from '../../state/observed.ts';
 import { corruptedImage, lostImage, otherBytes } from '../mounts/mounts-integrity.ts';
 import { isMounted, isPaused, type Facts } from './phase.ts';
-import { exitText } from '../../state/signals.ts';
+import { exitText, type Exit } from '../../state/signals.ts';
 import { readyAt } from '../containers/readiness.ts';
 import { startFailure } from '../containers/start-failure.ts';
 
@@ -108,6 +108,7 @@ function ready({ view, target, phase, running, done, decision: { verdict }, left
   if (verdict?.kind === 'failed') return ['False', verdict.reason, verdict.message];
   if (verdict?.kind === 'exited')
     return ['False', 'Exited', `ended with ${exitText(verdict.exit, oomKills)}; another run starts it again`];
+  if (verdict?.kind === 'scheduled') return ['False', 'Scheduled', scheduleText(view, target, verdict.exit)];
   if (phase === 'Backoff') {
     const failure = done?.failure ?? null;
     const ended = `ended with ${exitText(lastExit(verdict), oomKills)}`;
@@ -119,6 +120,11 @@ function ready({ view, target, phase, running, done, decision: { verdict }, left
   const lacking = target.resources.find(({ id }) => id === null);
   if (lacking !== undefined) return ['False', 'WaitingForResource', `${lacking.name} ${lacking.requirement}`];
   return ['False', 'Starting', left.steps.find(({ waits }) => waits !== null)?.waits ?? ''];
+}
+
+function scheduleText({ wall }: Facts['view'], { entry }: Facts['target'], exit: Exit | null): string {
+  const waits = entry.schedule?.kind === 'cron' && wall === null ? 'until the clock has been set' : 'for its time';
+  return exit === null ? `it waits ${waits}` : `its last run ended with ${exitText(exit)}; it waits ${waits}`;
 }
 
 /** Those that it waits for, and for what, where that is more than that they run. */

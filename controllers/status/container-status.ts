@@ -1,11 +1,13 @@
 // The status of containers, made from what is observed and from what the loop could not do. Pure.
 import type { Observed } from '../../state/observed.ts';
-import type { ContainerStatus, Phase, RepositoryStatus } from '../../state/status.ts';
+import type { ContainerStatus, Phase, RepositoryStatus, ScheduleStatus } from '../../state/status.ts';
 import { conditionsOf } from './conditions.ts';
 import { decide, wanted } from '../containers/containers-plan.ts';
 import type { Target, View } from '../controller.ts';
 import { factsOf, isMounted, isPaused, type Facts } from './phase.ts';
+import { specOf, wakeAt } from '../../state/schedule.ts';
 import { exitText } from '../../state/signals.ts';
+import { scheduleFacts } from '../containers/scheduled.ts';
 import { faultText } from '../containers/readiness.ts';
 import { type Left, type Unsettled } from '../failure.ts';
 
@@ -42,9 +44,30 @@ function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallC
     restarts: (running ?? done)?.record.restarts ?? 0,
     nextRestart: verdict === null ? null : close(before?.nextRestart ?? null, wallClock(verdict.at)),
     says: running?.health.status ?? '',
+    schedule: scheduleOf(facts, before?.schedule ?? null, wallClock),
     lastExit: done?.exit ?? (running ?? done)?.record.lastExit ?? view.ran?.exit ?? null,
     conditions: conditionsOf(facts, before?.conditions ?? [], wallClock(view.now)),
   });
+}
+
+/** When it starts next, and what its last run came to. */
+function scheduleOf(
+  { view, target: { entry }, running }: Facts,
+  before: ScheduleStatus | null,
+  wallClock: WallClock,
+): ScheduleStatus | null {
+  const { schedule } = entry;
+  if (schedule === null || entry.state !== 'running') return null;
+  const { schedule: record, wall } = view;
+  const known = record?.spec === specOf(schedule) ? record : null;
+  const at = known === null ? null : wakeAt(known, schedule, scheduleFacts(view, entry));
+  const last = record?.last ?? null;
+  return {
+    next: at === null || view.stopping ? null : close(before?.next ?? null, wallClock(at)),
+    waitsForClock: schedule.kind === 'cron' && wall === null,
+    due: running === null && record !== null && record.owed !== null,
+    last: last === null ? null : { at: last.at === null ? null : new Date(last.at).toISOString(), exit: last.exit },
+  };
 }
 
 /** `kept`: what the status said, where phase and process are the same. A short phase between may not have been shown. */

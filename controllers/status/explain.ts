@@ -53,6 +53,7 @@ function chainOf(look: Look, key: string, depth: number): Unmet | null {
 function isReached(status: ContainerStatus): boolean {
   const { desired, phase, mounted, conditions } = status;
   if (conditionOf(conditions, 'Degraded')?.status === 'True') return false;
+  if (status.phase === 'Scheduled') return true;
   if (desired === 'running') return hasCome(status, 'ready') || hasCome(status, 'succeeded');
   if (desired === 'mounted') return mounted;
   return desired === 'absent' ? phase === 'Absent' : conditionOf(conditions, 'Installed')?.status === 'True';

@@ -28,7 +28,7 @@ export function factsOf(view: View, left: Left): Facts[] {
   return view.targets.map((target) => {
     const own = view.attempts.filter(({ version }) => belongs(version, target, view));
     const running = own.find(({ state }) => state === 'running') ?? null;
-    const done = newestDone(own);
+    const done = newestDone(own, target.entry);
     const phase = phaseOf(view, target, decision, running, terminal);
     return { view, target, decision, left, running, done, phase, terminal };
   });
@@ -50,6 +50,7 @@ function phaseOf(
   if (wants === target && verdict !== null) {
     if (verdict.kind === 'failed') return 'Failed';
     if (verdict.kind === 'exited') return 'Exited';
+    if (verdict.kind === 'scheduled') return 'Scheduled';
     if (verdict.kind === 'backoff' && verdict.at > view.now) return 'Backoff';
     if (terminal !== null) return 'Failed';
     return target.package === null ? 'Absent' : 'Starting';

@@ -86,7 +86,7 @@ function judge(look: Look, entry: ContainerEntry, depth: number): Reached {
 
 function isReached(entry: ContainerEntry, { phase, conditions }: ContainerStatus): boolean {
   if (phase === 'Stopping' || phase === 'Failed') return false;
-  if (entry.state !== 'running') return true;
+  if (entry.state !== 'running' || phase === 'Scheduled') return true;
   const ready = conditions.find(({ type }) => type === 'Ready');
   return phase === 'Running' && (ready?.status === 'True' || (entry.paused && ready?.reason === 'Paused'));
 }
@@ -96,7 +96,7 @@ function ended({ state }: Look, entry: ContainerEntry, status: ContainerStatus):
   const attempts = state.observed.attempts.get(entry.name) ?? [];
   const remembered = { attempts, ran: state.observed.ran.get(entry.name) ?? null };
   if (hasSucceeded(entry, remembered)) return here;
-  const last = newestDone(attempts);
+  const last = newestDone(attempts, entry);
   const isOver = last === null || hasFailed(last) || last.exit !== null || (remembered.ran?.exit ?? null) !== null;
   return { result: isOver ? 'failed' : 'moving', reason: `${entry.key}: ${messageOf(status, 'Ready')}` };
 }

@@ -76,6 +76,14 @@ function facts(
     rows.push(['DESIRED', status.desired], ['PHASE', `${status.phase} since ${status.since}`]);
     rows.push(['PID', String(status.pid ?? 'none')], ['RESTARTS', String(status.restarts)]);
     if (status.nextRestart !== null) rows.push(['NEXT RESTART', status.nextRestart]);
+    const { schedule } = status;
+    if (schedule !== null) {
+      const never = schedule.waitsForClock ? 'not known until the clock has been set' : 'none';
+      rows.push(['NEXT RUN', schedule.due ? 'due' : (schedule.next ?? never)]);
+      const { last } = schedule;
+      const ended = last === null || last.exit === null ? '' : `, ended with ${exitText(last.exit)}`;
+      rows.push(['LAST RUN', last === null ? 'none' : `${last.at ?? 'at an unknown time'}${ended}`]);
+    }
     rows.push(['LAST EXIT', status.lastExit === null ? 'none' : exitText(status.lastExit)]);
   }
   if (file !== null) rows.push(['PACKAGE', file.path]);

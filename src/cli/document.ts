@@ -9,6 +9,7 @@ import { unifiedDiff } from './line-diff.ts';
 import { lifetimeOf, say, warnOfLoss, withConsole, type ConsoleOptions, type PatchOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
 import { printable, render, type Format } from './output.ts';
+import { timesOf } from './status-table.ts';
 import { heldText } from './overlay-command.ts';
 
 export interface PatchCommand extends PatchOptions {
@@ -120,6 +121,7 @@ async function showUnmet(
     const held = heldText(found.overlay);
     const isReached = `${printable(found.name)} is as ${held === null ? 'the document wants it' : 'commands want it'}\n`;
     process.stdout.write(found.unmet === null ? isReached : chain(found.unmet, 0));
+    if (found.schedule !== null) process.stdout.write(`${printable(timesOf(found.schedule))}\n`);
     if (held !== null) process.stdout.write(`${held}\n`);
     for (const { path, message } of found.files) process.stdout.write(`${printable(path)}: ${printable(message)}\n`);
   }

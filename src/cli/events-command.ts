@@ -56,12 +56,15 @@ function inWords(event: StampedEvent['event']): string {
   }
   if (type === 'locked' || type === 'unlocked')
     return `${container} is ${type} by ${(detail as unknown as { by: string }).by}`;
-  const what = type === 'session_end' ? 'session over in' : 'ended';
+  if (type === 'run_once') return `${container} is run once by ${(detail as unknown as { by: string }).by}`;
+  const what = ends[type] ?? 'ended';
   if (exit !== undefined) return `${what} ${container} ${exitText({ code: Number(exit['code']) })}`;
   if (signalled !== undefined) return `${what} ${container} ${exitText({ signal: Number(signalled['signal']) })}`;
   if (memory !== undefined) return `out of memory ${container} ${counts(memory)}`;
   return `${type} ${container} ${typeof detail === 'string' ? String(detail) : JSON.stringify(detail)}`;
 }
+
+const ends: Readonly<Record<string, string>> = { session_end: 'session over in', run_once_end: 'run once ended' };
 
 function counts(memory: Readonly<Record<string, unknown>>): string {
   const known = Object.entries(memory).filter(([, count]) => count !== null);

@@ -3,8 +3,20 @@ import { Argument, InvalidArgumentError, Option, type Command } from 'commander'
 import type { ConsoleOptions } from './console.ts';
 import { duration, example, talks, wholeNumber } from './words.ts';
 
-/** Adds exec, shell, cp and top. */
+/** Adds run-once, exec, shell, cp and top. */
 export function addInside(program: Command): void {
+  talks(example(program.command('run-once'), 'northstate run-once calibrate --timeout 5m -- --full'))
+    .description(
+      'run a container once and wait for its end, whatever the document wants of it; ends with its exit code, 128 and the number of a signal',
+    )
+    .usage('[options] <name> [-- <argument...>]')
+    .argument('<name>', 'a container, or NAME:VERSION')
+    .argument('[arguments...]', "instead of its entry's and its manifest's")
+    .addOption(new Option('--timeout <duration>', 'end it after so long').argParser(duration))
+    .passThroughOptions()
+    .action(async (name: string, args: string[], options: import('./inside.ts').RunOnceOptions) =>
+      (await import('./inside.ts')).runOnce(name, args, options),
+    );
   talks(example(program.command('exec'), 'northstate exec -it broker -- /bin/sh -l'))
     .description(
       'execute a program in a container that runs, with the rights of its application; ends with its exit code, 128 and the number of a signal',

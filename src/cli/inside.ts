@@ -1,8 +1,9 @@
 // northstate exec and shell: a program in a container, with our input, output, terminal and signals.
 import { constants } from 'node:os';
-import type { Session } from '../client/northstate.ts';
+import type { Northstate, Session } from '../client/northstate.ts';
 import { withConsole, type ConsoleOptions } from './console.ts';
 import { exitCodes, Failure } from './exit.ts';
+import { printable } from './output.ts';
 import { drained } from '../console/protocol/outbox.ts';
 
 export interface ExecOptions extends ConsoleOptions {
@@ -36,10 +37,35 @@ async function run(name: string, command: readonly string[], options: ExecOption
   const { interactive = false, tty = false, user = null, privileged = false } = options;
   if (tty && interactive && !process.stdin.isTTY)
     throw new Failure('-t needs a terminal as standard input: leave it out', { code: exitCodes.usage });
-  process.exitCode = await withConsole(options, async (client) => {
+  await carried(options, { tty, interactive }, (client) => {
     const terminal = tty ? { ...sizeOf(), type: process.env['TERM'] ?? 'dumb' } : null;
     const asked = { input: interactive, terminal, user, privileged, shell: isShell };
-    const session = await client.exec(name, command, asked);
+    return client.exec(name, command, asked);
+  });
+}
+
+export interface RunOnceOptions extends ConsoleOptions {
+  /** ms */
+  readonly timeout?: number;
+}
+
+/** run-once NAME [ARGUMENT...]: the exit code is the run's. */
+export async function runOnce(name: string, args: readonly string[], options: RunOnceOptions): Promise<void> {
+  const words = args[0] === '--' ? args.slice(1) : args;
+  const { timeout = null } = options;
+  await carried(options, { tty: false, interactive: false }, (client) =>
+    client.runOnce(name, { args: words, timeout }),
+  );
+}
+
+/** Shows what a session writes, passes signals on, and ends as it does. */
+async function carried(
+  options: ConsoleOptions,
+  { tty, interactive }: { readonly tty: boolean; readonly interactive: boolean },
+  open: (client: Northstate) => Promise<Session>,
+): Promise<void> {
+  process.exitCode = await withConsole(options, async (client) => {
+    const session = await open(client);
     const restore = attach(session, { tty, interactive });
     try {
       for await (const { stream, data } of session.output()) {
@@ -47,7 +73,8 @@ async function run(name: string, command: readonly string[], options: ExecOption
         const to = stream === 'stderr' ? process.stderr : process.stdout;
         if (!to.write(data)) await drained(to);
       }
-      const { exit } = await session.ended;
+      const { exit, failure } = await session.ended;
+      if (failure !== null) process.stderr.write(`northstate: ${printable(session.container)} ${printable(failure)}\n`);
       return 'code' in exit ? exit.code : signalled + exit.signal;
     } finally {
       restore();

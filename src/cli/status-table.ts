@@ -1,7 +1,7 @@
 // The status as a table, and a change of it as a line.
 import { styleText } from 'node:util';
 import { exitCell } from '../../state/signals.ts';
-import type { ContainerStatus, Phase, RuntimeCondition, Status } from '../../state/status.ts';
+import type { ContainerStatus, Phase, RuntimeCondition, ScheduleStatus, Status } from '../../state/status.ts';
 import { printable, table } from './output.ts';
 import { heldText } from './overlay-command.ts';
 
@@ -16,6 +16,7 @@ const styles: Readonly<Record<Phase, Style>> = {
   Stopping: 'yellow',
   Backoff: 'red',
   Exited: 'dim',
+  Scheduled: 'dim',
   Failed: ['red', 'bold'],
 };
 
@@ -92,6 +93,7 @@ function containerRow(name: string, container: ContainerStatus): string[] {
 
 /** Why a container is not what it should be: the first condition that says so. */
 function reasonOf(container: ContainerStatus): string {
+  if (container.phase === 'Scheduled' && container.schedule !== null) return timesOf(container.schedule);
   const trouble = container.conditions.find(({ type, status }) => {
     const isGood =
       status === (['UpdateAvailable', 'PackageMissing', 'IntegrityLost', 'Degraded'].includes(type) ? 'False' : 'True');
@@ -101,6 +103,16 @@ function reasonOf(container: ContainerStatus): string {
   return trouble === undefined || isAsked || isOnTheWay(trouble.type, container)
     ? ''
     : [trouble.reason, trouble.message].filter((part) => part !== '').join(': ');
+}
+
+/** When it starts next, and how it ended the last time. */
+export function timesOf({ next, waitsForClock, due, last }: ScheduleStatus): string {
+  const never = waitsForClock ? 'waits until the clock has been set' : 'never again';
+  const when = due ? 'due' : next === null ? never : `next ${next.replace(/\.\d+Z$/, 'Z')}`;
+  const exit = last === null || last.exit === null ? '' : `, the last ${exitCell(last.exit)}`;
+  const at = last === null || last.at === null ? '' : ` at ${last.at.replace(/\.\d+Z$/, 'Z')}`;
+  const ended = exit === '' && at !== '' ? ', the last' : exit;
+  return `${when}${ended}${at}`;
 }
 
 /** A container that shall only be installed is not mounted, and that is no trouble. */

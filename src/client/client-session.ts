@@ -1,6 +1,5 @@
 // Inside of a container: a connection of its own that carries a program's input and output, or a file.
 import type { Client } from './console-client.ts';
-import type { Bodies } from '../console/protocol/protocol.ts';
 import type { SessionEnd } from '../console/protocol/answers.ts';
 
 /** A program that has joined a container, or a copy that is under way. */
@@ -28,11 +27,9 @@ const piece = 32 * 1024;
 /** Joins over a connection that serves nothing else. Rejects with ConsoleError; the connection is closed then. */
 export async function openSession(
   client: Client,
-  request: { readonly exec: Bodies['exec'] } | { readonly copy: Bodies['copy'] },
+  request: (client: Client) => Promise<{ readonly container: string }>,
 ): Promise<Session> {
-  const joined = await (
-    'exec' in request ? client.call('exec', request.exec) : client.call('copy', request.copy)
-  ).catch((error: unknown) => {
+  const joined = await request(client).catch((error: unknown) => {
     client.close();
     throw error;
   });

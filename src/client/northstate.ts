@@ -121,6 +121,11 @@ export interface Northstate extends AsyncDisposable {
   ): Promise<Session>;
   /** Copies a file of a container, out of it or into it (`size` bytes of input), with the rights of its application. */
   copy(request: Bodies['copy']): Promise<Session>;
+  /** Runs a container once, whatever the document wants of it, and ends that run when the session is closed; `timeout` in ms. */
+  runOnce(
+    name: string,
+    options?: { readonly args?: readonly string[]; readonly timeout?: number | null },
+  ): Promise<Session>;
   /** Resolves when the present connection has ended. */
   closed(): Promise<void>;
   /** Hangs up: what is under way fails, streams end. */
@@ -234,10 +239,15 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
     report: () => streams.report(connections),
     async exec(name, command, { input = false, terminal = null, user = null, ...more } = {}) {
       const client = await connectConsole(url, { stream: true, tls, tap });
-      return await openSession(client, { exec: { name, command, input, terminal, user, ...more } });
+      return await openSession(client, (each) => each.call('exec', { name, command, input, terminal, user, ...more }));
     },
     async copy(request) {
-      return await openSession(await connectConsole(url, { stream: true, tls, tap }), { copy: request });
+      const client = await connectConsole(url, { stream: true, tls, tap });
+      return await openSession(client, (each) => each.call('copy', request));
+    },
+    async runOnce(name, { args = [], timeout = null } = {}) {
+      const client = await connectConsole(url, { stream: true, tls, tap });
+      return await openSession(client, (each) => each.call('run_once', { name, arguments: args, timeout }));
     },
     closed: async () => await (await main.client()).closed,
     close,

@@ -25,6 +25,7 @@ import {
   type Repositories,
 } from '../../controllers/repositories/repositories.ts';
 import { sweepPersist } from '../../controllers/sandbox/persist.ts';
+import { schedulesPart } from '../../controllers/schedules/schedules.ts';
 import { createSandboxes } from '../../controllers/sandbox/sandbox-open.ts';
 import { createDescriptors, socketDirMode, type DescriptorPorts } from '../../controllers/sandbox/start-descriptors.ts';
 import { bootTime } from '../../native/clock.ts';
@@ -36,6 +37,7 @@ import { createRemotes } from '../fetch/remotes.ts';
 import type { PlanPorts } from '../boot/make-plan.ts';
 import { claimGroups } from './claim-groups.ts';
 import { keptFailures } from './kept-failures.ts';
+import { openScheduleRecords } from './schedule-records.ts';
 import { openKeptValue } from './kept-value.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
 import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
@@ -152,8 +154,13 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const notes = openNotes(runDir, state.boot, remembered.hello.startedAt, (path, err) =>
     log.warn({ path, err }, 'a note of what has run cannot be read: that container may run once more'),
   );
-  store.update((draft) => {
-    for (const [name, ran] of notes.ran) draft.observed.ran.set(name, ran);
+  const schedules = openScheduleRecords({
+    ...{ stateDir, stand, kept: openKeptValue(await state.memory('schedules')) },
+    failed: (path, err) => log.warn({ path, err }, 'what is remembered of a schedule cannot be read: it begins anew'),
+  });
+  store.update(({ observed }) => {
+    for (const [name, ran] of notes.ran) observed.ran.set(name, ran);
+    for (const [name, record] of schedules.earlier) observed.schedules.set(name, record);
   });
   const descriptors = createDescriptors({ socketDir, console: ports.openConsole, log });
   if (proof === undefined) descriptors.sweep(null);
@@ -195,6 +202,13 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     },
     model,
     parts: [
+      schedulesPart({
+        view,
+        keep: schedules.keep,
+        observe: (name, record) => store.observe('schedules', name, record ?? undefined),
+        random: Math.random,
+        cron: async () => (await import('../../state/schema/cron.ts')).cronAfter,
+      }),
       missing.around(repositoriesPart(repositories, observing)),
       mountsPart(mounts, mountWatch, observing),
       cgroupsPart(cgroups, observing, attempts.groupChanged),

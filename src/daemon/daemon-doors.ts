@@ -124,6 +124,7 @@ export function createDoors({
     usage: cgroups.usage,
     locks: { record: (id, bytes) => launcher.record(id, bytes), observe: attempts.observe },
     join: sessions.open,
+    hold,
     async metrics() {
       const [{ collect }, { exposed }] = await Promise.all([
         import('../metrics/metrics.ts'),

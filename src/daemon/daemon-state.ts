@@ -53,6 +53,7 @@ export async function openState({ config, log, link, failed }: Daemon): Promise<
   const fd = await memory('changes');
   const changes = createStatusChanges({ store, fd, base, first: firstNumber(bootTime), most: mostKept });
   const clock = openWallClock(openKeptValue<number>(await memory('clock')));
+  store.update((draft) => void (draft.clock = { boot, distance: clock.distance() }));
   const events = createEvents(bootTime, clock.text, await memory('events'));
   const told = openTold(await memory('told'), Math.min(...remembered.attempts.map(({ id }) => id), Infinity));
   // The last one may have been told by a process that could not note it any more.

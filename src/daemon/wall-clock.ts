@@ -10,6 +10,8 @@ import type { KeptValue } from './kept-value.ts';
 export interface WallClock {
   /** ms since 1970 at a time of CLOCK_BOOTTIME in ms. */
   at(boot: number): number;
+  /** The distance between the two clocks, as it is in the store from `follow` on. */
+  distance(): number;
   /** The same in RFC 3339, UTC. */
   text(boot: number): string;
   /** Has the launcher ring when the clock is set; the times in the store are moved then, and now if it was set meanwhile. */
@@ -32,21 +34,25 @@ const UNSURE = 1000;
 
 /** `kept`: the distance that an earlier process of this boot has written times with. */
 export function openWallClock(kept: KeptValue<number>): WallClock {
-  const distance = (): number => Date.now() - bootTime();
-  let now = kept.get() ?? distance();
+  const measured = (): number => Date.now() - bootTime();
+  let now = kept.get() ?? measured();
   if (kept.get() === null) kept.set(now);
   const at = (boot: number): number => now + boot;
 
   function look(store: Store): void {
-    const by = distance() - now;
+    const by = measured() - now;
     if (Math.abs(by) < UNSURE) return;
     now += by;
     kept.set(now);
-    store.update((draft) => moveTimes(draft, by));
+    store.update((draft) => {
+      moveTimes(draft, by);
+      draft.clock.distance = now;
+    });
   }
 
   return {
     at,
+    distance: () => now,
     text: (boot) => new Date(at(boot)).toISOString(),
     async follow(store, launcher, failed) {
       const bell = openClockBell();

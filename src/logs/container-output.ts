@@ -34,6 +34,8 @@ interface LinesOptions {
   readonly since: number | null;
   readonly follow: boolean;
   readonly previous?: boolean;
+  /** Of this one only; that ends with it. */
+  readonly attempt?: number;
   readonly signal: AbortSignal;
 }
 
@@ -121,8 +123,7 @@ export function createLogs(ports: LogsPorts): Logs {
     signal.addEventListener('abort', waker);
     try {
       for (;;) {
-        const all = outputs(name);
-        for (const { id, begin, ended } of options.previous === true ? all.slice(-2, -1) : all) {
+        for (const { id, begin, ended } of chosen(outputs(name), options)) {
           const reading = readings.get(id) ?? startReading(id, begin);
           readings.set(id, reading);
           if (reading.over) continue;
@@ -130,7 +131,8 @@ export function createLogs(ports: LogsPorts): Logs {
           reading.over = ended;
           if (ended || !options.follow) yield* recent(reading.reader.end(), options.since);
         }
-        if (!options.follow || signal.aborted) return;
+        const isOver = options.attempt !== undefined && readings.get(options.attempt)?.over !== false;
+        if (!options.follow || signal.aborted || isOver) return;
         await told.promise;
         told = Promise.withResolvers<void>();
       }
@@ -168,6 +170,11 @@ export function createLogs(ports: LogsPorts): Logs {
     },
     lines: follow,
   };
+}
+
+function chosen(all: readonly Output[], { previous, attempt }: LinesOptions): readonly Output[] {
+  if (attempt !== undefined) return all.filter(({ id }) => id === attempt);
+  return previous === true ? all.slice(-2, -1) : all;
 }
 
 interface Reading {

@@ -10,6 +10,7 @@ import type { Store } from '../../state/store.ts';
 import { execute, type CommandPorts } from './commands.ts';
 import { lockRun, unlockRun } from './lock-commands.ts';
 import type { LockPorts } from '../../controllers/containers/attempt-lock.ts';
+import { runOnce } from './run-once.ts';
 import { unmetOf } from '../../controllers/status/explain.ts';
 import { openJournal, type Journal } from './journal.ts';
 import type { StatusChanges } from './status-changes.ts';
@@ -44,6 +45,7 @@ export interface RuntimePorts {
   readonly usage: (name: string) => Readonly<Record<string, unknown>>;
   readonly locks: LockPorts;
   readonly join: Runtime['join'];
+  readonly hold: () => () => void;
   readonly metrics: Runtime['metrics'];
   readonly shutdown: () => void;
   readonly takeovers: number;
@@ -165,6 +167,12 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     lock: (name, ttl, by) => lockRun(name, ttl, by, ports),
     unlock: (name, by) => unlockRun(name, by, ports),
     join: ports.join,
+    runOnce: (request, by) =>
+      runOnce(request, by, {
+        ...{ store, logs: ports.logs, tell: events.tell, deliver: ports.signals.deliver, hold: ports.hold },
+        explain: (name) => reconciler.explain(name).map(unsettledText),
+        signed: ports.signed,
+      }),
     metrics: ports.metrics,
     shutdown: ports.shutdown,
     takeovers: ports.takeovers,

@@ -118,7 +118,17 @@ export interface SessionRequest {
   readonly shell: boolean;
 }
 
-/** One that has joined. */
+/** One run, whatever the document wants. */
+export interface RunRequest {
+  /** A name, or name:version. */
+  readonly name: string;
+  /** Instead of the entry's and the manifest's, where there are any. */
+  readonly args: readonly string[];
+  /** ms that it may last; null = as its entry says. */
+  readonly timeout: number | null;
+}
+
+/** One that has joined, or that was run for whoever waits for its end. */
 export interface ContainerSession {
   /** name:version */
   readonly container: string;
@@ -215,6 +225,8 @@ export interface Runtime {
   ): AsyncIterable<LogLine>;
   /** Statistics of a running container's groups, in the console's shape. */
   statistics(name: string): Promise<Readonly<Record<string, unknown>>>;
+  /** Runs a container once for whoever waits (`by`), beside what the document wants of it. Throws RuntimeError. */
+  runOnce(request: RunRequest, by: string): Promise<ContainerSession>;
   /** What is measured, as text; and of each container that runs (by entry key) what its groups count. */
   metrics(): Promise<{
     readonly openmetrics: string;

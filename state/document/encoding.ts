@@ -6,7 +6,9 @@ import { isMap, type Tree } from '../text/tree.ts';
 
 type Names<V> = Readonly<Record<string, V>>;
 type StoredRun = Omit<Run, 'env'> & { readonly env: Names<string> | null };
-type StoredEntry = Omit<ContainerEntry, 'env' | 'dependsOn' | 'run'> & {
+type StoredEntry = Omit<ContainerEntry, 'env' | 'dependsOn' | 'run' | 'schedule'> & {
+  /** Generations of earlier versions have none. */
+  readonly schedule?: ContainerEntry['schedule'];
   readonly env: Names<string | null>;
   readonly dependsOn: Names<Dependency>;
   readonly run: StoredRun | null;
@@ -71,6 +73,7 @@ function decodeEntry(entry: StoredEntry): ContainerEntry {
   const run = entry.run && { ...entry.run, env: entry.run.env && new Map(Object.entries(entry.run.env)) };
   return {
     ...entry,
+    schedule: entry.schedule ?? null,
     env: new Map(Object.entries(entry.env)),
     dependsOn: new Map(Object.entries(entry.dependsOn)),
     run,

@@ -142,6 +142,16 @@ function containerEntry(
       message: `the key says version ${keyVersion} already`,
     };
   }
+  const { schedule = null } = given;
+  const policy = given.restart.policy ?? (schedule === null ? 'always' : 'never');
+  if (schedule !== null && policy === 'always') {
+    const message = 'what has a schedule is started by that: restart is never, or on-failure';
+    return { path: ['containers', key, 'restart', 'policy'], atKey: false, message };
+  }
+  if (schedule !== null && given.run !== undefined) {
+    const message = 'what has a schedule is started by that, and by northstate run-once';
+    return { path: ['containers', key, 'run'], atKey: true, message };
+  }
   const {
     id,
     init = null,
@@ -163,13 +173,14 @@ function containerEntry(
       source: given.source ?? null,
       digest: given.digest ?? null,
       repository: given.repository ?? null,
-      restart: given.restart,
+      restart: { ...given.restart, policy },
       stop: given.stop,
       dependsOn: given.dependsOn,
       restartWith: given.restartWith,
       health: given.health ?? null,
       settle: given.settle,
       timeout: given.timeout ?? null,
+      schedule,
       env: given.env,
       args: given.args ?? null,
       init: given.init ?? null,

@@ -94,7 +94,8 @@ export const documentDescriptions: Descriptions = {
     'sha256: and 64 hexadecimal digits of the package file. Other bytes of that version are an error.',
   'containers.*.repository': 'The one repository that its package is looked for in and installed to.',
   'containers.*.restart': 'What follows an exit.',
-  'restart.policy': 'always, on-failure (another exit code than 0, or a signal), or never.',
+  'restart.policy':
+    'always (never, where there is a schedule), on-failure (another exit code than 0, or a signal), or never.',
   'restart.backoff': 'The wait before the first restart; it doubles with each. A number with ms, s, m, h or d.',
   'restart.maxBackoff': 'The longest wait.',
   'restart.resetAfter': 'After running for so long the first wait counts again.',
@@ -122,6 +123,13 @@ export const documentDescriptions: Descriptions = {
   'alive.timeout': 'An answer that takes longer is a bad one.',
   'containers.*.settle': 'It is ready when it has run for so long, where nothing else says so.',
   'containers.*.timeout': 'A run that lasts longer is ended and has failed.',
+  'containers.*.schedule': 'It is started at these times, one run after the other, and does not run between them.',
+  'schedule.every': 'The time from one start to the next, on the clock of the boot; the first is at once.',
+  'schedule.cron':
+    'Minute, hour, day of the month, month, day of the week, or a name such as @daily; it waits until the clock has been set.',
+  'schedule.zone': 'The time zone of cron, such as Europe/Berlin; UTC unless it is said.',
+  'schedule.jitter': 'Each start comes by chance up to so much later, so that many devices do not start at once.',
+  'schedule.missed': 'run makes up for what was missed, once; skip leaves it out.',
   'containers.*.env': "Variables, merged over the manifest's; null takes one away.",
   'containers.*.args': "Arguments, instead of the manifest's.",
   'containers.*.init': "The program, instead of the manifest's: a path in the container.",

@@ -1,6 +1,7 @@
 // The schema of the document: every field, its form and its default. What the fields mean stands in README.md.
 import { z } from 'zod';
 import { healthWith } from './health-schema.ts';
+import { scheduleSchema } from './schedule-schema.ts';
 import { cgroupsSchema, oomScoreSchema, rlimitsSchema } from './manifest.ts';
 import { durationPattern, parseDuration, parseSize, sizePattern } from './units.ts';
 import { described, type JsonSchema } from './describe-schema.ts';
@@ -75,7 +76,7 @@ const signal = z.union(
 
 const restart = z
   .strictObject({
-    policy: z.enum(['always', 'on-failure', 'never']).default('always'),
+    policy: z.enum(['always', 'on-failure', 'never']).optional(),
     backoff: duration.prefault('500ms'),
     maxBackoff: duration.prefault('5m'),
     resetAfter: duration.prefault('10m'),
@@ -116,6 +117,7 @@ export const containerSchema = z.strictObject({
   health: healthWith(z.strictObject).optional(),
   settle: duration.prefault('2s'),
   timeout: duration.optional(),
+  schedule: scheduleSchema.optional(),
   env: z.map(variable, value.nullable()).default(() => new Map()),
   args: z.array(text).optional(),
   init: path.optional(),

@@ -92,7 +92,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
 function randomOrder(
   random: Random,
   earlier: readonly string[],
-): Pick<ContainerEntry, 'dependsOn' | 'restartWith' | 'health' | 'settle' | 'timeout'> {
+): Pick<ContainerEntry, 'dependsOn' | 'restartWith' | 'health' | 'settle' | 'timeout' | 'schedule'> {
   const chosen = earlier.filter(() => random.chance(0.3));
   const asked = chosen.map(
     (each) => [each, random.pick(['running', 'running', 'ready', 'succeeded'] as const)] as const,
@@ -102,6 +102,7 @@ function randomOrder(
     restartWith: chosen.filter(() => random.chance(0.3)),
     health: random.chance(0.4) ? randomHealth(random) : null,
     settle: random.pick([0, 200, 2000]),
+    schedule: null,
     timeout: random.chance(0.15) ? random.pick([300, 3000]) : null,
   };
 }

@@ -17,6 +17,7 @@ import type { SimulatedLauncher } from './sim-launcher.ts';
 import { hierarchies, type World } from './world.ts';
 import { healthOf, revisionOf } from '../../controllers/containers/readiness.ts';
 import { checkFault, checkGates } from './invariants.ts';
+import { simulatedSchedules } from './sim-records.ts';
 import { withAttempt } from '../../controllers/containers/containers-observe.ts';
 
 export interface Host {
@@ -176,6 +177,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
   };
 
   const parts: Part[] = [
+    simulatedSchedules(world, { store, view: viewOf, pause }),
     partOf(
       (view) => planRepositories(view, 'system'),
       (step) => perform(step, 'packages'),
@@ -268,8 +270,9 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
 function initialState(world: World): State {
   const { desired, generation, unreadable, random } = world;
   const observed = unreadable === null ? world.observed : { ...world.observed, packages: unreadable };
-  if (unreadable !== null && random.chance(0.5)) return { ...emptyState(), observed, unknown: 'EIO' };
-  return { ...emptyState(), desired, generation, lock: new Map(world.lock), observed };
+  const base = { ...emptyState(), clock: world.clock, observed };
+  if (unreadable !== null && random.chance(0.5)) return { ...base, unknown: 'EIO' };
+  return { ...base, desired, generation, lock: new Map(world.lock) };
 }
 
 const probe = {

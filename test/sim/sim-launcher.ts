@@ -103,6 +103,8 @@ export function createLauncher(world: World): SimulatedLauncher {
 
   /** `restart: never` is not started twice unless its entry changed or it was stopped. */
   function checkRepeated({ name, record }: ObservedAttempt): void {
+    // Runs of a schedule have numbers of their own (sim-schedules.ts).
+    if (record.by !== undefined) return;
     const last = ends.get(name);
     const entry = world.entry(name);
     if (entry?.restart.policy !== 'never' || entry.state !== 'running' || record.autostart || last === undefined)

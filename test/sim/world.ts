@@ -6,7 +6,7 @@ import type { View } from '../../controllers/controller.ts';
 import { emptyDesired, type ContainerEntry, type Desired } from '../../state/desired.ts';
 import type { KeptFailure } from '../../controllers/reconcile/standing-failures.ts';
 import type { Observed, ObservedAttempt, ObservedPackage } from '../../state/observed.ts';
-import { emptyState, type Locked } from '../../state/store.ts';
+import { emptyState, type Locked, type State } from '../../state/store.ts';
 import { names, packageAt, packageOf } from './catalog.ts';
 import type { Random } from './random.ts';
 import type { Time } from './time.ts';
@@ -41,6 +41,8 @@ export interface World {
   desired: Desired;
   generation: number;
   lock: Map<string, Locked>;
+  /** The boot, and where the wall clock stands beside the time of the simulation. */
+  clock: State['clock'];
   /** What the launcher keeps of failures. */
   failures: readonly KeptFailure[];
   /** The launcher's global record: autostart has been judged. */
@@ -90,6 +92,7 @@ export function createWorld(random: Random, time: Time): World {
     desired: emptyDesired,
     generation: 1,
     lock: new Map(),
+    clock: { boot: 'boot 1', distance: 0 },
     failures: [],
     judged: false,
     host: 1,

@@ -25,6 +25,9 @@ export function view(fields: Partial<View> = {}): View {
     partners: new Map(),
     dependentsUp: [],
     passesLocks: false,
+    schedule: null,
+    boot: 'boot',
+    wall: null,
     now: 0,
     ...fields,
   };
@@ -75,6 +78,7 @@ export function target(
       health: null,
       settle: 0,
       timeout: null,
+      schedule: null,
       env: new Map(),
       args: null,
       init: null,

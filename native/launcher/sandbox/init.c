@@ -26,6 +26,7 @@
 #include "descriptors.h"
 #include "identity.h"
 #include "label.h"
+#include "loopback.h"
 #include "mounts.h"
 #include "notify-socket.h"
 #include "runs.h"
@@ -181,6 +182,7 @@ _Noreturn void init_main(struct birth *birth) {
     struct failure why = {0};
     int fds[FRAME_FDS];
     if (birth_settles(birth, &why) < 0) birth_fails(birth, &why);
+    if (raise_loopback(birth, &why) < 0) birth_fails(birth, &why);
     if (open_proc(birth->prepare, &birth->proc, &why) < 0) birth_fails(birth, &why);
     if (enter_sandbox(birth, &why) < 0 || open_notify(birth, &why) < 0) birth_fails(birth, &why);
     if (keep_for_application(birth, &why) < 0) birth_fails(birth, &why);

@@ -163,6 +163,8 @@ export interface Answers {
   readonly explain: {
     readonly name: string;
     readonly unmet: Unmet | null;
+    /** Of what is started at certain times. */
+    readonly schedule: Status['containers'][string]['schedule'];
     readonly overlay: readonly FieldOrigin[];
     readonly files: readonly BrokenFile[];
   };
@@ -191,6 +193,7 @@ export interface Answers {
   };
   readonly reexec: TakenOver;
   readonly exec: ForContainer;
+  readonly run_once: ForContainer;
   readonly copy: ForContainer;
   readonly session_input: null;
   readonly session_resize: null;
@@ -231,6 +234,15 @@ export type RuntimeEventMessage =
     }
   | { readonly locked: readonly [string, { readonly by: string }] }
   | { readonly unlocked: readonly [string, { readonly by: string }] }
+  | { readonly run_once: readonly [string, { readonly by: string }] }
+  | {
+      readonly run_once_end: readonly [
+        string,
+        { readonly by: string } & (
+          { readonly exit: { readonly code: number } } | { readonly signalled: { readonly signal: number } }
+        ),
+      ];
+    }
   | {
       readonly boot_plan: {
         readonly started: number;

@@ -39,10 +39,12 @@ export function grants(permissions: Permissions, permission: Permission): boolea
 
 /**
  * Whether a request is allowed. A start with an init, arguments or variables of its own needs `start_command` instead of
- * `start`, an `exec` as another user, or with more rights than the application has, `exec_privileged`; a patch is judged by its operations, once they are known.
+ * `start` (a `run_once` with arguments as well as its own), an `exec` as another user, or with more rights than the application has, `exec_privileged`; a patch is judged by its operations, once they are known.
  */
 export function allows(permissions: Permissions, request: Request): boolean {
   if (request.name === 'patch') return true;
+  if (request.name === 'run_once' && request.body.arguments.length > 0 && !grants(permissions, 'start_command'))
+    return false;
   const permission = needed(request);
   return permission === null || grants(permissions, permission);
 }

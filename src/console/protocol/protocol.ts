@@ -124,6 +124,7 @@ const shapes = {
     privileged: optional(flag),
     shell: optional(flag),
   }),
+  run_once: fields({ name: cText, arguments: list(cText, 1024), timeout: nullable(whole) }),
   copy: fields({
     name: cText,
     direction: oneOf('in', 'out'),

@@ -67,7 +67,14 @@ export function openFeeds(runtime: Runtime): Feeds {
 }
 
 /** Of those who look into containers, and of what these hold up: told by `events`. */
-const ours: ReadonlySet<RuntimeEvent['type']> = new Set(['session', 'session_end', 'locked', 'unlocked']);
+const ours: ReadonlySet<RuntimeEvent['type']> = new Set([
+  'session',
+  'session_end',
+  'run_once',
+  'run_once_end',
+  'locked',
+  'unlocked',
+]);
 
 /** Whether Northstar's clients know it. */
 function isNorthstars(event: RuntimeEvent): boolean {
@@ -99,8 +106,9 @@ function eventNotification(event: RuntimeEvent): unknown {
     const { by, does, privileged } = event;
     return { session: [event.container, { by, does, privileged }] };
   }
-  if (event.type === 'session_end')
-    return { session_end: [event.container, { by: event.by, ...exitMessage(event.exit) }] };
+  if (event.type === 'run_once') return { run_once: [event.container, { by: event.by }] };
+  if (event.type === 'session_end' || event.type === 'run_once_end')
+    return { [event.type]: [event.container, { by: event.by, ...exitMessage(event.exit) }] };
   if (event.type === 'locked' || event.type === 'unlocked')
     return { [event.type]: [event.container, { by: event.by }] };
   if (event.type === 'boot_plan') {

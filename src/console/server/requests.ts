@@ -28,7 +28,7 @@ import {
   overlayOf,
 } from './queries.ts';
 import type { Session } from './session.ts';
-import { copyWith, execIn, inputOf, resizeTo, signalTo } from './session-requests.ts';
+import { copyWith, execIn, inputOf, resizeTo, runOnceFor, signalTo } from './session-requests.ts';
 import { brokenFilesOf } from '../../../state/broken-files.ts';
 import { containerName } from '../../../state/container-id.ts';
 
@@ -137,7 +137,8 @@ const handlers: Handlers = {
       const state = runtime.state();
       const key = keyOf(state, name);
       const files = brokenFilesOf(containerName(key), state.observed.repositories.values());
-      return { name: key, unmet: runtime.explain(key), overlay: overlayOf(state, key), files };
+      const { schedule = null } = state.status.containers[key] ?? {};
+      return { name: key, unmet: runtime.explain(key), schedule, overlay: overlayOf(state, key), files };
     }),
   }),
   overlay_drop: async (body, session) => ({ overlay_drop: await ours(() => dropOverlay(body, session)) }),
@@ -195,6 +196,7 @@ const handlers: Handlers = {
   }),
   metrics: async (_, { runtime }) => ({ metrics: await ours(() => runtime.metrics()) }),
   exec: async (body, session) => ({ exec: await ours(() => execIn(body, session)) }),
+  run_once: async (body, session) => ({ run_once: await ours(() => runOnceFor(body, session)) }),
   copy: async (body, session) => ({ copy: await ours(() => copyWith(body, session)) }),
   session_input: async (body, session) => ({ session_input: await ours(() => inputOf(body, session)) }),
   session_resize: async (size, session) => ({ session_resize: await ours(() => resizeTo(size, session)) }),

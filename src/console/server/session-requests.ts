@@ -25,10 +25,26 @@ export async function copyWith(body: Bodies['copy'], session: Session): Promise<
 }
 
 async function join(asked: string, request: SessionRequest, session: Session): Promise<{ container: string }> {
-  const { inside, runtime, identity } = session;
+  const { runtime, identity } = session;
   const name = containerName(keyOf(runtime.state(), asked));
+  return await carry(name, () => runtime.join(name, request, identity), session);
+}
+
+/** `run_once`: the connection is about that run, and ends it when it ends. */
+export async function runOnceFor(body: Bodies['run_once'], session: Session): Promise<{ container: string }> {
+  const { name, arguments: args, timeout } = body;
+  return await carry(name, () => session.runtime.runOnce({ name, args, timeout }, session.identity), session);
+}
+
+/** The connection carries what is written, and the end. */
+async function carry(
+  name: string,
+  open: () => Promise<ContainerSession>,
+  session: Session,
+): Promise<{ container: string }> {
+  const { inside } = session;
   if (inside.session !== null) throw new RuntimeError('busy', 'this connection is in a container already', { name });
-  const joined = await runtime.join(name, request, identity);
+  const joined = await open();
   inside.session = joined;
   const close = (): void => void joined.close();
   if (session.signal.aborted) close();

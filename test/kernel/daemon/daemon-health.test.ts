@@ -82,6 +82,13 @@ test('each kind of probe finds who answers, and who does not', async () => {
     shell('execs', `touch /tmp/ready; sleep 0.5; rm /tmp/ready; ${stays}`),
     shell('hangs', stays),
     shell('dials', stays, 'network: !host'),
+    // What the package asks for by itself, in a network namespace of its own.
+    shell(
+      'own',
+      server(port),
+      `custom: { northstate: { health: { ready: { http: "http://127.0.0.1:${port}/good", every: 100ms } } } }`,
+    ),
+    shell('outward', stays, 'custom: { northstate: { health: { ready: { tcp: "192.0.2.1:80" } } } }'),
     shell(
       'listens',
       `exec python3 -c 'import socket,time
@@ -108,12 +115,18 @@ s = socket.socket(socket.AF_UNIX); s.bind("/tmp/s"); s.listen(9); time.sleep(100
       `health: { alive: { exec: [sh, -c, "sleep 100 & sleep 100"], every: 100ms, failures: 2, timeout: 300ms } }, ${never}`,
     ),
     entry('listens', 'health: { ready: { unix: /tmp/s, every: 100ms } }'),
+    entry('own', 'settle: 1h'),
+    entry('outward', 'settle: 0s'),
     entry('dials', `health: { ready: { tcp: "127.0.0.1:${port}", every: 100ms } }`),
   ];
   await withDaemon(packages, entries, async (daemon) => {
     await daemon.untilContainer('web', 'is ready', isReady);
     await daemon.untilContainer('listens', 'is ready', isReady);
     await daemon.untilContainer('dials', 'is ready', isReady);
+    await daemon.untilContainer('own', 'is ready', isReady);
+    const outward = await daemon.untilContainer('outward', 'is ready', isReady);
+    const told = outward.conditions.find(({ reason }) => reason === 'ManifestDefect');
+    assert.match(told?.message ?? '', /a package may ask loopback addresses only/);
     assert.deepEqual(await failed(daemon, 'sick'), [
       'Unhealthy',
       'did not answer as it should and was ended (status 503)',

@@ -84,6 +84,10 @@ const cases: Readonly<Record<RequestName, readonly Case[]>> = {
       outcome: 'done',
     },
   ],
+  run_once: [
+    { body: () => ({ name: 'loose', arguments: [], timeout: null }), outcome: 'document_signed' },
+    { body: () => ({ name: 'app', arguments: [], timeout: null }), outcome: 'other' }, // it is running
+  ],
   copy: [{ body: () => ({ name: 'app', direction: 'out', path: '/nothing' }), outcome: 'done' }],
   // Without a session there is none to steer.
   session_input: [{ body: () => ({ data: '' }), outcome: 'other' }],

@@ -334,6 +334,10 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       fake.calls.push(['reexec', request]);
       return Promise.resolve({ runtime: '0.0.0', takeovers: 1 });
     },
+    runOnce({ name, args, timeout }, by) {
+      fake.calls.push(['runOnce', name, args, timeout, by]);
+      return Promise.resolve(fakeSession(false, false));
+    },
     shutdown() {
       fake.calls.push('shutdown');
       emit({ type: 'shutdown' });

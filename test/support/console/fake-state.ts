@@ -96,6 +96,7 @@ export function containerStatus(version: string, repository = 'system'): Contain
     restarts: 0,
     nextRestart: null,
     lastExit: null,
+    schedule: null,
     says: '',
     conditions: [],
   };

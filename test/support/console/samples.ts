@@ -36,6 +36,7 @@ export const samples: Readonly<Record<RequestName, Readonly<Record<string, unkno
   overlay_drop: { name: 'broker' },
   events: null,
   exec: { name: 'broker', command: ['/bin/id'], input: false, terminal: null, user: null },
+  run_once: { name: 'broker', arguments: [], timeout: null },
   copy: { name: 'broker', direction: 'out', path: '/etc/passwd' },
   session_input: { data: '' },
   session_resize: { rows: 24, columns: 80 },

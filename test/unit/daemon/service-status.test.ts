@@ -6,7 +6,15 @@ import { createStore } from '../../../state/store.ts';
 
 const container = (phase: Phase): ContainerStatus => ({
   ...{ version: '1.0.0', repository: 'system', desired: 'running', phase, mounted: true, pid: null, paused: false },
-  ...{ since: '2026-01-01T00:00:00.000Z', restarts: 0, nextRestart: null, lastExit: null, says: '', conditions: [] },
+  ...{
+    since: '2026-01-01T00:00:00.000Z',
+    restarts: 0,
+    nextRestart: null,
+    lastExit: null,
+    schedule: null,
+    says: '',
+    conditions: [],
+  },
 });
 
 test('the status of the service names what is waited for, and is told when it is another', () => {

@@ -93,7 +93,7 @@ test('get shows the status, what is desired with its origins, what is observed, 
     get: { ok: { observed: Record<string, unknown> } };
   };
   assert.deepEqual(Object.keys(observed.ok.observed), [
-    ...['repositories', 'packages', 'mounts', 'cgroups', 'attempts', 'ran'],
+    ...['repositories', 'packages', 'mounts', 'cgroups', 'attempts', 'ran', 'schedules'],
   ]);
   assert.match(JSON.stringify(await ask({ get: { what: 'status', container: 'none' } })), /unknown_name/);
 });
@@ -181,11 +181,11 @@ test('whatever patches says why it is not durable, as long as it is not', async 
 test('explain, rollback and logs of another boot answer in their own shapes', async (context) => {
   const { runtime, ask } = await opened(context);
   assert.deepEqual(await ask({ explain: { name: 'broker' } }), {
-    explain: { ok: { name: 'broker', unmet: null, overlay: [], files: [] } },
+    explain: { ok: { name: 'broker', unmet: null, schedule: null, overlay: [], files: [] } },
   });
   const unmet = { container: 'broker', unmet: 'Running', reason: 'NotInstalled', message: '', because: [] };
   runtime.unmet.set('broker', unmet);
-  const explained = { explain: { ok: { name: 'broker', unmet, overlay: [], files: [] } } };
+  const explained = { explain: { ok: { name: 'broker', unmet, schedule: null, overlay: [], files: [] } } };
   assert.deepEqual(await ask({ explain: { name: 'broker:1.2.3' } }), explained);
   assert.deepEqual(await ask({ overlay_drop: { name: null } }), {
     overlay_drop: { ok: { generation: 3, dropped: [] } },

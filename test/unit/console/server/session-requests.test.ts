@@ -88,3 +88,12 @@ test('exec and copy have permissions of their own, and more rights have another'
   await assert.rejects(client.exec('broker', ['/bin/id'], { user: { uid: 0, gid: 0 } }), denied);
   await assert.rejects(client.copy({ name: 'broker', direction: 'out', path: '/a' }), denied);
 });
+
+test('run-once has a permission of its own, with arguments that of a command as well', async (context) => {
+  const { client, runtime } = await opened(context, ['run_once', 'get']);
+  assert.equal(await all(await client.runOnce('broker', { timeout: 5000 })), 'no input\n');
+  assert.deepEqual(runtime.calls, [['runOnce', 'broker', [], 5000, 'extern:0.0.0']]);
+  await assert.rejects(client.runOnce('broker', { args: ['--full'] }), { reason: 'permission_denied' });
+  const { client: other } = await opened(context, ['start', 'exec']);
+  await assert.rejects(other.runOnce('broker'), { reason: 'permission_denied' });
+});
