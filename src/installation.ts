@@ -26,5 +26,7 @@ export function ownShell(): string {
 
 /** The command: the shell script that finds the installation. */
 export function commandProgram(): string {
-  return join(root, bundled ? 'northstate' : 'src/cli/northstate');
+  const beside = join(root, 'northstate');
+  // A checkout may run its bundle, which lies below .build.
+  return bundled && existsSync(beside) ? beside : join(root, bundled ? '..' : '', 'src/cli/northstate');
 }

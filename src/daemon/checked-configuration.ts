@@ -13,6 +13,7 @@ import { runtimeVersion } from '../runtime-version.ts';
 import { messageOf } from '../../state/errno.ts';
 import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../../state/file/trust.ts';
 import { keptMemory, openKeptValue } from './kept-value.ts';
+import { checkForm, noteForm } from './state-form.ts';
 import type { LauncherLink } from './launcher-link.ts';
 import { socketDirMode } from '../../controllers/sandbox/start-descriptors.ts';
 
@@ -45,7 +46,10 @@ export async function checkedConfiguration(settings: Settings, link: LauncherLin
   const kept = value.get();
   if (kept !== null) {
     const configuration = await understood(kept);
-    if (kept.runtime !== runtimeVersion) value.set({ ...kept, runtime: runtimeVersion, configuration });
+    if (kept.runtime !== runtimeVersion) {
+      await noteForm(configuration.stateDir);
+      value.set({ ...kept, runtime: runtimeVersion, configuration });
+    }
     return { configuration, unkept: null };
   }
   const { configuration: found, source, unkept } = await checked(settings, link);
@@ -94,7 +98,9 @@ async function checked(
     await checkTrusted(dirname(configuration.desired));
     for (const listener of configuration.console) await checkListener(listener);
     for (const directory of [configuration.stateDir, configuration.runDir]) await lock(directory, link);
+    await checkForm(configuration.stateDir);
     await resetIfAsked(configuration);
+    await noteForm(configuration.stateDir);
     // A directory that takes no writes costs each start the time to read the file.
     const unkept = summary === null ? await keepSummary(source, asked).then(() => null, messageOf) : null;
     return { configuration, source, unkept };

@@ -8,6 +8,7 @@ import { keptConfiguration } from '../daemon/checked-configuration.ts';
 import { openControllers } from '../daemon/daemon-controllers.ts';
 import { openState } from '../daemon/daemon-state.ts';
 import type { LauncherLink } from '../daemon/launcher-link.ts';
+import { checkForm } from '../daemon/state-form.ts';
 import { openLog } from '../logs/log.ts';
 import { runtimeVersion } from '../runtime-version.ts';
 import { copyKept, copyState } from './proof-state.ts';
@@ -32,6 +33,7 @@ export async function prove(link: LauncherLink): Promise<void> {
 async function look(link: LauncherLink): Promise<ProofReport> {
   const { descriptors } = link.remembered;
   const config = await keptConfiguration(link);
+  await checkForm(config.stateDir);
   const copied = copyState(config);
   try {
     for (const [name, fd] of descriptors) if (/^connection .+ file$/.test(name)) openKeptFile(fd);

@@ -77,10 +77,11 @@ async function prove(command: readonly string[], timeout: number, ports: Takeove
   const deadline = performance.now() + timeout;
   for (let left = tries; ; left--) {
     const moving = watchMoves(ports);
+    // One that comes meanwhile it need not have seen.
+    const { generation } = ports.store.get().document;
     try {
       const time = Math.max(1, Math.ceil(deadline - performance.now()));
       const report = decodeReport(await ports.launcher.prove(command, time));
-      const { generation } = ports.store.get().document;
       const why = objection(report, { generation, moving: moving.names() });
       if (why === null) return report.runtime;
       if (left === 1 || performance.now() > deadline) throw refused(why);

@@ -128,8 +128,9 @@ async function explainOlder(core: Core, newest: number): Promise<void> {
   const given = core.refused.includes(newest);
   const left = await core.generations.read(newest);
   const unsigned = given || left === null ? null : await checkSignature(core.admission, left);
+  const by = left === null || left.runtime === core.runtime ? '' : ` (northstate ${left.runtime} has stored it)`;
   const not =
-    unsigned === null ? 'is not understood by this version of the runtime' : `does not count: ${unsigned.message}`;
+    unsigned === null ? `is not understood by this version of the runtime${by}` : `does not count: ${unsigned.message}`;
   const message = given
     ? `generation ${newest} ended the runtime again and again; generation ${core.stored} is in force`
     : `generation ${newest} ${not}; generation ${core.stored} is in force`;

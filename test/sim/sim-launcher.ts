@@ -1,5 +1,5 @@
 // The simulated launcher: it remembers attempts whatever becomes of the reconciler, and starts, signals and reaps them.
-import { decodeRecord } from '../../controllers/containers/attempt-record.ts';
+import { decodeRecord, encodeRecord } from '../../controllers/containers/attempt-record.ts';
 import { unseen, type Launcher } from '../../controllers/containers/containers-act.ts';
 import type { HealthOrder } from '../../native/wire/health-order.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
@@ -30,6 +30,8 @@ export interface SimulatedLauncher {
   asked(): boolean;
   /** Whoever asks containers how they are dies: what it was asked for is to be asked anew. */
   loseProber(): void;
+  /** Another launcher takes its place, whose records have a field more or less. */
+  takeOver(): void;
   /** Ends an attempt's process from outside. */
   end(attempt: ObservedAttempt, exit: NonNullable<ObservedAttempt['exit']>): void;
   /** All processes die with the launcher, and what it remembers is gone; with the whole device what runDir has as well. */
@@ -292,6 +294,14 @@ export function createLauncher(world: World): SimulatedLauncher {
     end,
     telling: () => underWay > 0,
     asked: () => pending > 0,
+    takeOver() {
+      for (const attempt of [...world.observed.attempts.values()].flat()) {
+        const newer = Buffer.from(JSON.stringify({ ...attempt.record, newer: 'field' }));
+        put({ ...attempt, record: decodeRecord(random.chance(0.5) ? newer : encodeRecord(attempt.record)) });
+      }
+      // Who asks containers how they are was of the former one.
+      this.loseProber();
+    },
     loseProber() {
       for (const attempt of [...world.observed.attempts.values()].flat()) {
         if (attempt.state === 'running') change({ ...attempt, health: { ...attempt.health, revision: 0 } });

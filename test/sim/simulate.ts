@@ -56,6 +56,7 @@ export async function simulate(seed: number): Promise<Outcome> {
     await calm(run);
     if (repeating(world).size === 0) await askSleeper(run, () => settle(run, 300));
     await oneMoreEdit(run);
+    if (random.chance(0.5)) await quietTakeover(run);
     if (random.chance(0.5)) await quietBoot(run);
     if (random.chance(0.5)) await goDown(run);
   } catch (error) {
@@ -99,8 +100,11 @@ async function happen(run: Run): Promise<void> {
   } else if (what < 0.88) {
     vanish(run);
   } else if (what < 0.95) {
-    world.log('the reconciler is killed');
-    await revive(run);
+    if (random.chance(0.5)) await takeOver(run);
+    else {
+      world.log('the reconciler is killed');
+      await revive(run);
+    }
   } else {
     const reboot = random.chance(0.3);
     world.log(reboot ? 'the device is started anew' : 'the launcher is killed');
@@ -164,6 +168,25 @@ async function revive(run: Run, reboot = false, play: () => void = () => undefin
   world.blind = false;
   run.history.revive(reboot);
   run.host = startHost(world, run.launcher);
+}
+
+/** At whatever step the reconciler is: it is killed, and the next one is another launcher's. */
+async function takeOver(run: Run): Promise<void> {
+  run.world.log('another runtime takes over');
+  run.launcher.takeOver();
+  await revive(run);
+}
+
+/** What has converged stays as it is, whoever takes over. */
+async function quietTakeover(run: Run): Promise<void> {
+  const { world } = run;
+  if (world.broken !== null || run.host.reconciler.outcome(null).result !== 'converged') return;
+  world.acted.clear();
+  await takeOver(run);
+  await settle(run, 100);
+  const repeats = repeating(world);
+  const moved = [...world.acted].filter((name) => !repeats.has(name));
+  if (moved.length > 0) world.breach(`after a takeover there are steps for ${moved.join(', ')}`);
 }
 
 /** With a plan, which does not fit any more where somebody has edited the document, or without one; how far the player comes. */

@@ -83,13 +83,22 @@ export const firstBuild = { directory: root, version: '0.1.0', command: join(roo
 
 /** Makes it, in a directory of its own; further `changes` are made as well. Throws when an edit does not fit. */
 export function makeSecondBuild(changes: readonly Edit[] = []): Installation {
+  return { ...make([...edits, ...changes]), version: '0.1.1' };
+}
+
+/** This build, in a directory of its own. */
+export function copyFirstBuild(): Installation {
+  return { ...make([]), version: firstBuild.version };
+}
+
+function make(all: readonly Edit[]): Omit<Installation, 'version'> {
   const directory = mkdtempSync(join(tmpdir(), 'northstate-second-'));
   for (const name of ['native', 'src', 'state', 'controllers', 'package.json', 'tsconfig.json']) {
     cpSync(join(root, name), join(directory, name), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
   mkdirSync(join(directory, '.build'));
-  for (const { file, from, to } of [...edits, ...changes]) {
+  for (const { file, from, to } of all) {
     const path = join(directory, file);
     const parts = readFileSync(path, 'utf8').split(from);
     if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times: ${from}`);
@@ -103,7 +112,6 @@ export function makeSecondBuild(changes: readonly Edit[] = []): Installation {
   rmSync(join(directory, 'src/cli/main.ts'));
   return {
     directory,
-    version: '0.1.1',
     command: join(directory, 'src/cli/northstate'),
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   };

@@ -69,6 +69,8 @@ export interface DaemonOptions {
   readonly limits?: Readonly<Record<string, number>>;
   /** It may end by itself, also before its console answers. */
   readonly mayEnd?: boolean;
+  /** The command of another installation; this checkout's when left out. */
+  readonly program?: string;
   /** A command line that runs it, as withoutSyscall gives one; it must execute what follows in its own process. */
   readonly prefix?: readonly string[];
 }
@@ -87,7 +89,7 @@ ${entries.map((line) => `  ${line}\n`).join('')}...
 /** Starts a daemon and waits until its console answers. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { packages, document, directory: earlier, asOnDevice = false, limits = {} } = options;
-  const { configuration: more = '', prefix = [] } = options;
+  const { configuration: more = '', prefix = [], program = northstate } = options;
   const directory = earlier ?? (await mkdtemp(join(tmpdir(), 'northstate-')));
   const mark = basename(directory);
   const path = (name: string): string => join(directory, name);
@@ -102,7 +104,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (asOnDevice) await run('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', path('run')]);
 
   const log = openSync(path('log'), 'a');
-  const words = [...prefix, northstate, 'run', '--config', path('config.yaml')];
+  const words = [...prefix, program, 'run', '--config', path('config.yaml')];
   const child = spawn(words[0] ?? northstate, words.slice(1), {
     stdio: ['ignore', log, log],
     detached: true,

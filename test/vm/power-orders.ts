@@ -9,7 +9,11 @@ export const directory = '/disk/northstate';
 export const documentFile = `${directory}/desired.yaml`;
 export const repository = `${directory}/packages`;
 
-export type Order = DocumentOrder | Command;
+export type Order = DocumentOrder | Command | Takeover;
+/** The same runtime takes over from itself. */
+interface Takeover {
+  readonly op: 'reexec';
+}
 interface DocumentOrder {
   readonly op: 'apply' | 'save';
   readonly document: string;
@@ -62,7 +66,17 @@ export function documentNumber(number: number): string {
 
 /** An order that makes sense in this state. `number` has not been used before. */
 export function nextOrder(random: Random, { document, packages, candidates, number }: State): Order {
-  const kind = random.pick(['document', 'command', 'package', 'package'] as const);
+  const kind = random.pick([
+    'document',
+    'document',
+    'command',
+    'command',
+    'package',
+    'package',
+    'package',
+    'reexec',
+  ] as const);
+  if (kind === 'reexec') return { op: 'reexec' };
   if (kind === 'document') return { op: random.pick(['apply', 'save']), document: documentNumber(number) };
   if (kind === 'command') {
     const running = entriesOf(document)['app']?.['state'] === 'running';
@@ -92,6 +106,7 @@ type Entries = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 /** Whether a document is what an order, begun on the document `before`, may leave: nothing, all, or one of its generations. */
 export function mayLeave(order: Order, before: string, document: string): boolean {
   if (document === before) return true;
+  if (order.op === 'reexec') return false;
   if ('document' in order) return document === order.document;
   const was = entriesOf(before);
   return outcomes(order, was).some((entries) => isDeepStrictEqual(entriesOf(document), entries));

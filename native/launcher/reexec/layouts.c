@@ -94,7 +94,7 @@ static const struct field launcher_fields[] = {
     FIELD(0, LEFT, launcher, reexec.command),
     FIELD(0, LEFT, launcher, reexec.command_size),
     FIELD(0, LEFT, launcher, reexec.due),
-    FIELD(20, NUMBER, launcher, reexec.accepted_ns),
+    FIELD(20, NUMBER, launcher, reexec.left_ns),
     FIELD(0, LEFT, launcher, reexec.proves),
 };
 LAYOUT(launcher, RECORD_LAUNCHER);

@@ -16,8 +16,8 @@ struct reexec {
     int program;     /* what has proven itself, sealed; -1: nothing */
     char *command;   /* its command line, each word with its NUL */
     size_t command_size;
-    bool due;             /* it is to be executed as soon as the reconciler has gone */
-    uint64_t accepted_ns; /* when that was said, CLOCK_MONOTONIC */
+    bool due;         /* it is to be executed as soon as the reconciler has gone */
+    uint64_t left_ns; /* when the former launcher left its loop for it, CLOCK_MONOTONIC */
     /* In the successor that proves itself: */
     int proves; /* its end of the socket, -1: it does not */
 };

@@ -47,11 +47,34 @@ static int read_state(struct launcher *l, int state, struct outside *outside, st
     return result;
 }
 
+static void close_those_of(const struct layout *layout, void *structure) {
+    for (size_t i = 0; i < layout->count; i++) {
+        int *fd = (int *)(void *)((uint8_t *)structure + layout->fields[i].offset);
+        if (layout->fields[i].kind != FIELD_DESCRIPTOR || *fd < 0) continue;
+        close(*fd);
+        *fd = -1;
+    }
+}
+
+/* Found, they are not needed any more: what the one that runs closes is to be closed. */
+static void let_go_of_containers(struct launcher *l) {
+    for (uint32_t place = 0; place < l->attempts.used; place++) {
+        struct attempt *a = attempt_at(&l->attempts, place);
+        if (l->attempts.ids[place] == 0) continue;
+        close_those_of(&attempt_layout, a);
+        for (size_t i = 0; i < a->go.nfds; i++)
+            if (a->go.fds[i] >= 0) close(a->go.fds[i]);
+        a->go.nfds = 0;
+    }
+    for (uint32_t place = 0; place < l->relays.used; place++) close_those_of(&relay_layout, &l->relays.places[place]);
+}
+
 /* What belongs to the one that runs is left alone. */
 static int prove(struct launcher *l, struct outside *outside) {
     outside->notify = outside->memory_score = -1;
     spread_outside(outside);
     l->arrivals.table = -1;
+    let_go_of_containers(l);
     if (setenv("NORTHSTATE_PROOF", "1", 1) != 0 || loop_open(l) != 0) return EXIT_FAILURE;
     start_reconciler(l);
     return loop_run(l);
@@ -71,8 +94,8 @@ static int go_on(struct launcher *l, const struct outside *outside) {
     }
     l->reexec.count++;
     arrivals_follow(&l->arrivals, l->namespace_of_reconciler);
-    say("northstate %s has taken over in %llu us", RUNTIME_VERSION,
-        (unsigned long long)((monotonic_now() - l->reexec.accepted_ns) / MICROSECOND));
+    say("northstate %s has taken over, after %llu us without a loop", RUNTIME_VERSION,
+        (unsigned long long)((monotonic_now() - l->reexec.left_ns) / MICROSECOND));
     start_reconciler(l);
     return loop_run(l);
 }

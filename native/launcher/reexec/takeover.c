@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../core/clock.h"
 #include "../core/say.h"
 #include "../core/service.h"
 #include "../core/supervise.h"
@@ -55,6 +56,7 @@ static void execute(struct launcher *l, const struct outside *outside, char **wo
 
 static void give_way(struct launcher *l) {
     struct failure why = {0};
+    l->reexec.left_ns = monotonic_now();
     struct outside outside = gather_outside();
     char **words = words_of(&l->reexec);
     service_reloading(l);

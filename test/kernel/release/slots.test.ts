@@ -1,16 +1,16 @@
 // Two slots with a root each, and one data partition: a newer version writes, an older one comes up again.
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
-import { runtimeVersion } from '../../../src/runtime-version.ts';
 import type { Status } from '../../../state/status.ts';
 import { run } from '../../support/command.ts';
 import { makeDeviceRoot, type Device, type DeviceRoot } from '../../support/device-root.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { release, unpack } from '../../support/made-release.ts';
 import { probePackage } from '../../support/packages.ts';
+import { makeSecondBuild, type Installation } from '../../support/second-build.ts';
 
 const documentOf = (fields: string): string => `apiVersion: northstate/v1
 repositories: { system: { type: fs, dir: /usr/share/northstate/packages } }
@@ -18,18 +18,20 @@ containers: { hello: { version: 1.0.0, state: running${fields} } }
 ...
 `;
 
-/** Slot B has a later version, which knows a field that the one of slot A does not. */
-async function makeNewer(slot: DeviceRoot): Promise<void> {
-  const bundle = join(slot.directory, 'usr/lib/northstate/bundle');
-  const version = /(["'`])\d+\.\d+\.\d+\1/g;
+/** Slot B has a build that differs (second-build.ts), which knows a field of the document that the one of slot A does not. */
+async function makeNewer(slot: DeviceRoot, build: Installation): Promise<void> {
+  const home = join(slot.directory, 'usr/lib/northstate');
+  for (const name of ['bundle', 'northstate-launcher', 'northstate-player']) {
+    await rm(join(home, name), { recursive: true });
+    await cp(join(build.directory, '.build', name), join(home, name), { recursive: true });
+  }
   let changed = 0;
-  for (const name of await readdir(bundle)) {
-    const text = await readFile(join(bundle, name), 'utf8');
-    const newer = text
-      .replaceAll('oomScoreAdj', 'oomScoreNew')
-      .replace(version, (found) => (found.slice(1, -1) === runtimeVersion ? "'99.0.0'" : found));
-    if (newer !== text) changed += 1;
-    await writeFile(join(bundle, name), newer);
+  for (const name of await readdir(join(home, 'bundle'))) {
+    const file = join(home, 'bundle', name);
+    const text = await readFile(file, 'utf8');
+    if (!text.includes('oomScoreAdj')) continue;
+    changed += 1;
+    await writeFile(file, text.replaceAll('oomScoreAdj', 'oomScoreNew'));
   }
   assert.ok(changed > 1);
 }
@@ -59,7 +61,8 @@ test('what a newer version has written an older one passes over, and the newer o
       await writeFile(join(slot.directory, 'etc/northstate/config.yaml'), `cgroup: ${slot.mark}\n`);
       await writeFile(join(slot.directory, 'etc/northstate/desired.yaml'), documentOf(''));
     }
-    await makeNewer(b);
+    using second = makeSecondBuild();
+    await makeNewer(b, second);
     await writeFile(join(b.directory, 'root/newer.yaml'), documentOf(', oomScoreNew: 5'));
 
     /** Boots a slot and gives what its status says once what it wants is reached. */
@@ -80,7 +83,10 @@ test('what a newer version has written an older one passes over, and the newer o
     const older = await boot(a);
     assert.equal(older.generation, first.generation);
     assert.deepEqual([older.document.status, older.containers['hello']?.phase], ['invalid', 'Running']);
-    assert.match(older.document.error?.message ?? '', /generation 2 is not understood .* generation 1 is in force/);
+    assert.match(
+      older.document.error?.message ?? '',
+      /generation 2 is not understood .*northstate 0\.1\.1 has stored it.* generation 1 is in force/,
+    );
 
     const again = await boot(b);
     assert.deepEqual([again.generation, again.document.status], [newer.generation, 'ok']);

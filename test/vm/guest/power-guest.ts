@@ -62,6 +62,9 @@ async function carryOut(to: Client, { until }: Daemon, order: Order): Promise<vo
         lifetime: undefined,
       });
       return;
+    case 'reexec':
+      await to.call('reexec', { to: null, timeout: 300_000 });
+      return;
     case 'stop':
       await to.call('stop', { name: 'app', lifetime: undefined, timeout: undefined });
       return;

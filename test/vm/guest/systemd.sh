@@ -79,6 +79,10 @@ first_boot() {
 	check 'the unit is reloaded' systemctl reload "$unit"
 	check 'another reconciler reads everything anew' until_true 60 has_other_reconciler "$before" "$decides"
 	check 'and the container runs on' is "$(main) $(hello)" "$before $pid"
+	check 'the package is installed once more' dpkg -i /root/northstate.deb
+	check 'its runtime has taken over' until_true 60 sh -c "journalctl -u $unit | grep -q 'has taken over'"
+	check 'with the main process and the container as they were' is "$(main) $(hello)" "$before $pid"
+	check 'and the unit is active' until_true 60 sh -c "systemctl show -p SubState --value $unit | grep -qx running"
 	check 'the journal has its lines' until_true 60 said hello-line
 	check 'the journal has our messages' sh -c "journalctl -t northstate -o json | grep -q '\"MESSAGE_ID\"'"
 	kill -KILL "$before"

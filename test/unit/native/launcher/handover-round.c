@@ -209,8 +209,22 @@ static int newer(uint32_t needs, const char *runtime) {
     return result;
 }
 
-int main(void) {
+/* What a released version has handed over. */
+static int read_file(const char *path) {
+    static uint8_t all[1 << 20];
+    FILE *file = fopen(path, "r");
+    size_t whole = file == NULL ? 0 : fread(all, 1, sizeof all, file);
+    struct launcher *l = make();
+    struct outside outside;
+    struct failure why = {0};
+    if (take_over(l, &outside, all, whole, &why) != 0) return wrong(why.subject);
+    printf("%u attempts, %u kept, %zu locks\n", l->attempts.live, l->keeps.end, l->locks.count);
+    return 0;
+}
+
+int main(int argc, char **argv) {
     if (streams_allocate() != 0) return wrong("no memory");
+    if (argc > 1) return read_file(argv[1]);
     struct launcher *l = example();
     struct outside outside, read;
     fill(&outside_layout, &outside);

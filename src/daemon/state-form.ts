@@ -1,0 +1,52 @@
+// Of which form stateDir is: a file in it says so, and which form a runtime must understand to work with it. What is in it may say
+// more than a runtime knows, which passes over that; what must not be passed over raises `needs`.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Failure } from '../cli/exit.ts';
+import { hasErrno, ifMissing } from '../../state/errno.ts';
+import { prepareFile } from '../../state/file/write-file.ts';
+import { runtimeVersion } from '../runtime-version.ts';
+
+/** Raised with every change of what is stored. */
+const form = 1;
+/** The oldest form that a runtime must have to read what this one stores. */
+const needs = 1;
+
+interface Form {
+  readonly form: number;
+  readonly needs: number;
+  /** The version that has written this. */
+  readonly runtime: string;
+}
+
+const fileOf = (stateDir: string): string => join(stateDir, '.form');
+
+async function read(stateDir: string): Promise<Form | null> {
+  const text = await readFile(fileOf(stateDir), 'utf8').catch(ifMissing);
+  if (text === null) return null;
+  const found = JSON.parse(text) as Partial<Form>;
+  if (typeof found.form === 'number' && typeof found.needs === 'number') return { runtime: '?', ...found } as Form;
+  throw new Failure(`${fileOf(stateDir)} says no form; remove it when what is beside it is this version's`);
+}
+
+/** Rejects with a Failure that names the version which is needed, where this one would not understand what is stored. */
+export async function checkForm(stateDir: string): Promise<void> {
+  const found = await read(stateDir);
+  if (found === null || found.needs <= form) return;
+  throw new Failure(
+    `${stateDir} is of form ${found.form}, written by northstate ${found.runtime}; northstate ${runtimeVersion} reads form ${form}`,
+    { hint: `run northstate ${found.runtime} or later, or name another stateDir` },
+  );
+}
+
+/** Says so from now on, unless it says more already. On a disk that takes nothing it stays as it is. */
+export async function noteForm(stateDir: string): Promise<void> {
+  const found = await read(stateDir);
+  if (found !== null && found.form >= form) return;
+  const next: Form = { form, needs: Math.max(needs, found?.needs ?? 0), runtime: runtimeVersion };
+  try {
+    await (await prepareFile(fileOf(stateDir), `${JSON.stringify(next)}\n`)).commit();
+  } catch (error) {
+    if (!hasErrno(error, 'EROFS', 'ENOSPC', 'EDQUOT')) throw error;
+  }
+}

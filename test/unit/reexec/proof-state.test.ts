@@ -1,0 +1,67 @@
+// Whoever proves itself writes to copies.
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { createMemoryFile, extentsOf, sealMemoryFile } from '../../../native/memfd.ts';
+import type { Configuration } from '../../../src/config/configuration.ts';
+import { parseConfiguration } from '../../../src/config/read-configuration.ts';
+import { openKeptValue } from '../../../src/daemon/kept-value.ts';
+import { copyKept, copyState } from '../../../src/reexec/proof-state.ts';
+
+test('values in memory are copied, places far apart included; what nobody can change is not', () => {
+  const value = createMemoryFile('a value');
+  openKeptValue<string>(value).set('first');
+  openKeptValue<string>(value).set('second');
+  assert.ok(extentsOf(value).some(([begin]) => begin >= 2 ** 32));
+  const image = createMemoryFile('an image');
+  writeSync(image, 'package');
+  sealMemoryFile(image);
+  const copies = copyKept(
+    new Map([
+      ['failures', value],
+      ['mem one x', image],
+      ['configuration', image],
+    ]),
+  );
+  assert.deepEqual([copies.get('mem one x'), copies.get('configuration')], [image, image]);
+  const copy = copies.get('failures') ?? 0;
+  assert.notEqual(copy, value);
+  assert.equal(openKeptValue<string>(copy).get(), 'second');
+  openKeptValue<string>(copy).set('of the copy');
+  assert.equal(openKeptValue<string>(value).get(), 'second');
+  const byte = Buffer.alloc(1);
+  assert.equal(readSync(copy, byte, 0, 1, 0), 1);
+});
+
+test('stateDir, the document and what runDir has are copied, and nothing that is being written', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'northstate-proof-'));
+  const path = (name: string): string => join(directory, name);
+  try {
+    for (const name of ['state/generations', 'run/ran', 'run/mounts/app:1.0.0'])
+      mkdirSync(path(name), { recursive: true });
+    writeFileSync(path('state/generations/1.json'), 'one');
+    writeFileSync(path('state/generations/2.json.new'), 'half');
+    writeFileSync(path('run/overlay.json'), 'overlay');
+    writeFileSync(path('run/ran/x'), 'note');
+    writeFileSync(path('desired.yaml'), 'document');
+    writeFileSync(path('desired.yaml.sig'), 'signature');
+    const config: Configuration = {
+      ...(await parseConfiguration('', 'config.yaml')),
+      ...{ stateDir: path('state'), runDir: path('run'), desired: path('desired.yaml') },
+    };
+    const copy = copyState(config);
+    const read = (name: string): string => readFileSync(name, 'utf8');
+    assert.equal(dirname(dirname(copy.stateDir)), path('run'));
+    assert.equal(read(join(copy.stateDir, 'generations/1.json')), 'one');
+    assert.equal(existsSync(join(copy.stateDir, 'generations/2.json.new')), false);
+    assert.equal(read(join(copy.runDir, 'overlay.json')), 'overlay');
+    assert.equal(read(join(copy.runDir, 'ran/x')), 'note');
+    assert.equal(existsSync(join(copy.runDir, 'mounts')), false);
+    assert.deepEqual([read(copy.desired), read(`${copy.desired}.sig`)], ['document', 'signature']);
+    assert.equal(existsSync(copy.seed), false);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
