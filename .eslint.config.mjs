@@ -34,7 +34,8 @@ const doors = {
   schedules: ['schedules', 'schedules-plan'],
   sandbox: [],
   reconcile: ['model', 'reconciler'],
-  status: ['container-status', 'reached'],
+  trial: [],
+  status: ['container-status', 'reached', 'trial-status'],
   forecast: ['forecast', 'effect'],
 };
 const open = Object.entries(doors).flatMap(([room, files]) => files.map((file) => `${room}/${file}`));

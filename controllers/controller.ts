@@ -67,6 +67,10 @@ export interface View {
   readonly stopping: boolean;
   /** At most one of them wants `running`. */
   readonly targets: readonly Target[];
+  /** What a staged document, which is not in force, asks for: its packages are installed, and nothing else is done. */
+  readonly staged: readonly Target[];
+  /** A document is on trial: no package is deleted but by whoever uninstalls it. */
+  readonly holding: boolean;
   readonly packages: readonly ObservedPackage[];
   /**
    * Where a package of it is lacking: files that are named as packages of this name are, and are none or are there twice, and

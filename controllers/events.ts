@@ -1,4 +1,5 @@
 // What the controllers tell of: subscribers of a console hear it.
+import type { TrialState } from '../state/trial/trial-record.ts';
 import type { MemoryEvents } from './cgroups/cgroup-alarm.ts';
 
 /** A start, an end, an installation: what subscribers of a console are told. */
@@ -45,6 +46,14 @@ export type RuntimeEvent =
     }
   /** Its replacement waits from now on, or does no longer; `by` is who has said so, a console's client. */
   | { readonly type: 'locked' | 'unlocked'; readonly container: string; readonly by: string }
+  /** A step of a trial. As that. */
+  | {
+      readonly type: 'trial';
+      readonly state: TrialState;
+      readonly generation: number;
+      readonly confirmed: number;
+      readonly reason: string | null;
+    }
   | { readonly type: 'shutdown' };
 
 /** What of an attempt an event tells: a successor of this process does not tell it again. */

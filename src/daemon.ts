@@ -128,7 +128,7 @@ async function run(): Promise<never> {
       store,
       after: config.sleep.after,
     }),
-    isIdle: () => record.get().ending === null && controllers.reconciler.idle(),
+    isIdle: () => record.get().ending === null && controllers.reconciler.idle() && controllers.trial.idle(),
     listening: consoles.listening,
     logsOutput: doors.logsOutput,
     ending: () => logged.set(doors.logged()),

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import type { Health } from './health.ts';
 import type { Schedule } from './schedule.ts';
 import type { Cgroups, Rlimits } from './schema/manifest.ts';
+import type { TrialTerms } from './trial/terms.ts';
 
 export type DesiredState = 'absent' | 'installed' | 'mounted' | 'running';
 
@@ -112,10 +113,12 @@ export interface Desired {
   readonly repositories: ReadonlyMap<string, RepositoryEntry>;
   readonly containers: ReadonlyMap<string, ContainerEntry>;
   readonly autostart: 'run' | 'ignore';
+  /** What the document must come to before it is confirmed; null = nothing, as far as it says. */
+  readonly trial: TrialTerms | null;
 }
 
 /** What an empty document asks for: nothing, and autostart as the packages say. */
-export const emptyDesired: Desired = { repositories: new Map(), containers: new Map(), autostart: 'run' };
+export const emptyDesired: Desired = { repositories: new Map(), containers: new Map(), autostart: 'run', trial: null };
 
 const hashes = new WeakMap<ContainerEntry, string>();
 

@@ -1,6 +1,8 @@
 // The status object that `get` prints (scripts rely on it: fields are added, none is renamed).
 import type { Integrity } from './desired.ts';
 import type { Exit } from './signals.ts';
+import type { TrialTerms } from './trial/terms.ts';
+import type { CauseReason, TrialState } from './trial/trial-record.ts';
 
 export const phases = [
   'Absent',
@@ -197,6 +199,27 @@ export interface FieldOrigin {
   readonly command: string;
 }
 
+/** A document on trial, or how the last trial ended. Times of `terms` are ms, the others RFC 3339. */
+export interface TrialStatus {
+  readonly state: TrialState;
+  readonly generation: number;
+  /** What a revert goes to. */
+  readonly confirmed: number;
+  readonly terms: TrialTerms;
+  readonly since: string;
+  /** Boots that have begun with it unconfirmed. */
+  readonly boots: number;
+  /** When it goes back unless it is confirmed before; null = it is not in force, or at no time. */
+  readonly until: string | null;
+  /** What it waits for. */
+  readonly waits: string | null;
+  /** Packages that a revert needs and that are not installed any more. */
+  readonly lacking: readonly string[];
+  readonly cause: { readonly reason: CauseReason; readonly message: string; readonly time: string } | null;
+  /** Patches of consoles that a revert has dropped. */
+  readonly dropped: readonly string[];
+}
+
 /** How the reconciler rests: it ends while nothing is to be done, and something that happens starts it again. */
 export interface SleepStatus {
   /** ms without anything to do; null: it never sleeps. */
@@ -218,6 +241,8 @@ export interface Status {
   /** What commands have set over the document until the boot ends. */
   readonly overlay: readonly FieldOrigin[];
   readonly sleep: SleepStatus;
+  /** Null: there never was a trial. */
+  readonly trial: TrialStatus | null;
   readonly repositories: Readonly<Record<string, RepositoryStatus>>;
   /** By entry key: a name, or name:version. */
   readonly containers: Readonly<Record<string, ContainerStatus>>;

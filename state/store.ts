@@ -4,6 +4,8 @@ import { enableMapSet, enablePatches, produceWithPatches, setAutoFreeze, type Dr
 import { emptyDesired, type Desired } from './desired.ts';
 import type { Observed } from './observed.ts';
 import { formatPointer } from './text/pointer.ts';
+import type { Quarantined } from './trial/quarantine.ts';
+import type { Trial } from './trial/trial.ts';
 import type { DocumentStatus, FieldOrigin, RuntimeCondition, Status, SleepStatus } from './status.ts';
 
 enableMapSet();
@@ -45,6 +47,12 @@ export interface State {
   readonly overlay: readonly FieldOrigin[];
   /** By entry key. */
   readonly lock: ReadonlyMap<string, Locked>;
+  /** The trial under way, or how the last one ended; null = there never was one. */
+  readonly trial: Trial | null;
+  /** The document on trial that waits for its packages, and is not in force; null = there is none. */
+  readonly staged: Desired | null;
+  /** What has failed in a trial, and is passed over. */
+  readonly quarantine: readonly Quarantined[];
   readonly observed: Observed;
   /** The boot (boot_id), and what the wall clock (ms since 1970) says more than CLOCK_BOOTTIME. */
   readonly clock: { readonly boot: string; readonly distance: number };
@@ -86,6 +94,9 @@ export function emptyState(): State {
     unknown: null,
     overlay: [],
     lock: new Map(),
+    trial: null,
+    staged: null,
+    quarantine: [],
     observed: {
       repositories: new Map(),
       packages: new Map(),
@@ -106,6 +117,7 @@ export function emptyState(): State {
       conditions: [],
       overlay: [],
       sleep: untold,
+      trial: null,
       ...noMembers(),
     },
   };

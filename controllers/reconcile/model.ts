@@ -13,6 +13,9 @@ import { createRelation } from './relation.ts';
 import { askedOf } from './asked-runs.ts';
 import { wallTime } from '../../state/schedule.ts';
 import { resolve, staying } from './resolve.ts';
+import { stagedNames, stagedTargets } from './staged-targets.ts';
+import { isQuarantined } from '../../state/trial/quarantine.ts';
+import { isUnderWay } from '../../state/trial/trial-record.ts';
 import { containerName, splitContainerId } from '../../state/container-id.ts';
 
 /** What a change of the state means. */
@@ -97,10 +100,25 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     if (top === undefined || top === 'orders')
       for (const name of part === undefined ? differing(before.orders, state.orders) : [part])
         mark(touched, name, true);
+    if (touchesTrial(top, before)) for (const name of names()) mark(touched, name, true);
     if (top === undefined || top === 'lock') {
       const locked = part === undefined ? differing(before.lock, state.lock) : [part];
       for (const each of locked) for (const name of keys.of(each)) mark(touched, name, true);
     }
+  }
+
+  /** Seldom, and it may concern every name: what is staged, whether packages may be deleted, which are passed over. */
+  function touchesTrial(top: string | undefined, before: State): boolean {
+    if (top === 'trial') return isUnderWay(before.trial?.record ?? null) !== isHolding();
+    return top === 'staged' || top === 'quarantine';
+  }
+
+  function isHolding(): boolean {
+    return isUnderWay(state.trial?.record ?? null);
+  }
+
+  function passedOver(found: ObservedPackage): boolean {
+    return state.quarantine.length > 0 && isQuarantined(state.quarantine, found);
   }
 
   function touchDesired(
@@ -164,6 +182,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       repositories: new Set(desired.repositories.keys()),
       mountOnStart,
       autostart: desired.autostart === 'ignore' ? 'none' : judging,
+      passedOver,
+      holding: isHolding(),
       packagesOf: (other) => staying(observed.packages.get(other) ?? [], entriesOf(other), lock),
     });
     if (resolved.targets.length === 0) targets.delete(name);
@@ -213,6 +233,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       name,
       stopping,
       targets: own,
+      staged: stagedTargets(state, name),
+      holding: isHolding(),
       packages: observed.packages.get(name) ?? [],
       brokenFiles: lacking.has(name) ? brokenFilesOf(name, observed.repositories.values()) : [],
       mounts: observed.mounts.get(name) ?? [],
@@ -270,6 +292,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   function names(): Set<string> {
     const found = new Set([...state.desired.containers.values()].map(({ name }) => name));
     for (const each of perName) for (const name of state.observed[each].keys()) found.add(name);
+    for (const name of stagedNames(state)) found.add(name);
     return found;
   }
 

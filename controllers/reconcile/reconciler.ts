@@ -11,8 +11,9 @@ import type { Part, Step, View } from '../controller.ts';
 import { stillStanding, withBasis, type KeptFailures } from './standing-failures.ts';
 import { createLoop, type Clock } from './loop.ts';
 import { createRelation } from './relation.ts';
-import { reachedOf, type Reached } from '../status/reached.ts';
+import { outcomesOf, reachedOf, type Reached } from '../status/reached.ts';
 import { criticalEnd, explainName, isUnsettled, repositoryStatuses, statusOf } from '../status/container-status.ts';
+import { trialStatus } from '../status/trial-status.ts';
 import type { Consequences, Model } from './model.ts';
 import { type StepFailure, type Left, type Unsettled } from '../failure.ts';
 
@@ -57,6 +58,8 @@ export interface Reconciler {
   explain(name: string): readonly Unsettled[];
   /** Whether what a generation has changed (null: everything) is as the document has it, cannot be, or will be; and why. */
   outcome(generation: number | null): Reached;
+  /** What has become of these entries, of those that there are. */
+  outcomesOf(keys: readonly string[]): ReturnType<typeof outcomesOf>;
   /** Resolves when what is to be mounted without being asked for is mounted, or could not be. After `start`. */
   mountedOnStart(): Promise<void>;
   /** Calls the listener whenever nothing more can be done now and the status says so; gives the function that ends it. */
@@ -172,6 +175,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       document,
       conditions: [...conditions.values()],
       overlay,
+      trial: trialStatus(store.get(), (boot) => ports.wallClock(boot)),
     };
     const again =
       repositories !== observed.repositories &&
@@ -268,6 +272,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       const found = reachedOf({ state: store.get(), left }, generation);
       return loop.idle() && flushAt === null ? found : { result: 'moving', reason: found.reason };
     },
+    outcomesOf: (keys) => outcomesOf({ state: store.get(), left }, keys),
     mountedOnStart() {
       const { observed, desired } = store.get();
       const isMountedOnStart = ({ repository }: ObservedPackage) =>

@@ -21,6 +21,10 @@ export interface Known {
   readonly mountOnStart: ReadonlySet<string>;
   /** Which packages may be started by their own `autostart`: all, those that it has started before, or none. */
   readonly autostart: 'all' | 'started' | 'none';
+  /** Whether a package is in quarantine: it is passed over. */
+  readonly passedOver: (found: ObservedPackage) => boolean;
+  /** Nothing is taken by itself now. */
+  readonly holding: boolean;
   /** The packages of another name, for resources; highest version first. */
   packagesOf(name: string): readonly ObservedPackage[];
 }
@@ -60,7 +64,7 @@ interface Choice {
  * A locked version stays, whatever else is installed. Without a lock the highest installed is taken, of the repository
  * that the entry names; `update: automatic` takes a higher one at any time. None is taken that another entry wants absent.
  */
-function choose(entry: ContainerEntry, { packages, lock, entries }: Known): Choice {
+function choose(entry: ContainerEntry, { packages, lock, entries, passedOver, holding }: Known): Choice {
   const requirement = requirementOf(entry);
   const locked = lock.get(entry.key) ?? null;
   const others = entry.state === 'absent' ? [] : entries.filter(({ key }) => key !== entry.key);
@@ -70,11 +74,12 @@ function choose(entry: ContainerEntry, { packages, lock, entries }: Known): Choi
   const fitting = packages
     .filter(({ version }) => admits(requirement, version))
     .flatMap(copiesOf)
+    .filter((found) => !passedOver(found) || entry.state === 'absent')
     .filter((found) => isLeft(found) && (entry.repository === null || entry.repository === found.repository));
   const best = fitting[0] ?? null;
   const kept = locked !== null && admits(requirement, locked.version) && isLeft(locked) ? locked : null;
   const higher = best !== null && kept !== null && compareVersions(best.version, kept.version) > 0;
-  if (kept === null || (higher && entry.update === 'automatic')) {
+  if (kept === null || (higher && entry.update === 'automatic' && !holding)) {
     const version = best?.version ?? (typeof requirement === 'string' ? requirement : null);
     return { version, package: best, digest: entry.digest, newer: null, lock: best === null ? null : lockOf(best) };
   }
@@ -180,7 +185,7 @@ function isOf(id: string, name: string, asked: Requirement): boolean {
 function implied(known: Known, named: readonly Target[]): Target[] {
   const { packages } = known;
   const own = new Set(named.map(({ version }) => version));
-  const free = packages.filter(({ version }) => !own.has(version));
+  const free = packages.filter((found) => !own.has(found.version) && !known.passedOver(found));
   const started = named.some(({ entry }) => entry.state === 'running') ? null : startedByItself(known, own, free);
   const mounted = free.filter(
     (found) => found.version !== started?.version && known.mountOnStart.has(found.repository),

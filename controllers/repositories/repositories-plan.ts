@@ -36,6 +36,7 @@ export function planRepositories(view: View, defaultRepository: string | null): 
   return [
     ...view.targets.flatMap((target) => install(view, target, defaultRepository)),
     ...view.targets.flatMap((target) => digest(view, target)),
+    ...staged(view, defaultRepository),
     ...unwanted(view).map((found) => uninstall(view, found)),
   ];
 }
@@ -51,6 +52,23 @@ function install(view: View, target: Target, defaultRepository: string | null): 
   const version = target.version ?? entry.version;
   const step = { op: 'install', name: view.name, source, digest, version, waits } as const;
   return [{ ...step, repository: repository ?? '', unwanted: unwantedBeside(view, target) }];
+}
+
+/** What is staged is known by its digests before it is in force. What the one in force asks for as well is planned for that. */
+function staged(view: View, defaultRepository: string | null): RepositoryStep[] {
+  const others = view.staged.filter(
+    ({ entry }) => !view.targets.some((target) => target.package === null && target.entry.source === entry.source),
+  );
+  return [
+    ...others.flatMap((target) => install(view, target, defaultRepository)),
+    ...view.staged.flatMap(({ entry, package: found }): DigestStep[] => {
+      const isKnown = found === null || found.digest !== null || found.signed !== null || entry.state === 'absent';
+      const isPlanned = view.targets.some((target) => digest(view, target).some(({ path }) => path === found?.path));
+      return isKnown || isPlanned
+        ? []
+        : [{ op: 'digest', name: view.name, id: found.id, path: found.path, waits: null }];
+    }),
+  ];
 }
 
 function unwantedBeside({ targets }: View, { key }: Target): string[] {
@@ -74,7 +92,7 @@ function digest(view: View, { entry, package: found, digest: locked }: Target): 
  */
 function unwanted(view: View): ObservedPackage[] {
   const kept = view.targets.filter(({ entry }) => entry.state !== 'absent');
-  const absent = view.targets.filter(({ entry }) => entry.state === 'absent');
+  const absent = view.targets.filter(({ entry }) => entry.state === 'absent' && (entry.uninstalling || !view.holding));
   if (absent.length === 0) return [];
   const isKept = ({ version, repository }: ObservedPackage, inOne: boolean): boolean =>
     kept.some(

@@ -42,6 +42,14 @@ export function reachedOf(look: Look, generation: number | null): Reached {
   return worstOf(all) ?? here;
 }
 
+/** What has become of these entries, of those that there are. */
+export function outcomesOf(look: Look, keys: readonly string[]): readonly (Reached & { readonly key: string })[] {
+  return keys.flatMap((key) => {
+    const entry = look.state.desired.containers.get(key);
+    return entry === undefined ? [] : [{ key, ...judge(look, entry, 0) }];
+  });
+}
+
 function worstOf(all: readonly Reached[]): Reached | undefined {
   return all.find(({ result }) => result === 'failed') ?? all.find(({ result }) => result === 'moving');
 }

@@ -11,6 +11,7 @@ import { generationFiles } from '../../state/document/generation-files.ts';
 import { ifMissing } from '../../state/errno.ts';
 import { prepareFile } from '../../state/file/write-file.ts';
 import type { State } from '../../state/store.ts';
+import { isUnderWay } from '../../state/trial/trial-record.ts';
 import { usesBootPlan, type Configuration } from '../config/configuration.ts';
 import { readSource } from '../config/read-configuration.ts';
 import { planFile } from './plan-file.ts';
@@ -42,6 +43,7 @@ export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {
   if (isBefore(release(), [5, 12])) return none('this kernel has no mount_setattr (Linux 5.12)');
   if (!usesBootPlan(config)) return none('documents must be signed, and a plan is not (bootPlan: trusted)');
   if (state.overlay.length > 0) return none('a console has changed what is in force, until the boot ends');
+  if (isUnderWay(state.trial?.record ?? null)) return none('a document is on trial, and not confirmed yet');
   if (state.document.status !== 'ok') return none(`the document is ${state.document.status}`);
   for (const { type } of state.conditions.values()) if (type !== 'NotWatched') return none(`the condition ${type}`);
   if (ports.text === null) return none('what a console has changed is yet to be written');

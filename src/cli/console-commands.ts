@@ -88,11 +88,16 @@ export function addDeclarative(program: Command): void {
       (await load()).explain(names, options),
     );
   talks(example(program.command('wait'), 'northstate wait --for converged --timeout 60s'))
-    .description('wait until the document is reached: exit code 0; 3 when it failed for good, 4 when the time is over')
-    .addOption(new Option('--for <what>', 'what to wait for').choices(['converged']).default('converged'))
+    .description(
+      'wait until the document is reached, or confirmed: exit code 0; 3 when it failed for good, 4 when the time is over',
+    )
+    .addOption(new Option('--for <what>', 'what to wait for').choices(['converged', 'confirmed']).default('converged'))
     .addOption(timeout('60s', 'how long to wait, also for the daemon'))
     .option('--generation <generation>', 'this one or a later one (default: the present one)', wholeNumber)
-    .action(async (options: Parameters<Awaited<ReturnType<typeof load>>['wait']>[0]) => (await load()).wait(options));
+    .action(
+      async ({ for: what, ...options }: Parameters<Awaited<ReturnType<typeof load>>['wait']>[0] & { for: string }) =>
+        (await load()).wait({ ...options, for: what === 'confirmed' ? what : 'reached' }),
+    );
   talks(example(program.command('events'), 'northstate events -f'))
     .description('show what has happened to containers, with numbers and times')
     .option('-f, --follow', 'go on with what comes')

@@ -134,18 +134,27 @@ function chain({ container, unmet, reason, message, because }: Unmet, depth: num
   return line + because.map((link) => chain(link, depth + 1)).join('');
 }
 
-/** wait: until the generation in force is reached (0), has failed for good (3), or the time is over (4). Waits for the daemon, too. */
+/**
+ * wait: until the generation in force is reached, or confirmed (0), has failed for good (3), or the time is over (4). Waits for the
+ * daemon, too.
+ */
 export async function wait({
   timeout,
   generation,
+  for: what = 'reached',
   ...options
-}: ConsoleOptions & { readonly timeout: number; readonly generation?: number }): Promise<void> {
+}: ConsoleOptions & {
+  readonly timeout: number;
+  readonly generation?: number;
+  readonly for?: 'reached' | 'confirmed';
+}): Promise<void> {
   const until = performance.now() + timeout;
   await withConsole(
     options,
     async (client) => {
       const left = Math.max(0, Math.round(until - performance.now()));
-      const outcome = await client.outcome({ timeout: left, ...(generation !== undefined && { generation }) });
+      const asked = { timeout: left, ...(what === 'confirmed' && { for: what }) };
+      const outcome = await client.outcome({ ...asked, ...(generation !== undefined && { generation }) });
       sayOutcome(options, 'the document', outcome, timeout);
     },
     { patience: timeout, later: timeout, absent: exitCodes.timeout },

@@ -45,6 +45,14 @@ function inWords(event: StampedEvent['event']): string {
   if (typeof event === 'string') return event;
   const [type = '', content] = Object.entries(event)[0] ?? [];
   if (typeof content === 'string') return `${ours[type] ?? type} ${content}`;
+  if ('trial' in event) {
+    const { state, generation, confirmed, reason } = event.trial;
+    return `generation ${generation} is ${state}, of ${confirmed} before${reason === null ? '' : ` (${reason})`}`;
+  }
+  if ('boot_plan' in event) {
+    const { started, left, refused } = event.boot_plan;
+    return `boot plan: ${refused ?? `${started} started, ${left.length} left`}`;
+  }
   const [container, detail] = content as unknown as [
     string,
     Readonly<Record<string, Readonly<Record<string, unknown>>>>,

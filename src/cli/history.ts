@@ -22,10 +22,13 @@ async function list(client: Northstate, { output, json }: HistoryOptions): Promi
     process.stdout.write(await render(generations, output));
     return;
   }
-  const rows = generations.map(({ generation, time, kind, origin, runtime, inForce, forced }) =>
-    [`${generation}${inForce ? ' *' : ''}`, time, kind, origin + (forced ? ' (forced)' : ''), runtime].map(printable),
+  const rows = generations.map(({ generation, time, kind, origin, runtime, inForce, forced, trial }) =>
+    [
+      ...[`${generation}${inForce ? ' *' : ''}`, time, kind],
+      ...[origin + (forced ? ' (forced)' : ''), runtime, trial ?? ''],
+    ].map(printable),
   );
-  process.stdout.write(await table([['GENERATION', 'TIME', 'KIND', 'ORIGIN', 'RUNTIME'], ...rows]));
+  process.stdout.write(await table([['GENERATION', 'TIME', 'KIND', 'ORIGIN', 'RUNTIME', 'TRIAL'], ...rows]));
 }
 
 async function show(client: Northstate, generation: number, { output, json }: HistoryOptions): Promise<void> {

@@ -2,6 +2,7 @@
 import { Argument, Command, Option } from 'commander';
 import { defaultConsole } from '../console/protocol/address.ts';
 import type { ConsoleOptions, PatchOptions } from './console.ts';
+import { addTrial } from './trial-commands.ts';
 import { addDeclarative, addGlobalOptions, addNorthstar } from './console-commands.ts';
 import { addBuildSystems } from './build-commands.ts';
 import { addInside } from './inside-commands.ts';
@@ -48,6 +49,7 @@ export function createProgram(): Command {
   addPackages(program);
   addNorthstar(program);
   addDeclarative(program);
+  addTrial(program);
   addPackageFiles(program);
   addBuildSystems(program);
   group(program);
@@ -59,6 +61,7 @@ export function createProgram(): Command {
 const groups: Readonly<Record<string, readonly string[]>> = {
   'The daemon:': ['run', 'config', 'check', 'reexec', 'shutdown', 'report', 'metrics'],
   'The document:': ['apply', 'plan', 'diff', 'edit', 'patch', 'history', 'rollback', 'overlay', 'wait', 'schema'],
+  'Documents on trial:': ['trial', 'confirm', 'revert', 'quarantine'],
   'What is there:': ['get', 'describe', 'explain', 'logs', 'events', 'list', 'repositories', 'inspect'],
   'Inside of containers:': ['exec', 'shell', 'cp', 'top'],
   'Containers:': [

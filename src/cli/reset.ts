@@ -8,6 +8,7 @@ import { readConfiguration } from '../config/read-configuration.ts';
 import { ifMissing } from '../../state/errno.ts';
 import { serialFile } from '../../state/document/serial-floor.ts';
 import { signatureFile } from '../../state/document/document-signature.ts';
+import { quarantineName } from '../../state/trial/quarantine.ts';
 import { Failure } from './exit.ts';
 
 /**
@@ -61,7 +62,8 @@ async function resetDirectories({ dataDir, stateDir, runDir, desired }: Configur
   await empty(dataDir, []);
   if (what === 'data') return;
   for (const file of [desired, signatureFile(desired), serialFile(runDir)]) await unlink(file).catch(ifMissing);
-  await empty(stateDir, ['.lock', marker]);
+  // What has failed is not to be tried again by the seed either.
+  await empty(stateDir, ['.lock', marker, quarantineName]);
 }
 
 /** Removes what a directory holds, but for some names; containers may have filled it with whatever they liked. */

@@ -4,6 +4,7 @@ import { exitCell } from '../../state/signals.ts';
 import type { ContainerStatus, Phase, RuntimeCondition, ScheduleStatus, Status } from '../../state/status.ts';
 import { printable, table } from './output.ts';
 import { heldText } from './overlay-command.ts';
+import { trialLines } from './trial.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -57,8 +58,11 @@ export function summary(status: Status): string {
     const [since, until] = [last.since, last.until].map((time) => time.replace(/\.\d+Z$/, 'Z'));
     parts.push(styleText('dim', `slept from ${since} until ${until} (${last.reason}), woken ${today} times today`));
   }
+  const { trial } = status;
+  const isTried = trial !== null && trial.state !== 'confirmed' && trial.state !== 'reverted';
+  const tried = isTried ? trialLines(trial) : [];
   const held = heldText(overlay);
-  return held === null ? parts.join(', ') : `${parts.join(', ')}\n${held}`;
+  return [parts.join(', '), ...tried, ...(held === null ? [] : [held])].join('\n');
 }
 
 /** What keeps the runtime itself from doing all that it should. */

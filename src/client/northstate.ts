@@ -135,11 +135,26 @@ export interface Northstate extends AsyncDisposable {
 export interface WaitOptions {
   readonly timeout: number;
   readonly generation?: number;
+  /** `confirmed`: until it is on trial no more, for good or for bad. */
+  readonly for?: 'reached' | 'confirmed';
 }
 
 /** Requests that change nothing are made again when the connection ends before their answer. */
 const reading = new Set<keyof Bodies>([
-  ...(['ident', 'list', 'repositories', 'inspect', 'get', 'plan', 'describe', 'explain', 'history', 'wait'] as const),
+  ...([
+    'ident',
+    'list',
+    'repositories',
+    'inspect',
+    'get',
+    'plan',
+    'describe',
+    'explain',
+    'history',
+    'wait',
+    'trial',
+    'quarantine',
+  ] as const),
 ]);
 
 /** Connects to a console. Throws NoConsole when nobody listens there, and an Error when it refuses the connection. */
@@ -254,12 +269,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Northstate>
     [Symbol.asyncDispose]: async () => close(),
   };
 
-  async function outcome({ timeout, generation }: WaitOptions): Promise<Answers['wait']> {
+  async function outcome({ timeout, generation, ...what }: WaitOptions): Promise<Answers['wait']> {
     const until = performance.now() + timeout;
     const left = (): number => Math.max(0, Math.round(until - performance.now()));
     return await main.use(
       'wait',
-      (client) => client.call('wait', { generation: generation ?? null, timeout: left() }),
+      (client) => client.call('wait', { generation: generation ?? null, timeout: left(), ...what }),
       true,
     );
   }

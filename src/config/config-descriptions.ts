@@ -1,6 +1,7 @@
 // What the settings mean, for editors and for the reference.
 import { repositoryDescriptions } from '../../state/schema/descriptions.ts';
 import type { Descriptions } from '../../state/schema/describe-schema.ts';
+import { trialDescriptions } from '../../state/schema/trial-schema.ts';
 
 export const configurationDescriptions: Descriptions = {
   ...repositoryDescriptions,
@@ -63,4 +64,6 @@ export const configurationDescriptions: Descriptions = {
   sleep: 'When the part that decides may end until something happens.',
   'sleep.after': 'The rest after which it does; never turns that off.',
   bootPlan: 'Whether the next boot starts what runs now before the reconciler is there: auto, trusted or never.',
+  ...trialDescriptions,
+  trial: 'What every document must come to before it is confirmed, whatever it says itself.',
 };

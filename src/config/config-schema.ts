@@ -7,6 +7,7 @@ import { check } from '../../state/schema/check-value.ts';
 import { jsonSchemaOf, name, repositorySchema } from '../../state/schema/document-schema.ts';
 import { plainName } from '../../state/schema/metadata-schema.ts';
 import type { JsonSchema } from '../../state/schema/describe-schema.ts';
+import { trialSchema } from '../../state/schema/trial-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
 import { bootPlanUses, defaultPids, defaultStateDir, type Configuration } from './configuration.ts';
@@ -145,6 +146,7 @@ const schema = z.strictObject({
     .strictObject({ after: z.union([z.literal('never').transform(() => null), duration]).prefault('30s') })
     .prefault({}),
   bootPlan: z.enum(bootPlanUses).default('auto'),
+  trial: trialSchema.nullable().default(null),
 });
 
 /** The JSON Schema (draft 2020-12) of config.yaml, for editors. */

@@ -1,6 +1,7 @@
 // The configuration: settings that need a restart. Read once for each launcher, so that every restart of the reconciler works
 // with the same one.
 import type { RepositoryEntry } from '../../state/desired.ts';
+import type { TrialTerms } from '../../state/trial/terms.ts';
 import type { Tls } from '../console/server/listening.ts';
 import type { Permissions, PeerRule } from '../console/protocol/permissions.ts';
 import type { FetchSettings } from '../fetch/fetch-settings.ts';
@@ -66,6 +67,8 @@ export interface Configuration {
   readonly sleep: { readonly after: number | null };
   /** Whether the next boot starts from a plan of what runs now, before the reconciler is there (src/boot/). */
   readonly bootPlan: BootPlanUse;
+  /** What every document must come to before it is confirmed, whatever it says itself; null = nothing. */
+  readonly trial: TrialTerms | null;
 }
 
 /** `trusted`: also where documents must be signed, since who may write stateDir may write the system. */

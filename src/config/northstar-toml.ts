@@ -159,6 +159,7 @@ export function readNorthstarToml(text: string, file: string): Configuration {
     log: { level: 'debug', target: 'auto' },
     sleep: { after: 30_000 },
     bootPlan: 'auto',
+    trial: null,
   };
 }
 

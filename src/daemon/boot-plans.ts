@@ -78,7 +78,7 @@ function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done
   let working = false;
   controllers.reconciler.onSettled(() => {
     const now = store.get();
-    const parts = [now.desired, now.lock, now.observed.packages, now.overlay, now.document, now.conditions];
+    const parts = [now.desired, now.lock, now.observed.packages, now.overlay, now.document, now.conditions, now.trial];
     if (working || !now.status.converged || parts.every((part, index) => part === seen[index])) return;
     seen = parts;
     const made = keyOf(now);
@@ -113,9 +113,12 @@ function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done
 }
 
 /** What a plan is made of, in few bytes. */
-function keyOf({ document, generation, lock, observed, overlay }: State): string {
+function keyOf({ document, generation, lock, observed, overlay, trial }: State): string {
   const packages = [...observed.packages.values()]
     .flat()
     .map(({ path, identity }) => [path, identity.ino, identity.ctimeMs]);
-  return hash('sha256', JSON.stringify([document.generation, generation, [...lock], packages, overlay.length]));
+  return hash(
+    'sha256',
+    JSON.stringify([document.generation, generation, [...lock], packages, overlay.length, trial?.record.state]),
+  );
 }

@@ -15,6 +15,10 @@ import type { Part, Step } from '../../controllers/controller.ts';
 import { createMissingPaths } from '../../controllers/missing-paths.ts';
 import { createModel } from '../../controllers/reconcile/model.ts';
 import { createReconciler, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
+import { stagedNames, stagedTargets } from '../../controllers/reconcile/staged-targets.ts';
+import { createTrialDriver, type TrialDriver } from '../../controllers/trial/trial-driver.ts';
+import { unsettledText } from '../../controllers/failure.ts';
+import { createDeadlines } from './deadlines.ts';
 import { createMemoryFiles } from '../../controllers/repositories/memory-files.ts';
 import type { OpenRemote } from '../../controllers/repositories/repositories-act.ts';
 import { createPackages } from '../../controllers/repositories/package-reader.ts';
@@ -57,6 +61,7 @@ export interface Controllers {
   /** What a boot plan is made with. */
   readonly boot: Omit<PlanPorts, 'before'>;
   readonly reconciler: Reconciler;
+  readonly trial: TrialDriver;
   /** Changes are followed from now on. */
   start(): Promise<void>;
   /** Resolves when everything that was to be stopped is down, with the names of what could not be taken down. */
@@ -191,10 +196,11 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     },
   };
 
+  const deadlines = createDeadlines((at) => void launcher.deadline(at).catch(failed));
   const stopped = Promise.withResolvers<readonly string[]>();
   const reconciler: Reconciler = createReconciler({
     store,
-    clock: { now: bootTime, setDeadline: (at) => void launcher.deadline(at).catch(failed) },
+    clock: { now: bootTime, setDeadline: deadlines.of() },
     random: Math.random,
     defer(task, delay) {
       if (delay === 0) setImmediate(task);
@@ -262,7 +268,22 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     failed: (container, error) => log.warn({ container, error }, 'what its filter has refused is not known'),
   });
   attempts.listen({ after: refusals.seen });
-  link.listen({ attempt: attempts.seen, output: attempts.grown, deadline: reconciler.due });
+  const trial = createTrialDriver({
+    ...{ store, documents, reconciler, now: bootTime, setDeadline: deadlines.of() },
+    staged: () => stagedNames(store.get()).flatMap((name) => stagedTargets(store.get(), name)),
+    why: (name) => reconciler.explain(name).map(unsettledText)[0] ?? null,
+    gate: () => null,
+    failed: (err) => log.error({ err }, 'the document on trial cannot be brought on'),
+  });
+  link.listen({
+    attempt: attempts.seen,
+    output: attempts.grown,
+    deadline() {
+      deadlines.fired();
+      reconciler.due();
+      trial.look();
+    },
+  });
   for (const watch of [mountWatch, repositoryWatch, groupWatch]) link.listen({ watch: watch.fired });
 
   /** By name in runDir. */
@@ -285,7 +306,8 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   let runtimeFiles: { close(): void } | null = null;
 
   return {
-    ...{ hierarchies, repositories, openRemote, cgroups, attempts, containers, reconciler, stopped: stopped.promise },
+    ...{ hierarchies, repositories, openRemote, cgroups, attempts, containers, reconciler, trial },
+    stopped: stopped.promise,
     boot: {
       ...{ dataDir, socketDir, outputSize, selinux, hierarchies, runDir },
       ...{ groups: cgroups.boot.groups, roots: cgroups.boot.roots, mountsDir: mounts.directory, pathOf: mounts.pathOf },
@@ -295,6 +317,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       link.listen({ watch: clockWatch.fired });
       await repositoryWatch.follow();
       reconciler.start();
+      trial.look();
       remembered.attempts.forEach(refusals.seen);
       groupWatch.follow();
       lockFiles = followLockFiles({
@@ -306,6 +329,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     },
     async close() {
       runtimeFiles?.close();
+      trial.close();
       mountWatch.close();
       reconciler.close();
       missing.close();

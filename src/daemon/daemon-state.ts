@@ -69,6 +69,7 @@ export async function openState({ config, log, link, failed }: Daemon): Promise<
     boot,
     launcher,
     hello: remembered.hello,
+    tell: events.tell,
     failed,
   });
   const observing = createObserving(store);

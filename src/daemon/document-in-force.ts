@@ -1,4 +1,6 @@
 // The document that this reconciler works on: opened, given up when reconcilers die on it, and made known to the launcher.
+import type { Tell } from '../../controllers/events.ts';
+import { bootTime } from '../../native/clock.ts';
 import { exchange } from '../../native/file.ts';
 import { copyAttributes } from '../../native/xattr.ts';
 import { openDocuments, type Documents } from '../../state/document/documents.ts';
@@ -16,8 +18,9 @@ const deathsUntilFallback = 5;
 export interface DocumentInForcePorts {
   readonly config: Pick<
     Configuration,
-    'desired' | 'seed' | 'stateDir' | 'passing' | 'runDir' | 'repositories' | 'documentKeys' | 'compatible'
+    'desired' | 'seed' | 'stateDir' | 'passing' | 'runDir' | 'repositories' | 'documentKeys' | 'compatible' | 'trial'
   >;
+  readonly tell: Tell;
   readonly store: Store;
   readonly log: Log;
   readonly stand: Stand;
@@ -31,11 +34,18 @@ export interface DocumentInForcePorts {
 
 /** Puts the document into force. The launcher always knows which generation is tried, before anything is done about it. */
 export async function openDocumentInForce(ports: DocumentInForcePorts): Promise<Documents> {
-  const { config, store, log, stand, boot, launcher, hello, failed } = ports;
-  const { desired, seed, stateDir, passing = null, runDir } = config;
+  const { config, store, log, stand, boot, launcher, hello, failed, tell } = ports;
+  const { desired, seed, stateDir, passing = null, runDir, trial } = config;
   const documents = await openDocuments({
     ...{ desired, seed, stateDir, passing, runDir, store, log, stand, exchange, copyAttributes },
-    bootId: boot,
+    ...{ trial, bootTime, bootId: boot },
+    tried(state) {
+      const record = store.get().trial?.record;
+      if (record === undefined) return;
+      const { generation, confirmed, cause } = record;
+      const reason = cause === null ? null : `${cause.reason}: ${cause.message}`;
+      tell({ type: 'trial', state, generation, confirmed, reason });
+    },
     runtime: runtimeVersion,
     admission: admissionOf(config),
     configured: new Map(config.repositories.map((each) => [each.id, each])),

@@ -1,5 +1,6 @@
 // What is measured: of each container, of the runtime. Labels are names of the document and words of ours, so that there
 // are never more series than containers times a few.
+import { trialStates } from '../../state/trial/trial-record.ts';
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Counts } from '../../controllers/cgroups/cgroup-counts.ts';
@@ -45,8 +46,8 @@ export async function collect({ state: read, counts, starts, sleeps }: MetricsPo
   };
 }
 
-function runtimeFamilies({ status }: State, starts: number, sleeps: number): Family[] {
-  const { generation, observedGeneration, converged, conditions, repositories, sleep } = status;
+function runtimeFamilies({ status, quarantine }: State, starts: number, sleeps: number): Family[] {
+  const { generation, observedGeneration, converged, conditions, repositories, sleep, trial } = status;
   const ofRepositories = (value: (each: (typeof repositories)[string]) => number): Sample[] =>
     Object.entries(repositories).map(([repository, each]) => ({ labels: { repository }, value: value(each) }));
   return [
@@ -57,6 +58,18 @@ function runtimeFamilies({ status }: State, starts: number, sleeps: number): Fam
     gauge('generation', 'The generation of the document that is in force.', generation),
     gauge('observed_generation', 'The generation that the runtime has acted on.', observedGeneration),
     gauge('converged', 'Whether everything is as the document says.', converged ? 1 : 0),
+    {
+      ...{
+        name: `${prefix}trial`,
+        type: 'stateset',
+        help: 'What a document on trial is, or how the last trial ended.',
+      },
+      samples: trialStates.map((state) => ({
+        labels: { [`${prefix}trial`]: state },
+        value: trial?.state === state ? 1 : 0,
+      })),
+    },
+    gauge('quarantined', 'Documents and packages that have failed in a trial and are passed over.', quarantine.length),
     gauge('conditions', 'Conditions that keep the runtime from doing all that it should.', conditions.length),
     counter('reconciler_starts', 'Reconcilers that the launcher has started.', starts),
     counter('sleeps', 'Sleeps of the reconciler since the launcher began.', sleeps),

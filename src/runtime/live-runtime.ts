@@ -20,6 +20,7 @@ import { containerName } from '../../state/container-id.ts';
 import { createSerialQueues } from '../../state/serial-queue.ts';
 import type { Tell } from '../../controllers/events.ts';
 import { findingText, type ToldFinding } from '../preflight/finding.ts';
+import { wait } from './wait.ts';
 import { RuntimeError, type Lifetime, type Runtime, type StampedEvent } from './runtime.ts';
 
 export interface RuntimePorts {
@@ -143,6 +144,12 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     plan: ports.plan,
     lookAtSource: ports.lookAtSource,
     wait: (options) => wait(options, ports),
+    confirm: (generation) => documents.confirm(generation),
+    revert(generation, origin) {
+      const message = `${origin} has asked for it`;
+      return documents.revert({ reason: 'Requested', message, entries: [] }, generation);
+    },
+    release: (which) => documents.release(which),
     history: () => documents.history(),
     textOf: (generation) => documents.textOf(generation),
     async install(repository, size, bytes, options) {
@@ -203,33 +210,4 @@ function installError(error: unknown, repository: string): unknown {
     return new RuntimeError('invalid_repository', error.message, { repository });
   }
   return error;
-}
-
-function wait(
-  { generation, timeout }: { generation: number | null; timeout: number },
-  { store, reconciler }: RuntimePorts,
-): ReturnType<Runtime['wait']> {
-  const wanted = generation ?? store.get().generation;
-  return new Promise((resolve) => {
-    let missing: string | null = null;
-    const look = (): boolean => {
-      const isSeen = store.get().status.observedGeneration >= wanted;
-      const { result, reason } = isSeen
-        ? reconciler.outcome(generation)
-        : ({ result: 'moving', reason: null } as const);
-      missing = reason;
-      if (result !== 'moving') resolve({ result, reason });
-      return result !== 'moving';
-    };
-    if (look()) return;
-    const timer = setTimeout(() => {
-      unsubscribe();
-      resolve({ result: 'timeout', reason: missing });
-    }, timeout);
-    const unsubscribe = reconciler.onSettled(() => {
-      if (!look()) return;
-      unsubscribe();
-      clearTimeout(timer);
-    });
-  });
 }

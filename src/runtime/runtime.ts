@@ -201,9 +201,14 @@ export interface Runtime {
   lookAtSource(source: string): Promise<RemoteSource>;
   /**
    * Resolves when what `generation` has changed (null: everything that the document in force asks for) is ready, or cannot
-   * be, or after `timeout` ms; `reason` is what is missing or has failed.
+   * be, or after `timeout` ms; `reason` is what is missing or has failed. `confirmed`: when it is on trial no more.
    */
-  wait(options: { generation: number | null; timeout: number }): Promise<Waited>;
+  wait(options: { generation: number | null; timeout: number; what?: 'reached' | 'confirmed' }): Promise<Waited>;
+  /** Confirms the document on trial, or takes it back; null = whichever is on trial. Rejects with NoTrial. */
+  confirm(generation: number | null): Promise<{ generation: number; notDurable: NotDurable }>;
+  revert(generation: number | null, origin: string): Promise<{ generation: number; notDurable: NotDurable }>;
+  /** Takes out of quarantine, as Documents.release. */
+  release(which: string | null): Promise<readonly string[]>;
   /** The stored generations of the document, oldest first. */
   history(): Promise<readonly Summary[]>;
   /** The text of one of them. Rejects with UnknownGeneration. */

@@ -2,7 +2,11 @@
 import { judge, type AdmissionReason, type Given } from './admission.ts';
 import { writeSignature } from './read-signed.ts';
 import { checkExpected, DocumentConflict } from './refusals.ts';
-import { adopt, besideItsFile, refuse, synchronise, type Adopted, type FileOptions } from './synchronise.ts';
+import { adopt } from './adopt.ts';
+import { refuse } from './put-into-force.ts';
+import { refusalOf } from './stage-document.ts';
+import type { Adopted } from './staged.ts';
+import { besideItsFile, synchronise, type FileOptions } from './synchronise.ts';
 import { hashText } from './generation-files.ts';
 import { sameLock, type Lock } from './lock.ts';
 import type { Core } from './core.ts';
@@ -13,7 +17,7 @@ import { createStore, type State } from '../store.ts';
 import { createFile, replaceFile } from '../file/write-file.ts';
 import type { DocumentError } from '../text/yaml.ts';
 import { LARGEST_DOCUMENT } from './parsed-document.ts';
-import { goodDocument } from '../status.ts';
+import { goodDocument, noPlace } from '../status.ts';
 import { messageOf } from '../errno.ts';
 
 /** A document that was refused, with its place. */
@@ -63,16 +67,19 @@ export async function applyText(
   await synchronise(core, options, false);
   const { generation } = core.store.get();
   checkExpected(generation, given.expected);
+  const refusal = await refusalOf(core, parsed);
+  if (refusal !== null) throw new DocumentRefused(noPlace(refusal));
   if (given.dryRun === true) return { generation };
+  if (core.staged?.text === text) return { generation: core.staged.generation };
   const { origin, lock } = given;
   const written = await write(core, options, { text, signature });
-  const isSame = text === core.text && signature === core.signature;
+  const isSame = text === core.text && signature === core.signature && core.staged === null;
   if (isSame && !isOverlaid(core) && hasLock(core, lock) && (written.besides ?? null) === core.besides)
     return { generation };
   const forced = given.force === true;
   const made = { kind: 'apply', origin, signature, forced, ...(lock !== undefined && { lock }), ...written } as const;
   refuse(core, await adopt(core, text, parsed, made));
-  return { generation: core.store.get().generation };
+  return { generation: core.staged?.generation ?? core.store.get().generation };
 }
 
 /** Whether something holds over what the document in force states. */

@@ -11,11 +11,18 @@ import type { OverlayField } from './overlay.ts';
 import type { Parser } from './parser.ts';
 import { publish } from './publish.ts';
 import type { SerialFloor } from './serial-floor.ts';
+import type { Desired } from '../desired.ts';
 import { messageOf } from '../errno.ts';
 import type { Stand } from '../standing.ts';
 import { sameStatus, type DocumentStatus } from '../status.ts';
 import type { Store } from '../store.ts';
 import type { TreeChange } from '../text/tree.ts';
+import type { Staged } from './staged.ts';
+import type { Quarantined, QuarantineFile } from '../trial/quarantine.ts';
+import type { TrialTerms } from '../trial/terms.ts';
+import type { Moment } from '../trial/transitions.ts';
+import type { TrialFile } from '../trial/trial-file.ts';
+import { isUnderWay, type TrialRecord, type TrialState } from '../trial/trial-record.ts';
 
 export interface Log {
   info(fields: object, message: string): void;
@@ -89,12 +96,32 @@ export interface Core {
   /** What `highest` is as long as nobody knows; null = it was always known. */
   guess: number | null;
   pending: readonly Pending[];
+  readonly trials: TrialFile;
+  readonly quarantines: QuarantineFile;
+  /** Now, as trials are counted. */
+  readonly moment: () => Moment;
+  /** What the configuration asks of every document. */
+  readonly configuredTrial: TrialTerms | null;
+  /** The trial under way, or how the last one ended; null: there was none. */
+  trial: TrialRecord | null;
+  /** Packages (name:version) of the generation that a trial goes back to. */
+  target: readonly string[];
+  /** What is on trial and not in force yet. */
+  staged: Staged | null;
+  /** What has failed and is not to be tried again by itself. */
+  quarantine: readonly Quarantined[];
+  /** It is not on the disk yet. */
+  quarantineLacks: boolean;
+  /** Who made the stored generation that is in force. */
+  origin: string;
   /** Why the overlay could not be kept in runDir the last time; null = it could. */
   unkept: NotDurable;
   /** Told of what cannot be done at present. */
   readonly stand: Stand;
   /** Told of what could not be kept, and is to be tried again. */
   readonly failed: () => void;
+  /** Told of every step of a trial. */
+  readonly tell: (state: TrialState) => void;
 }
 
 /** What could not be read at the start, nor anything in its place: the document in force, the overlay. */
@@ -120,7 +147,17 @@ export function show(
   locked: Lock | null = null,
 ): void {
   core.inForce = inForce;
-  publish(core.store, inForce, generation, document, locked);
+  publish(core.store, withRepositories(inForce, core.staged?.desired ?? null), generation, document, locked);
+}
+
+/** Packages of what is staged are installed into its repositories, which touches nothing that runs. */
+function withRepositories(inForce: InForce, staged: Desired | null): InForce {
+  const { tree, desired } = inForce.effective;
+  const added = [...(staged?.repositories ?? [])].filter(([id]) => !desired.repositories.has(id));
+  if (added.length === 0) return inForce;
+  const quiet = added.map(([id, repository]) => [id, { ...repository, mountOnStart: false }] as const);
+  const repositories = new Map([...desired.repositories, ...quiet]);
+  return { ...inForce, effective: { tree, desired: { ...desired, repositories } } };
 }
 
 /** Another document is the one in force without what is pending; what its entries were resolved to stays, where they ask for the same. */
@@ -180,25 +217,25 @@ export async function storeGeneration(core: Core, made: NewGeneration): Promise<
 
 /**
  * Writes a generation to the disk; the function that it gives stores it for good, or throws it away. When it cannot be
- * stored it is in force all the same, and is stored when that is possible.
+ * stored it is in force all the same, and is stored when that is possible. `waits`: it is not in force yet, and what is to be
+ * resolved to will be this.
  */
-export async function prepareGeneration(core: Core, made: NewGeneration): Promise<(keep: boolean) => Promise<void>> {
-  const { written, ...plain } = made;
+export async function prepareGeneration(
+  core: Core,
+  given: NewGeneration,
+  waits: { readonly lock: Lock } | null = null,
+): Promise<(keep: boolean) => Promise<void>> {
+  const { written, ...plain } = given;
   const time = core.now();
-  const lock = lockOf(written, core.store.get(), core);
-  const generation = {
-    forced: false,
-    ...plain,
-    time,
-    since: time,
-    schema: SCHEMA,
-    runtime: core.runtime,
-    lock,
-    ...written,
-  };
+  const lock = new Map([...lockOf(written, core.store.get(), core), ...(waits?.lock ?? [])]);
+  // What a revert makes is confirmed.
+  const trial = isUnderWay(core.trial) && core.trial.state !== 'reverting' ? core.trial.confirmed : null;
+  const made = { time, since: time, schema: SCHEMA, runtime: core.runtime };
+  const generation = { forced: false, ...plain, ...made, trial, lock, ...written };
   const prepared = await core.generations.prepare(generation);
   return async (keep) => {
-    if (keep) Object.assign(core, { stored: made.generation, besides: made.besides, lock, storedLock: lock });
+    const { generation: stored, besides, origin } = given;
+    if (keep && waits === null) Object.assign(core, { stored, besides, origin, lock, storedLock: lock });
     await (keep ? prepared.commit() : prepared.discard());
   };
 }

@@ -20,6 +20,11 @@ import { createRetry } from '../retry.ts';
 import type { Stand } from '../standing.ts';
 import type { Locked, State, Store } from '../store.ts';
 import { synchronise, type FileOptions } from './synchronise.ts';
+import { createTrialDocuments, type TrialDocuments } from './trial-documents.ts';
+import { quarantineFile } from '../trial/quarantine.ts';
+import type { TrialTerms } from '../trial/terms.ts';
+import { trialFile } from '../trial/trial-file.ts';
+import { isUnderWay, lastConfirmed, type TrialState } from '../trial/trial-record.ts';
 import type { Tree } from '../text/tree.ts';
 import { watchFile } from '../file/file-watch.ts';
 import type { Exchange } from '../file/write-file.ts';
@@ -57,6 +62,12 @@ export interface DocumentsOptions {
   readonly admission?: Admission;
   /** Repositories beside the document's. */
   readonly configured?: Configured;
+  /** CLOCK_BOOTTIME in ms. */
+  readonly bootTime?: () => number;
+  /** What every document must come to before it is confirmed; null = nothing. */
+  readonly trial?: TrialTerms | null;
+  /** Told of every step of a trial; what it is of stands in the store. */
+  readonly tried?: (state: TrialState) => void;
 }
 
 /** Gives the operations of a patch, told the tree that they are for; may throw, and nothing is changed then. */
@@ -78,7 +89,7 @@ export interface InForceNow {
   readonly effective: Tree;
 }
 
-export interface Documents {
+export interface Documents extends TrialDocuments {
   /**
    * Puts RFC 6902 operations into force: `desired` in the store has them when this resolves; maps that are missing above an
    * added field are made. `durable` resolves when they are on the disk (of a `boot` patch: in runDir), or with why they are not. Rejects with
@@ -126,8 +137,8 @@ export interface Documents {
   /** Has entries resolved anew: whoever resolves them does so while this runs. The generation is a new one when that changes anything. */
   renewLocks(keys: readonly string[], options: PatchOptions): { generation: number; durable: Promise<NotDurable> };
   /**
-   * Gives up the document on which the runtime ended again and again: the one before is in force until the boot ends, and what
-   * consoles have said holds over it.
+   * Gives up the document on which the runtime ended again and again: one that is on trial goes back; of another the one before
+   * is in force until the boot ends, and what consoles have said holds over it.
    */
   fallback(): Promise<void>;
   /** Looks whether the file's path leads elsewhere now: mounts have changed. */
@@ -158,7 +169,10 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       log.error({ err: error }, 'what is stored cannot be read or written'),
     );
   });
+  const { now = Date.now, bootTime = () => performance.now(), tried = () => undefined } = options;
+  const trials = trialFile({ stateDir, runDir, boot: bootId }, passing);
   const generations = await openGenerations({
+    trial: trials,
     disk: generationFiles(join(stateDir, 'generations'), true),
     passing: bootFiles(join(runDir, 'generations'), bootId),
     away: passing === null ? null : { directory: stateDir, why: passing },
@@ -169,7 +183,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const floor = openFloor({ stateDir, runDir, stand, failed: storing.failed });
   const { admission = anybody } = options;
   const isSigned = admission.keys !== null;
-  const given = { configured: new Map(), ...options, admission, floor, failed: storing.failed };
+  const given = {
+    ...{ configured: new Map(), ...options, admission, floor, failed: storing.failed },
+    ...{ trials, quarantines: quarantineFile(stateDir), configuredTrial: options.trial ?? null, tell: tried },
+    moment: () => ({ boot: bootId, at: bootTime(), time: now() }),
+  };
   const core = await openCore(given, generations, boot);
   const overlayFile = join(runDir, 'overlay.json');
   const tellUnsure = (): void => {
@@ -179,11 +197,20 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   tellUnsure();
   if (core.stored === 0 && core.unsure.document === null) await copySeed(core, options);
   await synchronise(core, file, true);
+  const goBack = async (): Promise<void> => {
+    if (core.trial?.state === 'reverting') await (await import('./revert-document.ts')).carryOutRevert(core, file);
+  };
+  await goBack();
   const settleStored = async (): Promise<void> => {
-    const isSettled = await generations.settle();
+    // That something is on trial is stored before it is.
+    const untried = await trials.settle();
+    stand('NotDurable', trials.path, trials.lacks());
+    const isSettled = (await generations.settle()) && (untried === passing || untried === null);
+    await goBack();
+    if (core.quarantineLacks) await (await import('./revert-document.ts')).keepQuarantine(core, core.quarantine);
     core.highest = Math.max(core.highest, generations.list().at(-1)?.generation ?? 0);
     if (store.get().unknown !== null && core.pending.length === 0) {
-      await takeStored(core, options.now ?? Date.now);
+      await takeStored(core, now);
       await synchronise(core, file, true);
     }
     const isKept = (core.unkept === null || (await saveBoot(core)) === null) && (await floor.settle());
@@ -273,6 +300,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   };
 
   return {
+    ...createTrialDocuments(core, file, enqueue),
     notDurable,
     async patch(operations, given) {
       const module = loaded ?? (await load());
@@ -334,9 +362,10 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     },
     rollback: (generation, { origin, expected = null }) =>
       enqueue(async () => {
-        if (isSigned && generation !== core.stored)
+        const confirmed = lastConfirmed(core.trial, core.stored);
+        if (isSigned && generation !== confirmed)
           throw new DocumentSigned(
-            `rollback to generation ${generation}, where ${core.stored} is the last confirmed one`,
+            `rollback to generation ${generation}, where ${confirmed} is the last confirmed one`,
           );
         const earlier = await generations.read(generation);
         if (earlier === null) throw new UnknownGeneration(generation);
@@ -348,7 +377,13 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       if (isSigned) refuseLasting(given.lifetime);
       return relock.renew(keys, given);
     },
-    fallback: () => enqueue(() => giveUp(core)),
+    fallback: () =>
+      enqueue(async () => {
+        if (!isUnderWay(core.trial) || core.trial.state === 'reverting') return await giveUp(core);
+        const { beginRevert } = await import('./revert-document.ts');
+        const message = 'the reconciler has ended on it again and again';
+        await beginRevert(core, file, { reason: 'ReconcilerDied', message, time: now(), entries: [] });
+      }),
     follow() {
       watch.rewalk();
       watchSignature?.rewalk();

@@ -19,12 +19,12 @@ const SLICE = 0.5;
 const texts = new WeakMap<object, string>();
 
 /** The desired state as JSON text. Only entries that are new since the last time are encoded, a few in each turn of the loop. */
-export async function encodeDesired({ repositories, containers, autostart }: Desired): Promise<string> {
+export async function encodeDesired({ repositories, containers, autostart, trial }: Desired): Promise<string> {
   const parts = [
     `"repositories":${await encodeMembers(repositories)}`,
     `"containers":${await encodeMembers(containers)}`,
   ];
-  return `{${parts.join(',')},"autostart":${JSON.stringify(autostart)}}`;
+  return `{${parts.join(',')},"autostart":${JSON.stringify(autostart)},"trial":${JSON.stringify(trial)}}`;
 }
 
 /** A document's tree as JSON text, in the same manner. */
@@ -60,13 +60,20 @@ function encode(value: unknown): string {
 
 /** The desired state of what encodeDesired() gave, parsed. Throws when it is something else. */
 export function decodeDesired(json: unknown): Desired {
-  const { repositories, containers, autostart } = json as {
+  const {
+    repositories,
+    containers,
+    autostart,
+    trial = null,
+  } = json as {
     readonly repositories: Names<RepositoryEntry>;
     readonly containers: Names<StoredEntry>;
     readonly autostart: Desired['autostart'];
+    /** Generations of earlier versions do not say it. */
+    readonly trial?: Desired['trial'];
   };
   const entries = Object.entries(containers).map(([key, entry]) => [key, decodeEntry(entry)] as const);
-  return { repositories: new Map(Object.entries(repositories)), containers: new Map(entries), autostart };
+  return { repositories: new Map(Object.entries(repositories)), containers: new Map(entries), autostart, trial };
 }
 
 function decodeEntry(entry: StoredEntry): ContainerEntry {

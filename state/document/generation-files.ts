@@ -40,6 +40,8 @@ export interface Generation extends Summary {
   readonly besides: string | null;
   /** The first of the console's patches that were folded into this one; ms since the epoch. */
   readonly since: number;
+  /** The confirmed generation that it goes back to, where it was on trial when it was stored; null: it was not. */
+  readonly trial: number | null;
   readonly lock: ReadonlyMap<string, Locked>;
   readonly tree: Tree;
   readonly desired: Desired;
@@ -159,22 +161,23 @@ async function encodeGeneration({ tree, desired, lock, ...plain }: Generation): 
 function decodeGeneration(json: string): Generation {
   const { hash, lock, tree, desired, ...plain } = JSON.parse(json) as Omit<
     Generation,
-    'besides' | 'signature' | 'forced' | 'lock' | 'tree' | 'desired'
+    'besides' | 'signature' | 'forced' | 'trial' | 'lock' | 'tree' | 'desired'
   > & {
     /** Generations of earlier versions do not say it. */
     readonly besides?: string | null;
     readonly signature?: string | null;
     readonly forced?: boolean;
+    readonly trial?: number | null;
     readonly hash: string;
     readonly lock: Readonly<Record<string, Locked>>;
     readonly tree: unknown;
     readonly desired: unknown;
   };
   if (hash !== hashText(plain.text)) throw new Error('its text has another hash than was stored');
-  const { besides = null, signature = null, forced = false } = plain;
+  const { besides = null, signature = null, forced = false, trial = null } = plain;
   return {
     ...plain,
-    ...{ besides, signature, forced },
+    ...{ besides, signature, forced, trial },
     lock: new Map(Object.entries(lock)),
     tree: toTree(tree),
     desired: decodeDesired(desired),

@@ -4,6 +4,7 @@ import { errnoOf, hasErrno, messageOf } from '../errno.ts';
 import type { Stand } from '../standing.ts';
 import type { Locked } from '../store.ts';
 import type { PreparedFile } from '../file/write-file.ts';
+import type { TrialFile } from '../trial/trial-file.ts';
 import type { Generation, GenerationFiles, Stored } from './generation-files.ts';
 import { sameLock } from './lock.ts';
 
@@ -36,9 +37,13 @@ export interface GenerationsOptions {
   readonly away: { readonly directory: string; readonly why: string } | null;
   readonly stand: Stand;
   readonly warn: (fields: object, message: string) => void;
+  /** Why nothing may go to the disk now, null = it may; and the generation that a trial goes back to, null = there is none. */
+  readonly trial?: Pick<TrialFile, 'held' | 'target'>;
   /** Something could not be read or stored: `settle` is to be called after a while. */
   readonly failed: () => void;
 }
+
+const noTrial: Pick<TrialFile, 'held' | 'target'> = { held: () => null, target: () => null };
 
 const KEPT = 20;
 const FOLD = 1000;
@@ -47,7 +52,7 @@ export const SCHEMA = 'northstate/v1';
 
 /** Opens what is stored, and makes the directories. Rejects when stateDir is no directory. */
 export async function openGenerations(options: GenerationsOptions): Promise<Generations> {
-  const { disk, passing, away, stand, warn } = options;
+  const { disk, passing, away, stand, warn, trial = noTrial } = options;
   let onDisk: readonly Stored[] = [];
   let inBoot: readonly Stored[] = [];
   let unlisted: string | null = null;
@@ -156,7 +161,8 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
     const consoles = list().filter(({ kind }) => kind === 'console');
     const others = list().filter(({ kind }) => kind !== 'console');
     const old = [...consoles.slice(0, -KEPT), ...others.slice(0, -KEPT)];
-    for (const one of old) if (one.generation !== newest?.generation) await remove(one);
+    const kept = [newest?.generation, trial.target()];
+    for (const one of old) if (!kept.includes(one.generation)) await remove(one);
   }
 
   /** Gives one that the disk did not take to it; throws when it does not take it now. */
@@ -183,14 +189,15 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
     unread: (generation) => (generation === undefined ? unlisted : (unread.get(generation) ?? null)),
     async prepare(generation) {
       const last = list().at(-1);
-      const folds = folded(newest, generation) && last?.generation === newest?.generation;
+      const isPinned = last?.generation === trial.target();
+      const folds = !isPinned && folded(newest, generation) && last?.generation === newest?.generation;
       const stored = folds && newest !== null ? { ...generation, since: newest.since } : generation;
-      let why: string | null = null;
+      let why = trial.held();
       const failed = (error: unknown): null => {
         why = messageOf(error);
         return null;
       };
-      const file = await disk.prepare(stored).catch(failed);
+      const file = why === null ? await disk.prepare(stored).catch(failed) : null;
       return {
         async commit() {
           await file?.commit().catch(failed);
@@ -228,7 +235,7 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
       try {
         if (unlisted !== null || readOnly !== null) await look();
         for (const number of unread.keys()) await readFrom(disk, find(onDisk, number));
-        if (unlisted === null && readOnly === null) {
+        if (unlisted === null && readOnly === null && trial.held() === null) {
           for (const number of [...lacking.keys()].sort((a, b) => a - b)) await store(number);
           for (const [number, lock] of locks) {
             await disk.writeLock(number, lock);

@@ -12,6 +12,11 @@ export function asksForAnother(was: ContainerEntry, is: ContainerEntry): boolean
   return fields.some((field) => was[field] !== is[field]);
 }
 
+/** Whether two entries ask for the same package. */
+export function sameSource(was: ContainerEntry | undefined, is: ContainerEntry | undefined): boolean {
+  return was !== undefined && is !== undefined && !asksForAnother(was, is);
+}
+
 /** Whether two entries of a lock mean the same package. */
 export function sameLock(a: Locked | undefined, b: Locked | undefined): boolean {
   return a?.version === b?.version && a?.repository === b?.repository && a?.digest === b?.digest;
@@ -32,12 +37,12 @@ export function lockOf({ desired }: Built, now: Pick<State, 'desired' | 'lock'>,
   for (const [key, entry] of desired.containers) {
     const [shown, resolved] = [now.desired.containers.get(key), now.lock.get(key)];
     const isPassing = own.bootLock.has(key) && sameLock(own.bootLock.get(key), resolved);
-    if (resolved !== undefined && shown !== undefined && !asksForAnother(entry, shown) && !isPassing) {
+    if (resolved !== undefined && sameSource(shown, entry) && !isPassing) {
       found.set(key, resolved);
       continue;
     }
     const [before, kept] = [written.desired.containers.get(key), own.lock.get(key)];
-    if (kept !== undefined && before !== undefined && !asksForAnother(before, entry)) found.set(key, kept);
+    if (kept !== undefined && sameSource(before, entry)) found.set(key, kept);
   }
   return found;
 }
@@ -45,9 +50,6 @@ export function lockOf({ desired }: Built, now: Pick<State, 'desired' | 'lock'>,
 /** What of a lock holds under another document: the entries that ask for the same package as before. */
 export function keptLock(lock: Lock, before: Built, after: Built): Lock {
   return new Map(
-    [...lock].filter(([key]) => {
-      const [was, is] = [before.desired.containers.get(key), after.desired.containers.get(key)];
-      return was !== undefined && is !== undefined && !asksForAnother(was, is);
-    }),
+    [...lock].filter(([key]) => sameSource(before.desired.containers.get(key), after.desired.containers.get(key))),
   );
 }

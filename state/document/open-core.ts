@@ -14,6 +14,7 @@ import { SCHEMA, type Generations } from './generations.ts';
 import { createParser } from './parser.ts';
 import { readFileOf } from './read-signed.ts';
 import { signatureFile } from './document-signature.ts';
+import { resumeTrial, startTrial } from './trial-start.ts';
 import type { Store } from '../store.ts';
 import { isMap } from '../text/tree.ts';
 import { createFile } from '../file/write-file.ts';
@@ -38,6 +39,11 @@ export interface CoreOptions {
   readonly failed: Core['failed'];
   readonly admission: Core['admission'];
   readonly floor: Core['floor'];
+  readonly trials: Core['trials'];
+  readonly quarantines: Core['quarantines'];
+  readonly moment: Core['moment'];
+  readonly configuredTrial: Core['configuredTrial'];
+  readonly tell: Core['tell'];
 }
 
 /**
@@ -46,6 +52,7 @@ export interface CoreOptions {
  */
 export async function openCore(options: CoreOptions, generations: Generations, boot: BootFile): Promise<Core> {
   const { store, log, runtime, now = Date.now, configured, desired: path, stand, failed, admission, floor } = options;
+  const { trials, quarantines, moment, configuredTrial, tell } = options;
   const parser = createParser(configured);
   const empty = emptyDocument(configured);
   const none: Lock = new Map();
@@ -72,10 +79,15 @@ export async function openCore(options: CoreOptions, generations: Generations, b
       pending: [],
       unkept: null,
     },
+    ...{ trials, quarantines, moment, configuredTrial, tell, trial: null, target: [], staged: null, quarantine: [] },
+    ...{ quarantineLacks: false, origin: '' },
   };
   await takeStored(core, now);
   return core;
 }
+
+/** Whose generations those are that a revert has made. */
+export const revertOrigin = 'revert';
 
 /** Above every number that may have been given out, while those that were cannot be counted. */
 const uncounted = 1_000_000_000;
@@ -99,7 +111,8 @@ export async function takeStored(core: Core, now: () => number): Promise<void> {
     core.guess = Math.max(uncounted, Math.floor(now() / 1000));
     core.highest = core.guess;
   }
-  const newestFound = await newestUnderstood(core, newest);
+  const upTo = await startTrial(core, newest);
+  const newestFound = (await storedRevert(core, newest)) ?? (await newestUnderstood(core, upTo));
   const found = typeof newestFound === 'string' ? null : newestFound;
   if (found !== null) putInForce(core, found);
   if (overlay.length > 0 || inForce.overlay.length > 0) {
@@ -112,12 +125,13 @@ export async function takeStored(core: Core, now: () => number): Promise<void> {
   show(core, core.inForce, generation, document, new Map([...core.lock, ...bootLock]));
   core.bootLock = keptLock(bootLock, core.written, core.inForce.effective);
   core.onDisk = found?.text ?? null;
-  const isNewest = found !== null && found.generation === newest;
+  await resumeTrial(core);
+  const isNewest = found !== null && found.generation >= upTo;
   const unjudged = typeof newestFound === 'string' ? newestFound : null;
   const unread = isNewest
     ? null
-    : (unjudged ?? generations.unread(newest) ?? (found === null ? generations.unread() : null));
-  if (newest > core.stored && unread === null) await explainOlder(core, newest);
+    : (unjudged ?? generations.unread(upTo) ?? (found === null ? generations.unread() : null));
+  if (upTo > core.stored && unread === null) await explainOlder(core, upTo);
   setUnsure(core, { document: unread, overlay: typeof boot === 'string' ? boot : null });
   // What was applied may lie beside its file: then only it says what is wanted.
   core.onlyStored = unread !== null && generations.list().at(-1)?.kind === 'apply';
@@ -141,8 +155,18 @@ async function explainOlder(core: Core, newest: number): Promise<void> {
   core.log.warn({ generation: core.stored, newest }, 'an earlier generation is in force');
 }
 
-/** A text: no generation can be judged now, and why. Where documents must be signed, the text alone counts, since it alone is. */
-async function newestUnderstood(core: Core, highest: number): Promise<Generation | string | null> {
+/** What a revert that was interrupted has stored already. */
+async function storedRevert(core: Core, newest: number): Promise<Generation | null> {
+  if (core.trial?.state !== 'reverting' || newest <= core.trial.generation) return null;
+  const found = await newestUnderstood(core, newest);
+  return found !== null && typeof found !== 'string' && found.origin === revertOrigin ? found : null;
+}
+
+/**
+ * The newest generation up to a number that this version of the runtime understands, and that was not given up. A text: no
+ * generation can be judged now, and why. Where documents must be signed, the text alone counts, since it alone is.
+ */
+export async function newestUnderstood(core: Core, highest: number): Promise<Generation | string | null> {
   const mustBeSigned = core.admission.keys !== null;
   const candidates = core.generations
     .list()
@@ -173,9 +197,10 @@ function isAlone({ inForce }: Core, { tree, desired }: Generation): boolean {
 }
 
 function putInForce(core: Core, found: Generation): void {
-  const { text, endMark, signature, generation, tree, desired, besides, lock } = found;
+  const { text, endMark, signature, generation, tree, desired, besides, lock, origin } = found;
   const written = { tree, desired };
-  Object.assign(core, { text, endMark, signature, stored: generation, written, besides, lock, storedLock: lock });
+  const stored = { stored: generation, origin, besides, lock, storedLock: lock };
+  Object.assign(core, { text, endMark, signature, written, ...stored });
   core.inForce = { ...core.inForce, document: written, effective: written };
 }
 

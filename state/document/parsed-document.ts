@@ -5,7 +5,8 @@ import type { DocumentError } from '../text/yaml.ts';
 /** Bytes of the largest document that is read. */
 export const LARGEST_DOCUMENT = 1024 * 1024;
 
+export type GoodDocument = Built & { readonly ok: true; readonly endMark: boolean };
 export type Parsed =
-  | (Built & { readonly ok: true; readonly endMark: boolean })
+  | GoodDocument
   /** `requires`: the runtime that it asks for, where it says so. */
   | { readonly ok: false; readonly error: DocumentError; readonly requires?: string };

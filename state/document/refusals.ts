@@ -1,6 +1,7 @@
 // How a change of the document is refused.
 import type { Problem } from '../schema/check-value.ts';
 import { formatPointer } from '../text/pointer.ts';
+import { isUnderWay, type TrialRecord } from '../trial/trial-record.ts';
 
 /** The document is not the one that the caller had in mind: `generation` is in force, `expected` was (null: not said). */
 export class DocumentConflict extends Error {
@@ -12,6 +13,15 @@ export class DocumentConflict extends Error {
     this.name = 'DocumentConflict';
     this.generation = generation;
     this.expected = expected;
+  }
+}
+
+/** There is nothing on trial that could be confirmed or taken back. */
+export class NoTrial extends Error {
+  constructor(record: TrialRecord | null, what: 'confirm' | 'revert') {
+    const staged = isUnderWay(record) ? `generation ${record.generation} is ${record.state}` : 'nothing is on trial';
+    super(`there is nothing to ${what}: ${staged}`);
+    this.name = 'NoTrial';
   }
 }
 

@@ -1,28 +1,19 @@
 // The file and the document in force brought together: an edit is taken over, pending patches are written.
 import { setTimeout as wait } from 'node:timers/promises';
-import {
-  type Core,
-  type Pending,
-  prepareGeneration,
-  saveBoot,
-  setUnsure,
-  setWritten,
-  show,
-  showStatus,
-  storeGeneration,
-  storeLock,
-} from './core.ts';
-import type { Lock } from './lock.ts';
+import { adopt } from './adopt.ts';
+import { prepareGeneration, saveBoot, setUnsure, setWritten, show, showStatus, storeLock } from './core.ts';
+import type { Core, Pending } from './core.ts';
 import { readFileOf } from './read-signed.ts';
 import { isPassing, judge } from './admission.ts';
 import { readDocumentFile, type FileResult, type FileText } from '../file/document-file.ts';
 import { REST } from '../file/file-watch.ts';
-import { DocumentConflict } from './refusals.ts';
+import { refuse } from './put-into-force.ts';
+import { refusalOf } from './stage-document.ts';
+import type { Adopted } from './staged.ts';
 import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file.ts';
-import { metadataOf } from '../metadata.ts';
-import { hashText, type Kind } from './generation-files.ts';
+import { hashText } from './generation-files.ts';
 import { noPlace, badDocument, goodDocument, notWritable, type DocumentStatus } from '../status.ts';
-import { LARGEST_DOCUMENT, type Parsed } from './parsed-document.ts';
+import { LARGEST_DOCUMENT } from './parsed-document.ts';
 import { messageOf } from '../errno.ts';
 
 export interface FileOptions extends ReplaceOptions {
@@ -49,7 +40,8 @@ export async function synchronise(core: Core, options: FileOptions, rested: bool
     if (core.pending.length === 0) return;
     const { status, error } = core.store.get().document;
     const unusable = status === 'invalid' || file.kind === 'refused' || file.kind === 'unreadable';
-    if (unusable) await divertPending(core, core.store.get().document, error?.message ?? 'refused');
+    if (core.staged !== null) await divertPending(core, core.store.get().document, staysOut(core.staged));
+    else if (unusable) await divertPending(core, core.store.get().document, error?.message ?? 'refused');
     else await writePending(core, options, file.kind === 'text' ? file : null);
   }
 }
@@ -82,6 +74,11 @@ export function besideItsFile(path: string, generation: number): string {
   return `${path} could not be written and says something else; generation ${generation} is kept in stateDir, and the next edit of the file wins`;
 }
 
+/** The file holds what is staged, and what is in force is stored already. */
+function staysOut({ generation }: { readonly generation: number }): string {
+  return `generation ${generation} is staged and waits to take the place of the one in force`;
+}
+
 /** Whether the file is as it was when what is in force could not be written to it: that is no edit. */
 function isPassedOver(core: Core, file: FileResult): boolean {
   if (core.besides === null) return false;
@@ -110,7 +107,7 @@ async function takeOver(core: Core, file: FileResult): Promise<void> {
   const isSame = file.text === core.onDisk && file.signature === core.onDiskSignature;
   const unchanged = core.admission.keys === null ? file.text === core.onDisk : isSame && core.unjudged === null;
   Object.assign(core, { onDisk: file.text, onDiskSignature: file.signature });
-  if (file.text === core.text) {
+  if (file.text === core.text && core.staged === null) {
     core.unjudged = null;
     core.stand('DocumentRefused', core.path, null);
     showStatus(core, goodDocument(state.document.generation));
@@ -128,81 +125,10 @@ async function takeOverText(core: Core, { text, signature }: FileText): Promise<
   core.stand('DocumentRefused', core.path, refused);
   if (!parsed.ok) showStatus(core, badDocument(state.document, parsed.error));
   else if (core.endMark && !parsed.endMark) showStatus(core, badDocument(state.document, noPlace(TORN)));
-  else refuse(core, await adopt(core, text, parsed, { ...fromFile, signature }));
-}
-
-/** Where a new document comes from. */
-export interface Adopted {
-  readonly kind: Kind;
-  readonly origin: string;
-  /** As Generation.besides has it; null when left out. */
-  readonly besides?: string | null;
-  /** Why the file does not have it, where it does not. */
-  readonly notWritten?: string;
-  /** What its entries are to be resolved to, whatever they are now. */
-  readonly lock?: Lock;
-  /** What signs it, where that is not in it. */
-  readonly signature?: string | null;
-  /** Whatever stands against it. */
-  readonly forced?: boolean;
-}
-
-/** A new text becomes the document in force; patches that are pending are made anew on it. Gives those that are withdrawn. */
-export async function adopt(
-  core: Core,
-  text: string,
-  parsed: Extract<Parsed, { ok: true }>,
-  { kind, origin, besides = null, notWritten, lock, signature = null, forced = false }: Adopted,
-): Promise<readonly Pending[]> {
-  const { adoptDocument, divert, inPlaceOf, patchDocument } = await import('./in-force.ts');
-  await storeLock(core);
-  const generation = ++core.highest;
-  const written = inPlaceOf(core.inForce.document, parsed, generation);
-  let inForce = adoptDocument(core.inForce, written, generation, kind === 'apply');
-  const rebased: Pending[] = [];
-  const diverted: Pending[] = [];
-  const withdrawn: Pending[] = [];
-  for (const patch of core.pending) {
-    const mark = { generation: ++core.highest, origin: patch.origin, command: patch.command };
-    try {
-      const patched = patchDocument(inForce, patch.operations, mark);
-      inForce = patched.inForce;
-      rebased.push({ ...patch, ...patched, generation: mark.generation, built: inForce.document });
-    } catch (error) {
-      if (patch.withdraws) {
-        withdrawn.push(patch);
-        continue;
-      }
-      core.log.warn(
-        { err: error, origin: patch.origin },
-        'a patch does not fit the edited document; it lasts until the boot ends',
-      );
-      inForce = divert(inForce, inForce.document, patch.fields(), mark.generation);
-      diverted.push(patch);
-    }
-  }
-  const passed = core.inForce.overlay !== inForce.overlay || core.store.get().document.status === 'notWritable';
-  core.stand('DocumentRefused', core.path, null);
-  const { endMark } = parsed;
-  setWritten(core, { text, endMark, written, signature });
-  core.pending = rebased;
-  const good = goodDocument(generation);
-  show(core, inForce, core.highest, notWritten === undefined ? good : notWritable(good, notWritten), lock);
-  core.log.info({ generation, origin }, 'a new document is in force');
-  if (core.admission.keys !== null) await core.floor.raise(metadataOf(written.tree).serial ?? 0);
-  await storeGeneration(core, { generation, kind, origin, text, endMark, written, besides, signature, forced });
-  setUnsure(core, { document: null });
-  if (passed) await saveBoot(core);
-  const why = 'it does not fit the edited document, and lasts until the boot ends';
-  for (const patch of diverted) patch.done.resolve(core.unkept ?? why);
-  return withdrawn;
-}
-
-/** Says of patches that they do not fit what somebody else has made of the document; nothing of them is left. */
-export function refuse(core: Core, withdrawn: readonly Pending[]): void {
-  for (const { generation, done } of withdrawn) {
-    const reason = `the patch that was generation ${generation} does not fit the edit that came between`;
-    done.reject(new DocumentConflict(core.highest, reason, generation));
+  else {
+    const refusal = await refusalOf(core, parsed);
+    if (refusal !== null) showStatus(core, badDocument(state.document, noPlace(refusal)));
+    else refuse(core, await adopt(core, text, parsed, { ...fromFile, signature }));
   }
 }
 
@@ -269,7 +195,7 @@ async function writeBatch(
 /** Somebody saved the file between our reading and our writing: the patches are made anew on what was saved. */
 async function keepSave(core: Core, options: FileOptions, saved: string, ours: string): Promise<void> {
   const parsed = await core.parser.parse(saved);
-  const isGood = parsed.ok && (!core.endMark || parsed.endMark);
+  const isGood = parsed.ok && (!core.endMark || parsed.endMark) && (await refusalOf(core, parsed)) === null;
   const withdrawn = isGood ? await adopt(core, saved, parsed, fromFile) : [];
   if (core.pending.length === 0 || !isGood) {
     const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);

@@ -61,15 +61,18 @@ export function build(tree: Tree, options: BuildOptions): Built | Problem {
   if ('message' in containers) return containers;
 
   const all = configured.size === 0 ? repositories.value : new Map([...configured, ...repositories.value]);
-  const desired = { repositories: all, containers: containers.value, autostart: top.value.autostart };
+  const desired = { repositories: all, containers: containers.value, ...top.value };
   return problemBetween(desired) ?? { tree, desired };
 }
 
 /** What stands in the document itself; it is checked when that is not as before. */
-function topLevel(tree: TreeMap, before: Built | null): { value: Pick<Desired, 'autostart'> } | Problem {
+function topLevel(tree: TreeMap, before: Built | null): { value: Pick<Desired, 'autostart' | 'trial'> } | Problem {
   const top = withoutMembers(tree);
   const known = before !== null && isMap(before.tree) && sameTree(top, withoutMembers(before.tree));
-  return known ? { value: before.desired } : check(documentSchema, top, []);
+  const checked = known ? { value: before.desired } : check(documentSchema, top, []);
+  if ('message' in checked) return checked;
+  const { autostart, trial = null } = checked.value;
+  return { value: { autostart, trial } };
 }
 
 /** The document without the entries of its two big maps, which are checked one by one: unchanged ones cost nothing. */

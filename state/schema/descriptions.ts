@@ -1,5 +1,6 @@
 // What the fields of a document and of a manifest mean, for editors and for the references.
 import type { Descriptions } from './describe-schema.ts';
+import { trialDescriptions } from './trial-schema.ts';
 
 /** Limits have the same form in a document, which replaces those of a manifest, and in a manifest. */
 const limits: Descriptions = {
@@ -149,6 +150,7 @@ export const documentDescriptions: Descriptions = {
   'lock.max': 'For so long at most; then it may ask again.',
   'lock.file': 'A file of the host: while it is there, and its last change is not longer ago.',
   autostart: 'ignore leaves packages with autostart alone that the document does not name.',
+  ...trialDescriptions,
 };
 
 export const manifestDescriptions: Descriptions = {

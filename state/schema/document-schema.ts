@@ -11,6 +11,7 @@ import { signals } from '../signals.ts';
 import { parseRequirement } from '../version.ts';
 import { messageOf } from '../errno.ts';
 import { isRemote } from '../source.ts';
+import { trialSchema } from './trial-schema.ts';
 
 export const name = z.string().regex(/^(?!\.{1,2}$)[0-9A-Za-z._-]{1,1024}$/, {
   error: 'a name is 1 to 1024 of 0-9 A-Z a-z . _ - and neither "." nor ".."',
@@ -163,6 +164,7 @@ export const documentSchema = z.strictObject({
   repositories: z.map(name, repositorySchema).nullable().optional(),
   containers: z.map(containerKey, containerSchema).nullable().optional(),
   autostart: z.enum(['run', 'ignore']).default('run'),
+  trial: trialSchema.optional(),
 });
 
 const cache = new Map<z.ZodType, JsonSchema>();

@@ -144,6 +144,7 @@ export function randomDocument(random: Random): Desired {
     repositories: new Map([['system', repository(random.chance(0.1))]]),
     containers: new Map(entries.map((name) => [name, randomEntry(random, name, 1)])),
     autostart: random.chance(0.9) ? 'run' : 'ignore',
+    trial: null,
   };
 }
 

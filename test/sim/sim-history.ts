@@ -123,7 +123,7 @@ export function createHistory(world: World): History {
           endMark: false,
         };
         const lock = new Map();
-        const content = { time: now, since: now, lock, tree: null, desired: emptyDesired };
+        const content = { time: now, since: now, trial: null, lock, tree: null, desired: emptyDesired };
         made.push({ generation, kind, time: now });
         const prepared = await generations.prepare({ generation, kind, text, ...content, ...rest });
         if (random.chance(0.1)) return prepared.discard();

@@ -10,6 +10,8 @@ export function view(fields: Partial<View> = {}): View {
     name: 'app',
     stopping: false,
     targets: [],
+    staged: [],
+    holding: false,
     packages: [],
     brokenFiles: [],
     mounts: [],

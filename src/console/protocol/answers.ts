@@ -3,7 +3,7 @@ import type { ToldFinding } from '../../preflight/finding.ts';
 import type { Operation } from 'fast-json-patch';
 import type { Counts } from '../../../controllers/cgroups/cgroup-counts.ts';
 import type { MemoryEvents } from '../../../controllers/cgroups/cgroup-alarm.ts';
-import type { FieldOrigin, Status } from '../../../state/status.ts';
+import type { FieldOrigin, Status, TrialStatus } from '../../../state/status.ts';
 import type { Unmet } from '../../../controllers/status/explain.ts';
 import type { LogLine, TakenOver } from '../../runtime/runtime.ts';
 
@@ -111,6 +111,18 @@ export interface StoredGeneration {
   readonly inForce: boolean;
   /** Somebody has had it go on over what stood against it. */
   readonly forced: boolean;
+  /** Of what is on trial: staged, active or reverting; null: it is not. */
+  readonly trial: TrialStatus['state'] | null;
+}
+
+/** What has failed in a trial; `time` is RFC 3339, UTC. */
+export interface InQuarantine {
+  readonly kind: 'document' | 'package';
+  readonly digest: string;
+  readonly name: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly time: string;
 }
 
 export interface ForContainer {
@@ -176,6 +188,12 @@ export interface Answers {
   readonly wait: { readonly result: 'converged' | 'failed' | 'timeout'; readonly reason: string | null };
   readonly history: { readonly generations: readonly StoredGeneration[] };
   readonly rollback: Made;
+  readonly confirm: Made;
+  readonly revert: Made;
+  readonly trial: { readonly trial: TrialStatus | null };
+  readonly quarantine: { readonly quarantine: readonly InQuarantine[] };
+  /** Names of what was released. */
+  readonly quarantine_release: { readonly released: readonly string[] };
   /** What the archive may be called; its bytes follow as notifications. */
   readonly report: ForName;
   readonly token_create: string;
@@ -207,7 +225,7 @@ export interface SessionEnd {
   readonly failure: string | null;
 }
 
-/** What Northstar's clients are told, `integrity_lost` and `boot_plan`. */
+/** What Northstar's clients are told, `integrity_lost`, `boot_plan` and `trial`. */
 export type RuntimeEventMessage =
   | 'shutdown'
   | { readonly started: string }
@@ -248,6 +266,14 @@ export type RuntimeEventMessage =
         readonly started: number;
         readonly left: readonly string[];
         readonly refused: string | null;
+      };
+    }
+  | {
+      readonly trial: {
+        readonly state: TrialStatus['state'];
+        readonly generation: number;
+        readonly confirmed: number;
+        readonly reason: string | null;
       };
     };
 

@@ -1,6 +1,6 @@
 // Errors as the console answers with them: an object under the error's name.
 import { DocumentConflict, DocumentRefused, DocumentSigned } from '../../../state/document/documents.ts';
-import { PatchRefused, UnknownGeneration } from '../../../state/document/refusals.ts';
+import { NoTrial, PatchRefused, UnknownGeneration } from '../../../state/document/refusals.ts';
 import { PatchError } from '../../../state/text/tree.ts';
 import { RuntimeError } from '../../runtime/runtime.ts';
 import { messageOf } from '../../../state/errno.ts';
@@ -44,6 +44,7 @@ export function ourError(error: unknown): Readonly<Record<string, unknown>> {
   if (error instanceof UnknownGeneration) {
     return { unknown_generation: { generation: error.generation, message: error.message } };
   }
+  if (error instanceof NoTrial) return { no_trial: { message: error.message } };
   if (!(error instanceof RuntimeError)) return unexpected(error);
   return { [error.reason]: { ...error.detail, message: error.message } };
 }

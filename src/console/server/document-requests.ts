@@ -47,6 +47,14 @@ export async function rollbackTo(
   return { ...made, ...notDurable(runtime.notDurable('document')) };
 }
 
+/** `confirm` and `revert`: the generation in force. */
+export async function decided(
+  made: Promise<{ readonly generation: number; readonly notDurable: string | null }>,
+): Promise<unknown> {
+  const { generation, notDurable: why } = await made;
+  return { generation, ...notDurable(why) };
+}
+
 /** Said in an answer: why what it has put into force may not last as long as was asked; nothing where it does. */
 export function notDurable(why: string | null): { readonly not_durable?: string } {
   return why === null ? {} : { not_durable: why };

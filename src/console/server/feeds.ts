@@ -83,7 +83,7 @@ function isNorthstars(event: RuntimeEvent): boolean {
 
 /** Whether those are told that watch the status. */
 function isForStatus({ type }: RuntimeEvent): boolean {
-  return type === 'integrity_lost' || type === 'boot_plan';
+  return type === 'integrity_lost' || type === 'boot_plan' || type === 'trial';
 }
 
 function tell(listeners: ReadonlySet<Listener>, notification: () => unknown, place: Place = {}): void {
@@ -114,6 +114,10 @@ function eventNotification(event: RuntimeEvent): unknown {
   if (event.type === 'boot_plan') {
     const { started, left, refused } = event;
     return { boot_plan: { started, left, refused } };
+  }
+  if (event.type === 'trial') {
+    const { state, generation, confirmed, reason } = event;
+    return { trial: { state, generation, confirmed, reason } };
   }
   return { [event.type]: event.container };
 }

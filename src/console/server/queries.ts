@@ -1,4 +1,5 @@
 // Answers that only read the state.
+import { isUnderWay } from '../../../state/trial/trial-record.ts';
 import { formatPointer } from '../../../state/text/pointer.ts';
 import type { FieldOrigin } from '../../../state/status.ts';
 import { copiesOf } from '../../../state/observed.ts';
@@ -65,13 +66,26 @@ export function overlayOf(state: State, key: string): readonly FieldOrigin[] {
 /** The stored generations, newest first. */
 export async function listGenerations(runtime: Runtime): Promise<unknown> {
   const stored = await runtime.history();
-  const inForce = runtime.state().document.generation;
+  const { document, trial } = runtime.state();
+  const inForce = document.generation;
+  const record = trial?.record ?? null;
+  const onTrial = (generation: number) => isUnderWay(record) && generation > record.confirmed;
   const generations = stored.map((each) => ({
     ...each,
+    trial: onTrial(each.generation) ? (record?.state ?? null) : null,
     time: new Date(each.time).toISOString(),
     inForce: each.generation === inForce,
   }));
   return { generations: generations.toReversed() };
+}
+
+/** What has failed in a trial, newest first. */
+export function listQuarantine({ quarantine }: State): readonly unknown[] {
+  return quarantine
+    .map(({ kind, digest, name, reason, message, time }) => ({
+      ...{ kind, digest, name, reason, message, time: new Date(time).toISOString() },
+    }))
+    .toReversed();
 }
 
 /** The key of the status that a person means by `name` or `name:version`; throws unknown_name. */

@@ -7,6 +7,7 @@ import { northstarError, ourError } from '../protocol/console-errors.ts';
 import { checkKill, checkMount, checkStart, checkUmount, checkUninstall, isRunning } from './preconditions.ts';
 import {
   applyDocument,
+  decided,
   dropOverlay,
   eventsFrom,
   getState,
@@ -24,6 +25,7 @@ import {
   keyOf,
   listContainers,
   listGenerations,
+  listQuarantine,
   listRepositories,
   overlayOf,
 } from './queries.ts';
@@ -143,6 +145,15 @@ const handlers: Handlers = {
   }),
   overlay_drop: async (body, session) => ({ overlay_drop: await ours(() => dropOverlay(body, session)) }),
   rollback: async (body, session) => ({ rollback: await ours(() => rollbackTo(body, session)) }),
+  confirm: async ({ generation }, { runtime }) => ({ confirm: await ours(() => decided(runtime.confirm(generation))) }),
+  revert: async ({ generation }, { runtime, identity }) => ({
+    revert: await ours(() => decided(runtime.revert(generation, identity))),
+  }),
+  trial: (_, { runtime }) => ({ trial: { ok: { trial: runtime.state().status.trial } } }),
+  quarantine: (_, { runtime }) => ({ quarantine: { ok: { quarantine: listQuarantine(runtime.state()) } } }),
+  quarantine_release: async ({ which }, { runtime }) => ({
+    quarantine_release: await ours(async () => ({ released: await runtime.release(which) })),
+  }),
   report: (_, session) => {
     session.after(() => void sendReport(session));
     return { report: { ok: { name: reportName(new Date()) } } };
@@ -181,8 +192,8 @@ const handlers: Handlers = {
       return { name: key, boot: present };
     }),
   }),
-  wait: async ({ generation, timeout }, { runtime }) => ({
-    wait: await ours(() => runtime.wait({ generation, timeout })),
+  wait: async ({ generation, timeout, for: what = 'reached' }, { runtime }) => ({
+    wait: await ours(() => runtime.wait({ generation, timeout, what })),
   }),
   history: async (_, { runtime }) => ({
     history: await ours(() => listGenerations(runtime)),

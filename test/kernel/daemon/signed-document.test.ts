@@ -134,6 +134,12 @@ const cases: Readonly<Record<RequestName, readonly Case[]>> = {
     { body: ({ daemon }) => ({ document: documentOf(daemon.repository), expected: null }), outcome: 'not_admitted' },
     { body: ({ signed }) => ({ document: signed, expected: null }), outcome: 'done' },
   ],
+  // There is nothing on trial.
+  confirm: [{ body: () => ({ generation: null }), outcome: 'other' }],
+  revert: [{ body: () => ({ generation: null }), outcome: 'other' }],
+  trial: [{ body: () => null, outcome: 'done' }],
+  quarantine: [{ body: () => null, outcome: 'done' }],
+  quarantine_release: [{ body: () => ({ which: null }), outcome: 'done' }],
   rollback: [
     { body: () => ({ generation: 999, expected: null }), outcome: 'document_signed' },
     { body: ({ generation }) => ({ generation, expected: null }), outcome: 'done' },

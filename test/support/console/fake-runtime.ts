@@ -263,6 +263,18 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       obey(command);
       return { dataKeptFor: [], notDurable: fake.loss };
     },
+    async confirm(of) {
+      fake.calls.push({ confirm: of });
+      return Promise.resolve({ generation: 1, notDurable: fake.loss });
+    },
+    async revert(of, origin) {
+      fake.calls.push({ revert: of, origin });
+      return Promise.resolve({ generation: 1, notDurable: fake.loss });
+    },
+    async release(which) {
+      fake.calls.push({ release: which });
+      return Promise.resolve(which === null ? [] : [which]);
+    },
     async apply(text, given) {
       fake.calls.push({ apply: text, ...given });
       await Promise.resolve();

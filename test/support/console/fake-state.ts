@@ -77,6 +77,7 @@ export function emptyStatus(): Status {
       conditions: [],
       overlay: [],
       sleep: { after: null, last: null, today: 0, reasons: {} },
+      trial: null,
       repositories: {},
       containers: {},
     },

@@ -17,6 +17,8 @@ function resolved(fields: Partial<Known>) {
     repositories: new Set(['system']),
     mountOnStart: new Set(),
     autostart: 'none',
+    passedOver: () => false,
+    holding: false,
     packagesOf: () => [],
     ...fields,
   };

@@ -1,0 +1,168 @@
+// A new document on trial: which ones are, what is kept of it, and how it comes into force.
+import { castDraft } from 'immer';
+import { prepareGeneration, show, showStatus, storeLock, type Core, type NotDurable } from './core.ts';
+import type { GoodDocument } from './parsed-document.ts';
+import { lockOf, type Lock } from './lock.ts';
+import { putIntoForce, refuse } from './put-into-force.ts';
+import { NoTrial } from './refusals.ts';
+import type { Staged } from './staged.ts';
+import type { Desired } from '../desired.ts';
+import { goodDocument } from '../status.ts';
+import { sameTree } from '../text/tree.ts';
+import { refusedDocument } from '../trial/quarantine.ts';
+import { strictest, type TrialTerms } from '../trial/terms.ts';
+import { activate, confirm, revert, finishRevert, stage } from '../trial/transitions.ts';
+import { isUnderWay, type TrialRecord } from '../trial/trial-record.ts';
+
+const exact = /^\d+\.\d+\.\d+$/;
+
+/** Keeps the record of the trial, and shows it. Gives why it is not on the disk. */
+export async function keepTrial(core: Core, record: TrialRecord | null): Promise<NotDurable> {
+  core.trial = record;
+  const why = await core.trials.write(record);
+  if (core.trials.lacks() !== null) core.failed();
+  core.stand('NotDurable', core.trials.path, core.trials.lacks());
+  showTrial(core);
+  return why;
+}
+
+/** The packages that a document's entries stand for: name:version. */
+export function packagesOf({ containers }: Desired, lock: Lock): readonly string[] {
+  return [...containers.values()].flatMap(({ key, name, state, version: asked }) => {
+    const version = lock.get(key)?.version ?? (exact.test(asked ?? '') ? asked : null);
+    return state === 'absent' || version === null ? [] : [`${name}:${version}`];
+  });
+}
+
+/** Brings the store what is known of the trial. */
+export function showTrial(core: Core): void {
+  const { trial: record, staged, store } = core;
+  const { trial: before, staged: shown } = store.get();
+  const desired = staged?.desired ?? null;
+  if ((before?.record ?? null) === record && shown === desired) return;
+  store.update((draft) => {
+    draft.trial = castDraft(record === null ? null : { record, waits: null, target: core.target, lacking: [] });
+    // Frozen, it is not walked through for drafts.
+    draft.staged = castDraft(desired === null ? null : Object.freeze(desired));
+  });
+}
+
+/** What becomes of a new document. `end`: it says what the confirmed one says, and a trial is over with it. */
+export type Way =
+  { readonly kind: 'adopt' } | { readonly kind: 'end' } | { readonly kind: 'try'; readonly terms: TrialTerms };
+
+/** The first document of all has nothing to go back to; what asks for the same as the one in force has nothing to try. */
+export async function wayOf(core: Core, { tree, desired }: Pick<GoodDocument, 'tree' | 'desired'>): Promise<Way> {
+  const { trial, staged } = core;
+  if (isUnderWay(trial) && (await saysConfirmed(core, tree, trial))) return { kind: 'end' };
+  if (staged === null && sameTree(tree, core.written.tree)) return { kind: 'adopt' };
+  const terms = await termsFor(core, desired);
+  return terms === null || core.stored === 0 ? { kind: 'adopt' } : { kind: 'try', terms };
+}
+
+async function saysConfirmed(core: Core, tree: GoodDocument['tree'], { confirmed }: TrialRecord): Promise<boolean> {
+  if (core.stored === confirmed) return sameTree(tree, core.written.tree);
+  const target = await core.generations.read(confirmed);
+  return target !== null && sameTree(tree, target.tree);
+}
+
+/** The stricter of what the document, the last confirmed one and the configuration ask for, and of a trial that goes on. */
+async function termsFor(core: Core, desired: Desired): Promise<TrialTerms | null> {
+  const { trial, configuredTrial, written } = core;
+  if (!isUnderWay(trial)) return strictest([desired.trial, written.desired.trial, configuredTrial]);
+  const confirmed = core.stored === trial.confirmed ? written : await core.generations.read(trial.confirmed);
+  return strictest([desired.trial, confirmed?.desired.trial ?? null, configuredTrial, trial.terms]);
+}
+
+/** Why a document is not taken, whoever brings it; null = it is. */
+export async function refusalOf(core: Core, parsed: Pick<GoodDocument, 'tree' | 'desired'>): Promise<string | null> {
+  const { containers } = parsed.desired;
+  const isExact = (key: string): boolean => exact.test(containers.get(key)?.version ?? '');
+  const found = refusedDocument(core.quarantine, parsed.tree, isExact);
+  if (found !== null)
+    return `it was reverted as ${found.name} and is in quarantine: ${found.message} (northstate quarantine release)`;
+  if ((await wayOf(core, parsed)).kind !== 'try') return null;
+  const lost = [...containers.values()].find(
+    ({ state, source, repository }) =>
+      state !== 'absent' &&
+      source === null &&
+      repository !== null &&
+      parsed.desired.repositories.get(repository)?.type === 'mem',
+  );
+  if (lost === undefined) return null;
+  return `${lost.key} comes from the repository ${lost.repository ?? ''} in memory and has no source: after a reboot a trial could not go back`;
+}
+
+/** Keeps that a document is on trial, then the document; it is in force when activateStaged() is told that all of it is there. */
+export async function stageDocument(core: Core, staged: Omit<Staged, 'generation'>, terms: TrialTerms): Promise<void> {
+  const { inPlaceOf } = await import('./in-force.ts');
+  await storeLock(core);
+  const generation = ++core.highest;
+  const now = core.moment();
+  const confirmed = core.stored;
+  if (!isUnderWay(core.trial)) core.target = packagesOf(core.written.desired, core.store.get().lock);
+  core.staged = { ...staged, generation };
+  await keepTrial(core, stage(core.trial, { generation, confirmed, terms }, now));
+  show(core, core.inForce, core.store.get().generation, core.store.get().document);
+  const { text, endMark, kind, origin, besides, signature, forced = false } = staged;
+  const written = inPlaceOf(core.inForce.document, staged, generation);
+  const made = { generation, kind, origin, text, endMark, written, besides, signature, forced };
+  const store = await prepareGeneration(core, made, { lock: staged.lock ?? new Map() });
+  await store(true);
+  core.log.info({ generation, origin, confirmed: core.trial?.confirmed }, 'a new document is staged');
+  showStatus(core, goodDocument(core.store.get().document.generation));
+  core.tell('staged');
+}
+
+/**
+ * What is staged comes into force: `ready` are the entries that are Ready before it. Gives why not, null = it is in force. What
+ * could not be counted over a reboot is not tried, unless a reboot ends it.
+ */
+export async function activateStaged(core: Core, ready: readonly string[]): Promise<string | null> {
+  const { staged, trial } = core;
+  if (staged === null || trial?.state !== 'staged') return 'nothing is staged';
+  const { inPlaceOf } = await import('./in-force.ts');
+  const written = inPlaceOf(core.inForce.document, staged, staged.generation);
+  const changed = [...written.desired.containers.values()]
+    .filter((entry) => entry.generation > trial.confirmed)
+    .map(({ key }) => key);
+  const next = activate(trial, changed, ready, core.moment());
+  if (next === null) return 'nothing is staged';
+  const why = await keepTrial(core, next);
+  if (why !== null && staged.besides === null) {
+    await keepTrial(core, trial);
+    return `boots cannot be counted: ${why}`;
+  }
+  core.staged = null;
+  const { generation, kind, origin, text, endMark, besides, signature, notWritten, lock } = staged;
+  const made = { generation, kind, origin, text, endMark, besides, signature };
+  const held = { ...(notWritten !== undefined && { notWritten }), ...(lock !== undefined && { lock }) };
+  refuse(core, await putIntoForce(core, made, staged, held, false));
+  core.lock = lockOf(core.written, core.store.get(), core);
+  Object.assign(core, { stored: generation, besides, origin });
+  await storeLock(core);
+  showTrial(core);
+  core.tell('active');
+  return null;
+}
+
+/** The document on trial is the confirmed one from here on. Throws NoTrial. */
+export async function confirmTrial(core: Core): Promise<NotDurable> {
+  const next = core.trial === null ? null : confirm(core.trial);
+  if (next === null) throw new NoTrial(core.trial, 'confirm');
+  const why = await keepTrial(core, next);
+  core.log.info({ generation: next.generation }, 'the document on trial is confirmed');
+  core.tell('confirmed');
+  return why;
+}
+
+/** Somebody has put the confirmed document into force again. */
+export async function endTrial(core: Core, origin: string): Promise<void> {
+  core.staged = null;
+  const message = `${origin} has put the confirmed document into force again`;
+  const back =
+    core.trial === null ? null : revert(core.trial, { reason: 'Requested', message, time: core.now(), entries: [] });
+  if (back === null) return;
+  await keepTrial(core, finishRevert(back, []));
+  core.tell('reverted');
+}
