@@ -5,7 +5,7 @@ import { emptyDesired, type Desired } from './desired.ts';
 import type { Observed } from './observed.ts';
 import { formatPointer } from './text/pointer.ts';
 import type { Quarantined } from './trial/quarantine.ts';
-import type { Trial } from './trial/trial.ts';
+import type { Trial } from './trial/known-trial.ts';
 import type { DocumentStatus, FieldOrigin, RuntimeCondition, Status, SleepStatus } from './status.ts';
 
 enableMapSet();
