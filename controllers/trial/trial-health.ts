@@ -31,8 +31,7 @@ const passing = new Set([
 export function healthOfTrial(state: State, { asked }: TrialRecord, outcomes: readonly Outcome[]): Health {
   const entries = outcomes.flatMap(({ key }) => state.desired.containers.get(key) ?? []);
   const byKey = new Map(entries.map((entry) => [entry.key, entry]));
-  // Who is paused is not asked.
-  const counted = outcomes.filter(({ key }) => byKey.get(key)?.paused !== true);
+  const counted = outcomes.filter(({ key }) => isAsked(byKey.get(key)));
   const critical = criticalKeys(state).filter((key) => asked.includes(key) || !state.desired.containers.has(key));
   const lost = counted.filter(({ key, result }) => result === 'failed' && isLost(state.status.containers[key]));
   const unready = counted.filter(({ result }) => result !== 'converged');
@@ -62,6 +61,11 @@ export function readyKeys({ desired, status, overlay }: State): readonly string[
     .map(({ key }) => key);
 }
 
+/** What is paused, runs at certain times, or was started by somebody for once is not asked. */
+function isAsked(entry: ContainerEntry | undefined): boolean {
+  return entry?.paused !== true && (entry?.schedule ?? null) === null && entry?.run?.by !== 'once';
+}
+
 /** The entry whose state, or whole, a pointer names. */
 function stateOf(pointer: string): string[] {
   const [, section, key, field] = pointer.split('/');
@@ -87,7 +91,7 @@ function sinceOf({ observed }: State, entry: ContainerEntry): number[] {
   const attempts = observed.attempts.get(entry.name) ?? [];
   const run = attempts.find(({ state }) => state === 'running');
   if (run === undefined) {
-    const last = newestDone(attempts);
+    const last = newestDone(attempts, entry);
     return last === null ? [] : [last.exitedAt];
   }
   const found = observed.packages.get(entry.name)?.find(({ version }) => version === run.version) ?? null;
