@@ -78,7 +78,7 @@ function since({ view, phase, running, done }: Facts, kept: string | null, wallC
 }
 
 /** Two readings of the wall clock differ a little: the same time keeps its first text. */
-function close(before: string | null, next: string): string {
+export function close(before: string | null, next: string): string {
   return before !== null && Math.abs(Date.parse(before) - Date.parse(next)) < 100 ? before : next;
 }
 

@@ -1,16 +1,17 @@
 // The trial as the status shows it. Pure.
 import type { TrialStatus } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';
+import { close } from './container-status.ts';
 
 /** Null: there never was one. `wallClock`: a time of CLOCK_BOOTTIME (ms) in RFC 3339. */
-export function trialStatus({ trial }: State, wallClock: (boot: number) => string): TrialStatus | null {
+export function trialStatus({ trial, status }: State, wallClock: (boot: number) => string): TrialStatus | null {
   if (trial === null) return null;
   const { record, waits, lacking } = trial;
   const { state, generation, confirmed, terms, since, boots, boot, cause, dropped } = record;
   return {
     ...{ state, generation, confirmed, terms, boots, waits, lacking, dropped },
     since: new Date(since).toISOString(),
-    until: state === 'active' ? wallClock(boot.at + terms.within) : null,
+    until: state === 'active' ? close(status.trial?.until ?? null, wallClock(boot.at + terms.within)) : null,
     cause:
       cause === null
         ? null

@@ -101,14 +101,19 @@ export function createTrialDriver(ports: TrialPorts): TrialDriver {
       await documents.revert({ reason, message, entries }, record.generation);
       return;
     }
-    say(found.waits);
+    // What it waits for is known when nothing is being done: to say that something is would be something that is done.
+    if (isSaid(state) || store.get().trial?.waits === null) say(found.waits);
     ports.setDeadline(found.until);
+  }
+
+  /** Whether the status says what there is. */
+  function isSaid({ status, generation }: State): boolean {
+    return reconciler.idle() && status.observedGeneration === generation;
   }
 
   /** While something is being done nothing is known of health, but time goes on. */
   function judgement(state: State, record: TrialRecord): Judgement {
-    const isSaid = reconciler.idle() && state.status.observedGeneration === state.generation;
-    const health = isSaid
+    const health = isSaid(state)
       ? healthOfTrial(state, record, reconciler.outcomesOf(record.asked))
       : { failed: null, entries: [], missing: 'something is being done', since: null };
     return judgeTrial(record, health, now());
