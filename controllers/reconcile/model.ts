@@ -109,7 +109,11 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
 
   /** Seldom, and it may concern every name: what is staged, whether packages may be deleted, which are passed over. */
   function touchesTrial(top: string | undefined, before: State): boolean {
-    if (top === 'trial') return isUnderWay(before.trial?.record ?? null) !== isHolding();
+    if (top === 'forced') return true;
+    if (top === 'trial') {
+      const reverts = (of: State): boolean => of.trial?.record.state === 'reverting';
+      return isUnderWay(before.trial?.record ?? null) !== isHolding() || reverts(before) !== reverts(state);
+    }
     return top === 'staged' || top === 'quarantine';
   }
 
@@ -248,13 +252,19 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       dependenciesDown: gates.down,
       opensAt: gates.opensAt,
       partners: partnersOf(wanted?.entry, footprint),
-      passesLocks: own.some(({ entry }) => entry.generation === state.forced),
+      passesLocks: passesLocks(own),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
       schedule: observed.schedules.get(name) ?? null,
       boot: state.clock.boot,
       wall: wallTime(now, state.clock.distance),
       now,
     };
+  }
+
+  /** A way back is not held up, nor what somebody has forced. */
+  function passesLocks(own: readonly Target[]): boolean {
+    if (state.trial?.record.state === 'reverting') return true;
+    return state.forced >= 0 && own.some(({ entry }) => entry.generation <= state.forced);
   }
 
   function byVersion(name: string, around: readonly string[], of: (footprint: Footprint) => readonly string[]) {

@@ -16,8 +16,12 @@ import { createMissingPaths } from '../../controllers/missing-paths.ts';
 import { createModel } from '../../controllers/reconcile/model.ts';
 import { createReconciler, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
 import { stagedNames, stagedTargets } from '../../controllers/reconcile/staged-targets.ts';
+import type { Target } from '../../controllers/controller.ts';
+import { createActivationGate } from '../../controllers/trial/activation-gate.ts';
 import { createTrialDriver, type TrialDriver } from '../../controllers/trial/trial-driver.ts';
 import { unsettledText } from '../../controllers/failure.ts';
+import { ownSockets } from './own-sockets.ts';
+import { clockKey } from './wall-clock.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createMemoryFiles } from '../../controllers/repositories/memory-files.ts';
 import type { OpenRemote } from '../../controllers/repositories/repositories-act.ts';
@@ -268,11 +272,23 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     failed: (container, error) => log.warn({ container, error }, 'what its filter has refused is not known'),
   });
   attempts.listen({ after: refusals.seen });
+  const staged = (): readonly Target[] => stagedNames(store.get()).flatMap((name) => stagedTargets(store.get(), name));
+  const gate = createActivationGate({
+    ...{ state: store.get, staged, now: bootTime, wallClock: Date.now, setDeadline: deadlines.of() },
+    ...{ changed: () => trial.look(), blind: unseen, failed: unwatchable },
+    async lookAhead() {
+      const { findingText, ownFindings, preflight } = await import('../preflight/preflight.ts');
+      const present = store.get();
+      const next = { ...present, desired: present.staged ?? present.desired };
+      const ports = { socketDir, ownSockets: ownSockets(config), now: bootTime };
+      return ownFindings(await preflight({ present, next }, null, ports)).map(findingText);
+    },
+  });
   const trial = createTrialDriver({
     ...{ store, documents, reconciler, now: bootTime, setDeadline: deadlines.of() },
-    staged: () => stagedNames(store.get()).flatMap((name) => stagedTargets(store.get(), name)),
+    staged,
     why: (name) => reconciler.explain(name).map(unsettledText)[0] ?? null,
-    gate: () => null,
+    gate: gate.waits,
     failed: (err) => log.error({ err }, 'the document on trial cannot be brought on'),
   });
   link.listen({
@@ -315,6 +331,12 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     async start() {
       const clockWatch = await clock.follow(store, launcher, failed);
       link.listen({ watch: clockWatch.fired });
+      // A time of day may have come with the clock.
+      link.listen({
+        watch(key) {
+          if (key === clockKey) trial.look();
+        },
+      });
       await repositoryWatch.follow();
       reconciler.start();
       trial.look();
@@ -328,6 +350,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       runtimeFiles = keepRuntimeFiles(kept, { log, stand });
     },
     async close() {
+      gate.close();
       runtimeFiles?.close();
       trial.close();
       mountWatch.close();

@@ -31,6 +31,11 @@ export interface ToldFinding extends Finding {
   readonly known: boolean;
 }
 
+/** Those that the new document is refused for. */
+export function ownFindings(findings: readonly ToldFinding[]): ToldFinding[] {
+  return findings.filter(({ known }) => !known);
+}
+
 /** In one sentence. */
 export function findingText({ check, entry, fact, remedy }: Finding): string {
   return `${entry}: ${fact}; ${remedy} (${check})`;

@@ -4,6 +4,8 @@ import { isRemote } from '../../state/source.ts';
 import type { State } from '../../state/store.ts';
 import { checks } from './preflight-checks.ts';
 import type { Finding, ToldFinding } from './finding.ts';
+
+export { findingText, ownFindings } from './finding.ts';
 import { readFacts, type FactsPorts } from './host-facts.ts';
 import { plannedOf, type KnownSources, type Planned } from './planned.ts';
 

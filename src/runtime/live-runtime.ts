@@ -19,7 +19,7 @@ import type { Observing } from '../../controllers/observing.ts';
 import { containerName } from '../../state/container-id.ts';
 import { createSerialQueues } from '../../state/serial-queue.ts';
 import type { Tell } from '../../controllers/events.ts';
-import { findingText, type ToldFinding } from '../preflight/finding.ts';
+import { findingText, ownFindings, type ToldFinding } from '../preflight/finding.ts';
 import { wait } from './wait.ts';
 import { RuntimeError, type Lifetime, type Runtime, type StampedEvent } from './runtime.ts';
 
@@ -127,10 +127,11 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     },
     inTurn: createSerialQueues().run,
     async apply(text, { strict = false, ...options }) {
-      if (strict && options.force !== true && options.dryRun !== true) {
+      if (options.force !== true && options.dryRun !== true) {
         // What does not count is not looked at any further.
-        await documents.apply(text, { ...options, dryRun: true });
-        refuseFindings((await ports.plan(text)).findings);
+        const isJudged = strict || (await documents.isTried({ text, signature: options.signature ?? null }));
+        if (isJudged) await documents.apply(text, { ...options, dryRun: true });
+        if (isJudged) refuseFindings((await ports.plan(text)).findings);
       }
       return await documents.apply(text, options);
     },
@@ -196,7 +197,7 @@ function checkInstall(repository: RepositoryEntry | undefined, lifetime: Lifetim
 
 /** Throws where one of the findings is the new document's own. */
 function refuseFindings(findings: readonly ToldFinding[]): void {
-  const own = findings.filter(({ known }) => !known);
+  const own = ownFindings(findings);
   if (own.length === 0) return;
   throw new RuntimeError('preflight', own.map(findingText).join('; '), { findings: own });
 }

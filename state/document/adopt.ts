@@ -1,5 +1,5 @@
 // A new document: what becomes of it, at once or by and by.
-import { storeLock, type Core, type Pending } from './core.ts';
+import { showForced, storeLock, type Core, type Pending } from './core.ts';
 import type { GoodDocument } from './parsed-document.ts';
 import { putIntoForce } from './put-into-force.ts';
 import { endTrial, stageDocument, wayOf } from './stage-document.ts';
@@ -24,6 +24,7 @@ export async function adopt(
   await storeLock(core);
   const generation = ++core.highest;
   const made = { generation, kind, origin, text, endMark: parsed.endMark, besides, signature, forced };
+  if (forced) showForced(core, generation);
   const withdrawn = await putIntoForce(core, made, parsed, adopted, true);
   if (way.kind === 'end') await endTrial(core, adopted.origin);
   return withdrawn;

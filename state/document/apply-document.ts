@@ -4,7 +4,7 @@ import { writeSignature } from './read-signed.ts';
 import { checkExpected, DocumentConflict } from './refusals.ts';
 import { adopt } from './adopt.ts';
 import { refuse } from './put-into-force.ts';
-import { refusalOf } from './stage-document.ts';
+import { refusalOf, wayOf } from './stage-document.ts';
 import type { Adopted } from './staged.ts';
 import { besideItsFile, synchronise, type FileOptions } from './synchronise.ts';
 import { hashText } from './generation-files.ts';
@@ -45,6 +45,8 @@ export interface ApplyOptions {
   readonly lock?: Lock;
   /** What signs it, where that is not in it. */
   readonly signature?: string | null;
+  /** It may stop more than half of what runs. */
+  readonly prune?: boolean;
   /** Whatever stands against it; its generation says so. */
   readonly force?: boolean;
   /** It was confirmed on this device: its serial may be lower than that of what came since. */
@@ -67,16 +69,16 @@ export async function applyText(
   await synchronise(core, options, false);
   const { generation } = core.store.get();
   checkExpected(generation, given.expected);
-  const refusal = await refusalOf(core, parsed);
+  const refusal = await refusalOf(core, parsed, given.prune === true || given.force === true || confirmed);
   if (refusal !== null) throw new DocumentRefused(noPlace(refusal));
   if (given.dryRun === true) return { generation };
-  if (core.staged?.text === text) return { generation: core.staged.generation };
+  const forced = given.force === true;
+  if (core.staged?.text === text && !forced) return { generation: core.staged.generation };
   const { origin, lock } = given;
   const written = await write(core, options, { text, signature });
-  const isSame = text === core.text && signature === core.signature && core.staged === null;
+  const isSame = !forced && text === core.text && signature === core.signature && core.staged === null;
   if (isSame && !isOverlaid(core) && hasLock(core, lock) && (written.besides ?? null) === core.besides)
     return { generation };
-  const forced = given.force === true;
   const made = { kind: 'apply', origin, signature, forced, ...(lock !== undefined && { lock }), ...written } as const;
   refuse(core, await adopt(core, text, parsed, made));
   return { generation: core.staged?.generation ?? core.store.get().generation };
@@ -118,6 +120,15 @@ async function write(
   }
   core.onDisk = text;
   return {};
+}
+
+/** Whether a document would be on trial; one that cannot be read, or does not count, would not. */
+export async function isTried(core: Core, given: Given): Promise<boolean> {
+  // Without a section that asks for a trial anywhere, nothing needs to be read.
+  const asks = core.configuredTrial !== null || core.written.desired.trial !== null || core.trial !== null;
+  if (!asks && !given.text.includes('trial')) return false;
+  const parsed = await judge(core, given);
+  return parsed.ok && (await wayOf(core, parsed)).kind === 'try';
 }
 
 /** The state that a text would lead to; nothing is changed. Rejects with DocumentRefused. */

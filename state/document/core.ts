@@ -183,6 +183,11 @@ export async function storeLock(core: Core): Promise<void> {
   await core.generations.writeLock(stored, lock);
 }
 
+/** Says that somebody has forced a generation: neither locks nor gates hold it up. */
+export function showForced(core: Core, generation: number): void {
+  core.store.update((draft) => void (draft.forced = generation));
+}
+
 /** Changes the document's status alone. */
 export function showStatus(core: Core, status: DocumentStatus): void {
   const { document } = core.store.get();

@@ -1,7 +1,7 @@
 // The document, its patches and its generations: whatever changes the desired state goes through here.
 import { join } from 'node:path';
 import type { Operation } from 'fast-json-patch';
-import { applyText, type ApplyOptions, previewText } from './apply-document.ts';
+import { applyText, type ApplyOptions, isTried, previewText } from './apply-document.ts';
 import { bootFile } from './boot-state.ts';
 import { checkExpected, DocumentSigned, UnknownGeneration } from './refusals.ts';
 import { anybody, type Admission } from './admission.ts';
@@ -115,6 +115,8 @@ export interface Documents extends TrialDocuments {
    * DocumentConflict when the generation in force is not `expected` or the file was edited meanwhile.
    */
   apply(text: string, options: ApplyOptions): Promise<{ generation: number }>;
+  /** Whether a document would be on trial. One that cannot be read, or does not count, would not. */
+  isTried(given: { readonly text: string; readonly signature: string | null }): Promise<boolean>;
   /** The state that a document would lead to; nothing is changed. Rejects with DocumentRefused. */
   preview(text: string): Promise<State>;
   /** Takes what patches for the boot, or those that could not be written, have set: of a name's entries; null = all of it. */
@@ -339,6 +341,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     }),
     apply: (text, given) => enqueue(() => applyText(core, file, text, given)),
     preview: (text) => previewText(core, text),
+    isTried: (given) => isTried(core, given),
     async dropOverlay(name) {
       const { dropOverlay } = await load();
       return await enqueue(async () => {

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { checkSignature, isPassing, judge } from './admission.ts';
 import { emptyBoot, type BootFile } from './boot-state.ts';
 import type { Built } from '../schema/build-desired.ts';
-import { saveBoot, setUnsure, setWritten, show, type Core, type Log } from './core.ts';
+import { saveBoot, setUnsure, setWritten, show, showForced, type Core, type Log } from './core.ts';
 import { keptLock, type Lock } from './lock.ts';
 import { addFields, differences } from './overlay.ts';
 import { emptyDesired, type Configured } from '../desired.ts';
@@ -202,6 +202,7 @@ function putInForce(core: Core, found: Generation): void {
   const stored = { stored: generation, origin, besides, lock, storedLock: lock };
   Object.assign(core, { text, endMark, signature, written, ...stored });
   core.inForce = { ...core.inForce, document: written, effective: written };
+  if (found.forced) showForced(core, generation);
 }
 
 /** Where there never was a document, the seed becomes it. A seed that cannot be used or copied is logged. */

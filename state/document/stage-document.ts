@@ -1,6 +1,6 @@
 // A new document on trial: which ones are, what is kept of it, and how it comes into force.
 import { castDraft } from 'immer';
-import { prepareGeneration, show, showStatus, storeLock, type Core, type NotDurable } from './core.ts';
+import { prepareGeneration, show, showForced, showStatus, storeLock, type Core, type NotDurable } from './core.ts';
 import type { GoodDocument } from './parsed-document.ts';
 import { lockOf, type Lock } from './lock.ts';
 import { putIntoForce, refuse } from './put-into-force.ts';
@@ -12,6 +12,7 @@ import { sameTree } from '../text/tree.ts';
 import { refusedDocument } from '../trial/quarantine.ts';
 import { strictest, type TrialTerms } from '../trial/terms.ts';
 import { activate, confirm, revert, finishRevert, stage } from '../trial/transitions.ts';
+import { pruneProblem } from '../trial/prune.ts';
 import { isUnderWay, type TrialRecord } from '../trial/trial-record.ts';
 
 const exact = /^\d+\.\d+\.\d+$/;
@@ -74,8 +75,12 @@ async function termsFor(core: Core, desired: Desired): Promise<TrialTerms | null
   return strictest([desired.trial, confirmed?.desired.trial ?? null, configuredTrial, trial.terms]);
 }
 
-/** Why a document is not taken, whoever brings it; null = it is. */
-export async function refusalOf(core: Core, parsed: Pick<GoodDocument, 'tree' | 'desired'>): Promise<string | null> {
+/** Why a document is not taken, whoever brings it; null = it is. `prune`: it may stop more than half of what runs. */
+export async function refusalOf(
+  core: Core,
+  parsed: Pick<GoodDocument, 'tree' | 'desired'>,
+  prune = false,
+): Promise<string | null> {
   const { containers } = parsed.desired;
   const isExact = (key: string): boolean => exact.test(containers.get(key)?.version ?? '');
   const found = refusedDocument(core.quarantine, parsed.tree, isExact);
@@ -89,7 +94,8 @@ export async function refusalOf(core: Core, parsed: Pick<GoodDocument, 'tree' | 
       repository !== null &&
       parsed.desired.repositories.get(repository)?.type === 'mem',
   );
-  if (lost === undefined) return null;
+  if (lost === undefined)
+    return prune || parsed.desired.trial?.prune === true ? null : pruneProblem(core.store.get(), parsed.desired);
   return `${lost.key} comes from the repository ${lost.repository ?? ''} in memory and has no source: after a reboot a trial could not go back`;
 }
 
@@ -102,6 +108,7 @@ export async function stageDocument(core: Core, staged: Omit<Staged, 'generation
   const confirmed = core.stored;
   if (!isUnderWay(core.trial)) core.target = packagesOf(core.written.desired, core.store.get().lock);
   core.staged = { ...staged, generation };
+  if (staged.forced === true) showForced(core, generation);
   await keepTrial(core, stage(core.trial, { generation, confirmed, terms }, now));
   show(core, core.inForce, core.store.get().generation, core.store.get().document);
   const { text, endMark, kind, origin, besides, signature, forced = false } = staged;

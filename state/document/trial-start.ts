@@ -1,5 +1,5 @@
 // What a start finds of a trial: counted before anything is put into force.
-import { show, type Core } from './core.ts';
+import { show, showForced, type Core } from './core.ts';
 import type { Generation } from './generation-files.ts';
 import { keepTrial, packagesOf, showTrial } from './stage-document.ts';
 import { messageOf, errnoOf } from '../errno.ts';
@@ -105,8 +105,9 @@ export async function resumeTrial(core: Core): Promise<void> {
   if (found.besides === null) Object.assign(core, { onDisk: found.text, onDiskSignature: found.signature });
   else core.besides = found.besides;
   if (trial.state !== 'staged') return;
-  const { generation, text, endMark, tree, desired, kind, origin, besides, signature, lock } = found;
-  core.staged = { generation, text, endMark, tree, desired, kind, origin, besides, signature, lock };
+  const { generation, text, endMark, tree, desired, kind, origin, besides, signature, lock, forced } = found;
+  core.staged = { generation, text, endMark, tree, desired, kind, origin, besides, signature, lock, forced };
+  if (forced) showForced(core, generation);
   showTrial(core);
   show(core, core.inForce, core.store.get().generation, core.store.get().document);
 }
