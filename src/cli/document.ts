@@ -123,6 +123,10 @@ async function showUnmet(
     process.stdout.write(found.unmet === null ? isReached : chain(found.unmet, 0));
     if (found.schedule !== null) process.stdout.write(`${printable(timesOf(found.schedule))}\n`);
     if (held !== null) process.stdout.write(`${held}\n`);
+    if (found.staged !== null)
+      process.stdout.write(
+        `generation ${found.staged.generation} is staged: ${printable(found.staged.waits ?? 'it is about to come into force')}\n`,
+      );
     for (const { path, message } of found.files) process.stdout.write(`${printable(path)}: ${printable(message)}\n`);
   }
 }

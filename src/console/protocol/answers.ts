@@ -179,6 +179,8 @@ export interface Answers {
     readonly schedule: Status['containers'][string]['schedule'];
     readonly overlay: readonly FieldOrigin[];
     readonly files: readonly BrokenFile[];
+    /** A document that is to come into force, and what holds it up. */
+    readonly staged: { readonly generation: number; readonly waits: string | null } | null;
   };
   /** What was taken away. */
   readonly overlay_drop: Made & { readonly dropped: readonly FieldOrigin[] };

@@ -139,8 +139,10 @@ const handlers: Handlers = {
       const state = runtime.state();
       const key = keyOf(state, name);
       const files = brokenFilesOf(containerName(key), state.observed.repositories.values());
+      const { record, waits } = state.trial ?? {};
+      const staged = record?.state === 'staged' ? { generation: record.generation, waits: waits ?? null } : null;
       const { schedule = null } = state.status.containers[key] ?? {};
-      return { name: key, unmet: runtime.explain(key), schedule, overlay: overlayOf(state, key), files };
+      return { name: key, unmet: runtime.explain(key), schedule, overlay: overlayOf(state, key), files, staged };
     }),
   }),
   overlay_drop: async (body, session) => ({ overlay_drop: await ours(() => dropOverlay(body, session)) }),

@@ -8,14 +8,15 @@ import { probePackage } from '../../support/packages.ts';
 import { documentOf, startDaemon } from '../../support/test-daemon.ts';
 
 const gone = `/run/northstate-test-${process.pid}/gone`;
-const app = await Promise.all(['1.0.0', '2.0.0'].map((version) => probePackage({ name: 'app', version, args: ['sleep'] })));
+const app = await Promise.all(
+  ['1.0.0', '2.0.0'].map((version) => probePackage({ name: 'app', version, args: ['sleep'] })),
+);
 const lacking = await probePackage({
   name: 'lacking',
   args: ['sleep'],
   fields: `mounts: { /data: { type: bind, host: ${gone} } }`,
 });
-const entry = (version: string): string =>
-  `app: { version: ${version}, lock: { max: 10m }, stop: { grace: 100ms } }`;
+const entry = (version: string): string => `app: { version: ${version}, lock: { max: 10m }, stop: { grace: 100ms } }`;
 
 test('a look ahead, a lock, a gate and pruning hold a document up, say so, and survive the reconciler', async (t) => {
   await using daemon = await startDaemon({
@@ -72,13 +73,17 @@ test('a look ahead, a lock, a gate and pruning hold a document up, say so, and s
   await runs('2.0.0');
   const shown = (await daemon.run('history')).stdout;
   assert.match(shown, /\(forced\)/);
-  assert.deepEqual((await generations()).map(({ forced }) => forced), [true, false, false]);
+  assert.deepEqual(
+    (await generations()).map(({ forced }) => forced),
+    [true, false, false],
+  );
 
   // A gate holds up what is staged, and opens by itself.
   const gate = join(daemon.directory, 'parked');
   await onTrial(`, when: { exists: ${gate} }`, entry('1.0.0'));
   assert.equal((await daemon.run('apply', '-f', file)).code, 0);
   await daemon.until('the gate holds it up', ({ trial }) => trial?.waits?.includes(`until ${gate} is there`) === true);
+  assert.match((await daemon.run('explain', 'app')).stdout, /^generation \d+ is staged: .*is there/m);
   await killReconciler();
   await runs('2.0.0');
   await mkdir(gate);
