@@ -1,6 +1,5 @@
 // What holds up a staged document whose packages are all there: locks, gates, and a look ahead. Never a way back. Whatever may open one of
 // them rings: the launcher's deadline, a path, an end of a program; nothing of it is known after this process but what is read again.
-import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { createBlindness } from '../../state/file/blindness.ts';
 import { watchFile, type FileWatch } from '../../state/file/file-watch.ts';
@@ -8,6 +7,7 @@ import type { State } from '../../state/store.ts';
 import { judgeWindow, windowText, type Gate } from '../../state/trial/gates.ts';
 import { lockedUntil } from '../containers/attempt-lock.ts';
 import type { Target } from '../controller.ts';
+import { endLeftPrograms, startGateProgram, type GateProgram } from './gate-program.ts';
 
 export interface ActivationGatePorts {
   readonly state: () => State;
@@ -26,6 +26,8 @@ export interface ActivationGatePorts {
   /** The kernel does not tell of a path, and why; null: it does again. */
   readonly blind: (path: string, why: string | null) => void;
   readonly failed: (error: unknown) => void;
+  /** The launcher's process id: what a reconciler that was killed has left is its child now. */
+  readonly launcher: number;
 }
 
 export interface ActivationGate {
@@ -48,7 +50,9 @@ export function createActivationGate(ports: ActivationGatePorts): ActivationGate
   const { now, failed, changed } = ports;
   const watched = new Map<string, Promise<FileWatch>>();
   const programs = new Map<string, Asked<string | null>>();
+  const running = new Set<GateProgram>();
   let ahead: Asked<readonly string[]> | null = null;
+  let endedLeft = false;
   let closed = false;
 
   function waits(): string | null {
@@ -86,7 +90,9 @@ export function createActivationGate(ports: ActivationGatePorts): ActivationGate
 
   /** What runs and would be stopped or replaced, and must not be. */
   function locksOf({ observed }: State, times: number[]): string | null {
-    const wanted = new Set(ports.staged().flatMap(({ entry, replacing }) => (entry.state === 'running' ? replacing : [])));
+    const wanted = new Set(
+      ports.staged().flatMap(({ entry, replacing }) => (entry.state === 'running' ? replacing : [])),
+    );
     const held = [...observed.attempts.values()].flat().filter((attempt) => {
       const isRunning = attempt.state === 'running' && lockedUntil(attempt) > now();
       return isRunning && !wanted.has(attempt.record.entry);
@@ -106,7 +112,8 @@ export function createActivationGate(ports: ActivationGatePorts): ActivationGate
     if (between === null) return null;
     const judged = judgeWindow(between, zone, ports.wallClock());
     if (judged.open) return null;
-    if (judged.again === null) return `the gate waits until ${windowText(between)} ${zone}, and for the clock to be set`;
+    if (judged.again === null)
+      return `the gate waits until ${windowText(between)} ${zone}, and for the clock to be set`;
     times.push(now() + judged.again);
     return `the gate waits until ${windowText(between)} ${zone}`;
   }
@@ -120,7 +127,12 @@ export function createActivationGate(ports: ActivationGatePorts): ActivationGate
       const isOld = known?.answer !== undefined && known.answer !== null && now() >= known.at + every;
       if (known === undefined || known.of !== generation || isOld) {
         programs.set(key, { of: generation, answer: undefined, at: now() });
-        void run(exec, timeout).then((answer) => {
+        if (!endedLeft) endLeftPrograms(ports.launcher);
+        endedLeft = true;
+        const program = startGateProgram(exec, timeout);
+        running.add(program);
+        void program.answer.then((answer) => {
+          running.delete(program);
           if (closed || programs.get(key)?.of !== generation) return;
           programs.set(key, { of: generation, answer, at: now() });
           changed();
@@ -178,6 +190,7 @@ export function createActivationGate(ports: ActivationGatePorts): ActivationGate
     waits,
     close() {
       closed = true;
+      for (const program of running) program.end();
       follow(new Set());
     },
   };
@@ -190,19 +203,4 @@ function isThere(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Runs a program of the host, without a shell and without what we have open; gives what it has come to, null = it says yes. */
-function run([program = '', ...args]: readonly string[], timeout: number): Promise<string | null> {
-  return new Promise((resolve) => {
-    const child = spawn(program, args, {
-      ...{ cwd: '/', stdio: 'ignore', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } },
-      ...{ timeout, killSignal: 'SIGKILL' },
-    });
-    child.on('error', (error) => resolve(`cannot be run: ${error.message}`));
-    child.on('exit', (code, signal) => {
-      if (code === 0) resolve(null);
-      else resolve(signal === null ? `says no (exit status ${code})` : `was ended after ${timeout} ms (${signal})`);
-    });
-  });
 }

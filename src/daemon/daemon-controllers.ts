@@ -275,7 +275,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const staged = (): readonly Target[] => stagedNames(store.get()).flatMap((name) => stagedTargets(store.get(), name));
   const gate = createActivationGate({
     ...{ state: store.get, staged, now: bootTime, wallClock: Date.now, setDeadline: deadlines.of() },
-    ...{ changed: () => trial.look(), blind: unseen, failed: unwatchable },
+    ...{ changed: () => trial.look(), blind: unseen, failed: unwatchable, launcher: remembered.hello.pid },
     async lookAhead() {
       const { findingText, ownFindings, preflight } = await import('../preflight/preflight.ts');
       const present = store.get();

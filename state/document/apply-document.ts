@@ -1,5 +1,6 @@
 // A whole new document from somebody who holds no editor: an updater, a console, a rollback.
 import { judge, type AdmissionReason, type Given } from './admission.ts';
+import { signatureOf } from './document-signature.ts';
 import { writeSignature } from './read-signed.ts';
 import { checkExpected, DocumentConflict } from './refusals.ts';
 import { adopt } from './adopt.ts';
@@ -63,7 +64,8 @@ export async function applyText(
   text: string,
   given: ApplyOptions,
 ): Promise<{ generation: number }> {
-  const { signature = null, confirmed = false } = given;
+  const { confirmed = false } = given;
+  const signature = checkedSignature(given.signature ?? null);
   const parsed = await judge(core, { text, signature }, confirmed);
   if (!parsed.ok) throw new DocumentRefused(parsed.error, parsed.reason);
   await synchronise(core, options, false);
@@ -82,6 +84,12 @@ export async function applyText(
   const made = { kind: 'apply', origin, signature, forced, ...(lock !== undefined && { lock }), ...written } as const;
   refuse(core, await adopt(core, text, parsed, made));
   return { generation: core.staged?.generation ?? core.store.get().generation };
+}
+
+/** It goes to the disk as it is: what is none is refused, also where none is asked for. */
+function checkedSignature(signature: string | null): string | null {
+  if (signature === null || signatureOf(signature) === signature) return signature;
+  throw new DocumentRefused(noPlace('the signature is not 64 bytes in base64: northstate sign makes one'));
 }
 
 /** Whether something holds over what the document in force states. */

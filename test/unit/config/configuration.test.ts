@@ -15,6 +15,7 @@ const defaults = {
   bootPlan: 'auto',
   documentKeys: [],
   compatible: null,
+  trial: null,
   stateDir: '/var/lib/northstate/state',
   dataDir: '/var/lib/northstate/data',
   runDir: '/run/northstate',

@@ -27,7 +27,7 @@ test('a dry run of apply answers with the steps and the generation in force', as
   const { ask, runtime } = await opened(context);
   const answer = await ask({ apply: { document: 'x', expected: 1, dry_run: true } });
   const steps = [{ op: 'start', name: 'broker', text: 'start broker anew', waits: null }];
-  assert.deepEqual(answer, { apply: { ok: { generation: 2, steps } } });
+  assert.deepEqual(answer, { apply: { ok: { generation: 2, findings: [], steps } } });
   assert.deepEqual(runtime.calls, [{ apply: 'x', expected: 1, origin: 'extern:0.0.0', dryRun: true }]);
 });
 
@@ -181,11 +181,11 @@ test('whatever patches says why it is not durable, as long as it is not', async 
 test('explain, rollback and logs of another boot answer in their own shapes', async (context) => {
   const { runtime, ask } = await opened(context);
   assert.deepEqual(await ask({ explain: { name: 'broker' } }), {
-    explain: { ok: { name: 'broker', unmet: null, schedule: null, overlay: [], files: [] } },
+    explain: { ok: { name: 'broker', unmet: null, schedule: null, overlay: [], files: [], staged: null } },
   });
   const unmet = { container: 'broker', unmet: 'Running', reason: 'NotInstalled', message: '', because: [] };
   runtime.unmet.set('broker', unmet);
-  const explained = { explain: { ok: { name: 'broker', unmet, schedule: null, overlay: [], files: [] } } };
+  const explained = { explain: { ok: { name: 'broker', unmet, schedule: null, overlay: [], files: [], staged: null } } };
   assert.deepEqual(await ask({ explain: { name: 'broker:1.2.3' } }), explained);
   assert.deepEqual(await ask({ overlay_drop: { name: null } }), {
     overlay_drop: { ok: { generation: 3, dropped: [] } },

@@ -28,6 +28,7 @@ async function gated(t: TestContext, when: readonly Gate[]) {
     changed: () => void said.rung++,
     blind: () => undefined,
     failed: (error) => failures.push(error),
+    launcher: process.pid,
   });
   t.after(async () => {
     gate.close();
@@ -100,7 +101,7 @@ test('a program is asked without a shell, is bounded, and is asked again after a
   asks.said.now = 31_000;
   await asks.comes(null);
   const hangs = await gated(t, [{ ...never, exec: ['/bin/sleep', '1000'], timeout: 200 }]);
-  await hangs.comes(/was ended after 200 ms \(SIGKILL\)/);
+  await hangs.comes(/was ended by SIGKILL, after 200 ms at most/);
   const missing = await gated(t, [{ ...never, exec: ['/nowhere/at/all'] }]);
   await missing.comes(/cannot be run: .*ENOENT/);
   await comes(null);
@@ -113,7 +114,10 @@ test('a lock of what would be replaced or stopped holds it up, of what stays it 
   const runs = attempt(7, '1.0.0', 'running');
   const locks = { console: 21_000, file: 0 };
   of.store.observe('attempts', 'app', [{ ...runs, record: { ...runs.record, entry: goal.replacing, locks } }]);
-  assert.match(of.gate.waits() ?? '', /^app:1\.0\.0 must not be interrupted, for 20 s at most; generation 2 waits for it$/);
+  assert.match(
+    of.gate.waits() ?? '',
+    /^app:1\.0\.0 must not be interrupted, for 20 s at most; generation 2 waits for it$/,
+  );
   assert.equal(of.said.deadline, 21_000);
   of.stages(goal);
   assert.match(of.gate.waits() ?? '', /nowhere/, 'it goes on as it is');
