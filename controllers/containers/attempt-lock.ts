@@ -1,6 +1,7 @@
 // Locks: an application that must not be interrupted says so, and its replacement waits. They are in the record of its run, which the
 // launcher keeps: they outlive the reconciler, and end with the run.
 import type { AttemptLocks, ObservedAttempt } from '../../state/observed.ts';
+import { lockedUntil } from '../../state/locked-until.ts';
 import { encodeRecord } from './attempt-record.ts';
 import type { View, Target } from '../controller.ts';
 
@@ -9,11 +10,6 @@ export interface LockPorts {
   readonly record: (id: number, bytes: Uint8Array) => Promise<void>;
   /** Takes an attempt into the observed state. */
   readonly observe: (attempt: ObservedAttempt) => void;
-}
-
-/** How long an attempt is locked: CLOCK_BOOTTIME in ms, 0 = it is not. */
-export function lockedUntil({ record: { locks } }: Pick<ObservedAttempt, 'record'>): number {
-  return Math.max(locks?.console ?? 0, locks?.file ?? 0);
 }
 
 /** Keeps one of the two locks of an attempt until then (CLOCK_BOOTTIME in ms, 0 = no longer). Rejects with a LaunchError. */

@@ -19,7 +19,8 @@ import {
   prepareWaits,
   startsByItself,
 } from './candidate.ts';
-import { lockedUntil, lockWaits } from './attempt-lock.ts';
+import { lockedUntil } from '../../state/locked-until.ts';
+import { lockWaits } from './attempt-lock.ts';
 import { wakeOf } from './wake.ts';
 import { asksForRun, isOf, newestDone } from '../../state/ended-run.ts';
 import { judgeScheduled } from './scheduled.ts';

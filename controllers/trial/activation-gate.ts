@@ -3,9 +3,9 @@
 import { statSync } from 'node:fs';
 import { createBlindness } from '../../state/file/blindness.ts';
 import { watchFile, type FileWatch } from '../../state/file/file-watch.ts';
+import { lockedUntil } from '../../state/locked-until.ts';
 import type { State } from '../../state/store.ts';
 import { judgeWindow, windowText, type Gate } from '../../state/trial/gates.ts';
-import { lockedUntil } from '../containers/attempt-lock.ts';
 import type { Target } from '../controller.ts';
 import { endLeftPrograms, startGateProgram, type GateProgram } from './gate-program.ts';
 

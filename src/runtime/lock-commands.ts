@@ -1,6 +1,7 @@
 // lock and unlock: what runs of a name is not replaced until then.
 import type { Tell } from '../../controllers/events.ts';
-import { keepLock, lockedUntil, type LockPorts } from '../../controllers/containers/attempt-lock.ts';
+import { keepLock, type LockPorts } from '../../controllers/containers/attempt-lock.ts';
+import { lockedUntil } from '../../state/locked-until.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { Store } from '../../state/store.ts';
 import { RuntimeError } from './runtime.ts';

@@ -4,13 +4,14 @@ import { mkdtemp, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { keepLock, lockedUntil } from '../../../../controllers/containers/attempt-lock.ts';
+import { keepLock } from '../../../../controllers/containers/attempt-lock.ts';
 import { decodeRecord } from '../../../../controllers/containers/attempt-record.ts';
 import { madeOf } from '../../../../controllers/containers/candidate.ts';
 import { decide } from '../../../../controllers/containers/containers-plan.ts';
 import { followLockFiles } from '../../../../controllers/containers/lock-files.ts';
 import type { Target, View } from '../../../../controllers/controller.ts';
 import type { AttemptLocks, ObservedAttempt } from '../../../../state/observed.ts';
+import { lockedUntil } from '../../../../state/locked-until.ts';
 import { createStore } from '../../../../state/store.ts';
 import { attempt, mountOf, packageOf, target, view } from '../../../support/views.ts';
 

@@ -25,7 +25,7 @@ async function gated(t: TestContext, when: readonly Gate[]) {
     ...{ state: store.get, staged: () => staged, lookAhead: () => Promise.resolve(ahead) },
     ...{ now: () => said.now, wallClock: () => said.wall },
     setDeadline: (at) => void (said.deadline = at),
-    changed: () => void said.rung++,
+    changed: () => void (said.rung += 1),
     blind: () => undefined,
     failed: (error) => failures.push(error),
     launcher: process.pid,
