@@ -185,7 +185,9 @@ test('explain, rollback and logs of another boot answer in their own shapes', as
   });
   const unmet = { container: 'broker', unmet: 'Running', reason: 'NotInstalled', message: '', because: [] };
   runtime.unmet.set('broker', unmet);
-  const explained = { explain: { ok: { name: 'broker', unmet, schedule: null, overlay: [], files: [], staged: null } } };
+  const explained = {
+    explain: { ok: { name: 'broker', unmet, schedule: null, overlay: [], files: [], staged: null } },
+  };
   assert.deepEqual(await ask({ explain: { name: 'broker:1.2.3' } }), explained);
   assert.deepEqual(await ask({ overlay_drop: { name: null } }), {
     overlay_drop: { ok: { generation: 3, dropped: [] } },

@@ -30,7 +30,9 @@ test('a time of day is judged in its zone, also past midnight and where the cloc
 
 test('a document says its gate, and what cannot be is refused with its place', () => {
   const read = (when: string) => parseDocument(`apiVersion: northstate/v1\ntrial:\n  when: ${when}\n`);
-  const good = read('{ exists: /run/parked, between: "02:00-04:00", zone: Europe/Berlin, exec: [/bin/true], every: 5s }');
+  const good = read(
+    '{ exists: /run/parked, between: "02:00-04:00", zone: Europe/Berlin, exec: [/bin/true], every: 5s }',
+  );
   assert.ok(good.ok);
   assert.deepEqual(good.desired.trial?.when, [
     {
@@ -62,9 +64,13 @@ test('the gates of all who ask for a trial hold, each once', () => {
   const gate = (path: string) => ({
     ...{ exists: path, absent: null, between: null, zone: 'UTC', exec: null, timeout: 1, every: 1 },
   });
-  const terms = (when: ReturnType<typeof gate>[]) => ({ confirm: 'health', soak: 1, within: 2, boots: 1, when }) as const;
+  const terms = (when: ReturnType<typeof gate>[]) =>
+    ({ confirm: 'health', soak: 1, within: 2, boots: 1, when }) as const;
   const found = strictest([terms([gate('/a')]), null, terms([gate('/b'), gate('/a')])]);
-  assert.deepEqual(found?.when?.map(({ exists }) => exists), ['/a', '/b']);
+  assert.deepEqual(
+    found?.when?.map(({ exists }) => exists),
+    ['/a', '/b'],
+  );
 });
 
 test('a document that stops more than half of what runs is told; a replacement is no stop', () => {
@@ -73,10 +79,16 @@ test('a document that stops more than half of what runs is told; a replacement i
     containers: new Map(names.map((name) => [name, { ...target('running', '1.0.0', null).entry, key: name, name }])),
   });
   const runs = (...names: string[]) => new Map(names.map((name) => [name, [attempt(1, '1.0.0', 'running')]]));
-  const before = { observed: { attempts: runs('a', 'b', 'c', 'd', 'by-console') }, desired: desired('a', 'b', 'c', 'd') };
+  const before = {
+    observed: { attempts: runs('a', 'b', 'c', 'd', 'by-console') },
+    desired: desired('a', 'b', 'c', 'd'),
+  };
   assert.equal(pruneProblem(before, desired('a', 'b')), null, 'half is not more than half');
   assert.equal(pruneProblem(before, desired('a', 'b', 'c', 'd', 'e')), null);
-  assert.match(pruneProblem(before, desired('d')) ?? '', /would stop 3 of 4 containers that run \(a, b, c\): .*apply --prune/);
+  assert.match(
+    pruneProblem(before, desired('d')) ?? '',
+    /would stop 3 of 4 containers that run \(a, b, c\): .*apply --prune/,
+  );
   assert.match(pruneProblem(before, desired()) ?? '', /4 of 4 .*\(a, b, c, and 1 more\)/);
   assert.equal(pruneProblem({ ...before, observed: { attempts: new Map() } }, desired()), null, 'nothing runs');
 });
