@@ -1,5 +1,7 @@
 // What a start finds of a trial: counted before anything is put into force.
+import { isPassing, judge } from './admission.ts';
 import { show, showForced, type Core } from './core.ts';
+import type { Staged } from './staged.ts';
 import type { Generation } from './generation-files.ts';
 import { keepTrial, packagesOf, showTrial } from './stage-document.ts';
 import { messageOf, errnoOf } from '../errno.ts';
@@ -106,8 +108,21 @@ export async function resumeTrial(core: Core): Promise<void> {
   else core.besides = found.besides;
   if (trial.state !== 'staged') return;
   const { generation, text, endMark, tree, desired, kind, origin, besides, signature, lock, forced } = found;
-  core.staged = { generation, text, endMark, tree, desired, kind, origin, besides, signature, lock, forced };
+  const staged = { generation, text, endMark, tree, desired, kind, origin, besides, signature, lock, forced };
+  core.staged = core.admission.keys === null ? staged : await stagedBySignature(core, staged, trial);
   if (forced) showForced(core, generation);
   showTrial(core);
   show(core, core.inForce, core.store.get().generation, core.store.get().document);
+}
+
+/** Where documents must be signed the text alone says what is staged, as long as it counts. */
+async function stagedBySignature(core: Core, staged: Staged, trial: TrialRecord): Promise<Staged | null> {
+  const judged = await judge(core, { text: staged.text, signature: staged.signature ?? null }, true);
+  if (judged.ok) return { ...staged, tree: judged.tree, desired: judged.desired };
+  const { message } = judged.error;
+  core.log.error({ generation: staged.generation, reason: message }, 'what is staged does not count');
+  // While nothing can be judged the document in force cannot be either: all of it is read again.
+  if (isPassing(judged.reason)) core.failed();
+  else await keepTrial(core, revert(trial, { reason: 'RecordLost', message, time: core.now(), entries: [] }));
+  return null;
 }

@@ -257,3 +257,41 @@ test('a disk that takes nothing keeps the serial for the boot, and has it when i
   await until(store, ({ conditions }) => conditions.size === 0);
   assert.equal(await readFile(kept, 'utf8'), '{"serial":30}\n');
 });
+
+test('a signed document on trial goes back with its signature; its serial is not asked of what was confirmed', async (t) => {
+  const place = await makePlace(t, null);
+  const trial = { confirm: 'manual', soak: 0, within: 600_000, boots: 3 } as const;
+  const { documents, store } = await place.open({ ...must, trial });
+  const [ten, eleven] = [text(10, 'ten'), text(11, 'eleven')];
+  const origin = 'test';
+  const first = await documents.apply(ten, { origin, signature: signText(ten, privateKey) });
+  const next = await documents.apply(eleven, { origin, signature: signText(eleven, privateKey) });
+  assert.deepEqual(namesIn(store.get()), ['ten'], 'it is staged');
+  await assert.rejects(documents.rollback(next.generation, { origin }), DocumentSigned);
+  await documents.close();
+
+  // Who writes the disk writes other entries beside what is staged and signed.
+  const name = (await readdir(join(place.dir, 'state/generations'))).find((each) =>
+    each.startsWith(`000000000${next.generation}-apply`),
+  );
+  const file = join(place.dir, 'state/generations', name ?? '');
+  const stored = await readFile(file, 'utf8');
+  await writeFile(file, stored.replaceAll('"eleven":{', '"evil":{').replaceAll('"key":"eleven"', '"key":"evil"'));
+  await rm(join(place.dir, 'run'), { recursive: true });
+  const again = await place.open({ ...must, trial });
+  assert.equal(await again.documents.activate([]), null);
+  assert.deepEqual(namesIn(again.store.get()), ['eleven']);
+  assert.match(await readFile(join(place.dir, 'state/serial.json'), 'utf8'), /11/);
+  assert.equal(again.documents.lastConfirmed(), first.generation);
+
+  await again.documents.revert({ reason: 'Requested', message: 'as the test wants it', entries: [] }, null);
+  await again.documents.reverted();
+  assert.deepEqual(namesIn(again.store.get()), ['ten']);
+  assert.equal(await place.read(), ten);
+  assert.equal(await readFile(`${place.path}.sig`, 'utf8'), `${signText(ten, privateKey)}\n`);
+  await again.documents.close();
+  const later = await place.open({ ...must, trial, bootId: 'later' });
+  assert.deepEqual(namesIn(later.store.get()), ['ten']);
+  assert.equal(later.store.get().document.status, 'ok');
+  await assert.rejects(later.documents.apply(inside(10, 'x'), { origin }), refusal('SerialLower'));
+});

@@ -16,11 +16,15 @@ async function used(context: TestContext): Promise<Device> {
   const directory = await mkdtemp(join(tmpdir(), 'northstate-reset-'));
   context.after(() => rm(directory, { recursive: true }));
   const path = (name: string): string => join(directory, name);
-  for (const name of ['data/broker/deep', 'state/generations', 'host']) await mkdir(path(name), { recursive: true });
+  for (const name of ['data/broker/deep', 'state/generations', 'host', 'run'])
+    await mkdir(path(name), { recursive: true });
   for (const name of [
     'data/broker/deep/file',
     'state/generations/1-file.json',
     'state/.lock',
+    'state/serial.json',
+    'run/serial.json',
+    'desired.yaml.sig',
     'desired.yaml',
     'host/file',
   ]) {
@@ -29,7 +33,7 @@ async function used(context: TestContext): Promise<Device> {
   await symlink(path('host'), path('data/broker/link'));
   await writeFile(
     path('config.yaml'),
-    `desired: ${path('desired.yaml')}\nstateDir: ${path('state')}\ndataDir: ${path('data')}\n`,
+    `desired: ${path('desired.yaml')}\nstateDir: ${path('state')}\ndataDir: ${path('data')}\nrunDir: ${path('run')}\n`,
   );
   return { path, reset: (...options) => run(northstate, ['reset', '--config', path('config.yaml'), ...options]) };
 }
@@ -40,6 +44,7 @@ test('--data takes what containers keep, and follows no link that one of them ha
   assert.deepEqual(await readdir(path('data')), []);
   assert.equal(await readFile(path('host/file'), 'utf8'), 'x');
   assert.ok((await readdir(path('state'))).includes('generations'));
+  assert.equal(await readFile(path('state/serial.json'), 'utf8'), 'x', 'what signed documents have come to stays');
   assert.equal(await readFile(path('desired.yaml'), 'utf8'), 'x');
 });
 
@@ -48,7 +53,8 @@ test('--all takes the document and its history as well; the lock stays', async (
   assert.equal((await reset('--all')).code, 0);
   assert.deepEqual(await readdir(path('data')), []);
   assert.deepEqual(await readdir(path('state')), ['.lock']);
-  await assert.rejects(readFile(path('desired.yaml')), { code: 'ENOENT' });
+  for (const gone of ['desired.yaml', 'desired.yaml.sig', 'run/serial.json'])
+    await assert.rejects(readFile(path(gone)), { code: 'ENOENT' }, gone);
   assert.equal((await reset('--all')).code, 0);
 });
 
