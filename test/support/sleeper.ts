@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Status } from '../../state/status.ts';
 import { patience } from './patience.ts';
-import { documentOf, startDaemon, type Daemon } from './test-daemon.ts';
+import { ready, timesReady, untilLogged } from './successor.ts';
+import { documentOf, startDaemon, type Daemon, type DaemonOptions } from './test-daemon.ts';
 import { leftovers, openDescriptors } from './leaks.ts';
 
 const limit = patience;
@@ -14,12 +15,14 @@ export async function withSleeper(
   entries: readonly string[],
   body: (daemon: Daemon) => Promise<void>,
   after = '200ms',
+  { configuration = '', ...more }: Pick<DaemonOptions, 'configuration' | 'level' | 'limits'> = {},
 ): Promise<void> {
   const before = openDescriptors();
   await using daemon = await startDaemon({
     packages,
     document: (directory) => documentOf(directory, ...entries),
-    configuration: `sleep: { after: ${after} }\n`,
+    configuration: `sleep: { after: ${after} }\n${configuration}`,
+    ...more,
   });
   daemon.unwatch();
   await body(daemon);
@@ -35,6 +38,30 @@ export async function asleep(daemon: Daemon): Promise<void> {
 /** Resolves when it has been woken since it slept, without being asked anything. */
 export async function awake(daemon: Daemon): Promise<void> {
   await eventually('it is awake', daemon, () => daemon.reconciler() !== null);
+}
+
+/** Resolves when a process of the reconciler has been woken for what `act` does, and sleeps again. */
+export async function wokenBy(daemon: Daemon, act: () => unknown): Promise<void> {
+  let before = 0;
+  // What others mount on this host wakes it, too.
+  do {
+    await asleep(daemon);
+    before = await timesReady(daemon);
+  } while (daemon.reconciler() !== null);
+  await act();
+  await untilLogged(daemon, ready, before + 1);
+  await asleep(daemon);
+}
+
+/** Whether it stays awake for so long, in ms, from now on. */
+export async function staysAwake(daemon: Daemon, time: number): Promise<boolean> {
+  const pid = daemon.reconciler();
+  const end = performance.now() + time;
+  while (performance.now() < end) {
+    if (pid === null || daemon.reconciler() !== pid) return false;
+    await delay(10);
+  }
+  return true;
 }
 
 /** What a reconciler answers, which is woken for it when there is none. */

@@ -63,6 +63,8 @@ export interface DaemonOptions {
   readonly document?: (packages: string) => string;
   /** As on a device, for measurements: runDir is a tmpfs, and the log says no more than it does there. */
   readonly asOnDevice?: boolean;
+  /** That of the log; `debug` when left out, and `info` as on a device. */
+  readonly level?: 'debug' | 'info';
   /** Further fields of its configuration, as YAML. */
   readonly configuration?: string;
   /** Limits of its console, as the configuration has them; the defaults when left out. */
@@ -71,6 +73,8 @@ export interface DaemonOptions {
   readonly mayEnd?: boolean;
   /** The command of another installation; this checkout's when left out. */
   readonly program?: string;
+  /** What its environment has besides ours. */
+  readonly env?: NodeJS.ProcessEnv;
   /** A command line that runs it, as withoutSyscall gives one; it must execute what follows in its own process. */
   readonly prefix?: readonly string[];
 }
@@ -89,7 +93,8 @@ ${entries.map((line) => `  ${line}\n`).join('')}...
 /** Starts a daemon and waits until its console answers. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { packages, document, directory: earlier, asOnDevice = false, limits = {} } = options;
-  const { configuration: more = '', prefix = [], program = northstate } = options;
+  const { configuration: more = '', prefix = [], program = northstate, env = {} } = options;
+  const { level = asOnDevice ? 'info' : 'debug' } = options;
   const directory = earlier ?? (await mkdtemp(join(tmpdir(), 'northstate-')));
   const mark = basename(directory);
   const path = (name: string): string => join(directory, name);
@@ -97,10 +102,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   for (const name of ['packages', 'state', 'data', 'run']) await mkdir(path(name), { recursive: true });
   for (const file of packages) await copyFile(file, join(path('packages'), basename(file)));
   if (document !== undefined) await writeFile(path('desired.yaml'), document(path('packages')));
-  await writeFile(
-    path('config.yaml'),
-    `${configuration(path, mark, url, asOnDevice ? 'info' : 'debug', limits)}${sleepy(more)}${more}`,
-  );
+  await writeFile(path('config.yaml'), `${configuration(path, mark, url, level, limits)}${sleepy(more)}${more}`);
   if (asOnDevice) await run('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', path('run')]);
 
   const log = openSync(path('log'), 'a');
@@ -108,6 +110,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const child = spawn(words[0] ?? northstate, words.slice(1), {
     stdio: ['ignore', log, log],
     detached: true,
+    env: { ...process.env, ...env },
   });
   closeSync(log);
   const exited = ending(child);
