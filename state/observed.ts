@@ -133,10 +133,14 @@ export interface ObservedCgroup {
 /** Why a run is ended that has not ended by itself. */
 export type Fault = 'TimedOut' | 'NotReady' | 'Unhealthy' | 'WatchdogExpired';
 
-/** Until when a run must not be replaced, CLOCK_BOOTTIME in ms, 0 = it may: as it has said on its console, and as its file says. */
+/**
+ * Until when a run must not be replaced, CLOCK_BOOTTIME in ms, 0 = it was never locked so: as it has said on its console, and as its file
+ * says; and since when without a gap.
+ */
 export interface AttemptLocks {
   readonly console: number;
   readonly file: number;
+  readonly since: number;
 }
 
 /** What the reconciler has the launcher remember with an attempt (JSON, at most 4 KiB). */

@@ -1,6 +1,6 @@
 // Locks: an application that must not be interrupted says so, and its replacement waits. They are in the record of its run, which the
 // launcher keeps: they outlive the reconciler, and end with the run.
-import type { AttemptLocks, ObservedAttempt } from '../../state/observed.ts';
+import type { ObservedAttempt } from '../../state/observed.ts';
 import { lockedUntil } from '../../state/locked-until.ts';
 import { encodeRecord } from './attempt-record.ts';
 import type { View, Target } from '../controller.ts';
@@ -12,18 +12,37 @@ export interface LockPorts {
   readonly observe: (attempt: ObservedAttempt) => void;
 }
 
-/** Keeps one of the two locks of an attempt until then (CLOCK_BOOTTIME in ms, 0 = no longer). Rejects with a LaunchError. */
+/** ms for which nothing must be locked until another stretch begins: time enough for what waits. */
+const gap = 1000;
+
+/** How long one stretch of locks may last, of both together. */
+export interface Stretch {
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: number;
+  /** ms */
+  readonly max: number;
+}
+
+/**
+ * Keeps one of the two locks of an attempt until then (CLOCK_BOOTTIME in ms; now = no longer), and gives until when it is kept: whoever
+ * asks again and again comes to the end of a stretch as well. Rejects with a LaunchError.
+ */
 export async function keepLock(
   attempt: ObservedAttempt,
-  which: keyof AttemptLocks,
+  which: 'console' | 'file',
   until: number,
+  { now, max }: Stretch,
   { record: keep, observe }: LockPorts,
-): Promise<void> {
-  const before = attempt.record.locks ?? { console: 0, file: 0 };
-  if (before[which] === until) return;
-  const record = { ...attempt.record, locks: { ...before, [which]: until } };
+): Promise<number> {
+  const before = attempt.record.locks ?? { console: 0, file: 0, since: 0 };
+  const goesOn = before.since > 0 && now < Math.max(before.console, before.file) + gap;
+  const since = goesOn ? before.since : now;
+  const kept = Math.min(until, since + max);
+  if (kept <= now && before[which] <= now) return kept;
+  const record = { ...attempt.record, locks: { ...before, [which]: kept, since } };
   await keep(attempt.id, encodeRecord(record));
   observe({ ...attempt, record });
+  return kept;
 }
 
 /** What is said of a step that a lock holds up begins so. */

@@ -61,8 +61,10 @@ export function followLockFiles(ports: LockFilesPorts): LockFiles {
         if (now === null || now.attempt.id !== found.attempt.id) return;
         // The wall clock is read to the millisecond: the same file gives about the same end.
         const known = now.attempt.record.locks?.file ?? 0;
-        if (Math.abs(known - until) > 1000 || (until === 0) !== (known === 0))
-          await keepLock(now.attempt, 'file', until, ports);
+        const clock = ports.now();
+        const isHeld = known > clock;
+        if (until > clock ? Math.abs(known - until) > 1000 : isHeld)
+          await keepLock(now.attempt, 'file', Math.max(until, clock), { now: clock, max: now.max }, ports);
       })
       .catch(failed);
   }

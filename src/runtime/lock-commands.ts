@@ -21,17 +21,23 @@ export async function lockRun(name: string, ttl: number, by: string, ports: Lock
   const entry = containers.get(`${name}:${attempt.version}`) ?? containers.get(name);
   if (entry === undefined || entry.lock === null)
     throw new RuntimeError('not_lockable', `the entry of ${name} has no lock: { max }`, { name });
-  const most = Math.min(ttl, entry.lock.max);
-  await keepLock(attempt, 'console', Math.round(ports.now() + most), ports.locks);
+  const now = Math.round(ports.now());
+  const { max } = entry.lock;
+  const until = await keepLock(attempt, 'console', now + Math.min(ttl, max), { now, max }, ports.locks);
+  if (until <= now) {
+    const message = `${name} has been locked for ${max / 1000} s, which is all that its entry lets it; what waits goes first`;
+    throw new RuntimeError('not_lockable', message, { name });
+  }
   ports.events.tell({ type: 'locked', container: `${name}:${attempt.version}`, by });
-  return most;
+  return until - now;
 }
 
 /** Gives back the lock of the console; of a file only who has made it can. */
 export async function unlockRun(name: string, by: string, ports: LockCommandPorts): Promise<void> {
   const attempt = runningOf(name, ports);
-  if (lockedUntil(attempt) <= ports.now()) return;
-  await keepLock(attempt, 'console', 0, ports.locks);
+  const now = Math.round(ports.now());
+  if (lockedUntil(attempt) <= now) return;
+  await keepLock(attempt, 'console', now, { now, max: 0 }, ports.locks);
   ports.events.tell({ type: 'unlocked', container: `${name}:${attempt.version}`, by });
 }
 

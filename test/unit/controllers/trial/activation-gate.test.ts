@@ -112,7 +112,7 @@ test('a lock of what would be replaced or stopped holds it up, of what stays it 
   const of = await gated(t, [{ ...never, exists: '/nowhere/at/all' }]);
   const goal = target('running', '1.0.0', packageOf('1.0.0'));
   const runs = attempt(7, '1.0.0', 'running');
-  const locks = { console: 21_000, file: 0 };
+  const locks = { console: 21_000, file: 0, since: 1 };
   of.store.observe('attempts', 'app', [{ ...runs, record: { ...runs.record, entry: goal.replacing, locks } }]);
   assert.match(
     of.gate.waits() ?? '',
