@@ -13,6 +13,7 @@ import type { Generation } from './generation-files.ts';
 import { SCHEMA, type Generations } from './generations.ts';
 import { createParser } from './parser.ts';
 import { readFileOf } from './read-signed.ts';
+import { signedOverlay } from './signed-patches.ts';
 import { signatureFile } from './document-signature.ts';
 import { resumeTrial, startTrial } from './trial-start.ts';
 import type { Store } from '../store.ts';
@@ -99,7 +100,7 @@ export async function takeStored(core: Core, now: () => number): Promise<void> {
   const {
     refused,
     lock: bootLock,
-    overlay,
+    overlay: kept,
     generation: last,
     notWritable: why,
   } = typeof boot === 'string' ? emptyBoot : boot;
@@ -115,6 +116,7 @@ export async function takeStored(core: Core, now: () => number): Promise<void> {
   const newestFound = (await storedRevert(core, newest)) ?? (await newestUnderstood(core, upTo));
   const found = typeof newestFound === 'string' ? null : newestFound;
   if (found !== null) putInForce(core, found);
+  const overlay = core.admission.keys === null ? kept : signedOverlay(kept, core.written.tree);
   if (overlay.length > 0 || inForce.overlay.length > 0) {
     const { lay } = await import('./in-force.ts');
     core.inForce = lay(core.written, addFields(overlay, inForce.overlay), null, last, inForce.configured);
@@ -253,7 +255,9 @@ export async function giveUp(core: Core): Promise<void> {
   const { generation: newest } = core.store.get();
   const left = since.filter(({ generation }) => generation >= given.generation).map(({ generation }) => generation);
   core.refused = [...new Set([...core.refused, ...left])];
-  const said = differences(given.tree, core.written.tree).map((field) => ({
+  // Where documents are signed no console has changed any: another tree than the text's is somebody else's work.
+  const changed = core.admission.keys === null ? differences(given.tree, core.written.tree) : [];
+  const said = changed.map((field) => ({
     ...{ ...field, origin: 'console', command: 'patch' },
     generation: core.stored,
   }));

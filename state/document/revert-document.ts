@@ -122,13 +122,15 @@ async function laidOver(core: Core, target: Generation, record: TrialRecord, gen
   let inForce = lay(built, kept, effective, generation, configured);
   const changes: TreeChange[] = [];
   const pending = core.pending.flatMap(({ fields }) => fields());
-  for (const field of [...(await patchesOf(core, record)), ...pending]) {
+  // No console patches what is signed.
+  const patched = core.admission.keys === null ? await patchesOf(core, record) : [];
+  for (const field of [...patched, ...pending]) {
     if (!isWhole(field) && !fits(field.pointer, 'patch')) continue;
     try {
       const mark = { generation, origin: 'console', command: 'patch' };
-      const patched = patchDocument(inForce, [operationOf(field)], mark);
-      inForce = patched.inForce;
-      changes.push(...patched.changes);
+      const made = patchDocument(inForce, [operationOf(field)], mark);
+      inForce = made.inForce;
+      changes.push(...made.changes);
     } catch (error) {
       dropped.push(`${field.pointer} (${messageOf(error)})`);
     }

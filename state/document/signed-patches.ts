@@ -1,8 +1,9 @@
 // What commands may still say where documents must be signed: what runs of what the document names, and what is to stop.
 import type { Operation } from 'fast-json-patch';
-import { fieldAt } from './overlay.ts';
+import { fieldAt, type OverlayField } from './overlay.ts';
 import { DocumentSigned } from './refusals.ts';
 import { parsePointer } from '../text/pointer.ts';
+import { toJson } from '../store.ts';
 import type { Tree } from '../text/tree.ts';
 
 const fields: readonly (string | undefined)[] = ['state', 'run', 'paused'];
@@ -15,6 +16,15 @@ export function checkSignedPatch(operations: readonly Operation[], tree: Tree): 
   if (beyond === undefined) return;
   const what = `${beyond.op} ${beyond.path.slice(0, 200)}`;
   throw new DocumentSigned(`${what}: only state, run and paused of containers that the document names can be changed`);
+}
+
+/** The fields of an overlay that may lie over a signed document: an earlier start may have let in others. */
+export function signedOverlay(overlay: readonly OverlayField[], tree: Tree): readonly OverlayField[] {
+  return overlay.filter(({ pointer: path, value }) => {
+    const operation: Operation =
+      value === undefined ? { op: 'remove', path } : { op: 'add', path, value: toJson(value) };
+    return isWithinSigned(operation, tree);
+  });
 }
 
 function isWithinSigned(operation: Operation, tree: Tree): boolean {

@@ -240,6 +240,31 @@ test('patches are of the boot and of what the document names; rollback goes to w
   assert.equal(store.get().desired.containers.get('eleven')?.state, 'running');
 });
 
+test('what an earlier start has let in over the document does not lie over a signed one', async (t) => {
+  const place = await signed(t);
+  const first = await place.open();
+  const set = (path: string, value: unknown) =>
+    first.documents.patch([{ op: 'add', path, value }], { lifetime: 'boot', origin: 'test' });
+  await (
+    await set('/containers/ten/env', { LD_PRELOAD: 'x' })
+  ).durable;
+  await (
+    await set('/containers/other', { state: 'running' })
+  ).durable;
+  await (
+    await set('/containers/ten/state', 'mounted')
+  ).durable;
+  assert.deepEqual(namesIn(first.store.get()).toSorted(), ['other', 'ten']);
+  await first.documents.close();
+  const { store } = await place.open(must);
+  assert.deepEqual(
+    store.get().overlay.map(({ pointer }) => pointer),
+    ['/containers/ten/state'],
+  );
+  assert.deepEqual(namesIn(store.get()), ['ten']);
+  assert.equal(store.get().desired.containers.get('ten')?.env.size, 0);
+});
+
 test('a disk that takes nothing keeps the serial for the boot, and has it when it takes it', async (t) => {
   const place = await signed(t);
   const { documents, store } = await place.open(must);
