@@ -4,4 +4,5 @@ process.env['LAUNCHER_BUILD'] = 'asan';
 process.env['ASAN_OPTIONS'] = 'detect_leaks=0';
 await import('./launcher.test.ts');
 await import('./launcher-attempts.test.ts');
+await import('./launcher-reexec.test.ts');
 export {};
