@@ -1,11 +1,12 @@
-// bench/boot: from exec of `northstate run` to the first instruction of the first and the last application, with a boot plan and
-// without one. The floor is a C program that attaches, mounts and starts the same images.
+// bench/boot: from exec of `northstate run`, as it is installed, to the first instruction of the first and the last application:
+// with a boot plan and without one, from warm and from dropped caches, and beside two programs that never rest. The floor is a C
+// program that attaches, mounts and starts the same images.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readPackage } from '../../src/npk/open-package.ts';
 import { northstate } from '../support/command.ts';
@@ -16,8 +17,9 @@ import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts'
 import { compiled } from './floor.ts';
 import { checked, row, type Row } from './measure.ts';
 
-const counts = [1, 50, 200];
-const rounds = 5;
+/** NORTHSTATE_BENCH_COUNTS=1,50 measures fewer. */
+const counts = (process.env['NORTHSTATE_BENCH_COUNTS'] ?? '1,50,200').split(',').map(Number);
+const [rounds, coldRounds] = [5, 3];
 
 interface Times {
   /** ms from the exec to the first instructions. */
@@ -25,11 +27,16 @@ interface Times {
   readonly last: number;
 }
 
+/** What is measured each way: the floor, and boots. */
+interface Subject {
+  readonly name: string;
+  readonly measure: () => Promise<Times>;
+}
+
 export async function* bench(): AsyncGenerator<Row> {
+  await using installed = await install();
   for (const count of counts) {
     const files = await Promise.all(Array.from({ length: count }, (_, index) => packageOf(index)));
-    const floor = await repeated(() => floorTimes(files));
-    yield* rowsOf(`${count}, floor`, floor);
     const daemon = await startDaemon({ packages: files, document: (dir) => documentOf(dir, ...names(count)) });
     // A runtime that is released keeps nobody waiting by itself.
     const awake = setInterval(() => undefined, 60_000);
@@ -37,15 +44,48 @@ export async function* bench(): AsyncGenerator<Row> {
       await daemon.until('converged', ({ converged }) => converged);
       await planned(daemon);
       await cutPower(daemon);
-      const with_ = await repeated(() => bootTimes(daemon, count));
-      yield* rowsOf(`${count}, with a plan`, with_, `${count}, floor`);
-      yield* rowsOf(`${count}, dropped caches`, [await dropped(() => bootTimes(daemon, count))], `${count}, floor`);
-      const without = await repeated(() => bootTimes(daemon, count, 'bootPlan: never\n'));
-      yield* rowsOf(`${count}, without one`, without, `${count}, floor`);
+      const subjects: readonly Subject[] = [
+        { name: 'floor', measure: () => floorTimes(files) },
+        { name: 'with a plan', measure: () => bootTimes(installed.command, daemon, count) },
+        { name: 'without one', measure: () => bootTimes(installed.command, daemon, count, 'bootPlan: never\n') },
+      ];
+      for (const { name, measure } of subjects) {
+        await measure(); // keeps its summary
+        yield* rowsOf(count, name, '', await repeated(measure, rounds));
+        yield* rowsOf(count, name, ', dropped caches', await repeated(() => dropped(measure), coldRounds));
+        yield* rowsOf(count, name, ', beside two loops', await besideLoops(() => repeated(measure, rounds)));
+      }
     } finally {
       clearInterval(awake);
       await rm(daemon.directory, { recursive: true, force: true });
     }
+  }
+}
+
+/** The command and what belongs to it, in one directory as on a device: nobody looks whether a source is newer. */
+async function install(): Promise<{ readonly command: string } & AsyncDisposable> {
+  const directory = await mkdtemp(join(tmpdir(), 'northstate-installed-'));
+  const root = join(import.meta.dirname, '../..');
+  const build = join(root, '.build');
+  await copyFile(northstate, join(directory, 'northstate'));
+  await symlink(process.execPath, join(directory, 'node'));
+  await cp(join(build, 'bundle'), join(directory, 'bundle'), { recursive: true });
+  await symlink(join(root, 'node_modules'), join(directory, 'node_modules'));
+  for (const name of ['northstate-launcher', 'northstate-player'])
+    await copyFile(join(build, name), join(directory, name));
+  return {
+    command: join(directory, 'northstate'),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+/** As many as there are processors here, usually: each waits out the slice of another. */
+async function besideLoops<T>(measure: () => Promise<T>): Promise<T> {
+  const loops = [1, 2].map(() => spawn('/bin/sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }));
+  try {
+    return await measure();
+  } finally {
+    for (const loop of loops) loop.kill('SIGKILL');
   }
 }
 
@@ -59,16 +99,17 @@ function packageOf(index: number): Promise<string> {
   return probePackage({ name: `boot-${index}`, args: ['stamp', '-', 'sleep'], fields });
 }
 
-function* rowsOf(name: string, times: readonly Times[], floor?: string): Generator<Row> {
+function* rowsOf(count: number, name: string, how: string, times: readonly Times[]): Generator<Row> {
   for (const which of ['first', 'last'] as const) {
     const samples = times.map((each) => each[which]);
-    yield row('boot', `${name}, ${which}`, 'ms', samples, floor === undefined ? undefined : `${floor}, ${which}`);
+    const floor = name === 'floor' ? undefined : `${count}, floor${how}, ${which}`;
+    yield row('boot', `${count}, ${name}${how}, ${which}`, 'ms', samples, floor);
   }
 }
 
-async function repeated(measure: () => Promise<Times>): Promise<Times[]> {
+async function repeated(measure: () => Promise<Times>, times: number): Promise<Times[]> {
   const all: Times[] = [];
-  for (let round = 0; round < rounds; round++) all.push(await measure());
+  for (let round = 0; round < times; round++) all.push(await measure());
   return all;
 }
 
@@ -105,14 +146,15 @@ async function planned({ directory }: Daemon): Promise<void> {
 }
 
 /** `more`: further fields of the configuration, which then has no plan and no summary either. */
-async function bootTimes(daemon: Daemon, count: number, more = ''): Promise<Times> {
+async function bootTimes(command: string, daemon: Daemon, count: number, more = ''): Promise<Times> {
   const path = (name: string): string => join(daemon.directory, name);
   const config = path(more === '' ? 'config.yaml' : 'other.yaml');
   if (more !== '') await writeFile(config, readFileSync(path('config.yaml'), 'utf8') + more);
   const log = path('stamps');
   const fd = openSync(log, 'w');
   const begin = process.hrtime.bigint();
-  const child = spawn(northstate, ['run', '--config', config], { stdio: ['ignore', fd, fd] });
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(dirname(command), 'compiled') };
+  const child = spawn(command, ['run', '--config', config], { stdio: ['ignore', fd, fd], env });
   closeSync(fd);
   const exited = once(child, 'exit').then(() => 0);
   const late = performance.now() + patience;
