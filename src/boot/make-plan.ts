@@ -180,6 +180,7 @@ export function neverAtBoot(entry: ContainerEntry, starts: boolean): string | nu
   const more = [...entry.dependsOn].find(([, what]) => what !== 'running');
   if (entry.paused) return 'it is paused';
   if (run !== null && (run.init ?? run.args ?? run.env) !== null) return 'it has a run of its own';
+  if (entry.schedule !== null) return 'it has a schedule';
   if (entry.restart.policy === 'never' || entry.timeout !== null) return 'it is a job';
   return more === undefined ? null : `it waits for more than that ${more[0]} runs`;
 }

@@ -1,7 +1,7 @@
 // The boot player below a launcher of its own, with a plan that a test writes; a shell in the place of the reconciler shows what
 // it has left.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { machine, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,11 +30,16 @@ export interface Stage {
   /** What it says, with other deeds in its one unit behind everybody's. */
   withDeeds(...deeds: readonly Deed[]): BootPlan;
   write(plan: BootPlan | Uint8Array): Promise<void>;
-  /** Starts a launcher; gives the player's report, null when it made none. */
-  play(): Played | null;
+  /** Starts a launcher, with further words for the reconciler; gives the player's report, null when it made none. */
+  play(...more: readonly string[]): Played | null;
   /** Whether the deed of `plan` was done. */
   played(): boolean;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** As a boot leaves it. */
+export function fresh(stage: Pick<Stage, 'path'>): void {
+  for (const name of ['run', 'mark']) rmSync(stage.path(name), { recursive: true, force: true });
 }
 
 /** A configuration, its summary, a document and a generation, in a directory of their own. */
@@ -67,8 +72,8 @@ export async function openStage(): Promise<Stage> {
     withDeeds: (...deeds) => ({ ...plan, units: units(...deeds) }),
     write: (next) =>
       writeFile(path('state/boot.plan'), next instanceof Uint8Array ? next : encodePlan(next), { mode: 0o600 }),
-    play() {
-      const words = ['--first', playerProgram(), '--', ...shell, '--config', path('config.yaml')];
+    play(...more) {
+      const words = ['--first', playerProgram(), '--', ...shell, '--config', path('config.yaml'), ...more];
       const environment = { ...process.env, ASAN_OPTIONS: 'detect_leaks=0' };
       const { stderr } = spawnSync(launcherProgram(), words, { encoding: 'utf8', timeout: 60_000, env: environment });
       if (!stderr.endsWith('END\n')) throw new Error(`the launcher did not come to its reconciler:\n${stderr}`);

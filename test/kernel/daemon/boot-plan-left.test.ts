@@ -39,6 +39,7 @@ const reasons: Readonly<Record<string, RegExp>> = {
   checked: /^checked:1.0.0 is not in the plan$/,
   commanded: /^a console has said so$/,
   foreign: /^a boot does not come to it at once$/,
+  scheduled: /^it has a schedule$/,
 };
 
 test('what a boot plan never holds is left, with the reason, and starts after the boot', async () => {
@@ -69,6 +70,7 @@ test('what a boot plan never holds is left, with the reason, and starts after th
     behind: '{ dependsOn: { waiting: running } }',
     commanded: '{ state: mounted }',
     checked: '{ repository: keyed }',
+    scheduled: '{ schedule: { every: 1h } }',
   };
   const document = documentOf(first.repository, ...names.map((name) => `${name}: ${entries[name] ?? '{}'}`));
   const keyed = `  keyed: { type: fs, dir: ${first.directory}/keyed, key: ${key.public}, integrity: full-check }\n`;
@@ -88,7 +90,8 @@ test('what a boot plan never holds is left, with the reason, and starts after th
     const play = lastStart(again).find(({ msg }) => /^what ran before|^the boot plan does not/.test(msg));
     assert.equal(play?.started, 1, play?.reason);
     const started = stepsOf(again).flatMap((step) => /^(?:start|go) (\S+)$/.exec(step)?.[1] ?? []);
-    assert.deepEqual(started.sort(), names.filter((name) => name !== 'plain').sort());
+    const others = names.filter((name) => name !== 'plain' && name !== 'scheduled');
+    assert.deepEqual(started.filter((name) => name !== 'scheduled').sort(), others.sort());
   } finally {
     await run('umount', [network]);
     await rm(network);

@@ -3,15 +3,8 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { writeAttribute } from '../../../native/xattr.ts';
-import { encodePlan, type BootPlan, type Deed } from '../../../native/wire/boot-plan.ts';
-import { configurationOf, readSource } from '../../../src/config/read-configuration.ts';
-import { keepSummary, summaryHead } from '../../../src/config/summary.ts';
-import { openStage, type Stage } from '../../support/boot-player.ts';
-
-/** As a boot leaves it. */
-function fresh(stage: Stage): void {
-  for (const name of ['run', 'mark']) rmSync(stage.path(name), { recursive: true, force: true });
-}
+import { encodePlan, mountBlank, type BootPlan, type Deed } from '../../../native/wire/boot-plan.ts';
+import { fresh, openStage } from '../../support/boot-player.ts';
 
 test('a plan that fits is played, once in a boot', async () => {
   await using stage = await openStage();
@@ -99,48 +92,6 @@ test('what others than root may write is not believed', async () => {
   fresh(stage);
   assert.equal(stage.play()?.refused, null);
   assert.ok(stage.played());
-});
-
-test('a configuration or a document that was edited since is never overlooked', async () => {
-  await using stage = await openStage();
-  const { path } = stage;
-  await stage.write(stage.plan);
-  writeFileSync(path('config.yaml'), '# edited\n', { flag: 'a' });
-  assert.equal(stage.play(), null);
-  assert.ok(!stage.played());
-});
-
-test('where /etc takes no writes the summary in stateDir counts, for exactly this configuration', async () => {
-  await using stage = await openStage();
-  const { path, plan } = stage;
-  const text = readFileSync(path('config.yaml'), 'utf8');
-  rmSync(path('config.yaml.summary'));
-  mkdirSync(path('config.yaml.summary'));
-  const named = `stateDir: ${path('state')}`;
-  for (const line of [
-    named,
-    `stateDir:\t"${path('state')}" # here`,
-    `stateDir: '${path('state')}'`,
-    `${named} # here`,
-  ]) {
-    fresh(stage);
-    writeFileSync(path('config.yaml'), text.replace(named, line));
-    const source = await readSource(path('config.yaml'));
-    await stage.write({ ...plan, source: summaryHead(source) });
-    rmSync(path('state/configuration.summary'), { force: true });
-    assert.equal(stage.play(), null, 'nobody has summed it up');
-    await keepSummary(source, await configurationOf(source));
-    fresh(stage);
-    assert.equal(stage.play()?.refused, null, line);
-    assert.ok(stage.played());
-    fresh(stage);
-    writeFileSync(path('config.yaml'), '# edited\n', { flag: 'a' });
-    assert.equal(stage.play(), null);
-    chmodSync(path('state/configuration.summary'), 0o622);
-    writeFileSync(path('config.yaml'), text.replace(named, line));
-    assert.equal(stage.play(), null, 'others may write it');
-    assert.ok(!stage.played());
-  }
 });
 
 test('nothing runs before a reset that is asked for', async () => {
@@ -273,6 +224,9 @@ test('a deed that cannot be done leaves its unit, and the launcher refuses what 
   const request = (type: number): Deed => {
     return { deed: 'request', type, slots: [], before: none, recorded: false, record: '', after: none };
   };
+  const above = (directory: string, file: string): Extract<Deed, { deed: 'above' }> => {
+    return { deed: 'above', path: directory, cpuset: false, memory: false, file, bytes: Buffer.from('made\n') };
+  };
   const cannot: readonly (readonly [RegExp, Deed])[] = [
     [/mkdir .*: No such file/, { deed: 'mkdir', path: path('a/b'), mode: 0 }],
     [/write .*: No such file/, { deed: 'write', path: path('none'), text: '' }],
@@ -281,10 +235,32 @@ test('a deed that cannot be done leaves its unit, and the launcher refuses what 
     [/a tree: Bad file/, { deed: 'tree-of', slot: 1, from: 0, recursive: false, attributes: 0 }],
     [/No such file/, { deed: 'tree', slot: 1, path: path('none'), recursive: false, attributes: 0 }],
     [/another type/, request(15)],
+    [/mkdir .*: No such file/, above(path('a/b'), path('lines'))],
+    [/lines: No such file/, above(path('made'), path('a/lines'))],
+    [/cgroup.clone_children: No such file/, { ...above(path('made'), path('lines')), cpuset: true }],
+    [/No such file/, { deed: 'append', path: path('a/lines'), bytes: none }],
+    [/write .*put.new/, { deed: 'put', path: path('put'), text: mountBlank(path('none')) }],
+    [/write .*put.new/, { deed: 'put', path: path('put'), text: '\u0005/proc' }],
+    [/write .*put.new/, { deed: 'put', path: path('put'), text: mountBlank('/x'.repeat(4000)) }],
   ];
   for (const [why, deed] of cannot) {
     fresh(stage);
     await stage.write(stage.withDeeds(deed));
     assert.match(stage.play()?.units[0]?.[1] ?? '', why);
   }
+});
+
+test('what lies above groups is noted only when it was made, and a mount is told by its id', async () => {
+  await using stage = await openStage();
+  const { path } = stage;
+  const above: Deed = {
+    ...{ deed: 'above', path: path('made'), cpuset: false, memory: true },
+    ...{ file: path('lines'), bytes: Buffer.from('made\n') },
+  };
+  const line: Deed = { deed: 'append', path: path('lines'), bytes: Buffer.from('a name\n') };
+  const put: Deed = { deed: 'put', path: path('put'), text: `<${mountBlank('/proc')}|${mountBlank('/proc')}>` };
+  await stage.write(stage.withDeeds(above, line, above, put));
+  assert.deepEqual(stage.play()?.units, [['one', null, false]]);
+  assert.equal(readFileSync(path('lines'), 'utf8'), 'made\na name\n');
+  assert.match(readFileSync(path('put'), 'utf8'), /^<(\d+)\|\1>$/);
 });

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What is tried in a Debian guest over three boots. With systemd: the package, the unit, the group, the journal, the watchdog, an
-# update. With busybox as its init: the runtime as a line of inittab. With systemd again: removal and purge.
+# What is tried in a Debian guest over four boots. With systemd: the package, the unit, the group, the journal, the watchdog, an
+# update; then a boot from the plan of all that. With busybox as its init: the runtime as a line of inittab. With systemd again: removal and purge.
 # Every step says `ok:` and what it has seen; the first that fails shows the log and ends the machine.
 exec 2>&1
 unit=northstate.service
@@ -104,6 +104,36 @@ first_boot() {
 	cp /root/hello-1.1.0.npk /var/lib/northstate/packages
 	check 'the container is updated' until_true 300 northstate update hello
 	check 'the new version runs' sh -c "northstate wait --for converged --timeout 300s && northstate get | grep -q 1.1.0"
+	check 'a boot plan is kept of it' until_true 60 grep -qa /hello:1.1.0 /var/lib/northstate/state/boot.plan
+	echo 1 >/root/stage
+	echo 'rebooting'
+	systemctl reboot
+}
+
+# When a process began, in ticks of the boot.
+began() { sed 's/.*) //' "/proc/$1/stat" | cut -d ' ' -f 20; }
+played() { journalctl -b -t northstate -o cat | grep 'what ran before the boot was started from its plan'; }
+fed_since() { [ "$(systemctl show -p WatchdogTimestampMonotonic --value "$unit")" -gt "$1" ]; }
+# Began before.
+is_before() { [ "$(began "$1")" -le "$(began "$2")" ]; }
+
+planned_boot() {
+	check 'the unit is active after a reboot: READY came' until_true 300 systemctl is-active -q "$unit"
+	check 'what ran before the reboot was started from its plan' until_true 60 played
+	check 'its container runs' hello
+	check 'it began before the reconciler' is_before "$(hello)" "$(reconciler "$(main)")"
+	check 'the first program is the launcher' is "$(cat "/proc/$(main)/comm") $(reconciler "$(main)" | wc -l)" 'northstate 1'
+	check 'it is in its leaf of the group' grep -qx "0::/system.slice/$unit/launcher" "/proc/$(main)/cgroup"
+	check 'its limit is set' is "$(cat "$group/containers/container-hello/memory.max")" 33554432
+	check 'there are no other groups' is "$(find /sys/fs/cgroup -name 'container-*' | wc -l)" 1
+	check 'the status says what runs' until_true 60 sh -c "systemctl show -p StatusText --value $unit | grep -qx 'Running: 1 container runs'"
+	before=$(main)
+	pid=$(hello)
+	feeds=$(systemctl show -p WatchdogTimestampMonotonic --value "$unit")
+	check 'the watchdog is fed' until_true 120 fed_since "$feeds"
+	check 'it has not been started again' is "$(systemctl show -p NRestarts --value "$unit") $(systemctl show -p Result --value "$unit")" '0 success'
+	check 'the new version runs' sh -c "northstate wait --for converged --timeout 300s && northstate get | grep -q 1.1.0"
+	check 'and is the one that the plan has started' is "$(main) $(hello)" "$before $pid"
 	check 'it is stopped' systemctl stop "$unit"
 	check 'that was no failure' is "$(systemctl show -p Result --value "$unit")" success
 	check 'nothing of it runs' test ! -d "$group"
@@ -151,6 +181,7 @@ last_boot() {
 }
 
 case $(cat /root/stage 2>/dev/null) in
+1) planned_boot ;;
 2) busybox_boot ;;
 3) last_boot ;;
 *) first_boot ;;
