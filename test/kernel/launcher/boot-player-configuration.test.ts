@@ -48,7 +48,13 @@ test('a configuration or a document that was edited since is never overlooked', 
       },
     ],
     ['another file renamed over it', () => replace(config, `${text}pids: 12\n`)],
-    ['a link to another', () => (rmSync(config), symlinkSync(path('other.yaml'), config))],
+    [
+      'a link to another',
+      () => {
+        rmSync(config);
+        symlinkSync(path('other.yaml'), config);
+      },
+    ],
     [
       'the summary of another beside it',
       () => {
@@ -80,10 +86,10 @@ test('a configuration or a document that was edited since is never overlooked', 
   assert.ok(stage.played());
 });
 
-test('a directory that another launcher has, and bootPlan: never, keep a plan from being played', async () => {
+test('a directory that another launcher has keeps a plan from being played', async () => {
   await using stage = await openStage();
-  const { path, plan } = stage;
-  await stage.write(plan);
+  const { path } = stage;
+  await stage.write(stage.plan);
   const holder = spawn('flock', ['--no-fork', path('state'), 'sleep', '600'], { stdio: 'ignore' });
   const late = performance.now() + patience;
   const isHeld = (): boolean => spawnSync('flock', ['--nonblock', path('state'), 'true']).status !== 0;
@@ -92,16 +98,24 @@ test('a directory that another launcher has, and bootPlan: never, keep a plan fr
   assert.ok(!stage.played());
   holder.kill('SIGKILL');
   await once(holder, 'exit');
+});
 
+test('where documents must be signed no plan is played, unless the configuration trusts it', async () => {
+  await using stage = await openStage();
+  const { path, plan } = stage;
   const text = readFileSync(path('config.yaml'), 'utf8');
-  for (const more of ['bootPlan: never\n', `documentKeys: [${path('key')}]\n`]) {
+  for (const [more, isPlayed] of [
+    ['documentKeys: [/etc/keys/documents.pub]\n', false],
+    ['documentKeys: [/etc/keys/documents.pub]\nbootPlan: trusted\n', true],
+    ['bootPlan: never\n', false],
+  ] as const) {
     fresh(stage);
     writeFileSync(path('config.yaml'), text + more);
     const source = await readSource(path('config.yaml'));
     await keepSummary(source, await configurationOf(source));
     await stage.write({ ...plan, source: summaryHead(source) });
-    assert.equal(stage.play(), null, more);
-    assert.ok(!stage.played());
+    assert.equal(stage.play()?.refused ?? null, null, more);
+    assert.equal(stage.played(), isPlayed, more);
   }
 });
 

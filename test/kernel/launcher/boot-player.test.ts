@@ -19,25 +19,6 @@ test('a plan that fits is played, once in a boot', async () => {
   assert.ok(stage.played());
 });
 
-test('where documents must be signed no plan is played, unless the configuration trusts it', async () => {
-  await using stage = await openStage();
-  const { path, plan } = stage;
-  const text = readFileSync(path('config.yaml'), 'utf8');
-  for (const [more, isPlayed] of [
-    ['documentKeys: [/etc/keys/documents.pub]\n', false],
-    ['documentKeys: [/etc/keys/documents.pub]\nbootPlan: trusted\n', true],
-    ['bootPlan: never\n', false],
-  ] as const) {
-    fresh(stage);
-    writeFileSync(path('config.yaml'), text + more);
-    const source = await readSource(path('config.yaml'));
-    await keepSummary(source, await configurationOf(source));
-    await stage.write({ ...plan, source: summaryHead(source) });
-    assert.equal(stage.play()?.refused ?? null, null, more);
-    assert.equal(stage.played(), isPlayed, more);
-  }
-});
-
 test('each condition that does not hold keeps a plan from being played, and is named', async () => {
   await using stage = await openStage();
   const { path, plan } = stage;
