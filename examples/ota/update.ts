@@ -1,15 +1,14 @@
-// An updater: brings a device to a signed bundle, or back to what it was. It may be killed at any point and run again.
+// An updater: brings a device to the document on its server, and tells the server what became of it. What is under way, and how it
+// ended, the runtime knows: the updater keeps nothing, and may be killed at any point and run again.
 //
-//   update.ts URL --key PUBLIC_KEY --progress FILE [--timeout SECONDS] [--console URL]
+//   update.ts URL [--timeout SECONDS] [--console URL]
 //
-// Exit codes: 0 the bundle is in force and reached, 1 it could not be tried, 3 it failed and what was before is back.
-import { readFile } from 'node:fs/promises';
-import { Readable } from 'node:stream';
+// URL is of the directory that make-bundle.ts has filled. Exit codes: 0 confirmed, 1 it could not be tried or told (run it again),
+// 3 refused, or tried and taken back.
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, ConnectionLost, ConsoleError } from 'northstate';
-import { largestBundle, openBundle, type BundledPackage } from './ota-bundle.ts';
-import { download, fetchSmall } from './download.ts';
-import { readProgress, writeProgress, type Progress } from './ota-progress.ts';
 
 // What goes wrong is said in a line, to whoever reads the updater's log.
 process.on('uncaughtException', (error) => {
@@ -19,121 +18,115 @@ process.on('uncaughtException', (error) => {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: {
-    key: { type: 'string' },
-    progress: { type: 'string' },
-    timeout: { type: 'string', default: '60' },
-    console: { type: 'string' },
-  },
+  options: { timeout: { type: 'string', default: '600' }, console: { type: 'string' } },
 });
-const [base] = positionals;
-if (base === undefined || values.key === undefined || values.progress === undefined) {
-  console.error('usage: update.ts URL --key PUBLIC_KEY --progress FILE [--timeout SECONDS] [--console URL]');
+const [server] = positionals;
+if (server === undefined) {
+  console.error('usage: update.ts URL [--timeout SECONDS] [--console URL]');
   process.exit(2);
 }
-const { progress: progressFile } = values;
 const timeout = Number(values.timeout) * 1000;
-const at = (file: string): string => new URL(file, base.endsWith('/') ? base : `${base}/`).href;
+const at = (file: string): URL => new URL(file, server.endsWith('/') ? server : `${server}/`);
 
-/** Edits of others that may come between our reading and our writing. */
-const mostConflicts = 5;
-/** Ends of the runtime that one package may outlive. */
-const mostLosses = 5;
+/** Bytes of a document. */
+const largest = 4 * 1024 * 1024;
+/** ms of silence after which a server is given up. */
+const patience = 10_000;
 
-// The order of everything: nothing is changed before the bundle is known to be good, and the document comes last.
-const [bytes, signature] = await Promise.all([
-  fetchSmall(at('bundle.json'), largestBundle),
-  fetchSmall(at('bundle.sig'), 1024),
-]);
-const { bundle, hash } = openBundle(bytes, signature.toString(), await readFile(values.key));
-say('bundle verified');
-const options = values.console === undefined ? {} : { url: values.console };
-const northstate = await connect({ ...options, patience: { first: 30_000, later: 30_000 } });
+const text = await fetchDocument();
+const northstate = await connect({
+  ...(values.console !== undefined && { url: values.console }),
+  patience: { first: 30_000, later: 30_000 },
+});
 try {
-  const known = await readProgress(progressFile, hash);
-  if (known?.outcome === 'failed') await giveUp(known);
-  else {
-    for (const each of bundle.packages) await install(each);
-    await reach(await apply(known));
-  }
+  process.exitCode = await bring();
 } finally {
   northstate.close();
 }
 
-/** Streams a package in, unless it is there. One that did not arrive whole has left nothing behind. */
-async function install(wanted: BundledPackage): Promise<void> {
-  for (let losses = 0; ; losses++) {
-    if ((await northstate.list()).includes(wanted.container)) {
-      say(`present ${wanted.container}`);
-      return;
-    }
+/** From wherever an earlier updater has come to. */
+async function bring(): Promise<number> {
+  let standing = await standingOf();
+  while (standing === 'unknown') {
     try {
-      const bytes = Readable.from(download(at(wanted.file), wanted.size, wanted.sha256), { objectMode: false });
-      await northstate.install(wanted.repository, { size: wanted.size, bytes });
-      say(`installed ${wanted.container}`);
-      return;
+      say(`applied generation ${await northstate.apply(text)}`);
     } catch (error) {
-      if (!(error instanceof ConnectionLost) || losses >= mostLosses) throw error;
+      if (error instanceof ConsoleError) return await tell('refused', error.message, 3);
+      if (!(error instanceof ConnectionLost)) throw error; // else whether it was done shows now
     }
+    standing = await standingOf();
   }
+  if (standing === 'on trial') await confirm();
+  const { result, reason } = await northstate.outcome({ timeout, for: 'confirmed' });
+  if (result === 'timeout') throw new Error(`not decided after ${values.timeout} s: ${reason ?? 'it goes on'}`);
+  const after = await standingOf();
+  if (after === 'confirmed') return await tell('confirmed', null, 0);
+  return await tell('reverted', reason ?? (await northstate.call('trial', null)).trial?.cause?.message ?? null, 3);
 }
 
-/** Makes the document the one in force, on top of the very generation that it is to replace. */
-async function apply(known: Progress | null): Promise<Progress> {
-  for (let conflicts = 0; ; conflicts++) {
-    const { generation, document } = await northstate.desired();
-    if (known !== null && document === bundle.document) return known;
-    const progress: Progress = known ?? { bundle: hash, previous: await storedGeneration(), outcome: 'applying' };
-    // First what to go back to, then what may need it.
-    await writeProgress(progressFile, progress);
+/** What the runtime has made of our document. */
+async function standingOf(): Promise<'unknown' | 'on trial' | 'confirmed' | 'reverted'> {
+  const { trial } = await northstate.call('trial', null);
+  const tried = trial === null ? null : await northstate.textOf(trial.generation).catch(unknownGeneration);
+  if (trial === null || tried !== text) return (await northstate.desired()).document === text ? 'confirmed' : 'unknown';
+  if (trial.state === 'staged' || trial.state === 'active') return 'on trial';
+  return trial.state === 'confirmed' ? 'confirmed' : 'reverted';
+}
+
+function unknownGeneration(error: unknown): null {
+  if (error instanceof ConsoleError && error.reason === 'unknown_generation') return null;
+  throw error;
+}
+
+/**
+ * Once all is ready, and the server can still be reached from there. A device that the new document has cut off goes back by itself,
+ * when the time is over that the document gives us.
+ */
+async function confirm(): Promise<void> {
+  const { result } = await northstate.outcome({ timeout });
+  if (result !== 'converged') return;
+  say('ready');
+  while ((await standingOf()) === 'on trial') {
+    const { trial } = await northstate.call('trial', null);
+    if (trial?.terms.confirm !== 'manual') return;
     try {
-      say(`applied generation ${await northstate.apply(bundle.document, { expected: generation })}`);
-      return progress;
+      await fetchDocument();
     } catch (error) {
-      if (error instanceof ConnectionLost) continue; // whether it was done shows when it is read again
-      const isConflict = error instanceof ConsoleError && error.reason === 'conflict';
-      if (!isConflict || conflicts >= mostConflicts) throw error;
+      say(`the server is not there: ${String(error)}`);
+      await delay(1000);
+      continue;
     }
+    say('the server is there');
+    await northstate.call('confirm', { generation: trial.generation });
   }
 }
 
-async function storedGeneration(): Promise<number | null> {
-  const { generations } = await northstate.call('history', null);
-  return generations.find(({ inForce }) => inForce)?.generation ?? null;
+/** Tells the server, and whoever reads the log; gives the exit code. */
+async function tell(
+  outcome: 'confirmed' | 'reverted' | 'refused',
+  reason: string | null,
+  code: number,
+): Promise<number> {
+  const body = JSON.stringify({ document: createHash('sha256').update(text).digest('hex'), outcome, reason });
+  const told = await fetch(at('report'), { method: 'POST', body, signal: AbortSignal.timeout(patience) });
+  await told.body?.cancel();
+  if (!told.ok) throw new Error(`POST ${at('report').href}: ${told.status}`);
+  say(reason === null ? outcome : `${outcome}: ${reason}`);
+  return code;
 }
 
-/** Waits for the result and reports it; a document that is not reached gives way to the one before. */
-async function reach(progress: Progress): Promise<void> {
-  const { result, reason } = await northstate.outcome({ timeout });
-  if (result === 'converged') {
-    await writeProgress(progressFile, { ...progress, outcome: 'converged' });
-    say('converged');
-    return;
+async function fetchDocument(): Promise<string> {
+  const { href } = at('desired.yaml');
+  const response = await fetch(href, { signal: AbortSignal.timeout(patience) });
+  if (!response.ok || response.body === null) throw new Error(`GET ${href}: ${response.status}`);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > largest) throw new Error(`GET ${href}: more than ${largest} bytes`);
+    chunks.push(chunk);
   }
-  for (const line of await reasons()) say(line);
-  const failed: Progress = { ...progress, outcome: 'failed' };
-  await writeProgress(progressFile, failed);
-  say(`not reached: ${result}${reason === null ? '' : ` (${reason})`}`);
-  await giveUp(failed);
-}
-
-/** Goes back, unless that has been done. */
-async function giveUp({ previous }: Progress): Promise<void> {
-  process.exitCode = 3;
-  const { document, generation } = await northstate.desired();
-  if (document === bundle.document && previous !== null) {
-    await northstate.rollback(previous, { expected: generation });
-  }
-  say(`rolled back: ${await northstate.wait({ timeout })}`);
-}
-
-/** Why each container is not what the bundle wants. */
-async function reasons(): Promise<string[]> {
-  const { containers } = await northstate.status();
-  const explained = await Promise.all(Object.keys(containers).map((name) => northstate.call('explain', { name })));
-  return explained.flatMap(({ unmet }) =>
-    unmet === null ? [] : [`${unmet.container}: ${unmet.reason} ${unmet.message}`],
-  );
+  return Buffer.concat(chunks).toString();
 }
 
 function say(line: string): void {

@@ -1,75 +1,75 @@
-// The updater of examples/ota against a real daemon: killed at many points and run again, it completes or goes back.
+// The updater of examples/ota against a real daemon: killed at every line, cut off from its server, with a container that dies. The
+// device ends with what the document says or with what was before, and the server is told which, and why.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { run } from '../../support/command.ts';
-import { documentOf, type Daemon } from '../../support/test-daemon.ts';
+import { fileServer, type FileServer } from '../../support/file-server.ts';
+import { openDescriptors } from '../../support/leaks.ts';
 import { bulk, keyPair, probePackage } from '../../support/packages.ts';
-import { running, runningAs, withDaemon } from '../../support/scenario.ts';
+import { endsClean, running, runningAs } from '../../support/scenario.ts';
+import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
 const ota = join(import.meta.dirname, '../../../examples/ota');
-const files = { 'big.txt': bulk(400_000) };
-const app = (version: string) => probePackage({ name: 'app', version, args: ['print', '1', version, 'sleep'], files });
 const key = await keyPair('vendor');
+const app = (version: string, ...args: string[]) =>
+  probePackage({ name: 'app', version, args: ['print', '1', version, ...args], key: 'vendor', files });
+const files = { 'big.txt': bulk(400_000) };
+const first = await app('1.0.0', 'sleep');
 
-/** An HTTP server of a directory; `meet` is told of each request, and may cut its answer off after so many bytes. */
-async function serve(directory: string) {
-  let meet: (file: string, from: number) => number = () => Infinity;
-  const asked: string[] = [];
-  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const file = (request.url ?? '').slice(1);
-    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
-    asked.push(`${file} ${from}`);
-    const bytes = (await readFile(join(directory, file))).subarray(from);
-    const length = meet(file, from);
-    response.writeHead(from > 0 ? 206 : 200, { 'content-length': bytes.length });
-    response.write(bytes.subarray(0, length), () => {
-      if (length >= bytes.length) response.end();
-      else if (length > 0) response.destroy(); // with nothing the answer stays open: the server has stalled
+/** What the server was told: the outcomes, with their reasons. */
+interface Reports {
+  readonly outcomes: string[];
+  readonly reasons: (string | null)[];
+}
+
+/** A server that takes reports; `isGone`: nobody reaches it. */
+async function open(): Promise<FileServer & { reports: Reports; isGone: boolean }> {
+  const server = await fileServer({});
+  const reports: Reports = { outcomes: [], reasons: [] };
+  const opened = Object.assign(server, { reports, isGone: false });
+  server.misbehave = (request, response) => {
+    if (opened.isGone) {
+      response.destroy();
+      return true;
+    }
+    if (request.method !== 'POST') return false;
+    let body = '';
+    request.setEncoding('utf8').on('data', (text: string) => (body += text));
+    request.on('end', () => {
+      const { outcome, reason } = JSON.parse(body) as { outcome: string; reason: string | null };
+      reports.outcomes.push(outcome);
+      reports.reasons.push(reason);
+      response.end();
     });
+    return true;
   };
-  const server = createServer((request, response) => void answer(request, response)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    asked,
-    async [Symbol.asyncDispose]() {
-      const closed = once(server, 'close');
-      server.close().closeAllConnections();
-      await closed;
-    },
-    when(then: typeof meet) {
-      meet = then;
-    },
-  };
+  return opened;
 }
 
-async function makeBundle(out: string, document: string, ...packages: readonly string[]): Promise<void> {
-  const file = `${out}.yaml`;
+/** Puts a bundle on the server. */
+async function publish(server: FileServer, daemon: Daemon, document: string, ...packages: string[]): Promise<void> {
+  const [file, out] = [join(daemon.directory, 'next.yaml'), join(daemon.directory, 'www')];
   await writeFile(file, document);
-  const options = ['--document', file, '--repository', 'packages', '--key', key.secret, '--out', out];
-  const made = await run(process.execPath, [join(ota, 'make-bundle.ts'), ...options, ...packages]);
+  const options = ['--document', file, '--url', server.url('').href, '--key', key.secret, '--out', out];
+  const made = await run(process.execPath, [join(ota, 'make-bundle.ts'), ...options, '--before', first, ...packages]);
   assert.equal(made.code, 0, made.stderr);
+  for (const name of await readdir(out)) server.files.set(name, await readFile(join(out, name)));
 }
 
-interface Ended {
-  readonly code: number | null;
-  readonly lines: readonly string[];
-  readonly stderr: string;
-}
+const documentWith = (daemon: { readonly repository: string }, head: string, ...entries: string[]): string =>
+  documentOf(daemon.repository, ...entries).replace('repositories:', `${head}\nrepositories:`);
 
-/** Runs the updater; it is killed when `until` says so of a line, or when `kill` is called. */
-function update(daemon: Daemon, url: string, until: (line: string) => boolean = () => false) {
-  const progress = join(daemon.directory, 'ota.json');
-  const args = [join(ota, 'update.ts'), url, '--key', key.public, '--progress', progress, '--timeout', '20'];
-  const child = spawn(process.execPath, [...args, '--console', daemon.console], { stdio: ['ignore', 'pipe', 'pipe'] });
+const serial = (number: number, trial = ''): string => `metadata: { serial: ${number} }${trial}`;
+
+/** Runs the updater; it is killed when `until` says so of a line. */
+async function update(daemon: Daemon, server: FileServer, until: (line: string) => boolean = () => false) {
+  const args = [join(ota, 'update.ts'), server.url('').href, '--timeout', '60', '--console', daemon.console];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const lines: string[] = [];
   let stderr = '';
   createInterface({ input: child.stdout }).on('line', (line) => {
@@ -77,86 +77,122 @@ function update(daemon: Daemon, url: string, until: (line: string) => boolean = 
     if (until(line)) child.kill('SIGKILL');
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  const ended = once(child, 'close').then((): Ended => ({ code: child.exitCode, lines, stderr }));
-  return { ended, kill: () => child.kill('SIGKILL') };
+  await once(child, 'close');
+  return { code: child.exitCode, lines, stderr };
 }
 
-test('an updater that is killed at every step and run again brings the device to the bundle', async () => {
-  await withDaemon([await app('1.0.0')], ['app: { version: 1.0.0, state: running }'], async (daemon) => {
-    await running(daemon, 'app');
-    const out = join(daemon.directory, 'bundle');
-    const document = documentOf(daemon.repository, 'app: { version: 2.0.0, state: running }');
-    await makeBundle(out, document, await app('2.0.0'));
-    await using server = await serve(out);
-
-    // Killed before it knows the bundle, and in the middle of a package: the server has stopped sending.
-    for (const [file, sent] of [
-      ['bundle.json', 0],
-      ['app-2.0.0.npk', 0],
-    ] as const) {
-      const updater = update(daemon, server.url);
-      server.when((asked) => {
-        if (asked === file) updater.kill();
-        return asked === file ? sent : Infinity;
-      });
-      assert.equal((await updater.ended).code, null);
-      assert.equal((await runningAs(daemon, 'app', '1.0.0')).version, '1.0.0');
-    }
-    // A connection that breaks is taken up where it broke.
-    server.when((file, from) => (file === 'app-2.0.0.npk' && from === 0 ? 100_000 : Infinity));
-    assert.equal((await update(daemon, server.url, (line) => line.startsWith('installed')).ended).code, null);
-    assert.ok(
-      server.asked.some((each) => /^app-2\.0\.0\.npk [1-9]/.test(each)),
-      server.asked.join(),
-    );
-    assert.equal((await update(daemon, server.url, (line) => line.startsWith('applied')).ended).code, null);
-
-    const { code, lines, stderr } = await update(daemon, server.url).ended;
+/** A device whose documents must be signed, with app 1.0.0 confirmed. */
+async function withDevice(body: (daemon: Daemon, server: Awaited<ReturnType<typeof open>>) => Promise<void>) {
+  const before = openDescriptors();
+  await using daemon = await startDaemon({
+    packages: [first],
+    document: (directory) => documentOf(directory),
+    configuration: `documentKeys: [${key.public}]\n`,
+  });
+  const seed = join(daemon.directory, 'seed.yaml');
+  await writeFile(seed, documentWith(daemon, serial(1), 'app: { version: 1.0.0 }'));
+  for (const words of [
+    ['sign', seed, '--key', key.secret, '--inside'],
+    ['apply', '-f', seed],
+  ]) {
+    const { code, stderr } = await daemon.run(...words);
     assert.equal(code, 0, stderr);
-    assert.deepEqual(lines, ['bundle verified', 'present app:2.0.0', 'converged']);
-    await runningAs(daemon, 'app', '2.0.0');
-    assert.equal(await readFile(daemon.document, 'utf8'), document);
-    const again = await update(daemon, server.url).ended;
-    assert.deepEqual([again.code, again.lines.at(-1)], [0, 'converged']);
-  });
-});
+  }
+  await running(daemon, 'app');
+  {
+    await using server = await open();
+    await body(daemon, server);
+  }
+  await endsClean(daemon, before);
+}
 
-test('a bundle that is not reached gives way to what was before, also when the updater is killed on the way back', async () => {
-  const broken = await probePackage({ name: 'broken', fields: 'init: /missing' });
-  await withDaemon([await app('1.0.0')], ['app: { version: 1.0.0, state: running }'], async (daemon) => {
-    const { pid } = await running(daemon, 'app');
-    const out = join(daemon.directory, 'bundle');
-    const entries = ['app: { version: 1.0.0, state: running }', 'broken: { version: 1.0.0, state: running }'];
-    await makeBundle(out, documentOf(daemon.repository, ...entries), broken);
-    await using server = await serve(out);
-    assert.equal((await update(daemon, server.url, (line) => line.startsWith('not reached')).ended).code, null);
-    const { code, lines } = await update(daemon, server.url).ended;
-    assert.deepEqual([code, lines.at(-1)], [3, 'rolled back: converged']);
-    await daemon.until(
-      'what was before is back',
-      ({ converged, containers }) => converged && !('broken' in containers),
+const manual = (within: string): string => `\ntrial: { confirm: manual, soak: 0s, within: ${within} }`;
+const health = '\ntrial: { confirm: health, soak: 5s, within: 2m }';
+
+test('an updater that is killed at every line and run again brings the device to its document, and says so', async () => {
+  await withDevice(async (daemon, server) => {
+    await publish(
+      server,
+      daemon,
+      documentWith(daemon, serial(2, manual('5m')), 'app: { version: 2.0.0 }'),
+      await app('2.0.0', 'sleep'),
     );
-    assert.equal((await running(daemon, 'app')).pid, pid);
+    for (const end of [/^applied/, /^ready/, /^the server is there/]) {
+      const { code, lines, stderr } = await update(daemon, server, (line) => end.test(line));
+      assert.equal(code, null, [...lines, stderr].join('\n'));
+      assert.deepEqual(server.reports.outcomes, []);
+    }
+    const { code, lines, stderr } = await update(daemon, server);
+    assert.equal(code, 0, stderr);
+    assert.equal(lines.at(-1), 'confirmed');
+    await runningAs(daemon, 'app', '2.0.0');
+    assert.ok(server.sent < 200_000, `${server.sent} bytes came of a package of which most was there`);
+    assert.equal((await update(daemon, server)).code, 0, 'once more it is only told');
+    assert.deepEqual(server.reports.outcomes, ['confirmed', 'confirmed']);
   });
 });
 
-test('a bundle of another signer, and a package with other bytes, change nothing', async () => {
-  await withDaemon([], [], async (daemon) => {
-    const out = join(daemon.directory, 'bundle');
-    await makeBundle(out, documentOf(daemon.repository, 'app: {}'), await app('1.0.0'));
-    await using server = await serve(out);
+test('a document that cuts the device off from its server goes back by itself; the server is told once it is there', async () => {
+  await withDevice(async (daemon, server) => {
+    await publish(
+      server,
+      daemon,
+      documentWith(daemon, serial(2, manual('10s')), 'app: { version: 2.0.0 }'),
+      await app('2.0.0', 'sleep'),
+    );
+    const cut = await update(daemon, server, (line) => {
+      if (line.startsWith('ready')) server.isGone = true;
+      return false;
+    });
+    assert.equal(cut.code, 1, cut.lines.join('\n'));
+    assert.ok(cut.lines.some((line) => line.startsWith('the server is not there')));
+    await runningAs(daemon, 'app', '1.0.0');
+    server.isGone = false;
+    const { code, lines } = await update(daemon, server);
+    assert.equal(code, 3);
+    assert.match(lines.at(-1) ?? '', /^reverted: .*confirmed/);
+    assert.deepEqual(server.reports.outcomes, ['reverted']);
+  });
+});
+
+test('a bundle whose container dies within the soak is taken back and quarantined, and the server is told why', async () => {
+  await withDevice(async (daemon, server) => {
+    const dying = 'app: { version: 2.0.0, restart: { policy: never } }';
+    await publish(
+      server,
+      daemon,
+      documentWith(daemon, serial(2, health), dying),
+      await app('2.0.0', 'wait', '3000', 'exit', '7'),
+    );
+    const { code, lines } = await update(daemon, server);
+    assert.equal(code, 3, lines.join('\n'));
+    await runningAs(daemon, 'app', '1.0.0');
+    assert.deepEqual(server.reports.outcomes, ['reverted']);
+    assert.match(server.reports.reasons[0] ?? '', /app.*7/);
+    assert.match((await daemon.run('quarantine')).stdout, /package +app:2\.0\.0/);
+    assert.equal((await update(daemon, server)).code, 3, 'once more it is only told');
+    assert.deepEqual(server.reports.outcomes, ['reverted', 'reverted']);
+
+    // The next one.
+    const good = documentWith(daemon, serial(3, health), 'app: { version: 3.0.0 }');
+    await publish(server, daemon, good, await app('3.0.0', 'sleep'));
+    assert.equal((await update(daemon, server)).code, 0);
+    await runningAs(daemon, 'app', '3.0.0');
+  });
+});
+
+test('a document that nobody has signed, or an older one, changes nothing, and the server is told', async () => {
+  await withDevice(async (daemon, server) => {
     const before = await readFile(daemon.document, 'utf8');
-    const file = join(out, 'app-1.0.0.npk');
-    const bytes = await readFile(file);
-    await writeFile(file, bytes.with(bytes.length - 1, (bytes.at(-1) ?? 0) ^ 1));
-    const other = await update(daemon, server.url).ended;
-    assert.equal(other.code, 1);
-    assert.match(other.stderr, /is not the file that the bundle names/);
-    await writeFile(join(out, 'bundle.sig'), Buffer.alloc(64).toString('base64'));
-    const unsigned = await update(daemon, server.url).ended;
-    assert.equal(unsigned.code, 1);
-    assert.match(unsigned.stderr, /not signed with this key/);
+    await publish(server, daemon, documentWith(daemon, serial(2), 'app: { version: 1.0.0, env: { A: b } }'));
+    const signed = server.files.get('desired.yaml')?.toString() ?? '';
+    server.files.set('desired.yaml', Buffer.from(signed.replace('A: b', 'A: c')));
+    assert.equal((await update(daemon, server)).code, 3);
+    await publish(server, daemon, documentWith(daemon, serial(0), 'app: { version: 1.0.0, env: { A: b } }'));
+    assert.equal((await update(daemon, server)).code, 3);
+    assert.deepEqual(server.reports.outcomes, ['refused', 'refused']);
+    assert.match(server.reports.reasons[0] ?? '', /sign/);
+    assert.match(server.reports.reasons[1] ?? '', /serial/);
     assert.equal(await readFile(daemon.document, 'utf8'), before);
-    assert.equal((await daemon.run('list')).stdout, '');
   });
 });
