@@ -137,7 +137,7 @@ test('words that may come next are commands, options, choices, live containers a
   const { url } = await opened(context);
   const next = async (...words: string[]) =>
     (await northstate(context, url, ['__complete', '--', ...words])).stdout.trim().split('\n');
-  assert.deepEqual(await next('un'), ['uninstall', 'unpack']);
+  assert.deepEqual(await next('un'), ['unlock', 'uninstall', 'unpack']);
   assert.deepEqual(await next('start', 'x'), ['']);
   assert.deepEqual(await next('start', 'b'), ['broker', 'broker:1.2.3']);
   assert.deepEqual(await next('mount', 'broker', 'maps:'), ['maps:1.0.0', 'maps:2.0.0']);
