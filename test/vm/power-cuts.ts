@@ -21,7 +21,7 @@ const guest = await prepareGuest([]);
 const all = await Promise.all(
   Array.from({ length: machines }, (_, index) => {
     const log = (line: string): void => console.log(machines === 1 ? line : `${seed + index}: ${line}`);
-    return cutPower({ ...guest, rounds: Math.ceil(rounds / machines), seed: seed + index, log });
+    return cutPower({ ...guest, rounds: Math.ceil(rounds / machines), seed: seed + index, log, takeovers: true });
   }),
 );
 const played = all.reduce((sum, boots) => sum + boots.played, 0);

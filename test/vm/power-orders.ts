@@ -65,18 +65,9 @@ export function documentNumber(number: number): string {
 }
 
 /** An order that makes sense in this state. `number` has not been used before. */
-export function nextOrder(random: Random, { document, packages, candidates, number }: State): Order {
-  const kind = random.pick([
-    'document',
-    'document',
-    'command',
-    'command',
-    'package',
-    'package',
-    'package',
-    'reexec',
-  ] as const);
-  if (kind === 'reexec') return { op: 'reexec' };
+export function nextOrder(random: Random, { document, packages, candidates, number, takeovers }: State): Order {
+  if (takeovers && random.chance(0.2)) return { op: 'reexec' };
+  const kind = random.pick(['document', 'command', 'package', 'package'] as const);
   if (kind === 'document') return { op: random.pick(['apply', 'save']), document: documentNumber(number) };
   if (kind === 'command') {
     const running = entriesOf(document)['app']?.['state'] === 'running';
@@ -92,6 +83,8 @@ interface State {
   readonly packages: Packages;
   readonly candidates: readonly Candidate[];
   readonly number: number;
+  /** Whether the runtime takes over from itself now and then. */
+  readonly takeovers: boolean;
 }
 
 /** The packages once an order is done. */

@@ -41,6 +41,8 @@ interface Known {
 }
 
 export interface PowerCuts extends Guest {
+  /** Has the runtime take over from itself now and then; it takes its time in a machine that is emulated. */
+  readonly takeovers?: boolean;
   readonly rounds: number;
   /** Gives the same orders again, and the same requests of the disk at which the power goes. */
   readonly seed: number;
@@ -55,7 +57,15 @@ export interface Boots {
 }
 
 /** Cuts the power `rounds` times and looks after each; ends with an orderly stop. Rejects with what was found wrong. */
-export async function cutPower({ image, running, candidates, rounds, seed, log }: PowerCuts): Promise<Boots> {
+export async function cutPower({
+  image,
+  running,
+  candidates,
+  rounds,
+  seed,
+  log,
+  takeovers = false,
+}: PowerCuts): Promise<Boots> {
   const random = createRandom(seed);
   const folder = await mkdtemp(path.join(tmpdir(), 'northstate-power-'));
   const disk = makeDisk(await emptyFileSystem(folder, diskSize));
@@ -65,7 +75,7 @@ export async function cutPower({ image, running, candidates, rounds, seed, log }
   const boots: Boots = { played: 0, refused: 0 };
   let orders = 1;
   const next = ({ document, packages }: Known): Order =>
-    nextOrder(random, { document, packages, candidates, number: (orders += 1) });
+    nextOrder(random, { document, packages, candidates, number: (orders += 1), takeovers });
   const tell = (up: Running): void => {
     if (typeof up.played === 'number') boots.played += 1;
     if (typeof up.played === 'string') boots.refused += 1;
