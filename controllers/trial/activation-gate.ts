@@ -124,7 +124,8 @@ export function createActivationGate(ports: ActivationGatePorts): ActivationGate
       if (exec === null) continue;
       const key = JSON.stringify(exec);
       const known = programs.get(key);
-      const isOld = known?.answer !== undefined && known.answer !== null && now() >= known.at + every;
+      // A yes of long ago, before a lock or a time of day was waited for, is none.
+      const isOld = known?.answer !== undefined && now() >= known.at + every;
       if (known === undefined || known.of !== generation || isOld) {
         programs.set(key, { of: generation, answer: undefined, at: now() });
         if (!endedLeft) endLeftPrograms(ports.launcher);

@@ -73,6 +73,8 @@ export function createTrialDriver(ports: TrialPorts): TrialDriver {
 
   async function step(state: State): Promise<void> {
     const record = state.trial?.record ?? null;
+    // Nothing is watched for it any more.
+    if (record?.state !== 'staged') ports.gate();
     if (!isUnderWay(record)) {
       ports.setDeadline(null);
       return;
