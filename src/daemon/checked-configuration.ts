@@ -4,13 +4,19 @@ import { accessSync, closeSync, constants, lstatSync, openSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { LaunchError } from '../../native/wire/attempt.ts';
 import { ConfigurationError } from '../config/configuration-error.ts';
-import { defaultConfigPath, type Configuration, type ConsoleConfiguration } from '../config/configuration.ts';
+import {
+  configurationArgument,
+  defaultConfigPath,
+  type Configuration,
+  type ConsoleConfiguration,
+} from '../config/configuration.ts';
 import { configurationOf, readSource, type Overrides, type Source } from '../config/read-configuration.ts';
 import { findSummary, keepSummary } from '../config/summary.ts';
 import { parseAddress } from '../console/protocol/address.ts';
 import { Failure } from '../cli/exit.ts';
 import { runtimeVersion } from '../runtime-version.ts';
 import { messageOf } from '../../state/errno.ts';
+import { understood, understoodFile } from '../../state/file/understood.ts';
 import { checkTrusted, makeTrustedDirectory, UntrustedPath } from '../../state/file/trust.ts';
 import { keptMemory, openKeptValue } from './kept-value.ts';
 import { checkForm, noteForm } from './state-form.ts';
@@ -45,7 +51,7 @@ export async function checkedConfiguration(settings: Settings, link: LauncherLin
   );
   const kept = value.get();
   if (kept !== null) {
-    const configuration = await understood(kept);
+    const configuration = await madeAnew(kept);
     if (kept.runtime !== runtimeVersion) {
       await noteForm(configuration.stateDir);
       value.set({ ...kept, runtime: runtimeVersion, configuration });
@@ -64,20 +70,19 @@ export async function keptConfiguration({ launcher, remembered }: LauncherLink):
   const fd = await keptMemory('configuration', { kept: remembered.descriptors, launcher });
   const kept = openKeptValue<KeptConfiguration>(fd).get();
   if (kept === null) throw new Error('no configuration was kept');
-  return await understood(kept);
+  return await madeAnew(kept);
 }
 
-/** Another version reads the text anew; what was found out at the start stays. */
-async function understood({ runtime, source, configuration }: KeptConfiguration): Promise<Configuration> {
+/** Another version reads the text anew, once; what was found out at the start stays. */
+async function madeAnew({ runtime, source, configuration }: KeptConfiguration): Promise<Configuration> {
   if (runtime === runtimeVersion) return configuration;
+  const { cgroup, stateDir, passing, runDir } = configuration;
   const text = source.text === null ? null : Buffer.from(source.text);
-  const { cgroup, stateDir, passing } = configuration;
-  return {
-    ...(await configurationOf({ ...source, text })),
-    cgroup,
-    stateDir,
-    ...(passing !== undefined && { passing }),
-  };
+  const file = understoodFile(runDir, 'configuration', runtimeVersion);
+  const made = await understood(file, JSON.stringify(source), async () =>
+    configurationArgument(await configurationOf({ ...source, text })),
+  );
+  return { ...(made as Configuration), cgroup, stateDir, ...(passing !== undefined && { passing }) };
 }
 
 /** Reads the configuration, makes our directories, checks that all of it is root's, and locks what is to be ours alone. */

@@ -2,6 +2,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { understoodDirectory } from '../../state/file/understood.ts';
 import { createMemoryFile, extentsOf, isSealed } from '../../native/memfd.ts';
 import { SyscallError } from '../../native/libc.ts';
 import type { Configuration } from '../config/configuration.ts';
@@ -10,7 +11,7 @@ import type { Configuration } from '../config/configuration.ts';
 export const proofPrefix = 'proof-';
 
 /** Files of runDir that say something to the next reconciler; images are mounted beside them. */
-const runFiles = ['boot', 'cgroups.json', 'overlay.json', 'packages.json', 'generations', 'ran'];
+const runFiles = ['boot', 'cgroups.json', 'overlay.json', 'packages.json', 'generations', 'ran', understoodDirectory];
 
 /** The same configuration on copies of stateDir, the document, and what is in runDir. */
 export function copyState(config: Configuration): Configuration {
@@ -31,6 +32,12 @@ export function copyState(config: Configuration): Configuration {
     if (existsSync(config.desired + end)) cpSync(config.desired + end, desired + end, { dereference: true });
   }
   return { ...config, stateDir: state, runDir: run, desired, seed: join(document, 'no seed') };
+}
+
+/** What was made of texts there is the successor's to find: it would take the longest part of its start. */
+export function keepUnderstood(copied: Configuration, config: Configuration): void {
+  const [from, to] = [copied, config].map(({ runDir }) => join(runDir, understoodDirectory)) as [string, string];
+  if (existsSync(from)) cpSync(from, to, { recursive: true });
 }
 
 /** What is being written is its writer's. */

@@ -1,6 +1,7 @@
 // A reconciler that proves itself: it reads all that was handed over, looks at everything, and says what it would do, which it does
 // not. Its launcher passes nothing on, and what it writes to are copies.
 import { rmSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { dirname } from 'node:path';
 import { messageOf } from '../../state/errno.ts';
 import { openKeptFile } from '../console/server/kept-file.ts';
@@ -11,7 +12,7 @@ import type { LauncherLink } from '../daemon/launcher-link.ts';
 import { checkForm } from '../daemon/state-form.ts';
 import { openLog } from '../logs/log.ts';
 import { runtimeVersion } from '../runtime-version.ts';
-import { copyKept, copyState } from './proof-state.ts';
+import { copyKept, copyState, keepUnderstood } from './proof-state.ts';
 import { encodeReport, type ProofReport } from './report.ts';
 
 /** Characters of a reason that reach whoever has asked. */
@@ -23,6 +24,8 @@ export async function prove(link: LauncherLink): Promise<void> {
   const own = { ...link, remembered: { ...remembered, descriptors: copyKept(remembered.descriptors) } };
   try {
     const report = await look(own);
+    // What was compiled for this is compiled for the start that follows.
+    flushCompileCache();
     await launcher.proven(true, encodeReport(report));
   } catch (error) {
     process.stderr.write(`northstate: northstate ${runtimeVersion} does not take over: ${messageOf(error)}\n`);
@@ -40,7 +43,10 @@ async function look(link: LauncherLink): Promise<ProofReport> {
     const failed = Promise.withResolvers<never>();
     const log = openLog({ ...config.log, level: 'warn' });
     const daemon = { config: copied, log, link, failed: failed.reject };
-    return await Promise.race([failed.promise, plan(daemon, { runDir: config.runDir, owner: config.stateDir })]);
+    const real = { runDir: config.runDir, owner: config.stateDir };
+    const report = await Promise.race([failed.promise, plan(daemon, real)]);
+    keepUnderstood(copied, config);
+    return report;
   } finally {
     rmSync(dirname(copied.stateDir), { recursive: true, force: true });
   }

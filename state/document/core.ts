@@ -49,6 +49,8 @@ export interface Pending {
 export type NotDurable = string | null;
 
 export interface Core {
+  /** Where is kept what this version made of a generation that another one has stored. */
+  readonly understoodFile: string;
   readonly store: Store;
   readonly log: Log;
   readonly parser: Parser;

@@ -27,6 +27,7 @@ import { trialFile } from '../trial/trial-file.ts';
 import { isUnderWay, lastConfirmed, type TrialState } from '../trial/trial-record.ts';
 import type { Tree } from '../text/tree.ts';
 import { watchFile } from '../file/file-watch.ts';
+import { understoodFile } from '../file/understood.ts';
 import type { Exchange } from '../file/write-file.ts';
 import { createSerialQueue } from '../serial-queue.ts';
 
@@ -187,6 +188,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const isSigned = admission.keys !== null;
   const given = {
     ...{ configured: new Map(), ...options, admission, floor, failed: storing.failed },
+    understoodFile: understoodFile(runDir, 'document', options.runtime),
     ...{ trials, quarantines: quarantineFile(stateDir), configuredTrial: options.trial ?? null, tell: tried },
     moment: () => ({ boot: bootId, at: bootTime(), time: now() }),
   };

@@ -11,6 +11,7 @@ import { readDocumentFile } from '../file/document-file.ts';
 import { makeDirectory } from '../file/in-place.ts';
 import type { Generation } from './generation-files.ts';
 import { SCHEMA, type Generations } from './generations.ts';
+import { parseOnce } from './parse-once.ts';
 import { createParser } from './parser.ts';
 import { readFileOf } from './read-signed.ts';
 import { signedOverlay } from './signed-patches.ts';
@@ -45,6 +46,7 @@ export interface CoreOptions {
   readonly moment: Core['moment'];
   readonly configuredTrial: Core['configuredTrial'];
   readonly tell: Core['tell'];
+  readonly understoodFile: Core['understoodFile'];
 }
 
 /**
@@ -81,7 +83,7 @@ export async function openCore(options: CoreOptions, generations: Generations, b
       unkept: null,
     },
     ...{ trials, quarantines, moment, configuredTrial, tell, trial: null, target: [], staged: null, quarantine: [] },
-    ...{ quarantineLacks: false, origin: '' },
+    ...{ quarantineLacks: false, origin: '', understoodFile: options.understoodFile },
   };
   await takeStored(core, now);
   return core;
@@ -185,7 +187,10 @@ export async function newestUnderstood(core: Core, highest: number): Promise<Gen
     const isOurs = stored.runtime === core.runtime && stored.schema === SCHEMA;
     if (isOurs && !mustBeSigned && isAlone(core, stored)) return stored;
     // Stored by another version or beside other repositories of the configuration: only its text counts.
-    const parsed = await core.parser.parse(stored.text);
+    const { parser, inForce, understoodFile: file } = core;
+    const parsed = await (mustBeSigned
+      ? parser.parse(stored.text)
+      : parseOnce(stored.text, { parser, configured: inForce.configured, file }));
     if (parsed.ok) return { ...stored, tree: parsed.tree, desired: parsed.desired };
     core.log.warn({ generation, ...parsed.error }, 'a stored generation is not understood');
   }
