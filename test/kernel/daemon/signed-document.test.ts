@@ -94,8 +94,8 @@ const cases: Readonly<Record<RequestName, readonly Case[]>> = {
   session_resize: [{ body: () => ({ rows: 1, columns: 1 }), outcome: 'other' }],
   session_signal: [{ body: () => ({ signal: 1 }), outcome: 'other' }],
   kill: [
-    { body: () => ({ container, signal: 15, lifetime: 'document' }), outcome: 'document_signed' },
-    { body: () => ({ container, signal: 15 }), outcome: 'boot' },
+    { body: () => ({ container, signal: 9, lifetime: 'document' }), outcome: 'document_signed' },
+    { body: () => ({ container, signal: 9 }), outcome: 'boot' },
   ],
   umount: [
     { body: () => ({ containers: [container], lifetime: 'document' }), outcome: 'document_signed' },
