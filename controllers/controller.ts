@@ -9,6 +9,8 @@ export interface Step {
   /** The container's name: the key of the queue, so that a container is never worked on twice at once. */
   readonly name: string;
   readonly waits: string | null;
+  /** It waits for dependencies alone, which come about by themselves. */
+  readonly gated?: true;
 }
 
 export interface Controller<S extends Step> {

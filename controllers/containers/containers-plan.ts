@@ -268,7 +268,7 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
       candidate === null || candidate.state === 'preparing'
         ? 'its sandbox is not prepared'
         : (dependencyWaits(view) ?? leavingWaits(view, target, candidate));
-    steps.push({ op: 'go', ...common, id: candidate?.id ?? 0, after, waits });
+    steps.push({ op: 'go', ...common, id: candidate?.id ?? 0, after, ...waiting(view, waits) });
   }
   return steps;
 }
@@ -283,9 +283,9 @@ function dependencyWaits(view: View): string | null {
   return texts.length === 0 ? null : texts.join('; ');
 }
 
-/** Whether a step waits for dependencies alone, which come about by themselves. */
-export function waitsForDependencies({ waits }: Pick<Step, 'waits'>): boolean {
-  return waits !== null && /^not (?:running|ready|succeeded) yet: /.test(waits);
+/** A step that waits for this; whether that is dependencies alone is said with it. */
+function waiting(view: View, waits: string | null): Pick<Step, 'waits' | 'gated'> {
+  return waits !== null && waits === dependencyWaits(view) ? { waits, gated: true } : { waits };
 }
 
 /** Why the present instance is not told to stop yet for the next one. */
@@ -336,7 +336,7 @@ function stop(view: View, attempt: ObservedAttempt, waits: string | null, fault?
   const signal = fault === 'WatchdogExpired' && keepsCore(view, attempt) ? SIGABRT : told;
   const dependents = view.dependentsUp.length === 0 ? null : `still running: ${view.dependentsUp.join(', ')}`;
   if (fault !== undefined) return [{ op: 'signal', name, id, signal, grace, fault, waits: null }];
-  return [{ op: 'signal', name, id, signal, grace, waits: waits ?? dependents }];
+  return [{ op: 'signal', name, id, signal, grace, ...waiting(view, waits ?? dependents) }];
 }
 
 const SIGABRT = 6;

@@ -27,7 +27,7 @@ export function coldBoot(state: State, { hierarchies, now }: { hierarchies: Hier
   const kept = [...state.observed.packages].map(([name, all]) => [name, all.filter(lasting)] as const);
   const packages = new Map(kept.filter(([, all]) => all.length > 0));
   const nothing = { mounts: new Map(), cgroups: new Map(), attempts: new Map(), ran: new Map(), schedules: new Map() };
-  const before = { ...state, observed: { repositories, packages, ...nothing } };
+  const before = { ...state, orders: new Map(), observed: { repositories, packages, ...nothing } };
   const options = { hierarchies, defaultRepository: null, packageAt: () => null, now, autostart: true };
   const { done } = walk(before, options);
   const gone = new Set(done.flatMap(({ step }) => (step.op === 'go' ? [step.key] : [])));

@@ -4,7 +4,6 @@ import type { ContainerEntry } from '../../state/desired.ts';
 import type { ContainerStatus, ConditionType } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';
 import { containerName } from '../../state/container-id.ts';
-import { waitsForDependencies } from '../containers/containers-plan.ts';
 import { isHeldUnready } from '../containers/readiness.ts';
 import type { Left } from '../failure.ts';
 import { isUnsettled } from './container-status.ts';
@@ -85,7 +84,7 @@ function judge(look: Look, entry: ContainerEntry, depth: number): Reached {
   const reason = `${key}: ${why(status, { steps, failures })}`;
   if (status.phase === 'Failed') return { result: 'failed', reason };
   if (failures.some(({ retryAt }) => retryAt !== null) || isMoving(look, name)) return { result: 'moving', reason };
-  const isGated = !isDone && failures.length === 0 && steps.every(waitsForDependencies);
+  const isGated = !isDone && failures.length === 0 && steps.every(({ gated }) => gated === true);
   const gate = waitsFor(look, entry, { status, isGated }, depth);
   if (gate !== null) return gate;
   // What is left waits for something that nothing here brings about.

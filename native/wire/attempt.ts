@@ -1,4 +1,5 @@
 // What the launcher remembers of one start of a container, as E_ATTEMPT brings it.
+import type { ObservedHealth } from '../../state/health.ts';
 import { errnoName } from '../libc.ts';
 import { stepName } from './ops.ts';
 import { createDecoder, WireError, type Decoder } from './wire.ts';
@@ -56,15 +57,7 @@ export interface Attempt {
   /** A go was given and exec is not reached yet. */
   readonly going: boolean;
   /** What it is asked, and how it is (native/launcher/core/health-state.h); `readyAt` is CLOCK_BOOTTIME in ms. */
-  readonly health: {
-    readonly revision: number;
-    readonly readyAt: number | null;
-    readonly verdict: 'NotReady' | 'Unhealthy' | 'WatchdogExpired' | null;
-    readonly stopping: boolean;
-    readonly reloading: boolean;
-    readonly status: string;
-    readonly message: string;
-  };
+  readonly health: ObservedHealth;
 }
 
 /** The failure in an answer or event, null when there is none. */

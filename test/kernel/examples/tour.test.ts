@@ -1,11 +1,14 @@
 // The examples of the tour that speak to the runtime, and show what they are given: what each README says is to be seen.
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { patience } from '../../support/patience.ts';
 import { startDaemon, type Daemon } from '../../support/test-daemon.ts';
+import type { ContainerStatus } from '../../../state/status.ts';
+import { run } from '../../support/command.ts';
 
 const examples = join(import.meta.dirname, '../../../examples/tour');
 const names = globSync('*/manifest.yaml', { cwd: examples }).map((path) => path.split('/')[0] ?? '');
@@ -22,7 +25,22 @@ async function says(daemon: Daemon, name: string, wanted: RegExp): Promise<strin
   }
 }
 
-test('the examples that speak to the runtime and to each other show what they say', async () => {
+/** As ip-netns(8) makes one; gives what removes it. One that somebody else has made stays. */
+async function namedNetwork(): Promise<() => Promise<void>> {
+  const path = '/run/netns/northstate-example';
+  if (existsSync(path)) return async () => undefined;
+  await mkdir('/run/netns', { recursive: true });
+  await writeFile(path, '');
+  assert.equal((await run('unshare', [`--net=${path}`, 'true'])).code, 0);
+  return async () => {
+    await run('umount', [path]);
+    await rm(path);
+  };
+}
+
+test('the examples that speak to the runtime and to each other show what they say', async (context) => {
+  const remove = await namedNetwork();
+  context.after(remove);
   await using daemon = await startDaemon({
     packages,
     document: (directory) =>
@@ -43,6 +61,15 @@ test('the examples that speak to the runtime and to each other show what they sa
   assert.match(seen, /^host name inspect, pid \d+, uid 1000, gid 1000$/m);
   assert.match(seen, /^GREETING=hello$/m);
   assert.match(seen, /^CapEff:\t0+$/m);
+
+  assert.match(await says(daemon, 'netns', /^device lo$/m), /^device lo\n$/m);
+  // It says how it is, and hangs when it is told to: it is ended, and begins anew.
+  const isReady = ({ conditions }: ContainerStatus) =>
+    conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
+  const well = await daemon.untilContainer('health', 'is ready', isReady);
+  assert.equal(well.says, 'open for business');
+  assert.equal((await daemon.run('kill', 'health', 'USR1')).code, 0);
+  await daemon.untilContainer('health', 'begins anew', (status) => status.restarts === 1 && isReady(status));
 
   await says(daemon, 'sockets', /^received: hello$/m);
   await says(daemon, 'token-client', /welcome[^]*go away/);

@@ -1,5 +1,7 @@
 // The text that scrapers read.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { exposed, type Family } from '../../../src/metrics/exposition.ts';
 import { collect } from '../../../src/metrics/metrics.ts';
@@ -74,4 +76,25 @@ test('there is one series of each kind for a container, whatever it does', async
   looked.length = 0;
   await of(['a', 'still']);
   assert.deepEqual(looked, ['a'], 'files of what does not run');
+});
+
+test('the dashboard asks for what there is', async () => {
+  const counts = { cpuSeconds: 1, memoryBytes: 2, memoryLimit: null, oomKills: 0, readBytes: 3, writtenBytes: 4 };
+  const { families: found } = await collect({ state: () => empty, counts: () => counts, starts: 1, sleeps: 0 });
+  const known = new Map(found.map(({ name, type }) => [type === 'counter' ? `${name}_total` : name, type]));
+  const path = join(import.meta.dirname, '../../../examples/metrics/dashboard.json');
+  const { panels } = JSON.parse(readFileSync(path, 'utf8')) as {
+    panels: readonly { readonly targets?: readonly { readonly expr: string }[] }[];
+  };
+  const asked = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+  assert.ok(asked.length > 5);
+  for (const expr of asked) {
+    const [metric = ''] = /northstate_\w+(?=\{)/.exec(expr) ?? [];
+    assert.ok(known.has(metric), `${metric} is not measured: ${expr}`);
+    // Of a state set the label that says which is named as the metric is.
+    const labels = [...expr.matchAll(/(\w+)=~?"/g)]
+      .map(([, label = '']) => label)
+      .filter((label) => label !== 'instance');
+    for (const label of labels) assert.deepEqual([label, known.get(metric)], [metric, 'stateset']);
+  }
 });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import { connect as connectClient } from '../../../../src/client/northstate.ts';
 import { openConsole } from '../../../../src/console/server/server.ts';
 import { northstate } from '../../cli/command-line.ts';
 import { fakeRuntime } from '../../../support/console/fake-runtime.ts';
@@ -93,7 +94,7 @@ test('a TCP listener that other machines reach asks for a certificate, and is re
 
   const pki = await certificates(context);
   const port = await freePort();
-  await openTestConsole(context, fakeRuntime(), {
+  await openTestConsole(context, fakeRuntime({ packages: [broker] }), {
     listen: `tcp://0.0.0.0:${port}`,
     tls: { cert: pki('server.pem'), key: pki('server.key'), ca: pki('ca.pem') },
   });
@@ -103,6 +104,18 @@ test('a TCP listener that other machines reach asks for a certificate, and is re
   const files = ['--tls-ca', pki('ca.pem'), '--tls-cert', pki('client.pem'), '--tls-key', pki('client.key')];
   const named = ['-u', `tls://127.0.0.1:${port}`, ...files, '--tls-name', 'northstate'];
   assert.equal((await northstate(context, '', [...named, 'ident'])).stdout, 'extern:0.0.0\n');
+  // A session is carried as over a unix socket: input to its end, and what comes of it.
+  const pem = (name: string) => readFileSync(pki(name));
+  const tls = { ca: pem('ca.pem'), cert: pem('client.pem'), key: pem('client.key'), servername: 'northstate' };
+  await using remote = await connectClient({ url: `tls://127.0.0.1:${port}`, tls, reconnect: false });
+  const session = await remote.exec('broker', ['/bin/cat'], { input: true });
+  const bytes = Buffer.alloc(1_000_000, 'a line over TLS\n');
+  const carried = Array.fromAsync(session.output(), ({ data }) => data);
+  await session.write(bytes);
+  await session.end();
+  assert.ok(Buffer.concat(await carried).equals(bytes));
+  assert.deepEqual((await session.ended).exit, { code: 0 });
+  session.close();
   for (const name of ['stranger', 'nobody']) {
     const socket = present(name);
     const said = socket.toArray().catch(() => []);
@@ -165,6 +178,8 @@ function credentials(pki: (name: string) => string, name: string): object {
   if (name === 'nobody') return {};
   return { cert: readFileSync(pki(`${name}.pem`)), key: readFileSync(pki(`${name}.key`)) };
 }
+
+const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
 
 /** An authority, a server and a client of it, and a stranger that another has signed. */
 async function certificates(context: TestContext): Promise<(name: string) => string> {

@@ -127,7 +127,7 @@ test('who waits for the readiness of a paused run is told that nobody asks it', 
 });
 
 test('a replacement that waits for a dependency is no failure as long as that comes', () => {
-  const gate = (op: string) => ({ op, name: 'app', waits: 'not ready yet: broker' });
+  const gate = (op: string) => ({ op, name: 'app', waits: 'not ready yet: broker', gated: true as const });
   const left: [string, Left][] = [['app', { steps: [gate('go'), gate('signal')], failures: [] }]];
   const app: Given = { phase: 'Running', ready, entry: { dependsOn: new Map([['broker', 'ready']]) } };
   const settling: Given = { phase: 'Running', ready: { reason: 'Settling', message: 'a moment' } };
