@@ -61,6 +61,22 @@ test('followed logs and events, a session and a connection over TCP keep it awak
   });
 });
 
+test('128 clients of a unix socket do not keep it awake; those beyond do, as long as they are there', async () => {
+  await withSleeper([idle], [running], async (daemon) => {
+    const clients: Client[] = [];
+    for (let count = 0; count < 128; count += 1) clients.push(await connectConsole(daemon.console));
+    await asleep(daemon);
+    const beyond = await connectConsole(daemon.console);
+    assert.ok(await staysAwake(daemon, looked), 'it has slept over a connection that only it has');
+    assert.deepEqual(await beyond.call('list', null), ['idle:1.0.0']);
+    beyond.close();
+    await asleep(daemon);
+    // The others notice nothing.
+    assert.deepEqual(await clients[127]?.call('list', null), ['idle:1.0.0']);
+    for (const client of clients) client.close();
+  });
+});
+
 test('containers that write keep it awake where what they write is in its log, and do not wake it where it is not', async () => {
   const writer = await probePackage({
     name: 'writer',
