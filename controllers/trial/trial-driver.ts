@@ -45,14 +45,17 @@ export interface TrialDriver {
   close(): void;
 }
 
+/** ms until what was refused is tried again. */
+const again = 30_000;
+
 export function createTrialDriver(ports: TrialPorts): TrialDriver {
   const { store, documents, reconciler, now } = ports;
   let working = false;
-  let again = false;
+  let stirred = false;
   let closed = false;
 
   function look(): void {
-    again = true;
+    stirred = true;
     if (working || closed) return;
     working = true;
     void turn();
@@ -60,8 +63,8 @@ export function createTrialDriver(ports: TrialPorts): TrialDriver {
 
   async function turn(): Promise<void> {
     try {
-      while (again && !closed) {
-        again = false;
+      while (stirred && !closed) {
+        stirred = false;
         await step(store.get());
       }
     } catch (error) {
@@ -88,8 +91,15 @@ export function createTrialDriver(ports: TrialPorts): TrialDriver {
   async function bringIn(state: State): Promise<void> {
     ports.setDeadline(null);
     const waits = stagedWaits(state, ports.staged(), ports.why) ?? ports.gate();
-    if (waits !== null) say(waits);
-    else if (reconciler.idle()) say(await documents.activate(readyKeys(state)));
+    if (waits !== null) {
+      say(waits);
+      return;
+    }
+    if (!reconciler.idle()) return;
+    const why = await documents.activate(readyKeys(state));
+    say(why);
+    // What the disk does not take now it may take later, and nothing tells of that.
+    if (why !== null) ports.setDeadline(now() + again);
   }
 
   async function judge(state: State, record: TrialRecord): Promise<void> {

@@ -11,11 +11,9 @@ import { besideItsFile, synchronise, type FileOptions } from './synchronise.ts';
 import { hashText } from './generation-files.ts';
 import { sameLock, type Lock } from './lock.ts';
 import type { Core } from './core.ts';
-import { readDocumentFile } from '../file/document-file.ts';
 import { dropFields, placesOf } from './overlay.ts';
 import { publish } from './publish.ts';
 import { createStore, type State } from '../store.ts';
-import { createFile, replaceFile } from '../file/write-file.ts';
 import type { DocumentError } from '../text/yaml.ts';
 import { LARGEST_DOCUMENT } from './parsed-document.ts';
 import { goodDocument, noPlace } from '../status.ts';
@@ -152,17 +150,18 @@ export async function previewText(core: Core, text: string): Promise<State> {
 }
 
 async function replaceDocument(core: Core, options: FileOptions, text: string): Promise<void> {
-  const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
+  const { files } = core;
+  const file = await files.read(options.path, LARGEST_DOCUMENT);
   const edited = new DocumentConflict(core.store.get().generation, 'the file is being edited');
   if (file.kind === 'moving') throw edited;
   if (file.kind === 'missing') {
-    if ((await createFile(options.path, text)) !== null) throw edited;
+    if ((await files.create(options.path, text)) !== null) throw edited;
     return;
   }
   if (file.kind !== 'text') throw new Error(file.message);
-  const saved = await replaceFile(file, text, options);
+  const saved = await files.replace(file, text, options);
   if (saved === null) return;
   // Somebody saved the file in this very moment: that save is given back to its author.
-  await replaceFile({ ...file, text }, saved, options);
+  await files.replace({ ...file, text }, saved, options);
   throw edited;
 }

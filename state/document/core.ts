@@ -20,6 +20,7 @@ import type { TreeChange } from '../text/tree.ts';
 import type { Staged } from './staged.ts';
 import type { Quarantined, QuarantineFile } from '../trial/quarantine.ts';
 import type { TrialTerms } from '../trial/terms.ts';
+import type { DocumentFiles } from '../file/document-files.ts';
 import type { Moment } from '../trial/transitions.ts';
 import type { TrialFile } from '../trial/trial-file.ts';
 import { isUnderWay, type TrialRecord, type TrialState } from '../trial/trial-record.ts';
@@ -98,6 +99,8 @@ export interface Core {
   /** What `highest` is as long as nobody knows; null = it was always known. */
   guess: number | null;
   pending: readonly Pending[];
+  /** What is done with the document's file. */
+  readonly files: DocumentFiles;
   readonly trials: TrialFile;
   readonly quarantines: QuarantineFile;
   /** Now, as trials are counted. */

@@ -20,12 +20,14 @@ import { createRetry } from '../retry.ts';
 import type { Stand } from '../standing.ts';
 import type { Locked, State, Store } from '../store.ts';
 import { synchronise, type FileOptions } from './synchronise.ts';
-import { createTrialDocuments, type TrialDocuments } from './trial-documents.ts';
-import { quarantineFile } from '../trial/quarantine.ts';
+import { createTrialDocuments, settleTrial, type TrialDocuments } from './trial-documents.ts';
+import { quarantineFile, quarantineName } from '../trial/quarantine.ts';
 import type { TrialTerms } from '../trial/terms.ts';
 import { trialFile } from '../trial/trial-file.ts';
 import { isUnderWay, lastConfirmed, type TrialState } from '../trial/trial-record.ts';
 import type { Tree } from '../text/tree.ts';
+import { documentFiles } from '../file/document-files.ts';
+import { lastingText, passingText } from '../file/kept-text.ts';
 import { watchFile } from '../file/file-watch.ts';
 import { understoodFile } from '../file/understood.ts';
 import type { Exchange } from '../file/write-file.ts';
@@ -173,7 +175,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     );
   });
   const { now = Date.now, bootTime = () => performance.now(), tried = () => undefined } = options;
-  const trials = trialFile({ stateDir, runDir, boot: bootId }, passing);
+  const trials = trialFile({
+    disk: lastingText(join(stateDir, 'trial.json')),
+    passing: passingText(join(runDir, 'trial.json')),
+    ...{ boot: bootId, away: passing },
+  });
   const generations = await openGenerations({
     trial: trials,
     disk: generationFiles(join(stateDir, 'generations'), true),
@@ -187,9 +193,14 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const { admission = anybody } = options;
   const isSigned = admission.keys !== null;
   const given = {
-    ...{ configured: new Map(), ...options, admission, floor, failed: storing.failed },
+    ...{ configured: new Map(), ...options, admission, floor, files: documentFiles, failed: storing.failed },
     understoodFile: understoodFile(runDir, 'document', options.runtime),
-    ...{ trials, quarantines: quarantineFile(stateDir), configuredTrial: options.trial ?? null, tell: tried },
+    ...{
+      trials,
+      quarantines: quarantineFile(lastingText(join(stateDir, quarantineName))),
+      configuredTrial: options.trial ?? null,
+      tell: tried,
+    },
     moment: () => ({ boot: bootId, at: bootTime(), time: now() }),
   };
   const core = await openCore(given, generations, boot);
@@ -206,10 +217,8 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   };
   await goBack();
   const settleStored = async (): Promise<void> => {
-    // That something is on trial is stored before it is.
-    const untried = await trials.settle();
+    const isSettled = await settleTrial(core);
     stand('NotDurable', trials.path, trials.lacks());
-    const isSettled = (await generations.settle()) && (untried === passing || untried === null);
     await goBack();
     if (core.quarantineLacks) await (await import('./revert-document.ts')).keepQuarantine(core, core.quarantine);
     core.highest = Math.max(core.highest, generations.list().at(-1)?.generation ?? 0);

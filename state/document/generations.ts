@@ -192,7 +192,7 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
       const isPinned = last?.generation === trial.target();
       const folds = !isPinned && folded(newest, generation) && last?.generation === newest?.generation;
       const stored = folds && newest !== null ? { ...generation, since: newest.since } : generation;
-      let why = trial.held();
+      let why = trial.held(generation.generation);
       const failed = (error: unknown): null => {
         why = messageOf(error);
         return null;
@@ -235,8 +235,9 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
       try {
         if (unlisted !== null || readOnly !== null) await look();
         for (const number of unread.keys()) await readFrom(disk, find(onDisk, number));
-        if (unlisted === null && readOnly === null && trial.held() === null) {
-          for (const number of [...lacking.keys()].sort((a, b) => a - b)) await store(number);
+        if (unlisted === null && readOnly === null) {
+          const free = [...lacking.keys()].filter((number) => trial.held(number) === null);
+          for (const number of free.sort((a, b) => a - b)) await store(number);
           for (const [number, lock] of locks) {
             await disk.writeLock(number, lock);
             locks.delete(number);

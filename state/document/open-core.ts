@@ -41,6 +41,7 @@ export interface CoreOptions {
   readonly failed: Core['failed'];
   readonly admission: Core['admission'];
   readonly floor: Core['floor'];
+  readonly files: Core['files'];
   readonly trials: Core['trials'];
   readonly quarantines: Core['quarantines'];
   readonly moment: Core['moment'];
@@ -55,7 +56,7 @@ export interface CoreOptions {
  */
 export async function openCore(options: CoreOptions, generations: Generations, boot: BootFile): Promise<Core> {
   const { store, log, runtime, now = Date.now, configured, desired: path, stand, failed, admission, floor } = options;
-  const { trials, quarantines, moment, configuredTrial, tell } = options;
+  const { files, trials, quarantines, moment, configuredTrial, tell } = options;
   const parser = createParser(configured);
   const empty = emptyDocument(configured);
   const none: Lock = new Map();
@@ -82,7 +83,7 @@ export async function openCore(options: CoreOptions, generations: Generations, b
       pending: [],
       unkept: null,
     },
-    ...{ trials, quarantines, moment, configuredTrial, tell, trial: null, target: [], staged: null, quarantine: [] },
+    ...{ files, trials, quarantines, moment, configuredTrial, tell, trial: null, target: [], staged: null, quarantine: [] },
     ...{ quarantineLacks: false, origin: '', understoodFile: options.understoodFile },
   };
   await takeStored(core, now);
@@ -177,7 +178,7 @@ export async function newestUnderstood(core: Core, highest: number): Promise<Gen
     .filter(({ generation }) => generation <= highest && !core.refused.includes(generation));
   for (const { generation } of candidates.toReversed()) {
     const stored = await core.generations.read(generation);
-    if (stored === null) continue;
+    if (stored === null || !(await wasConfirmed(core, stored))) continue;
     const unsigned = await checkSignature(core.admission, stored);
     if (unsigned !== null) {
       if (isPassing(unsigned.reason)) return unsigned.message;
@@ -195,6 +196,14 @@ export async function newestUnderstood(core: Core, highest: number): Promise<Gen
     core.log.warn({ generation, ...parsed.error }, 'a stored generation is not understood');
   }
   return null;
+}
+
+/** Whether one that was on trial was confirmed, as what came after it says; of the newest the record says it. */
+async function wasConfirmed({ generations }: Core, { generation, trial }: Generation): Promise<boolean> {
+  if (trial === null) return true;
+  const newer = generations.list().find((each) => each.generation > generation);
+  const next = newer === undefined ? null : await generations.read(newer.generation);
+  return next === null || (next.origin !== revertOrigin && (next.trial === null || next.trial >= generation));
 }
 
 /** Whether what is stored says only what the document says, and the configuration adds nothing to it. */

@@ -7,7 +7,7 @@ import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file
 
 /** Reads the file; where documents must be signed, with the signature beside it. What is none, or not root's, signs nothing. */
 export async function readFileOf(core: Core, path: string): Promise<FileResult> {
-  const file = await readDocumentFile(path, LARGEST_DOCUMENT);
+  const file = await core.files.read(path, LARGEST_DOCUMENT);
   const whole = file.kind === 'text' && core.admission.keys !== null ? await withSignature(file, path) : file;
   core.unreadable = whole.kind === 'unreadable' ? whole.message : null;
   return whole;

@@ -1,6 +1,4 @@
 // Back to the confirmed document: put into force first, then made durable step by step; each step may be gone through again.
-import { basename, dirname, join } from 'node:path';
-import { promises } from 'node:fs';
 import type { Operation } from 'fast-json-patch';
 import { saveBoot, setUnsure, setWritten, show, storeGeneration, storeLock, type Core } from './core.ts';
 import { hashText, type Generation } from './generation-files.ts';
@@ -9,12 +7,10 @@ import { differences, fieldAt, type Difference, type OverlayField } from './over
 import { newestUnderstood, revertOrigin } from './open-core.ts';
 import { writeSignature } from './read-signed.ts';
 import { NoTrial } from './refusals.ts';
-import { keepTrial } from './stage-document.ts';
+import { keepEnd, keepTrial } from './stage-document.ts';
 import { besideItsFile, type FileOptions } from './synchronise.ts';
 import { LARGEST_DOCUMENT } from './parsed-document.ts';
 import { messageOf } from '../errno.ts';
-import { readDocumentFile } from '../file/document-file.ts';
-import { prepareFile, replaceFile } from '../file/write-file.ts';
 import { metadataOf } from '../metadata.ts';
 import { goodDocument, notWritable } from '../status.ts';
 import { toJson } from '../store.ts';
@@ -92,7 +88,7 @@ export async function carryOutRevert(core: Core, options: FileOptions): Promise<
 export async function endRevert(core: Core): Promise<void> {
   const next = core.trial === null ? null : finishRevert(core.trial, core.trial.dropped);
   if (next === null) return;
-  await keepTrial(core, next);
+  await keepEnd(core, next);
   core.tell('reverted');
 }
 
@@ -229,7 +225,8 @@ async function restoreFile(
   text: string,
   passedOver: string | null = null,
 ): Promise<{ readonly besides: string | null; readonly why: string | null }> {
-  const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
+  const { files } = core;
+  const file = await files.read(options.path, LARGEST_DOCUMENT);
   if (file.kind !== 'text') {
     const why = file.kind === 'missing' || file.kind === 'moving' ? null : file.message;
     return { besides: file.kind === 'missing' ? '' : null, why };
@@ -242,14 +239,14 @@ async function restoreFile(
   if (hashText(file.text) === passedOver)
     return { besides: passedOver, why: besideItsFile(options.path, core.highest) };
   try {
-    await (await prepareFile(`${file.target}.reverted-${generation}`, file.text)).commit();
+    await files.leave(`${file.target}.reverted-${generation}`, file.text);
     if (core.signature !== null) await writeSignature(options.path, core.signature, options);
     core.onDiskSignature = core.signature ?? undefined;
-    const saved = await replaceFile(file, text, options);
+    const saved = await files.replace(file, text, options);
     // Somebody saved the file in this very moment: that is the next edit.
-    if (saved !== null) await replaceFile({ ...file, text }, saved, options);
+    if (saved !== null) await files.replace({ ...file, text }, saved, options);
     else core.onDisk = text;
-    await pruneReverted(file.target);
+    await pruneReverted(files, file.target);
     return { besides: null, why: null };
   } catch (error) {
     const why = messageOf(error);
@@ -262,11 +259,9 @@ async function restoreFile(
 }
 
 /** The refused texts of the last reverts are kept. */
-async function pruneReverted(target: string): Promise<void> {
-  const start = `${basename(target)}.reverted-`;
-  const numbers = (await promises.readdir(dirname(target)))
-    .filter((name) => name.startsWith(start) && /^\d+$/.test(name.slice(start.length)))
-    .map((name) => Number(name.slice(start.length)))
-    .sort((a, b) => a - b);
-  for (const number of numbers.slice(0, -keptFiles)) await promises.unlink(join(dirname(target), `${start}${number}`));
+async function pruneReverted(files: Core['files'], target: string): Promise<void> {
+  const numberOf = (path: string): number => Number(/\.reverted-(\d+)$/.exec(path)?.[1] ?? Infinity);
+  const ours = (await files.others(target, '.reverted-')).filter((path) => Number.isFinite(numberOf(path)));
+  const old = ours.toSorted((a, b) => numberOf(a) - numberOf(b)).slice(0, -keptFiles);
+  for (const path of old) await files.remove(path);
 }

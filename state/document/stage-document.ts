@@ -19,12 +19,27 @@ const exact = /^\d+\.\d+\.\d+$/;
 
 /** Keeps the record of the trial, and shows it. Gives why it is not on the disk. */
 export async function keepTrial(core: Core, record: TrialRecord | null): Promise<NotDurable> {
-  core.trial = record;
   const why = await core.trials.write(record);
+  setTrial(core, record);
+  return why;
+}
+
+/**
+ * The same of a trial that is over: on the disk it is so only when what takes the place of the documents on trial is there. Else
+ * another boot would take one of them for confirmed.
+ */
+export async function keepEnd(core: Core, record: TrialRecord): Promise<NotDurable> {
+  const why = await core.trials.write(record, core.generations.lacks(core.stored));
+  setTrial(core, record);
+  return why;
+}
+
+/** A record that was kept is the one that counts. */
+function setTrial(core: Core, record: TrialRecord | null): void {
+  core.trial = record;
   if (core.trials.lacks() !== null) core.failed();
   core.stand('NotDurable', core.trials.path, core.trials.lacks());
   showTrial(core);
-  return why;
 }
 
 /** The packages that a document's entries stand for: name:version. */
@@ -109,7 +124,10 @@ export async function stageDocument(core: Core, staged: Omit<Staged, 'generation
   if (!isUnderWay(core.trial)) core.target = packagesOf(core.written.desired, core.store.get().lock);
   core.staged = { ...staged, generation };
   if (staged.forced === true) showForced(core, generation);
-  await keepTrial(core, stage(core.trial, { generation, confirmed, terms }, now));
+  if (core.generations.lacks(confirmed) !== null) await core.generations.settle();
+  const next = stage(core.trial, { generation, confirmed, terms }, now);
+  await core.trials.write(next, core.generations.lacks(next.confirmed));
+  setTrial(core, next);
   show(core, core.inForce, core.store.get().generation, core.store.get().document);
   const { text, endMark, kind, origin, besides, signature, forced = false } = staged;
   const written = inPlaceOf(core.inForce.document, staged, generation);
@@ -135,11 +153,13 @@ export async function activateStaged(core: Core, ready: readonly string[]): Prom
     .map(({ key }) => key);
   const next = activate(trial, changed, ready, core.moment());
   if (next === null) return 'nothing is staged';
-  const why = await keepTrial(core, next);
+  const why = await core.trials.write(next);
   if (why !== null && staged.besides === null) {
-    await keepTrial(core, trial);
+    await core.trials.write(trial);
+    core.failed();
     return `boots cannot be counted: ${why}`;
   }
+  setTrial(core, next);
   core.staged = null;
   const { generation, kind, origin, text, endMark, besides, signature, notWritten, lock } = staged;
   const made = { generation, kind, origin, text, endMark, besides, signature };
@@ -157,7 +177,7 @@ export async function activateStaged(core: Core, ready: readonly string[]): Prom
 export async function confirmTrial(core: Core): Promise<NotDurable> {
   const next = core.trial === null ? null : confirm(core.trial);
   if (next === null) throw new NoTrial(core.trial, 'confirm');
-  const why = await keepTrial(core, next);
+  const why = await keepEnd(core, next);
   core.log.info({ generation: next.generation }, 'the document on trial is confirmed');
   core.tell('confirmed');
   return why;
@@ -170,6 +190,7 @@ export async function endTrial(core: Core, origin: string): Promise<void> {
   const back =
     core.trial === null ? null : revert(core.trial, { reason: 'Requested', message, time: core.now(), entries: [] });
   if (back === null) return;
-  await keepTrial(core, finishRevert(back, []));
+  const over = finishRevert(back, []);
+  if (over !== null) await keepEnd(core, over);
   core.tell('reverted');
 }

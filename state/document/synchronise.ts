@@ -5,12 +5,12 @@ import { prepareGeneration, saveBoot, setUnsure, setWritten, show, showStatus, s
 import type { Core, Pending } from './core.ts';
 import { readFileOf } from './read-signed.ts';
 import { isPassing, judge } from './admission.ts';
-import { readDocumentFile, type FileResult, type FileText } from '../file/document-file.ts';
+import type { FileResult, FileText } from '../file/document-file.ts';
 import { REST } from '../file/file-watch.ts';
 import { refuse } from './put-into-force.ts';
 import { refusalOf } from './stage-document.ts';
 import type { Adopted } from './staged.ts';
-import { createFile, replaceFile, type ReplaceOptions } from '../file/write-file.ts';
+import type { ReplaceOptions } from '../file/write-file.ts';
 import { hashText } from './generation-files.ts';
 import { noPlace, badDocument, goodDocument, notWritable, type DocumentStatus } from '../status.ts';
 import { LARGEST_DOCUMENT } from './parsed-document.ts';
@@ -184,7 +184,7 @@ async function writeBatch(
   const prepared = prepareGeneration(core, made);
   let saved: string | null = '';
   try {
-    saved = await (file === null ? createFile(options.path, text) : replaceFile(file, text, options));
+    saved = await (file === null ? core.files.create(options.path, text) : core.files.replace(file, text, options));
   } finally {
     const store = await prepared;
     await store(saved === null);
@@ -198,8 +198,8 @@ async function keepSave(core: Core, options: FileOptions, saved: string, ours: s
   const isGood = parsed.ok && (!core.endMark || parsed.endMark) && (await refusalOf(core, parsed)) === null;
   const withdrawn = isGood ? await adopt(core, saved, parsed, fromFile) : [];
   if (core.pending.length === 0 || !isGood) {
-    const file = await readDocumentFile(options.path, LARGEST_DOCUMENT);
-    if (file.kind === 'text' && file.text === ours) await replaceFile(file, saved, options);
+    const file = await core.files.read(options.path, LARGEST_DOCUMENT);
+    if (file.kind === 'text' && file.text === ours) await core.files.replace(file, saved, options);
   }
   refuse(core, withdrawn);
   // The next turn finds it; where something is wrong with it, that is said, and the patches are laid over the document.

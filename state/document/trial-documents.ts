@@ -6,6 +6,19 @@ import type { FileOptions } from './synchronise.ts';
 import { release } from '../trial/quarantine.ts';
 import { isUnderWay, lastConfirmed, type Cause } from '../trial/trial-record.ts';
 
+/**
+ * Gives the disk what it has not taken: that something is on trial after what it goes back to and before what is on trial, and that a
+ * trial is over after what takes its place. False = not all of it yet.
+ */
+export async function settleTrial({ generations, trial, trials, stored }: Core): Promise<boolean> {
+  const isStored = await generations.settle();
+  if (trials.lacks() === null) return isStored;
+  const first = isUnderWay(trial) ? trial.confirmed : stored;
+  if (generations.lacks(first) !== null) return false;
+  await trials.settle();
+  return trials.lacks() === null && (await generations.settle());
+}
+
 /** The doors to trials. `generation`: which one is meant; null = whichever is on trial. */
 export interface TrialDocuments {
   /** The newest stored generation that is confirmed; 0 = there is none. */

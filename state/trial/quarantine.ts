@@ -1,9 +1,6 @@
 // What has failed in a trial and is not to be tried again by itself. Pure but for its file.
-import { join } from 'node:path';
 import { contentHash } from '../desired.ts';
-import { ifMissing } from '../errno.ts';
-import { makeDirectory, readText } from '../file/in-place.ts';
-import { prepareFile } from '../file/write-file.ts';
+import type { KeptText } from '../file/kept-text.ts';
 import type { Tree } from '../text/tree.ts';
 import type { CauseReason } from './trial-record.ts';
 
@@ -102,21 +99,17 @@ export interface QuarantineFile {
 /** Name of the file in stateDir; a factory reset leaves it. */
 export const quarantineName = 'quarantine.json';
 
-export function quarantineFile(stateDir: string): QuarantineFile {
-  const path = join(stateDir, quarantineName);
+export function quarantineFile(kept: KeptText): QuarantineFile {
   return {
-    path,
+    path: kept.path,
     async read() {
-      const text = await readText(path).catch(ifMissing);
+      const text = await kept.read();
       if (text === null) return [];
       const found = JSON.parse(text) as { readonly form?: unknown; readonly entries?: Quarantined[] };
       const { entries = [] } = found;
       if (found.form !== form || !Array.isArray(found.entries)) throw new Error('its form is not known');
       return entries;
     },
-    async write(entries) {
-      await makeDirectory(stateDir, 0o700);
-      await (await prepareFile(path, JSON.stringify({ form, entries }))).commit();
-    },
+    write: (entries) => kept.write(JSON.stringify({ form, entries })),
   };
 }

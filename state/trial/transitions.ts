@@ -88,6 +88,10 @@ export function atStart(record: TrialRecord | null, newest: number, now: Moment)
   if (record.state === 'reverting') return { record, next: record, upTo };
   if (newest <= record.confirmed) return { record, next: null, upTo: newest };
   if (record.state === 'staged') return { record, next: record, upTo };
+  if (newest < record.generation) {
+    const message = 'the document on trial was not stored';
+    return { record, next: revert(record, { reason: 'RecordLost', message, time: now.time, entries: [] }), upTo };
+  }
   if (record.boot.id === now.boot) return { record, next: record, upTo: newest };
   const counted: TrialRecord = { ...record, boots: record.boots + 1, boot: { id: now.boot, at: now.at } };
   if (counted.boots <= record.terms.boots) return { record, next: counted, upTo: newest };

@@ -1,21 +1,21 @@
 // The record of the trial on the disk, beside the generations; in runDir as long as the disk does not take it.
-import { promises } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { hasErrno, ifMissing, messageOf } from '../errno.ts';
-import { makeDirectory, readText } from '../file/in-place.ts';
-import { prepareFile, syncDirectory, writeAtomically } from '../file/write-file.ts';
+import { hasErrno, messageOf } from '../errno.ts';
+import type { KeptText } from '../file/kept-text.ts';
 import { decodeTrial, encodeTrial, isUnderWay, type TrialRecord } from './trial-record.ts';
 
 export interface TrialFile {
   readonly path: string;
   /** What is kept; null = nothing. Rejects with the errno when that cannot be read now, without one when it is not understood. */
   read(): Promise<TrialRecord | null>;
-  /** Keeps a record (null: none). Gives why it is not on the disk: it is then kept until the boot ends. */
-  write(record: TrialRecord | null): Promise<string | null>;
+  /**
+   * Keeps a record (null: none). Gives why it is not on the disk: it is then kept until the boot ends. `unready`: why it must not be
+   * there yet, null = it may.
+   */
+  write(record: TrialRecord | null, unready?: string | null): Promise<string | null>;
   /** Why the last record is not on the disk; null = it is. */
   lacks(): string | null;
-  /** Why nothing may be stored that is on trial: the disk does not have that it is. Null = it may. */
-  held(): string | null;
+  /** Why a generation may not be stored: it is on trial, and the disk does not have that it is. Null = it may. */
+  held(generation: number): string | null;
   /** The generation that a trial under way goes back to; null = there is no trial. */
   target(): number | null;
   /** Gives the disk what it did not take. Gives why it still does not. */
@@ -28,23 +28,22 @@ interface Passing {
   readonly record: string | null;
 }
 
-/** Where the record lies. */
-export function trialPath(stateDir: string): string {
-  return join(stateDir, 'trial.json');
+export interface TrialPlaces {
+  readonly disk: KeptText;
+  /** In runDir. */
+  readonly passing: KeptText;
+  /** /proc/sys/kernel/random/boot_id */
+  readonly boot: string;
+  /** Why the disk lasts no longer than the boot; null = it does. */
+  readonly away: string | null;
 }
 
-/** `away`: why stateDir lasts no longer than the boot; null = it does. */
-export function trialFile(
-  { stateDir, runDir, boot }: { readonly stateDir: string; readonly runDir: string; readonly boot: string },
-  away: string | null,
-): TrialFile {
-  const path = trialPath(stateDir);
-  const passing = join(runDir, 'trial.json');
+export function trialFile({ disk, passing, boot, away }: TrialPlaces): TrialFile {
   let lacking: string | null = null;
   let last: TrialRecord | null = null;
 
   async function readPassing(): Promise<Passing | null> {
-    const text = await readText(passing).catch(ifMissing);
+    const text = await passing.read();
     if (text === null) return null;
     try {
       const found = JSON.parse(text) as Passing;
@@ -56,55 +55,44 @@ export function trialFile(
 
   async function toDisk(record: TrialRecord | null): Promise<void> {
     if (record === null) {
-      await gone();
+      await disk.remove();
       return;
     }
-    await makeDirectory(stateDir, 0o700);
     try {
-      await (await prepareFile(path, encodeTrial(record))).commit();
+      await disk.write(encodeTrial(record));
     } catch (error) {
       // That nothing is on trial any more can be said on a full disk as well: how it ended is lost with the boot then.
-      if (isUnderWay(record) || !hasErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
-      await gone();
+      if (!isUnderWay(record) && hasErrno(error, 'ENOSPC', 'EDQUOT')) await disk.remove();
       throw error;
     }
   }
 
-  async function gone(): Promise<void> {
-    await promises.unlink(path).catch(ifMissing);
-    await syncDirectory(dirname(path)).catch(ifMissing);
-  }
-
-  async function write(record: TrialRecord | null): Promise<string | null> {
+  async function write(record: TrialRecord | null, unready: string | null = null): Promise<string | null> {
     last = record;
     try {
+      if (unready !== null) throw new Error(unready);
       await toDisk(record);
-      if (lacking !== null) await promises.unlink(passing).catch(ifMissing);
+      if (lacking !== null) await passing.remove();
       lacking = null;
     } catch (error) {
       lacking = messageOf(error);
       const kept: Passing = { boot, record: record === null ? null : encodeTrial(record) };
-      await makeDirectory(runDir, 0o700);
-      await writeAtomically(passing, JSON.stringify(kept));
+      await passing.write(JSON.stringify(kept));
     }
     return lacking ?? away;
   }
 
   return {
-    path,
+    path: disk.path,
     write,
     lacks: () => lacking,
-    held: () => (isUnderWay(last) ? lacking : null),
+    held: (generation) => (isUnderWay(last) && generation > last.confirmed ? lacking : null),
     target: () => (isUnderWay(last) ? last.confirmed : null),
     settle: async () => (lacking === null ? away : await write(last)),
     async read() {
       const kept = await readPassing();
-      if (kept !== null) {
-        lacking = 'it was not stored';
-        last = kept.record === null ? null : decodeTrial(kept.record);
-        return last;
-      }
-      const text = await readText(path).catch(ifMissing);
+      if (kept !== null) lacking = 'it was not stored';
+      const text = kept === null ? await disk.read() : kept.record;
       last = text === null ? null : decodeTrial(text);
       return last;
     },
