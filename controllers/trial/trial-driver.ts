@@ -139,7 +139,7 @@ export function createTrialDriver(ports: TrialPorts): TrialDriver {
       return;
     }
     if (!reconciler.idle() || state.status.observedGeneration !== state.generation) return;
-    const unreached = reconciler.outcomesOf(before).filter(({ result }) => result !== 'converged');
+    const unreached = reconciler.outcomesOf(before ?? []).filter(({ result }) => result !== 'converged');
     const [first] = unreached;
     if (first !== undefined) say(first.reason ?? first.key);
     else await documents.reverted();

@@ -7,7 +7,7 @@ import { putIntoForce, refuse } from './put-into-force.ts';
 import { NoTrial } from './refusals.ts';
 import type { Staged } from './staged.ts';
 import type { Desired } from '../desired.ts';
-import { goodDocument } from '../status.ts';
+import { badDocument, goodDocument } from '../status.ts';
 import { sameTree } from '../text/tree.ts';
 import { refusedDocument } from '../trial/quarantine.ts';
 import { strictest, type TrialTerms } from '../trial/terms.ts';
@@ -17,9 +17,9 @@ import { isUnderWay, type TrialRecord } from '../trial/trial-record.ts';
 
 const exact = /^\d+\.\d+\.\d+$/;
 
-/** Keeps the record of the trial, and shows it. Gives why it is not on the disk. */
+/** Keeps the record of the trial, and shows it. Gives why it is not on the disk: what it goes back to must be there first. */
 export async function keepTrial(core: Core, record: TrialRecord | null): Promise<NotDurable> {
-  const why = await core.trials.write(record);
+  const why = await core.trials.write(record, record === null ? null : core.generations.lacks(record.confirmed));
   setTrial(core, record);
   return why;
 }
@@ -28,8 +28,8 @@ export async function keepTrial(core: Core, record: TrialRecord | null): Promise
  * The same of a trial that is over: on the disk it is so only when what takes the place of the documents on trial is there. Else
  * another boot would take one of them for confirmed.
  */
-export async function keepEnd(core: Core, record: TrialRecord): Promise<NotDurable> {
-  const why = await core.trials.write(record, core.generations.lacks(core.stored));
+export async function keepEnd(core: Core, record: TrialRecord | null, stays = core.stored): Promise<NotDurable> {
+  const why = await core.trials.write(record, core.generations.lacks(stays));
   setTrial(core, record);
   return why;
 }
@@ -153,9 +153,10 @@ export async function activateStaged(core: Core, ready: readonly string[]): Prom
     .map(({ key }) => key);
   const next = activate(trial, changed, ready, core.moment());
   if (next === null) return 'nothing is staged';
-  const why = await core.trials.write(next);
+  if (core.generations.lacks(trial.confirmed) !== null) await core.generations.settle();
+  const why = await core.trials.write(next, core.generations.lacks(trial.confirmed));
   if (why !== null && staged.besides === null) {
-    await core.trials.write(trial);
+    await core.trials.write(trial, core.generations.lacks(trial.confirmed));
     core.failed();
     return `boots cannot be counted: ${why}`;
   }
@@ -164,7 +165,11 @@ export async function activateStaged(core: Core, ready: readonly string[]): Prom
   const { generation, kind, origin, text, endMark, besides, signature, notWritten, lock } = staged;
   const made = { generation, kind, origin, text, endMark, besides, signature };
   const held = { ...(notWritten !== undefined && { notWritten }), ...(lock !== undefined && { lock }) };
+  const { document: before } = core.store.get();
   refuse(core, await putIntoForce(core, made, staged, held, false));
+  // What the file holds since is refused all the same.
+  if (before.status === 'invalid' && before.error !== null)
+    showStatus(core, badDocument(core.store.get().document, before.error));
   core.lock = lockOf(core.written, core.store.get(), core);
   Object.assign(core, { stored: generation, besides, origin });
   await storeLock(core);

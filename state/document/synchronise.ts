@@ -81,9 +81,10 @@ function staysOut({ generation }: { readonly generation: number }): string {
 
 /** Whether the file is as it was when what is in force could not be written to it: that is no edit. */
 function isPassedOver(core: Core, file: FileResult): boolean {
-  if (core.besides === null) return false;
-  if (file.kind === 'text') return file.text !== core.text && hashText(file.text) === core.besides;
-  return file.kind === 'missing' && core.besides === '';
+  const { besides } = core.staged ?? core;
+  if (besides === null) return false;
+  if (file.kind === 'text') return file.text !== core.text && hashText(file.text) === besides;
+  return file.kind === 'missing' && besides === '';
 }
 
 async function takeOver(core: Core, file: FileResult): Promise<void> {

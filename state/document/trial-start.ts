@@ -3,7 +3,7 @@ import { isPassing, judge } from './admission.ts';
 import { show, showForced, type Core } from './core.ts';
 import type { Staged } from './staged.ts';
 import type { Generation } from './generation-files.ts';
-import { keepTrial, packagesOf, showTrial } from './stage-document.ts';
+import { keepEnd, keepTrial, packagesOf, showTrial } from './stage-document.ts';
 import { messageOf, errnoOf } from '../errno.ts';
 import { strictest, type TrialTerms } from '../trial/terms.ts';
 import { atStart, revert } from '../trial/transitions.ts';
@@ -14,7 +14,8 @@ export async function startTrial(core: Core, newest: number): Promise<number> {
   await readQuarantine(core);
   const read = await readTrial(core, newest);
   if (read === 'unread') return (await core.generations.read(newest))?.trial ?? newest;
-  const { next, upTo } = atStart(read, newest, core.moment());
+  const newestDocument = core.generations.list().findLast(({ kind }) => kind !== 'console')?.generation ?? 0;
+  const { next, upTo } = atStart(read, newest, core.moment(), newestDocument);
   const target = isUnderWay(next) ? await core.generations.read(next.confirmed) : null;
   if (target !== null) core.target = packagesOf(target.desired, target.lock);
   if (next === read) {
@@ -22,14 +23,14 @@ export async function startTrial(core: Core, newest: number): Promise<number> {
     showTrial(core);
     return upTo;
   }
-  const why = await keepTrial(core, next);
+  const why = await (isUnderWay(next) ? keepTrial(core, next) : keepEnd(core, next, newest));
   if (next === null) return upTo;
   core.log.warn(
     { generation: next.generation, boots: next.boots, most: next.terms.boots },
     'a reboot has interrupted a trial',
   );
   core.tell(next.state);
-  if (next.state === 'reverting' || why === null) return upTo;
+  if (next.state !== 'active' || why === null) return upTo;
   const message = `the boot cannot be counted: ${why}`;
   const back = revert(next, { reason: 'NotCounted', message, time: core.now(), entries: [] });
   await keepTrial(core, back);
@@ -72,7 +73,7 @@ function lostRecord(
   const message = `the record of the trial is not understood: ${reason}`;
   return {
     ...{ state: 'reverting', confirmed, generation, terms, since: time, boots: 0 },
-    ...{ boot: { id: '', at: 0 }, asked: [], before: [], dropped: [] },
+    ...{ boot: { id: '', at: 0 }, asked: [], before: null, dropped: [] },
     cause: { reason: 'RecordLost', message, time: core.now(), entries: [] },
   };
 }

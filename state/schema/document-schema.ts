@@ -169,9 +169,11 @@ export const documentSchema = z.strictObject({
 
 const cache = new Map<z.ZodType, JsonSchema>();
 
+let shown: JsonSchema | null = null;
+
 /** The JSON Schema of what may be written in a document, for editors. */
 export function documentJsonSchema(): JsonSchema {
-  return described(jsonSchemaOf(documentSchema), documentDescriptions);
+  return (shown ??= described(jsonSchemaOf(documentSchema), documentDescriptions));
 }
 
 /** The JSON Schema of the input of a zod schema; a map of names is an object with any member. */

@@ -24,7 +24,16 @@ export function stage(
   now: Moment,
 ): TrialRecord {
   const boot = { id: now.boot, at: now.at };
-  const staged = { state: 'staged', generation, terms, boot, asked: [], before: [], cause: null, dropped: [] } as const;
+  const staged = {
+    state: 'staged',
+    generation,
+    terms,
+    boot,
+    asked: [],
+    before: null,
+    cause: null,
+    dropped: [],
+  } as const;
   // What is going back is as good as back: another trial begins.
   const goesOn = isUnderWay(record) && record.state !== 'reverting';
   if (!goesOn)
@@ -42,7 +51,7 @@ export function activate(
 ): TrialRecord | null {
   if (record.state !== 'staged') return null;
   // What superseded another one is still asked for what was Ready before the first.
-  const all = record.before.length === 0 ? before : record.before;
+  const all = record.before ?? before;
   return {
     ...record,
     state: 'active',
@@ -79,14 +88,20 @@ export interface Found {
 }
 
 /**
- * A start, of the reconciler or in another boot. A trial of which nothing was stored never began; one that was active is counted
+ * A start, of the reconciler or in another boot; `newestDocument` is the newest generation that no console has made. A trial of which nothing was stored never began; one that was active is counted
  * in another boot, and goes back when too many have gone by.
  */
-export function atStart(record: TrialRecord | null, newest: number, now: Moment): Found {
+export function atStart(record: TrialRecord | null, newest: number, now: Moment, newestDocument = newest): Found {
   if (!isUnderWay(record)) return { record, next: record, upTo: newest };
   const upTo = record.confirmed;
   if (record.state === 'reverting') return { record, next: record, upTo };
   if (newest <= record.confirmed) return { record, next: null, upTo: newest };
+  // A document on trial is in the record before it is stored: one that is not has ended the trial.
+  if (newestDocument > record.generation) {
+    const message = 'the confirmed document was put into force again';
+    const back = revert(record, { reason: 'Requested', message, time: now.time, entries: [] });
+    return { record, next: back === null ? null : finishRevert(back, []), upTo: newest };
+  }
   if (record.state === 'staged') return { record, next: record, upTo };
   if (newest < record.generation) {
     const message = 'the document on trial was not stored';

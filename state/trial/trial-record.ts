@@ -47,8 +47,8 @@ export interface TrialRecord {
   readonly boot: { readonly id: string; readonly at: number };
   /** Keys of the entries that must be Ready: what it changed, and what was Ready before. */
   readonly asked: readonly string[];
-  /** Keys of those that were Ready before: what a revert has to come to. */
-  readonly before: readonly string[];
+  /** Keys of those that were Ready before the first document of it: what a revert has to come to; null = none has been active yet. */
+  readonly before: readonly string[] | null;
   /** The first cause of a revert stays the cause. */
   readonly cause: Cause | null;
   /** Patches of consoles that a revert has dropped, since their entries are no more: `pointer (command)`. */
@@ -89,7 +89,7 @@ function isRecord(given: Partial<TrialRecord>): given is TrialRecord {
     numbers.every((each) => typeof each === 'number' && Number.isFinite(each)) &&
     typeof boot?.id === 'string' &&
     Array.isArray(asked) &&
-    Array.isArray(before) &&
+    (before === null || Array.isArray(before)) &&
     Array.isArray(dropped)
   );
 }
