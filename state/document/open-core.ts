@@ -83,7 +83,18 @@ export async function openCore(options: CoreOptions, generations: Generations, b
       pending: [],
       unkept: null,
     },
-    ...{ files, trials, quarantines, moment, configuredTrial, tell, trial: null, target: [], staged: null, quarantine: [] },
+    ...{
+      files,
+      trials,
+      quarantines,
+      moment,
+      configuredTrial,
+      tell,
+      trial: null,
+      target: [],
+      staged: null,
+      quarantine: [],
+    },
     ...{ quarantineLacks: false, origin: '', understoodFile: options.understoodFile },
   };
   await takeStored(core, now);

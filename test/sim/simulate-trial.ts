@@ -134,6 +134,7 @@ async function open(run: Run): Promise<Process> {
       ...{ log: { info: silent, warn: silent, error: silent }, admission: anybody, files: ports.files },
       floor: { get: () => Promise.resolve(-1), raise: () => Promise.resolve(), settle: () => Promise.resolve(true) },
       ...{ trials, quarantines: quarantineFile(ports.lasting('quarantine.json')), configuredTrial: terms },
+      understoodFile: '/dev/null/none',
       moment: () => ({ boot, at: run.now, time: run.now }),
       tell: (state) => run.trace.push(`  ${state}: generation ${store.get().trial?.record.generation ?? 0}`),
     },
