@@ -55,14 +55,27 @@ export async function apply({ file, wait, timeout, expect, signature: given, ...
 
 export interface PlanOptions extends ConsoleOptions {
   readonly file?: string;
+  /** What a revert of the document on trial would do. */
+  readonly revert?: boolean;
   readonly output: Format;
 }
 
 /** Prints the ordered steps that a document would take; without a file, those that the one in force still takes. */
-export async function plan({ file, output, ...options }: PlanOptions): Promise<void> {
-  const document = file === undefined ? null : await readInput(file);
-  const planned = await withConsole(options, (client) => client.call('plan', { document }));
+export async function plan({ file, revert, output, ...options }: PlanOptions): Promise<void> {
+  const given = file === undefined ? null : await readInput(file);
+  const planned = await withConsole(options, async (client) => {
+    const document = revert === true ? await confirmedText(client) : given;
+    return await client.call('plan', { document });
+  });
   if (options.json !== true) await printPlan(planned, output);
+}
+
+/** The document that a revert would go to. Throws a Failure when nothing is on trial. */
+async function confirmedText(client: Northstate): Promise<string> {
+  const { trial } = await client.call('trial', null);
+  const isOver = trial === null || trial.state === 'confirmed' || trial.state === 'reverted';
+  if (isOver) throw new Failure('nothing is on trial', { hint: 'northstate history shows what is stored' });
+  return await client.textOf(trial.confirmed);
 }
 
 /** The steps, and below them what a look ahead finds, as steps that cannot be taken. */

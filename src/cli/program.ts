@@ -167,6 +167,7 @@ function addDocument(program: Command): void {
   talks(example(program.command('plan'), 'northstate plan -f desired.yaml'))
     .description('show the ordered steps that a document would take, without doing them')
     .option('-f, --file <file>', 'the document, - is standard input (default: the one in force)')
+    .option('--revert', 'what taking the document on trial back would do')
     .addOption(format())
     .action(async (options: import('./apply.ts').PlanOptions) => (await import('./apply.ts')).plan(options));
   talks(example(program.command('history'), 'northstate history 7'))

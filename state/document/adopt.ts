@@ -2,7 +2,7 @@
 import { showForced, storeLock, type Core, type Pending } from './core.ts';
 import type { GoodDocument } from './parsed-document.ts';
 import { putIntoForce } from './put-into-force.ts';
-import { endTrial, stageDocument, wayOf } from './stage-document.ts';
+import { endTrial, releaseNamed, stageDocument, wayOf } from './stage-document.ts';
 import type { Adopted } from './staged.ts';
 
 /**
@@ -15,6 +15,7 @@ export async function adopt(
   parsed: GoodDocument,
   adopted: Adopted,
 ): Promise<readonly Pending[]> {
+  await releaseNamed(core, parsed);
   const way = await wayOf(core, parsed);
   const { kind, origin, besides = null, signature = null, forced = false } = adopted;
   if (way.kind === 'try') {

@@ -220,7 +220,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     const isSettled = await settleTrial(core);
     stand('NotDurable', trials.path, trials.lacks());
     await goBack();
-    if (core.quarantineLacks) await (await import('./revert-document.ts')).keepQuarantine(core, core.quarantine);
+    if (core.quarantineLacks) await (await import('./keep-quarantine.ts')).keepQuarantine(core, core.quarantine);
     core.highest = Math.max(core.highest, generations.list().at(-1)?.generation ?? 0);
     if (store.get().unknown !== null && core.pending.length === 0) {
       await takeStored(core, now);

@@ -6,6 +6,7 @@ import { lay, inPlaceOf, patchDocument, type InForce } from './in-force.ts';
 import { differences, fieldAt, type Difference, type OverlayField } from './overlay.ts';
 import { newestUnderstood, revertOrigin } from './open-core.ts';
 import { writeSignature } from './read-signed.ts';
+import { keepQuarantine } from './keep-quarantine.ts';
 import { NoTrial } from './refusals.ts';
 import { keepEnd, keepTrial } from './stage-document.ts';
 import { besideItsFile, type FileOptions } from './synchronise.ts';
@@ -197,24 +198,6 @@ async function quarantineFailed(
     ...common,
   };
   await keepQuarantine(core, addQuarantine(core.quarantine, [document, ...packages]));
-}
-
-/** Keeps what is in quarantine. What cannot be written holds from here on all the same, and is tried again. */
-export async function keepQuarantine(core: Core, all: readonly Quarantined[]): Promise<void> {
-  const { quarantines, store, stand } = core;
-  if (all !== core.quarantine) {
-    core.quarantine = all;
-    store.update((draft) => void (draft.quarantine = all.map((each) => ({ ...each }))));
-  }
-  try {
-    await quarantines.write(all);
-    core.quarantineLacks = false;
-    stand('NotDurable', quarantines.path, null);
-  } catch (error) {
-    core.quarantineLacks = true;
-    stand('NotDurable', quarantines.path, messageOf(error));
-    core.failed();
-  }
 }
 
 /** Gives the file the text of the confirmed document, and leaves the refused one beside it. An edit that nobody has seen yet stays. */

@@ -7,9 +7,10 @@ import { putIntoForce, refuse } from './put-into-force.ts';
 import { NoTrial } from './refusals.ts';
 import type { Staged } from './staged.ts';
 import type { Desired } from '../desired.ts';
+import { metadataOf } from '../metadata.ts';
 import { badDocument, goodDocument } from '../status.ts';
 import { sameTree } from '../text/tree.ts';
-import { refusedDocument } from '../trial/quarantine.ts';
+import { refusedDocument, releaseForSerial } from '../trial/quarantine.ts';
 import { strictest, type TrialTerms } from '../trial/terms.ts';
 import { activate, confirm, revert, finishRevert, stage } from '../trial/transitions.ts';
 import { pruneProblem } from '../trial/prune.ts';
@@ -112,6 +113,23 @@ export async function refusalOf(
   if (lost === undefined)
     return prune || parsed.desired.trial?.prune === true ? null : pruneProblem(core.store.get(), parsed.desired);
   return `${lost.key} comes from the repository ${lost.repository ?? ''} in memory and has no source: after a reboot a trial could not go back`;
+}
+
+/** What a document of a higher serial number names again is tried again: by digest, or by its exact version. */
+export async function releaseNamed(
+  core: Core,
+  { tree, desired }: Pick<GoodDocument, 'tree' | 'desired'>,
+): Promise<void> {
+  const { serial } = metadataOf(tree);
+  if (serial === null || core.quarantine.length === 0) return;
+  const entries = [...desired.containers.values()];
+  const digests = new Set(entries.flatMap(({ digest }) => digest ?? []));
+  const ids = new Set(entries.map(({ name, version }) => `${name}:${version ?? ''}`));
+  const named = core.quarantine.filter(({ name, digest }) => digests.has(digest) || ids.has(name));
+  const kept = releaseForSerial(core.quarantine, serial, new Set(named.map(({ digest }) => digest)));
+  if (kept.length === core.quarantine.length) return;
+  const { keepQuarantine } = await import('./keep-quarantine.ts');
+  await keepQuarantine(core, kept);
 }
 
 /** Keeps that a document is on trial, then the document; it is in force when activateStaged() is told that all of it is there. */

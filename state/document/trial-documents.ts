@@ -72,7 +72,7 @@ export function createTrialDocuments(
       enqueue(async () => {
         const kept = release(core.quarantine, which);
         const gone = core.quarantine.filter((each) => !kept.includes(each)).map(({ name }) => name);
-        const { keepQuarantine } = await import('./revert-document.ts');
+        const { keepQuarantine } = await import('./keep-quarantine.ts');
         if (gone.length > 0) await keepQuarantine(core, kept);
         return gone;
       }),

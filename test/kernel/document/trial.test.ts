@@ -364,3 +364,31 @@ test(
     await chmod(record, 0o600);
   },
 );
+
+test(
+  'a document of a higher serial number has what it names tried again, and one of a lower has not',
+  options,
+  async (t) => {
+    const place = await makePlace(t, good);
+    const { documents, store } = await place.open({ trial });
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const numbered = (serial: number) =>
+      `${head}metadata: { serial: ${serial} }\ncontainers: { app: { version: 2.0.0, digest: '${digest}' } }\n`;
+    await documents.apply(numbered(4), { origin: 'test' });
+    await documents.activate([]);
+    documents.setLock('app', { version: '2.0.0', repository: 'system', digest });
+    await documents.revert(cause, null);
+    await documents.reverted();
+    assert.deepEqual(
+      store.get().quarantine.map(({ kind }) => kind),
+      ['document', 'package'],
+    );
+    await documents.apply(numbered(3), { origin: 'test' });
+    assert.equal(store.get().quarantine.length, 2);
+    await documents.apply(numbered(5), { origin: 'test' });
+    assert.deepEqual(
+      store.get().quarantine.map(({ kind }) => kind),
+      ['document'],
+    );
+  },
+);
