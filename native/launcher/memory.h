@@ -10,7 +10,7 @@
  */
 void *dontfork_alloc(size_t size);
 void dontfork_free(void *memory, size_t size);
-/* From now on a fork copies such memory, or does not any more: for a child that is to work on it. 0, or -1 and errno. */
+/* From now on a fork copies such memory, or no longer does: for a child that is to work on it. 0, or -1 and errno. */
 int dontfork_lend(void *memory, size_t size, bool lent);
 
 /* Zeroed pages that a fork does copy: the specification of the one attempt that is being launched. */

@@ -138,7 +138,7 @@ static _Noreturn void follow(const struct arrivals *a, const char *now, int reco
     _exit(EXIT_SUCCESS);
 }
 
-/* The launcher's own memory is not copied to a child (memory.h): it has the struct on its stack, and both tables lent. */
+/* The launcher's memory is not copied to a child (memory.h): it has the struct on its stack, and both tables lent. */
 static pid_t fork_follower(const struct arrivals *a, char *now, int reconciler) {
     struct arrivals copy = *a;
     pid_t launcher = getpid(), pid = -1;

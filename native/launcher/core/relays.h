@@ -33,7 +33,7 @@ struct relays {
 int relays_open(struct relays *all);
 /* Takes the pipe over. 0, or -1 and errno, and the pipe stays the caller's. */
 int relay_add(struct relays *all, int fd, int stream);
-/* One that was handed over, with the bytes that wait for their end of line; relays_watch follows. 0, or -1 and errno. */
+/* One that was handed over, with the bytes that wait for their end of line; relays_watch follows. 0, or -1, errno. */
 int relay_restore(struct relays *all, int fd, int stream, struct span bytes);
 /* The pipes of those are waited for. 0, or -1 and errno. */
 int relays_watch(struct relays *all);

@@ -15,8 +15,8 @@ enum { DESCRIPTOR_SIZE = 24 };
 /* 0, or -1 and errno. */
 int descriptor_identify(int fd, struct identity *is);
 /*
- * It is there, it is that one, and nobody has claimed it yet; from now on it is close-on-exec again. 0, or -1 and errno:
- * EBADF, ESTALE (another one), EEXIST.
+ * It is there, it is that one, and nobody has claimed it yet; from now on it is close-on-exec again. 0, or -1 and
+ * errno: EBADF, ESTALE (another one), EEXIST.
  */
 int descriptor_claim(int fd, const struct identity *is);
 /* Closes every descriptor from 3 on that was not claimed, nor is `kept` (-1: none more). */

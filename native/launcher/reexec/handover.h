@@ -8,7 +8,7 @@
 int hand_over(const struct launcher *l, const struct outside *outside, struct failure *why);
 
 /*
- * Reads it into a launcher whose tables are empty, and finds every descriptor. 0, or -1 and the failure, after which what
- * was read is of no use. Nothing is done yet.
+ * Reads it into a launcher whose tables are empty, and finds every descriptor. 0, or -1 and the failure, after which
+ * what was read is of no use. Nothing is done yet.
  */
 int take_over(struct launcher *l, struct outside *outside, const void *bytes, size_t size, struct failure *why);

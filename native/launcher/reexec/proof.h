@@ -1,6 +1,7 @@
 /*
  * A successor proves itself: a child, executed as `northstate run` of another installation is, is given the state and
- * copies of every descriptor, and says whether it would take over. Nothing that it does or fails to do changes anything.
+ * copies of every descriptor, and says whether it would take over. Nothing that it does, or fails to do, changes
+ * anything.
  */
 #pragma once
 

@@ -17,7 +17,7 @@ struct proof_verdict {
 /* 0, or -1 and errno. */
 int verdict_send(int socket, const struct proof_verdict *verdict);
 /*
- * 1: `verdict` is there, its spans in `space` of VERDICT_LIMIT bytes, and the descriptor is the caller's. 0: nothing yet;
- * -1: the other side has hung up, or says what is no verdict.
+ * 1: `verdict` is there, its spans in `space` of VERDICT_LIMIT bytes, and the descriptor is the caller's. 0: nothing
+ * yet; -1: the other side has hung up, or says what is no verdict.
  */
 int verdict_receive(int socket, uint8_t *space, struct proof_verdict *verdict);

@@ -14,7 +14,7 @@ int raise_loopback(const struct birth *birth, struct failure *why) {
     if (namespaces == NULL || !(namespaces->namespaces.flags & CLONE_NEWNET)) return 0;
     struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    /* A kernel without IPv4 has no 127.0.0.1 either; a launcher without CAP_NET_ADMIN leaves lo as the kernel makes it. */
+    /* A kernel without IPv4 has no 127.0.0.1; a launcher without CAP_NET_ADMIN leaves lo as the kernel makes it. */
     if (fd < 0) return errno == EAFNOSUPPORT ? 0 : fail(why, STEP_INIT, errno, "socket");
     int error = ioctl(fd, SIOCSIFFLAGS, &lo) < 0 ? errno : 0;
     close(fd);
