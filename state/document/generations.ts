@@ -237,7 +237,8 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
         for (const number of unread.keys()) await readFrom(disk, find(onDisk, number));
         if (unlisted === null && readOnly === null) {
           const free = [...lacking.keys()].filter((number) => trial.held(number) === null);
-          for (const number of free.sort((a, b) => a - b)) await store(number);
+          // The newest first: what is before it may be on trial, and must not be the last word of a disk that takes no more.
+          for (const number of free.sort((a, b) => b - a)) await store(number);
           for (const [number, lock] of locks) {
             await disk.writeLock(number, lock);
             locks.delete(number);

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import type { Seeds } from './seeds.ts';
 import { simulateTrial } from './simulate-trial.ts';
 
-const SEEDS = 2000;
+const SEEDS = 10_000;
 
 test('thousands of documents on trial end confirmed on one of the two, wherever the power fails', async () => {
   const workers = Math.min(availableParallelism(), 8);
