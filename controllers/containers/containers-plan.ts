@@ -185,11 +185,9 @@ function isDue(view: View, verdict: Verdict | null): verdict is Verdict & { kind
 function tidy(view: View, candidate: ObservedAttempt | null): ContainerStep[] {
   const { name, attempts } = view;
   const isKept = view.targets.length > 0 || view.stopping;
-  const kept = new Set(
-    isKept
-      ? [newestDone(attempts, null), attempts.findLast(({ state, record }) => isDone(state) && record.by === 'once')]
-      : [],
-  );
+  const once = attempts.findLast(({ state, record }) => isDone(state) && record.by === 'once');
+  // Of a run that nobody but a console has asked for the output is read after its end.
+  const kept = new Set([isKept ? newestDone(attempts, null) : null, isKept || view.packages.length > 0 ? once : null]);
   return attempts.flatMap((attempt): ContainerStep[] => {
     const { id, state } = attempt;
     if (isSandbox(attempt)) {

@@ -26,7 +26,7 @@ export async function floorRounds(
 }
 
 /** The path of a program of this folder (NAME.c), compiled unless it is newer than its source. */
-export async function compiled(name: 'floor' | 'filter' | 'boot-floor'): Promise<string> {
+export async function compiled(name: 'floor' | 'filter' | 'boot-floor' | 'join-floor'): Promise<string> {
   const [program, source] = [join(build, name), join(import.meta.dirname, `${name}.c`)];
   if ((statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0) < statSync(source).mtimeMs) {
     await mkdir(build, { recursive: true });

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, afterEach, before, test } from 'node:test';
 import { parseMountTable } from '../../native/mounts-table.ts';
-import { run } from '../support/command.ts';
+import { northstate, run } from '../support/command.ts';
 import { enterMountNamespace } from '../support/namespace.ts';
 import { running } from '../support/scenario.ts';
 import { untilLogged } from '../support/successor.ts';
@@ -242,6 +242,30 @@ test("nothing is put into the runtime's terminal, nor is it taken over", async (
   for (const call of ['TIOCSTI', 'tcsetattr', 'TIOCEXCL']) assert.match(attended, new RegExp(`^x?${call}: done`, 'm'));
 });
 
+test("whoever is joined by exec -it puts nothing into that person's terminal, and has nothing of theirs open", async () => {
+  await cells.begin('plain', 'stays', 'say', 'stays');
+  // What is in the input of the terminal when the command has ended is read there: a letter, or nothing within a second.
+  const read = `busybox sh -c 'read -t 1 -n 1 letter; echo "[$letter]"'`;
+  const onTerminal = async (command: string): Promise<string> => {
+    const script = spawn('script', ['-qec', `${command}; ${read}`, '/dev/null'], {
+      env: { ...process.env, NORTHSTATE_CONSOLE: cells.daemon.console },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const [said] = await Promise.all([text(script.stdout), once(script, 'close')]);
+    return said;
+  };
+  const inside = await onTerminal(`${northstate} exec -it plain -- /escape 0 stuff`);
+  assert.match(inside, /TIOCSTI: done/, 'its own terminal is its own');
+  assert.match(inside, /TIOCLINUX: (?!done)/);
+  assert.match(inside, /\[\]\r\n$/);
+  assert.match(
+    await onTerminal(`${program} 0 stuff`),
+    /\[x\]\r\n$/,
+    'the letter is not seen outside: this shows nothing',
+  );
+  await cells.end('plain');
+});
+
 test('the program that runs when a control group empties cannot be named (CVE-2022-0492)', async () => {
   const { legacy } = detectHierarchies();
   const names = ['none,name=systemd', 'freezer', 'devices', ...legacy.keys()];
@@ -318,7 +342,7 @@ test("keys, shared memory, queues and the loopback of the host are not the conta
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const port = String((server.address() as AddressInfo).port);
-  assert.deepEqual(await cells.said('plain', 'connect', port), ['connect: ENETUNREACH']);
+  assert.deepEqual(await cells.said('plain', 'connect', port), ['connect: ECONNREFUSED']);
   assert.deepEqual(await cells.said('networked', 'connect', port), ['connect: done']);
   server.close();
 });

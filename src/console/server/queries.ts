@@ -98,5 +98,15 @@ export function keyOf(state: State, asked: string): string {
     const keys = Object.keys(containers).filter((key) => key !== name && containerName(key) === name);
     if (keys.length === 1 && keys[0] !== undefined) return keys[0];
   }
-  throw new RuntimeError('unknown_name', `there is no container ${asked}`, { name: asked });
+  // What has run for somebody who asked for it once has no entry, and output all the same.
+  if (state.observed.attempts.has(name)) return asked;
+  const installed = (state.observed.packages.get(name) ?? []).filter(
+    (each) => version === null || each.version === version,
+  );
+  const ids = installed.map(({ id }) => id).join(', ');
+  const message =
+    installed.length === 0
+      ? `there is no container ${asked}`
+      : `${asked} is installed (${ids}) and nothing asks for it: the document has no entry for it, and it has not run`;
+  throw new RuntimeError('unknown_name', message, { name: asked });
 }

@@ -124,6 +124,8 @@ static void stuff_terminal(char **arguments) {
     char letter = 'x';
     struct termios settings;
     tell("TIOCSTI", ioctl(STDOUT_FILENO, TIOCSTI, &letter));
+    char subcommand = 2; /* selects on a virtual console (ioctl_console(2)) */
+    tell("TIOCLINUX", ioctl(STDOUT_FILENO, TIOCLINUX, &subcommand));
     tell("tcgetattr", tcgetattr(STDOUT_FILENO, &settings));
     tell("tcsetattr", tcsetattr(STDOUT_FILENO, TCSANOW, &settings));
     tell("TIOCEXCL", ioctl(STDOUT_FILENO, TIOCEXCL));

@@ -1,6 +1,7 @@
 // Whether containers are ready and alive, asked of real programs: those that say so, those that answer, hang, and lie.
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ContainerStatus } from '../../../state/status.ts';
 import { run } from '../../support/command.ts';
@@ -151,6 +152,89 @@ s = socket.socket(socket.AF_UNIX); s.bind("/tmp/s"); s.listen(9); time.sleep(100
     process.kill(-(web.pid ?? 0), 'SIGSTOP');
     const hung = await daemon.untilContainer('web', 'was restarted', ({ restarts }) => restarts > 0);
     assert.equal(hung.desired, 'running');
+  });
+});
+
+/** A line of Python that sends datagrams to the socket of sd_notify(3). */
+const notify = (lines: string): string =>
+  `exec python3 -c 'import os,socket,time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+a = os.environ["NOTIFY_SOCKET"]; a = chr(0) + a[1:] if a[0] == "@" else a
+def say(text):
+  s.sendto(text if isinstance(text, bytes) else text.encode(), a)
+${lines}
+time.sleep(1000)'`;
+
+test('what is said in floods, wrongly or late, and probes that fill memory, fork and lie, harm nobody', async () => {
+  const memory = 'cgroups: { memory: { memory_hard_limit: 60000000 } }';
+  const packages = await Promise.all([
+    shell('extends', notify('say("EXTEND_TIMEOUT_USEC=60000000"); time.sleep(1.5); say("READY=1")')),
+    shell('ends', notify('say("READY=1"); say("STOPPING=1")')),
+    shell(
+      'reloads',
+      notify('say("READY=1"); say("RELOADING=1\\nMONOTONIC_USEC=1"); say("STATUS=anew"); say("READY=1")'),
+    ),
+    shell(
+      'floods',
+      notify(`for i in range(30000): say("STATUS=%d" % i)
+for i in range(300): say(b"\\xff" * 4096); say("X" * 20000); say("=\\n=\\n" * 500); say("")
+say("STATUS=dry"); say("READY=1")`),
+    ),
+    shell('quiet', notify('say("READY=1")')),
+    shell('eats', stays, memory),
+    shell('forks', stays),
+    shell('aborts', stays, 'rlimits: { core: { soft: 1000000, hard: 1000000 } }'),
+    shell('web', server(8080)),
+    shell('seven', 'exit 7'),
+  ]);
+  const eat = 'exec: [python3, -c, "x = bytearray(500000000)"], every: 100ms, failures: 2, timeout: 20s';
+  const fork = 'exec: [sh, -c, "for i in 1 2 3 4 5 6 7 8 9; do sleep 100 & done"], every: 100ms';
+  const web = 'http: "http://127.0.0.1:8080/good", every: 100ms, timeout: 300ms, failures: 2';
+  const entries = [
+    entry('extends', `health: { ready: notify, within: 1s }, ${never}`),
+    entry('ends', 'health: { ready: notify }'),
+    entry('reloads', 'health: { ready: notify }'),
+    entry('floods', 'health: { ready: notify, within: 2m }'),
+    entry('quiet', 'health: { ready: notify, within: 2m }'),
+    entry('eats', `health: { alive: { ${eat} } }, ${never}`),
+    entry('forks', `health: { ready: { ${fork} } }, stop: { grace: 100ms }`),
+    entry('aborts', `health: { watchdog: 500ms }, ${never}`),
+    entry('web', `health: { ready: { ${web} }, alive: { ${web} } }`),
+  ];
+  await withDaemon(packages, entries, async (daemon) => {
+    for (const name of ['quiet', 'extends', 'reloads', 'forks', 'web'])
+      await daemon.untilContainer(name, 'is ready', isReady);
+    assert.equal((await daemon.untilContainer('reloads', 'says so', ({ says }) => says !== '')).says, 'anew');
+    const ends = await daemon.untilContainer(
+      'ends',
+      'says that it ends',
+      (status) => ready(status)?.reason === 'Stopping',
+    );
+    assert.equal(ends.phase, 'Running');
+    assert.equal((await daemon.untilContainer('floods', 'is ready', isReady)).says, 'dry');
+    // What is paused is not asked: it would not answer.
+    assert.equal((await daemon.run('pause', 'web')).code, 0);
+    assert.equal((await failed(daemon, 'eats'))[0], 'Unhealthy');
+    assert.equal((await failed(daemon, 'aborts'))[0], 'WatchdogExpired');
+    const aborted = await daemon.untilContainer('aborts', 'has failed', ({ phase }) => phase === 'Failed');
+    assert.deepEqual(aborted.lastExit, { signal: 6 }, 'where it may leave a core dump it shows where it hangs');
+    const before = proberOf(daemon);
+    assert.equal((await daemon.run('resume', 'web')).code, 0);
+    const web = await daemon.untilContainer('web', 'is ready again', isReady);
+    assert.deepEqual([web.restarts, proberOf(daemon)], [0, before]);
+
+    const text = readFileSync(daemon.document, 'utf8');
+    const file = join(daemon.directory, 'more.yaml');
+    const apply = async (fields: string) => {
+      writeFileSync(file, text.replace('containers:\n', `containers:\n  seven: { state: running, ${fields} }\n`));
+      return await daemon.run('apply', '-f', file, '--wait', '--timeout', '2s');
+    };
+    const failing = await apply(never);
+    assert.equal(failing.code, 3);
+    assert.match(failing.stderr, /seven: Exited, .*exit code 7|seven: .*ended with exit code 7/);
+    const again = await apply('restart: { backoff: 1m }');
+    assert.equal(again.code, 4);
+    assert.match(again.stderr, /seven: Backoff/);
   });
 });
 

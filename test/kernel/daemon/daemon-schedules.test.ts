@@ -12,7 +12,7 @@ import { probePackage } from '../../support/packages.ts';
 import { running, withDaemon } from '../../support/scenario.ts';
 import { asleep, eventually, statusOf, withSleeper } from '../../support/sleeper.ts';
 import { killReconciler } from '../../support/successor.ts';
-import type { Daemon } from '../../support/test-daemon.ts';
+import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
 const tick = await probePackage({ name: 'tick', args: ['print', '1', 'tick', 'wait', '50'] });
 
@@ -97,7 +97,10 @@ test('run-once gives the exit code of one run, and the document is as it was', a
     const other = await daemon.run('run-once', 'job', '--', 'print', '1', 'once', 'print', '2', 'aside', 'exit', '5');
     assert.deepEqual(other, { code: 5, stdout: 'once\n', stderr: 'aside\n' });
     assert.equal((await daemon.run('run-once', 'job')).code, 7);
+    const unasked = await daemon.run('logs', 'bare');
+    assert.match(unasked.stderr, /bare is installed \(bare:1\.0\.0\) and nothing asks for it/);
     assert.equal((await daemon.run('run-once', 'bare')).code, 3, 'it has no entry');
+    assert.equal((await daemon.run('logs', 'bare')).code, 0);
     const late = await daemon.run('run-once', '--timeout', '200ms', 'idle');
     assert.equal(late.code, 128 + 15);
     assert.match(late.stderr, /has run for longer than its timeout/);
@@ -179,4 +182,35 @@ test('where nothing can be written schedules go on, and it is said', async () =>
     rmSync(directory);
     await daemon.until('it is durable again', ({ conditions }) => conditions.length === 0);
   });
+});
+
+// A time namespace moves the clocks of the boot (time_namespaces(7)); the wall clock has none: it is moved in the simulation.
+test('what the boot clock has passed while nobody was there is made up for once, and nothing before its time', async () => {
+  const hourly = (directory: string): string =>
+    documentOf(directory, 'tick: { state: running, schedule: { every: 1h } }');
+  const has = (runs: number) => async (daemon: Daemon) => {
+    await daemon.untilContainer(
+      'tick',
+      `waits after run ${runs}`,
+      ({ phase, schedule }) => phase === 'Scheduled' && (schedule?.last?.exit ?? null) !== null,
+    );
+    assert.equal(recordsOf(daemon).serial, runs);
+  };
+  const first = await startDaemon({ packages: [tick], document: hourly });
+  const { directory } = first;
+  try {
+    await has(1)(first);
+    assert.equal(await first.stop(), 0);
+    for (const [seconds, runs] of [
+      [1800, 1],
+      [3 * 3600, 2],
+    ] as const) {
+      const prefix = ['unshare', '--time', '--boottime', String(seconds)];
+      const later = await startDaemon({ packages: [], directory, prefix });
+      await has(runs)(later);
+      assert.equal(await later.stop(), 0);
+    }
+  } finally {
+    await first[Symbol.asyncDispose]();
+  }
 });
