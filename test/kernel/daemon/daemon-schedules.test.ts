@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import type { StampedEvent } from '../../../src/client/northstate.ts';
 import { northstate } from '../../support/command.ts';
 import { probePackage } from '../../support/packages.ts';
-import { running, withDaemon } from '../../support/scenario.ts';
+import { ended, running, withDaemon } from '../../support/scenario.ts';
 import { asleep, eventually, statusOf, withSleeper } from '../../support/sleeper.ts';
 import { killReconciler } from '../../support/successor.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
@@ -198,6 +198,7 @@ test('what the boot clock has passed while nobody was there is made up for once,
   };
   const first = await startDaemon({ packages: [tick], document: hourly });
   const { directory } = first;
+  const all = [first];
   try {
     await has(1)(first);
     assert.equal(await first.stop(), 0);
@@ -205,12 +206,16 @@ test('what the boot clock has passed while nobody was there is made up for once,
       [1800, 1],
       [3 * 3600, 2],
     ] as const) {
-      const prefix = ['unshare', '--time', '--boottime', String(seconds)];
+      // It waits for its child, and takes no signal meanwhile.
+      const prefix = ['unshare', '--kill-child', '--time', '--boottime', String(seconds)];
       const later = await startDaemon({ packages: [], directory, prefix });
+      all.push(later);
       await has(runs)(later);
-      assert.equal(await later.stop(), 0);
+      assert.equal((await later.run('shutdown')).code, 0);
+      assert.equal(await ended(later), 0);
     }
   } finally {
-    await first[Symbol.asyncDispose]();
+    // The directory is everybody's.
+    for (const each of all) await each[Symbol.asyncDispose]();
   }
 });
