@@ -6,7 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { connectConsole, ConnectionLost, ConsoleError, type Client } from '../../../src/client/console-client.ts';
+import {
+  connectConsole,
+  ConnectionLost,
+  ConsoleError,
+  NoConsole,
+  type Client,
+} from '../../../src/client/console-client.ts';
 import { createRandom } from '../../sim/random.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
@@ -71,12 +77,22 @@ async function pidsOf(client: Client): Promise<Pids> {
   return Object.fromEntries(names.map((name) => [name, status.containers[name]?.pid]));
 }
 
+function unlessNobody(error: unknown): null {
+  if (error instanceof NoConsole) return null;
+  throw error;
+}
+
 /** Commands, one after the other, until it is aborted; those that end with their connection are made again. */
 async function command(daemon: Daemon, signal: AbortSignal): Promise<number> {
   let done = 0;
   const isOver = (): boolean => signal.aborted;
   while (!isOver()) {
-    const client = await connectConsole(daemon.console);
+    // Who connects in the moment of a takeover may find nobody, as while a reconciler starts.
+    const client = await connectConsole(daemon.console).catch(unlessNobody);
+    if (client === null) {
+      await delay(10);
+      continue;
+    }
     try {
       while (!isOver()) {
         await client.call('restart', { name: 'ordered', timeout: 60_000 });
