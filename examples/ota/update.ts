@@ -46,31 +46,46 @@ try {
 
 /** From wherever an earlier updater has come to. */
 async function bring(): Promise<number> {
-  let standing = await standingOf();
+  let { standing, generation } = await stand();
   while (standing === 'unknown') {
     try {
-      say(`applied generation ${await northstate.apply(text)}`);
+      generation = await northstate.apply(text);
+      say(`applied generation ${generation}`);
+      standing = 'on trial';
     } catch (error) {
       if (error instanceof ConsoleError) return await tell('refused', error.message, 3);
       if (!(error instanceof ConnectionLost)) throw error; // else whether it was done shows now
+      ({ standing, generation } = await stand());
     }
-    standing = await standingOf();
   }
-  if (standing === 'on trial') await confirm();
-  const { result, reason } = await northstate.outcome({ timeout, for: 'confirmed' });
-  if (result === 'timeout') throw new Error(`not decided after ${values.timeout} s: ${reason ?? 'it goes on'}`);
-  const after = await standingOf();
-  if (after === 'confirmed') return await tell('confirmed', null, 0);
-  return await tell('reverted', reason ?? (await northstate.call('trial', null)).trial?.cause?.message ?? null, 3);
+  if (standing === 'confirmed') return await tell('confirmed', null, 0);
+  if (standing === 'on trial' && generation !== null) {
+    await confirm(generation);
+    const { result, reason } = await northstate.outcome({ timeout, generation, for: 'confirmed' });
+    if (result === 'timeout') throw new Error(`not decided after ${values.timeout} s: ${reason ?? 'it goes on'}`);
+    return result === 'converged' ? await tell('confirmed', null, 0) : await tell('reverted', reason, 3);
+  }
+  const { trial } = await northstate.call('trial', null);
+  return await tell('reverted', trial?.cause?.message ?? null, 3);
 }
 
 /** What the runtime has made of our document. */
-async function standingOf(): Promise<'unknown' | 'on trial' | 'confirmed' | 'reverted'> {
+async function stand(): Promise<Stand> {
   const { trial } = await northstate.call('trial', null);
   const tried = trial === null ? null : await northstate.textOf(trial.generation).catch(unknownGeneration);
-  if (trial === null || tried !== text) return (await northstate.desired()).document === text ? 'confirmed' : 'unknown';
-  if (trial.state === 'staged' || trial.state === 'active') return 'on trial';
-  return trial.state === 'confirmed' ? 'confirmed' : 'reverted';
+  if (trial === null || tried !== text) {
+    const { document } = await northstate.desired();
+    return { standing: document === text ? 'confirmed' : 'unknown', generation: null };
+  }
+  const { state, generation } = trial;
+  if (state === 'staged' || state === 'active') return { standing: 'on trial', generation };
+  return { standing: state === 'confirmed' ? 'confirmed' : 'reverted', generation };
+}
+
+interface Stand {
+  readonly standing: 'unknown' | 'on trial' | 'confirmed' | 'reverted';
+  /** The generation that is or was on trial with it. */
+  readonly generation: number | null;
 }
 
 function unknownGeneration(error: unknown): null {
@@ -82,13 +97,13 @@ function unknownGeneration(error: unknown): null {
  * Once all is ready, and the server can still be reached from there. A device that the new document has cut off goes back by itself,
  * when the time is over that the document gives us.
  */
-async function confirm(): Promise<void> {
-  const { result } = await northstate.outcome({ timeout });
+async function confirm(generation: number): Promise<void> {
+  const { result } = await northstate.outcome({ timeout, generation });
   if (result !== 'converged') return;
   say('ready');
-  while ((await standingOf()) === 'on trial') {
+  for (;;) {
     const { trial } = await northstate.call('trial', null);
-    if (trial?.terms.confirm !== 'manual') return;
+    if (trial?.generation !== generation || trial.state !== 'active' || trial.terms.confirm !== 'manual') return;
     try {
       await fetchDocument();
     } catch (error) {
@@ -97,7 +112,8 @@ async function confirm(): Promise<void> {
       continue;
     }
     say('the server is there');
-    await northstate.call('confirm', { generation: trial.generation });
+    await northstate.call('confirm', { generation });
+    return;
   }
 }
 
