@@ -61,21 +61,23 @@ export function memoryEvents(tree: Tree, name: string, attempt: number): MemoryE
   const none = { low: null, high: null, max: null, oom: null, oom_kill: null };
   if (found === null) return none;
   const { branch, leaf } = found;
-  if (branch.version === 1) return { ...none, oom_kill: count(leaf, 'memory.oom_control', 'oom_kill') };
+  const killed = (file: string): number | null => numberIn(readControl(join(leaf, file)), 'oom_kill');
+  if (branch.version === 1) return { ...none, oom_kill: killed('memory.oom_control') };
   // The limits are the group's, so it is there that they are met; whom the kernel kills is counted in the leaf.
-  const group = groupIn(branch, name);
-  const [low, high, max, oom] = ['low', 'high', 'max', 'oom'].map((key) => count(group, 'memory.events', key));
+  const oomKill = killed('memory.events');
+  // One reading: what is counted one after the other is told together.
+  const events = readControl(join(groupIn(branch, name), 'memory.events'));
   return {
-    low: low ?? null,
-    high: high ?? null,
-    max: max ?? null,
-    oom: oom ?? null,
-    oom_kill: count(leaf, 'memory.events', 'oom_kill'),
+    low: numberIn(events, 'low'),
+    high: numberIn(events, 'high'),
+    max: numberIn(events, 'max'),
+    oom: numberIn(events, 'oom'),
+    oom_kill: oomKill,
   };
 }
 
-function count(group: string, file: string, key: string): number | null {
-  const line = new RegExp(`^${key} (\\d+)$`, 'm').exec(readControl(join(group, file)) ?? '');
+function numberIn(text: string | null, key: string): number | null {
+  const line = new RegExp(`^${key} (\\d+)$`, 'm').exec(text ?? '');
   return line === null ? null : Number(line[1]);
 }
 
