@@ -1,6 +1,7 @@
 // What holds up a staged document whose packages are all there: locks, gates, and a look ahead. Never a way back. Whatever may open one of
 // them rings: the launcher's deadline, a path, an end of a program; nothing of it is known after this process but what is read again.
 import { statSync } from 'node:fs';
+import { messageOf } from '../../state/errno.ts';
 import { createBlindness } from '../../state/file/blindness.ts';
 import { watchFile, type FileWatch } from '../../state/file/file-watch.ts';
 import { lockedUntil } from '../../state/locked-until.ts';
@@ -107,8 +108,11 @@ export function createActivationGate(ports: ActivationGatePorts): ActivationGate
 
   function gateWaits({ exists, absent, between, zone }: Gate, times: number[], paths: Set<string>): string | null {
     for (const path of [exists, absent]) if (path !== null) paths.add(path);
-    if (exists !== null && !isThere(exists)) return `the gate waits until ${exists} is there`;
-    if (absent !== null && isThere(absent)) return `the gate waits until ${absent} is gone`;
+    const [there, gone] = [exists, absent].map((path) => (path === null ? null : lookAt(path)));
+    if (there instanceof Error) return `the gate waits until ${exists} is there: ${messageOf(there)}`;
+    if (there === false) return `the gate waits until ${exists} is there`;
+    if (gone instanceof Error) return `the gate waits until ${absent} is gone: ${messageOf(gone)}`;
+    if (gone === true) return `the gate waits until ${absent} is gone`;
     if (between === null) return null;
     const judged = judgeWindow(between, zone, ports.wallClock());
     if (judged.open) return null;
@@ -197,11 +201,11 @@ export function createActivationGate(ports: ActivationGatePorts): ActivationGate
   };
 }
 
-/** What cannot be looked at is not there. */
-function isThere(path: string): boolean {
+/** Whether something is there; what cannot be looked at is neither there nor gone. */
+function lookAt(path: string): boolean | Error {
   try {
     return statSync(path, { throwIfNoEntry: false }) !== undefined;
-  } catch {
-    return false;
+  } catch (error) {
+    return error as Error;
   }
 }

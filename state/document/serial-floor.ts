@@ -61,8 +61,12 @@ export function openFloor({ stateDir, runDir, stand, failed }: FloorPorts): Seri
   return {
     get,
     async raise(serial) {
-      const before = await get().catch(() => -1);
-      if (serial <= before) return;
+      // What cannot be read may be higher: it is not written over.
+      const before = await get().catch((error: unknown) => {
+        stand('NotDurable', lasting, `${messageOf(error)}: the serial ${serial} is not stored`);
+        return null;
+      });
+      if (before === null || serial <= before) return;
       known = serial;
       await keep(serial);
     },

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { messageOf } from '../errno.ts';
 import type { Schedule } from '../schedule.ts';
+import { isZone } from '../trial/gates.ts';
 import { cronAfter } from './cron.ts';
 import { durationPattern, parseDuration } from './units.ts';
 
@@ -51,11 +52,3 @@ export const scheduleSchema = z
     }
     return { kind: 'cron', cron: pattern, zone: place, jitter, missed };
   });
-
-function isZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false; // RangeError: there is none by that name
-  }
-}

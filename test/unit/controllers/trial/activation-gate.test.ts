@@ -1,6 +1,6 @@
 // What holds up a staged document: locks, gates and the look ahead, in this order; what is forced passes.
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, unlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -55,6 +55,20 @@ async function gated(t: TestContext, when: readonly Gate[]) {
     stages: (...all: Target[]) => void (staged = all),
   };
 }
+
+test('a path that cannot be looked at is neither there nor gone', async (t) => {
+  const place = await mkdtemp(join(tmpdir(), 'northstate-loop-'));
+  t.after(() => rm(place, { recursive: true }));
+  const loop = join(place, 'loop');
+  await symlink(loop, loop);
+  for (const [field, what] of [
+    ['exists', /is there: ELOOP/],
+    ['absent', /is gone: ELOOP/],
+  ] as const) {
+    const { gate } = await gated(t, [{ ...never, [field]: loop }]);
+    assert.match(gate.waits() ?? '', what);
+  }
+});
 
 test('a path that is to be there, or to be gone, is waited for and rings', async (t) => {
   const { directory, gate, comes, said } = await gated(t, []);
