@@ -99,15 +99,16 @@ async function freeSpace(plans: readonly Planned[]): Promise<HostFacts['free']> 
 /** With /dev/loop-control the kernel makes as many as are asked for; without, those count that are there and free. */
 function loopDevices(): number {
   if (textOf('/sys/class/misc/loop-control/dev') !== null) return Infinity;
-  const there = namesIn('/sys/block').filter((name) => /^loop\d+$/.test(name));
+  const there = namesIn('/sys/block')?.filter((name) => /^loop\d+$/.test(name));
+  if (there === undefined) return Infinity;
   return there.filter((name) => textOf(`/sys/block/${name}/loop/backing_file`) === null).length;
 }
 
-function namesIn(directory: string): string[] {
+function namesIn(directory: string): string[] | undefined {
   try {
     return readdirSync(directory);
   } catch {
-    return [];
+    return undefined; // it cannot be told
   }
 }
 
@@ -124,8 +125,8 @@ function rangesOf(file: string): IdRanges {
 function unknownGroups(names: readonly string[]): readonly string[] {
   try {
     return groupNumbers(names).unknown;
-  } catch {
-    return names; // a host without /etc/group has none
+  } catch (error) {
+    return isMissing(error) ? names : []; // a host without /etc/group has none
   }
 }
 

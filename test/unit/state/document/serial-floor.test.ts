@@ -12,7 +12,7 @@ test('a floor that cannot be read is told, and not written over by a serial that
   await writeFile(file, 'torn');
   const told: (string | null)[] = [];
   const stand = (...said: readonly unknown[]): void => void told.push(said.at(-1) as string | null);
-  const floor = openFloor({ stateDir, runDir: join(stateDir, 'run'), stand, failed: () => undefined } as never);
+  const floor = openFloor({ stateDir, runDir: join(stateDir, 'run'), stand, failed: () => undefined });
   await assert.rejects(floor.get(), /holds no serial/);
   await floor.raise(3);
   assert.equal(await readFile(file, 'utf8'), 'torn');
