@@ -4,6 +4,10 @@ import type { Random } from '../sim/random.ts';
 
 /** What is written whole or not at all: nothing smaller is promised by a disk. */
 const SECTOR = 512;
+/** Of the file system (file-system.ts), in sectors. */
+const BLOCK = 8;
+/** How a block of ext4's journal begins (JBD2_MAGIC_NUMBER). */
+const JOURNAL = 0xc03b3998;
 
 export interface Disk {
   readonly size: number;
@@ -13,7 +17,11 @@ export interface Disk {
   write(offset: number, bytes: Buffer, through: boolean): void;
   /** Everything that was written is lasting. */
   flush(): void;
-  /** Of what is not lasting each sector is kept with this probability, since a disk writes its cache back when it likes. */
+  /**
+   * Of what is not lasting each sector is kept with this probability, since a disk writes its cache back when it likes. Heads and
+   * ends of ext4's journal are kept whole: kernels before 6.10 do not mount what has half a commit block ("jbd2: avoid mount
+   * failed when commit block is partial submitted").
+   */
   losePower(random: Random, kept: number): void;
 }
 
@@ -43,7 +51,13 @@ export function makeDisk(content: Buffer): Disk {
       for (const sector of volatile) settle(sector);
     },
     losePower(random, kept) {
-      for (const sector of volatile) if (random.chance(kept)) settle(sector);
+      const whole = new Map<number, boolean>();
+      for (const sector of volatile) {
+        const block = sector - (sector % BLOCK);
+        const isKept = whole.get(block) ?? random.chance(kept);
+        if (content.readUInt32BE(block * SECTOR) === JOURNAL) whole.set(block, isKept);
+        if (isKept) settle(sector);
+      }
       for (const sector of volatile) copySector(sector, lasting, content);
       volatile.clear();
     },

@@ -12,7 +12,7 @@ export async function emptyFileSystem(folder: string, size: number): Promise<Buf
   const handle = await open(file, 'wx');
   await handle.truncate(size);
   await handle.close();
-  await run('/sbin/mkfs.ext4', ['-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', file]);
+  await run('/sbin/mkfs.ext4', ['-q', '-F', '-b', '4096', '-E', 'lazy_itable_init=0,lazy_journal_init=0', file]);
   const content = await readFile(file);
   await rm(file);
   return content;
