@@ -7,6 +7,7 @@ import type { ObservedAttempt } from '../../state/observed.ts';
 import type { OpenedHealth } from '../containers/containers-act.ts';
 import { healthOf, notifies } from '../containers/readiness.ts';
 import type { Target } from '../controller.ts';
+import { noticePath } from './specification.ts';
 
 /** How a process joins the container, with no more rights than the application; `close` closes the descriptors in it. */
 export interface Joining {
@@ -57,9 +58,10 @@ interface NotifyPorts {
   readonly socketDir: string;
 }
 
-/** The socket on which it says how it is, where it is asked to. */
+/** The socket on which it says how it is, where it is asked to and has no /dev of its own: that brings one (sandbox-devices.ts). */
 export function notifyOps(target: Target, id: number, ports: NotifyPorts): Op[] {
-  return notifies(healthOf(target)) ? [{ op: 'notify', name: nameOf(target, id, ports) }] : [];
+  const name = notifies(healthOf(target)) ? nameOf(target, id, ports) : '/';
+  return name.startsWith('/') ? [] : [{ op: 'notify', name }];
 }
 
 /** What its environment says of that. */
@@ -72,20 +74,19 @@ export function notifyWords(
   return notifies(health) ? notifyVariables(health, nameOf(target, id, ports)) : [];
 }
 
-function nameOf(target: Target, id: number, { socketDir }: NotifyPorts): string {
-  return notifyName(target.package?.manifest.network === undefined, socketDir, id);
-}
-
 /**
- * The abstract name of the socket on which a container says how it is. In a network namespace of its own nobody else sees it;
- * in one that it shares it is one of its own.
+ * A path in its /dev; without one an abstract name: in a network namespace of its own nobody else sees it, in one that it
+ * shares it is one of its own.
  */
-function notifyName(isOwn: boolean, socketDir: string, id: number): string {
-  return isOwn ? 'northstate/notify' : `northstate/notify${socketDir.slice(-64)}/${id}`;
+function nameOf(target: Target, id: number, { socketDir }: NotifyPorts): string {
+  const manifest = target.package?.manifest;
+  const path = manifest === undefined ? null : noticePath(manifest);
+  if (path !== null) return path;
+  return manifest?.network === undefined ? 'northstate/notify' : `northstate/notify${socketDir.slice(-64)}/${id}`;
 }
 
 /** What the application is told about that (sd_notify(3), sd_watchdog_enabled(3)). */
 function notifyVariables(health: Health, name: string): readonly (readonly [string, string])[] {
   const watchdog = health.watchdog === null ? [] : [['WATCHDOG_USEC', String(health.watchdog * 1000)] as const];
-  return [['NOTIFY_SOCKET', `@${name}`] as const, ...watchdog];
+  return [['NOTIFY_SOCKET', name.startsWith('/') ? name : `@${name}`] as const, ...watchdog];
 }

@@ -151,9 +151,10 @@ function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
   }
 
   /** The image's own nodes where it has the usual ones: what is in an image does not change. */
-  function devices({ image, target, links }: Extract<SandboxOp, { op: 'devices' }>): { ops: Op[]; late: Op[] } {
-    const found = openDevices(image, target);
-    if (found === null) return deviceOps(target, links);
+  function devices(op: Extract<SandboxOp, { op: 'devices' }>): { ops: Op[]; late: Op[] } {
+    const { image, target, socket } = op;
+    const found = socket === undefined ? openDevices(image, target) : null;
+    if (found === null) return deviceOps(op);
     closeSync(found);
     return {
       ops: [{ op: 'tree', fd: source({ kind: 'devices', path: image, dir: target }, deviceFlags), target }],

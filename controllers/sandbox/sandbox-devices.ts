@@ -1,21 +1,50 @@
 // /dev of a container: the nodes that its image has, else a file system with the usual ones.
-import { closeSync, constants, lstatSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { posix } from 'node:path';
 import { SyscallError } from '../../native/libc.ts';
 import type { Op } from '../../native/wire/ops.ts';
 import { openWithin } from '../../native/openat2.ts';
 import { deviceLinks, deviceNodes } from '../../state/names.ts';
+import type { SandboxOp } from './specification.ts';
 
 const S_IFDIR = 0o040000;
 const S_IFCHR = 0o020000;
+const S_IFREG = 0o100000;
 const MOUNT_ATTR_RDONLY = 1;
 const MOUNT_ATTR_NOSUID = 2;
 const MOUNT_ATTR_NOEXEC = 8;
 
 /** The operations that make `target` a /dev of its own, and those for after `pivot`. */
-export function deviceOps(target: string, withLinks: boolean): { ops: Op[]; late: Op[] } {
-  // As little can be written to it as to nodes of an image: CAP_MKNOD makes none of its own there.
-  const late: Op[] = [{ op: 'attributes', target, set: MOUNT_ATTR_RDONLY, clear: 0, recursive: false }];
-  return { ops: deviceFileSystem(target, withLinks), late };
+export function deviceOps({ image, target, links, socket }: Extract<SandboxOp, { op: 'devices' }>): {
+  ops: Op[];
+  late: Op[];
+} {
+  const made = deviceFileSystem(target, links);
+  const paths = new Set(made.flatMap((op) => ('path' in op ? [op.path] : [])));
+  const others = socket === undefined ? [] : besideNodes(image, target);
+  const ops = [...made, ...others.filter(({ path }) => path !== socket && !paths.has(path))];
+  // As little can be written to it as to nodes of an image: CAP_MKNOD makes none of its own there, and the socket stays.
+  const readOnly: Op = { op: 'attributes', target, set: MOUNT_ATTR_RDONLY, clear: 0, recursive: false };
+  return { ops, late: socket === undefined ? [readOnly] : [{ op: 'notify', name: socket }, readOnly] };
+}
+
+type BesideNode = Extract<Op, { op: 'node' | 'symlink' }>;
+
+/** What an image has in its /dev besides nodes, where they are the usual ones: links, and what is mounted on, empty. */
+function besideNodes(image: string, target: string): BesideNode[] {
+  const fd = openDevices(image, target);
+  if (fd === null) return [];
+  try {
+    const directory = `/proc/self/fd/${fd}`;
+    return readdirSync(directory, { withFileTypes: true }).flatMap((entry): BesideNode[] => {
+      const path = posix.join(target, entry.name);
+      if (entry.isSymbolicLink()) return [{ op: 'symlink', target: readlinkSync(`${directory}/${entry.name}`), path }];
+      const mode = entry.isDirectory() ? S_IFDIR | 0o755 : entry.isFile() ? S_IFREG | 0o644 : null;
+      return mode === null ? [] : [{ op: 'node', path, mode, major: 0, minor: 0 }];
+    });
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import type { Leaf, LimitFiles } from '../cgroups/cgroups.ts';
 import { sectionOf } from '../cgroups/cgroups-plan.ts';
 import type { Operations, Sandbox, Sandboxes } from '../containers/containers-act.ts';
-import { healthOf, revisionOf } from '../containers/readiness.ts';
+import { healthOf, notifies, revisionOf } from '../containers/readiness.ts';
 import type { Target, View } from '../controller.ts';
 import { deviceOps } from './sandbox-devices.ts';
 import { TerminalError } from '../failure.ts';
@@ -77,6 +77,7 @@ export function inputOf(
   return {
     manifest,
     entry: target.entry,
+    notifies: notifies(healthOf(target)),
     image: { path: image.target },
     resources: new Map(resources),
     dataDir,
@@ -184,9 +185,9 @@ function openOps(
       }
       case 'devices': {
         const source = { kind: 'devices', path: op.image, dir: op.target } as const;
-        const tree = openSource(source, deviceFlags, op.target);
+        const tree = op.socket === undefined ? openSource(source, deviceFlags, op.target) : null;
         if (tree !== null) opened.push(tree.fd);
-        const made = tree === null ? deviceOps(op.target, op.links) : { ops: [], late: tree.late };
+        const made = tree === null ? deviceOps(op) : { ops: [], late: tree.late };
         late.push(...made.late);
         return tree === null ? made.ops : [{ op: 'tree', fd: tree.fd, target: op.target }];
       }

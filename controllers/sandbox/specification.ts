@@ -1,5 +1,6 @@
 // From a manifest and its entry to the operations of a start. Pure: what has to be opened or looked up stands in them by
 // name, and sandbox-open.ts puts descriptors and numbers in its place.
+import { posix } from 'node:path';
 import type { Op } from '../../native/wire/ops.ts';
 import type { ContainerEntry } from '../../state/desired.ts';
 import type { Manifest, Mount, MountOption } from '../../state/schema/manifest.ts';
@@ -37,7 +38,14 @@ export type SandboxOp =
   | { readonly op: 'root'; readonly source: TreeSource; readonly flags: TreeFlags }
   | { readonly op: 'tree'; readonly source: TreeSource; readonly flags: TreeFlags; readonly target: string }
   /** The image's own device nodes, where it has the usual ones and no others, else a file system with those. */
-  | { readonly op: 'devices'; readonly image: string; readonly target: string; readonly links: boolean }
+  | {
+      readonly op: 'devices';
+      readonly image: string;
+      readonly target: string;
+      readonly links: boolean;
+      /** The container says how it is on this socket, and so the file system is its own in any case. */
+      readonly socket?: string;
+    }
   /** The network namespace of /run/netns. */
   | { readonly op: 'network'; readonly namespace: string }
   | ApplicationOp;
@@ -51,6 +59,8 @@ export interface MountedImage {
 export interface SandboxInput {
   readonly manifest: Manifest;
   readonly entry: Pick<ContainerEntry, 'rlimits' | 'oomScoreAdj'>;
+  /** Whether it says how it is (sd_notify(3)). */
+  readonly notifies: boolean;
   readonly image: MountedImage;
   /** By target in the container. */
   readonly resources: ReadonlyMap<string, MountedImage & { readonly id: string }>;
@@ -72,6 +82,8 @@ const MOUNT_ATTR_NOSUID = 2;
 const MOUNT_ATTR_NODEV = 4;
 const MOUNT_ATTR_NOEXEC = 8;
 const hostNameLimit = 64;
+/** What a message can be sent to: sun_path (unix(7)) with its end, and what op NOTIFY takes. */
+const longestSocket = 100;
 
 /**
  * What these two tell or do for the whole host is hidden: the default list of the OCI runtime specification, and the power
@@ -179,7 +191,9 @@ function mountOps(input: SandboxInput, target: string, mount: Mount): SandboxOp[
     }
     case 'dev': {
       const links = [...(input.manifest.mounts ?? []).values()].some(({ type }) => type === 'proc');
-      return [{ op: 'devices', image: input.image.path, target, links }];
+      const socket = input.notifies ? noticePath(input.manifest) : null;
+      const own = socket === null || posix.dirname(socket) !== posix.normalize(target) ? {} : { socket };
+      return [{ op: 'devices', image: input.image.path, target, links, ...own }];
     }
   }
 }
@@ -192,6 +206,19 @@ function bindOptions({ capabilities = [] }: Manifest, bind: Extract<Mount, { typ
   const { host, options = [] } = bind;
   const makesDevices = capabilities.includes('CAP_MKNOD') && options.includes('rw') && !/^\/dev(\/|$)/.test(host);
   return makesDevices ? [...options, 'nodev'] : options;
+}
+
+/**
+ * Where in the container the socket lies on which it says how it is: in its /dev, which the runtime makes and nobody there
+ * can write to; null: it has none, and the socket an abstract name.
+ */
+export function noticePath({ mounts = new Map<string, Mount>() }: Manifest): string | null {
+  const [dev] = [...mounts]
+    .filter(([, { type }]) => type === 'dev')
+    .map(([target]) => posix.normalize(target))
+    .sort();
+  const path = dev === undefined ? null : posix.join(dev, 'northstate-notify');
+  return path === null || Buffer.byteLength(path) > longestSocket ? null : path;
 }
 
 /** The directory that all versions of a name share. */

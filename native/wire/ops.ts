@@ -61,13 +61,13 @@ export const opTable = {
   filesystem: { number: 10, fields: { type: text, target: text, attributes: u64, options: texts } },
   /** Changes a mount (mount_setattr(2)); stands after `pivot`. */
   attributes: { number: 11, fields: { target: text, set: u64, clear: u64, recursive: flag } },
-  /** A character device or a directory: `mode` includes S_IFCHR or S_IFDIR. */
+  /** A character device, a directory or an empty file: `mode` includes S_IFCHR, S_IFDIR or S_IFREG. */
   node: { number: 12, fields: { path: text, mode: u32, major: u32, minor: u32 } },
   symlink: { number: 13, fields: { target: text, path: text } },
   pivot: { number: 14, fields: {} },
   /** Hides what is at a path, where something is: a directory behind an empty one, a file behind /dev/null. */
   mask: { number: 15, fields: { path: text } },
-  /** A datagram socket of this abstract name in the container's network namespace: the launcher's to read. */
+  /** A datagram socket, the launcher's to read: at this path, or of this abstract name in the container's network namespace. */
   notify: { number: 16, fields: { name: text } },
   /** `resource` is RLIMIT_*. */
   rlimit: { number: 20, fields: { resource: u32, soft: limit, hard: limit } },

@@ -1,12 +1,12 @@
 #!/bin/sh
 # build-clients.sh FOLDER: clients of sd_notify(3) as others have written them, from the registries: Python's sdnotify (PyPI), Debian's
-# python3-systemd and libsystemd, coreos/go-systemd. Each says READY and STATUS, then WATCHDOG=1 ten times.
+# python3-systemd and libsystemd, coreos/go-systemd, the crate sd-notify. Each says READY and STATUS, then WATCHDOG=1 ten times.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-[ ! -e "$out/go-client" ] || exit 0
+[ ! -e "$out/rust-client" ] || exit 0
 rm -rf "$out"
 mkdir -p "$out/python"
 
@@ -25,3 +25,7 @@ cc -std=gnu17 -Wall -Wextra -Werror -I "$work/debian/usr/include" -o "$out/c-cli
 mkdir "$work/go"
 cp "$here/client.go" "$work/go/main.go"
 (cd "$work/go" && go mod init client >/dev/null 2>&1 && go get github.com/coreos/go-systemd/v22@v22.6.0 >/dev/null 2>&1 && CGO_ENABLED=0 go build -o "$out/go-client" .)
+
+mkdir -p "$work/rust/src"
+cp "$here/client.rs" "$work/rust/src/main.rs"
+(cd "$work/rust" && printf '[package]\nname = "rust-client"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nsd-notify = "=0.5.0"\n' >Cargo.toml && cargo build -q --release && cp target/release/rust-client "$out/")

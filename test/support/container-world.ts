@@ -32,7 +32,7 @@ export function worldOf({ pid: init }: { readonly pid: number }): Record<string,
       .map((line) => line.replace(/^\d+:/, '').replace(/\/\d+$/, '/N'))
       .toSorted(),
     values: valuesOf(read('cgroup')),
-    sockets: [...read('net/unix').matchAll(/ (@\S+)$/gm)].map(([, name]) => name),
+    sockets: [...read('net/unix').matchAll(/ ([@/]\S+)$/gm)].map(([, name]) => name),
     namespaces: readdirSync(`/proc/${pid}/ns`).toSorted(),
   };
 }

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <stdalign.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "asking.h"
@@ -121,13 +123,19 @@ static void take_control(struct msghdr *message, struct company *company) {
     }
 }
 
-/*
- * Only who is in the container is believed. In a network namespace of its own the name is nobody else's, so that one
- * who has gone by now was one of it.
- */
+/* Whether nobody but the container reaches it: by a path in its mount namespace, by a name in its network namespace. */
+static bool is_its_own(const struct attempt *a) {
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    if (a->init.own_network) return true;
+    return getsockname(a->health.notify, (struct sockaddr *)&name, &size) == 0 &&
+           size > offsetof(struct sockaddr_un, sun_path) && name.sun_path[0] == '/';
+}
+
+/* Only who is in the container is believed; one who has gone by now was in it where nobody else can have sent. */
 static bool is_believed(const struct attempt *a, pid_t sender) {
     enum sender where = sender > 0 ? sender_of(sender, a->init.pid) : SENDER_ELSEWHERE;
-    return where == SENDER_INSIDE || (where == SENDER_GONE && a->init.own_network);
+    return where == SENDER_INSIDE || (where == SENDER_GONE && is_its_own(a));
 }
 
 void handle_notify(struct launcher *l, struct attempt *a) {

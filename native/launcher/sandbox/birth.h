@@ -15,7 +15,7 @@ struct birth {
     int output[2]; /* write ends of the application's stdout and stderr, -1: /dev/null */
     int devices;   /* a tmpfs that holds the node `null` */
     int proc;      /* a proc of the new PID namespace that is mounted nowhere, -1 when LABEL is not in the list */
-    int notify;    /* the socket of NOTIFY, -1: none */
+    int *notify;   /* the socket of NOTIFY, -1: none */
     char title[TITLE_SIZE]; /* what ps shows of it */
     int target;             /* the init whose container is joined, a pidfd; -1: this is the init */
 };

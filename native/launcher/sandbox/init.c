@@ -40,7 +40,7 @@ static int keep_for_application(const struct birth *birth, struct failure *why) 
     keep_descriptor(&kept, birth->output[0]);
     keep_descriptor(&kept, birth->output[1]);
     keep_descriptor(&kept, birth->proc);
-    keep_descriptor(&kept, birth->notify);
+    keep_descriptor(&kept, *birth->notify);
     if (close_others(&kept) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
     return 0;
 }
@@ -184,7 +184,7 @@ _Noreturn void init_main(struct birth *birth) {
     if (birth_settles(birth, &why) < 0) birth_fails(birth, &why);
     if (raise_loopback(birth, &why) < 0) birth_fails(birth, &why);
     if (open_proc(birth->prepare, &birth->proc, &why) < 0) birth_fails(birth, &why);
-    if (enter_sandbox(birth, &why) < 0 || open_notify(birth, &why) < 0) birth_fails(birth, &why);
+    if (enter_sandbox(birth, &why) < 0) birth_fails(birth, &why);
     if (keep_for_application(birth, &why) < 0) birth_fails(birth, &why);
     tell_prepared(birth);
 

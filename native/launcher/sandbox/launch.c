@@ -108,6 +108,7 @@ static void abandon(struct init *init) {
 
 int launch_prepare(struct init *init, struct ops *prepare, const char *name, int bound, struct failure *why) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
+    int notify = -1;
     struct birth birth = {
         .prepare = prepare,
         .control = -1,
@@ -115,7 +116,7 @@ int launch_prepare(struct init *init, struct ops *prepare, const char *name, int
         .devices = null_devices(why),
         .proc = -1,
         .target = -1,
-        .notify = -1,
+        .notify = &notify,
     };
     snprintf(birth.title, sizeof birth.title, "northstate: %s", name);
     int result = birth.devices < 0 ? -1 : 0;

@@ -3,31 +3,37 @@
 
 #include <errno.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-int open_notify(struct birth *birth, struct failure *why) {
-    const struct op *op = ops_find(birth->prepare, OP_NOTIFY);
-    if (op == NULL) return 0;
+#include "runs.h"
+
+int run_notify(const struct op *op, const struct birth *birth, struct failure *why) {
+    const char *text = op->notify.name;
+    bool is_path = text[0] == '/';
     struct sockaddr_un name = {.sun_family = AF_UNIX};
-    size_t size = strlen(op->notify.name);
-    memcpy(name.sun_path + 1, op->notify.name, size);
+    size_t size = strlen(text);
+    memcpy(name.sun_path + (is_path ? 0 : 1), text, size);
     int yes = 1, fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return fail(why, OP_NOTIFY, errno, "socket");
-    birth->notify = fd;
+    *birth->notify = fd;
     socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + size);
-    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) == 0 &&
-        bind(fd, (const struct sockaddr *)&name, length) == 0)
-        return 0;
-    return fail(why, OP_NOTIFY, errno, "@%s", op->notify.name);
+    /* Everybody in the container may say something: who connects must be allowed to write (unix(7)). */
+    mode_t mask = umask(0);
+    int failed = setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) < 0 ||
+                 bind(fd, (const struct sockaddr *)&name, length) < 0;
+    umask(mask);
+    return failed ? fail(why, OP_NOTIFY, errno, "%s%s", is_path ? "" : "@", text) : 0;
 }
 
 void tell_prepared(struct birth *birth) {
     struct control_message message = {.kind = CONTROL_PREPARED};
-    if (birth->notify < 0) {
+    if (*birth->notify < 0) {
         tell_launcher(birth->control, message);
         return;
     }
@@ -38,8 +44,8 @@ void tell_prepared(struct birth *birth) {
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &birth->notify, sizeof(int));
+    memcpy(CMSG_DATA(header), birth->notify, sizeof(int));
     if (sendmsg(birth->control, &packet, MSG_NOSIGNAL) < 0) _exit(1);
-    close(birth->notify);
-    birth->notify = -1;
+    close(*birth->notify);
+    *birth->notify = -1;
 }

@@ -61,7 +61,8 @@ const devices = [
   'weight_device: []',
 ].join(', ');
 const entriesOf = (directory: string): string[] => [
-  ...['plain', 'wide', 'bounded', 'filtered', 'listening', 'talking'].map((name) => `${name}: { version: 1.0.0 }`),
+  ...['plain', 'bounded', 'filtered', 'listening', 'talking'].map((name) => `${name}: { version: 1.0.0 }`),
+  'wide: { version: 1.0.0, health: { watchdog: 10m } }',
   'shared: { state: installed }',
   'after: { dependsOn: { plain: running }, env: { WORD: said }, args: [sleep] }',
   `placed: { cgroups: { parent: ${aboveOf(directory)}/inner, cpu: { shares: 256, cpus: "0" } } }`,
@@ -107,7 +108,11 @@ test('what runs is the same after a boot, and its adoption has no step', async (
   assert.ok(!existsSync(`${planOf(again)}.new`), 'what was cut off is gone');
   const [told] = lastStart(again).filter(({ msg }) => msg.startsWith('what ran before'));
   assert.deepEqual([told?.started, told?.left], [played.length, []]);
-  assert.deepEqual(stepsOf(again).toSorted(), ['ask said', 'start talking'], 'only what has a console was left');
+  assert.deepEqual(
+    stepsOf(again).toSorted(),
+    ['ask said', 'ask wide', 'start talking'],
+    'only what has a console was left',
+  );
   for (const [name, world] of before) assert.deepEqual(worldOf(now.containers[name] as { pid: number }), world, name);
   for (const name of played) assert.equal(now.containers[name]?.phase, 'Running', name);
 

@@ -15,6 +15,7 @@ function opsOf(fields: Partial<Manifest>, input: Partial<SandboxInput> = {}): Sa
   return sandboxOps({
     manifest: { ...manifest, ...fields },
     entry: { rlimits: null, oomScoreAdj: null },
+    notifies: false,
     image,
     resources: new Map(),
     dataDir: '/data',
@@ -108,6 +109,14 @@ test('turns each kind of mount into its operation', () => {
     { op: 'filesystem', type: 'sysfs', target: '/sys', ...kernel },
     { op: 'filesystem', type: 'tmpfs', target: '/tmp', attributes: 14, options: ['size=20000000', 'mode=1777'] },
   ]);
+});
+
+test('has the socket of who says how it is in its /dev', () => {
+  const dev = (target: string) => opsOf({ mounts: new Map([[target, { type: 'dev' }]]) }, { notifies: true });
+  const [devices] = only(dev('/dev'), 'devices');
+  assert.equal(devices?.socket, '/dev/northstate-notify');
+  // Longer than an address may be: its name is an abstract one.
+  assert.equal(only(dev(`/${'d'.repeat(90)}`), 'devices')[0]?.socket, undefined);
 });
 
 test('hides what proc and sysfs tell of the host, right after they are mounted', () => {

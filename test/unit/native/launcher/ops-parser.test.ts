@@ -46,7 +46,6 @@ const prepare: readonly Op[] = [
   { op: 'oom', fd: 5 },
   { op: 'setns', fd: 6, flags: 0x40000000 },
   { op: 'hostname', name: 'box' },
-  { op: 'notify', name: 'northstate/notify' },
   { op: 'root', fd: 7 },
   { op: 'tree', fd: 6, target: '/data' },
   { op: 'filesystem', type: 'tmpfs', target: '/tmp', attributes: 14, options: ['size=64k', 'mode=1777'] },
@@ -54,6 +53,7 @@ const prepare: readonly Op[] = [
   { op: 'symlink', target: '/proc/self/fd', path: '/dev/fd' },
   { op: 'mask', path: '/proc/keys' },
   { op: 'pivot' },
+  { op: 'notify', name: '/dev/northstate-notify' },
   { op: 'attributes', target: '/data', set: 1, clear: 0, recursive: true },
   { op: 'rlimit', resource: 7, soft: 64, hard: null },
   { op: 'ids', uid: 1000, gid: 1000, groups: [1, 2, 3] },
@@ -85,7 +85,7 @@ const bytesOf = (ops: readonly Op[]) => encodeOps(ops).bytes;
 
 test('understands every op as it is written', () => {
   assert.deepEqual(parse('prepare', [bytesOf(prepare)]), [
-    '1 2#100 3#101 4 4 5#100 6#101 7 16:northstate/notify 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 15:/proc/keys 14 11 20 21:1:2:3 22 23:1:2147418112 24 25 26 27:user_u:role_r:type_t 28',
+    '1 2#100 3#101 4 4 5#100 6#101 7 8#102 9#101:/data 10:tmpfs:/tmp:size=64k:mode=1777 12 13 15:/proc/keys 14 16:/dev/northstate-notify 11 20 21:1:2:3 22 23:1:2147418112 24 25 26 27:user_u:role_r:type_t 28',
   ]);
   assert.deepEqual(parse('go', [bytesOf(go)]), ['43#100 42#101 41#102 40:/app:/app::A=b']);
   assert.deepEqual(parse('join', [bytesOf(shell), bytesOf(copy), bytesOf(look)]), [
