@@ -128,7 +128,8 @@ function documentIn(pid: number): number {
 async function whatWasPlayed(): Promise<Running['played']> {
   const lines = (await readFile(join(directory, 'log'), 'utf8')).split('\n');
   const start = lines.findLastIndex((line) => line.includes('"the reconciler has started"'));
-  for (const line of lines.slice(start).filter((each) => each.startsWith('{'))) {
+  // The line of the start itself may stand behind half of one that the power cut off.
+  for (const line of lines.slice(start + 1).filter((each) => each.startsWith('{'))) {
     const { msg, started, reason } = JSON.parse(line) as { msg: string; started: number; reason: string };
     if (msg.startsWith('what ran before')) return started;
     if (msg.startsWith('the boot plan does not count')) return reason;
