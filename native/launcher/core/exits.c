@@ -33,6 +33,7 @@ static void become_prepared(struct launcher *l, struct attempt *a) {
 static void become_running(struct launcher *l, struct attempt *a) {
     a->state = ATTEMPT_RUNNING;
     a->started_ns = boottime_now();
+    health_listen(l, a);
     send_result(l, a->go_serial, NULL);
     a->go_serial = 0;
     attempt_changed(&l->attempts, a);
@@ -91,7 +92,7 @@ static bool take_messages(struct launcher *l, struct attempt *a) {
          */
         ssize_t size = control_receive(a->init.control, &message, &sender, a->state == ATTEMPT_PREPARING ? &fd : NULL);
         if (size < 0) return errno == EAGAIN || errno == EINTR;
-        if (fd >= 0) health_listen(l, a, fd);
+        if (fd >= 0) health_take(a, fd);
         if (size != sizeof message || !take_message(l, a, &message, sender)) return false;
         if (message.kind == CONTROL_FAILURE) return false;
     }

@@ -149,7 +149,7 @@ void handle_notify(struct launcher *l, struct attempt *a) {
         if (size < 0) return;
         struct company company;
         take_control(&message, &company);
-        if (!(message.msg_flags & MSG_TRUNC) && a->state == ATTEMPT_RUNNING && is_believed(a, company.sender)) {
+        if (!(message.msg_flags & MSG_TRUNC) && is_believed(a, company.sender)) {
             struct notice notice;
             notice_parse(text, (size_t)size, &notice);
             heed(l, a, &notice);
@@ -159,13 +159,17 @@ void handle_notify(struct launcher *l, struct attempt *a) {
     }
 }
 
-void health_listen(struct launcher *l, struct attempt *a, int fd) {
-    struct tag tag = {.source = SOURCE_NOTIFY, .place = a->place, .life = a->life};
-    if (a->health.notify >= 0 || source_add(l->bulk, fd, EPOLLIN, tag) != 0) {
+void health_take(struct attempt *a, int fd) {
+    if (a->health.notify < 0)
+        a->health.notify = fd;
+    else
         close(fd);
-        return;
-    }
-    a->health.notify = fd;
+}
+
+int health_listen(struct launcher *l, const struct attempt *a) {
+    struct tag tag = {.source = SOURCE_NOTIFY, .place = a->place, .life = a->life};
+    if (a->health.notify < 0 || a->state != ATTEMPT_RUNNING) return 0;
+    return source_add(l->bulk, a->health.notify, EPOLLIN, tag);
 }
 
 static bool take_probe(struct cursor *c, struct probe_order *order, struct span *list) {

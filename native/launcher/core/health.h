@@ -6,8 +6,13 @@
 
 /* R_HEALTH: reads the frame's body. */
 enum reply health_set(struct launcher *l, struct frame *frame, struct failure *why);
-/* The socket on which it says how it is, as its init has made it. */
-void health_listen(struct launcher *l, struct attempt *a, int fd);
+/* The socket on which it will say how it is, as its init has made it. */
+void health_take(struct attempt *a, int fd);
+/*
+ * It runs, and is heard from now on: what it has said before its init told that it runs has waited in the socket. 0, or -1 and
+ * errno.
+ */
+int health_listen(struct launcher *l, const struct attempt *a);
 /* It has said something. */
 void handle_notify(struct launcher *l, struct attempt *a);
 /* Something should have come by now. */

@@ -32,7 +32,7 @@ void spread_outside(const struct outside *outside) {
                                             .own_score = outside->own_score};
 }
 
-static int watch(const struct launcher *l, const struct attempt *a) {
+static int watch(struct launcher *l, const struct attempt *a) {
     struct tag tag = {.place = a->place, .life = a->life};
     const struct {
         int epoll, fd;
@@ -40,13 +40,12 @@ static int watch(const struct launcher *l, const struct attempt *a) {
     } ends[] = {{l->epoll, a->init.pidfd, SOURCE_INIT},
                 {l->epoll, a->init.control, SOURCE_CONTROL},
                 {l->bulk, a->init.output[0], SOURCE_STDOUT},
-                {l->bulk, a->init.output[1], SOURCE_STDERR},
-                {l->bulk, a->health.notify, SOURCE_NOTIFY}};
+                {l->bulk, a->init.output[1], SOURCE_STDERR}};
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         tag.source = ends[i].source;
         if (ends[i].fd >= 0 && source_add(ends[i].epoll, ends[i].fd, EPOLLIN, tag) != 0) return -1;
     }
-    return 0;
+    return health_listen(l, a);
 }
 
 int resume(struct launcher *l) {

@@ -38,6 +38,17 @@ const isReady = (status: ContainerStatus) => ready(status)?.status === 'True';
 const child = (text: string) =>
   `subprocess.run([sys.executable, "-S", "-c", "import socket; s = socket.socket(1, 2); s.connect('${path}'); s.send(b'${text}')"])`;
 
+test('what a program says at once, before its init has told that it runs, is heard', async () => {
+  const names = Array.from({ length: 24 }, (_, index) => `quick-${index}`);
+  const fields = `mounts: { ${dev} }\n`;
+  const args = ['send', '2', path, 'READY=1', 'sleep'];
+  const packages = await Promise.all(names.map((name) => probePackage({ name, args, fields })));
+  const entries = names.map((name) => `${name}: { state: running, health: { ready: notify } }`);
+  await withDaemon(packages, entries, async (daemon) => {
+    for (const name of names) await daemon.untilContainer(name, 'is ready', isReady);
+  });
+});
+
 test('the socket lies in /dev, for whoever is in the container, and stays there', async () => {
   const tries = [
     `refused(lambda: os.unlink("${path}"))`,
