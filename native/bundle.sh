@@ -14,23 +14,35 @@ bundle() {
 	bundle_daemon
 }
 
-# What of Node a start does without; it is loaded when it is first used.
-late='crypto|child_process|worker_threads|dns/promises|perf_hooks|fs/promises|zlib|tls'
-
 # The reconciler is started at each wake: one file, whose lazy parts lie in it unread, and which is read in place. The parsers,
-# which an adoption needs none of, lie beside it.
+# which an adoption needs none of, lie beside it. Each is a function that bundle-entry.cjs calls, compiled before it is started,
+# and has the hash of all in its name.
 bundle_daemon() {
+	rm -rf .build/reconciler
+	own=
 	for parser in zod yaml smol-toml croner; do
-		echo "export * from '$parser'" | node_modules/.bin/esbuild --bundle --platform=node --target=node24 --format=cjs --minify-whitespace \
-			--minify-syntax --log-level=warning --outfile=.build/bundle/$parser.cjs
+		own="$own --external:$parser"
+		echo "export * from '$parser'" | bundle_script $parser
 	done
-	node_modules/.bin/esbuild src/daemon.ts --bundle --platform=node --target=node24 --format=cjs --external:koffi --external:zod --external:yaml \
-		--external:smol-toml --external:croner --minify-whitespace --minify-syntax --log-level=warning --define:import.meta.url=bundleUrl \
-		--define:import.meta.dirname=__dirname --outfile=.build/bundle/daemon.new \
-		--banner:js='const bundleUrl="file://"+__filename,late=name=>new Proxy({},{get:(_,key)=>require(name)[key]});'
-	sed -E -e "s#(import_[a-zA-Z0-9_]+)=require\(\"node:($late)\"\)#\1=late(\"node:\2\")#g" \
-		-e 's#require\("(zod|yaml|smol-toml|croner)"\)#require("./\1.cjs")#g' .build/bundle/daemon.new >.build/bundle/daemon.cjs
-	rm .build/bundle/daemon.new
+	# shellcheck disable=SC2086 # a list of words
+	bundle_script reconciler src/daemon.ts --external:koffi $own --define:import.meta.url=bundleUrl --define:import.meta.dirname=__dirname
+	hash=$(cat .build/reconciler/*.js | sha256sum | cut -c 1-16)
+	for script in .build/reconciler/*.js; do
+		name=${script##*/}
+		cp "$script" ".build/bundle/${name%.js}-$hash.cjs"
+	done
+	sed "s/HASH/$hash/g" native/bundle-entry.cjs >.build/bundle/daemon.new
+	node_modules/.bin/node native/compile-bundle.ts .build/bundle
+	mv .build/bundle/daemon.new .build/bundle/daemon.cjs
+}
+
+# bundle_script NAME ENTRY...: .build/reconciler/NAME.js and what each part of it was (NAME.js.map).
+bundle_script() {
+	name=$1
+	shift
+	node_modules/.bin/esbuild "$@" --bundle --platform=node --target=node24 --format=cjs --minify-whitespace --minify-syntax \
+		--log-level=warning --sourcemap=external --outfile=".build/reconciler/$name.js" --footer:js='})' \
+		--banner:js='(function(require,module,exports,__filename,__dirname){const bundleUrl="file://"+__filename;'
 }
 
 bundle

@@ -165,10 +165,11 @@ if [ "${1-}" = --arm64 ]; then debian="$debian e2fsprogs cpio kmod mmdebstrap qe
 if [ "${1-}" = --updaters ]; then debian="$debian busybox-static cpio e2fsprogs mmdebstrap openssl python3-pip"; fi
 if [ "${1-}" = --release ] || [ "${1-}" = --updaters ] || [ "${1-}" = --test ] || [ "${1-}" = --arm64 ]; then
 	debian="$debian zstd"
-	# The compiler for the other processor that releases are made for; gcc itself has this one's.
+	# The compiler for the other processor that releases are made for; gcc itself has this one's. And what runs its Node, which
+	# compiles the bundle.
 	case $(uname -m) in
-	x86_64) debian="$debian gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
-	aarch64) debian="$debian gcc-x86-64-linux-gnu libc6-dev-amd64-cross" ;;
+	x86_64) debian="$debian gcc-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++6-arm64-cross qemu-user-static" ;;
+	aarch64) debian="$debian gcc-x86-64-linux-gnu libc6-dev-amd64-cross libstdc++6-amd64-cross qemu-user-static" ;;
 	esac
 fi
 # shellcheck disable=SC2086 # a list of words

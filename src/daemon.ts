@@ -35,8 +35,11 @@ const { values: settings } = parseArgs({
 function spent(): { ms: number; cpu: number; switches: number } {
   const { userCPUTime, systemCPUTime, ...usage } = process.resourceUsage();
   const switches = usage.voluntaryContextSwitches + usage.involuntaryContextSwitches;
-  return { ms: Math.round(performance.now()), cpu: Math.round((userCPUTime + systemCPUTime) / 1000), switches };
+  return { ms: Math.round(process.uptime() * 1000), cpu: Math.round((userCPUTime + systemCPUTime) / 1000), switches };
 }
+
+/** Of a bundle, whether what was compiled before was of use (native/bundle-entry.cjs). */
+const { compiledBefore } = globalThis as { readonly compiledBefore?: boolean };
 
 /** ms after it is ready in which files are still looked at in place: one that goes back to sleep at once has no other thread. */
 const adopting = 1000;
@@ -80,7 +83,10 @@ async function run(): Promise<never> {
   open = log;
   if (unkept !== null)
     log.info({ reason: unkept }, 'starts read the configuration each time: its summary cannot be kept');
-  log.info({ starts: remembered.hello.starts, attempts: remembered.attempts.length }, 'the reconciler has started');
+  const { starts } = remembered.hello;
+  log.info({ starts, attempts: remembered.attempts.length }, 'the reconciler has started');
+  if (compiledBefore === false && starts === 1)
+    log.info('each start compiles the reconciler: what was compiled before is not there, or for another Node');
 
   await endIfUnused({ link, runDir: config.runDir, log });
   const daemon: Daemon = { config, log, link, failed: die };
@@ -135,8 +141,8 @@ async function run(): Promise<never> {
   });
   const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
   setTimeout(callInPlace, adopting, false).unref();
-  // A process that is killed keeps nothing: what was compiled for this start is stored now, once, for the next one.
-  flushCompileCache();
+  // A process that is killed keeps nothing: what was compiled of the sources is stored now, once, for the next one.
+  if (compiledBefore === undefined) flushCompileCache();
 
   const left = await controllers.stopped;
   if (left.length > 0) log.error({ containers: left }, 'could not be taken down');

@@ -10,11 +10,13 @@ export interface Names {
   readonly gnu: string;
   /** The largest pages that its kernels have, in bytes. */
   readonly page: number;
+  /** What runs its programs on another processor (qemu-user). */
+  readonly emulator: string;
 }
 
 export const architectures: Readonly<Record<Architecture, Names>> = {
-  amd64: { node: 'x64', gnu: 'x86_64-linux-gnu', page: 4096 },
-  arm64: { node: 'arm64', gnu: 'aarch64-linux-gnu', page: 65536 },
+  amd64: { node: 'x64', gnu: 'x86_64-linux-gnu', page: 4096, emulator: 'qemu-x86_64-static' },
+  arm64: { node: 'arm64', gnu: 'aarch64-linux-gnu', page: 65536, emulator: 'qemu-aarch64-static' },
 };
 
 /** The architectures that words name; an Error that lists the known ones at the first unknown word. */

@@ -7,6 +7,7 @@ import { schemas } from '../cli/schema.ts';
 import type { Architecture } from './architectures.ts';
 import { partsOf, renderBill, renderCopyright } from './bill.ts';
 import { copyBuildFiles } from './build-files.ts';
+import { compileBundle } from './compiled-bundle.ts';
 import { installManual } from './manual.ts';
 import { setModes } from './modes.ts';
 import { installPrograms, type Sources } from './programs.ts';
@@ -31,6 +32,7 @@ export async function makeTree(release: Release, architecture: Architecture, fol
   const { root } = release;
   await installPrograms(release, architecture, join(folder, home));
   await cp(join(root, '.build/bundle'), join(folder, home, 'bundle'), { recursive: true });
+  await compileBundle(root, architecture, join(folder, home));
   await install(join(root, 'src/cli/northstate'), join(folder, home, 'northstate'), 0o755);
   await mkdir(join(folder, 'usr/bin'), { recursive: true });
   await symlink('../lib/northstate/northstate', join(folder, 'usr/bin/northstate'));
