@@ -1,10 +1,21 @@
 // A copy of all that a reconciler writes to, for one that proves itself: whatever it does to it, the one that runs does not see.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readSync, writeSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { understoodDirectory } from '../../state/file/understood.ts';
 import { createMemoryFile, extentsOf, isSealed } from '../../native/memfd.ts';
 import { SyscallError } from '../../native/libc.ts';
+import { ifMissing } from '../../state/errno.ts';
 import type { Configuration } from '../config/configuration.ts';
 
 /** Copies lie below runDir, under names that begin so. */
@@ -21,16 +32,11 @@ export function copyState(config: Configuration): Configuration {
     string,
     string,
   ];
-  for (const directory of [state, run, document]) mkdirSync(directory, { mode: 0o700 });
-  cpSync(config.stateDir, state, { recursive: true, filter: isPlain });
-  for (const name of runFiles) {
-    const path = join(config.runDir, name);
-    if (existsSync(path)) cpSync(path, join(run, name), { recursive: true, filter: isPlain });
-  }
+  for (const directory of [run, document]) mkdirSync(directory, { mode: 0o700 });
+  copyTree(config.stateDir, state);
+  for (const name of runFiles) copyTree(join(config.runDir, name), join(run, name));
   const desired = join(document, basename(config.desired));
-  for (const end of ['', '.sig']) {
-    if (existsSync(config.desired + end)) cpSync(config.desired + end, desired + end, { dereference: true });
-  }
+  for (const end of ['', '.sig']) unlessGone(() => copyFileSync(config.desired + end, desired + end));
   return { ...config, stateDir: state, runDir: run, desired, seed: join(document, 'no seed') };
 }
 
@@ -40,9 +46,28 @@ export function keepUnderstood(copied: Configuration, config: Configuration): vo
   if (existsSync(from)) cpSync(from, to, { recursive: true });
 }
 
+/** Whoever runs goes on meanwhile: what it removes, an old generation, is not there for the copy either. */
+function copyTree(from: string, to: string): void {
+  const found = lstatSync(from, { throwIfNoEntry: false });
+  if (found?.isFile()) unlessGone(() => copyFileSync(from, to));
+  if (!found?.isDirectory()) return;
+  mkdirSync(to, { mode: 0o700 });
+  for (const name of unlessGone(() => readdirSync(from)) ?? []) {
+    if (isPlain(name)) copyTree(join(from, name), join(to, name));
+  }
+}
+
+function unlessGone<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    return ifMissing(error);
+  }
+}
+
 /** What is being written is its writer's. */
-function isPlain(path: string): boolean {
-  return !path.endsWith('.new') && !path.endsWith('.part') && !basename(path).startsWith(proofPrefix);
+function isPlain(name: string): boolean {
+  return !name.endsWith('.new') && !name.endsWith('.part') && !name.startsWith(proofPrefix);
 }
 
 /** Values that the launcher keeps in files in memory, which reconcilers write to; by name, each in a copy. */

@@ -139,22 +139,25 @@ test(`${takeovers} takeovers between two builds, under edits, commands, floods a
   });
   await daemon.until('all run', ({ containers }) => names.every((name) => containers[name]?.phase === 'Running'));
   daemon.unwatch();
-  const client = await connectConsole(daemon.console);
+  using open = new DisposableStack();
+  const connect = async (options = {}): Promise<Client> =>
+    open.adopt(await connectConsole(daemon.console, options), (each) => each.close());
+  const client = await connect();
   const pids = await pidsOf(client);
-  const subscriber = await connectConsole(daemon.console, { subscribe: true });
+  const subscriber = await connect({ subscribe: true });
   const { sequence: from } = await client.call('events', { since: null, boot: null, follow: false });
   const heard: string[] = [];
   const hearing = (async () => {
     for await (const notification of subscriber.notifications()) heard.push(JSON.stringify(notification));
   })();
-  const watcher = await connectConsole(daemon.console);
+  const watcher = await connect();
   const { sequence: first } = await watcher.call('watch', null);
   const changes: number[] = [];
   const watching = (async () => {
     for await (const notification of watcher.notifications())
       if (typeof notification === 'object' && 'status' in notification) changes.push(notification.status.sequence);
   })();
-  const ending = new AbortController();
+  const ending = open.adopt(new AbortController(), (each) => each.abort());
   const commands = command(daemon, ending.signal);
   const told: string[] = [];
   let last = from;
@@ -185,7 +188,7 @@ test(`${takeovers} takeovers between two builds, under edits, commands, floods a
     changes,
     Array.from({ length: changes.length }, (_, index) => first + 1 + index),
   );
-  for (const each of [client, subscriber, watcher]) each.close();
+  open.dispose();
   await Promise.all([hearing, watching]);
   assert.equal(await daemon.stop(), 0, daemon.log());
   assert.deepEqual(await leftovers(daemon.mark, before), []);

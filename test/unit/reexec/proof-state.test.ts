@@ -1,9 +1,21 @@
 // Whoever proves itself writes to copies.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { createMemoryFile, extentsOf, sealMemoryFile } from '../../../native/memfd.ts';
 import type { Configuration } from '../../../src/config/configuration.ts';
 import { parseConfiguration } from '../../../src/config/read-configuration.ts';
@@ -62,6 +74,31 @@ test('stateDir, the document and what runDir has are copied, and nothing that is
     assert.deepEqual([read(copy.desired), read(`${copy.desired}.sig`)], ['document', 'signature']);
     assert.equal(existsSync(copy.seed), false);
   } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('what is removed while it is copied is not in the copy, and no reason to end', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'northstate-proof-'));
+  const path = (name: string): string => join(directory, name);
+  for (const name of ['state/generations', 'run']) mkdirSync(path(name), { recursive: true });
+  const remover = new Worker(
+    `const { rmSync, writeFileSync } = require('node:fs');
+     for (let turn = 0; ; turn++) {
+       writeFileSync(\`${path('state')}/generations/\${turn}\`, 'one');
+       if (turn >= 10) rmSync(\`${path('state')}/generations/\${turn - 10}\`);
+     }`,
+    { eval: true },
+  );
+  try {
+    const config: Configuration = {
+      ...(await parseConfiguration('', 'config.yaml')),
+      ...{ stateDir: path('state'), runDir: path('run'), desired: path('desired.yaml') },
+    };
+    while (readdirSync(path('state/generations')).length < 10) await delay(1);
+    for (let turn = 0; turn < 200; turn++) rmSync(dirname(copyState(config).stateDir), { recursive: true });
+  } finally {
+    await remover.terminate();
     rmSync(directory, { recursive: true });
   }
 });
