@@ -60,6 +60,8 @@ export interface Reconciler {
   outcome(generation: number | null): Reached;
   /** What has become of these entries, of those that there are. */
   outcomesOf(keys: readonly string[]): ReturnType<typeof outcomesOf>;
+  /** Resolves when the status says what was found. After `start`. */
+  found(): Promise<void>;
   /** Resolves when what is to be mounted without being asked for is mounted, or could not be. After `start`. */
   mountedOnStart(): Promise<void>;
   /** Calls the listener whenever nothing more can be done now and the status says so; gives the function that ends it. */
@@ -93,6 +95,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   let judging = ports.autostart;
   /** When the status is written next (CLOCK_BOOTTIME in ms), null = nothing has changed. */
   let flushAt: number | null = null;
+  const firstStatus = Promise.withResolvers<undefined>();
   let stopping = false;
   let stopped = false;
   let unsubscribe: (() => void) | null = null;
@@ -191,6 +194,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       });
     }
     repositories = observed.repositories;
+    firstStatus.resolve(undefined);
     if (judging && model.autostartPending()?.length === 0) endJudging();
     if (stopping && idle) tellStopped();
     if (idle) for (const listener of listeners) listener();
@@ -258,7 +262,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       follow({ ...seen, afresh: new Set() });
       touch(said.keys());
       loop.enqueue(model.names());
-      // The first one at once: whoever asks is told what was found, not nothing.
+      // The first one at once, since whoever asks waits for it.
       flushIn(0);
     },
     due: () => loop.due(),
@@ -273,6 +277,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       return loop.idle() && flushAt === null ? found : { result: 'moving', reason: found.reason };
     },
     outcomesOf: (keys) => outcomesOf({ state: store.get(), left }, keys),
+    found: () => firstStatus.promise,
     mountedOnStart() {
       const { observed, desired } = store.get();
       const isMountedOnStart = ({ repository }: ObservedPackage) =>

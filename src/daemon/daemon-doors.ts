@@ -167,6 +167,8 @@ export function createDoors({
     logged: logs.positions,
     logsOutput: log.isLevelEnabled(outputLevel),
     async open() {
+      // What was asked of the process before this one is answered in this very turn.
+      await reconciler.found();
       consoles.adopt(runtime);
       attempts.tellMissed();
       const positions = new Map(logged);

@@ -13,9 +13,14 @@ export interface Journal<T> {
   last(): number;
   /** The items after a number, oldest first; null when some of them are not kept, or the number was never given out. */
   since(number: number): readonly T[] | null;
+  /** The same, those among them that are about to be dropped, which nobody is told any more. */
+  after(number: number): readonly T[] | null;
   /** All that is kept, oldest first. */
   all(): readonly T[];
 }
+
+/** What is told of one. */
+export type Past<T> = Pick<Journal<T>, 'last' | 'since' | 'all'>;
 
 export interface JournalOptions {
   /** The file. One that is empty becomes a journal. */
@@ -106,6 +111,10 @@ export function openJournal<T>({ fd, first, most, trimming }: JournalOptions): J
     since(number) {
       const index = number + 1 - oldest;
       return index < surplus() || index > lines.length ? null : itemsFrom(index);
+    },
+    after(number) {
+      const index = number + 1 - oldest;
+      return index < 0 || index > lines.length ? null : itemsFrom(index);
     },
     all: () => itemsFrom(surplus()),
   };

@@ -12,7 +12,7 @@ import { lockRun, unlockRun } from './lock-commands.ts';
 import type { LockPorts } from '../../controllers/containers/attempt-lock.ts';
 import { runOnce } from './run-once.ts';
 import { unmetOf } from '../../controllers/status/explain.ts';
-import { openJournal, type Journal } from './journal.ts';
+import { openJournal, type Past } from './journal.ts';
 import type { StatusChanges } from './status-changes.ts';
 import type { Logs } from '../logs/container-output.ts';
 import type { Observing } from '../../controllers/observing.ts';
@@ -55,7 +55,7 @@ export interface RuntimePorts {
 
 /** Who is told what happens, and what has happened. */
 export interface Events {
-  readonly past: Omit<Journal<StampedEvent>, 'add'>;
+  readonly past: Past<StampedEvent>;
   readonly tell: Tell;
   listen(listener: (stamped: StampedEvent) => void): () => void;
 }

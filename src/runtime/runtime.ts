@@ -11,7 +11,7 @@ import type { Summary } from '../../state/document/generation-files.ts';
 import type { MakePatch, InForceNow } from '../../state/document/documents.ts';
 import type { FieldOrigin } from '../../state/status.ts';
 import type { State } from '../../state/store.ts';
-import type { Journal } from './journal.ts';
+import type { Past } from './journal.ts';
 import type { PlannedDocument } from './plan-document.ts';
 
 /** How long a patch lasts: in the document, or until the boot ends. */
@@ -157,11 +157,11 @@ export interface Runtime {
   /** /proc/sys/kernel/random/boot_id: numbers of changes and events count within it. */
   readonly boot: string;
   /** The latest changes of the status. */
-  readonly changes: Omit<Journal<StatusChange>, 'add'>;
+  readonly changes: Past<StatusChange>;
   /** Calls the listener with every change of the status; gives the function that ends it. */
   subscribe(listener: (change: StatusChange) => void): () => void;
   /** The latest events. */
-  readonly pastEvents: Omit<Journal<StampedEvent>, 'add'>;
+  readonly pastEvents: Past<StampedEvent>;
   /** Calls the listener with every event; gives the function that ends it. */
   events(listener: (stamped: StampedEvent) => void): () => void;
   /**

@@ -6,12 +6,12 @@ import type { Status } from '../../state/status.ts';
 import type { Store } from '../../state/store.ts';
 import { applied } from '../../state/text/operations.ts';
 import type { KeptValue } from '../daemon/kept-value.ts';
-import { openJournal, type Journal } from './journal.ts';
+import { openJournal, type Past } from './journal.ts';
 import type { StatusChange } from './runtime.ts';
 
 export interface StatusChanges {
   /** Looking at it gives the numbers out. */
-  readonly journal: Omit<Journal<StatusChange>, 'add'>;
+  readonly journal: Past<StatusChange>;
   /** Calls the listener with every change; gives the function that ends it. */
   subscribe(listener: (change: StatusChange) => void): () => void;
 }
@@ -43,7 +43,7 @@ export function createStatusChanges({ store, fd, base, first, most }: StatusChan
   function seed(): void {
     const known = base.get();
     if (known === null) return;
-    const changes = journal.since(known.sequence) ?? [];
+    const changes = journal.after(known.sequence) ?? [];
     const { repositories, containers, ...rest } = changes.reduce<Status>(
       (status, { operations }) => applied(status, operations),
       known.status,

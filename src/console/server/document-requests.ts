@@ -5,7 +5,7 @@ import { checkDepth } from '../../../state/text/patch-bounds.ts';
 import { formatPointer } from '../../../state/text/pointer.ts';
 import { toJson, type State } from '../../../state/store.ts';
 import { isMap, type Tree } from '../../../state/text/tree.ts';
-import type { Journal } from '../../runtime/journal.ts';
+import type { Past } from '../../runtime/journal.ts';
 import { RuntimeError } from '../../runtime/runtime.ts';
 import { ourError } from '../protocol/console-errors.ts';
 import { stampedMessage } from './feeds.ts';
@@ -169,7 +169,7 @@ export function eventsFrom(body: Bodies['events'], { runtime, feeds, notify }: S
 /** What a journal has after a client's place, or all of it with the gap named where it does not reach back so far. */
 function resume<T>(
   body: { readonly since: number | null; readonly boot: string | null } | null,
-  journal: Omit<Journal<T>, 'add'>,
+  journal: Past<T>,
   boot: string,
 ) {
   const { since, boot: asked } = body ?? { since: null, boot: null };
