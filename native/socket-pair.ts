@@ -23,7 +23,6 @@ const socketpair = declare('socketpair', 'int', ['int', 'int', 'int', 'void *'])
 const setsockopt = declare('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']);
 const getsockopt = declare('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
 // Declared with three arguments though variadic: on x86-64 and AArch64 Linux both pass them in the same registers.
-const F_DUPFD_CLOEXEC = 1030;
 const fcntl = declare('fcntl', 'int', ['int', 'int', 'int']);
 const recv = declare('recv', 'long', ['int', 'void *', 'size_t', 'int']);
 const sendfile = declare('sendfile', 'long', ['int', 'int', 'void *', 'size_t']);
@@ -42,19 +41,6 @@ export function createSocketPair(): { readonly ours: number; readonly theirs: nu
   } catch (error) {
     closeSync(ours);
     closeSync(theirs);
-    throw error;
-  }
-}
-
-/** Another descriptor of a connected stream, set up for `peek`; the caller's to close. Throws SyscallError. */
-export function duplicateForPeek(socket: number): number {
-  const fd = fcntl('F_DUPFD_CLOEXEC', socket, F_DUPFD_CLOEXEC, 0);
-  try {
-    fcntl('O_NONBLOCK', fd, F_SETFL, O_RDWR | O_NONBLOCK);
-    setPeeked(fd, 0);
-    return fd;
-  } catch (error) {
-    closeSync(fd);
     throw error;
   }
 }

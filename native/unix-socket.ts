@@ -4,6 +4,7 @@ import { declare, SyscallError } from './libc.ts';
 
 const AF_UNIX = 1;
 const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_SEQPACKET = 5;
@@ -39,6 +40,23 @@ export function bindSocket(kind: SocketKind, path: string, passCredentials: bool
     const address = addressOf(path);
     bind(path, fd, address, address.length);
     if (kind !== 'datagram') listen(path, fd, backlog);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/**
+ * Makes a stream socket that listens at a path, as bindSocket does, and never has whoever accepts there wait; `waiting` is how many
+ * connections may wait to be accepted. Gives its descriptor. Throws SyscallError, a RangeError for a path of more than 107 bytes.
+ */
+export function bindListener(path: string, waiting: number): number {
+  const fd = socket(path, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  try {
+    const address = addressOf(path);
+    bind(path, fd, address, address.length);
+    listen(path, fd, waiting);
     return fd;
   } catch (error) {
     closeSync(fd);

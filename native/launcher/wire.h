@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    WIRE_VERSION = 7,
+    WIRE_VERSION = 8,
     FRAME_HEADER = 12,    /* u32 size | u16 type | u16 nfds | u32 serial */
     FRAME_LIMIT = 262144, /* of what follows the size field */
     FRAME_FDS = 253,      /* SCM_MAX_FD: more do not travel in one message (unix(7)) */

@@ -131,6 +131,12 @@ export interface Launcher {
   keep(name: string, fd: number): Promise<void>;
   drop(name: string): Promise<void>;
   /**
+   * Takes a connection that waits at the listening socket that is kept under the name `listener`; false: none does. Its descriptor
+   * comes over the socket `to` before this resolves, and is kept under `name` from the same moment on (null: it is not), so that no
+   * death in between loses it.
+   */
+  accept(listener: string, name: string | null, to: number): Promise<boolean>;
+  /**
    * Locks an open directory for as long as the launcher lives; `note` is its open .lock, null: none can be opened. One that the
    * launcher has is no error. Rejects with LaunchError (EAGAIN) whose subject says who has it.
    */

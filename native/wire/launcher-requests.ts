@@ -151,6 +151,23 @@ export function createRequests(sender: FrameSender): {
           },
           note === null ? [fd] : [fd, note],
         ),
+      async accept(listener, name, to) {
+        try {
+          await ask(
+            request.accept,
+            (body) => {
+              body.text(listener);
+              body.text(name ?? '');
+              body.u16(0);
+            },
+            [to],
+          );
+          return true;
+        } catch (error) {
+          if (error instanceof LaunchError && error.code === 'EAGAIN') return false;
+          throw error;
+        }
+      },
       drop: (name) => ask(request.drop, (to) => to.text(name)),
       ready: (generation) => ask(request.ready, (to) => to.u64(BigInt(generation))),
       async trying(generation) {

@@ -2,7 +2,7 @@
 import { createEncoder } from './encoder.ts';
 
 /** What E_HELLO must say. */
-export const WIRE_VERSION = 7;
+export const WIRE_VERSION = 8;
 /** Bytes before the body: u32 size of what follows, u16 type, u16 descriptors, u32 serial. */
 export const FRAME_HEADER = 12;
 /** The largest size field. */
@@ -38,6 +38,7 @@ export const request = {
   join: 21,
   signal: 22,
   health: 23,
+  accept: 24,
   prove: 32,
   takeover: 33,
   proven: 34,

@@ -26,7 +26,7 @@ export interface Consoles {
   adopt(runtime: Runtime): void;
   /** Listens. Rejects when one of the listeners cannot be opened. */
   open(runtime: Runtime): Promise<void>;
-  /** Those who listen. */
+  /** Those at which this process waits itself. */
   listening(): readonly Pick<Console, 'descriptor' | 'isFile'>[];
   close(): Promise<void>;
 }
@@ -67,12 +67,17 @@ export function createConsoles({
     if (service === null) throw new Error("a container's console is asked for before there is a runtime");
     return service;
   });
-  const clients = createClientConnections(connections);
+  const clients = createClientConnections({ launcher, connections, log });
 
   return {
     containers,
-    fired: (key) => void connections.fired(key),
-    listening: () => (metrics === null ? listeners : [...listeners, metrics]),
+    fired(key) {
+      if (!clients.fired(key)) connections.fired(key);
+    },
+    listening() {
+      const own = listeners.filter(({ isFollowed }) => !isFollowed);
+      return metrics === null ? own : [...own, metrics];
+    },
     adopt(runtime) {
       const { limits } = config.containerConsoles;
       const patches = isSigned ? 'boot' : config.containerConsoles.patches;
@@ -103,6 +108,7 @@ export function createConsoles({
         }),
       );
       listeners = await Promise.all(open);
+      clients.abandonRest();
       const at = config.metrics;
       if (at === null) return;
       const { openMetricsListener } = await import('../metrics/metrics-listener.ts');

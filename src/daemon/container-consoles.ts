@@ -47,6 +47,7 @@ export function createContainerConsoles(connections: KeptConnections, service: (
       return { fd: theirs, close: () => closeSync(theirs) };
     },
     adopt(stateOf) {
+      for (const id of [...connections.bare.keys()]) if (id.startsWith(prefix)) connections.abandon(id);
       for (const [id, { listener }] of [...connections.left]) {
         if (listener !== null) continue;
         const attempt = Number(id.slice(prefix.length));

@@ -10,9 +10,13 @@ import type { Log } from '../logs/log.ts';
 
 export interface KeptConnections {
   /** Keeps a socket, which is ours from now on, until it is resumed or abandoned. Rejects with what the launcher says; the socket is closed then. */
-  keep(id: string, socket: number, who: Pick<Conversation, 'identity' | 'permissions' | 'listener'>): Promise<void>;
-  /** Those of an earlier process, by id; what one of them lacks is given up. */
+  keep(id: string, socket: number, who: Whose): Promise<void>;
+  /** The same for a socket that the launcher keeps already, under `socketName(id)`. */
+  begin(id: string, socket: number, who: Whose): Promise<void>;
+  /** Those of an earlier process, by id; a file without its socket is given up. */
   readonly left: ReadonlyMap<string, Conversation>;
+  /** Sockets of which it had written nothing down yet. */
+  readonly bare: ReadonlyMap<string, number>;
   /** Goes on with one of them. */
   resume(id: string, service: Service): Channel;
   /** Hangs one of them up. */
@@ -20,6 +24,8 @@ export interface KeptConnections {
   /** A watch of the launcher has fired; whether it was one of these. */
   fired(key: number): boolean;
 }
+
+type Whose = Pick<Conversation, 'identity' | 'permissions' | 'listener'>;
 
 export interface KeptConnectionsPorts {
   readonly launcher: Pick<Launcher, 'keep' | 'drop' | 'watch' | 'rearm' | 'unwatch'>;
@@ -37,21 +43,21 @@ export function createKeptConnections({ launcher, kept, log }: KeptConnectionsPo
   /** Kept, and not served yet. */
   const unserved = new Map<string, { readonly socket: number; readonly file: KeptFile }>();
   const left = new Map<string, Conversation>();
+  const bare = new Map<string, number>();
   let keys = firstConnectionKey;
   find();
 
   function find(): void {
     const ids = new Set([...kept.keys()].flatMap((name) => /^connection (.+) (?:socket|file)$/.exec(name)?.[1] ?? []));
     for (const id of ids) {
-      const [socketName, fileName] = names(id);
-      const [socket, fd] = [kept.get(socketName), kept.get(fileName)];
+      const [socket, fd] = [kept.get(socketName(id)), kept.get(fileName(id))];
       if (socket !== undefined && fd !== undefined) {
         const file = openKeptFile(fd);
         unserved.set(id, { socket, file });
         left.set(id, file.conversation);
       } else {
-        if (socket !== undefined) give(socketName, socket);
-        if (fd !== undefined) give(fileName, fd);
+        if (socket !== undefined) bare.set(id, socket);
+        if (fd !== undefined) give(fileName(id), fd);
       }
     }
   }
@@ -83,7 +89,7 @@ export function createKeptConnections({ launcher, kept, log }: KeptConnectionsPo
       // Descriptors stay open until requests that they travel with are answered.
       await Promise.allSettled(requests);
       await Promise.all([...armed.values()].map((key) => launcher.unwatch(key)));
-      await Promise.all(names(id).map((name) => launcher.drop(name)));
+      await Promise.all([socketName(id), fileName(id)].map((name) => launcher.drop(name)));
       closeSync(socket);
       closeSync(file.fd);
     }
@@ -115,28 +121,37 @@ export function createKeptConnections({ launcher, kept, log }: KeptConnectionsPo
     return found;
   }
 
+  async function begin(id: string, socket: number, who: Whose, keepSocket: () => Promise<void>): Promise<void> {
+    const file = createKeptFile(who);
+    bare.delete(id);
+    try {
+      await Promise.all([keepSocket(), launcher.keep(fileName(id), file.fd)]);
+    } catch (error) {
+      for (const fd of [socket, file.fd]) closeSync(fd);
+      throw error;
+    }
+    unserved.set(id, { socket, file });
+  }
+
   return {
     left,
-    async keep(id, socket, who) {
-      const file = createKeptFile(who);
-      const [socketName, fileName] = names(id);
-      try {
-        await Promise.all([launcher.keep(socketName, socket), launcher.keep(fileName, file.fd)]);
-      } catch (error) {
-        for (const fd of [socket, file.fd]) closeSync(fd);
-        throw error;
-      }
-      unserved.set(id, { socket, file });
-    },
+    bare,
+    keep: (id, socket, who) => begin(id, socket, who, () => launcher.keep(socketName(id), socket)),
+    begin: (id, socket, who) => begin(id, socket, who, () => Promise.resolve()),
     resume(id, service) {
       const { socket, file } = taken(id);
       return serve(id, socket, file, service);
     },
     abandon(id) {
+      const alone = bare.get(id);
+      if (alone !== undefined) {
+        bare.delete(id);
+        give(socketName(id), alone);
+        return;
+      }
       const { socket, file } = taken(id);
-      const [socketName, fileName] = names(id);
-      give(socketName, socket);
-      give(fileName, file.fd);
+      give(socketName(id), socket);
+      give(fileName(id), file.fd);
     },
     fired(key) {
       if (key < firstConnectionKey) return false;
@@ -146,6 +161,11 @@ export function createKeptConnections({ launcher, kept, log }: KeptConnectionsPo
   };
 }
 
-function names(id: string): [socket: string, file: string] {
-  return [`${prefix}${id} socket`, `${prefix}${id} file`];
+/** What the launcher keeps the socket of a connection under. */
+export function socketName(id: string): string {
+  return `${prefix}${id} socket`;
+}
+
+function fileName(id: string): string {
+  return `${prefix}${id} file`;
 }

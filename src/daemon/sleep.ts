@@ -32,7 +32,7 @@ export interface SleepPorts {
   readonly after: number | null;
   /** Nothing is planned, performed or to be said. */
   readonly isIdle: () => boolean;
-  /** Listening sockets, which the launcher keeps. */
+  /** Listening sockets at which this process waits; the launcher keeps them. */
   readonly listening: () => readonly { readonly descriptor: number; readonly isFile: boolean }[];
   /** What containers write is put into our own log, and so rings. */
   readonly logsOutput: boolean;

@@ -6,6 +6,7 @@ import { ueventsKey } from '../../controllers/repositories/repositories-watch.ts
 import { firstGroupKey } from '../../controllers/cgroups/cgroups-watch.ts';
 import type { SleepStatus } from '../../state/status.ts';
 import type { Store } from '../../state/store.ts';
+import { firstListenerKey } from './client-connections.ts';
 import { firstConnectionKey } from './kept-connections.ts';
 import type { KeptValue } from './kept-value.ts';
 import { firstBell, listenerBell } from './sleep.ts';
@@ -70,6 +71,7 @@ function reasonOf({ rang, key }: NonNullable<Hello['slept']>): string {
   if (rang !== 'watch') return rang;
   if (key >= listenerBell) return 'connection';
   if (key >= firstBell) return 'file';
+  if (key >= firstListenerKey) return 'connection';
   if (key >= firstConnectionKey) return 'console';
   if (key >= firstGroupKey) return 'group';
   if (key === mountTableKey) return 'mount';

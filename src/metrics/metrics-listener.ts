@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseAddress } from '../console/protocol/address.ts';
 import { descriptorOf, listen } from '../console/server/listening.ts';
-import type { ListenerKeeper } from '../console/server/server.ts';
+import type { ListenerKeeper } from '../console/server/entrance.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Log } from '../logs/log.ts';
 import { contentTypes, type Form } from './exposition.ts';

@@ -2,7 +2,9 @@
 #include "keeps.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../memory.h"
@@ -37,4 +39,28 @@ void keep_drop(struct keeps *all, const char *name) {
     close(keep->fd);
     keep->taken = false;
     while (all->end > 0 && !all->places[all->end - 1].taken) all->end--;
+}
+
+static int send_descriptor(int to, int fd) {
+    struct iovec part = {.iov_base = (char[]){'c'}, .iov_len = 1};
+    alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {0};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    return sendmsg(to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+int keep_accept(struct keeps *all, const char *listener, const char *name, int to, struct failure *why) {
+    const struct keep *from = find_keep(all, listener);
+    if (from == NULL) return fail(why, STEP_KEEP, ENOENT, "%s", listener);
+    int fd = accept4(from->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) return fail(why, STEP_KEEP, errno == EWOULDBLOCK ? EAGAIN : errno, "%s", listener);
+    /* Where it cannot be sent, whoever asked has gone: the next one finds it among what is kept. */
+    int sent = send_descriptor(to, fd);
+    int error = errno;
+    if (name[0] == '\0' || keep_set(all, name, fd, why) != 0) close(fd);
+    return sent == 0 ? 0 : fail(why, STEP_KEEP, error, "%s", listener);
 }

@@ -25,3 +25,8 @@ int keeps_open(struct keeps *all);
 /* Takes the descriptor over; the same name replaces. 0, or -1 and the failure. */
 int keep_set(struct keeps *all, const char *name, int fd, struct failure *why);
 void keep_drop(struct keeps *all, const char *name);
+/*
+ * Takes a connection that waits at the listening socket of this name and sends it over the socket `to`; under `name`,
+ * unless that is empty, it is kept. 0, or -1 and the failure: EAGAIN, none waits.
+ */
+int keep_accept(struct keeps *all, const char *listener, const char *name, int to, struct failure *why);

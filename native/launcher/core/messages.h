@@ -25,6 +25,7 @@ enum request_type {
     R_JOIN = 21,
     R_SIGNAL = 22,
     R_HEALTH = 23,
+    R_ACCEPT = 24,
     R_PROVE = 32,
     R_TAKEOVER = 33,
     R_PROVEN = 34,

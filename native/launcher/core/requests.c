@@ -26,15 +26,19 @@ static int *take_fd(struct cursor *c, struct frame *frame) {
     return &frame->fds[index];
 }
 
-/* A name into `name` (NAME_LIMIT + 1 bytes); the cursor fails on one that is empty or too long. */
-static void take_name(struct cursor *c, char *name) {
+/* A name into `name` (NAME_LIMIT + 1 bytes), or none; the cursor fails on one that is too long. */
+static void take_name_or_none(struct cursor *c, char *name) {
     struct span text = take_text(c);
-    if (text.size == 0 || text.size > NAME_LIMIT) {
-        c->failed = true;
-        return;
-    }
-    memcpy(name, text.data, text.size);
-    name[text.size] = '\0';
+    if (text.size > NAME_LIMIT) c->failed = true;
+    uint32_t size = c->failed ? 0 : text.size;
+    if (size > 0) memcpy(name, text.data, size);
+    name[size] = '\0';
+}
+
+/* The same; the cursor fails on none, too. */
+static void take_name(struct cursor *c, char *name) {
+    take_name_or_none(c, name);
+    if (name[0] == '\0') c->failed = true;
 }
 
 static enum reply keep_record(struct launcher *l, struct cursor *c, struct failure *why) {
@@ -78,6 +82,16 @@ static enum reply drop_keep(struct launcher *l, struct cursor *c) {
     if (!cursor_finished(c)) return REPLY_MALFORMED;
     keep_drop(&l->keeps, name);
     return REPLY_DONE;
+}
+
+static enum reply accept_connection(struct launcher *l, struct cursor *c, struct frame *frame, struct failure *why) {
+    char listener[NAME_LIMIT + 1];
+    char name[NAME_LIMIT + 1];
+    take_name(c, listener);
+    take_name_or_none(c, name);
+    const int *to = take_fd(c, frame);
+    if (!cursor_finished(c)) return REPLY_MALFORMED;
+    return keep_accept(&l->keeps, listener, name, *to, why) == 0 ? REPLY_DONE : REPLY_FAILED;
 }
 
 static enum reply read_output(struct launcher *l, struct cursor *c, uint32_t serial, struct failure *why) {
@@ -219,6 +233,8 @@ static enum reply dispatch(struct launcher *l, struct frame *frame, struct failu
         return set_keep(l, c, frame, why);
     case R_DROP:
         return drop_keep(l, c);
+    case R_ACCEPT:
+        return accept_connection(l, c, frame, why);
     case R_READY:
         return note_ready(l, c);
     case R_TRYING:

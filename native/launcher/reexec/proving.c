@@ -76,6 +76,7 @@ enum reply proving_request(struct launcher *l, struct frame *frame, struct failu
     case R_SLEEP:
     case R_PROVE:
     case R_TAKEOVER:
+    case R_ACCEPT:
         fail(why, STEP_REEXEC, EPERM, "request %u: who proves itself does nothing", frame->type);
         return REPLY_FAILED;
     default:

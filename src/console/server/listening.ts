@@ -1,9 +1,10 @@
 // The socket that clients connect to: in the file system for those whom its mode lets, on the loopback for everybody on
 // the machine, or for the holders of a certificate anywhere.
-import { chmodSync, chownSync, lstatSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, lstatSync, rmSync } from 'node:fs';
 import { lookup } from 'node:dns/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { openRegular } from '../../../native/file.ts';
+import { bindListener } from '../../../native/unix-socket.ts';
 import { isLoopback, openToOthers, parseAddress, type Address } from '../protocol/address.ts';
 
 /** PEM files: our certificate and its key, and the authority that has signed the clients'. */
@@ -39,9 +40,11 @@ const OWNER_ALONE = 0o177;
 export async function listen(options: ListenOptions, accept: (socket: Socket) => void): Promise<Server> {
   const address = parseAddress(options.listen);
   const server = await createFor(options, accept);
-  if (options.inherited !== null)
-    await settled(server, () => server.listen({ fd: options.inherited, backlog: options.backlog }));
-  else if (address.kind === 'unix') await bindFile(server, address.path, options);
+  const { inherited, backlog } = options;
+  // A backlog beside the descriptor is passed over.
+  const listenAt = (fd: number) => settled(server, () => server.listen({ fd }, backlog));
+  if (inherited !== null) await listenAt(inherited);
+  else if (address.kind === 'unix') await listenAt(await bindFile(address.path, options));
   else await bindAddress(server, address, options);
   return server;
 }
@@ -69,23 +72,28 @@ async function readRegular(path: string): Promise<Buffer> {
   return await file.readFile();
 }
 
-/** Binds so that it is never open to others than it is meant for, not even briefly; bind(2) happens in the call. */
-async function bindFile(server: Server, path: string, { mode, uid, gid, backlog }: ListenOptions): Promise<void> {
+/**
+ * Binds so that it is never open to others than it is meant for, not even briefly; gives the descriptor, which is the caller's.
+ * Rejects as `listen` does.
+ */
+export async function bindFile(
+  path: string,
+  { mode, uid, gid, backlog }: Pick<ListenOptions, 'mode' | 'uid' | 'gid' | 'backlog'>,
+): Promise<number> {
   await removeStale(path);
   const umask = process.umask(OWNER_ALONE);
+  let fd: number;
   try {
-    await settled(server, () => {
-      server.listen({ path, backlog });
-      process.umask(umask);
-    });
+    fd = bindListener(path, backlog);
   } finally {
     process.umask(umask);
   }
   try {
     chownSync(path, uid, gid);
     chmodSync(path, mode);
+    return fd;
   } catch (error) {
-    server.close();
+    closeSync(fd);
     throw new Error(`console ${path}: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -1,17 +1,18 @@
 // A console listener: who may connect to it, and as what.
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import type { Server, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { peerOf } from '../../../native/peer.ts';
 import type { Stand } from '../../../state/standing.ts';
 import type { Log } from '../../logs/log.ts';
 import type { Lifetime, Runtime } from '../../runtime/runtime.ts';
 import { parseAddress } from '../protocol/address.ts';
 import { socketChannel, type Channel } from './channel.ts';
+import type { ClientKeeper, ClientsOf } from './client-keeper.ts';
 import { serveConnection, type Listener, type Service } from './connection.ts';
 import { openFeeds } from './feeds.ts';
-import type { Conversation } from './kept-file.ts';
-import { descriptorOf, listen, type Tls } from './listening.ts';
+import { followEntrance, openEntrance, type Entrance, type ListenerKeeper } from './entrance.ts';
+import { descriptorOf, type Tls } from './listening.ts';
 import { keepSocketFile } from './socket-file.ts';
 import { createMemory } from '../protocol/memory.ts';
 import type { Permissions, PeerRule } from '../protocol/permissions.ts';
@@ -26,14 +27,10 @@ export interface Console {
   /** Of the listening socket. */
   readonly descriptor: number;
   readonly isFile: boolean;
+  /** The launcher waits at it, and not this process. */
+  readonly isFollowed: boolean;
   /** Ends every connection once its client has read what was sent, and removes the socket. */
   close(): Promise<void>;
-}
-
-/** Keeps a listening socket for the process that comes after this one. */
-export interface ListenerKeeper {
-  readonly kept: ReadonlyMap<string, number>;
-  keep(name: string, fd: number): Promise<void>;
 }
 
 export interface ConsoleOptions {
@@ -64,14 +61,6 @@ export interface ConsoleOptions {
   readonly stand?: Stand;
 }
 
-/** Keeps the connections of clients of a unix socket for the process that comes after this one. */
-export interface ClientKeeper {
-  /** Goes on with those of this listener (its URL) that an earlier process has left. */
-  adopt(listener: string, service: Service): Channel[];
-  /** Takes a connection over, whose socket is not used any more; null when there are too many. */
-  take(socket: Socket, who: Pick<Conversation, 'permissions' | 'listener'>, service: Service): Promise<Channel> | null;
-}
-
 /** Listens for console connections; rejects when that cannot be (listening.ts). */
 export async function openConsole(options: ConsoleOptions): Promise<Console> {
   const { runtime, patches, log, now, tokens, peers = [], permissions, keeper } = options;
@@ -86,71 +75,60 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   const { listen: url, tls = null } = options;
   const isFile = parseAddress(url).kind === 'unix';
 
-  function accept(socket: Socket): void {
+  /** What a client may do. */
+  function granted(socket: number): Permissions {
+    const rule = isFile && peers.length > 0 ? granting(socket, peers) : null;
+    return rule ?? permissions;
+  }
+
+  function admits(): boolean {
     options.connected?.();
-    const rule = isFile && peers.length > 0 ? granting(descriptorOf(socket), peers) : null;
-    const granted = rule ?? permissions;
-    if (sockets.size + kept.size >= limits.connections) drop(socket);
-    else if (!isFile || !keep(socket, granted)) serve(socket, granted);
+    const isFull = sockets.size + kept.size >= limits.connections;
+    if (isFull) log.warn({ limit: limits.connections, listen: url }, 'too many console connections');
+    return !isFull;
   }
 
-  function drop(socket: Socket): void {
-    log.warn({ limit: limits.connections, listen: url }, 'too many console connections');
-    socket.destroy();
+  function accept(socket: Socket): void {
+    if (admits()) serve(socket, granted(descriptorOf(socket)));
+    else socket.destroy();
   }
 
-  /** Whether the connection is one that outlives this process. */
-  function keep(socket: Socket, granted: Permissions): boolean {
-    const taken = options.clients?.take(socket, { permissions: granted, listener: url }, service) ?? null;
-    taken?.then(track, (error: unknown) => log.error({ err: error }, 'a console connection cannot be kept'));
-    return taken !== null;
-  }
-
-  function track(channel: Channel): void {
-    kept.add(channel);
-    channel.signal.addEventListener('abort', () => kept.delete(channel));
-  }
-
-  function serve(socket: Socket, granted: Permissions): void {
+  function serve(socket: Socket, may: Permissions): void {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     // A client that went away shows as the end of the stream to whoever reads or writes.
     socket.on('error', (error) => log.debug({ err: error }, 'console connection broke'));
-    const peer = { identity: externalIdentity, permissions: granted, onlyNorthstar: false };
+    const peer = { identity: externalIdentity, permissions: may, onlyNorthstar: false };
     void serveConnection(socketChannel(socket, limits, memory), peer, listener);
   }
 
-  const name = `listener ${options.listen}`;
-  const file = options.file ?? { mode: 0o600, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-  const inherited = keeper?.kept.get(name) ?? null;
-  options.clients?.adopt(url, service).forEach(track);
-  // Those, too, that have not shown a certificate yet.
-  const connected = new Set<Socket>();
+  /** Of those whose connections outlive this process. */
+  const clients: ClientsOf = {
+    ...{ listener: url, service, granted, admits },
+    serves(channel) {
+      kept.add(channel);
+      channel.signal.addEventListener('abort', () => kept.delete(channel));
+    },
+    takes: (fd) => serve(new Socket({ fd, allowHalfOpen: true }), granted(fd)),
+  };
+  options.clients?.adopt(clients);
+
   const address = parseAddress(url);
-
-  async function start(from: number | null): Promise<Server> {
-    const times = { backlog: limits.connections, handshakeTimeout: limits.connectTimeout };
-    const made = await listen({ listen: url, ...file, tls, inherited: from, ...times }, accept);
-    made.maxConnections = limits.connections;
-    made.on('drop', () => log.warn({ limit: limits.connections, listen: url }, 'too many console connections'));
-    made.on('connection', (socket) => {
-      connected.add(socket);
-      socket.on('close', () => connected.delete(socket));
-    });
-    made.on('tlsClientError', (error) => log.debug({ err: error }, 'client without a certificate that is accepted'));
-    if (keeper !== undefined && from === null) await keeper.keep(name, descriptorOf(made));
-    return made;
-  }
-
-  let server = await start(inherited);
+  const file = options.file ?? { mode: 0o600, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const place = { name: `listener ${url}`, url, file, tls, limits, log, keeper };
+  const follower = address.kind === 'unix' ? options.clients : undefined;
+  const start = (from: number | null): Promise<Entrance> =>
+    follower === undefined ? openEntrance(place, from, accept) : followEntrance(place, from, follower, clients);
+  let entrance = await start(keeper?.kept.get(place.name) ?? null);
   const named =
     address.kind === 'unix' && options.stand !== undefined
       ? keepSocketFile({
           path: address.path,
           async bind() {
-            // Closed first: it takes the name away that it was bound to. Who is connected to it stays so.
-            server.close();
-            server = await start(null);
+            const former = entrance;
+            entrance = await start(null);
+            // Whoever is connected by way of it stays so.
+            void former.close();
           },
           ...{ log, stand: options.stand },
         })
@@ -158,22 +136,22 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
 
   return {
     get descriptor() {
-      return descriptorOf(server);
+      return entrance.descriptor;
     },
     isFile,
+    isFollowed: follower !== undefined,
     async close() {
       named?.close();
       feeds.close();
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = entrance.close();
       for (const socket of sockets) socket.end();
       const ended = [...kept].map((channel) => once(channel.signal, 'abort'));
       for (const channel of kept) channel.end();
       const slow = setTimeout(() => {
-        for (const each of [...sockets, ...connected, ...kept]) each.destroy();
+        for (const each of [...sockets, ...entrance.connected(), ...kept]) each.destroy();
       }, farewell);
       await Promise.all([closed, ...ended]);
       clearTimeout(slow);
-      // A socket that was inherited has no path for Node to remove.
       if (address.kind === 'unix') rmSync(address.path, { force: true });
     },
   };

@@ -6,13 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  connectConsole,
-  ConnectionLost,
-  ConsoleError,
-  NoConsole,
-  type Client,
-} from '../../../src/client/console-client.ts';
+import { connectConsole, ConnectionLost, ConsoleError, type Client } from '../../../src/client/console-client.ts';
 import { createRandom } from '../../sim/random.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
@@ -77,22 +71,12 @@ async function pidsOf(client: Client): Promise<Pids> {
   return Object.fromEntries(names.map((name) => [name, status.containers[name]?.pid]));
 }
 
-function unlessNobody(error: unknown): null {
-  if (error instanceof NoConsole) return null;
-  throw error;
-}
-
-/** Commands, one after the other, until it is aborted; those that end with their connection are made again. */
-async function command(daemon: Daemon, signal: AbortSignal): Promise<number> {
+/** Commands, one after the other, until it is aborted; whoever ends with its connection, as a restart does that is interrupted, connects again. */
+async function command(url: string, signal: AbortSignal): Promise<number> {
   let done = 0;
   const isOver = (): boolean => signal.aborted;
   while (!isOver()) {
-    // Who connects in the moment of a takeover may find nobody, as while a reconciler starts.
-    const client = await connectConsole(daemon.console).catch(unlessNobody);
-    if (client === null) {
-      await delay(10);
-      continue;
-    }
+    const client = await connectConsole(url);
     try {
       while (!isOver()) {
         await client.call('restart', { name: 'ordered', timeout: 60_000 });
@@ -104,6 +88,20 @@ async function command(daemon: Daemon, signal: AbortSignal): Promise<number> {
     } finally {
       client.close();
     }
+  }
+  return done;
+}
+
+/** Connects and asks, one after the other, until it is aborted: somebody is always there. */
+async function comeAndGo(url: string, signal: AbortSignal): Promise<number> {
+  let done = 0;
+  const isOver = (): boolean => signal.aborted;
+  while (!isOver()) {
+    const client = await connectConsole(url);
+    await client.call('ident', null);
+    client.close();
+    done += 1;
+    await delay(5);
   }
   return done;
 }
@@ -158,7 +156,10 @@ test(`${takeovers} takeovers between two builds, under edits, commands, floods a
       if (typeof notification === 'object' && 'status' in notification) changes.push(notification.status.sequence);
   })();
   const ending = open.adopt(new AbortController(), (each) => each.abort());
-  const commands = command(daemon, ending.signal);
+  const commands = [
+    command(daemon.console, ending.signal),
+    ...Array.from({ length: 3 }, () => comeAndGo(daemon.console, ending.signal)),
+  ];
   const told: string[] = [];
   let last = from;
   const follow = async (): Promise<void> => {
@@ -171,13 +172,17 @@ test(`${takeovers} takeovers between two builds, under edits, commands, floods a
   for (let round = 1; round <= takeovers; round++) {
     await daemon.write(document(daemon.repository, round));
     const kill = round % 4 === 3 ? random.between(0, 600) : null;
-    await takeOver(daemon, client, round % 2 === 1 ? second : firstBuild, kill);
-    assert.deepEqual(await pidsOf(client), pids, `takeover ${round}`);
+    const taken = takeOver(daemon, client, round % 2 === 1 ? second : firstBuild, kill);
+    // Asked before it is there: answered by whoever takes over, or is killed.
+    const other = await connectConsole(daemon.console);
+    const shown = pidsOf(other).finally(() => other.close());
+    await taken;
+    assert.deepEqual([await shown, await pidsOf(client)], [pids, pids], `takeover ${round}`);
     await follow();
   }
 
   ending.abort();
-  assert.ok((await commands) > 0);
+  for (const done of await Promise.all(commands)) assert.ok(done > 0);
   const { status } = await client.call('get', null);
   assert.equal(status.document.status, 'ok');
   await follow();

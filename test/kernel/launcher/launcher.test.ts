@@ -1,6 +1,7 @@
 // The launcher as the root of the process tree: its reconcilers, what it remembers for them, its end.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   constants,
@@ -14,10 +15,12 @@ import {
   writeSync,
 } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { launcherProgram, startLauncher, within } from '../../support/test-launcher.ts';
+import type { AcceptCalls } from '../../support/accept-calls.ts';
+import { launcherProgram, startLauncher, within, type RemoteReconciler } from '../../support/test-launcher.ts';
 import { opened } from '../../support/values.ts';
 
 test('greets a reconciler with an empty memory', async () => {
@@ -111,6 +114,51 @@ test('keeps as many descriptors as containers may have consoles, and closes the 
   );
   for (const [, fd] of second.remembered.descriptors)
     assert.equal(readlinkSync(`/proc/${second.pid}/fd/${fd}`), '/dev/null');
+});
+
+interface Accepting extends Omit<RemoteReconciler, 'call'> {
+  call<K extends keyof AcceptCalls>(
+    name: K,
+    ...values: Parameters<AcceptCalls[K]>
+  ): Promise<Awaited<ReturnType<AcceptCalls[K]>>>;
+  call(name: 'drop', kept: string): Promise<void>;
+}
+
+test('what it accepts outlives the reconciler that asked for it, from the very moment on', async () => {
+  await using launcher = await startLauncher({}, { calls: join(import.meta.dirname, '../../support/accept-calls.ts') });
+  const path = join(launcher.directory, 'door');
+  const steer = async (): Promise<Accepting> => {
+    const remote: unknown = await launcher.reconciler();
+    return remote as Accepting;
+  };
+  const first = await steer();
+  await first.call('listenAt', path);
+  assert.equal(await first.call('acceptAt', path, 'early', 'x'), false);
+  await assert.rejects(first.call('acceptAt', 'no such name', null, 'x'), { code: 'ENOENT' });
+  const connected = async (): Promise<Socket> => {
+    const socket = connect(path);
+    await once(socket, 'connect');
+    return socket;
+  };
+  const kept = await connected();
+  assert.equal(await first.call('acceptAt', path, 'kept', 'one '), true);
+  const dropped = await connected();
+  assert.equal(await first.call('acceptAt', path, null, 'all'), true);
+  assert.equal(Buffer.concat((await dropped.toArray()) as Buffer[]).toString(), 'all');
+  const waiting = await connected();
+  // Asked for, and dead before the answer.
+  void first.call('acceptAt', path, 'in between', 'x').catch(() => undefined);
+  process.kill(first.pid, 'SIGKILL');
+  const second = await steer();
+  const descriptors = new Map(second.remembered.descriptors);
+  const mended = await second.call('acceptAt', path, 'in between', '');
+  assert.equal(mended, !descriptors.has('in between'));
+  await second.call('say', descriptors.get('kept') ?? -1, 'two');
+  for (const name of ['kept', 'in between']) await second.call('drop', name);
+  process.kill(second.pid, 'SIGKILL');
+  await steer();
+  assert.equal(Buffer.concat((await kept.toArray()) as Buffer[]).toString(), 'one two');
+  assert.match(Buffer.concat((await waiting.toArray()) as Buffer[]).toString(), /^x?$/);
 });
 
 test('rings when a descriptor has room again', async () => {
