@@ -32,6 +32,7 @@ const doors = {
     'start-failure',
   ],
   schedules: ['schedules', 'schedules-plan'],
+  'kept-data': ['kept-data', 'kept-data-plan'],
   sandbox: [],
   reconcile: ['model', 'reconciler'],
   trial: [],

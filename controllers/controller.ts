@@ -1,7 +1,14 @@
 // The shape of a controller, and what a planner may look at.
 import type { ContainerEntry } from '../state/desired.ts';
 import type { ScheduleRecord } from '../state/schedule.ts';
-import type { ObservedAttempt, ObservedCgroup, ObservedMount, ObservedPackage, Ran } from '../state/observed.ts';
+import type {
+  KeptData,
+  ObservedAttempt,
+  ObservedCgroup,
+  ObservedMount,
+  ObservedPackage,
+  Ran,
+} from '../state/observed.ts';
 
 /** One effect that is still missing. `waits` says, for a person, what must be observed first; null = it can be done now. */
 export interface Step {
@@ -62,6 +69,16 @@ export interface Target {
   readonly replacing: string;
 }
 
+/** What a trial means for the persistent data of one name. */
+export interface DataTrial {
+  /** The generation that it goes back to. */
+  readonly confirmed: number;
+  /** `forth`: the new document is confirmed. `back`: the one before is in force again. `open`: that is not decided, or not done. */
+  readonly outcome: 'open' | 'forth' | 'back';
+  /** The confirmed version: before another one is started the data is kept. Null: it need not be. */
+  readonly version: string | null;
+}
+
 /** Everything that the planners may look at for one container name. */
 export interface View {
   readonly name: string;
@@ -99,6 +116,10 @@ export interface View {
   readonly partners: ReadonlyMap<string, number>;
   /** Names that still run, depend on this one and are going down too: they stop first. */
   readonly dependentsUp: readonly string[];
+  /** Its persistent data as it was before a trial; null = none is kept. */
+  readonly kept: KeptData | null;
+  /** What the trial means for its persistent data; null = there never was one. */
+  readonly dataTrial: DataTrial | null;
   /** Locks do not hold up what is to be done: it goes back, or somebody has forced it. */
   readonly passesLocks: boolean;
   /** What is remembered of its schedule; null = nothing is. */

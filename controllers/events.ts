@@ -46,6 +46,8 @@ export type RuntimeEvent =
     }
   /** Its replacement waits from now on, or does no longer; `by` is who has said so, a console's client. */
   | { readonly type: 'locked' | 'unlocked'; readonly container: string; readonly by: string }
+  /** What has become of its persistent data over a trial. As that. */
+  | { readonly type: 'data'; readonly container: string; readonly what: 'kept' | 'restored' | 'dropped' }
   /** A step of a trial. As that. */
   | {
       readonly type: 'trial';

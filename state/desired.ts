@@ -81,6 +81,8 @@ export interface ContainerEntry {
   readonly update: 'manual' | 'automatic';
   /** That its replacement waits for it, for `max` ms at most: when it says so on its console, and while `file` is there. */
   readonly lock: { readonly max: number; readonly file: string | null } | null;
+  /** `snapshot`: its persistent data is kept when a trial starts another version, and comes back with a revert. */
+  readonly persist: { readonly snapshot: boolean };
   /** The generation that last changed this entry. */
   readonly generation: number;
   /** Who made the entry: one that a console command made leaves with its package. */

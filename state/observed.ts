@@ -143,6 +143,16 @@ export interface AttemptLocks {
   readonly since: number;
 }
 
+/** Persistent data of a container as it was before another version was first started on trial. */
+export interface KeptData {
+  /** Of whose version it is. */
+  readonly version: string;
+  /** The generation that the trial goes back to. */
+  readonly confirmed: number;
+  /** Another version may have changed the data since. */
+  readonly touched: boolean;
+}
+
 /** What the reconciler has the launcher remember with an attempt (JSON, at most 4 KiB). */
 export interface AttemptRecord {
   readonly version: string;
@@ -227,4 +237,6 @@ export interface Observed {
   readonly ran: ReadonlyMap<string, Ran>;
   /** By container name. */
   readonly schedules: ReadonlyMap<string, ScheduleRecord>;
+  /** By container name. */
+  readonly kept: ReadonlyMap<string, KeptData>;
 }

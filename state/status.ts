@@ -102,6 +102,7 @@ export const conditionReasons = [
   'NoController',
   'BadLimit',
   'MissingResource',
+  'DataNotKept',
 ] as const;
 export type ConditionReason = (typeof conditionReasons)[number];
 
@@ -215,6 +216,8 @@ export interface TrialStatus {
   readonly waits: string | null;
   /** Packages that a revert needs and that are not installed any more. */
   readonly lacking: readonly string[];
+  /** Whose persistent data (name:version) is kept as it was before. */
+  readonly kept: readonly string[];
   readonly cause: { readonly reason: CauseReason; readonly message: string; readonly time: string } | null;
   /** Patches of consoles that a revert has dropped. */
   readonly dropped: readonly string[];

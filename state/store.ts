@@ -105,6 +105,7 @@ export function emptyState(): State {
       attempts: new Map(),
       ran: new Map(),
       schedules: new Map(),
+      kept: new Map(),
     },
     clock: { boot: '', distance: 0 },
     orders: new Map(),

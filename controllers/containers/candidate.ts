@@ -4,6 +4,7 @@ import { hash } from 'node:crypto';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
 import type { Target, View } from '../controller.ts';
 import { lostImage, otherBytes } from '../mounts/mounts-integrity.ts';
+import { restoreWaits } from '../kept-data/kept-data-plan.ts';
 import { asksForRun, isOf } from '../../state/ended-run.ts';
 
 /** What the planners can see of the things that a sandbox is made from, as a hash and the ids of mounts; null while one of them is not there. */
@@ -30,6 +31,8 @@ export function prepareWaits(view: View, target: Target): string | null {
   }
   const other = otherBytes(target);
   if (other !== null) return other.message;
+  const data = restoreWaits(view);
+  if (data !== null) return data;
   const mount = ownMount(view, target);
   if (mount === undefined) return `${target.package.id} is not mounted`;
   if (isStale(mount, target.package)) return `an older file of ${mount.id} is still mounted`;

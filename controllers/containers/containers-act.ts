@@ -64,6 +64,8 @@ export interface ContainerPorts {
   thaw(name: string, id: number): Promise<void>;
   /** Keeps in runDir, and in the observed state, that a name has run in this boot; null takes it away. */
   note(name: string, ran: Ran | null): Promise<void> | void;
+  /** Notes on the disk that what is kept of a name's persistent data is not what there is, or (false) that it is after all. */
+  touch(name: string, touched: boolean): Promise<void>;
 }
 
 type Acts = {
@@ -182,7 +184,10 @@ async function started(
   ops: readonly Op[],
   ports: ContainerPorts,
 ): Promise<void> {
-  const { ran } = ports.view(name);
+  const { ran, kept } = ports.view(name);
+  // Before another version can write there: whatever ends us from here on, a revert brings the data back.
+  const touches = kept !== null && !kept.touched && kept.version !== record.version;
+  if (touches) await ports.touch(name, true);
   const notes = after === 0 && !record.autostart && record.by !== 'once';
   const start = ports.launcher.go({ id, after, record: encodeRecord(record), ops }).catch(refuseTooLarge(name));
   // Written beside the start, not after it: even the death of the launcher at this instant repeats no run.
@@ -190,6 +195,7 @@ async function started(
   const [result] = await Promise.allSettled([start, noted]);
   if (result.status === 'fulfilled') return;
   if (notes) await ports.note(name, ran);
+  if (touches) await ports.touch(name, false);
   throw result.reason;
 }
 

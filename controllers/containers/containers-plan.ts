@@ -19,6 +19,7 @@ import {
   prepareWaits,
   startsByItself,
 } from './candidate.ts';
+import { dataWaits, restoreWaits } from '../kept-data/kept-data-plan.ts';
 import { lockedUntil } from '../../state/locked-until.ts';
 import { lockWaits } from './attempt-lock.ts';
 import { wakeOf } from './wake.ts';
@@ -140,7 +141,7 @@ function isReplaced(view: View, { record }: ObservedAttempt, { entry, replacing 
   // What is started at certain times, or once, goes on as it was started, and the next run is another one.
   if (entry.run?.by !== undefined) return stops;
   const goes = [...view.partners].some(([name, run]) => (record.beside[name] ?? run) !== run);
-  return stops || goes || record.entry !== replacing || asksForRun(entry, record.run);
+  return stops || goes || restoreWaits(view) !== null || record.entry !== replacing || asksForRun(entry, record.run);
 }
 
 function startVerdict(view: View, target: Target, current: ObservedAttempt | null): Verdict {
@@ -255,6 +256,7 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
       current === null &&
       waits === null &&
       dependencyWaits(view) === null &&
+      dataWaits(view) === null &&
       leavingWaits(view, target, null) === null;
     if (atOnce) return [{ op: 'start', ...sandbox, waits }];
     steps.push({ op: 'prepare', ...sandbox, waits });
@@ -265,7 +267,7 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
     const waits =
       candidate === null || candidate.state === 'preparing'
         ? 'its sandbox is not prepared'
-        : (dependencyWaits(view) ?? leavingWaits(view, target, candidate));
+        : (dependencyWaits(view) ?? leavingWaits(view, target, candidate) ?? dataWaits(view));
     steps.push({ op: 'go', ...common, id: candidate?.id ?? 0, after, ...waiting(view, waits) });
   }
   return steps;
@@ -295,9 +297,11 @@ function replacementWaits(
   current: ObservedAttempt,
 ): string | null {
   if (verdict?.kind === 'failed') return verdict.message;
-  if (isToGo(view, target, current)) return null;
+  if (isToGo(view, target, current) || restoreWaits(view) !== null) return null;
   if (candidate?.state === 'prepared' && candidate.after === current.id) return null;
   const waits = dependencyWaits(view);
+  // What is to be kept is kept between the two: the next one is started then.
+  if (candidate?.state === 'prepared' && dataWaits(view) !== null) return waits;
   const mount = ownMount(view, target);
   // The present instance holds the older image itself: the newer one can only be mounted when it has ended.
   const holds = current.version === target.version && (view.usedBy.get(current.version) ?? []).length === 0;

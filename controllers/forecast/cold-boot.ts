@@ -26,7 +26,14 @@ export function coldBoot(state: State, { hierarchies, now }: { hierarchies: Hier
     repositories.get(repository)?.type === 'fs' && foreign === null;
   const kept = [...state.observed.packages].map(([name, all]) => [name, all.filter(lasting)] as const);
   const packages = new Map(kept.filter(([, all]) => all.length > 0));
-  const nothing = { mounts: new Map(), cgroups: new Map(), attempts: new Map(), ran: new Map(), schedules: new Map() };
+  const nothing = {
+    mounts: new Map(),
+    cgroups: new Map(),
+    attempts: new Map(),
+    ran: new Map(),
+    schedules: new Map(),
+    kept: new Map(),
+  };
   const before = { ...state, orders: new Map(), observed: { repositories, packages, ...nothing } };
   const options = { hierarchies, defaultRepository: null, packageAt: () => null, now, autostart: true };
   const { done } = walk(before, options);

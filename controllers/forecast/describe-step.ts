@@ -25,6 +25,9 @@ const texts: Texts = {
   'end-leaf': ({ name, attempt }) => `end what a kill has left of attempt ${attempt} of ${name}`,
   'remove-leaf': ({ name, attempt }) => `remove the group of attempt ${attempt} of ${name}`,
   'remove-group': ({ name }) => `remove the groups of ${name}`,
+  'keep-data': ({ name, version }) => `keep the persistent data of ${name}:${version}`,
+  'restore-data': ({ name, version }) => `bring back the persistent data of ${name}:${version}`,
+  'drop-data': ({ name, version }) => `delete what was kept of the persistent data of ${name}:${version}`,
   prepare: ({ name, version }) => `prepare a sandbox for ${name}${version === '' ? '' : `:${version}`}`,
   start: ({ name, version }) => `start ${name}:${version}`,
   go: ({ name, id, after }, view) =>

@@ -6,13 +6,14 @@ import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
 import { sectionOf, limited, type CgroupStep } from '../cgroups/cgroups-plan.ts';
 import { recordOf, unseen } from '../containers/containers-act.ts';
 import type { ContainerStep } from '../containers/containers-plan.ts';
+import type { KeptDataStep } from '../kept-data/kept-data-plan.ts';
 import type { View } from '../controller.ts';
 import type { MountsStep } from '../mounts/mounts-plan.ts';
 import type { RepositoryStep } from '../repositories/repositories-plan.ts';
 import { splitContainerId } from '../../state/container-id.ts';
 import { withAttempt } from '../containers/containers-observe.ts';
 
-export type AnyStep = RepositoryStep | MountsStep | CgroupStep | ContainerStep;
+export type AnyStep = RepositoryStep | MountsStep | CgroupStep | ContainerStep | KeptDataStep;
 
 /** What an effect needs to know beyond the step. */
 export interface Circumstances {
@@ -100,6 +101,11 @@ const effects: Effects = {
       frozen: thawed(cgroups.get(name), attempt),
     }),
   'remove-group': ({ cgroups }, { name }) => ({ cgroups: without(cgroups, name) }),
+  'keep-data': ({ kept }, { name, version, confirmed }) => ({
+    kept: withValue(kept, name, { version, confirmed, touched: false }),
+  }),
+  'restore-data': ({ kept }, { name }) => ({ kept: without(kept, name) }),
+  'drop-data': ({ kept }, { name }) => ({ kept: without(kept, name) }),
   prepare: (observed, step, circumstances) => prepared(observed, step, circumstances, circumstances.fresh()),
   start(observed, step, circumstances) {
     const { name, key } = step;

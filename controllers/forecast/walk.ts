@@ -6,6 +6,7 @@ import type { State } from '../../state/store.ts';
 import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
 import { planCgroups } from '../cgroups/cgroups-plan.ts';
 import { plan as planContainers } from '../containers/containers-plan.ts';
+import { planKeptData } from '../kept-data/kept-data-plan.ts';
 import type { View } from '../controller.ts';
 import { effect, type AnyStep } from './effect.ts';
 import { planMounts } from '../mounts/mounts-plan.ts';
@@ -69,7 +70,7 @@ export function walk(initial: State, options: WalkOptions): Walk {
       hierarchies: options.hierarchies,
     });
     state = { ...state, observed };
-    const kinds = (['packages', 'mounts', 'cgroups', 'attempts', 'ran'] as const).filter(
+    const kinds = (['packages', 'mounts', 'cgroups', 'attempts', 'ran', 'kept'] as const).filter(
       (kind) => before[kind] !== observed[kind],
     );
     return follow(
@@ -112,6 +113,7 @@ function planOf(view: View, { hierarchies, defaultRepository }: WalkOptions): An
     ...planRepositories(view, defaultRepository),
     ...planMounts(view),
     ...planCgroups(view, hierarchies),
+    ...planKeptData(view),
     ...planContainers(view),
   ];
 }

@@ -6,7 +6,7 @@ import { contentHash, type ContainerEntry } from '../../state/desired.ts';
 import { brokenFilesOf } from '../../state/broken-files.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import { emptyState, type Locked, type State } from '../../state/store.ts';
-import type { Target, View } from '../controller.ts';
+import type { DataTrial, Target, View } from '../controller.ts';
 import { gatesOf, partnersOf } from './dependencies.ts';
 import { footprintOf, noFootprint, type Footprint } from './footprint.ts';
 import { createRelation } from './relation.ts';
@@ -44,7 +44,17 @@ export interface Model {
   autostartDone(): Consequences;
 }
 
-const perName = ['packages', 'mounts', 'cgroups', 'attempts', 'ran', 'schedules'] as const satisfies (keyof Observed)[];
+const outcomes = { staged: 'open', active: 'open', reverting: 'open', confirmed: 'forth', reverted: 'back' } as const;
+
+const perName = [
+  'packages',
+  'mounts',
+  'cgroups',
+  'attempts',
+  'ran',
+  'schedules',
+  'kept',
+] as const satisfies (keyof Observed)[];
 
 /** `autostart`: whether the packages that start by themselves have still to be judged since the launcher was started. */
 export function createModel({ autostart }: { autostart: boolean }): Model {
@@ -252,6 +262,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       dependenciesDown: gates.down,
       opensAt: gates.opensAt,
       partners: partnersOf(wanted?.entry, footprint),
+      kept: observed.kept.get(name) ?? null,
+      dataTrial: dataTrial(name),
       passesLocks: passesLocks(own),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
       schedule: observed.schedules.get(name) ?? null,
@@ -265,6 +277,18 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   function passesLocks(own: readonly Target[]): boolean {
     if (state.trial?.record.state === 'reverting') return true;
     return state.forced >= 0 && own.some(({ entry }) => entry.generation <= state.forced);
+  }
+
+  function dataTrial(name: string): DataTrial | null {
+    if (state.trial === null) return null;
+    const { record, before } = state.trial;
+    // As long as nothing of a trial has been in force, what is in force is the confirmed one.
+    const outcome = record.state === 'staged' && record.before === null ? 'back' : outcomes[record.state];
+    const found = before.get(name);
+    const asks = found?.snapshot === true || entriesOf(name).some(({ persist }) => persist.snapshot);
+    const isTried = record.state === 'active' || (record.state === 'staged' && outcome === 'open');
+    const isOpen = isTried && record.terms.confirm !== 'none';
+    return { confirmed: record.confirmed, outcome, version: isOpen && asks ? (found?.version ?? null) : null };
   }
 
   function byVersion(name: string, around: readonly string[], of: (footprint: Footprint) => readonly string[]) {

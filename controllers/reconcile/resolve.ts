@@ -262,6 +262,7 @@ export function impliedEntry(
     paused: false,
     update: 'manual',
     lock: null,
+    persist: { snapshot: false },
     generation: 0,
     writtenBy: 'console',
     uninstalling: false,

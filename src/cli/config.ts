@@ -23,7 +23,7 @@ async function read(file: string | undefined): Promise<Configuration> {
 }
 
 /** The fields as a file has them: times and sizes with their units, limits that nobody set as they are by default. */
-function written({ repositories, fetch, loopTimeout, metrics, sleep, ...others }: Configuration): object {
+function written({ repositories, fetch, snapshot, loopTimeout, metrics, sleep, ...others }: Configuration): object {
   return {
     ...others,
     console: others.console.map(({ file, ...listener }) => ({
@@ -34,6 +34,7 @@ function written({ repositories, fetch, loopTimeout, metrics, sleep, ...others }
     containerConsoles: { ...others.containerConsoles, limits: limitsOf(others.containerConsoles.limits) },
     repositories: Object.fromEntries(repositories.map((each) => [each.id, repositoryOf(each)])),
     fetch: { ...fetch, rate: fetch.rate === null ? null : `${fetch.rate}B`, stall: `${fetch.stall}ms` },
+    snapshot: { size: `${snapshot.bytes}B`, files: snapshot.entries, within: `${snapshot.time}ms` },
     loopTimeout: `${loopTimeout}ms`,
     metrics:
       metrics === null ? null : { ...metrics, file: { ...metrics.file, mode: `0${metrics.file.mode.toString(8)}` } },

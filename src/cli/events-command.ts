@@ -53,6 +53,7 @@ function inWords(event: StampedEvent['event']): string {
     const { started, left, refused } = event.boot_plan;
     return `boot plan: ${refused ?? `${started} started, ${left.length} left`}`;
   }
+  if ('data' in event) return `persistent data of ${event.data[0]} is ${event.data[1]}`;
   const [container, detail] = content as unknown as [
     string,
     Readonly<Record<string, Readonly<Record<string, unknown>>>>,

@@ -35,7 +35,7 @@ export async function trial({ output, ...options }: Printed): Promise<void> {
 
 /** A trial in sentences. */
 export function trialLines({ state, generation, confirmed, ...trial }: TrialStatus): readonly string[] {
-  const { since, boots, terms, until, waits, lacking, cause, dropped } = trial;
+  const { since, boots, terms, until, waits, lacking, kept, cause, dropped } = trial;
   const heads = {
     staged: `generation ${generation} is staged since ${since}, and nothing has been touched yet`,
     active: `generation ${generation} is on trial since ${since}`,
@@ -57,6 +57,7 @@ export function trialLines({ state, generation, confirmed, ...trial }: TrialStat
     ...(lacking.length === 0 || isOver
       ? []
       : [`  to go back, these are lacking: ${lacking.map(printable).join(', ')}`]),
+    ...(kept.length === 0 ? [] : [`  persistent data is kept of: ${kept.map(printable).join(', ')}`]),
     ...dropped.map((each) => `  dropped: ${printable(each)}`),
   ];
 }

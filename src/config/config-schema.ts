@@ -10,7 +10,7 @@ import type { JsonSchema } from '../../state/schema/describe-schema.ts';
 import { trialSchema } from '../../state/schema/trial-schema.ts';
 import { parseDuration } from '../../state/schema/units.ts';
 import { describeError, offsetOf, parseYaml, treeOfYaml, YamlError } from '../../state/text/yaml.ts';
-import { bootPlanUses, defaultPids, defaultStateDir, type Configuration } from './configuration.ts';
+import { bootPlanUses, defaultPids, defaultSnapshot, defaultStateDir, type Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
@@ -136,6 +136,14 @@ const schema = z.strictObject({
   repositories: z.map(name, repositorySchema).default(() => new Map()),
   pids: z.int().min(-1).max(mostPids).default(defaultPids),
   fetch: fetchSettings.prefault({}),
+  snapshot: z
+    .strictObject({
+      size: size.default(defaultSnapshot.bytes),
+      files: count.default(defaultSnapshot.entries),
+      within: duration.default(defaultSnapshot.time),
+    })
+    .transform(({ size: bytes, files: entries, within: time }) => ({ bytes, entries, time }))
+    .prefault({}),
   loopTimeout: duration.prefault('10s'),
   metrics: metrics.nullable().default(null),
   debug: z.strictObject({ commands: z.array(z.string()).default([]) }).default({ commands: [] }),

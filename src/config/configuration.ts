@@ -51,6 +51,8 @@ export interface Configuration {
   readonly pids: number;
   /** How servers are reached that packages come from. */
   readonly fetch: FetchSettings;
+  /** What of a container's persistent data is kept over a trial at most: bytes, files, and how long (ms) the copy may take. */
+  readonly snapshot: { readonly bytes: number; readonly entries: number; readonly time: number };
   /** ms for which a free loop device is looked for. */
   readonly loopTimeout: number;
   /** Commands that run beside each container that starts. */
@@ -83,6 +85,9 @@ export function usesBootPlan({ bootPlan, documentKeys }: Pick<Configuration, 'bo
 /** `pids` where the file does not say it. */
 export const defaultPids = 4096;
 
+/** `snapshot` where the file does not say it. */
+export const defaultSnapshot = { bytes: 100_000_000, entries: 100_000, time: 30_000 } as const;
+
 /** Where the configuration is when nobody names another file. */
 export const defaultConfigPath = '/etc/northstate/config.yaml';
 /** Where generations are kept when no configuration says where (native/player/summary.c has the same). */
@@ -99,5 +104,7 @@ export function configurationArgument(configuration: Configuration): string {
 }
 
 export function configurationFromArgument(argument: string): Configuration {
-  return JSON.parse(argument) as Configuration;
+  // A launcher that has outlived an update says what it was given then.
+  const given = JSON.parse(argument) as Partial<Pick<Configuration, 'snapshot'>> & Omit<Configuration, 'snapshot'>;
+  return { ...given, snapshot: given.snapshot ?? defaultSnapshot };
 }

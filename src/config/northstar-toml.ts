@@ -7,7 +7,7 @@ import { name } from '../../state/schema/document-schema.ts';
 import { toTree } from '../../state/text/tree.ts';
 import { parseLongDuration } from '../../state/schema/units.ts';
 import { describeError } from '../../state/text/yaml.ts';
-import { defaultPids, northstarStateDir, type Configuration } from './configuration.ts';
+import { defaultPids, defaultSnapshot, northstarStateDir, type Configuration } from './configuration.ts';
 import {
   addressOf,
   cgroup,
@@ -152,6 +152,7 @@ export function readNorthstarToml(text: string, file: string): Configuration {
     ),
     pids: defaultPids,
     fetch: defaultFetchSettings,
+    snapshot: defaultSnapshot,
     loopTimeout: given.loop_device_timeout,
     debug: given.debug,
     // As Northstar's: what containers print by `pipe` is in it.

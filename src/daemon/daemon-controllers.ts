@@ -20,7 +20,7 @@ import type { Target } from '../../controllers/controller.ts';
 import { createActivationGate } from '../../controllers/trial/activation-gate.ts';
 import { createTrialDriver, type TrialDriver } from '../../controllers/trial/trial-driver.ts';
 import { unsettledText } from '../../controllers/failure.ts';
-import { ownSockets } from './own-sockets.ts';
+import { factsPorts } from './facts-ports.ts';
 import { clockKey } from './wall-clock.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createMemoryFiles } from '../../controllers/repositories/memory-files.ts';
@@ -32,6 +32,7 @@ import {
   repositoriesPart,
   type Repositories,
 } from '../../controllers/repositories/repositories.ts';
+import { createKeptData, readKeptData, sweepKeptData } from '../../controllers/kept-data/kept-data.ts';
 import { sweepPersist } from '../../controllers/sandbox/persist.ts';
 import { schedulesPart } from '../../controllers/schedules/schedules.ts';
 import { createSandboxes } from '../../controllers/sandbox/sandbox-open.ts';
@@ -40,6 +41,7 @@ import { bootTime } from '../../native/clock.ts';
 import { kernelLog } from '../../native/kernel-log.ts';
 import { callName, ownAuditArchitecture } from '../../native/seccomp-filter.ts';
 import { hasSelinux } from '../../native/selinux.ts';
+import type { State } from '../../state/store.ts';
 import { untilRead } from '../../state/retry.ts';
 import { createRemotes } from '../fetch/remotes.ts';
 import type { PlanPorts } from '../boot/make-plan.ts';
@@ -51,6 +53,7 @@ import type { Daemon, DaemonState } from './daemon-state.ts';
 import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 import { keepRuntimeFiles } from './runtime-files.ts';
 import { noteBoot } from '../boot/boot-note.ts';
+import { launcherProgram } from '../installation.ts';
 
 /** Bytes that the launcher keeps of each container's output. */
 const outputSize = 64 * 1024;
@@ -66,6 +69,8 @@ export interface Controllers {
   readonly boot: Omit<PlanPorts, 'before'>;
   readonly reconciler: Reconciler;
   readonly trial: TrialDriver;
+  /** Gives up what is kept of a name's persistent data. */
+  dropKept(name: string): Promise<void>;
   /** Changes are followed from now on. */
   start(): Promise<void>;
   /** Resolves when everything that was to be stopped is down, with the names of what could not be taken down. */
@@ -173,10 +178,19 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   });
   const descriptors = createDescriptors({ socketDir, console: ports.openConsole, log });
   if (proof === undefined) descriptors.sweep(null);
-  if (proof === undefined)
-    sweepPersist(dataDir).catch((err: unknown) =>
-      log.warn({ directory: dataDir, err }, 'what an interrupted wipe has left cannot be removed'),
-    );
+  const unremoved = (err: unknown): void =>
+    log.warn({ directory: dataDir, err }, 'what an interrupted wipe or copy has left cannot be removed');
+  const keptData = createKeptData({
+    ...{ dataDir, program: launcherProgram(), bounds: config.snapshot, tell, failed: unremoved },
+    observe: (name, value) => store.observe('kept', name, value ?? undefined),
+  });
+  const { kept, left } = await readKeptData(dataDir, (path, err) =>
+    log.error({ path, err }, 'what is kept of persistent data cannot be read'),
+  );
+  if (proof === undefined) Promise.all([sweepPersist(dataDir), sweepKeptData(dataDir, left)]).catch(unremoved);
+  store.update(({ observed }) => {
+    for (const [name, value] of kept) observed.kept.set(name, value);
+  });
   const { leaf, limits } = cgroups;
   const selinux = hasSelinux();
   const sandboxes = createSandboxes({ dataDir, socketDir, outputSize, leaf, limits, descriptors, selinux, log });
@@ -198,6 +212,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       notes.set(name, ran);
       store.observe('ran', name, ran ?? undefined);
     },
+    touch: keptData.touch,
   };
 
   const deadlines = createDeadlines((at) => void launcher.deadline(at).catch(failed));
@@ -222,6 +237,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       missing.around(repositoriesPart(repositories, observing)),
       mountsPart(mounts, mountWatch, observing),
       cgroupsPart(cgroups, observing, attempts.groupChanged),
+      keptData.part,
       missing.around(containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name)))),
     ].map((part) => (proof === undefined ? part : onlyPlanned(part, proof.would))),
     kept: keptFailures(openKeptValue(await state.memory('failures'))),
@@ -279,8 +295,8 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     async lookAhead() {
       const { findingText, ownFindings, preflight } = await import('../preflight/preflight.ts');
       const present = store.get();
-      const next = { ...present, desired: present.staged ?? present.desired };
-      const ports = { socketDir, ownSockets: ownSockets(config), now: bootTime };
+      const next = asInForce(present);
+      const ports = { ...factsPorts(config), now: bootTime };
       return ownFindings(await preflight({ present, next }, null, ports)).map(findingText);
     },
   });
@@ -309,7 +325,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     ['cgroups.json', cgroups.restore],
     ['overlay.json', documents.restore],
   ]);
-  const kept = [
+  const keptFiles = [
     {
       path: runDir,
       async restore(name: string | null) {
@@ -323,6 +339,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
 
   return {
     ...{ hierarchies, repositories, openRemote, cgroups, attempts, containers, reconciler, trial },
+    dropKept: keptData.drop,
     stopped: stopped.promise,
     boot: {
       ...{ dataDir, socketDir, outputSize, selinux, hierarchies, runDir },
@@ -347,7 +364,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
         record: (id, bytes) => launcher.record(id, bytes),
       });
       lacking = followLacking({ store, observe: attempts.observe, blind: unseen, failed: unwatchable });
-      runtimeFiles = keepRuntimeFiles(kept, { log, stand });
+      runtimeFiles = keepRuntimeFiles(keptFiles, { log, stand });
     },
     async close() {
       gate.close();
@@ -363,6 +380,13 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       await cgroups.removeRoot();
     },
   };
+}
+
+/** The state with what is staged in force. */
+function asInForce(state: State): State {
+  const { staged, trial } = state;
+  if (staged === null || trial === null) return state;
+  return { ...state, desired: staged, trial: { ...trial, record: { ...trial.record, state: 'active' } } };
 }
 
 /** Says what would be done, and that it was not. */

@@ -17,7 +17,7 @@ import type { Consoles } from './consoles.ts';
 import type { Controllers } from './daemon-controllers.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
 import { createDebugCommands } from './debug-commands.ts';
-import { ownSockets } from './own-sockets.ts';
+import { factsPorts } from './facts-ports.ts';
 
 export interface Doors {
   /** Consoles listen from now on; what nobody was there to tell has been told. Rejects when a listener cannot be opened. */
@@ -59,7 +59,7 @@ export function createDoors({
 }: DoorsPorts): Doors {
   const { launcher, remembered } = link;
   const { store, events, changes, documents, observing, boot, ending } = state;
-  const { attempts, cgroups, containers, hierarchies, openRemote, reconciler, repositories } = controllers;
+  const { attempts, cgroups, containers, dropKept, hierarchies, openRemote, reconciler, repositories } = controllers;
 
   // In the journal people look for them; a log on stderr is ours alone.
   const outputLevel = logsToJournal(config.log.target) ? 'info' : 'debug';
@@ -109,6 +109,7 @@ export function createDoors({
       deliver: (attempt, signal) => launcher.kill(attempt.id, signal),
       observe: attempts.observe,
     },
+    dropKept,
     plan: async (text, { looksAhead } = { looksAhead: true }) =>
       (await import('../runtime/plan-document.ts')).planDocument(text, looksAhead, {
         store,
@@ -117,7 +118,7 @@ export function createDoors({
         openRemote,
         log,
         now: bootTime,
-        sockets: { socketDir: config.socketDir, ownSockets: ownSockets(config) },
+        facts: factsPorts(config),
       }),
     lookAtSource: async (source) =>
       (await import('../runtime/look-at-source.ts')).lookAtSource(source, { store, openRemote, log }),

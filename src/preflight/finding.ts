@@ -11,7 +11,8 @@ export type CheckName =
   | 'groups'
   | 'host-paths'
   | 'network'
-  | 'sockets';
+  | 'sockets'
+  | 'data';
 
 export interface Finding {
   readonly check: CheckName;

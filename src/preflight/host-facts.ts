@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { groupNumbers } from '../../controllers/host-groups.ts';
 import { isMissing } from '../../state/errno.ts';
 import { checkHost } from '../check/check-host.ts';
+import { dataFacts, type DataFacts } from './data-facts.ts';
 import type { Planned } from './planned.ts';
 
 /** Numbers of a user namespace that stand for others outside, first and last. */
@@ -30,10 +31,15 @@ export interface HostFacts {
   /** Sockets of the runtime itself: their paths. */
   readonly ownSockets: ReadonlySet<string>;
   readonly socketDir: string;
+  /** Bytes of persistent data that is to be kept, by container name, or why it cannot be. */
+  readonly data: ReadonlyMap<string, number | string>;
+  /** Bytes that are free where persistent data is; null = that cannot be told. */
+  readonly freeForData: number | null;
 }
 
 export interface FactsPorts {
   readonly socketDir: string;
+  readonly data: DataFacts;
   /** Paths of the runtime's own sockets. */
   readonly ownSockets: readonly string[];
 }
@@ -42,7 +48,10 @@ export interface FactsPorts {
 export const everyId: IdRanges = [[0, 0xffff_fffe]];
 
 /** Reads what is asked of any of `plans`. */
-export async function readFacts(plans: readonly Planned[], { socketDir, ownSockets }: FactsPorts): Promise<HostFacts> {
+export async function readFacts(
+  plans: readonly Planned[],
+  { socketDir, data, ownSockets }: FactsPorts,
+): Promise<HostFacts> {
   const containers = plans.flatMap((planned) => planned.containers);
   const manifests = containers.flatMap(({ manifest }) => (manifest === null ? [] : [manifest]));
   const binds = manifests.flatMap(({ mounts }) =>
@@ -66,6 +75,7 @@ export async function readFacts(plans: readonly Planned[], { socketDir, ownSocke
     ),
     ownSockets: new Set(ownSockets),
     socketDir,
+    ...(await dataFacts(new Set(containers.flatMap(({ keeps }) => keeps ?? [])), data)),
   };
 }
 

@@ -1,4 +1,5 @@
 // What a state would have mounted and running: what the checks look at. Pure.
+import { dataWork } from '../../controllers/kept-data/kept-data-plan.ts';
 import { createModel } from '../../controllers/reconcile/model.ts';
 import type { Target } from '../../controllers/controller.ts';
 import { containerName } from '../../state/container-id.ts';
@@ -18,6 +19,8 @@ export interface PlannedContainer {
   /** The entry's where it has some, else the manifest's. */
   readonly cgroups: Cgroups | null;
   readonly health: Health | null;
+  /** The name whose persistent data is to be kept before it starts; null = none. */
+  readonly keeps: string | null;
 }
 
 /** One image that is to be mounted, by whom. */
@@ -55,14 +58,16 @@ export function plannedOf(state: State, sources: KnownSources, now: number): Pla
   const withSources = installs.reduce((before, entry) => withPackage(before, entry, sources), state);
   const model = createModel({ autostart: false });
   model.update(withSources, null);
-  const targets = [...model.names()].flatMap((name) => model.view(name, now).targets);
+  const views = [...model.names()].map((name) => model.view(name, now));
+  const keeping = new Set(views.flatMap((view) => (dataWork(view) === 'keep-data' ? [view.name] : [])));
+  const targets = views.flatMap((view) => view.targets);
   const wanted = targets.filter(({ entry }) => entry.state === 'mounted' || entry.state === 'running');
   const repositories = [...state.desired.repositories].map(([id, entry]) => {
     const { packages = 0, size = 0 } = state.observed.repositories.get(id) ?? {};
     return [id, { ...entry, packages, size }] as const;
   });
   return {
-    containers: wanted.map(containerOf),
+    containers: wanted.map((target) => containerOf(target, keeping)),
     images: imagesOf(wanted, withSources),
     installs: installs.map(({ key, repository, source }) => ({
       entry: key,
@@ -93,7 +98,7 @@ function withPackage(state: State, { name, source, repository }: ContainerEntry,
   return { ...state, observed: { ...state.observed, packages } };
 }
 
-function containerOf({ key, entry, package: found }: Target): PlannedContainer {
+function containerOf({ key, entry, package: found }: Target, keeping: ReadonlySet<string>): PlannedContainer {
   const { cgroups: manifests = null } = found?.manifest ?? {};
   return {
     key,
@@ -102,6 +107,7 @@ function containerOf({ key, entry, package: found }: Target): PlannedContainer {
     manifest: found?.manifest ?? null,
     cgroups: entry.cgroups ?? manifests,
     health: entry.health ?? found?.health ?? null,
+    keeps: entry.state === 'running' && keeping.has(entry.name) ? entry.name : null,
   };
 }
 

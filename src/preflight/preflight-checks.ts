@@ -184,6 +184,26 @@ export const checkSockets: Check = ({ containers }, { socketDir, ownSockets }) =
   return findings;
 };
 
+/** What is to come back with a revert must be kept before: within the bounds of the configuration, and where there is room. */
+export const checkData: Check = ({ containers }, { data, freeForData }) => {
+  let needed = 0;
+  return containers.flatMap(({ key, runs, keeps }): Finding[] => {
+    if (!runs) return [];
+    const found = data.get(keeps ?? '') ?? 0;
+    const own = { check: 'data', entry: key } as const;
+    if (typeof found === 'string') {
+      const fact = `its persistent data cannot be kept: ${found}`;
+      return [
+        { ...own, fact, remedy: 'raise snapshot in the configuration, or leave persist: { snapshot: true } out' },
+      ];
+    }
+    needed += found;
+    if (freeForData === null || needed <= freeForData) return [];
+    const fact = `a copy of its persistent data takes ${needed} bytes, and ${freeForData} are left there`;
+    return [{ ...own, fact, remedy: 'make room in dataDir, or leave persist: { snapshot: true } out' }];
+  });
+};
+
 /** Where a container says that it answers. */
 function addressesOf(health: Health | null): string[] {
   const probes = [health?.ready, health?.alive].filter(
@@ -205,4 +225,5 @@ export const checks: readonly Check[] = [
   checkHostPaths,
   checkNetworkNamespaces,
   checkSockets,
+  checkData,
 ];

@@ -40,6 +40,8 @@ export interface RuntimePorts {
   readonly events: Events;
   readonly changes: StatusChanges;
   readonly signals: Pick<CommandPorts, 'signalExactly' | 'deliver' | 'observe'>;
+  /** Gives up what is kept of a name's persistent data. */
+  readonly dropKept: (name: string) => Promise<void>;
   readonly plan: Runtime['plan'];
   readonly lookAtSource: Runtime['lookAtSource'];
   readonly report: Runtime['report'];
@@ -109,7 +111,10 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     spending: ports.spending,
     ...ports.signals,
     explain: (name) => reconciler.explain(name).map(unsettledText),
-    wipe: (name) => wipePersist(ports.dataDir, name),
+    wipe: async (name) => {
+      await wipePersist(ports.dataDir, name);
+      await ports.dropKept(name);
+    },
   };
 
   return {

@@ -21,7 +21,7 @@ export interface PlanPorts {
   readonly log: Pick<Logger, 'info'>;
   /** CLOCK_BOOTTIME in ms. */
   readonly now: () => number;
-  readonly sockets: FactsPorts;
+  readonly facts: FactsPorts;
 }
 
 /** What a document would take, and what would keep it from being reached. */
@@ -34,7 +34,7 @@ export interface PlannedDocument {
 export async function planDocument(
   text: string | null,
   looksAhead: boolean,
-  { store, documents, hierarchies, openRemote, log, now, sockets }: PlanPorts,
+  { store, documents, hierarchies, openRemote, log, now, facts }: PlanPorts,
 ): Promise<PlannedDocument> {
   const present = store.get();
   const state = text === null ? present : await documents.preview(text);
@@ -42,7 +42,7 @@ export async function planDocument(
   const known = new Map(
     [...sources].map(([source, found]) => [source, { ...found, size: found.package.identity.size }]),
   );
-  const ahead = () => preflight({ present, next: state }, () => Promise.resolve(known), { ...sockets, now });
+  const ahead = () => preflight({ present, next: state }, () => Promise.resolve(known), { ...facts, now });
   const findings = looksAhead ? await ahead() : [];
   const [defaultRepository = null] = state.desired.repositories.keys();
   const steps = forecast(state, {

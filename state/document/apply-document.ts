@@ -5,7 +5,12 @@ import { writeSignature } from './read-signed.ts';
 import { checkExpected, DocumentConflict } from './refusals.ts';
 import { adopt } from './adopt.ts';
 import { refuse } from './put-into-force.ts';
-import { refusalOf, wayOf } from './stage-document.ts';
+import { refusalOf, targetOf, wayOf } from './stage-document.ts';
+import type { GoodDocument } from './parsed-document.ts';
+import { castDraft } from 'immer';
+import type { Trial } from '../trial/known-trial.ts';
+import { isUnderWay } from '../trial/trial-record.ts';
+import { stage } from '../trial/transitions.ts';
 import type { Adopted } from './staged.ts';
 import { besideItsFile, synchronise, type FileOptions } from './synchronise.ts';
 import { hashText } from './generation-files.ts';
@@ -146,7 +151,25 @@ export async function previewText(core: Core, text: string): Promise<State> {
   const written = inPlaceOf(core.inForce.document, parsed, generation);
   const scratch = createStore(core.store.get());
   publish(scratch, adoptDocument(core.inForce, written, generation, true), generation, goodDocument(generation));
+  const trial = await previewTrial(core, parsed, generation);
+  if (trial !== undefined) scratch.update((draft) => void (draft.trial = castDraft(trial)));
   return scratch.get();
+}
+
+/** The trial as it would be with a document in force; undefined: as it is. */
+async function previewTrial(
+  core: Core,
+  parsed: Pick<GoodDocument, 'tree' | 'desired'>,
+  generation: number,
+): Promise<Trial | undefined> {
+  const { trial: shown, lock } = core.store.get();
+  const way = await wayOf(core, parsed);
+  if (way.kind === 'end' && shown !== null) return { ...shown, record: { ...shown.record, state: 'reverting' } };
+  if (way.kind !== 'try') return undefined;
+  const goesOn = isUnderWay(core.trial) && shown !== null;
+  const { target, before } = goesOn ? shown : targetOf(core.written.desired, lock);
+  const record = stage(core.trial, { generation, confirmed: core.stored, terms: way.terms }, core.moment());
+  return { record: { ...record, state: 'active' }, waits: null, target, lacking: [], before };
 }
 
 async function replaceDocument(core: Core, options: FileOptions, text: string): Promise<void> {

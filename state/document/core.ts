@@ -22,6 +22,7 @@ import type { Quarantined, QuarantineFile } from '../trial/quarantine.ts';
 import type { TrialTerms } from '../trial/terms.ts';
 import type { DocumentFiles } from '../file/document-files.ts';
 import type { Moment } from '../trial/transitions.ts';
+import type { Before } from '../trial/known-trial.ts';
 import type { TrialFile } from '../trial/trial-file.ts';
 import { isUnderWay, type TrialRecord, type TrialState } from '../trial/trial-record.ts';
 
@@ -111,6 +112,8 @@ export interface Core {
   trial: TrialRecord | null;
   /** Packages (name:version) of the generation that a trial goes back to. */
   target: readonly string[];
+  /** The same by container name. */
+  before: ReadonlyMap<string, Before>;
   /** What is on trial and not in force yet. */
   staged: Staged | null;
   /** What has failed and is not to be tried again by itself. */

@@ -92,6 +92,7 @@ export async function openCore(options: CoreOptions, generations: Generations, b
       tell,
       trial: null,
       target: [],
+      before: new Map(),
       staged: null,
       quarantine: [],
     },

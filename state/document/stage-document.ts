@@ -14,6 +14,7 @@ import { refusedDocument, releaseForSerial } from '../trial/quarantine.ts';
 import { strictest, type TrialTerms } from '../trial/terms.ts';
 import { activate, confirm, revert, finishRevert, stage } from '../trial/transitions.ts';
 import { pruneProblem } from '../trial/prune.ts';
+import type { Before, Trial } from '../trial/known-trial.ts';
 import { isUnderWay, type TrialRecord } from '../trial/trial-record.ts';
 
 const exact = /^\d+\.\d+\.\d+$/;
@@ -44,11 +45,28 @@ function setTrial(core: Core, record: TrialRecord | null): void {
 }
 
 /** The packages that a document's entries stand for: name:version. */
-export function packagesOf({ containers }: Desired, lock: Lock): readonly string[] {
+function packagesOf({ containers }: Desired, lock: Lock): readonly string[] {
   return [...containers.values()].flatMap(({ key, name, state, version: asked }) => {
     const version = lock.get(key)?.version ?? (exact.test(asked ?? '') ? asked : null);
     return state === 'absent' || version === null ? [] : [`${name}:${version}`];
   });
+}
+
+/** What a trial goes back to: its packages, and the versions by name. */
+export function targetOf(desired: Desired, lock: Lock): Pick<Trial, 'target' | 'before'> {
+  return { target: packagesOf(desired, lock), before: versionsOf(desired, lock) };
+}
+
+/** What a document has of each container name: the version that runs, else one that is there. */
+function versionsOf({ containers }: Desired, lock: Lock): ReadonlyMap<string, Before> {
+  const found = new Map<string, Before>();
+  const running = [...containers.values()].filter(({ state }) => state === 'running');
+  for (const entry of [...running, ...containers.values()]) {
+    const version = lock.get(entry.key)?.version ?? (exact.test(entry.version ?? '') ? entry.version : null);
+    if (entry.state === 'absent' || version === null || found.has(entry.name)) continue;
+    found.set(entry.name, { version, snapshot: entry.persist.snapshot });
+  }
+  return found;
 }
 
 /** Brings the store what is known of the trial. */
@@ -58,7 +76,9 @@ export function showTrial(core: Core): void {
   const desired = staged?.desired ?? null;
   if ((before?.record ?? null) === record && shown === desired) return;
   store.update((draft) => {
-    draft.trial = castDraft(record === null ? null : { record, waits: null, target: core.target, lacking: [] });
+    draft.trial = castDraft(
+      record === null ? null : { record, waits: null, target: core.target, lacking: [], before: core.before },
+    );
     // Frozen, it is not walked through for drafts.
     draft.staged = castDraft(desired === null ? null : Object.freeze(desired));
   });
@@ -139,7 +159,7 @@ export async function stageDocument(core: Core, staged: Omit<Staged, 'generation
   const generation = ++core.highest;
   const now = core.moment();
   const confirmed = core.stored;
-  if (!isUnderWay(core.trial)) core.target = packagesOf(core.written.desired, core.store.get().lock);
+  if (!isUnderWay(core.trial)) Object.assign(core, targetOf(core.written.desired, core.store.get().lock));
   core.staged = { ...staged, generation };
   if (staged.forced === true) showForced(core, generation);
   if (core.generations.lacks(confirmed) !== null) await core.generations.settle();

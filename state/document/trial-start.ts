@@ -3,7 +3,7 @@ import { isPassing, judge } from './admission.ts';
 import { show, showForced, type Core } from './core.ts';
 import type { Staged } from './staged.ts';
 import type { Generation } from './generation-files.ts';
-import { keepEnd, keepTrial, packagesOf, showTrial } from './stage-document.ts';
+import { keepEnd, keepTrial, targetOf, showTrial } from './stage-document.ts';
 import { messageOf, errnoOf } from '../errno.ts';
 import { strictest, type TrialTerms } from '../trial/terms.ts';
 import { atStart, revert } from '../trial/transitions.ts';
@@ -17,7 +17,7 @@ export async function startTrial(core: Core, newest: number): Promise<number> {
   const newestDocument = core.generations.list().findLast(({ kind }) => kind !== 'console')?.generation ?? 0;
   const { next, upTo } = atStart(read, newest, core.moment(), newestDocument);
   const target = isUnderWay(next) ? await core.generations.read(next.confirmed) : null;
-  if (target !== null) core.target = packagesOf(target.desired, target.lock);
+  if (target !== null) Object.assign(core, targetOf(target.desired, target.lock));
   if (next === read) {
     core.trial = read;
     showTrial(core);

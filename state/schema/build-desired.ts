@@ -195,6 +195,7 @@ function containerEntry(
       paused: given.paused,
       update: given.update,
       lock: given.lock ?? null,
+      persist: given.persist,
       ...made,
     },
   };

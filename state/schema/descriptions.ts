@@ -147,6 +147,9 @@ export const documentDescriptions: Descriptions = {
   'containers.*.update':
     'automatic takes a higher version that fits when it appears; manual waits for northstate update.',
   'containers.*.lock': 'It may hold up its replacement, on its console or by a file.',
+  'containers.*.persist': 'What becomes of its persistent data.',
+  'persist.snapshot':
+    'It is kept when another version is started on trial, and comes back with a revert, within the bounds of the configuration.',
   'lock.max': 'For so long at most; then it may ask again.',
   'lock.file': 'A file of the host: while it is there, and its last change is not longer ago.',
   autostart: 'ignore leaves packages with autostart alone that the document does not name.',

@@ -133,6 +133,7 @@ export const containerSchema = z.strictObject({
     .strictObject({ max: duration, file: absolutePath.optional() })
     .transform(({ max, file = null }) => ({ max, file }))
     .optional(),
+  persist: z.strictObject({ snapshot: z.boolean().default(false) }).prefault({}),
 });
 
 export const repositorySchema = z

@@ -81,6 +81,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
     paused: random.chance(0.1),
     update: random.chance(0.2) ? 'automatic' : 'manual',
     lock: null,
+    persist: { snapshot: false },
     generation,
     writtenBy: 'person',
     uninstalling: false,

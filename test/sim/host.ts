@@ -167,6 +167,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       put(name, rest);
     },
     thaw: async () => pause(),
+    touch: async () => pause(),
     note(name, ran) {
       const next = new Map(world.observed.ran);
       if (ran === null) next.delete(name);

@@ -1,6 +1,8 @@
 // One run of a document on trial: a seed decides what documents come, how their containers fare, and when the power fails.
 import { createTrialDriver, type TrialDriver } from '../../controllers/trial/trial-driver.ts';
 import type { Outcome } from '../../controllers/trial/trial-health.ts';
+import { planKeptData, type KeptDataStep } from '../../controllers/kept-data/kept-data-plan.ts';
+import { createModel } from '../../controllers/reconcile/model.ts';
 import { stagedNames, stagedTargets } from '../../controllers/reconcile/staged-targets.ts';
 import { anybody } from '../../state/document/admission.ts';
 import { applyText } from '../../state/document/apply-document.ts';
@@ -21,7 +23,7 @@ import { isUnderWay } from '../../state/trial/trial-record.ts';
 import { createSerialQueue } from '../../state/serial-queue.ts';
 import { packageOf } from '../support/views.ts';
 import { createRandom, type Random } from './random.ts';
-import { createTrialDevice, type TrialDevice } from './trial-device.ts';
+import { createTrialDevice, type Mark, type TrialDevice } from './trial-device.ts';
 
 /** How a version fares: it is ready at once, ends for good, or never comes to be ready. */
 type Fate = 'good' | 'bad' | 'never';
@@ -40,6 +42,7 @@ interface Process {
   readonly core: Core;
   readonly documents: TrialDocuments;
   readonly driver: TrialDriver;
+  readonly onData: ReturnType<TrialDevice['ports']>['onData'];
   readonly enqueue: <T>(work: () => Promise<T>) => Promise<T>;
   readonly file: FileOptions;
   deadline: number | null;
@@ -62,19 +65,41 @@ interface Run {
   running: string | null;
   /** A confirmed document was given up, until the boot ends. */
   givenUp: boolean;
+  /** Why the persistent data could not be kept; null = it could. */
+  unkept: string | null;
+  /** Starts that were followed by no trial, whose marks are to stay. */
+  readonly staying: Set<Mark>;
+  /** Marks of trials that were taken back, which are to go. */
+  readonly leaving: Set<Mark>;
   broken: string | null;
 }
 
 const documentOf = (version: string): string =>
-  `apiVersion: northstate/v1\ncontainers: { app: { version: ${version}.0.0 } }\n`;
+  `apiVersion: northstate/v1\ncontainers: { app: { version: ${version}.0.0, persist: { snapshot: true } } }\n`;
 
 /** Runs one seed; the same seed gives the same trace. */
 export async function simulateTrial(seed: number): Promise<TrialOutcome> {
   const random = createRandom(seed);
   const device = createTrialDevice(random, documentOf('1'));
   const run: Run = {
-    ...{ random, device, trace: [], now: 1000, process: null, running: null, givenUp: false, broken: null },
-    ...{ confirmed: new Set(['1.0.0']), tried: new Map(), installed: new Set(['1', '2', '3']) },
+    ...{
+      random,
+      device,
+      trace: [],
+      now: 1000,
+      process: null,
+      running: null,
+      givenUp: false,
+      unkept: null,
+      broken: null,
+    },
+    ...{
+      confirmed: new Set(['1.0.0']),
+      tried: new Map(),
+      staying: new Set(),
+      leaving: new Set(),
+      installed: new Set(['1', '2', '3']),
+    },
   };
   try {
     await start(run, false);
@@ -137,7 +162,10 @@ async function open(run: Run): Promise<Process> {
       ...{ trials, quarantines: quarantineFile(ports.lasting('quarantine.json')), configuredTrial: terms },
       understoodFile: '/dev/null/none',
       moment: () => ({ boot, at: run.now, time: run.now }),
-      tell: (state) => run.trace.push(`  ${state}: generation ${store.get().trial?.record.generation ?? 0}`),
+      tell(state) {
+        run.trace.push(`  ${state}: generation ${store.get().trial?.record.generation ?? 0}`);
+        if (state === 'reverting' || state === 'reverted') condemn(run);
+      },
     },
     generations,
     ports.boot,
@@ -147,11 +175,10 @@ async function open(run: Run): Promise<Process> {
   await synchronise(core, file, true);
   await carryOutRevert(core, file);
   const process: Process = {
-    ...{ store, core, file, enqueue, deadline: null },
+    ...{ store, core, file, enqueue, onData: ports.onData, deadline: null },
     documents: createTrialDocuments(core, file, enqueue),
     driver: createDriver(),
   };
-  look(run, process);
   return process;
 
   function createDriver(): TrialDriver {
@@ -161,7 +188,7 @@ async function open(run: Run): Promise<Process> {
       reconciler: {
         idle: () => true,
         onSettled: () => silent,
-        outcomesOf: (keys) => keys.flatMap((key) => outcomeOf(store, key)),
+        outcomesOf: (keys) => keys.flatMap((key) => outcomeOf(run, store, key)),
       },
       staged: () => stagedNames(store.get()).flatMap((name) => stagedTargets(store.get(), name)),
       why: () => null,
@@ -175,24 +202,35 @@ async function open(run: Run): Promise<Process> {
   }
 }
 
-function outcomeOf(store: Store, key: string): Outcome[] {
+function outcomeOf({ unkept }: Run, store: Store, key: string): Outcome[] {
   const entry = store.get().desired.containers.get(key);
   if (entry === undefined) return [];
+  if (unkept !== null) return [{ key, result: 'failed', reason: unkept }];
   const fate = fates[entry.version?.[0] ?? ''] ?? 'never';
   const result = fate === 'good' ? 'converged' : fate === 'bad' ? 'failed' : 'moving';
   return [{ key, result, reason: fate === 'good' ? null : `${key} is ${fate}` }];
 }
 
-/** What a reconciler would have made of it: what is wanted runs, as far as its package is there, and is observed. */
-function look(run: Run, { store }: Process): void {
-  const { desired, generation } = store.get();
+/** What a reconciler would have made of it: what is wanted runs, as far as its package is there and its data is as it must be. */
+async function look(run: Run, process: Process): Promise<void> {
+  const { store } = process;
+  const { desired } = store.get();
   const version = desired.containers.get('app')?.version ?? null;
-  const known = version?.[0] ?? '';
-  if (run.installed.has(known)) run.running = version;
-  const packages = [...run.installed].map((each) => ({
-    ...packageOf(`${each}.0.0`),
-    digest: `sha256:${each.repeat(64)}`,
-  }));
+  observe(run, process);
+  if (run.running !== version) run.running = null;
+  run.unkept = null;
+  if (version !== null && run.installed.has(version[0] ?? '') && (run.running === null || isPending(run, process)))
+    await replace(run, process, version);
+  observe(run, process);
+}
+
+function observe(run: Run, { store }: Process): void {
+  const { generation } = store.get();
+  const mounts = new Map([['/data', { type: 'persist' as const }]]);
+  const packages = [...run.installed].map((each) => {
+    const found = packageOf(`${each}.0.0`);
+    return { ...found, manifest: { ...found.manifest, mounts }, digest: `sha256:${each.repeat(64)}` };
+  });
   const fate = fates[run.running?.[0] ?? ''] ?? 'never';
   const condition = {
     status: fate === 'good' ? 'True' : 'False',
@@ -200,19 +238,86 @@ function look(run: Run, { store }: Process): void {
   } as const;
   const conditions = [{ type: 'Ready' as const, ...condition, message: '', generation, lastTransition: '' }];
   const status = { phase: fate === 'bad' ? 'Failed' : 'Running', conditions } as unknown as ContainerStatus;
+  const { kept } = run.device.directory;
   store.update((draft) => {
     draft.observed.packages = new Map([['app', packages]]) as typeof draft.observed.packages;
+    draft.observed.kept = new Map(kept === null ? [] : [['app', kept]]);
     Object.assign(draft.status, { generation, observedGeneration: generation, containers: { app: status } });
   });
 }
+
+/** What is to be done about its data; nothing runs meanwhile. */
+function dataSteps(run: Run, process: Process): readonly KeptDataStep[] {
+  observe(run, process);
+  const model = createModel({ autostart: false });
+  model.update(process.store.get(), null);
+  return planKeptData(model.view('app', run.now));
+}
+
+function isPending(run: Run, process: Process): boolean {
+  return dataSteps(run, process).some(({ op }) => op !== 'keep-data');
+}
+
+/** The next instance begins, once its data is kept or back. */
+async function replace(run: Run, process: Process, version: string): Promise<void> {
+  const { onData, store } = process;
+  for (let [step] = dataSteps(run, process); step !== undefined; [step] = dataSteps(run, process)) {
+    if (step.op !== 'drop-data') run.running = null;
+    try {
+      await (dataActs[step.op] as (step: KeptDataStep, on: OnData) => Promise<void>)(step, onData);
+    } catch (error) {
+      run.unkept = messageOf(error);
+      return;
+    }
+    run.trace.push(`  ${step.op} of ${step.version}`);
+  }
+  if (run.running === version) return;
+  const { kept } = run.device.directory;
+  if (kept !== null && !kept.touched && kept.version !== version)
+    await onData((directory) => void (directory.kept = { ...kept, touched: true }));
+  const record = store.get().trial?.record ?? null;
+  const mark: Mark = { version, stays: !isUnderWay(record) };
+  run.running = version;
+  await onData((directory) => {
+    directory.data = [...(directory.data ?? []), mark];
+    if (mark.stays) run.staying.add(mark);
+  });
+}
+
+type OnData = Process['onData'];
+
+/** As controllers/kept-data/kept-data.ts goes, a call for each step on the disk. */
+const dataActs: {
+  readonly [O in KeptDataStep['op']]: (step: Extract<KeptDataStep, { op: O }>, on: OnData) => Promise<void>;
+} = {
+  async 'keep-data'({ version, confirmed }, onData) {
+    await onData(() => undefined, true);
+    await onData(
+      (directory) => void (directory.kept = { version, confirmed, touched: false, data: directory.data }),
+      true,
+    );
+  },
+  async 'restore-data'(_, onData) {
+    await onData((directory) => {
+      if (directory.kept !== null && directory.kept.data !== null) directory.data = null;
+    });
+    await onData((directory) => {
+      if (directory.kept === null || directory.kept.data === null) return;
+      directory.data = directory.kept.data;
+      directory.kept = { ...directory.kept, data: null };
+    });
+    await onData((directory) => void (directory.kept = null));
+  },
+  'drop-data': (_, onData) => onData((directory) => void (directory.kept = null)),
+};
 
 /** Lets everything come about that does without time passing; where the end comes meanwhile, the next process begins. */
 async function rest(run: Run): Promise<void> {
   for (let turn = 0; turn < 12; turn++) {
     const { process, device } = run;
     if (process === null || run.broken !== null) return;
-    look(run, process);
-    process.driver.look();
+    await Promise.race([look(run, process), device.ended]);
+    if (!device.dead()) process.driver.look();
     await new Promise((resolve) => setImmediate(resolve));
     if (device.dead()) {
       run.trace.push('the end comes');
@@ -357,12 +462,33 @@ async function calm(run: Run): Promise<void> {
       'the file says something else than what is in force',
     ],
   ]);
+  checkData(run);
   // The next boot finds the same.
   const before = version;
   await start(run, true);
   const after = versionOf(run);
   if (after !== before && !run.givenUp)
     breach(run, `another boot finds ${after ?? 'nothing'} instead of ${before ?? 'nothing'}`);
+}
+
+/** What has come since the data was kept goes with the trial. */
+function condemn({ device, leaving }: Run): void {
+  const { data, kept } = device.directory;
+  if (kept?.touched !== true || kept.data === data) return;
+  for (const mark of data ?? []) if (kept.data?.includes(mark) !== true) leaving.add(mark);
+}
+
+/** What was there before a trial is there, and nothing of one that was taken back. */
+function checkData(run: Run): void {
+  const { data, kept } = run.device.directory;
+  const marks = new Set(data ?? []);
+  const foreign = [...run.leaving].find((mark) => marks.has(mark));
+  const lost = [...run.staying].find((mark) => !marks.has(mark));
+  check(run, [
+    [foreign !== undefined, `the data has a mark of ${foreign?.version ?? ''}, which was taken back`],
+    [lost !== undefined, `the data has lost a mark of ${lost?.version ?? ''}`],
+    [kept !== null, 'data is still kept'],
+  ]);
 }
 
 /** The version that is wanted now. */

@@ -4,6 +4,7 @@ import type { BootFile, BootState } from '../../state/document/boot-state.ts';
 import { emptyBoot } from '../../state/document/boot-state.ts';
 import type { DocumentFiles } from '../../state/file/document-files.ts';
 import type { Locked } from '../../state/store.ts';
+import type { KeptData } from '../../state/observed.ts';
 import type { KeptText } from '../../state/file/kept-text.ts';
 import type { Random } from './random.ts';
 
@@ -13,10 +14,24 @@ interface Medium {
   readonly texts: Map<string, string>;
 }
 
+/** One start of a version, which leaves a mark in the persistent data. */
+export interface Mark {
+  readonly version: string;
+  /** Nothing was on trial then. */
+  readonly stays: boolean;
+}
+
+/** Persistent data of the one container; `kept` lies beside it, and its own goes when that is put back. */
+export interface DataDirectory {
+  data: readonly Mark[] | null;
+  kept: (KeptData & { readonly data: readonly Mark[] | null }) | null;
+}
+
 const medium = (): Medium => ({ generations: new Map(), locks: new Map(), texts: new Map() });
 
 export interface TrialDevice {
   readonly disk: Medium;
+  readonly directory: DataDirectory;
   /** The document's file, and what reverts have left beside it. */
   file: string;
   readonly left: Map<string, string>;
@@ -40,6 +55,8 @@ export interface TrialDevice {
     readonly lasting: (name: string) => KeptText;
     readonly passingText: (name: string) => KeptText;
     readonly files: DocumentFiles;
+    /** Does something to the persistent data; `grows`: which takes room. */
+    readonly onData: (act: (directory: DataDirectory) => void, grows?: boolean) => Promise<void>;
   };
 }
 
@@ -53,6 +70,7 @@ export function createTrialDevice(random: Random, text: string): TrialDevice {
   let end = Promise.withResolvers<undefined>();
   const device: TrialDevice = {
     disk: medium(),
+    directory: { data: null, kept: null },
     file: text,
     left: new Map(),
     full: false,
@@ -138,6 +156,7 @@ export function createTrialDevice(random: Random, text: string): TrialDevice {
     });
 
     return {
+      onData: (act, grows = false) => (grows ? toDisk : call)(() => act(device.directory)),
       disk: filesOf(device.disk, toDisk),
       passing: filesOf(passing, call),
       boot: {

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "../copier/copier.h"
 #include "../inherited.h"
 #include "../memory.h"
 #include "../reexec/successor.h"
@@ -96,7 +97,9 @@ static int allocate(struct launcher *l) {
 }
 
 int main(int argc, char **argv) {
-    (void)argc;
+    /* The same program, for the reconciler to have a tree copied. */
+    if (argc > 1 && (strcmp(argv[1], "copy-tree") == 0 || strcmp(argv[1], "measure-tree") == 0))
+        return copier_main(argv + 1);
     struct arguments arguments;
     if (parse_arguments(argv, &arguments) != 0 || check_kernel() != 0 || check_root() != 0 || seal_program(argv) != 0)
         return EXIT_FAILURE;

@@ -227,7 +227,7 @@ export interface SessionEnd {
   readonly failure: string | null;
 }
 
-/** What Northstar's clients are told, `integrity_lost`, `boot_plan` and `trial`. */
+/** What Northstar's clients are told, `integrity_lost`, `data`, `boot_plan` and `trial`. */
 export type RuntimeEventMessage =
   | 'shutdown'
   | { readonly started: string }
@@ -241,6 +241,8 @@ export type RuntimeEventMessage =
     }
   | { readonly c_group: readonly [string, { readonly memory: MemoryEvents }] }
   | { readonly integrity_lost: readonly [string, 'written' | 'corrupted'] }
+  /** What has become of its persistent data over a trial. */
+  | { readonly data: readonly [string, 'kept' | 'restored' | 'dropped'] }
   | {
       readonly session: readonly [string, { readonly by: string; readonly does: string; readonly privileged: boolean }];
     }

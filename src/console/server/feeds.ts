@@ -83,7 +83,7 @@ function isNorthstars(event: RuntimeEvent): boolean {
 
 /** Whether those are told that watch the status. */
 function isForStatus({ type }: RuntimeEvent): boolean {
-  return type === 'integrity_lost' || type === 'boot_plan' || type === 'trial';
+  return type === 'integrity_lost' || type === 'boot_plan' || type === 'trial' || type === 'data';
 }
 
 function tell(listeners: ReadonlySet<Listener>, notification: () => unknown, place: Place = {}): void {
@@ -102,6 +102,7 @@ function eventNotification(event: RuntimeEvent): unknown {
   if (event.type === 'exit') return { exit: [event.container, exitMessage(event.exit)] };
   if (event.type === 'c_group') return { c_group: [event.container, { memory: event.memory }] };
   if (event.type === 'integrity_lost') return { integrity_lost: [event.container, event.how] };
+  if (event.type === 'data') return { data: [event.container, event.what] };
   if (event.type === 'session') {
     const { by, does, privileged } = event;
     return { session: [event.container, { by, does, privileged }] };

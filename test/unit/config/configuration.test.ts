@@ -27,6 +27,7 @@ const defaults = {
   repositories: [],
   pids: 4096,
   fetch: defaultFetchSettings,
+  snapshot: { bytes: 100_000_000, entries: 100_000, time: 30_000 },
   loopTimeout: 10_000,
   metrics: null,
   debug: { commands: [] },

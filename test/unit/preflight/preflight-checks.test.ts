@@ -16,7 +16,7 @@ const manifest = (more: Partial<Manifest> = {}): Manifest => ({
 });
 
 const container = (more: Partial<PlannedContainer> = {}): PlannedContainer => ({
-  ...{ key: 'app', runs: true, paused: false, manifest: manifest(), cgroups: null, health: null },
+  ...{ key: 'app', runs: true, paused: false, manifest: manifest(), cgroups: null, health: null, keeps: null },
   ...more,
 });
 
@@ -41,6 +41,8 @@ const host: HostFacts = {
   missingNamespaces: new Set(),
   ownSockets: new Set(['/run/sockets/console']),
   socketDir: '/run/sockets',
+  data: new Map(),
+  freeForData: null,
 };
 
 const image = { id: 'app:1.0.0', entry: 'app', type: 'squashfs', integrity: 'none', isMounted: false } as const;
@@ -86,6 +88,22 @@ const cases: readonly Case[] = [
     fact: /may hold 4999 bytes, and would have 5000/,
     remedy: /capacity/,
     good: { planned: { installs: [{ ...install, size: 3999 }] } },
+  },
+  {
+    check: preflight.checkData,
+    planned: { containers: [container({ keeps: 'app' })] },
+    host: { data: new Map([['app', 'it has more than 5 bytes']]) },
+    fact: /^its persistent data cannot be kept: it has more than 5 bytes$/,
+    remedy: /raise snapshot/,
+    good: { host: { data: new Map([['app', 5]]) } },
+  },
+  {
+    check: preflight.checkData,
+    planned: { containers: [container({ keeps: 'app' })] },
+    host: { data: new Map([['app', 5]]), freeForData: 4 },
+    fact: /^a copy of its persistent data takes 5 bytes, and 4 are left there$/,
+    remedy: /make room/,
+    good: { host: { data: new Map([['app', 5]]), freeForData: 5 } },
   },
   {
     check: preflight.checkMemory,

@@ -93,7 +93,7 @@ test('get shows the status, what is desired with its origins, what is observed, 
     get: { ok: { observed: Record<string, unknown> } };
   };
   assert.deepEqual(Object.keys(observed.ok.observed), [
-    ...['repositories', 'packages', 'mounts', 'cgroups', 'attempts', 'ran', 'schedules'],
+    ...['repositories', 'packages', 'mounts', 'cgroups', 'attempts', 'ran', 'schedules', 'kept'],
   ]);
   assert.match(JSON.stringify(await ask({ get: { what: 'status', container: 'none' } })), /unknown_name/);
 });

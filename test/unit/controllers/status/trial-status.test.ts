@@ -9,7 +9,7 @@ test('the end of a trial keeps its text while the clocks say the same: what chan
   const now = { boot: 'this', at: 1000, time: 5000 };
   const record = activate(stage(null, { generation: 2, confirmed: 1, terms }, now), ['app'], [], now);
   assert.ok(record !== null);
-  const trial = { record, waits: null, lacking: [], target: [] };
+  const trial = { record, waits: null, lacking: [], target: [], before: new Map() };
   const at = (offset: number) => (boot: number) => new Date(1_000_000 + boot + offset).toISOString();
   const state = { ...stateOf({}), trial };
   const first = trialStatus(state, at(0));

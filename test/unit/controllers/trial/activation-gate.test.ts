@@ -39,7 +39,9 @@ async function gated(t: TestContext, when: readonly Gate[]) {
     ...{ state: 'staged', confirmed: 1, generation: 2, since: 0, boots: 0, asked: [], before: [], dropped: [] },
     ...{ terms: { confirm: 'manual', soak: 0, within: 60_000, boots: 1, when }, boot: { id: '', at: 0 }, cause: null },
   } as const;
-  store.update((draft) => void (draft.trial = { record, waits: null, target: [], lacking: [] } as never));
+  store.update(
+    (draft) => void (draft.trial = { record, waits: null, target: [], lacking: [], before: new Map() } as never),
+  );
   /** Rings until it says what is expected. */
   const comes = async (what: RegExp | null): Promise<void> => {
     for (let tries = 0; ; tries++) {
