@@ -12,6 +12,7 @@ import { createSessions } from '../sessions/sessions.ts';
 import { createRuntime } from '../runtime/live-runtime.ts';
 import { spendEntries } from '../runtime/spending.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { createThreshold } from '../runtime/threshold.ts';
 import type { BootPlans } from './boot-plans.ts';
 import type { Consoles } from './consoles.ts';
 import type { Controllers } from './daemon-controllers.ts';
@@ -89,6 +90,7 @@ export function createDoors({
   link.listen({ left: sessions.left, watch: (key) => void sessions.fired(key) });
 
   let takeOver: Runtime['reexec'] | null = null;
+  const threshold = createThreshold();
   const runtime: Runtime = createRuntime({
     ...{ store, documents, spending, reconciler, repositories, observing, logs, events, changes, boot },
     dataDir: config.dataDir,
@@ -137,10 +139,11 @@ export function createDoors({
     },
     shutdown: () => ending.begin(0),
     takeovers: remembered.hello.takeovers,
+    enter: threshold.enter,
     async reexec(request) {
       const { createTakeover } = await import('../reexec/takeover.ts');
       takeOver ??= createTakeover({
-        ...{ launcher, store, reconciler, held, log, hello: remembered.hello },
+        ...{ launcher, store, reconciler, held, threshold, log, hello: remembered.hello },
         ...{ runDir: config.runDir, ending: beforeEnd },
       });
       return await takeOver(request);

@@ -11,6 +11,7 @@ import { LaunchError } from '../../native/wire/attempt.ts';
 import type { Hello, Launcher } from '../../native/wire/launcher-interface.ts';
 import type { Log } from '../logs/log.ts';
 import { runtimeVersion } from '../runtime-version.ts';
+import type { Threshold } from '../runtime/threshold.ts';
 import { RuntimeError, type TakenOver } from '../runtime/runtime.ts';
 import { commandAt } from './installation-at.ts';
 import { proofPrefix } from './proof-state.ts';
@@ -24,6 +25,8 @@ export interface TakeoverPorts {
   readonly runDir: string;
   /** How many requests, and other things that must not be interrupted, are under way; the one that asks for this is one of them. */
   readonly held: () => number;
+  /** Those among them that are not to be done twice. */
+  readonly threshold: Pick<Threshold, 'bar' | 'within' | 'before'>;
   /** Called right before the end of this process. */
   readonly ending: () => void;
   readonly log: Pick<Log, 'info' | 'warn'>;
@@ -41,7 +44,7 @@ export interface TakeoverRequest {
 /** Proofs of one request: what moved while one looked is looked at again. */
 const tries = 3;
 /** ms that what is under way has to end before it is interrupted, which loses nothing but its connection. */
-const courtesy = 200;
+const courtesy = 1000;
 
 /** Gives what `reexec` does. It resolves in the process that comes after it, which is asked again, and rejects in this one. */
 export function createTakeover(ports: TakeoverPorts): (request: TakeoverRequest) => Promise<TakenOver> {
@@ -53,10 +56,12 @@ export function createTakeover(ports: TakeoverPorts): (request: TakeoverRequest)
     if (since !== null) throw refused('it was interrupted, and nothing has changed; the log says why');
     if (isBusy) throw refused('another one is under way');
     isBusy = true;
+    let open = (): void => undefined;
     try {
       const command = await commandAt(to).catch(refuseUntrusted);
       const runtime = await prove([command, 'run', ...process.argv.slice(2)], timeout, ports);
       log.info({ to: command, runtime }, 'another runtime takes over');
+      open = ports.threshold.bar();
       await quiet(ports);
       ports.ending();
       await launcher.takeover();
@@ -66,6 +71,7 @@ export function createTakeover(ports: TakeoverPorts): (request: TakeoverRequest)
       throw error instanceof LaunchError ? refused(`${error.subject || error.message} (${error.code})`) : error;
     } finally {
       isBusy = false;
+      open();
     }
   }
 
@@ -118,9 +124,11 @@ function watchMoves({ store, reconciler }: TakeoverPorts): { names: () => Readon
   };
 }
 
-/** Waits a little until nothing is under way but the request for this. */
-async function quiet({ held }: TakeoverPorts): Promise<void> {
-  for (let left = courtesy; left > 0 && held() > 1; left -= 5) await delay(5);
+/** Waits a little until nothing is under way but the request for this; a change that has not begun is the next process's. */
+async function quiet({ held, threshold }: TakeoverPorts): Promise<void> {
+  const begun = performance.now();
+  const isQuiet = (): boolean => threshold.within() === 0 && held() <= 1 + threshold.before();
+  while (performance.now() - begun < courtesy && !isQuiet()) await delay(5);
 }
 
 /** What a successor that was killed has left of its copies. */

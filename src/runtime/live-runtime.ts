@@ -53,6 +53,7 @@ export interface RuntimePorts {
   readonly shutdown: () => void;
   readonly takeovers: number;
   readonly reexec: Runtime['reexec'];
+  readonly enter: Runtime['enter'];
 }
 
 /** Who is told what happens, and what has happened. */
@@ -190,6 +191,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     shutdown: ports.shutdown,
     takeovers: ports.takeovers,
     reexec: ports.reexec,
+    enter: ports.enter,
   };
 }
 

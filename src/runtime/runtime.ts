@@ -252,6 +252,8 @@ export interface Runtime {
    * with RuntimeError when nothing has changed.
    */
   reexec(request: { to: string | null; timeout: number; since: number | null }): Promise<TakenOver>;
+  /** Resolves when a change may begin that is not to be done twice; gives the function that says that it is over. */
+  enter(): Promise<() => void>;
   /** Stops every container in order and ends the runtime. */
   shutdown(): void;
 }

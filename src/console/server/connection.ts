@@ -151,12 +151,15 @@ async function serveRequests(channel: Channel, peer: Peer, listener: Listener, s
     // What a wait waits for is told while it waits; what any other request causes is told after its response.
     if (request.name !== 'wait') outbox.hold();
     if (isStream(request)) progress.streaming = true;
-    if (changing.has(request.name)) {
-      // An earlier process had begun with it: nobody can tell how far it came, and doing it twice is worse.
-      if (channel.begun.has(request.name)) return;
-      channel.begin(request.name, 0);
+    // An earlier process had begun with it: nobody can tell how far it came, and doing it twice is worse.
+    if (changing.has(request.name) && channel.begun.has(request.name)) return;
+    const leave = changing.has(request.name) ? await runtime.enter() : nothing;
+    try {
+      if (changing.has(request.name)) channel.begin(request.name, 0);
+      await outbox.answer({ response: await respond(request, session, peer, listener) });
+    } finally {
+      leave();
     }
-    await outbox.answer({ response: await respond(request, session, peer, listener) });
     outbox.release();
     for (const task of tasks) task();
     tasks = [];
@@ -165,6 +168,8 @@ async function serveRequests(channel: Channel, peer: Peer, listener: Listener, s
     done();
   }
 }
+
+const nothing = (): void => undefined;
 
 /** What an earlier reconciler had received of a package went with it. */
 async function endInstallation(left: number, { reader, outbox }: Channel, { installStall }: Limits): Promise<void> {

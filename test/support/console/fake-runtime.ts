@@ -342,6 +342,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
       return Promise.resolve(fakeSession(input, 'exec' in does && does.exec[0] === '/bin/deaf'));
     },
     takeovers: 0,
+    enter: () => Promise.resolve(() => undefined),
     reexec(request) {
       fake.calls.push(['reexec', request]);
       return Promise.resolve({ runtime: '0.0.0', takeovers: 1 });
