@@ -8,7 +8,7 @@ import {
   withdrawStart,
   type Command,
 } from '../../state/document/command-patches.ts';
-import type { Documents } from '../../state/document/documents.ts';
+import type { Documents, PatchOptions } from '../../state/document/documents.ts';
 import type { State, Store } from '../../state/store.ts';
 import { dataUsers, effectOf } from './command-effect.ts';
 import type { Spending } from './spending.ts';
@@ -124,30 +124,34 @@ async function kill(
     await ports.deliver(running, command.signal);
     return null;
   }
-  // Seen before the wish is: the loop would stop the container in its own way.
-  ports.observe({ ...running, record: { ...running.record, stop: { deadline: null, killed: false } } });
-  const { durable } = await patch(command, options, ports).catch((error: unknown) => {
-    ports.observe(running);
-    throw error;
-  });
-  const [notDurable] = await Promise.all([durable, ports.signalExactly(running, command.signal)]);
+  const sent = Promise.withResolvers<void>();
+  const begins = (): void => {
+    ports.signalExactly(running, command.signal).then(sent.resolve, sent.reject);
+    // Seen before the wish is: the loop would stop the container in its own way.
+    ports.observe({ ...running, record: { ...running.record, stop: { deadline: null, killed: false } } });
+  };
+  // The signal goes as soon as the wish can be put into force, and the container ends while that is done and written.
+  const { durable } = await patch(command, { ...options, begins }, ports);
+  const [notDurable] = await Promise.all([durable, sent.promise]);
   return notDurable;
 }
 
 async function patch(
   command: Command,
-  options: Options,
+  options: Options & Pick<PatchOptions, 'begins'>,
   ports: CommandPorts,
 ): Promise<{ readonly durable: Promise<NotDurable> }> {
-  const { lifetime, origin, begun } = options;
+  const { lifetime, origin, begun, begins } = options;
   const { documents, store } = ports;
   if (command.type === 'start' && begun !== undefined && isAsked(command.container, begun, store.get())) {
     return { durable: Promise.resolve(documents.notDurable(lifetime)) };
   }
   if (command.type === 'update') return update(command.name, options, ports);
   const operations = commandPatch(command, store.get());
-  if (operations.length === 0) return { durable: Promise.resolve(documents.notDurable(lifetime)) };
-  return await documents.patch(operations, { lifetime, origin, command: commandText(command) });
+  const order = { lifetime, origin, command: commandText(command), ...(begins !== undefined && { begins }) };
+  if (operations.length > 0) return await documents.patch(operations, order);
+  begins?.();
+  return { durable: Promise.resolve(documents.notDurable(lifetime)) };
 }
 
 function until(

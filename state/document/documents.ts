@@ -81,6 +81,8 @@ export interface PatchOptions {
   readonly origin: string;
   /** What was ordered, as a person would write it (`stop idle`); `patch` when left out. */
   readonly command?: string;
+  /** Called when nothing stands against the patch any more, right before it is in force. */
+  readonly begins?: () => void;
 }
 
 /** The document in force. */
@@ -276,19 +278,21 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const putIntoForce = (
     { patchBoot, patchDocument }: typeof import('./in-force.ts'),
     operations: readonly Operation[],
-    { lifetime, origin, command = 'patch' }: PatchOptions,
+    { lifetime, origin, command = 'patch', begins }: PatchOptions,
     withdraws: boolean,
   ): { generation: number; durable: Promise<NotDurable> } => {
     const generation = core.highest + 1;
     const { document } = store.get();
     if (lifetime === 'boot') {
       const inForce = patchBoot(core.inForce, operations, { generation, origin, command });
+      begins?.();
       core.highest = generation;
       show(core, inForce, generation, document);
       return { generation, durable: enqueue(() => saveBoot(core)) };
     }
     const overlay = core.inForce.overlay;
     const { inForce, changes, fields } = patchDocument(core.inForce, operations, { generation, origin, command });
+    begins?.();
     core.highest = generation;
     if (changes.length === 0) {
       // Only the overlay gives way.
