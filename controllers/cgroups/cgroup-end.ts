@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { processState } from '../../native/processes.ts';
 import { codeOf, writeControl } from './cgroup-files.ts';
 import { thawGroup } from './cgroup-freeze.ts';
-import { leavesOfAttempt, pidsIn, removeGroup, type Branch, type Tree } from './cgroup-groups.ts';
+import { leavesOfAttempt, pidsIn, removeEmpty, removeGroup, type Branch, type Tree } from './cgroup-groups.ts';
 import { isOwnLeaf } from './cgroup-owner.ts';
 import { removeBelow, walkGroups } from './cgroup-subtree.ts';
 
@@ -41,7 +41,10 @@ export async function endLeaf(tree: Tree, name: string, attempt: number, init: n
  * Rejects as long as processes are in it.
  */
 export async function removeLeaf(tree: Tree, name: string, attempt: number): Promise<number> {
-  const found = leavesOfAttempt(tree, name, attempt);
+  const leaves = leavesOfAttempt(tree, name, attempt);
+  // As a rule nothing is in it any more: the kernel says so, and nobody need look.
+  const gone = await Promise.all(leaves.map(({ leaf }) => removeEmpty(leaf)));
+  const found = leaves.filter((_, index) => gone[index] === false);
   const below = await Promise.all(
     found.map(async ({ branch, leaf }) => {
       const isOurs = isOwnLeaf(tree, leaf);

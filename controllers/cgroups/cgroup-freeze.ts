@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { descendantsOf } from '../../native/processes.ts';
 import { readControl, writeControl } from './cgroup-files.ts';
-import { branchesOf, groupIn, leavesIn, type Branch, type Tree } from './cgroup-groups.ts';
+import { branchesOf, groupIn, type Branch, type Tree } from './cgroup-groups.ts';
 import { moveInto } from './cgroup-leaf.ts';
 import { isOwnLeaf } from './cgroup-owner.ts';
 import { walkGroups } from './cgroup-subtree.ts';
@@ -23,13 +23,14 @@ function freezerOf(tree: Tree): Branch | null {
   return branches.find(({ version }) => version === 2) ?? branches[0] ?? null;
 }
 
-/** The attempts of a name that do not run freely, as the kernel shows it. */
-export function frozenLeaves(tree: Tree, name: string): ReadonlyMap<number, Frozen> {
+/** Those of its attempts with a leaf that do not run freely, as the kernel shows it. */
+export function frozenLeaves(tree: Tree, name: string, leaves: readonly number[]): ReadonlyMap<number, Frozen> {
   const branch = freezerOf(tree);
   if (branch === null) return new Map();
   return new Map(
-    leavesIn([branch], name).flatMap((attempt) => {
-      const state = stateOf(branch, join(groupIn(branch, name), String(attempt)));
+    leaves.flatMap((attempt) => {
+      const leaf = join(groupIn(branch, name), String(attempt));
+      const state = existsSync(leaf) ? stateOf(branch, leaf) : null;
       return state === null ? [] : [[attempt, state] as const];
     }),
   );
@@ -73,7 +74,8 @@ export async function thaw(tree: Tree, name: string, attempt: number): Promise<b
     const enter = async (group: string): Promise<void> => {
       wasFrozen = (await thawGroup(branch, group)) || wasFrozen;
     };
-    await walkGroups(leaf, { enter });
+    if (hasGroups(leaf)) await walkGroups(leaf, { enter });
+    else await enter(leaf);
   }
   return wasFrozen;
 }
@@ -83,6 +85,11 @@ export async function thawGroup(branch: Branch, group: string): Promise<boolean>
   if (stateOf(branch, group) === null) return false;
   await writeControl(join(group, ...fileOf(branch)), branch.version === 1 ? 'THAWED' : '0');
   return true;
+}
+
+/** Whether there may be groups below one: on v2 the kernel counts them. */
+function hasGroups(group: string): boolean {
+  return !/^nr_descendants 0$/m.test(readControl(join(group, 'cgroup.stat')) ?? '');
 }
 
 function fileOf({ version }: Branch): [string] {

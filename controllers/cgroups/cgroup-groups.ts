@@ -232,10 +232,18 @@ export async function makeDirectory(path: string): Promise<boolean> {
 
 /** Removes a group; one that is gone is no error. Rejects as long as there are processes or groups in it. */
 export async function removeGroup(path: string): Promise<void> {
+  if (await removeEmpty(path)) return;
+  throw new Error(`cgroups: cannot remove ${path}: EBUSY`);
+}
+
+/** Removes a group; one that is gone is no error. False as long as there are processes or groups in it. */
+export async function removeEmpty(path: string): Promise<boolean> {
   try {
     await rmdir(path);
+    return true;
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return;
+    if (codeOf(error) === 'ENOENT') return true;
+    if (codeOf(error) === 'EBUSY') return false;
     throw new Error(`cgroups: cannot remove ${path}: ${codeOf(error)}`, { cause: error });
   }
 }

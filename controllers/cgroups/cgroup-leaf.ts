@@ -90,9 +90,13 @@ export async function setOwn(tree: Tree, name: string, attempt: number, section:
   }
 }
 
-/** What setOwn sets, as the files of the group and of its leaves show it. */
-export function ownOf(tree: Tree, name: string, attempts: readonly number[]): ObservedCgroup['own'] {
-  const branch = branchesOf(tree, ['cpuset']).find(({ version }) => version === 1);
+/** What setOwn sets, as the files of the group and of its leaves show it; `branches` are those that the name has a group in. */
+export function ownOf(
+  branches: readonly Branch[],
+  name: string,
+  attempts: readonly number[],
+): ObservedCgroup['own'] {
+  const branch = branches.find(({ version, controllers }) => version === 1 && controllers.includes('cpuset'));
   if (branch === undefined) return new Map();
   const group = groupIn(branch, name);
   const found = (['cpuset.cpus', 'cpuset.mems'] as const).flatMap((file) => {

@@ -2,7 +2,6 @@
 import type { Logger } from 'pino';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import {
-  allBranches,
   branchesOf,
   branchesWith,
   groupIn,
@@ -31,7 +30,7 @@ export async function actOnGroups(step: CgroupStep, tree: Tree, log: Pick<Logger
     const groups = await removeLeaf(tree, step.name, step.attempt);
     if (groups > 0) log.warn({ container: step.name, groups }, 'groups that a container has made were removed');
   } else {
-    await Promise.all(allBranches(tree).map((branch) => removeGroup(groupIn(branch, step.name))));
+    await Promise.all(branchesWith(tree, step.name).map((branch) => removeGroup(groupIn(branch, step.name))));
     tree.places.set(step.name, null);
   }
 }

@@ -81,7 +81,7 @@ function describe(
     groups,
     leaves,
     limits: shownLimits(initially, groups),
-    own: ownOf(tree, name, leaves),
-    frozen: frozenLeaves(tree, name),
+    own: ownOf(branches, name, leaves),
+    frozen: frozenLeaves(tree, name, leaves),
   };
 }

@@ -35,7 +35,7 @@ export interface Attempts {
   /** What an act has made of one. */
   observe(attempt: ObservedAttempt): void;
   forgotten(name: string, id: number): void;
-  /** A step has been performed on the groups of a name: ends that waited for it are told. */
+  /** A step has been performed on the groups of a name, and they are observed: ends that waited for it are told. */
   groupChanged(name: string): void;
   /** The launcher has more output. */
   grown(id: number, begin: number, end: number): void;
@@ -54,7 +54,9 @@ export interface AttemptsPorts {
   readonly observing: Observing;
   readonly tell: Tell;
   readonly told: Told;
-  /** Whether groups of an attempt that has ended, or of its name, are still to be removed. */
+  /** Looks at the groups of a name. */
+  lookAtGroups(name: string): void;
+  /** Whether groups of an attempt that has ended, or of its name, are still to be removed, as they are observed. */
   lingers(name: string, id: number): boolean;
 }
 
@@ -93,6 +95,7 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
       told.add(telling);
     }
     if (exit === null || told.has(id, 'exit')) return;
+    ports.lookAtGroups(name);
     if (!ports.lingers(name, id)) tellEnd(attempt);
     else if (!held.has(id)) held.set(id, { attempt, timer: setTimeout(() => tellEnd(attempt), LONGEST_WAIT) });
   }

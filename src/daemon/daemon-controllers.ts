@@ -159,8 +159,8 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
 
   const attempts = createAttempts(remembered.attempts, {
     ...{ store, observing, tell, told },
+    lookAtGroups: (name) => observing.cgroup(name, cgroups.observeOne(name)),
     lingers(name, id) {
-      observing.cgroup(name, cgroups.observeOne(name));
       const steps = cgroups.plan(view(name));
       return steps.some((step) => step.op === 'remove-group' || (step.op === 'remove-leaf' && step.attempt === id));
     },

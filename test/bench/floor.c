@@ -7,11 +7,13 @@
  *
  *   -b DIR:TARGET  a bind, read-only        -s TARGET  sysfs, read-only     -f FILE  a filter of system calls, as an
  *   -t TARGET      a tmpfs                  -m TARGET  hides what is there           array of struct sock_filter
+ *   -k             each round also kills what it has started (SIGKILL), and prints the nanoseconds until all of it is gone
  *
  * IMAGE_DIR is a mounted image with /probe of test/support/payload, whose `stamp` writes the CLOCK_MONOTONIC (ns,
  * decimal) of its first instruction, and with a directory /proc. A CGROUP is a cgroup.procs file (v1), which init
  * joins, or, before those, the directory of a v2 group, which it is cloned into (CLONE_INTO_CGROUP). Prints one line
- * per round: the nanoseconds from before clone3 to the application's first instruction.
+ * per round: the nanoseconds from before clone3 to the application's first instruction. With 0 ROUNDS there is one for
+ * each line of stdin.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -58,11 +60,12 @@ static struct extra {
     int tree;
 } extras[64];
 static int extra_count;
+static int kills;
 static struct sock_filter instructions[BPF_MAXINSNS];
 static struct sock_fprog filter = {.filter = instructions};
 
 static void application(void) {
-    char *argv[] = {"/probe", "stamp", "-", NULL}, *env[] = {NULL};
+    char *argv[] = {"/probe", "stamp", "-", kills ? "sleep" : NULL, NULL}, *env[] = {NULL};
     check(syscall(SYS_setgroups, 0, NULL), "setgroups");
     check(syscall(SYS_setresgid, 1000, 1000, 1000), "setresgid");
     check(syscall(SYS_setresuid, 1000, 1000, 1000), "setresuid");
@@ -151,7 +154,7 @@ static void init(int tree, int out, int count, char **procs) {
 }
 
 /* `group` is the directory of a v2 group, -1 for none. */
-static int64_t round_ns(const char *image, int group, int count, char **procs) {
+static void play_round(const char *image, int group, int count, char **procs) {
     int out[2];
     check(pipe2(out, O_CLOEXEC), "pipe2");
     int64_t begin = now_ns();
@@ -175,9 +178,14 @@ static int64_t round_ns(const char *image, int group, int count, char **procs) {
     char text[32] = {0};
     check(read(out[0], text, sizeof text - 1), "read");
     close(out[0]);
+    int64_t end = now_ns();
+    if (kills) check(kill((pid_t)pid, SIGKILL), "kill");
     int status;
     check(waitpid((pid_t)pid, &status, 0), "waitpid");
-    return strtoll(text, NULL, 10) - begin;
+    printf("%lld", (long long)(strtoll(text, NULL, 10) - begin));
+    if (kills) printf(" %lld", (long long)(now_ns() - end));
+    puts("");
+    fflush(stdout);
 }
 
 static void read_filter(const char *path) {
@@ -201,10 +209,12 @@ static void add_extra(int kind, char *text) {
 }
 
 int main(int argc, char **argv) {
-    for (int option; (option = getopt(argc, argv, "+b:t:s:m:f:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "+b:t:s:m:f:k")) != -1;) {
         if (option == '?') return 2;
         if (option == 'f')
             read_filter(optarg);
+        else if (option == 'k')
+            kills = 1;
         else
             add_extra(option, optarg);
     }
@@ -224,9 +234,11 @@ int main(int argc, char **argv) {
     }
     check(unshare(CLONE_NEWNS), "unshare");
     check(syscall(SYS_mount, NULL, "/", NULL, 0x44000, NULL), "private"); /* MS_REC | MS_PRIVATE */
-    for (int round = 0; round < atoi(argv[2]); round++) {
+    int rounds = atoi(argv[2]);
+    char line[16];
+    for (int round = 0; rounds == 0 ? fgets(line, sizeof line, stdin) != NULL : round < rounds; round++) {
         usleep((useconds_t)atoi(argv[3]) * 1000);
-        printf("%lld\n", (long long)round_ns(argv[1], group, count, procs));
+        play_round(argv[1], group, count, procs);
     }
     return 0;
 }

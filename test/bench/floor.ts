@@ -1,28 +1,45 @@
 // The programs that a start is compared with: the floor (floor.c), and other container runtimes where they are installed.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { run } from '../support/command.ts';
 
 const build = join(import.meta.dirname, '../../.build/bench');
 
-/**
- * Milliseconds from a decision to the application's first instruction, by the C program alone. `rest` in ms before each;
- * `more` are options of floor.c.
- */
-export async function floorRounds(
+/** The floor, which does one round whenever it is asked: between two of what is measured, so that a busy machine is busy for both. */
+export interface Floor extends AsyncDisposable {
+  /** ms from a decision to the application's first instruction, and from SIGKILL until all of it is gone. */
+  round(): Promise<{ readonly start: number; readonly end: number }>;
+}
+
+/** `groups` as mountedImage gives them; `more` are options of floor.c. */
+export async function openFloor(
   image: string,
-  rounds: number,
-  rest: number,
   groups: readonly string[] = [],
   more: readonly string[] = [],
-): Promise<number[]> {
-  const { stdout } = await succeed(await compiled('floor'), [...more, image, String(rounds), String(rest), ...groups]);
-  return stdout
-    .trim()
-    .split('\n')
-    .map((line) => Number(line) / 1e6);
+): Promise<Floor> {
+  const child = spawn(await compiled('floor'), [...more, '-k', image, '0', '0', ...groups], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    async round() {
+      child.stdin.write('\n');
+      const { value, done } = await lines.next();
+      if (done === true) throw new Error('the floor has ended');
+      const [start = 0, end = 0] = value.split(' ').map((ns) => Number(ns) / 1e6);
+      return { start, end };
+    },
+    async [Symbol.asyncDispose]() {
+      const ended = once(child, 'exit');
+      child.stdin.end();
+      await ended;
+    },
+  };
 }
 
 /** The path of a program of this folder (NAME.c), compiled unless it is newer than its source. */

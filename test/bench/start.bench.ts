@@ -3,10 +3,11 @@
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { connectConsole, type Client } from '../../src/client/console-client.ts';
 import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
 import { probePackage } from '../support/packages.ts';
-import { floorRounds, peers } from './floor.ts';
+import { openFloor, peers, type Floor } from './floor.ts';
 import { fullFloor, fullManifest, fullResource } from './full-manifest.ts';
 import { row, type Row } from './measure.ts';
 import { mountedImage } from './mounted.ts';
@@ -21,32 +22,30 @@ const limits = 'cgroups: { cpu: { shares: 512 }, memory: { memory_hard_limit: 10
 interface Case {
   readonly name: string;
   readonly container: string;
+  /** ms before each start, and before each round of the floor. */
   readonly rest: number;
-  readonly floor: string;
 }
 
 const cases: readonly Case[] = [
-  { name: 'back to back', container: 'plain', rest: 0, floor: 'floor' },
-  { name: 'after 50 ms', container: 'plain', rest, floor: 'floor after 50 ms' },
-  { name: 'cgroups, back to back', container: 'limited', rest: 0, floor: 'floor, cgroups' },
-  { name: 'cgroups, after 50 ms', container: 'limited', rest, floor: 'floor, cgroups after 50 ms' },
-  { name: 'prepared, after 10 ms', container: 'ready', rest: 10, floor: 'floor' },
-  { name: 'prepared, after 50 ms', container: 'ready', rest, floor: 'floor after 50 ms' },
-  { name: 'prepared, cgroups, after 50 ms', container: 'ready-limited', rest, floor: 'floor, cgroups after 50 ms' },
+  { name: 'back to back', container: 'plain', rest: 0 },
+  { name: 'after 50 ms', container: 'plain', rest },
+  { name: 'prepared, after 10 ms', container: 'ready', rest: 10 },
+  { name: 'prepared, after 50 ms', container: 'ready', rest },
+];
+
+const limitedCases: readonly Case[] = [
+  { name: 'cgroups, back to back', container: 'limited', rest: 0 },
+  { name: 'cgroups, after 50 ms', container: 'limited', rest },
+  { name: 'prepared, cgroups, after 50 ms', container: 'ready-limited', rest },
 ];
 
 const fullCases: readonly Case[] = [
-  { name: 'full manifest, back to back', container: 'full', rest: 0, floor: 'floor, full manifest' },
-  { name: 'full manifest, after 50 ms', container: 'full', rest, floor: 'floor, full manifest after 50 ms' },
-  {
-    name: 'full manifest, prepared, after 50 ms',
-    container: 'ready-full',
-    rest,
-    floor: 'floor, full manifest after 50 ms',
-  },
+  { name: 'full manifest, back to back', container: 'full', rest: 0 },
+  { name: 'full manifest, after 50 ms', container: 'full', rest },
+  { name: 'full manifest, prepared, after 50 ms', container: 'ready-full', rest },
 ];
 
-const entry = '{ state: mounted, restart: { policy: never } }';
+const entry = '{ state: mounted, prepare: false, restart: { policy: never } }';
 const keep = '{ state: mounted, prepare: true, restart: { policy: never } }';
 
 export async function* bench(): AsyncGenerator<Row> {
@@ -56,11 +55,7 @@ export async function* bench(): AsyncGenerator<Row> {
   const readyLimited = await probePackage({ name: 'ready-limited', args: stamp, fields: proc + limits });
   const flood = await probePackage({ name: 'flood', args: ['flood'] });
   await using image = await mountedImage(plain);
-  yield row('start', 'floor', 'ms', await floorRounds(image.path, rounds, 0));
-  yield row('start', 'floor after 50 ms', 'ms', await floorRounds(image.path, rounds, rest));
-  yield row('start', 'floor, cgroups', 'ms', await floorRounds(image.path, rounds, 0, image.groups));
-  yield row('start', 'floor, cgroups after 50 ms', 'ms', await floorRounds(image.path, rounds, rest, image.groups));
-  for await (const [name, samples] of peers(image.path, 50)) yield row('start', name, 'ms', samples, 'floor');
+  for await (const [name, samples] of peers(image.path, 50)) yield row('start', name, 'ms', samples);
 
   const entries = [`plain: ${entry}`, `limited: ${entry}`, `ready: ${keep}`, `ready-limited: ${keep}`];
   const packages = [plain, limited, ready, readyLimited];
@@ -70,10 +65,13 @@ export async function* bench(): AsyncGenerator<Row> {
     document: (dir) => documentOf(dir, ...entries),
   });
   await daemon.until('everything mounted', ({ converged }) => converged);
-  for (const each of cases) yield row('start', each.name, 'ms', await measure(daemon, each), each.floor);
+  await using floor = await openFloor(image.path);
+  await using floorWithGroups = await openFloor(image.path, image.groups);
+  for (const each of cases) yield* measure(daemon, each, floor);
+  for (const each of limitedCases) yield* measure(daemon, each, floorWithGroups);
   yield* withFullManifest();
-  yield* besideImages(500);
-  yield* underFlood(flood);
+  yield* besideImages(500, floor);
+  yield* underFlood(flood, floor);
 }
 
 /** All kinds of mounts, the default profile and control groups; the floor does the same. */
@@ -84,9 +82,7 @@ async function* withFullManifest(): AsyncGenerator<Row> {
   await using image = await mountedImage(full);
   await using scratch = await mkdtempDisposable(join(tmpdir(), 'northstate-full-'));
   const more = await fullFloor(image.path, join(scratch.path, 'filter'));
-  yield row('start', 'floor, full manifest', 'ms', await floorRounds(image.path, rounds, 0, image.groups, more));
-  const after = await floorRounds(image.path, rounds, rest, image.groups, more);
-  yield row('start', 'floor, full manifest after 50 ms', 'ms', after);
+  await using floor = await openFloor(image.path, image.groups, more);
 
   await using daemon = await startDaemon({
     asOnDevice: true,
@@ -94,13 +90,13 @@ async function* withFullManifest(): AsyncGenerator<Row> {
     document: (dir) => documentOf(dir, `full: ${entry}`, `ready-full: ${keep}`),
   });
   await daemon.until('everything mounted', ({ converged }) => converged);
-  for (const each of fullCases) yield row('start', each.name, 'ms', await measure(daemon, each), each.floor);
+  for (const each of fullCases) yield* measure(daemon, each, floor);
 }
 
 /** Other images that are mounted. */
-async function* besideImages(count: number): AsyncGenerator<Row> {
+async function* besideImages(count: number, floor: Floor): AsyncGenerator<Row> {
   const packages: string[] = [await probePackage({ name: 'plain', args: stamp, fields: proc })];
-  const entries = [`plain: { state: mounted, restart: { policy: never } }`];
+  const entries = [`plain: ${entry}`];
   for (let i = 0; i < count; i++) {
     packages.push(await probePackage({ name: `c-${i}`, args: ['stamp', '-', 'sleep'] }));
     entries.push(`c-${i}: { state: mounted }`);
@@ -111,14 +107,13 @@ async function* besideImages(count: number): AsyncGenerator<Row> {
     document: (dir) => documentOf(dir, ...entries),
   });
   await daemon.until('all are mounted', ({ converged }) => converged);
-  const one = { name: `beside ${count} images`, container: 'plain', rest: 0, floor: 'floor' };
-  yield row('start', one.name, 'ms', await measure(daemon, one), one.floor);
+  yield* measure(daemon, { name: `beside ${count} images`, container: 'plain', rest: 0 }, floor);
 }
 
 /** Ten containers that write without end beside the one that is started. */
-async function* underFlood(flood: string): AsyncGenerator<Row> {
+async function* underFlood(flood: string, floor: Floor): AsyncGenerator<Row> {
   const packages: string[] = [await probePackage({ name: 'plain', args: stamp, fields: proc })];
-  const entries = [`plain: { state: mounted, restart: { policy: never } }`];
+  const entries = [`plain: ${entry}`];
   for (let i = 0; i < 10; i++) {
     packages.push(await probePackage({ name: `flood-${i}`, args: ['flood'] }));
     entries.push(`flood-${i}: { state: running }`);
@@ -130,24 +125,40 @@ async function* underFlood(flood: string): AsyncGenerator<Row> {
     document: (dir) => documentOf(dir, ...entries),
   });
   await daemon.until('the flood runs', ({ converged }) => converged);
-  const one = { name: 'beside ten floods', container: 'plain', rest: 0, floor: 'floor' };
-  yield row('start', one.name, 'ms', await measure(daemon, one), one.floor);
+  yield* measure(daemon, { name: 'beside ten floods', container: 'plain', rest: 0 }, floor);
 }
 
-async function measure(daemon: Daemon, { container, rest: pause }: Case): Promise<number[]> {
+/** The floor's rounds and the starts by turns. */
+async function* measure(daemon: Daemon, { name, container, rest: pause }: Case, floor: Floor): AsyncGenerator<Row> {
   const client = await connectConsole(daemon.console, { subscribe: true });
+  const samples: { floor: number; start: number }[] = [];
   try {
-    const samples: number[] = [];
-    for (let round = 0; round < rounds; round++)
-      samples.push(await startOnce(client, daemon.console, `${container}:1.0.0`, pause));
-    return samples;
+    for (let round = 0; round < rounds; round++) {
+      await delay(pause);
+      const { start } = await floor.round();
+      samples.push({ floor: start, start: await startOnce(client, daemon.console, `${container}:1.0.0`, pause) });
+    }
   } finally {
     client.close();
   }
+  const least = `floor: ${name}`;
+  yield row(
+    'start',
+    least,
+    'ms',
+    samples.map((each) => each.floor),
+  );
+  yield row(
+    'start',
+    name,
+    'ms',
+    samples.map((each) => each.start),
+    least,
+  );
 }
 
 async function startOnce(client: Client, url: string, container: string, pause: number): Promise<number> {
-  await new Promise((resolve) => setTimeout(resolve, pause));
+  await delay(pause);
   const begin = process.hrtime.bigint();
   const ended = onceEnded(client, container);
   await client.call('start', { container, init: null, arguments: [], environment: {}, lifetime: undefined });
