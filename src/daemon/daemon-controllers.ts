@@ -45,7 +45,7 @@ import type { State } from '../../state/store.ts';
 import { untilRead } from '../../state/retry.ts';
 import { createRemotes } from '../fetch/remotes.ts';
 import type { PlanPorts } from '../boot/make-plan.ts';
-import { claimGroups } from './claim-groups.ts';
+import { claimGroups, favourGroups } from './claim-groups.ts';
 import { keptFailures } from './kept-failures.ts';
 import { openScheduleRecords } from './schedule-records.ts';
 import { openKeptValue } from './kept-value.ts';
@@ -129,7 +129,10 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const placesFile = `${runDir}/cgroups.json`;
   const { cgroup: root, accounting } = config;
   const cgroups = createCgroups({ hierarchies, root, owner: proof?.owner ?? stateDir, placesFile, accounting, log });
-  if (proof === undefined) await claimGroups({ cgroups, launcher, remembered, stateDir, log });
+  if (proof === undefined) {
+    await claimGroups({ cgroups, launcher, remembered, stateDir, log });
+    void favourGroups({ hierarchies, launcher, remembered, log });
+  }
 
   const watched = { store, observing, launcher, log, tell, failed };
   const unwatchable = (err: unknown): void => log.warn({ err }, 'what is missing on the host cannot be waited for');

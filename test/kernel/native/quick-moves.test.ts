@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { closeSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
+import { SyscallError } from '../../../native/libc.ts';
+import { favourMoves } from '../../../native/quick-moves.ts';
+import { documentOf, startDaemon } from '../../support/test-daemon.ts';
+
+const hierarchies = (): string => readFileSync('/proc/self/cgroup', 'utf8');
+
+test('a hierarchy that favours moves is there as long as its descriptor is', async (t) => {
+  const name = `northstate-test-${process.pid}`;
+  let held: number;
+  try {
+    held = await favourMoves(name);
+  } catch (error) {
+    assert.ok(error instanceof SyscallError && error.code === 'EINVAL', String(error));
+    return t.skip('a kernel before Linux 6.0, or without hierarchies that have a name');
+  }
+  assert.match(hierarchies(), new RegExp(`:name=${name}:/$`, 'm'));
+  assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), new RegExp(name));
+  closeSync(held);
+  while (hierarchies().includes(name)) await delay(10);
+});
+
+test('the launcher holds one where there is cgroup v1, and no reconciler makes another', async (t) => {
+  if (detectHierarchies().legacy.size === 0) return t.skip('no controller of cgroup v1');
+  await using daemon = await startDaemon({
+    packages: [],
+    document: (dir) => documentOf(dir).replace(/containers:\n/, ''),
+  });
+  const own = (): number =>
+    hierarchies()
+      .split('\n')
+      .filter((line) => line.endsWith(`:name=northstate-${daemon.pid}:/`)).length;
+  while (own() === 0) await delay(10);
+  const before = daemon.reconciler();
+  assert.ok(before !== null);
+  process.kill(before, 'SIGKILL');
+  while ([null, before].includes(daemon.reconciler())) await delay(10);
+  await daemon.until('it is back', ({ converged }) => converged);
+  assert.equal(own(), 1);
+  await daemon.stop();
+  while (own() > 0) await delay(10);
+});
