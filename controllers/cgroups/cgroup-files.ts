@@ -1,8 +1,10 @@
 // Reading, writing and opening control files. Reads happen in place: a control file never waits for a disk.
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { closeSync, constants, openSync, readFileSync, write } from 'node:fs';
+import { promisify } from 'node:util';
 import { TerminalError } from '../failure.ts';
 import { errnoOf, messageOf } from '../../state/errno.ts';
+
+const writeTo = promisify(write) as (fd: number, text: string) => Promise<unknown>;
 
 /** The text of a control file without its last newline; null when the file or its group is missing. */
 export function readControl(file: string): string | null {
@@ -15,10 +17,18 @@ export function readControl(file: string): string | null {
   }
 }
 
-/** Writes one value. Rejects with TerminalError (CgroupRefused) that names file, value and errno. */
+/**
+ * Writes one value. On another thread: it may wait for processes that are moved, while opening and closing wait for nobody.
+ * Rejects with TerminalError (CgroupRefused) that names file, value and errno.
+ */
 export async function writeControl(file: string, value: string): Promise<void> {
   try {
-    await writeFile(file, value, { flag: constants.O_WRONLY });
+    const fd = openSync(file, constants.O_WRONLY);
+    try {
+      await writeTo(fd, value);
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     throw new TerminalError('CgroupRefused', `cgroups: ${file} refuses "${value}": ${codeOf(error)}`, { cause: error });
   }

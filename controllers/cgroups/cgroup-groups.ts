@@ -128,21 +128,17 @@ function entriesOf(directory: string): string[] {
 /** Groups below that of a name on v2, those that a container has made (CAP_SYS_ADMIN) among them. v1 knows no such limit. */
 export const mostGroups = 1024;
 
-/** Makes the group of a name in one hierarchy, and the root above it; both may exist. Gives its directory. */
-export async function makeGroup(tree: Tree, branch: Branch, name: string): Promise<string> {
+/** Makes the group of a name in one hierarchy, and the root above it; both may exist. */
+export async function makeGroup(tree: Tree, branch: Branch, name: string): Promise<void> {
   const group = groupIn(branch, name);
   const { controllers, version } = branch;
   const above = await makeAbove(tree, branch, name);
   if (version === 2) for (const directory of above) await enable(directory, controllers);
   await makeDirectory(group);
-  if (version === 1) return group;
-  await writeControl(join(group, 'cgroup.max.descendants'), String(mostGroups));
+  if (version === 1) return;
   // In the leaf too, memory is counted by itself: its events tell whether this very attempt ran out of it.
-  await enable(
-    group,
-    controllers.filter((controller) => controller === 'memory'),
-  );
-  return group;
+  const inLeaf = controllers.filter((controller) => controller === 'memory');
+  await Promise.all([writeControl(join(group, 'cgroup.max.descendants'), String(mostGroups)), enable(group, inLeaf)]);
 }
 
 /** Makes what is missing above the group of a name. Gives the directories from the mount point down. */

@@ -61,10 +61,13 @@ async function leafIn(
   name: string,
   attempt: number,
 ): Promise<{ branch: Branch; path: string }> {
-  const path = join(groupIn(branch, name), String(attempt));
-  // The group is there as a rule. On v2 it must also hand the memory controller down.
+  const group = groupIn(branch, name);
+  const path = join(group, String(attempt));
+  // Where the group is there already, on v2 it must also hand the memory controller down.
   const whole = branch.version === 1 || !branch.controllers.includes('memory');
-  if (!(await makeDirectory(path)) || !(whole || existsSync(join(path, 'memory.events')))) {
+  const isThere =
+    existsSync(group) && (await makeDirectory(path)) && (whole || existsSync(join(path, 'memory.events')));
+  if (!isThere) {
     await makeGroup(tree, branch, name);
     await makeDirectory(path);
   }
@@ -81,6 +84,7 @@ export async function setOwn(tree: Tree, name: string, attempt: number, section:
   const branch = branchesOf(tree, ['cpuset']).find(({ version }) => version === 1);
   if (branch === undefined) return;
   const group = groupIn(branch, name);
+  if (!existsSync(group)) return;
   const sets = { 'cpuset.cpus': section?.cpu?.cpus, 'cpuset.mems': section?.cpu?.mems };
   for (const [file, asked] of Object.entries(sets)) {
     const leaf = join(group, String(attempt), file);
@@ -91,11 +95,7 @@ export async function setOwn(tree: Tree, name: string, attempt: number, section:
 }
 
 /** What setOwn sets, as the files of the group and of its leaves show it; `branches` are those that the name has a group in. */
-export function ownOf(
-  branches: readonly Branch[],
-  name: string,
-  attempts: readonly number[],
-): ObservedCgroup['own'] {
+export function ownOf(branches: readonly Branch[], name: string, attempts: readonly number[]): ObservedCgroup['own'] {
   const branch = branches.find(({ version, controllers }) => version === 1 && controllers.includes('cpuset'));
   if (branch === undefined) return new Map();
   const group = groupIn(branch, name);
@@ -144,6 +144,7 @@ async function setSwappiness(tree: Tree, name: string, attempt: number, section:
     ({ version, controllers }) => version === 1 && controllers.includes('memory'),
   );
   if (branch === undefined) return;
+  if (!existsSync(groupIn(branch, name))) return;
   const file = join(groupIn(branch, name), String(attempt), 'memory.swappiness');
   const now = readControl(file);
   const value = String(section?.memory?.swappiness ?? tree.hierarchies.swappiness);
