@@ -102,6 +102,11 @@ async function run(): Promise<never> {
   const controllers = await openControllers({ ...daemon, state, openConsole });
   const boots = await openBootPlans({ ...daemon, state, controllers, settings, hold: rest.hold });
   const logged = openKeptValue<[number, number][]>(await state.memory('logged'));
+  /** What the next process has to read anew otherwise. */
+  const leave = (): void => {
+    logged.set(doors.logged());
+    state.changes.settle();
+  };
   const doors = createDoors({
     ...daemon,
     state,
@@ -111,7 +116,7 @@ async function run(): Promise<never> {
     hold: rest.hold,
     held: rest.held,
     logged: logged.get() ?? [],
-    ending: () => logged.set(doors.logged()),
+    ending: leave,
   });
   // It holds for the start after a sleep: what is logged from now on is not said before the next.
   logged.set([]);
@@ -137,7 +142,7 @@ async function run(): Promise<never> {
     isIdle: () => record.get().ending === null && controllers.reconciler.idle() && controllers.trial.idle(),
     listening: consoles.listening,
     logsOutput: doors.logsOutput,
-    ending: () => logged.set(doors.logged()),
+    ending: leave,
   });
   const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
   setTimeout(callInPlace, adopting, false).unref();

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { imagesDirectory } from '../../controllers/mounts/mounts.ts';
 import { understoodDirectory } from '../../state/file/understood.ts';
 import { createMemoryFile, extentsOf, isSealed } from '../../native/memfd.ts';
 import { SyscallError } from '../../native/libc.ts';
@@ -21,9 +22,6 @@ import type { Configuration } from '../config/configuration.ts';
 /** Copies lie below runDir, under names that begin so. */
 export const proofPrefix = 'proof-';
 
-/** Files of runDir that say something to the next reconciler; images are mounted beside them. */
-const runFiles = ['boot', 'cgroups.json', 'overlay.json', 'packages.json', 'generations', 'ran', understoodDirectory];
-
 /** The same configuration on copies of stateDir, the document, and what is in runDir. */
 export function copyState(config: Configuration): Configuration {
   const copy = mkdtempSync(join(config.runDir, proofPrefix));
@@ -32,9 +30,11 @@ export function copyState(config: Configuration): Configuration {
     string,
     string,
   ];
-  for (const directory of [run, document]) mkdirSync(directory, { mode: 0o700 });
-  copyTree(config.stateDir, state);
-  for (const name of runFiles) copyTree(join(config.runDir, name), join(run, name));
+  mkdirSync(document, { mode: 0o700 });
+  copyTree(config.stateDir, state, new Set());
+  // Images are mounted in it, and other directories of ours may lie there.
+  const { stateDir, dataDir, socketDir, runDir } = config;
+  copyTree(runDir, run, new Set([imagesDirectory(runDir), stateDir, dataDir, socketDir]));
   const desired = join(document, basename(config.desired));
   for (const end of ['', '.sig']) unlessGone(() => copyFileSync(config.desired + end, desired + end));
   return { ...config, stateDir: state, runDir: run, desired, seed: join(document, 'no seed') };
@@ -47,13 +47,14 @@ export function keepUnderstood(copied: Configuration, config: Configuration): vo
 }
 
 /** Whoever runs goes on meanwhile: what it removes, an old generation, is not there for the copy either. */
-function copyTree(from: string, to: string): void {
+function copyTree(from: string, to: string, passedOver: ReadonlySet<string>): void {
+  if (passedOver.has(from)) return;
   const found = lstatSync(from, { throwIfNoEntry: false });
   if (found?.isFile()) unlessGone(() => copyFileSync(from, to));
   if (!found?.isDirectory()) return;
   mkdirSync(to, { mode: 0o700 });
   for (const name of unlessGone(() => readdirSync(from)) ?? []) {
-    if (isPlain(name)) copyTree(join(from, name), join(to, name));
+    if (isPlain(name)) copyTree(join(from, name), join(to, name), passedOver);
   }
 }
 

@@ -14,6 +14,8 @@ export interface StatusChanges {
   readonly journal: Past<StatusChange>;
   /** Calls the listener with every change; gives the function that ends it. */
   subscribe(listener: (change: StatusChange) => void): () => void;
+  /** Has the next process begin with the status as it is, and not with an older one and what was changed since. */
+  settle(): void;
 }
 
 /** A status, and the number of the change that led to it. */
@@ -48,6 +50,8 @@ export function createStatusChanges({ store, fd, base, first, most }: StatusChan
       (status, { operations }) => applied(status, operations),
       known.status,
     );
+    // Frozen, they are not walked through for drafts.
+    for (const each of Object.values(containers)) Object.freeze(each);
     store.update((draft) => {
       Object.assign(draft.status, rest);
       Object.assign(draft.status.repositories, repositories);
@@ -83,6 +87,11 @@ export function createStatusChanges({ store, fd, base, first, most }: StatusChan
   });
 
   return {
+    settle() {
+      write();
+      const known = base.get();
+      if (known !== null && known.sequence < journal.last()) base.set({ sequence: journal.last(), status: written });
+    },
     journal: {
       last() {
         write();

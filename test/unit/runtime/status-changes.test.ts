@@ -28,3 +28,26 @@ test('each of fifty processes begins with the status that the one before it has 
     for (const fd of [journal, base]) closeSync(fd);
   }
 });
+
+test('whoever settles before its end leaves the status as it is, and no changes to be made anew', () => {
+  const [journal, base] = [createMemoryFile('journal of a test'), createMemoryFile('status of a test')];
+  try {
+    const store = createStore();
+    const value = openKeptValue<NumberedStatus>(base);
+    const changes = createStatusChanges({ store, fd: journal, base: value, first: 1000, most });
+    changes.settle();
+    assert.equal(value.get(), null);
+    changes.subscribe(() => undefined);
+    for (const generation of [1, 2, 3]) {
+      store.update((draft) => {
+        draft.status.generation = generation;
+      });
+    }
+    changes.settle();
+    const { sequence, status } = openKeptValue<NumberedStatus>(base).get() ?? {};
+    assert.deepEqual([sequence, status?.generation], [1002, 3]);
+    assert.equal(changes.journal.since(999)?.length, 3);
+  } finally {
+    for (const fd of [journal, base]) closeSync(fd);
+  }
+});
