@@ -1,5 +1,10 @@
 // Of which form stateDir is: a file in it says so, and which form a runtime must understand to work with it. What is in it may say
 // more than a runtime knows, which passes over that; what must not be passed over raises `needs`.
+//
+// It covers whatever a runtime leaves to another version: what is in stateDir, the files of runDir (overlay.json, cgroups.json, run
+// notes, packages.json), the records of attempts, and the files in memory that the launcher keeps. They have no version of their
+// own, since they are of one runtime and are read by another in a takeover only, which asks for this form first; a boot empties
+// runDir. A generation names its schema besides, so that an older runtime finds the newest that it understands.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../cli/exit.ts';

@@ -24,9 +24,11 @@ import { createMemoryFile } from '../../../native/memfd.ts';
 import { parseConfiguration } from '../../../src/config/read-configuration.ts';
 import { openKeptFile } from '../../../src/console/server/kept-file.ts';
 import { decodeGlobal } from '../../../src/daemon/global-record.ts';
+import { openScheduleRecords } from '../../../src/daemon/schedule-records.ts';
 import { openKeptValue } from '../../../src/daemon/kept-value.ts';
 import { checkForm } from '../../../src/daemon/state-form.ts';
 import { openJournal } from '../../../src/runtime/journal.ts';
+import { openFloor } from '../../../state/document/serial-floor.ts';
 import type { AttemptRecord } from '../../../state/observed.ts';
 import { makePlace, namesIn } from './document-fixture.ts';
 
@@ -108,6 +110,28 @@ for (const version of versions) {
     assert.ok(events.all().some(({ event }) => event.type === 'exit'));
     assert.equal(openKeptFile(memory(version, 'console-extern-0.0.0')).conversation.greeted, true);
     for (const file of readdirSync(join(at, 'kept'))) assert.ok(memory(version, basename(file, '.json')) > 2);
+  });
+}
+
+for (const version of versions) {
+  test(`${version}: a trial that went back, its quarantine, schedules and the floor of serials are known`, async (t) => {
+    const at = join(fixtures, version);
+    const place = await makePlace(t, null);
+    cpSync(join(at, 'trial/state'), join(place.dir, 'state'), { recursive: true });
+    cpSync(join(at, 'trial/desired.yaml'), place.path);
+    const { store } = await place.open({ runtime: '99.0.0' });
+    const { trial, quarantine, document } = store.get();
+    assert.deepEqual([trial?.record.state, trial?.record.generation, document.generation], ['reverted', 2, 3]);
+    assert.deepEqual(quarantine.map(({ name }) => name).toSorted(), ['app:2.0.0', 'generation 2']);
+    const failed: string[] = [];
+    const { earlier } = openScheduleRecords({
+      ...{ stateDir: join(place.dir, 'state'), stand: () => undefined, failed: (path) => failed.push(path) },
+      kept: openKeptValue(createMemoryFile('schedules of a test')),
+    });
+    assert.deepEqual([[...earlier.keys()], failed], [['tick'], []]);
+    const places = { stateDir: join(at, 'signed/state'), runDir: join(at, 'signed/run') };
+    const floor = openFloor({ ...places, stand: () => undefined, failed: () => undefined });
+    assert.equal(await floor.get(), 5);
   });
 }
 
