@@ -1,6 +1,8 @@
 // What a document would lead to, without doing it. Pure.
 import type { State } from '../../state/store.ts';
+import type { SchedulePorts } from '../../state/schedule.ts';
 import { describeStep } from './describe-step.ts';
+import { scheduledLines } from './scheduled-lines.ts';
 import { walk, type Stride, type WalkOptions } from './walk.ts';
 
 export interface ForecastStep {
@@ -17,12 +19,18 @@ export interface ForecastStep {
 export interface ForecastOptions extends Omit<WalkOptions, 'autostart'> {
   /** Bytes that a source takes to fetch; null when it is here, or cannot be reached. */
   fetchOf(source: string): number | null;
+  /** When a cron schedule is due first after a time. */
+  readonly nextCron: SchedulePorts['nextCron'];
 }
 
-/** The steps from a state to the end, in an order in which they can be done; what cannot be done comes last. */
+/**
+ * The steps from a state to the end, in an order in which they can be done; then what cannot be done, and what will be started
+ * at its times.
+ */
 export function forecast(initial: State, options: ForecastOptions): ForecastStep[] {
-  const { done, refused, left } = walk(initial, { ...options, autostart: false });
-  return [...done, ...refused, ...left].map((stride) => lineOf(stride, options));
+  const { done, refused, left, views } = walk(initial, { ...options, autostart: false });
+  const steps = [...done, ...refused, ...left].map((stride) => lineOf(stride, options));
+  return [...steps, ...scheduledLines(views, options.nextCron)];
 }
 
 function lineOf({ step, view }: Stride, { fetchOf }: Pick<ForecastOptions, 'fetchOf'>): ForecastStep {

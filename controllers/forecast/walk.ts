@@ -37,6 +37,8 @@ export interface Walk {
   readonly refused: readonly Stride[];
   /** What waits for something that does not come. */
   readonly left: readonly Stride[];
+  /** Every name, as it is in the end. */
+  readonly views: readonly View[];
 }
 
 /** More steps than any document that the size limit admits needs. */
@@ -100,12 +102,12 @@ export function walk(initial: State, options: WalkOptions): Walk {
     }
     pending = next;
   }
-  const left = [...model.names()].sort().flatMap((name) => {
-    const view = model.view(name, options.now);
+  const views = [...model.names()].sort().map((name) => model.view(name, options.now));
+  const left = views.flatMap((view) => {
     const waiting = planOf(view, options).filter(({ waits }) => waits !== null);
     return waiting.map((step) => ({ step, view }));
   });
-  return { done, refused: [...refused.values()], left };
+  return { done, refused: [...refused.values()], left, views };
 }
 
 function planOf(view: View, { hierarchies, defaultRepository }: WalkOptions): AnyStep[] {

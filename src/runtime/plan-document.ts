@@ -6,6 +6,7 @@ import type { OpenRemote } from '../../controllers/repositories/repositories-act
 import { packageOf } from '../../controllers/repositories/repository.ts';
 import type { Documents } from '../../state/document/documents.ts';
 import type { ObservedPackage } from '../../state/observed.ts';
+import type { SchedulePorts } from '../../state/schedule.ts';
 import { isRemote } from '../../state/source.ts';
 import type { State, Store } from '../../state/store.ts';
 import type { ToldFinding } from '../preflight/finding.ts';
@@ -51,8 +52,17 @@ export async function planDocument(
     packageAt: (source) => sources.get(source)?.package ?? null,
     fetchOf: (source) => sources.get(source)?.fetch ?? null,
     now: now(),
+    nextCron: await cronOf(state),
   });
   return { steps, findings };
+}
+
+/** What reads cron patterns, loaded where one stands in the document. */
+async function cronOf({ desired }: State): Promise<SchedulePorts['nextCron']> {
+  const isNeeded = [...desired.containers.values()].some(({ schedule }) => schedule?.kind === 'cron');
+  if (!isNeeded) return () => null;
+  const { cronAfter } = await import('../../state/schema/cron.ts');
+  return ({ cron, zone }, after) => cronAfter(cron, zone, after);
 }
 
 /** What is known of a source without installing it. */

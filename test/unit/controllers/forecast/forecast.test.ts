@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { forecast } from '../../../../controllers/forecast/forecast.ts';
 import type { ContainerEntry } from '../../../../state/desired.ts';
 import type { Observed, ObservedAttempt } from '../../../../state/observed.ts';
+import { specOf, type Schedule, type ScheduleRecord } from '../../../../state/schedule.ts';
 import { emptyState, type State } from '../../../../state/store.ts';
 import { attempt, mountOf, packageOf, target } from '../../../support/views.ts';
 
@@ -17,7 +18,9 @@ const hierarchies = {
 };
 
 function lines(state: State, packageAt = (_source: string) => packageOf('2.0.0')): string[] {
-  const steps = forecast(state, { hierarchies, defaultRepository: 'system', packageAt, fetchOf: () => null, now: 0 });
+  const nextCron = () => Date.UTC(2026, 1, 2, 3, 30);
+  const options = { hierarchies, defaultRepository: 'system', packageAt, fetchOf: () => null, now: 0, nextCron };
+  const steps = forecast(state, options);
   return steps.map(({ text, waits }) => (waits === null ? text : `${text}, waits: ${waits}`));
 }
 
@@ -77,4 +80,35 @@ test('a limit that the host cannot keep is listed with the reason, and ends no f
   assert.deepEqual(lines(stateOf([wants('2.0.0', { cgroups })], observed)), [
     'start app:2.0.0, waits: cgroups: this host has no memory controller in cgroup v1 or v2',
   ]);
+});
+
+test('a schedule that is new, another or gone says by what a container will be started, and when first', () => {
+  const common = { jitter: 0, missed: 'run' } as const;
+  const every: Schedule = { ...common, kind: 'every', every: 900_000 };
+  const cron: Schedule = { ...common, jitter: 300_000, kind: 'cron', cron: '30 3 * * *', zone: 'Europe/Berlin' };
+  const held = { packages: new Map([['app', [packageOf('1.0.0')]]]), mounts: new Map([['app', [mountOf('1.0.0')]]]) };
+  const distance = Date.UTC(2026, 1, 1);
+  const planned = (
+    schedule: Schedule | null,
+    record: ScheduleRecord | null,
+    clock = { boot: 'b', distance },
+  ): string[] => {
+    const schedules = new Map(record === null ? [] : [['app', record]]);
+    const state = stateOf([wants('1.0.0', { schedule, state: schedule === null ? 'mounted' : 'running' })], {
+      ...held,
+      schedules,
+    });
+    return lines({ ...state, clock }).filter((line) => line.startsWith('start app'));
+  };
+  assert.deepEqual(planned(every, null), ['start app every 15m, first at once']);
+  const waits = 'start app at "30 3 * * *" (Europe/Berlin), up to 5m later, first on 2026-02-02T03:30:00Z (in 1d 3h)';
+  assert.deepEqual(planned(cron, null), [waits]);
+  const unset = 'start app at "30 3 * * *" (Europe/Berlin), up to 5m later, once the clock has been set';
+  assert.deepEqual(planned(cron, null, { boot: 'b', distance: 0 }), [unset]);
+  const next = { due: 600_000, at: 600_000 };
+  const record = { spec: specOf(every), boot: 'b', next, wall: distance, now: 0, owed: null, serial: 1, last: null };
+  assert.deepEqual(planned(every, record), [], 'it is as it was');
+  const oftener = { ...every, every: 300_000 };
+  assert.deepEqual(planned(oftener, record), ['start app every 5m, first in 5m']);
+  assert.deepEqual(planned(null, record), ['start app by no schedule any more']);
 });
