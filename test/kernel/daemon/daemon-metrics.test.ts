@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,9 @@ const port = await freePort();
 let daemon: Daemon;
 
 before(async () => {
-  const app = await probePackage({ name: 'app', fields: 'cgroups: { memory: { memory_hard_limit: 50000000 } }' });
+  const rates = ['read_bps', 'read_iops', 'write_bps', 'write_iops'].map((each) => `throttle_${each}_device: []`);
+  const sections = `memory: { memory_hard_limit: 50000000 }, blkio: { ${rates.join(', ')}, weight_device: [] }`;
+  const app = await probePackage({ name: 'app', fields: `cgroups: { ${sections} }` });
   const failing = await probePackage({ name: 'failing', args: ['exit', '3'] });
   daemon = await startDaemon({
     packages: [app, failing],
@@ -105,7 +107,22 @@ test('a scrape while the reconciler sleeps is answered, and it sleeps again', as
   await missing.body?.cancel();
 });
 
-test('a Prometheus scrapes it', async () => {
+/** What a panel of the dashboard asks, as Grafana sends it when all devices are shown. */
+interface Panel {
+  readonly id: number;
+  readonly title: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly targets: readonly { readonly expr: string }[];
+}
+
+const dashboard = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../../examples/metrics/dashboard.json'), 'utf8'),
+) as {
+  readonly panels: readonly Panel[];
+  readonly templating: { readonly list: readonly { readonly query: string }[] };
+};
+
+test('a Prometheus scrapes it, and everything that the dashboard asks has an answer', async () => {
   const file = join(directory, 'prometheus.yml');
   const own = await freePort();
   const job = `{ job_name: device, scrape_interval: 1s, static_configs: [{ targets: ["127.0.0.1:${port}"] }] }`;
@@ -115,18 +132,43 @@ test('a Prometheus scrapes it', async () => {
     [`--config.file=${file}`, `--storage.tsdb.path=${directory}/data`, `--web.listen-address=127.0.0.1:${own}`],
     { stdio: 'ignore' },
   );
-  try {
-    const query = encodeURIComponent('northstate_container_phase{northstate_container_phase="Running"} == 1');
-    const until = performance.now() + patience;
+  const ask = async (query: string): Promise<string> => {
+    const url = `http://127.0.0.1:${own}/api/v1/query?query=${encodeURIComponent(query)}`;
+    const answer = await fetch(url).catch(() => null);
+    return answer === null ? '' : await answer.text();
+  };
+  const until = performance.now() + patience;
+  const answered = async (query: string, wanted: string): Promise<void> => {
     for (;;) {
-      assert.ok(performance.now() < until, 'it has not scraped anything');
-      const answer = await fetch(`http://127.0.0.1:${own}/api/v1/query?query=${query}`).catch(() => null);
-      const found = answer === null ? '' : await answer.text();
-      if (found.includes('"container":"app"')) break;
+      const found = await ask(query);
+      if (found.includes(wanted)) return;
+      assert.ok(performance.now() < until, `${query}: ${found}`);
       await delay(200);
     }
+  };
+  try {
+    await answered('northstate_container_phase{northstate_container_phase="Running"} == 1', '"container":"app"');
+    const [, labels = ''] = /^label_values\((\w+), instance\)$/.exec(dashboard.templating.list[1]?.query ?? '') ?? [];
+    await answered(labels, `"instance":"127.0.0.1:${port}"`);
+    for (const { targets } of dashboard.panels)
+      for (const { expr } of targets)
+        await answered(expr.replaceAll('$device', '.*').replaceAll('$__rate_interval', '10s'), '"value":[');
   } finally {
     prometheus.kill('SIGKILL');
     await once(prometheus, 'exit');
   }
+});
+
+test('the panels of the dashboard lie beside each other', () => {
+  const taken = new Map<string, string>();
+  for (const { title, gridPos } of dashboard.panels) {
+    const { x, y, w, h } = gridPos;
+    assert.ok(x >= 0 && w > 0 && x + w <= 24, title);
+    for (let column = x; column < x + w; column++)
+      for (let line = y; line < y + h; line++) {
+        assert.equal(taken.get(`${column} ${line}`), undefined, `${title} lies on another`);
+        taken.set(`${column} ${line}`, title);
+      }
+  }
+  assert.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
 });
