@@ -39,7 +39,27 @@ export async function makeLeaf(
   attempt: number,
   section: Section | null,
 ): Promise<Leaf> {
-  const leaves = await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt)));
+  return openAll(await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt))), section);
+}
+
+/** Opens the leaf of what runs, for whoever joins it: one that lies in all of the given hierarchies; else null. */
+export function openLeaf(
+  branches: readonly Branch[],
+  name: string,
+  attempt: number,
+  section: Section | null,
+): Leaf | null {
+  const leaves = branches.map((branch) => ({ branch, path: join(groupIn(branch, name), String(attempt)) }));
+  try {
+    return openAll(leaves, section);
+  } catch (error) {
+    if (error instanceof TerminalError && codeOf(error.cause) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** Throws TerminalError (CgroupRefused). */
+function openAll(leaves: readonly { branch: Branch; path: string }[], section: Section | null): Leaf {
   const unified = leaves.find(({ branch }) => branch.version === 2);
   const legacy = leaves.filter(({ branch }) => branch.version === 1);
   const memory = leaves.find(({ branch }) => branch.controllers.includes('memory'));

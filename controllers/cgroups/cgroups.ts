@@ -21,7 +21,7 @@ import { thaw } from './cgroup-freeze.ts';
 import { bootGroups, bootRoots, type BootGroups } from './cgroup-boot.ts';
 import { openPlaces, parentOf } from './cgroup-places.ts';
 import { claimRoot, holdsRoot } from './cgroup-owner.ts';
-import { makeLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
+import { makeLeaf, openLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
 import { countsOf, type Counts } from './cgroup-counts.ts';
 import { controllersOf, limitsOf, withDefaults } from './cgroup-limits.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
@@ -39,6 +39,8 @@ export interface Cgroups extends Controller<CgroupStep> {
   observe(): Map<string, ObservedCgroup>;
   observeOne(name: string): ObservedCgroup | null;
   leaf(name: string, attempt: number, section: Section | null, everywhere?: boolean): Promise<Leaf>;
+  /** The same for whoever joins what runs: its leaf is there, unless somebody else has removed it. */
+  joinLeaf(name: string, attempt: number, section: Section | null, everywhere?: boolean): Promise<Leaf>;
   limits(name: string, section: Section | null): LimitFiles;
   /** Lets an attempt go on with all that it has frozen of itself; gives whether anything was frozen. */
   thaw(name: string, attempt: number): Promise<boolean>;
@@ -98,6 +100,12 @@ export function createCgroups(options: {
     }
   }
 
+  async function joinLeaf(name: string, attempt: number, asked: Section | null, everywhere = false): Promise<Leaf> {
+    const section = withDefaults(asked, hierarchies);
+    const branches = everywhere ? allBranches(tree) : branchesOf(tree, controllersFor(section));
+    return openLeaf(branches, name, attempt, section) ?? (await leaf(name, attempt, asked, everywhere));
+  }
+
   return {
     restore: places.restore,
     plan: (view) => planCgroups(view, hierarchies),
@@ -108,6 +116,7 @@ export function createCgroups(options: {
     observe: () => observeGroups(tree, initially),
     observeOne: (name) => observeGroup(tree, name, initially),
     leaf,
+    joinLeaf,
     limits: (name, section) => openLimits(tree, name, withDefaults(section, hierarchies)),
     thaw: (name, attempt) => thaw(tree, name, attempt),
     alarm: (kind, name, attempt) => (kind === 'memory' ? openMemoryAlarm : openFreezeAlarm)(tree, name, attempt),

@@ -7,7 +7,7 @@ import { limitWrite } from './limit-write.ts';
 import type { Op } from '../../native/wire/ops.ts';
 import { compileFilter } from '../../native/seccomp-filter.ts';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
-import type { Leaf, LimitFiles } from '../cgroups/cgroups.ts';
+import type { Cgroups, Leaf, LimitFiles } from '../cgroups/cgroups.ts';
 import { sectionOf } from '../cgroups/cgroups-plan.ts';
 import type { Operations, Sandbox, Sandboxes } from '../containers/containers-act.ts';
 import { healthOf, notifies, revisionOf } from '../containers/readiness.ts';
@@ -40,7 +40,8 @@ export interface SandboxPorts {
   /** Bytes that are kept of each stream that goes to the log. */
   readonly outputSize: number;
   /** The control groups (cgroups.ts). */
-  readonly leaf: (name: string, attempt: number, section: Section | null, everywhere: boolean) => Promise<Leaf>;
+  readonly leaf: Cgroups['leaf'];
+  readonly joinLeaf: Cgroups['joinLeaf'];
   readonly limits: (name: string, section: Section | null) => LimitFiles;
   readonly descriptors: Pick<Descriptors, 'open'>;
   /** The kernel enforces or logs by an SELinux policy: contexts of manifests mean something. */
@@ -135,7 +136,7 @@ async function joining(view: View, target: Target, id: number, ports: SandboxPor
   const { manifest } = packageOf(target);
   const mayMount = manifest.capabilities?.includes('CAP_SYS_ADMIN') === true;
   const { environment } = startOf({ manifest, entry: target.entry, dataDir: ports.dataDir });
-  const leaf = await ports.leaf(view.name, id, sectionOf(target), mayMount);
+  const leaf = await ports.joinLeaf(view.name, id, sectionOf(target), mayMount);
   const specification = sandboxOps(inputOf(view, target, ports)).filter(({ op }) => joined.has(op));
   const ops = [...groupOps({ ...leaf, oom: null }), ...openOps(specification, [], [], ports)];
   return { ops, environment: [...environment].map(([key, value]) => `${key}=${value}`), close: leaf.close };

@@ -194,9 +194,19 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   store.update(({ observed }) => {
     for (const [name, value] of kept) observed.kept.set(name, value);
   });
-  const { leaf, limits } = cgroups;
+  const { leaf, joinLeaf, limits } = cgroups;
   const selinux = hasSelinux();
-  const sandboxes = createSandboxes({ dataDir, socketDir, outputSize, leaf, limits, descriptors, selinux, log });
+  const sandboxes = createSandboxes({
+    dataDir,
+    socketDir,
+    outputSize,
+    leaf,
+    joinLeaf,
+    limits,
+    descriptors,
+    selinux,
+    log,
+  });
   const containers: ContainerPorts = {
     launcher,
     sandboxes,

@@ -84,7 +84,7 @@ export function createDoors({
     failed: (err) => log.warn({ err }, 'what an uninstallation has left cannot be removed'),
   });
   const sessions = createSessions({
-    ...{ launcher, hold, view: containers.view, leaf: cgroups.leaf, selinux: hasSelinux() },
+    ...{ launcher, hold, view: containers.view, leaf: cgroups.joinLeaf, selinux: hasSelinux() },
     ...{ dataDir: config.dataDir, tell: events.tell },
   });
   link.listen({ left: sessions.left, watch: (key) => void sessions.fired(key) });

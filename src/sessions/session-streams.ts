@@ -46,9 +46,9 @@ export function openPipes({ uid, gid }: Owner, input: boolean): SessionStreams {
   const [stdin, stdout, stderr] = ends;
   const theirs = [stdin.reader, stdout.writer, stderr.writer] as const;
   for (const fd of theirs) fchownSync(fd, uid, gid);
-  const writer = new Socket({ fd: stdin.writer, readable: false, writable: true });
-  writer.on('error', () => writer.destroy()); // nobody reads any more
-  if (!input) writer.end();
+  const writer = input ? new Socket({ fd: stdin.writer, readable: false, writable: true }) : null;
+  writer?.on('error', () => writer.destroy()); // nobody reads any more
+  if (writer === null) closeSync(stdin.writer);
   const readers = {
     stdout: new Socket({ fd: stdout.reader, readable: true, writable: false }),
     stderr: new Socket({ fd: stderr.reader, readable: true, writable: false }),
@@ -57,11 +57,13 @@ export function openPipes({ uid, gid }: Owner, input: boolean): SessionStreams {
     theirs,
     closeTheirs: () => theirs.forEach((fd) => closeSync(fd)),
     ...mergedOutput(readers),
-    write: (data) => new Promise((resolve) => void writer.write(data, () => resolve())),
-    end: () => void writer.end(),
+    async write(data) {
+      if (writer !== null) await new Promise<void>((resolve) => void writer.write(data, () => resolve()));
+    },
+    end: () => void writer?.end(),
     resize: () => undefined,
     close() {
-      for (const each of [writer, ...Object.values(readers)]) each.destroy();
+      for (const each of [writer, ...Object.values(readers)]) each?.destroy();
     },
   };
 }

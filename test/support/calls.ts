@@ -74,6 +74,7 @@ export function createCalls(launcher: Launcher): SandboxCalls {
       socketDir,
       outputSize,
       leaf: () => Promise.resolve(leafOf(box)),
+      joinLeaf: () => Promise.resolve(leafOf(box)),
       limits: () => ({ files: [], close: () => undefined }),
       descriptors,
       selinux: box.selinux ?? false,
