@@ -14,7 +14,7 @@ export interface TrialPorts {
     activate(ready: readonly string[]): Promise<string | null>;
     confirm(generation: number | null): Promise<unknown>;
     revert(cause: Omit<Cause, 'time'>, generation: number | null): Promise<unknown>;
-    reverted(): Promise<void>;
+    reverted(generation: number): Promise<void>;
   };
   readonly reconciler: {
     /** Whether nothing is under way and the status says so. */
@@ -142,7 +142,7 @@ export function createTrialDriver(ports: TrialPorts): TrialDriver {
     const unreached = reconciler.outcomesOf(before ?? []).filter(({ result }) => result !== 'converged');
     const [first] = unreached;
     if (first !== undefined) say(first.reason ?? first.key);
-    else await documents.reverted();
+    else await documents.reverted(state.generation);
   }
 
   function say(waits: string | null): void {

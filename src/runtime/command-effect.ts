@@ -4,6 +4,7 @@ import { entryFor, type Command } from '../../state/document/command-patches.ts'
 import type { DesiredState } from '../../state/desired.ts';
 import type { ObservedAttempt } from '../../state/observed.ts';
 import type { State } from '../../state/store.ts';
+import { isUnderWay } from '../../state/trial/trial-record.ts';
 import { RuntimeError } from './runtime.ts';
 import { containerId, containerName, splitContainerId } from '../../state/container-id.ts';
 import { type ContainerStatus } from '../../state/status.ts';
@@ -66,7 +67,10 @@ function observedEffect(command: Command, patched: State, begun: number | null):
     case 'umount':
       return (state) => (isMounted(state, command.container) ? null : 'done');
     case 'uninstall':
-      return (state) => (isInstalled(state, command.container) ? failureOf(state, command.container) : 'done');
+      return (state) => {
+        if (!isInstalled(state, command.container)) return 'done';
+        return heldByTrial(state, command.container) ?? failureOf(state, command.container);
+      };
   }
 }
 
@@ -118,6 +122,16 @@ function started(state: State, name: string, version: string | null, run: number
 }
 
 /** What the status says has failed for good since the command. */
+/** What a document on trial wants gone goes with its confirmation: a command that says no more than that cannot have it now. */
+function heldByTrial(state: State, container: string): RuntimeError | null {
+  const entry = entryFor(container, state);
+  if (!isUnderWay(state.trial?.record ?? null) || entry?.state !== 'absent' || entry.uninstalling) return null;
+  return failed(
+    container,
+    'a document is on trial; it is deleted when that is confirmed, and may be needed to go back',
+  );
+}
+
 function failureOf(state: State, container: string): RuntimeError | null {
   const { name } = splitContainerId(container);
   const status = state.status.containers[container] ?? state.status.containers[name];

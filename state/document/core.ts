@@ -110,6 +110,8 @@ export interface Core {
   readonly configuredTrial: TrialTerms | null;
   /** The trial under way, or how the last one ended; null: there was none. */
   trial: TrialRecord | null;
+  /** The confirmed document is in force again, of a trial that goes back. */
+  isBack: boolean;
   /** Packages (name:version) of the generation that a trial goes back to. */
   target: readonly string[];
   /** The same by container name. */

@@ -91,6 +91,7 @@ export async function openCore(options: CoreOptions, generations: Generations, b
       configuredTrial,
       tell,
       trial: null,
+      isBack: false,
       target: [],
       before: new Map(),
       staged: null,

@@ -28,6 +28,7 @@ const keptFiles = 5;
 export async function beginRevert(core: Core, options: FileOptions, cause: Cause): Promise<void> {
   const next = core.trial === null ? null : revert(core.trial, cause);
   if (next === null) throw new NoTrial(core.trial, 'revert');
+  core.isBack = false;
   await keepTrial(core, next);
   const { generation, confirmed } = next;
   core.log.error(
@@ -45,7 +46,11 @@ export async function carryOutRevert(core: Core, options: FileOptions): Promise<
   core.staged = null;
   const failed = await core.generations.read(record.generation);
   await quarantineFailed(core, record, failed);
-  if (isBack(core, record)) return await restoreFile(core, options, record, core.text).then(() => undefined);
+  if (isBack(core, record)) {
+    core.isBack = true;
+    await restoreFile(core, options, record, core.text);
+    return;
+  }
   await storeLock(core);
   const target = await newestUnderstood(core, record.confirmed);
   if (target === null || typeof target === 'string') {
@@ -61,6 +66,7 @@ export async function carryOutRevert(core: Core, options: FileOptions): Promise<
   core.pending = [];
   const { endMark, signature } = target;
   setWritten(core, { text, endMark, written, signature });
+  core.isBack = true;
   show(core, inForce, generation, goodDocument(generation), target.lock);
   core.log.warn(
     { generation, confirmed: record.confirmed, dropped: patched.dropped },
@@ -85,8 +91,9 @@ export async function carryOutRevert(core: Core, options: FileOptions): Promise<
   for (const { done } of pending) done.resolve(core.generations.lacks(generation));
 }
 
-/** What runs has come to the confirmed document. */
-export async function endRevert(core: Core): Promise<void> {
+/** What runs has come to the confirmed document, which was seen in that generation; nothing is done when another is in force by now. */
+export async function endRevert(core: Core, generation: number): Promise<void> {
+  if (!core.isBack || core.store.get().generation !== generation) return;
   const next = core.trial === null ? null : finishRevert(core.trial, core.trial.dropped);
   if (next === null) return;
   await keepEnd(core, next);

@@ -32,8 +32,8 @@ export interface TrialDocuments {
     cause: Omit<Cause, 'time'>,
     generation: number | null,
   ): Promise<{ readonly generation: number; readonly notDurable: NotDurable }>;
-  /** What runs has come to the confirmed document. */
-  reverted(): Promise<void>;
+  /** What runs has come to the confirmed document, as it is in that generation of all. */
+  reverted(generation: number): Promise<void>;
   /** Takes out of quarantine by digest or name; null = everything. Gives the names of what that was. */
   release(which: string | null): Promise<readonly string[]>;
 }
@@ -63,10 +63,10 @@ export function createTrialDocuments(
         await beginRevert(core, file, { ...cause, time: core.now() });
         return { generation: core.store.get().generation, notDurable: core.generations.lacks(core.stored) };
       }),
-    reverted: () =>
+    reverted: (generation) =>
       enqueue(async () => {
         const { endRevert } = await import('./revert-document.ts');
-        await endRevert(core);
+        await endRevert(core, generation);
       }),
     release: (which) =>
       enqueue(async () => {

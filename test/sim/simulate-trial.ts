@@ -63,6 +63,8 @@ interface Run {
   readonly installed: Set<string>;
   /** What runs, by the version of its package; it goes on when only the reconciler ends. */
   running: string | null;
+  /** What is staged is not to come into force now: a gate, or a lock. */
+  held: boolean;
   /** A confirmed document was given up, until the boot ends. */
   givenUp: boolean;
   /** Why the persistent data could not be kept; null = it could. */
@@ -89,6 +91,7 @@ export async function simulateTrial(seed: number): Promise<TrialOutcome> {
       now: 1000,
       process: null,
       running: null,
+      held: false,
       givenUp: false,
       unkept: null,
       broken: null,
@@ -164,6 +167,7 @@ async function open(run: Run): Promise<Process> {
       moment: () => ({ boot, at: run.now, time: run.now }),
       tell(state) {
         run.trace.push(`  ${state}: generation ${store.get().trial?.record.generation ?? 0}`);
+        if (state === 'active' && run.held && run.process !== null) breach(run, 'it is put into force, and held up');
         if (state === 'reverting' || state === 'reverted') condemn(run);
       },
     },
@@ -192,7 +196,7 @@ async function open(run: Run): Promise<Process> {
       },
       staged: () => stagedNames(store.get()).flatMap((name) => stagedTargets(store.get(), name)),
       why: () => null,
-      gate: () => null,
+      gate: () => (run.held ? 'a gate is not open, or something is locked' : null),
       now: () => run.now,
       setDeadline: (at) => {
         if (run.process !== null) run.process.deadline = at;
@@ -391,10 +395,13 @@ async function happen(run: Run): Promise<void> {
       run.confirmed.add(process.store.get().desired.containers.get('app')?.version ?? '');
     const cause = { reason: 'Requested', message: 'somebody has asked for it', entries: [] } as const;
     await until(run, () => (confirms ? process.documents.confirm(null) : process.documents.revert(cause, null)));
-  } else if (what < 0.85) {
+  } else if (what < 0.83) {
+    run.held = !run.held;
+    run.trace.push(run.held ? 'a gate closes' : 'the gate opens');
+  } else if (what < 0.86) {
     run.trace.push('a package arrives');
     run.installed.add(random.pick(['4', '5']));
-  } else if (what < 0.88) {
+  } else if (what < 0.89) {
     run.trace.push('five reconcilers have died on it');
     const { core, file } = process;
     const cause = { reason: 'ReconcilerDied', message: 'again', time: run.now, entries: [] } as const;
@@ -427,6 +434,7 @@ async function until(run: Run, act: () => Promise<unknown>): Promise<void> {
 async function calm(run: Run): Promise<void> {
   const { device } = run;
   Object.assign(device, { full: false, fixed: false });
+  run.held = false;
   device.cut = null;
   run.trace.push('calm');
   for (const version of ['4', '5']) run.installed.add(version);

@@ -310,7 +310,7 @@ test('a signed document on trial goes back with its signature; its serial is not
   assert.equal(again.documents.lastConfirmed(), first.generation);
 
   await again.documents.revert({ reason: 'Requested', message: 'as the test wants it', entries: [] }, null);
-  await again.documents.reverted();
+  await again.documents.reverted(again.store.get().generation);
   assert.deepEqual(namesIn(again.store.get()), ['ten']);
   assert.equal(await place.read(), ten);
   assert.equal(await readFile(`${place.path}.sig`, 'utf8'), `${signText(ten, privateKey)}\n`);

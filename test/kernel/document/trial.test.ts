@@ -65,7 +65,10 @@ test(
     assert.deepEqual([stateOf(store.get()), versionOf(store.get())], ['reverting', '1.0.0']);
     assert.equal(await place.read(), good);
     assert.equal(await readFile(`${place.path}.reverted-${generation}`, 'utf8'), bad);
-    await documents.reverted();
+    // Judged by what was in force before, it would be over too early.
+    await documents.reverted(generation);
+    assert.equal(stateOf(store.get()), 'reverting');
+    await documents.reverted(store.get().generation);
     assert.equal(stateOf(store.get()), 'reverted');
     assert.equal(store.get().trial?.record.cause?.message, 'app has ended');
     await assert.rejects(documents.apply(bad, { origin: 'test' }), /in quarantine: app has ended/);
@@ -270,7 +273,7 @@ test('a record that is not understood is a trial that has failed; without a tria
   await writeFile(join(place.dir, 'state', 'trial.json'), '{');
   const later = await place.open({ trial, bootId: 'next' });
   assert.deepEqual([stateOf(later.store.get()), versionOf(later.store.get())], ['reverting', '1.0.0']);
-  await later.documents.reverted();
+  await later.documents.reverted(later.store.get().generation);
   await later.documents.close();
   await writeFile(join(place.dir, 'state', 'trial.json'), '{');
   const last = await place.open({ trial, bootId: 'last' });
@@ -378,7 +381,7 @@ test(
     await documents.activate([]);
     documents.setLock('app', { version: '2.0.0', repository: 'system', digest });
     await documents.revert(cause, null);
-    await documents.reverted();
+    await documents.reverted(store.get().generation);
     assert.deepEqual(
       store.get().quarantine.map(({ kind }) => kind),
       ['document', 'package'],
