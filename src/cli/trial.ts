@@ -50,7 +50,7 @@ export function trialLines({ state, generation, confirmed, ...trial }: TrialStat
     ...(waits === null || isOver ? [] : [`  it waits for: ${printable(waits)}`]),
     ...(state === 'active' || state === 'staged'
       ? [
-          `  it would go back to: generation ${confirmed}${until === null ? '' : `, at ${until}`}, or after ${terms.boots - boots + 1} more boots`,
+          `  it would go back to: generation ${confirmed}${until === null ? '' : `, at ${until}`}, or after ${bootsText(terms.boots - boots + 1)}`,
           `  it is confirmed by: ${terms.confirm === 'manual' ? 'northstate confirm' : `health for ${terms.soak / 1000} s`}`,
         ]
       : []),
@@ -60,6 +60,10 @@ export function trialLines({ state, generation, confirmed, ...trial }: TrialStat
     ...(kept.length === 0 ? [] : [`  persistent data is kept of: ${kept.map(printable).join(', ')}`]),
     ...dropped.map((each) => `  dropped: ${printable(each)}`),
   ];
+}
+
+function bootsText(count: number): string {
+  return count === 1 ? 'one more boot' : `${count} more boots`;
 }
 
 /** quarantine: what is passed over. */

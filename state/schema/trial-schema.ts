@@ -42,6 +42,8 @@ const gate = z
   .superRefine(({ exists, absent, between, zone, exec }, context) => {
     const says = [exists, absent, between, exec].some((each) => each !== undefined);
     if (!says) context.addIssue({ code: 'custom', message: 'it says none of exists, absent, between and exec' });
+    if (exists !== undefined && exists === absent)
+      context.addIssue({ code: 'custom', path: ['absent'], message: `${absent} cannot be there and not be there` });
     if (zone !== undefined && between === undefined)
       context.addIssue({ code: 'custom', path: ['zone'], message: 'zone is of between, which is not there' });
   })

@@ -132,6 +132,7 @@ const started = [
     'test/support/calls.ts',
     'test/kernel/mounts/mount-many.ts',
     'test/vm/guest/power-guest.ts',
+    'test/vm/guest/trial-guest.ts',
   ],
 ];
 

@@ -33,6 +33,24 @@ export async function prepareGuest(tests: readonly string[]): Promise<Guest> {
   return { image: await makeImage(tests), running, candidates };
 }
 
+/** The same for the power cuts in trials: two versions with persistent data, and one beside them. */
+export async function prepareTrials(): Promise<{ readonly image: Image; readonly packages: readonly string[] }> {
+  launcherProgram();
+  playerProgram();
+  const fields = 'mounts: { /data: { type: persist } }';
+  const files = await Promise.all([
+    probePackage({ name: 'app', fields }),
+    probePackage({ name: 'app', version: '2.0.0', fields }),
+    probePackage({ name: 'side' }),
+  ]);
+  return { image: await makeImage([]), packages: files.map(inGuest) };
+}
+
+/** Where a file of .build lies in the guest. */
+function inGuest(file: string): string {
+  return path.join(guestRoot, path.relative(root, file));
+}
+
 /** `filler` is how much more it holds than a small program, in KiB that compression makes half of at best. */
 async function candidate(name: string, version: string, filler: number): Promise<Candidate> {
   const files = filler === 0 ? {} : { 'usr/share/filler': noise(filler) };
@@ -40,7 +58,7 @@ async function candidate(name: string, version: string, filler: number): Promise
   const digest = createHash('sha256')
     .update(await readFile(file))
     .digest('hex');
-  return { container: `${name}:${version}`, file: path.join(guestRoot, path.relative(root, file)), digest };
+  return { container: `${name}:${version}`, file: inGuest(file), digest };
 }
 
 /** The same for the same size: packages are kept under what they are made of. */

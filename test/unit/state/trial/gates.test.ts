@@ -46,6 +46,7 @@ test('a document says its gate, and what cannot be is refused with its place', (
     ['{ between: "02:00-04:00", zone: Mars/Base }', /time zone/],
     ['{ between: 2 }', /expected/],
     ['{ exists: run/parked }', /absolute path/],
+    ['{ exists: /a, absent: /a }', /cannot be there and not be there/],
     ['{ exec: [] }', /./],
     ['{ exec: [sh, -c, x] }', /absolute path/],
     ['{ exec: [/bin/true], timeout: 0s }', /more than 0/],
