@@ -1,12 +1,13 @@
 // What the first start after a boot would do: which images are mounted, which containers start, and which sandboxes are kept
 // ready, in this order. Pure.
 import type { ObservedPackage } from '../../state/observed.ts';
+import { atOnce, type Sliced } from '../../state/in-slices.ts';
 import type { State } from '../../state/store.ts';
 import type { View } from '../controller.ts';
 import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
 import type { MountStep } from '../mounts/mounts-plan.ts';
 import type { ContainerStep } from '../containers/containers-plan.ts';
-import { walk } from './walk.ts';
+import { walking } from './walk.ts';
 
 export type StartStep = Extract<ContainerStep, { op: 'start' }>;
 /** Of a sandbox in which nothing starts. */
@@ -20,7 +21,15 @@ export type BootStep =
  * The packages in directories are all that outlives a boot: nothing is mounted, nothing has run. Those that others than root may
  * change do not count. `now` is CLOCK_BOOTTIME in ms.
  */
-export function coldBoot(state: State, { hierarchies, now }: { hierarchies: Hierarchies; now: number }): BootStep[] {
+export function coldBoot(state: State, given: { hierarchies: Hierarchies; now: number }): BootStep[] {
+  return atOnce(coldBooting(state, given));
+}
+
+/** The same, a step at a time. */
+export function* coldBooting(
+  state: State,
+  { hierarchies, now }: { hierarchies: Hierarchies; now: number },
+): Sliced<BootStep[]> {
   const { repositories } = state.observed;
   const lasting = ({ repository, foreign }: ObservedPackage) =>
     repositories.get(repository)?.type === 'fs' && foreign === null;
@@ -36,7 +45,7 @@ export function coldBoot(state: State, { hierarchies, now }: { hierarchies: Hier
   };
   const before = { ...state, orders: new Map(), observed: { repositories, packages, ...nothing } };
   const options = { hierarchies, defaultRepository: null, packageAt: () => null, now, autostart: true };
-  const { done } = walk(before, options);
+  const { done } = yield* walking(before, options);
   const gone = new Set(done.flatMap(({ step }) => (step.op === 'go' ? [step.key] : [])));
   const prepared = new Map<string, PrepareStep>();
   return done.flatMap(({ step, view }): BootStep[] => {

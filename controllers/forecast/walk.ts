@@ -1,7 +1,8 @@
 // The planners run on a model in which every step succeeds: which steps follow, in an order in which they can be done. Pure.
 import type { Operation } from 'fast-json-patch';
 import { formatPointer } from '../../state/text/pointer.ts';
-import type { ObservedPackage } from '../../state/observed.ts';
+import { atOnce, type Sliced } from '../../state/in-slices.ts';
+import type { Observed, ObservedPackage } from '../../state/observed.ts';
 import type { State } from '../../state/store.ts';
 import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
 import { planCgroups } from '../cgroups/cgroups-plan.ts';
@@ -46,11 +47,21 @@ const MOST_STEPS = 100_000;
 
 /** Goes from a state to the end. */
 export function walk(initial: State, options: WalkOptions): Walk {
+  return atOnce(walking(initial, options));
+}
+
+/** What a step may change of what is observed, and under its own name alone. */
+const changing = ['packages', 'mounts', 'cgroups', 'attempts', 'ran', 'kept'] as const;
+
+/** The same, a step at a time. */
+export function* walking(initial: State, options: WalkOptions): Sliced<Walk> {
   const model = createModel({ autostart: options.autostart });
   const done: Stride[] = [];
   const latest = new Map<string, AnyStep>();
   const refused = new Map<string, Stride>();
-  let state = initial;
+  // Its own maps, in which each step changes one name: copies would cost as much as there are names.
+  const all = ownMaps(initial.observed);
+  let state: State = { ...initial, observed: all };
   let last = Math.max(0, ...[...initial.observed.attempts.values()].flat().map(({ id }) => id));
   let pending = follow(model.update(state, null));
 
@@ -63,7 +74,7 @@ export function walk(initial: State, options: WalkOptions): Walk {
   }
 
   function perform(step: AnyStep, view: View): Set<string> {
-    const before = state.observed;
+    const before = ofName(all, step.name);
     const observed = effect(before, step, {
       view,
       fresh: () => ++last,
@@ -71,10 +82,13 @@ export function walk(initial: State, options: WalkOptions): Walk {
       digestOf: () => view.targets.find(({ package: found }) => found?.name === step.name)?.entry.digest ?? null,
       hierarchies: options.hierarchies,
     });
-    state = { ...state, observed };
-    const kinds = (['packages', 'mounts', 'cgroups', 'attempts', 'ran', 'kept'] as const).filter(
-      (kind) => before[kind] !== observed[kind],
-    );
+    const kinds = changing.filter((kind) => before[kind] !== observed[kind]);
+    for (const kind of kinds) {
+      const values: Map<string, unknown> = all[kind];
+      const value = observed[kind].get(step.name);
+      if (value === undefined) values.delete(step.name);
+      else values.set(step.name, value);
+    }
     return follow(
       model.update(
         state,
@@ -86,6 +100,7 @@ export function walk(initial: State, options: WalkOptions): Walk {
   while (pending.size > 0 && done.length < MOST_STEPS) {
     const next = new Set<string>();
     for (const name of [...pending].sort()) {
+      yield;
       const view = model.view(name, options.now);
       const step = planOf(view, options).find(({ waits }) => waits === null);
       // A step that the model shows no effect of, such as an install whose source cannot be read, is listed once.
@@ -102,12 +117,46 @@ export function walk(initial: State, options: WalkOptions): Walk {
     }
     pending = next;
   }
-  const views = [...model.names()].sort().map((name) => model.view(name, options.now));
-  const left = views.flatMap((view) => {
-    const waiting = planOf(view, options).filter(({ waits }) => waits !== null);
-    return waiting.map((step) => ({ step, view }));
-  });
+  const views: View[] = [];
+  const left: Stride[] = [];
+  for (const name of [...model.names()].sort()) {
+    yield;
+    const view = model.view(name, options.now);
+    views.push(view);
+    for (const step of planOf(view, options)) if (step.waits !== null) left.push({ step, view });
+  }
   return { done, refused: [...refused.values()], left, views };
+}
+
+type OwnMaps = {
+  -readonly [K in keyof Observed]: Observed[K] extends ReadonlyMap<string, infer V> ? Map<string, V> : never;
+};
+
+function ownMaps({ repositories, packages, mounts, cgroups, attempts, ran, schedules, kept }: Observed): OwnMaps {
+  return {
+    repositories: new Map(repositories),
+    packages: new Map(packages),
+    mounts: new Map(mounts),
+    cgroups: new Map(cgroups),
+    attempts: new Map(attempts),
+    ran: new Map(ran),
+    schedules: new Map(schedules),
+    kept: new Map(kept),
+  };
+}
+
+/** What is observed of one name. */
+function ofName(all: Observed, name: string): Observed {
+  const only = <V>(map: ReadonlyMap<string, V>): ReadonlyMap<string, V> => {
+    const value = map.get(name);
+    return value === undefined ? new Map<string, V>() : new Map([[name, value]]);
+  };
+  const { packages, mounts, cgroups, attempts, ran, kept } = all;
+  return {
+    ...all,
+    ...{ packages: only(packages), mounts: only(mounts), cgroups: only(cgroups) },
+    ...{ attempts: only(attempts), ran: only(ran), kept: only(kept) },
+  };
 }
 
 function planOf(view: View, { hierarchies, defaultRepository }: WalkOptions): AnyStep[] {

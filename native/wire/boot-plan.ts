@@ -1,5 +1,6 @@
 // The boot plan as the boot player reads it (native/player/plan.h): what makes it count, and units of deeds.
 import { crc32 } from 'node:zlib';
+import { atOnce, type Sliced } from '../../state/in-slices.ts';
 import { createEncoder, type Encoder } from './encoder.ts';
 
 /** Raised with every change of its form. */
@@ -117,7 +118,20 @@ export interface BootPlan {
 }
 
 /** A whole plan. Throws RangeError when it is over a limit of the player's. */
-export function encodePlan({ runtime, kernel, machine, source, document, generation, units }: BootPlan): Uint8Array {
+export function encodePlan(plan: BootPlan): Uint8Array {
+  return atOnce(encodingPlan(plan));
+}
+
+/** The same, a unit at a time. */
+export function* encodingPlan({
+  runtime,
+  kernel,
+  machine,
+  source,
+  document,
+  generation,
+  units,
+}: BootPlan): Sliced<Uint8Array> {
   const to = createEncoder(1 << 16);
   to.u32(format);
   for (const each of [runtime, kernel, machine]) to.text(each);
@@ -127,7 +141,10 @@ export function encodePlan({ runtime, kernel, machine, source, document, generat
   to.bytes(document.text ?? new Uint8Array());
   to.u64(BigInt(generation));
   to.u32(within(units.length, planLimits.units, 'units'));
-  for (const unit of units) writeUnit(to, unit);
+  for (const unit of units) {
+    yield;
+    writeUnit(to, unit);
+  }
   const rest = to.end();
   const sum = createEncoder(4);
   sum.u32(crc32(rest));

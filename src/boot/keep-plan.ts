@@ -4,12 +4,13 @@ import { readFile } from 'node:fs/promises';
 import { machine, release } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { encodePlan } from '../../native/wire/boot-plan.ts';
+import { encodingPlan } from '../../native/wire/boot-plan.ts';
 import { request } from '../../native/wire/wire.ts';
 import { bootDelegation } from '../../controllers/cgroups/delegated-group.ts';
 import { generationFiles } from '../../state/document/generation-files.ts';
 import { ifMissing } from '../../state/errno.ts';
 import { prepareFile } from '../../state/file/write-file.ts';
+import { inSlices, type Sliced } from '../../state/in-slices.ts';
 import type { State } from '../../state/store.ts';
 import { isUnderWay } from '../../state/trial/trial-record.ts';
 import { usesBootPlan, type Configuration } from '../config/configuration.ts';
@@ -17,7 +18,7 @@ import { readSource } from '../config/read-configuration.ts';
 import { planFile } from './plan-file.ts';
 import { findSummary, summaryHead } from '../config/summary.ts';
 import { runtimeVersion } from '../runtime-version.ts';
-import { makeUnits, type PlanPorts } from './make-plan.ts';
+import { makeUnits, type Made, type PlanPorts } from './make-plan.ts';
 
 export interface KeepPorts extends Omit<PlanPorts, 'before'> {
   readonly config: Configuration;
@@ -26,6 +27,8 @@ export interface KeepPorts extends Omit<PlanPorts, 'before'> {
   readonly overrides: { readonly desired?: string; readonly stateDir?: string };
   /** The document in force; null while something of it is yet to be written. */
   readonly text: string | null;
+  /** Whether the state is still what the plan is made of. */
+  readonly isPresent: () => boolean;
 }
 
 /** `unkept`: why there is none for now. */
@@ -55,14 +58,21 @@ export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {
   if (document?.toString() !== (document === null ? undefined : ports.text))
     return none('the document has just changed');
   const stored = (await generationFiles(join(config.stateDir, 'generations'), true).list()).at(-1)?.generation ?? 0;
-  const { units, left } = makeUnits(state, { ...ports, before: await bootDelegation(summary.cgroup, config.cgroup) });
-  const plan = encodePlan({
-    ...{ runtime: runtimeVersion, kernel: release(), machine: machine(), source: summaryHead(source) },
-    ...{ document: { path: config.desired, text: document }, generation: stored, units },
-  });
+  const before = await bootDelegation(summary.cgroup, config.cgroup);
+  const work = function* (): Sliced<Made & { readonly plan: Uint8Array }> {
+    const made = yield* makeUnits(state, { ...ports, before });
+    const plan = yield* encodingPlan({
+      ...{ runtime: runtimeVersion, kernel: release(), machine: machine(), source: summaryHead(source) },
+      ...{ document: { path: config.desired, text: document }, generation: stored, units: made.units },
+    });
+    return { ...made, plan };
+  };
+  const made = await inSlices(work(), ports.isPresent);
+  if (made === null) return none('something else is in force meanwhile');
+  const { units, left, plan } = made;
   const path = planFile(config.stateDir);
-  const before = await readFile(path).catch(ifMissing);
-  if (before === null || !before.equals(plan)) await (await prepareFile(path, plan)).commit();
+  const kept = await readFile(path).catch(ifMissing);
+  if (kept === null || !kept.equals(plan)) await (await prepareFile(path, plan)).commit();
   return {
     started: units.filter(({ deeds }) => deeds.some((each) => each.deed === 'request' && each.type === request.go))
       .length,

@@ -2,7 +2,7 @@
 import { serialize } from 'node:v8';
 import { join } from 'node:path';
 import type { View, Target } from '../../controllers/controller.ts';
-import { coldBoot, type BootStep, type PrepareStep, type StartStep } from '../../controllers/forecast/cold-boot.ts';
+import { coldBooting, type BootStep, type PrepareStep, type StartStep } from '../../controllers/forecast/cold-boot.ts';
 import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { madeFrom } from '../../controllers/containers/candidate.ts';
 import { recordOf } from '../../controllers/containers/containers-act.ts';
@@ -17,6 +17,7 @@ import { createEncoder } from '../../native/wire/encoder.ts';
 import { request } from '../../native/wire/wire.ts';
 import { containerId } from '../../state/container-id.ts';
 import type { ContainerEntry } from '../../state/desired.ts';
+import type { Sliced } from '../../state/in-slices.ts';
 import type { ObservedMount } from '../../state/observed.ts';
 import type { State } from '../../state/store.ts';
 import { socketDirMode } from '../../controllers/sandbox/start-descriptors.ts';
@@ -40,12 +41,14 @@ export interface Made {
   readonly left: ReadonlyMap<string, string>;
 }
 
-/** Units of everything that a cold boot of this state does and that a plan may hold. */
-export function makeUnits(state: State, ports: PlanPorts): Made {
+/** Units of everything that a cold boot of this state does and that a plan may hold, one at a time. */
+export function* makeUnits(state: State, ports: PlanPorts): Sliced<Made> {
   const units: Unit[] = [setup(state, ports)];
   const before: Before = { images: new Map(), containers: new Map(), attempts: new Map() };
   const left = new Map<string, string>();
-  for (const { step, view } of byUse(coldBoot(state, { hierarchies: ports.hierarchies, now: 0 }))) {
+  const steps = yield* coldBooting(state, { hierarchies: ports.hierarchies, now: 0 });
+  for (const { step, view } of byUse(steps)) {
+    yield;
     const name = step.op === 'mount' ? step.id : step.name;
     try {
       const unit = step.op === 'mount' ? imageUnit(step, ports) : sandboxUnit(step, view, before, ports);

@@ -70,22 +70,38 @@ function tell(played: Played, { log, state }: BootPlansPorts): void {
   state.events.tell({ type: 'boot_plan', started, left, refused });
 }
 
-/** Whenever nothing more is to be done, and something is other than when the plan was made. */
+/** ms without a change before a plan is made: it costs more than most changes, and the last of several needs one. */
+const lull = 300;
+
+/** Whenever nothing more is to be done for a while, and something is other than when the plan was made. */
 function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done: (kept: Kept) => void): void {
   const { state, controllers, log, config, settings, hold } = ports;
   const { store, documents } = state;
   let seen: readonly unknown[] = [];
   let working = false;
-  controllers.reconciler.onSettled(() => {
+  let waiting: { readonly timer: NodeJS.Timeout; readonly release: () => void } | null = null;
+  controllers.reconciler.onSettled(consider);
+
+  function consider(): void {
     const now = store.get();
-    const parts = [now.desired, now.lock, now.observed.packages, now.overlay, now.document, now.conditions, now.trial];
-    if (working || !now.status.converged || parts.every((part, index) => part === seen[index])) return;
+    const parts = partsOf(now);
+    if (working || !now.status.converged || isSame(parts, seen)) return;
     seen = parts;
+    if (waiting !== null) waiting.timer.refresh();
+    else waiting = { timer: setTimeout(make, lull), release: hold() };
+  }
+
+  function make(): void {
+    waiting?.release();
+    waiting = null;
+    const now = store.get();
     const made = keyOf(now);
-    if (value.get()?.made === made) return;
+    if (!now.status.converged) seen = [];
+    if (!now.status.converged || value.get()?.made === made) return;
+    seen = partsOf(now);
     working = true;
     const release = hold();
-    keep(now)
+    keep(now, () => isSame(partsOf(store.get()), seen))
       .then(
         (kept) => {
           done(kept);
@@ -97,22 +113,32 @@ function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done
       .finally(() => {
         working = false;
         release();
+        consider();
       });
-  });
+  }
 
-  async function keep(now: State): Promise<Kept> {
+  async function keep(now: State, isPresent: () => boolean): Promise<Kept> {
     const { keepPlan } = await import('../boot/keep-plan.ts');
     const overrides = {
       ...(settings.desired !== undefined && { desired: config.desired }),
       ...(settings['state-dir'] !== undefined && { stateDir: config.stateDir }),
     };
     const { text, isWritten } = documents.current();
-    const ports = { ...controllers.boot, config, file: settings.config, overrides };
+    const ports = { ...controllers.boot, config, file: settings.config, overrides, isPresent };
     return await keepPlan(now, { ...ports, text: isWritten ? text : null });
   }
 }
 
-/** What a plan is made of, in few bytes. */
+/** What a plan is made of. */
+function partsOf({ desired, lock, observed, overlay, document, conditions, trial }: State): readonly unknown[] {
+  return [desired, lock, observed.packages, overlay, document, conditions, trial];
+}
+
+function isSame(parts: readonly unknown[], others: readonly unknown[]): boolean {
+  return parts.every((part, index) => part === others[index]);
+}
+
+/** The same in few bytes. */
 function keyOf({ document, generation, lock, observed, overlay, trial }: State): string {
   const packages = [...observed.packages.values()]
     .flat()
