@@ -63,7 +63,24 @@ export function declare(call: string, result: Result, args: string[], symbol: st
   };
 }
 
-/** The same for a call that may block: it runs on a thread of koffi's pool, with at most `asyncCalls` others. */
+/** The same for a call that has nothing to do as a rule: null where it fails with EAGAIN, without an error being made of that. */
+export function declareUnlessBusy(
+  call: string,
+  result: Result,
+  args: string[],
+  symbol: string = call,
+): (subject: string, ...args: Argument[]) => number | null {
+  const native = libc.func(symbol, result, args);
+  return (subject, ...values) => {
+    const value = native(...values) as number;
+    if (value >= 0) return value;
+    const errno = koffi.errno();
+    if (errno === constants.errno.EAGAIN) return null;
+    throw new SyscallError(call, errno, subject);
+  };
+}
+
+/** The same as `declare` for a call that may block: it runs on a thread of koffi's pool, with at most `asyncCalls` others. */
 export function declareAsync(call: string, result: Result, args: string[], symbol: string = call): AsyncCall {
   const native = libc.func(symbol, result, args);
   return async (subject, ...values) => {

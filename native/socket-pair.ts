@@ -2,13 +2,14 @@
 // killed between any two of these calls leaves a successor that knows. Reading takes two steps, `peek` and `take`, and the
 // socket's SO_PEEK_OFF (socket(7)) tells between them. Writing goes from a file by sendfile(2), whose position moves along.
 import { closeSync } from 'node:fs';
-import { declare, SyscallError } from './libc.ts';
+import { declare, declareUnlessBusy } from './libc.ts';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_PEEK_OFF = 42;
+const FIONREAD = 0x541b;
 const MSG_PEEK = 2;
 const MSG_DONTWAIT = 0x40;
 const F_SETFL = 4;
@@ -24,10 +25,14 @@ const setsockopt = declare('setsockopt', 'int', ['int', 'int', 'int', 'void *', 
 const getsockopt = declare('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
 // Declared with three arguments though variadic: on x86-64 and AArch64 Linux both pass them in the same registers.
 const fcntl = declare('fcntl', 'int', ['int', 'int', 'int']);
-const recv = declare('recv', 'long', ['int', 'void *', 'size_t', 'int']);
-const sendfile = declare('sendfile', 'long', ['int', 'int', 'void *', 'size_t']);
+const recv = declareUnlessBusy('recv', 'long', ['int', 'void *', 'size_t', 'int']);
+const sendfile = declareUnlessBusy('sendfile', 'long', ['int', 'int', 'void *', 'size_t']);
+const ioctl = declare('ioctl', 'int', ['int', 'unsigned long', 'void *']);
 const lseek = declare('lseek', 'long', ['int', 'int64_t', 'int']);
 const fallocate = declare('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']);
+
+/** What nobody reads. */
+const scratch = Buffer.allocUnsafe(64 * 1024);
 
 /** A connected pair of streams: `ours` never blocks and is set up for `peek`. Both are the caller's to close. Throws SyscallError. */
 export function createSocketPair(): { readonly ours: number; readonly theirs: number } {
@@ -59,15 +64,31 @@ export function setPeeked(socket: number, bytes: number): void {
 
 /** Reads without taking; gives the number of bytes, 0 at the end of the stream, null when there is nothing yet. Throws SyscallError. */
 export function peek(socket: number, into: Uint8Array): number | null {
-  return unlessBusy(() => recv('peek', socket, into, into.length, MSG_PEEK | MSG_DONTWAIT));
+  return recv('peek', socket, into, into.length, MSG_PEEK | MSG_DONTWAIT);
 }
 
-/** Takes as many bytes as were peeked at. Throws SyscallError. */
-export function take(socket: number, scratch: Uint8Array, bytes: number): void {
+/** Bytes that could be peeked at or taken now; 0 also at the end of the stream. Throws SyscallError. */
+export function available(socket: number): number {
+  const value = new Int32Array(1);
+  ioctl('FIONREAD', socket, FIONREAD, value);
+  return value[0] ?? 0;
+}
+
+/** Takes as many bytes as were peeked at, and throws them away. Throws SyscallError. */
+export function take(socket: number, bytes: number): void {
   for (let left = bytes; left > 0;) {
     const taken = recv('take', socket, scratch, Math.min(left, scratch.length), MSG_DONTWAIT);
-    if (taken === 0) return;
+    if (taken === null || taken === 0) return;
     left -= taken;
+  }
+}
+
+/** Takes what fills a buffer, which was there. Throws SyscallError. */
+export function takeInto(socket: number, into: Uint8Array): void {
+  for (let done = 0; done < into.length;) {
+    const taken = recv('take', socket, into.subarray(done), into.length - done, MSG_DONTWAIT);
+    if (taken === null || taken === 0) return;
+    done += taken;
   }
 }
 
@@ -76,7 +97,7 @@ export function take(socket: number, scratch: Uint8Array, bytes: number): void {
  * themselves may travel: the range must not be written again. Throws SyscallError, EPIPE when nobody reads any more.
  */
 export function sendFromFile(socket: number, file: number, bytes: number): number | null {
-  return unlessBusy(() => sendfile('send', socket, file, null, bytes));
+  return sendfile('send', socket, file, null, bytes);
 }
 
 /** The position of a file, which all its descriptors share, those of other processes too. Throws SyscallError. */
@@ -92,13 +113,4 @@ export function setPosition(file: number, position: number): void {
 /** Gives back the memory of a range of whole pages of a file in memory. Throws SyscallError. */
 export function punchHole(file: number, from: number, to: number): void {
   fallocate('punch', file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from);
-}
-
-function unlessBusy(call: () => number): number | null {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof SyscallError && error.code === 'EAGAIN') return null;
-    throw error;
-  }
 }

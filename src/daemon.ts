@@ -141,6 +141,7 @@ async function run(): Promise<never> {
     }),
     isIdle: () => record.get().ending === null && controllers.reconciler.idle() && controllers.trial.idle(),
     listening: consoles.listening,
+    connections: consoles,
     logsOutput: doors.logsOutput,
     ending: leave,
   });

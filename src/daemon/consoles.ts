@@ -9,7 +9,7 @@ import { createTokens } from '../console/server/tokens.ts';
 import { createMemory } from '../console/protocol/memory.ts';
 import { createClientConnections } from './client-connections.ts';
 import { createContainerConsoles, type ContainerConsoles } from './container-consoles.ts';
-import { createKeptConnections } from './kept-connections.ts';
+import { createKeptConnections, type KeptConnections } from './kept-connections.ts';
 import type { MetricsListener } from '../metrics/metrics-listener.ts';
 import type { GlobalRecordKeeper } from './global-record.ts';
 import type { Stand } from '../../state/standing.ts';
@@ -18,7 +18,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import type { Launcher, Remembered } from '../../native/wire/launcher-interface.ts';
 import { defaultLimits } from '../console/protocol/console-limits.ts';
 
-export interface Consoles {
+export interface Consoles extends Pick<KeptConnections, 'handOver' | 'takeBack'> {
   readonly containers: ContainerConsoles;
   /** A watch of the launcher has fired: whether it was one of these. */
   fired(key: number): void;
@@ -74,6 +74,8 @@ export function createConsoles({
     fired(key) {
       if (!clients.fired(key)) connections.fired(key);
     },
+    handOver: connections.handOver,
+    takeBack: connections.takeBack,
     listening() {
       const own = listeners.filter(({ isFollowed }) => !isFollowed);
       return metrics === null ? own : [...own, metrics];

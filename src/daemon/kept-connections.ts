@@ -1,6 +1,7 @@
 // Console connections that outlive this process: the launcher keeps our end of the socket and, in a file in memory beside
 // it, what is remembered of the conversation. Whoever is at the other side notices no reconciler that is started anew.
 import { closeSync } from 'node:fs';
+import { watchReadable } from '../../native/readable.ts';
 import type { Launcher } from '../../native/wire/launcher-interface.ts';
 import type { Channel } from '../console/server/channel.ts';
 import { serveConnection, type Service } from '../console/server/connection.ts';
@@ -23,6 +24,10 @@ export interface KeptConnections {
   abandon(id: string): void;
   /** A watch of the launcher has fired; whether it was one of these. */
   fired(key: number): boolean;
+  /** This process is about to end: the launcher waits in its place for what clients say. */
+  handOver(): Promise<void>;
+  /** It goes on after all. */
+  takeBack(): Promise<void>;
 }
 
 type Whose = Pick<Conversation, 'identity' | 'permissions' | 'listener'>;
@@ -44,6 +49,8 @@ export function createKeptConnections({ launcher, kept, log }: KeptConnectionsPo
   const unserved = new Map<string, { readonly socket: number; readonly file: KeptFile }>();
   const left = new Map<string, Conversation>();
   const bare = new Map<string, number>();
+  /** Those that are served, by the key under which the launcher looks whether they are readable. */
+  const served = new Map<number, () => Promise<void>>();
   let keys = firstConnectionKey;
   find();
 
@@ -70,27 +77,40 @@ export function createKeptConnections({ launcher, kept, log }: KeptConnectionsPo
   function serve(id: string, socket: number, file: KeptFile, { listener, memory }: Service): Channel {
     const { identity, permissions, listener: from } = file.conversation;
     const requests = new Set<Promise<void>>();
-    const armed = new Map<'readable' | 'writable', number>();
+    /** Keys of the launcher's watches, which see when there is room, and in the place of this process what has come. */
+    const [readable, writable] = [keys++, keys++];
+    let isWatched = false;
+    const watch = watchReadable(socket, () => wake(readable));
 
-    async function ready(which: 'readable' | 'writable'): Promise<void> {
-      const known = armed.get(which);
-      const key = known ?? keys++;
-      armed.set(which, key);
+    async function request(made: Promise<void>): Promise<void> {
+      requests.add(made);
+      await made.finally(() => requests.delete(made));
+    }
+
+    function ready(which: 'readable' | 'writable'): Promise<void> {
       const { promise, resolve } = Promise.withResolvers<undefined>();
-      waiting.set(key, () => resolve(undefined));
-      const request = known === undefined ? launcher.watch(key, which, socket) : launcher.rearm(key);
-      requests.add(request);
-      await request.finally(() => requests.delete(request));
-      await promise;
+      waiting.set(which === 'readable' ? readable : writable, () => resolve(undefined));
+      if (which === 'readable') {
+        watch.arm();
+        return promise;
+      }
+      const made = isWatched ? launcher.rearm(writable) : launcher.watch(writable, 'writable', socket);
+      isWatched = true;
+      return request(made).then(() => promise);
+    }
+
+    async function handOver(): Promise<void> {
+      if (waiting.has(readable)) await request(launcher.watch(readable, 'readable', socket));
     }
 
     async function release(): Promise<void> {
-      for (const key of armed.values()) wake(key);
+      served.delete(readable);
+      for (const key of [readable, writable]) wake(key);
       // Descriptors stay open until requests that they travel with are answered.
       await Promise.allSettled(requests);
-      await Promise.all([...armed.values()].map((key) => launcher.unwatch(key)));
+      await Promise.all([readable, writable].map((key) => launcher.unwatch(key)));
       await Promise.all([socketName(id), fileName(id)].map((name) => launcher.drop(name)));
-      closeSync(socket);
+      watch.close();
       closeSync(file.fd);
     }
 
@@ -104,13 +124,17 @@ export function createKeptConnections({ launcher, kept, log }: KeptConnectionsPo
         release().catch((err: unknown) => log.error({ err, identity }, 'a console connection cannot be given up'));
       },
     });
+    served.set(readable, handOver);
     void serveConnection(channel, { identity, permissions, onlyNorthstar: from === null }, listener);
     return channel;
   }
 
-  function wake(key: number): void {
-    waiting.get(key)?.();
+  /** Whether somebody has waited. */
+  function wake(key: number): boolean {
+    const waits = waiting.get(key);
     waiting.delete(key);
+    waits?.();
+    return waits !== undefined;
   }
 
   function taken(id: string): { socket: number; file: KeptFile } {
@@ -157,6 +181,12 @@ export function createKeptConnections({ launcher, kept, log }: KeptConnectionsPo
       if (key < firstConnectionKey) return false;
       wake(key);
       return true;
+    },
+    async handOver() {
+      await Promise.all([...served.values()].map((hand) => hand()));
+    },
+    async takeBack() {
+      await Promise.all([...served.keys()].map((key) => launcher.unwatch(key)));
     },
   };
 }

@@ -34,6 +34,8 @@ export interface SleepPorts {
   readonly isIdle: () => boolean;
   /** Listening sockets at which this process waits; the launcher keeps them. */
   readonly listening: () => readonly { readonly descriptor: number; readonly isFile: boolean }[];
+  /** Connections on which the launcher waits in the place of this process; takeBack() ends that. */
+  readonly connections: { handOver(): Promise<void>; takeBack(): Promise<void> };
   /** What containers write is put into our own log, and so rings. */
   readonly logsOutput: boolean;
   /** Called right before the end, when nothing can keep this process any more. */
@@ -126,6 +128,7 @@ export function followSleep({ link, store, rest, after, logsOutput, log, failed,
       ...ports.listening().map(({ descriptor }, index) => [listenerBell + index, descriptor] as const),
     ]);
     await Promise.all([...bells].map(([key, fd]) => launcher.watch(key, 'readable', fd)));
+    await ports.connections.handOver();
     // What has happened before the bells were hung is heard within a turn.
     await turn();
     await turn();
@@ -136,6 +139,7 @@ export function followSleep({ link, store, rest, after, logsOutput, log, failed,
     }
     closeSync(bell);
     await Promise.all([...bells.keys()].map((key) => launcher.unwatch(key)));
+    await ports.connections.takeBack();
     timer.refresh();
   }
 }

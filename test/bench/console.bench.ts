@@ -1,5 +1,8 @@
-// bench/console: what a request costs with 100 containers: round trips, requests that do not wait for each other, processor
-// time, and what one client's doings cost another. Northstar's `list` takes 31 us a round trip, its `inspect` 312 us.
+// bench/console: what a request costs with 50 containers: round trips, requests that do not wait for each other, processor
+// time, and what one client's doings cost another. The floor is a server of the same Node that answers every line with the same bytes
+// and knows nothing (echo-floor.ts). Northstar's `list` takes 31 us a round trip, its `inspect` 312 us.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { copyFile, rm, stat } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
@@ -9,8 +12,10 @@ import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts'
 import { bulk, probePackage } from '../support/packages.ts';
 import { repeated, row, type Row } from './measure.ts';
 
-const containers = 100;
+const containers = 50;
 const clients = 100;
+/** Requests that are under way at once. */
+const ahead = 50;
 const list = '{"request":"list"}\n';
 const inspect = '{"request":{"inspect":{"container":"c-0:1.0.0"}}}\n';
 /** Clock ticks a second of /proc/PID/stat (sysconf(3), _SC_CLK_TCK): 100 on every Linux with glibc or musl. */
@@ -35,23 +40,75 @@ export async function* bench(): AsyncGenerator<Row> {
     ['list', list],
     ['inspect', inspect],
   ] as const) {
-    yield row('console', `${name}, one connection`, 'us', await roundTrips(daemon, request, 1, 5000));
-    yield row('console', `${name}, ${clients} connections`, 'us', await roundTrips(daemon, request, clients, 100));
-    yield* pipelined(daemon, name, request, 20_000);
+    yield* besideFloor(daemon, name, request);
+    yield row(
+      'console',
+      `${name}, ${clients} connections`,
+      'us',
+      await roundTrips(pathOf(daemon), request, clients, 100),
+    );
   }
   yield row('console', 'list while containers start', 'us', await listBeside(daemon, startAndStop));
   yield row('console', 'list while an upload stalls', 'us', await listBeside(daemon, stallingUpload));
   yield* installs(daemon);
 }
 
+/** Round trips and requests that do not wait, by turns with the floor's: what the machine does meanwhile concerns both. */
+async function* besideFloor(daemon: Daemon, name: string, request: string): AsyncGenerator<Row> {
+  const { socket, bytesOf } = await opened(pathOf(daemon));
+  await using floor = await echoServer(join(daemon.directory, `run/floor-${name}`), await bytesOf(request));
+  socket.destroy();
+  const sides = { floor: floor.path, measured: pathOf(daemon) };
+  const trips: Record<keyof typeof sides, number[]> = { floor: [], measured: [] };
+  const rates: typeof trips = { floor: [], measured: [] };
+  const costs: number[] = [];
+  for (let round = 0; round < 10; round++) {
+    for (const side of ['floor', 'measured'] as const) {
+      trips[side].push(...(await roundTrips(sides[side], request, 1, 500)));
+      const before = processorTime(daemon);
+      rates[side].push(await pipelined(sides[side], request, 4000));
+      if (side === 'measured') costs.push((processorTime(daemon) - before) / 4000);
+    }
+  }
+  const [ofTrips, ofRates] = [`echo for ${name}, one connection`, `echo for ${name}, pipelined`];
+  yield row('console', ofTrips, 'us', trips.floor);
+  yield row('console', `${name}, one connection`, 'us', trips.measured, ofTrips);
+  yield row('console', ofRates, 'requests/s', rates.floor);
+  yield row('console', `${name}, pipelined`, 'requests/s', rates.measured, ofRates);
+  yield row('console', `${name}, processor time`, 'us', costs);
+}
+
+/** A server that answers every line with so many bytes. */
+async function echoServer(path: string, bytes: number): Promise<{ path: string } & AsyncDisposable> {
+  const program = join(import.meta.dirname, 'echo-floor.ts');
+  const server = spawn(process.execPath, [program, path, String(bytes)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(server.stdout, 'data');
+  const exited = once(server, 'exit');
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      server.kill();
+      await exited;
+    },
+  };
+}
+
+function pathOf({ console: url }: Daemon): string {
+  return url.slice('unix://'.length);
+}
+
 /** A connection that has said hello; `ask` gives when the answer's line is there, us. */
-async function opened(
-  daemon: Daemon,
-): Promise<{ socket: Socket; ask(request: string, answers?: number): Promise<number> }> {
-  const socket = createConnection(daemon.console.slice('unix://'.length));
+async function opened(path: string): Promise<{
+  socket: Socket;
+  ask(request: string, answers?: number): Promise<number>;
+  bytesOf(request: string): Promise<number>;
+}> {
+  const socket = createConnection(path);
   let awaited = 0;
+  let bytes = 0;
   let done = (): void => undefined;
   socket.on('data', (data: Buffer) => {
+    bytes += data.length;
     for (const byte of data) if (byte === 0x0a) awaited -= 1;
     if (awaited === 0) done();
   });
@@ -63,34 +120,34 @@ async function opened(
       socket.write(request);
     });
   await ask('{"connect":{"version":"0.9.2","subscribe_notifications":false}}\n');
-  return { socket, ask };
+  return {
+    socket,
+    ask,
+    async bytesOf(request) {
+      const before = bytes;
+      await ask(request);
+      return bytes - before;
+    },
+  };
 }
 
 /** Round trips of each of so many connections that ask at the same time, us. */
-async function roundTrips(daemon: Daemon, request: string, connections: number, rounds: number): Promise<number[]> {
-  const all = await Promise.all(Array.from({ length: connections }, () => opened(daemon)));
+async function roundTrips(path: string, request: string, connections: number, rounds: number): Promise<number[]> {
+  const all = await Promise.all(Array.from({ length: connections }, () => opened(path)));
   for (const { ask } of all) await ask(request); // what is compiled later is compiled now
   const samples = await Promise.all(all.map(({ ask }) => repeated(() => ask(request), rounds)));
   for (const { socket } of all) socket.destroy();
   return samples.flat();
 }
 
-/** Requests a second of a connection that does not wait for answers, and what each costs the reconciler, us. */
-async function* pipelined(daemon: Daemon, name: string, request: string, count: number): AsyncGenerator<Row> {
-  const { socket, ask } = await opened(daemon);
-  const batch = request.repeat(100);
-  const rates: number[] = [];
-  const costs: number[] = [];
-  for (let round = 0; round < count / 2000; round++) {
-    const before = processorTime(daemon);
-    let spent = 0;
-    for (let part = 0; part < 20; part++) spent += await ask(batch, 100);
-    rates.push(2000 / (spent / 1e6));
-    costs.push((processorTime(daemon) - before) / 2000);
-  }
+/** Requests a second of a connection that has 50 of them under way. */
+async function pipelined(path: string, request: string, count: number): Promise<number> {
+  const { socket, ask } = await opened(path);
+  const batch = request.repeat(ahead);
+  let spent = 0;
+  for (let asked = 0; asked < count; asked += ahead) spent += await ask(batch, ahead);
   socket.destroy();
-  yield row('console', `${name}, pipelined`, 'requests/s', rates);
-  yield row('console', `${name}, processor time`, 'us', costs);
+  return count / (spent / 1e6);
 }
 
 /** User and system time of the reconciler, us. */
@@ -107,7 +164,7 @@ async function listBeside(
 ): Promise<number[]> {
   const over = new AbortController();
   const busy = other(daemon, over.signal);
-  const { socket, ask } = await opened(daemon);
+  const { socket, ask } = await opened(pathOf(daemon));
   const samples = await repeated(() => ask(list), 3000);
   over.abort();
   socket.destroy();
@@ -125,7 +182,7 @@ async function startAndStop(daemon: Daemon, over: AbortSignal): Promise<void> {
 
 /** Announces a package and sends only its beginning. */
 async function stallingUpload(daemon: Daemon, over: AbortSignal): Promise<void> {
-  const { socket } = await opened(daemon);
+  const { socket } = await opened(pathOf(daemon));
   socket.write('{"request":{"install":{"repository":"packages","size":100000000}}}\n');
   socket.write(Buffer.alloc(1_000_000));
   await new Promise((resolve) => over.addEventListener('abort', resolve, { once: true }));

@@ -12,6 +12,11 @@ export interface Place {
 export interface Outbox {
   /** Sends the answer to what was read last, and waits until the reader has caught up or is gone. */
   answer(message: unknown): Promise<void>;
+  /**
+   * The same for a request that changes nothing, with the line as it is (JSON with its newline): it may go along with the answers to
+   * those that follow. Null: nothing is to be waited for.
+   */
+  answerLine(line: string): Promise<void> | null;
   /** Sends a message and waits until the reader has caught up or is gone. */
   send(message: unknown): Promise<void>;
   /** Sends a line (JSON with its newline) beside the responses, after the response under way when held. */
@@ -48,6 +53,11 @@ export function createOutbox(socket: Socket, limit: number, share: Share): Outbo
 
   return {
     answer: send,
+    answerLine(line) {
+      if (!socket.writable) return null;
+      gather();
+      return socket.write(line) ? null : drained(socket);
+    },
     send,
     notify(line) {
       if (!socket.writable) return;

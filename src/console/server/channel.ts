@@ -37,6 +37,8 @@ export interface Channel {
    * start asks for. Empty again once it is answered.
    */
   readonly begun: ReadonlyMap<string, number>;
+  /** The request that was read last is going to be done: before anything else it is written down that it was received. */
+  received(): void;
   /** The request that was read last is allowed, and done for this container from now on. */
   begin(container: string, run: number): void;
   /** The request that was read last is followed by so many bytes of a package. */
@@ -61,6 +63,7 @@ export function socketChannel(
     signal: closed.signal,
     progress: newProgress(),
     begun: new Map(),
+    received: () => undefined,
     begin: () => undefined,
     expect: () => undefined,
     end() {

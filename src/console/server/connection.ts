@@ -5,17 +5,11 @@ import { protocolVersion } from '../protocol/address.ts';
 import type { Channel } from './channel.ts';
 import type { Feeds } from './feeds.ts';
 import { Malformed, parseMessage } from '../protocol/json.ts';
-import { createPace } from './pace.ts';
+import { cheapClock, createPace } from './pace.ts';
+import { createRequestReader, isQuick, quickAnswer } from './quick-answers.ts';
 import type { Share } from '../protocol/memory.ts';
 import { allows, grants, type Permissions } from '../protocol/permissions.ts';
-import {
-  isServed,
-  readConnect,
-  readRequest,
-  requestMessage,
-  type Request,
-  type RequestName,
-} from '../protocol/protocol.ts';
+import { isServed, readConnect, requestMessage, type Request, type RequestName } from '../protocol/protocol.ts';
 import { ReadError } from './reader.ts';
 import { answer } from './requests.ts';
 import type { Tokens } from './tokens.ts';
@@ -112,8 +106,9 @@ async function serveRequests(channel: Channel, peer: Peer, listener: Listener, s
   const { reader, outbox } = channel;
   const { limits, runtime, feeds, patches, now, tokens } = listener;
   const { progress } = channel;
-  const turn = createPace(limits.requestsPerSecond, progress, now);
+  const turn = createPace(limits.requestsPerSecond, progress, cheapClock(now));
   if (progress.pace === null) await turn();
+  const read = createRequestReader();
   let tasks: (() => void)[] = [];
   const session: Session = {
     runtime,
@@ -144,10 +139,20 @@ async function serveRequests(channel: Channel, peer: Peer, listener: Listener, s
   for (;;) {
     const line = await reader.line();
     if (line === null) return;
+    const request = heard(read(line), peer);
+    const quick = mayDo(request, peer) && isQuick(request);
     const done = listener.hold();
+    const wait = turn(quick);
+    if (quick) {
+      if (wait !== null) await wait;
+      const sending = outbox.answerLine(quickAnswer(request, runtime.state(), peer.identity));
+      if (sending !== null) await sending;
+      done();
+      continue;
+    }
     signal.addEventListener('abort', done);
-    await turn();
-    const request = heard(readRequest(parseMessage(line)), peer);
+    if (wait !== null) await wait;
+    channel.received();
     // What a wait waits for is told while it waits; what any other request causes is told after its response.
     if (request.name !== 'wait') outbox.hold();
     if (isStream(request)) progress.streaming = true;
@@ -206,16 +211,14 @@ function isStream({ name, body }: Request): boolean {
   );
 }
 
-async function respond(
-  request: Request,
-  session: Session,
-  { permissions, onlyNorthstar }: Peer,
-  { limits }: Listener,
-): Promise<unknown> {
+function mayDo(request: Request, { permissions, onlyNorthstar }: Peer): boolean {
   // What a container may hold up is its entry's to say.
-  const isOwnLock = onlyNorthstar && (request.name === 'lock' || request.name === 'unlock');
-  const isOurs = onlyNorthstar && !northstarRequests.has(request.name);
-  if (!isOwnLock && (isOurs || !allows(permissions, request))) return { permission_denied: requestMessage(request) };
+  if (onlyNorthstar && (request.name === 'lock' || request.name === 'unlock')) return true;
+  return (!onlyNorthstar || northstarRequests.has(request.name)) && allows(permissions, request);
+}
+
+async function respond(request: Request, session: Session, peer: Peer, { limits }: Listener): Promise<unknown> {
+  if (!mayDo(request, peer) || isQuick(request)) return { permission_denied: requestMessage(request) };
   if (request.name === 'install' && request.body.size > limits.installSize) {
     throw new ReadError(`a package of ${request.body.size} bytes is announced, ${limits.installSize} are the limit`);
   }

@@ -1,15 +1,12 @@
 // The console of a container, over one end of a socket pair that outlives this process: nothing is taken from the socket
 // that a successor would not know of, and nothing is sent twice.
 import { SyscallError } from '../../../native/libc.ts';
-import { peek, peeked, sendFromFile, setPeeked, take } from '../../../native/socket-pair.ts';
 import type { Channel } from './channel.ts';
+import { createExchange, type Exchange } from './kept-exchange.ts';
 import type { KeptFile } from './kept-file.ts';
 import type { Share } from '../protocol/memory.ts';
 import type { Outbox, Place } from '../protocol/outbox.ts';
 import { createReader, ReadError, type ByteSource } from './reader.ts';
-
-/** Bytes that are read at once. */
-const CHUNK = 64 * 1024;
 
 export interface KeptChannelOptions {
   readonly socket: number;
@@ -26,7 +23,6 @@ export interface KeptChannelOptions {
 /** Goes on where the file is. */
 export function keptChannel({ socket, file, limits, memory, ready, ended }: KeptChannelOptions): Channel {
   const over = new AbortController();
-  recover(socket, file);
 
   function close(): void {
     if (over.signal.aborted) return;
@@ -34,65 +30,40 @@ export function keptChannel({ socket, file, limits, memory, ready, ended }: Kept
     ended();
   }
 
-  const source = keptSource(socket, file, ready, over.signal);
-  const outbox = keptOutbox({
-    socket,
-    file,
-    limit: limits.unread,
-    ready,
-    signal: over.signal,
-    close,
-    used: source.given,
-  });
+  const exchange = createExchange(socket, file, close);
+  const source = keptSource(exchange, file, ready, over.signal);
+  const outbox = keptOutbox({ exchange, file, limit: limits.unread, ready, signal: over.signal, close });
   return {
     reader: createReader(source, limits.requestSize, memory(over.signal)),
     outbox,
     signal: over.signal,
     progress: file.conversation,
     begun: file.begun,
+    received() {
+      if (!over.signal.aborted) exchange.settle();
+    },
     begin(container, run) {
       if (!over.signal.aborted) file.begin(container, run);
     },
     expect(bytes) {
       file.conversation.left = bytes;
-      file.answer(source.given());
+      file.answer(exchange.given());
     },
     end: () => void outbox.flushed().then(close),
     destroy: close,
   };
 }
 
-/** What was written down as received is taken now if it was not; what was only looked at is looked at again. */
-function recover(socket: number, file: KeptFile): void {
-  const looked = peeked(socket);
-  if (looked > 0 && file.peeked > 0) take(socket, Buffer.allocUnsafe(CHUNK), looked);
-  else if (looked > 0) setPeeked(socket, 0);
-  if (file.peeked > 0) file.received();
-}
-
 function keptSource(
-  socket: number,
+  { receive, used }: Exchange,
   file: KeptFile,
   ready: KeptChannelOptions['ready'],
   signal: AbortSignal,
-): ByteSource & { given: () => number } {
+): ByteSource {
   let before: Buffer | null = file.unanswered();
-  /** Bytes that were given away since the last answer. */
-  let given = 0;
-
-  /** What the socket has; null: nothing. */
-  function receive(): Buffer | null {
-    const room = Buffer.allocUnsafe(CHUNK);
-    const size = peek(socket, room);
-    if (size === null || size === 0) return size === null ? null : Buffer.alloc(0);
-    const bytes = room.subarray(0, size);
-    file.receive(bytes);
-    take(socket, Buffer.allocUnsafe(size), size);
-    file.received();
-    return bytes;
-  }
 
   return {
+    used,
     async chunk(stall) {
       const earlier = before;
       before = null;
@@ -103,22 +74,6 @@ function keptSource(
         if (bytes !== null) return bytes.length === 0 ? null : bytes;
         await within(stall, ready('readable'));
       }
-    },
-    used(bytes) {
-      const { conversation } = file;
-      if (conversation.left === null) {
-        given += bytes;
-        return;
-      }
-      // The bytes of a package are nobody's any more.
-      conversation.left -= bytes;
-      file.answer(given + bytes);
-      given = 0;
-    },
-    given() {
-      const bytes = given;
-      given = 0;
-      return bytes;
     },
   };
 }
@@ -143,42 +98,37 @@ async function within(milliseconds: number | undefined, event: Promise<void>): P
 }
 
 interface OutboxOptions {
-  readonly socket: number;
+  readonly exchange: Exchange;
   readonly file: KeptFile;
   readonly limit: number;
   readonly ready: KeptChannelOptions['ready'];
   readonly signal: AbortSignal;
   readonly close: () => void;
-  /** Bytes that were read since the last answer. */
-  readonly used: () => number;
 }
 
 function keptOutbox(options: OutboxOptions): Outbox & { flushed: () => Promise<void> } {
-  const { socket, file, limit, ready, signal, close, used } = options;
+  const { exchange, file, limit, ready, signal, close } = options;
   let held: [line: string, place: Place][] | null = null;
   let heldBytes = 0;
-  let flushing = Promise.resolve();
+  let flushing: Promise<void> | null = null;
 
-  async function flush(): Promise<void> {
-    while (file.unsent() > 0 && !signal.aborted) {
-      try {
-        const sent = sendFromFile(socket, file.fd, file.unsent());
-        if (sent === null) await ready('writable');
-        else file.sent(sent);
-      } catch (error) {
-        if (!(error instanceof SyscallError)) throw error;
-        close(); // nobody reads any more
-      }
-    }
+  /** Waits until all is sent, or nobody reads any more. */
+  function flushed(): Promise<void> {
+    if (!signal.aborted) exchange.settle();
+    if (flushing !== null) return flushing;
+    if (signal.aborted || exchange.send()) return sent;
+    flushing = flush().finally(() => (flushing = null));
+    return flushing;
   }
 
-  function flushed(): Promise<void> {
-    flushing = flushing.then(flush);
-    return flushing;
+  async function flush(): Promise<void> {
+    do await ready('writable');
+    while (!signal.aborted && !exchange.send());
   }
 
   function tell(lines: readonly (readonly [line: string, place: Place])[]): void {
     if (signal.aborted || lines.length === 0) return;
+    exchange.settle();
     for (const [line, { event, change }] of lines) {
       file.put(line);
       if (event !== undefined) file.conversation.told = event;
@@ -194,12 +144,14 @@ function keptOutbox(options: OutboxOptions): Outbox & { flushed: () => Promise<v
     flushed,
     async answer(message) {
       if (signal.aborted) return;
+      exchange.settle();
       file.put(`${JSON.stringify(message)}\n`);
-      file.answer(used());
+      file.answer(exchange.given());
       file.conversation.left = null;
       file.save();
       await flushed();
     },
+    answerLine: (line) => (signal.aborted || exchange.gather(line) ? null : flushed()),
     async send(message) {
       tell([[`${JSON.stringify(message)}\n`, {}]]);
       await flushed();
@@ -224,3 +176,5 @@ function keptOutbox(options: OutboxOptions): Outbox & { flushed: () => Promise<v
     },
   };
 }
+
+const sent = Promise.resolve();

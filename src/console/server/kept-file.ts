@@ -38,6 +38,11 @@ interface Head extends Conversation {
   readonly answered: number;
   /** Of what was received last: it may not have been taken from the socket yet. */
   readonly peeked: number;
+  /**
+   * Where the output ended before what was peeked at was answered, all of it in one: once any of that answer has gone, it was taken.
+   * Null: it was not answered, or is taken for certain.
+   */
+  readonly from: number | null;
   readonly output: number;
 }
 
@@ -52,8 +57,16 @@ export interface KeptFile {
   begin(container: string, run: number): void;
   /** What was received and is not answered. */
   unanswered(): Buffer;
-  /** Adds bytes that were peeked at. */
-  receive(bytes: Uint8Array): void;
+  /** Whether everything that was received is answered. */
+  isAnswered(): boolean;
+  /** Adds bytes, the last of so many that were peeked at: those before them are answered. */
+  receive(bytes: Uint8Array, peeked: number): void;
+  /** So many bytes of a package were peeked at and are to be taken: they are nobody's any more. */
+  pass(peeked: number): void;
+  /** So many bytes were peeked at and are answered all together by this text. */
+  exchange(peeked: number, text: string): void;
+  /** Nothing is peeked at any more: the next peek must not be taken for the last one. */
+  settle(): void;
   /** They were taken from the socket. */
   received(): void;
   /** So many bytes more are answered, or have served their purpose, and no request is under way, as soon as the head is written. */
@@ -72,7 +85,7 @@ export interface KeptFile {
 export function createKeptFile(who: Pick<Conversation, 'identity' | 'permissions' | 'listener'>): KeptFile {
   const fd = createMemoryFile(`northstate console ${who.identity}`);
   setPosition(fd, OUTPUT);
-  const none = { begun: 0, place: 0, size: 0, answered: 0, peeked: 0, output: 0 } as const;
+  const none = { begun: 0, place: 0, size: 0, answered: 0, peeked: 0, from: null, output: 0 } as const;
   const file = keptFile(fd, { ...who, ...newProgress(), ...none });
   file.save();
   return file;
@@ -81,24 +94,44 @@ export function createKeptFile(who: Pick<Conversation, 'identity' | 'permissions
 /** The one that an earlier reconciler has left. Throws when it is none. */
 export function openKeptFile(fd: number): KeptFile {
   const page = readAt(fd, 0, PAGE);
-  return keptFile(fd, JSON.parse(page.toString('utf8', 4, 4 + page.readUInt32LE())) as Head);
+  const head = JSON.parse(page.toString('utf8', 4, 4 + page.readUInt32LE())) as Omit<Head, 'from'> & Partial<Head>;
+  // One of an earlier version does not say `from`.
+  return keptFile(fd, { ...head, from: head.from ?? null });
 }
 
 function keptFile(fd: number, head: Head): KeptFile {
-  const { begun: _, place: __, size: ___, answered: ____, peeked: _____, output: ______, ...conversation } = head;
+  const {
+    begun: _,
+    place: __,
+    size: ___,
+    answered: ____,
+    peeked: _____,
+    from: ______,
+    output: _______,
+    ...rest
+  } = head;
+  const conversation: Conversation = rest;
+  const { identity, permissions, listener } = conversation;
+  // Rendered at every request, of which this never changes.
+  const who = JSON.stringify({ identity, permissions, listener }).slice(0, -1);
+  const page = Buffer.alloc(PAGE);
   const begun = new Map(linesOf(readAt(fd, BEGUN, head.begun)));
   let begunSize = head.begun;
-  let { place, size, answered, peeked, output } = head;
+  let { place, size, answered, from, output } = head;
   let input = readAt(fd, INPUT[place], size);
   let gone = positionOf(fd) - OUTPUT;
   let punched = Math.floor(gone / PAGE) * PAGE;
+  let peeked = from !== null && gone > from ? 0 : head.peeked;
 
   function save(): void {
-    const next: Head = { ...conversation, begun: begunSize, place, size, answered, peeked, output };
-    const json = Buffer.from(JSON.stringify(next));
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(json.length);
-    writeAt(fd, Buffer.concat([length, json]), 0);
+    const { greeted, subscribed, told, watched, streaming, pace, left } = conversation;
+    const progress: Omit<Head, 'identity' | 'permissions' | 'listener'> = {
+      ...{ greeted, subscribed, told, watched, streaming, pace, left },
+      ...{ begun: begunSize, place, size, answered, peeked, from, output },
+    };
+    const length = page.write(`${who},${JSON.stringify(progress).slice(1)}`, 4);
+    page.writeUInt32LE(length);
+    writeAt(fd, page.subarray(0, 4 + length), 0);
   }
 
   /** Nothing is overwritten that the head speaks of: what is left goes to the other place. */
@@ -108,6 +141,18 @@ function keptFile(fd: number, head: Head): KeptFile {
     writeAt(fd, input, INPUT[place]);
     size = input.length;
     answered = 0;
+  }
+
+  function received(): void {
+    peeked = 0;
+    from = null;
+    save();
+  }
+
+  function put(text: string): void {
+    const bytes = Buffer.from(text);
+    writeAt(fd, bytes, OUTPUT + output);
+    output += bytes.length;
   }
 
   return {
@@ -122,32 +167,42 @@ function keptFile(fd: number, head: Head): KeptFile {
       save();
     },
     unanswered: () => input.subarray(answered),
-    receive(bytes) {
+    isAnswered: () => answered === size,
+    receive(bytes, whole) {
       const [before, used] = [place, size];
       if (answered > 0) moveToOther();
       writeAt(fd, bytes, INPUT[place] + size);
       input = Buffer.concat([input, bytes]);
       size += bytes.length;
-      peeked = bytes.length;
+      peeked = whole;
+      from = null;
       save();
       if (place !== before && used > IDLE) {
         punchHole(fd, INPUT[before], INPUT[before] + Math.ceil(used / PAGE) * PAGE);
       }
     },
-    received() {
-      peeked = 0;
+    received,
+    pass(bytes) {
+      conversation.left = (conversation.left ?? 0) - bytes;
+      peeked = bytes;
+      from = null;
       save();
+    },
+    exchange(bytes, text) {
+      peeked = bytes;
+      from = output;
+      put(text);
+      save();
+    },
+    settle() {
+      if (peeked > 0 && (from === null || gone <= from)) received();
     },
     answer(bytes) {
       answered += bytes;
       begun.clear();
       begunSize = 0;
     },
-    put(text) {
-      const bytes = Buffer.from(text);
-      writeAt(fd, bytes, OUTPUT + output);
-      output += bytes.length;
-    },
+    put,
     save,
     unsent: () => output - gone,
     sent(bytes) {

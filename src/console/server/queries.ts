@@ -11,13 +11,13 @@ import { installed, isMounted, runningAttempt } from './preconditions.ts';
 import { containerName, splitContainerId } from '../../../state/container-id.ts';
 
 /** `name:version` of every installed package. */
-export function listContainers(state: State): string[] {
-  return [...state.observed.packages.values()].flatMap((packages) => packages.map((each) => each.id));
+export function listContainers({ observed }: Pick<State, 'observed'>): string[] {
+  return [...observed.packages.values()].flatMap((packages) => packages.map((each) => each.id));
 }
 
 /** The names of all repositories. */
-export function listRepositories(state: State): string[] {
-  return [...state.observed.repositories.keys()];
+export function listRepositories({ observed }: Pick<State, 'observed'>): string[] {
+  return [...observed.repositories.keys()];
 }
 
 /** The `data` of `inspect`; throws invalid_container. `now`: CLOCK_BOOTTIME in ms. */

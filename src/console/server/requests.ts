@@ -18,17 +18,9 @@ import {
   sendReport,
   watchFrom,
 } from './document-requests.ts';
-import { externalIdentity, requestMessage, type Bodies, type Request, type RequestName } from '../protocol/protocol.ts';
-import {
-  describeContainer,
-  inspectContainer,
-  keyOf,
-  listContainers,
-  listGenerations,
-  listQuarantine,
-  listRepositories,
-  overlayOf,
-} from './queries.ts';
+import { externalIdentity, requestMessage, type Bodies, type Request } from '../protocol/protocol.ts';
+import { describeContainer, inspectContainer, keyOf, listGenerations, listQuarantine, overlayOf } from './queries.ts';
+import type { Quick } from './quick-answers.ts';
 import type { Session } from './session.ts';
 import { copyWith, execIn, inputOf, resizeTo, runOnceFor, signalTo } from './session-requests.ts';
 import { brokenFilesOf } from '../../../state/broken-files.ts';
@@ -40,18 +32,16 @@ const commandTimeout = 10_000;
 /** How long another runtime has to prove itself, in ms. */
 const proofTimeout = 60_000;
 
-type Handlers = { readonly [K in RequestName]: (body: Bodies[K], session: Session) => unknown };
+type Slow = Exclude<Request, Quick>;
+type Handlers = { readonly [K in Slow['name']]: (body: Bodies[K], session: Session) => unknown };
 
-/** The value of `response` for a request that is allowed. */
-export async function answer(request: Request, session: Session): Promise<unknown> {
-  const handle = handlers[request.name] as (body: Request['body'], session: Session) => unknown;
+/** The value of `response` for a request that is allowed; those that change nothing are answered by quick-answers.ts. */
+export async function answer(request: Slow, session: Session): Promise<unknown> {
+  const handle = handlers[request.name] as (body: Slow['body'], session: Session) => unknown;
   return await handle(request.body, session);
 }
 
 const handlers: Handlers = {
-  ident: (_, { identity }) => ({ ident: identity }),
-  list: (_, { runtime }) => ({ list: listContainers(runtime.state()) }),
-  repositories: (_, { runtime }) => ({ repositories: listRepositories(runtime.state()) }),
   shutdown: (_, { runtime, after }) => {
     after(() => runtime.shutdown());
     return 'shutdown';
