@@ -13,8 +13,9 @@ parentPort?.on('message', (request: WorkerRequest) => {
 
 function replyTo(request: WorkerRequest): WorkerReply {
   try {
-    if (request.kind === 'parse') return { id: request.id, result: work.parse(request.text) };
-    return { id: request.id, result: work.splice(request.text, request.changes) };
+    const { id } = request;
+    const result = request.kind === 'parse' ? work.parse(request.text) : work.splice(request.text, request.changes);
+    return { id, result, outline: work.outline() };
   } catch (error) {
     return { id: request.id, error: messageOf(error) };
   }

@@ -1,7 +1,9 @@
-// Reading and splicing documents without holding up the main loop: small ones in place, big ones in a worker thread.
+// Reading and splicing documents without holding up the main loop: small ones in place, big ones in a worker thread, and of big
+// ones in which only some entries are new those alone, in place again.
 import { Worker } from 'node:worker_threads';
-import type { Configured } from '../desired.ts';
-import type { DocumentWork } from './document-work.ts';
+import type { Built } from '../schema/build-desired.ts';
+import type { Configured, Desired } from '../desired.ts';
+import type { DocumentWork, KnownText, OutlineOfText } from './document-work.ts';
 import type { TreeChange } from '../text/tree.ts';
 import type { Parsed } from './parsed-document.ts';
 import { messageOf } from '../errno.ts';
@@ -14,8 +16,8 @@ const IDLE = 5000;
 export interface Parser {
   /** What a text asks for. */
   parse(text: string): Promise<Parsed>;
-  /** The text with changes made in it. Rejects when that cannot be done. */
-  splice(text: string, changes: readonly TreeChange[]): Promise<string>;
+  /** The text with changes made in it, which says what was `written` then, where that is known. Rejects when that cannot be done. */
+  splice(text: string, changes: readonly TreeChange[], written: Built | null): Promise<string>;
   /** Ends the worker. What is still asked of it is rejected. */
   close(): Promise<void>;
 }
@@ -26,7 +28,8 @@ type Work =
   | { readonly kind: 'splice'; readonly text: string | null; readonly changes: readonly TreeChange[] };
 export type WorkerRequest = Work & { readonly id: number };
 export type WorkerReply =
-  { readonly id: number; readonly result: Parsed | string } | { readonly id: number; readonly error: string };
+  | { readonly id: number; readonly result: Parsed | string; readonly outline: OutlineOfText | null }
+  | { readonly id: number; readonly error: string };
 
 /** Makes a parser. The worker is started when a big document first comes, and ends when none has come for a while. */
 export function createParser(configured: Configured): Parser {
@@ -36,7 +39,9 @@ export function createParser(configured: Configured): Parser {
   let id = 0;
   // What the worker has read last: sending a big text costs more than everything else that the main loop does.
   let known: { readonly text: string; readonly id: number } | null = null;
-  const waiting = new Map<number, PromiseWithResolvers<Parsed | string>>();
+  /** The big text that was read last, where parts of it can be read by themselves. */
+  let outlined: KnownText | null = null;
+  const waiting = new Map<number, PromiseWithResolvers<Extract<WorkerReply, { outline: unknown }>>>();
 
   const inPlace = (): Promise<DocumentWork> => {
     here ??= import('./document-work.ts').then(({ createDocumentWork }) => createDocumentWork(configured));
@@ -59,7 +64,7 @@ export function createParser(configured: Configured): Parser {
       const asked = waiting.get(reply.id);
       waiting.delete(reply.id);
       if ('error' in reply) asked?.reject(new Error(reply.error));
-      else asked?.resolve(reply.result);
+      else asked?.resolve(reply);
       if (waiting.size > 0) return;
       running.unref();
       idle = setTimeout(() => void stop(), IDLE).unref();
@@ -76,11 +81,11 @@ export function createParser(configured: Configured): Parser {
     await running.terminate();
   };
 
-  const ask = (work: Work): Promise<Parsed | string> => {
+  const ask = (work: Work): Promise<Extract<WorkerReply, { outline: unknown }>> => {
     if (idle !== null) clearTimeout(idle);
     worker ??= start();
     worker.ref();
-    const asked = Promise.withResolvers<Parsed | string>();
+    const asked = Promise.withResolvers<Extract<WorkerReply, { outline: unknown }>>();
     waiting.set(++id, asked);
     worker.postMessage({ ...work, id } satisfies WorkerRequest);
     return asked.promise;
@@ -89,18 +94,38 @@ export function createParser(configured: Configured): Parser {
   return {
     async parse(text) {
       if (text.length <= SMALL) return (await inPlace()).parse(text);
+      const part = outlined === null ? null : (await inPlace()).parsePart(outlined, text);
+      if (part !== null) {
+        outlined = part;
+        const { tree, desired, endMark } = part;
+        return { ok: true, tree, desired, endMark };
+      }
       const asked = ask({ kind: 'parse', text });
       const number = id;
-      const parsed = (await asked) as Parsed;
-      if (parsed.ok) known = { text, id: number };
+      const { result, outline } = await asked;
+      const parsed = result as Parsed;
+      if (!parsed.ok) return parsed;
+      known = { text, id: number };
+      const { tree, desired, endMark } = parsed;
+      outlined = outline === null ? null : { text, tree, desired, endMark, outline: outline.outline };
       return parsed;
     },
-    async splice(text, changes) {
+    async splice(text, changes, written) {
       if (text.length <= SMALL) return (await inPlace()).splice(text, changes);
+      const part = outlined?.text === text ? (await inPlace()).splicePart(outlined, changes) : null;
+      if (part !== null) {
+        outlined = part;
+        return part.text;
+      }
       const asked = ask({ kind: 'splice', text: known?.text === text && known.id === id ? null : text, changes });
       const number = id;
-      const made = (await asked) as string;
+      const { result, outline } = await asked;
+      const made = result as string;
       known = { text: made, id: number };
+      outlined =
+        outline === null || written === null
+          ? null
+          : { ...outline, text: made, tree: written.tree, desired: asRead(written.desired) };
       return made;
     },
     async close() {
@@ -108,4 +133,10 @@ export function createParser(configured: Configured): Parser {
       await stop();
     },
   };
+}
+
+/** What whoever reads the text finds in it, whoever has written it. */
+function asRead({ containers, ...rest }: Desired): Desired {
+  const nobodys = { generation: 0, writtenBy: 'person', changedBy: 'person', uninstalling: false } as const;
+  return { ...rest, containers: new Map([...containers].map(([key, entry]) => [key, { ...entry, ...nobodys }])) };
 }

@@ -139,7 +139,7 @@ async function laidOver(core: Core, target: Generation, record: TrialRecord, gen
       dropped.push(`${field.pointer} (${messageOf(error)})`);
     }
   }
-  const text = changes.length === 0 ? target.text : await core.parser.splice(target.text, changes);
+  const text = changes.length === 0 ? target.text : await core.parser.splice(target.text, changes, null);
   return { inForce, text, dropped };
 }
 

@@ -169,7 +169,7 @@ async function writeBatch(
   { generation, origin, built }: Pending,
 ): Promise<{ text: string; saved: string | null }> {
   const changes = batch.flatMap((patch) => patch.changes);
-  const text = await core.parser.splice(core.text === '' ? EMPTY_TEXT : core.text, changes);
+  const text = await core.parser.splice(core.text === '' ? EMPTY_TEXT : core.text, changes, built);
   const { endMark } = core;
   await storeLock(core);
   const made = {
