@@ -11,6 +11,7 @@ import { run } from '../../support/command.ts';
 import { fileServer, type FileServer } from '../../support/file-server.ts';
 import { openDescriptors } from '../../support/leaks.ts';
 import { bulk, keyPair, probePackage } from '../../support/packages.ts';
+import { cutPower } from '../../support/reboot.ts';
 import { endsClean, running, runningAs } from '../../support/scenario.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
@@ -81,13 +82,24 @@ async function update(daemon: Daemon, server: FileServer, until: (line: string) 
   return { code: child.exitCode, lines, stderr };
 }
 
+const configuration = `documentKeys: [${key.public}]\n`;
+
 /** A device whose documents must be signed, with app 1.0.0 confirmed. */
 async function withDevice(body: (daemon: Daemon, server: Awaited<ReturnType<typeof open>>) => Promise<void>) {
   const before = openDescriptors();
-  await using daemon = await startDaemon({
+  await using daemon = await startDevice();
+  {
+    await using server = await open();
+    await body(daemon, server);
+  }
+  await endsClean(daemon, before);
+}
+
+async function startDevice(): Promise<Daemon> {
+  const daemon = await startDaemon({
     packages: [first],
     document: (directory) => documentOf(directory),
-    configuration: `documentKeys: [${key.public}]\n`,
+    configuration,
   });
   const seed = join(daemon.directory, 'seed.yaml');
   await writeFile(seed, documentWith(daemon, serial(1), 'app: { version: 1.0.0 }'));
@@ -99,11 +111,7 @@ async function withDevice(body: (daemon: Daemon, server: Awaited<ReturnType<type
     assert.equal(code, 0, stderr);
   }
   await running(daemon, 'app');
-  {
-    await using server = await open();
-    await body(daemon, server);
-  }
-  await endsClean(daemon, before);
+  return daemon;
 }
 
 const manual = (within: string): string => `\ntrial: { confirm: manual, soak: 0s, within: ${within} }`;
@@ -129,6 +137,42 @@ test('an updater that is killed at every line and run again brings the device to
     assert.equal((await update(daemon, server)).code, 0, 'once more it is only told');
     assert.deepEqual(server.reports.outcomes, ['confirmed', 'confirmed']);
   });
+});
+
+test('with the power at every line, it is run again and completes, or tells what was taken back', async () => {
+  await using server = await open();
+  for (const isGood of [true, false]) {
+    let daemon = await startDevice();
+    try {
+      const said = isGood ? manual('5m') : health;
+      const document = documentWith(daemon, serial(2, said), 'app: { version: 2.0.0, restart: { policy: never } }');
+      await publish(
+        server,
+        daemon,
+        document,
+        await app('2.0.0', ...(isGood ? ['sleep'] : ['wait', '3000', 'exit', '4'])),
+      );
+      server.reports.outcomes.length = server.reports.reasons.length = 0;
+      const lines = isGood ? [/^applied/, /^ready/, /^the server is there/] : [/^applied/];
+      for (const end of lines) {
+        let isCut: Promise<void> | undefined;
+        await update(daemon, server, (line) => {
+          if (end.test(line)) isCut ??= cutPower(daemon);
+          return end.test(line);
+        });
+        assert.ok(isCut !== undefined, String(end));
+        await isCut;
+        daemon = await startDaemon({ packages: [], directory: daemon.directory, configuration });
+      }
+      const { code, lines: told, stderr } = await update(daemon, server);
+      assert.equal(code, isGood ? 0 : 3, [...told, stderr].join('\n'));
+      assert.deepEqual(server.reports.outcomes, [isGood ? 'confirmed' : 'reverted']);
+      assert.match(server.reports.reasons[0] ?? '', isGood ? /^$/ : /app: .*exit code 4/);
+      await runningAs(daemon, 'app', isGood ? '2.0.0' : '1.0.0');
+    } finally {
+      await daemon[Symbol.asyncDispose]();
+    }
+  }
 });
 
 test('a document that cuts the device off from its server goes back by itself; the server is told once it is there', async () => {
