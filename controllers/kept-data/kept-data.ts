@@ -36,6 +36,8 @@ export interface KeptDataPorts {
   /** The program that copies. */
   readonly program: string;
   readonly bounds: TreeBounds;
+  /** Before another version may write: no later boot is to start the confirmed one before its data is back. */
+  readonly forgetBoot: () => Promise<void>;
   readonly observe: (name: string, kept: KeptData | null) => void;
   readonly tell: (event: { readonly type: 'data'; readonly container: string; readonly what: DataNews }) => void;
   /** Told of what cannot be removed, which the next start tries again. */
@@ -89,6 +91,7 @@ export function createKeptData(ports: KeptDataPorts): KeptDataActs {
     if (step.op === 'keep-data') {
       const { version, confirmed } = step;
       await keep(step, ports, signal);
+      await ports.forgetBoot();
       observe(name, { version, confirmed, touched: false });
       tell({ type: 'data', container: name, what: 'kept' });
       return;

@@ -53,6 +53,7 @@ import type { Daemon, DaemonState } from './daemon-state.ts';
 import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 import { keepRuntimeFiles } from './runtime-files.ts';
 import { noteBoot } from '../boot/boot-note.ts';
+import { dropPlan } from '../boot/plan-file.ts';
 import { launcherProgram } from '../installation.ts';
 
 /** Bytes that the launcher keeps of each container's output. */
@@ -185,6 +186,8 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     log.warn({ directory: dataDir, err }, 'what an interrupted wipe or copy has left cannot be removed');
   const keptData = createKeptData({
     ...{ dataDir, program: launcherProgram(), bounds: config.snapshot, tell, failed: unremoved },
+    // A plan that cannot be taken away costs a start: what it has started is stopped, and started again on its own data.
+    forgetBoot: () => dropPlan(stateDir).catch(unremoved),
     observe: (name, value) => store.observe('kept', name, value ?? undefined),
   });
   const { kept, left } = await readKeptData(dataDir, (path, err) =>

@@ -1,7 +1,7 @@
 // Persistent data over a trial on the real kernel: what a refused version has written is gone after the revert, what a confirmed one
 // has written stays, and what cannot be kept stops nothing.
 import assert from 'node:assert/strict';
-import { chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -48,6 +48,8 @@ test('the data of a version comes back with a revert and stays with a confirmati
   try {
     const data = (name: string): string => join(daemon.directory, 'data/app', name);
     await daemon.until('the first', phase('1.0.0'));
+    for (let turn = 0; turn < 250 && !existsSync(join(daemon.directory, 'state/boot.plan')); turn++)
+      await setTimeout(20);
     writeFileSync(data('file'), 'one');
     chownSync(data('file'), 1000, 1000);
     const { ino } = statSync(data('file'));
@@ -65,6 +67,8 @@ test('the data of a version comes back with a revert and stays with a confirmati
       (status) => phase('2.0.0')(status) && status.trial?.state === 'active',
     );
     assert.deepEqual(active.trial?.kept, ['app:1.0.0']);
+    // No boot starts the confirmed version before its data is back.
+    assert.ok(!existsSync(join(daemon.directory, 'state/boot.plan')));
     assert.match((await daemon.run('trial')).stdout, /persistent data is kept of: app:1\.0\.0/);
     assert.match(
       (await daemon.run('plan', '--revert')).stdout,
