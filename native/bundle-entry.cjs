@@ -12,9 +12,21 @@ const parsers = new Map(['zod', 'yaml', 'smol-toml', 'croner'].map((name) => [na
 const late =
   /^(?:node:)?(?:assert|crypto|child_process|dns\/promises|fs\/promises|module|perf_hooks|tls|tty|worker_threads|zlib)$/;
 
+let sha256 = null;
+
+/** That of node:crypto, without its twenty other files: the program itself has OpenSSL's function. */
+function hash(algorithm, data, encoding = 'hex') {
+  if (algorithm !== 'sha256') return require('node:crypto').hash(algorithm, data, encoding);
+  sha256 ??= provide('koffi').load(null).func('SHA256', 'void *', ['void *', 'size_t', 'void *']);
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  const digest = Buffer.alloc(32);
+  sha256(bytes, bytes.byteLength, digest);
+  return encoding === 'buffer' ? digest : digest.toString(encoding);
+}
+
 function later(name) {
   return new Proxy(() => undefined, {
-    get: (_, key) => require(name)[key],
+    get: (_, key) => (key === 'hash' ? hash : require(name)[key]),
     apply: (_, self, values) => require(name)(...values),
   });
 }

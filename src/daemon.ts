@@ -41,7 +41,10 @@ function spent(): { ms: number; cpu: number; switches: number } {
 /** Of a bundle, whether what was compiled before was of use (native/bundle-entry.cjs). */
 const { compiledBefore } = globalThis as { readonly compiledBefore?: boolean };
 
-/** ms after it is ready in which files are still looked at in place: one that goes back to sleep at once has no other thread. */
+/**
+ * ms after it is ready in which files are still looked at in place, and nothing is done about memory: one that goes back to sleep at
+ * once has no other thread, and what it was woken for is answered first.
+ */
 const adopting = 1000;
 
 /** This process is there to prove that it could go on from where another version is. */
@@ -145,8 +148,11 @@ async function run(): Promise<never> {
     logsOutput: doors.logsOutput,
     ending: leave,
   });
-  const endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
-  setTimeout(callInPlace, adopting, false).unref();
+  let endSparing = (): void => undefined;
+  setTimeout(() => {
+    callInPlace(false);
+    endSparing = spareMemory({ collect: garbageCollector(), resident: () => process.memoryUsage.rss() });
+  }, adopting).unref();
   // A process that is killed keeps nothing: what was compiled of the sources is stored now, once, for the next one.
   if (compiledBefore === undefined) flushCompileCache();
 

@@ -3,7 +3,7 @@
 //   full-check   the same, after every block of that very file has been compared with the signature
 //   dm-verity    a device of the device mapper on top of the loop device, which compares every block that is read
 // And back: which file a mount shows, and whether it is still what was mounted.
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { readlinkSync, statSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -176,5 +176,5 @@ function isWritten(minor: number, { dev, ino }: { readonly dev: number; readonly
 
 /** Eight hexadecimal digits that tell paths apart. */
 function hashOf(path: string): string {
-  return createHash('sha256').update(path).digest('hex').slice(0, 8);
+  return hash('sha256', path).slice(0, 8);
 }

@@ -121,7 +121,9 @@ export function keptPackage(
 ): PackageFile | null {
   if (keys.size > 0 && !keys.has(known.signed?.by ?? '')) return null;
   const signed = keys.size === 0 ? null : known.signed;
-  return { identity: known.identity, content: { ...known, repository, signed, integrity } };
+  // As it is kept where nothing is different: the cache is not written again for it.
+  const isSame = known.repository === repository && known.signed === signed && known.integrity === integrity;
+  return { identity: known.identity, content: isSame ? known : { ...known, repository, signed, integrity } };
 }
 
 /** A package as it lies in a repository. */
@@ -160,7 +162,7 @@ export function withForeign(
     return (mode & 0o022) === 0 ? [] : [`${path} is writable by others than root`];
   });
   const foreign = why && `${why}, and the repository has no key: whoever that is commands what runs`;
-  return { ...file, content: { ...file.content, foreign } };
+  return foreign === file.content.foreign ? file : { ...file, content: { ...file.content, foreign } };
 }
 
 /** The packages among files. */

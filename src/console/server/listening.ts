@@ -41,12 +41,19 @@ export async function listen(options: ListenOptions, accept: (socket: Socket) =>
   const address = parseAddress(options.listen);
   const server = await createFor(options, accept);
   const { inherited, backlog } = options;
-  // A backlog beside the descriptor is passed over.
-  const listenAt = (fd: number) => settled(server, () => server.listen({ fd }, backlog));
+  const listenAt = (fd: number) => settled(server, () => listenOn(server, fd, backlog));
   if (inherited !== null) await listenAt(inherited);
   else if (address.kind === 'unix') await listenAt(await bindFile(address.path, options));
   else await bindAddress(server, address, options);
   return server;
+}
+
+/** What Node's own listen() does in the end; before that it loads what processes share sockets with (cluster), at each start. */
+function listenOn(server: Server, fd: number, backlog: number): void {
+  const { _listen2: listen2 } = server as { readonly _listen2?: (...words: unknown[]) => void };
+  // A backlog beside the descriptor is passed over.
+  if (listen2 === undefined) server.listen({ fd }, backlog);
+  else listen2.call(server, null, null, null, backlog, fd);
 }
 
 /** The descriptor of a listening socket, for a later process. */
