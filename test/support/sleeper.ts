@@ -15,7 +15,7 @@ export async function withSleeper(
   entries: readonly string[],
   body: (daemon: Daemon) => Promise<void>,
   after = '200ms',
-  { configuration = '', ...more }: Pick<DaemonOptions, 'configuration' | 'level' | 'limits'> = {},
+  { configuration = '', ...more }: Pick<DaemonOptions, 'configuration' | 'level' | 'limits' | 'consoles'> = {},
 ): Promise<void> {
   const before = openDescriptors();
   await using daemon = await startDaemon({

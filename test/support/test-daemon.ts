@@ -69,6 +69,8 @@ export interface DaemonOptions {
   readonly configuration?: string;
   /** Limits of its console, as the configuration has them; the defaults when left out. */
   readonly limits?: Readonly<Record<string, number>>;
+  /** Further consoles, as YAML. */
+  readonly consoles?: readonly string[];
   /** It may end by itself, also before its console answers. */
   readonly mayEnd?: boolean;
   /** The command of another installation; this checkout's when left out. */
@@ -92,7 +94,7 @@ ${entries.map((line) => `  ${line}\n`).join('')}...
 
 /** Starts a daemon and waits until its console answers. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { packages, document, directory: earlier, asOnDevice = false, limits = {} } = options;
+  const { packages, document, directory: earlier, asOnDevice = false, limits = {}, consoles = [] } = options;
   const { configuration: more = '', prefix = [], program = northstate, env = {} } = options;
   const { level = asOnDevice ? 'info' : 'debug' } = options;
   const directory = earlier ?? (await mkdtemp(join(tmpdir(), 'northstate-')));
@@ -102,7 +104,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   for (const name of ['packages', 'state', 'data', 'run']) await mkdir(path(name), { recursive: true });
   for (const file of packages) await copyFile(file, join(path('packages'), basename(file)));
   if (document !== undefined) await writeFile(path('desired.yaml'), document(path('packages')));
-  await writeFile(path('config.yaml'), `${configuration(path, mark, url, level, limits)}${sleepy(more)}${more}`);
+  await writeFile(
+    path('config.yaml'),
+    `${configuration(path, mark, url, level, limits, consoles)}${sleepy(more)}${more}`,
+  );
   if (asOnDevice) await run('mount', ['-t', 'tmpfs', '-o', 'mode=700', 'tmpfs', path('run')]);
 
   const log = openSync(path('log'), 'a');
@@ -196,7 +201,9 @@ function configuration(
   url: string,
   level: string,
   limits: Readonly<Record<string, number>>,
+  consoles: readonly string[],
 ): string {
+  const first = `{ listen: "${url}", permissions: full, patches: document, limits: ${JSON.stringify(limits)} }`;
   return `desired: ${path('desired.yaml')}
 seed: ${path('seed.yaml')}
 stateDir: ${path('state')}
@@ -204,7 +211,7 @@ dataDir: ${path('data')}
 runDir: ${path('run')}
 socketDir: ${path('run/sockets')}
 cgroup: ${mark}
-console: [{ listen: "${url}", permissions: full, patches: document, limits: ${JSON.stringify(limits)} }]
+console: [${[first, ...consoles].join(', ')}]
 log: { level: ${level} }
 `;
 }

@@ -1,9 +1,10 @@
 // What keeps the reconciler awake: whoever waits for something that only this very process can give.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { connectConsole, type Client } from '../../../src/client/console-client.ts';
+import { freePort } from '../../support/free-port.ts';
 import { probePackage } from '../../support/packages.ts';
 import { asleep, staysAwake, wokenBy, withSleeper } from '../../support/sleeper.ts';
 import type { Daemon } from '../../support/test-daemon.ts';
@@ -12,15 +13,6 @@ const idle = await probePackage({ name: 'idle', args: ['sleep'] });
 const running = 'idle: { state: running }';
 /** ms that it is looked at: some rests of 200 ms, after which it would sleep. */
 const looked = 1500;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 test('followed logs and events, a session and a connection over TCP keep it awake, and only as long as they last', async () => {
   const port = await freePort();

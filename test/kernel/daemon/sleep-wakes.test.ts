@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectConsole } from '../../../src/client/console-client.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
-import { probePackage } from '../../support/packages.ts';
+import { keyPair, probePackage } from '../../support/packages.ts';
 import { asleep, awake, eventually, statusOf, withSleeper, wokenBy } from '../../support/sleeper.ts';
 import type { Daemon } from '../../support/test-daemon.ts';
 
@@ -125,6 +125,23 @@ test('whatever happens wakes it once, and the status and the report say what did
     rmSync(file);
   };
   await withSleeper(packages, entries, body, '200ms', { level: 'info' });
+});
+
+test('what the kernel tells of devices wakes it where dm-verity is in the document', async () => {
+  const key = await keyPair('right');
+  const uevent = '/sys/devices/virtual/mem/null/uevent';
+  await withSleeper([], [], async (daemon) => {
+    const keyed = `  checked: { type: fs, dir: ${daemon.repository}, key: ${key.public}, integrity: dm-verity }\n`;
+    const document = `apiVersion: northstate/v1\nrepositories:\n${keyed}containers: {}\n...\n`;
+    await wokenBy(daemon, () => daemon.write(document));
+    // What others mount on this host may come first.
+    let told = 0;
+    for (let tries = 0; told === 0 && tries < 5; tries += 1) {
+      await wokenBy(daemon, () => writeFileSync(uevent, 'change'));
+      told = (await statusOf(daemon)).sleep.reasons['device'] ?? 0;
+    }
+    assert.ok(told > 0, daemon.log());
+  });
 });
 
 function logOf(daemon: Daemon): { readonly msg: string; readonly time: string }[] {

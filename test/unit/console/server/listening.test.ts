@@ -11,6 +11,7 @@ import { connect as connectTls } from 'node:tls';
 import { connect as connectClient } from '../../../../src/client/northstate.ts';
 import { openConsole } from '../../../../src/console/server/server.ts';
 import { northstate } from '../../cli/command-line.ts';
+import { freePort } from '../../../support/free-port.ts';
 import { fakeRuntime } from '../../../support/console/fake-runtime.ts';
 import { openTestConsole, scratchDirectory, silentLog, testTokens } from '../../../support/console/scratch.ts';
 
@@ -163,16 +164,6 @@ test('who shows no certificate holds no connection: neither one that hangs up, n
   last.resume();
   await Promise.all([console.close(), once(last, 'close')]);
 });
-
-async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net');
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 function credentials(pki: (name: string) => string, name: string): object {
   if (name === 'nobody') return {};
