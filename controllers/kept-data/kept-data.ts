@@ -4,7 +4,7 @@ import { hash, randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, promises, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeTree } from '../../native/removal.ts';
-import { copyTree, type TreeBounds } from '../../native/tree-copy.ts';
+import type { TreeBounds } from '../../native/tree-copy.ts';
 import { hasErrno, messageOf } from '../../state/errno.ts';
 import { prepareFile } from '../../state/file/write-file.ts';
 import { readdir } from '../../state/file/in-place.ts';
@@ -163,6 +163,8 @@ async function copy(
   for (const each of ['data', 'links']) await promises.mkdir(join(path, each), { mode: 0o700 });
   const [target, links] = ['data', 'links'].map((each) => openSync(join(path, each), O_RDONLY | O_DIRECTORY));
   try {
+    // Seldom, and nothing that a wake should load.
+    const { copyTree } = await import('../../native/tree-copy.ts');
     await copyTree(program, { source, target: target ?? -1, links: links ?? -1 }, bounds, signal);
   } finally {
     for (const each of [target, links]) if (each !== undefined) closeSync(each);

@@ -47,6 +47,9 @@ export function trialLines({ state, generation, confirmed, ...trial }: TrialStat
   return [
     heads[state],
     ...(cause === null ? [] : [`  why: ${cause.reason}: ${printable(cause.message)} (${cause.time})`]),
+    ...(boots === 0 || isOver
+      ? []
+      : [`  it was interrupted: ${boots === 1 ? 'one boot has' : `${boots} boots have`} begun with it`]),
     ...(waits === null || isOver ? [] : [`  it waits for: ${printable(waits)}`]),
     ...(state === 'active' || state === 'staged'
       ? [

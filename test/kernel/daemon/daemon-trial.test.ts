@@ -113,6 +113,7 @@ test('an update goes back by itself when it is bad and stays when it is good, ov
     daemon = await rebooted(daemon, '11111111-1111-1111-1111-111111111111', configuration);
     const second = await daemon.until('the second boot', runs('app', '1.0.0'));
     assert.deepEqual([second.trial?.state, second.trial?.boots], ['active', 1]);
+    assert.match((await daemon.run('trial')).stdout, /it was interrupted: one boot has begun with it/);
     daemon = await rebooted(daemon, '22222222-2222-2222-2222-222222222222', configuration);
     const third = await daemon.until(
       'back again',
