@@ -26,7 +26,7 @@ export interface TakeoverPorts {
   /** How many requests, and other things that must not be interrupted, are under way; the one that asks for this is one of them. */
   readonly held: () => number;
   /** Those among them that are not to be done twice. */
-  readonly threshold: Pick<Threshold, 'bar' | 'within' | 'before'>;
+  readonly threshold: Pick<Threshold, 'bar' | 'within'>;
   /** Called right before the end of this process. */
   readonly ending: () => void;
   readonly log: Pick<Log, 'info' | 'warn'>;
@@ -43,8 +43,10 @@ export interface TakeoverRequest {
 
 /** Proofs of one request: what moved while one looked is looked at again. */
 const tries = 3;
-/** ms that what is under way has to end before it is interrupted, which loses nothing but its connection. */
-const courtesy = 1000;
+/** ms that what is under way has to end before it is interrupted. */
+const courtesy = 200;
+/** The same for a change that loses its connection when it is. */
+const longest = 1000;
 
 /** Gives what `reexec` does. It resolves in the process that comes after it, which is asked again, and rejects in this one. */
 export function createTakeover(ports: TakeoverPorts): (request: TakeoverRequest) => Promise<TakenOver> {
@@ -61,8 +63,10 @@ export function createTakeover(ports: TakeoverPorts): (request: TakeoverRequest)
       const command = await commandAt(to).catch(refuseUntrusted);
       const runtime = await prove([command, 'run', ...process.argv.slice(2)], timeout, ports);
       log.info({ to: command, runtime }, 'another runtime takes over');
+      // Who follows or is in a container does not end; a change that has not begun is the next process's.
+      await within(courtesy, () => ports.held() <= 1);
       open = ports.threshold.bar();
-      await quiet(ports);
+      await within(longest, () => ports.threshold.within() === 0);
       ports.ending();
       await launcher.takeover();
       return await new Promise<never>(() => undefined);
@@ -124,11 +128,10 @@ function watchMoves({ store, reconciler }: TakeoverPorts): { names: () => Readon
   };
 }
 
-/** Waits a little until nothing is under way but the request for this; a change that has not begun is the next process's. */
-async function quiet({ held, threshold }: TakeoverPorts): Promise<void> {
+/** Waits until it is so, or so many ms. */
+async function within(milliseconds: number, isSo: () => boolean): Promise<void> {
   const begun = performance.now();
-  const isQuiet = (): boolean => threshold.within() === 0 && held() <= 1 + threshold.before();
-  while (performance.now() - begun < courtesy && !isQuiet()) await delay(5);
+  while (performance.now() - begun < milliseconds && !isSo()) await delay(5);
 }
 
 /** What a successor that was killed has left of its copies. */

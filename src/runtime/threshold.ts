@@ -7,19 +7,14 @@ export interface Threshold {
   bar(): () => void;
   /** How many are under way. */
   within(): number;
-  /** How many wait to begin. */
-  before(): number;
 }
 
 export function createThreshold(): Threshold {
   let within = 0;
-  let before = 0;
   let open: PromiseWithResolvers<undefined> | null = null;
   return {
     async enter() {
-      before += 1;
       while (open !== null) await open.promise;
-      before -= 1;
       within += 1;
       return () => void (within -= 1);
     },
@@ -32,6 +27,5 @@ export function createThreshold(): Threshold {
       };
     },
     within: () => within,
-    before: () => before,
   };
 }
