@@ -72,7 +72,7 @@ export function createTakeover(ports: TakeoverPorts): (request: TakeoverRequest)
       return await new Promise<never>(() => undefined);
     } catch (error) {
       log.warn({ to, reason: messageOf(error) }, 'no other runtime takes over');
-      throw error instanceof LaunchError ? refused(`${error.subject || error.message} (${error.code})`) : error;
+      throw error instanceof LaunchError ? refused(reasonOf(error)) : error;
     } finally {
       isBusy = false;
       open();
@@ -139,6 +139,12 @@ function sweep(runDir: string): void {
   for (const name of readdirSync(runDir)) {
     if (name.startsWith(proofPrefix)) rmSync(join(runDir, name), { recursive: true, force: true });
   }
+}
+
+/** What a successor says of itself has no errno beside it. */
+function reasonOf({ subject, message, code }: LaunchError): string {
+  if (code === 'ECANCELED' && subject !== '') return subject;
+  return `${subject || message} (${code})`;
 }
 
 function refused(message: string): RuntimeError {
