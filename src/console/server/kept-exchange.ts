@@ -64,8 +64,13 @@ export function createExchange(socket: number, file: KeptFile, close: () => void
 
   /** The bytes of a package are copied once, and not written down. */
   function pass(left: number): Buffer | null {
-    const size = Math.min(available(socket), left, PASSED);
-    if (size === 0) return peek(socket, room.subarray(0, 1)) === null ? null : (setPeeked(socket, 0), Buffer.alloc(0));
+    let size = Math.min(available(socket), left, PASSED);
+    if (size === 0) {
+      // The end looks like nothing, and something may have come meanwhile.
+      const found = peek(socket, room.subarray(0, 1));
+      if (found === null || found === 0) return found === null ? null : Buffer.alloc(0);
+      size = found;
+    }
     setPeeked(socket, size);
     file.pass(size);
     const bytes = Buffer.allocUnsafeSlow(size);
