@@ -118,9 +118,10 @@ export function createKeptData(ports: KeptDataPorts): KeptDataActs {
 /** Nobody writes there meanwhile: nothing of the name runs. */
 async function keep(
   { name, version, confirmed }: Extract<KeptDataStep, { op: 'keep-data' }>,
-  { dataDir, program, bounds }: KeptDataPorts,
+  ports: KeptDataPorts,
   signal: AbortSignal,
 ): Promise<void> {
+  const { dataDir, program, bounds } = ports;
   const making = privateName();
   const path = join(dataDir, making);
   try {
@@ -137,6 +138,8 @@ async function keep(
     const note: Note = { form, name, version, confirmed, empty: source === null };
     await (await prepareFile(join(path, 'note.json'), JSON.stringify(note))).commit();
     await syncDirectory(path);
+    // One that could not be read is of no use.
+    await putAside(ports, keptName(name));
     await promises.rename(path, join(dataDir, keptName(name)));
     await syncDirectory(dataDir);
   } catch (error) {
