@@ -140,7 +140,9 @@ function why(status: ContainerStatus, { steps, failures }: Left): string {
   const degraded = status.conditions.find(({ type, status: is }) => type === 'Degraded' && is === 'True');
   const waits = steps.find((step) => step.waits !== null)?.waits ?? '';
   const texts = [failure, degraded?.message ?? '', messageOf(status, 'Ready'), waits].filter((text) => text !== '');
-  return texts[0] === undefined ? `it is ${status.phase}` : `${status.phase}, ${texts[0]}`;
+  if (texts[0] !== undefined) return `${status.phase}, ${texts[0]}`;
+  const unready = status.conditions.find(({ type }) => type === 'Ready')?.reason === 'NotReady';
+  return unready ? `${status.phase}, not ready yet` : `it is ${status.phase}`;
 }
 
 function messageOf({ conditions }: ContainerStatus, type: ConditionType): string {

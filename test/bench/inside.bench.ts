@@ -1,6 +1,6 @@
 // bench/inside: from the request `exec` on an open connection to the first byte of the program's output. The floor is a request
 // that does nothing, on the same kind of connection, and then a C program that goes into the same v2 group, enters the same
-// namespaces, gives up the same rights and executes the same program. The container is in no v1 group that is moved into. The
+// namespaces and executes the same program. The container is in no v1 group that is moved into. The
 // command `northstate exec` is shown apart: most of it is the start of its own Node.
 import { connectConsole } from '../../src/client/console-client.ts';
 import { openSession } from '../../src/client/client-session.ts';

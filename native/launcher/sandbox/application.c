@@ -24,8 +24,6 @@
 #include "identity.h"
 #include "runs.h"
 
-enum { SIGNALS = 64 };
-
 static const char *const rlimit_names[RLIM_NLIMITS] = {
     "cpu",     "fsize", "data",  "stack",      "core",     "rss",  "nproc",  "nofile",
     "memlock", "as",    "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime",
@@ -121,8 +119,7 @@ int run_seccomp(const struct op *op, const struct birth *birth, struct failure *
     return fail(why, OP_SECCOMP, errno, "%u instructions", op->seccomp.program.len);
 }
 
-int reset_signals(struct failure *why) {
-    for (int number = 1; number <= SIGNALS; number++) signal(number, SIG_DFL);
+int unblock_signals(struct failure *why) {
     sigset_t none;
     sigemptyset(&none);
     if (sigprocmask(SIG_SETMASK, &none, NULL) < 0) return fail(why, STEP_INIT, errno, "unblocking signals");
@@ -154,7 +151,7 @@ void become_application(struct application *application) {
     if (run_stage(STAGE_LABEL, prepare, birth, &local) < 0 || connect_outputs(birth, &local) < 0 ||
         place_descriptors(go, &local) < 0 || run_stage(STAGE_LIMITS, prepare, birth, &local) < 0 ||
         change_identity(prepare, &local) < 0 || run_stage(STAGE_DIRECTORY, prepare, birth, &local) < 0 ||
-        reset_signals(&local) < 0) {
+        unblock_signals(&local) < 0) {
         *why = local;
         return;
     }

@@ -105,7 +105,7 @@ static _Noreturn void run_program(const struct birth *birth) {
         birth_fails(birth, &why);
     }
     if (has_hung_up(birth->control)) _exit(1);
-    if (begin_session(birth->prepare, &why) < 0 || reset_signals(&why) < 0 ||
+    if (begin_session(birth->prepare, &why) < 0 || unblock_signals(&why) < 0 ||
         close_rest(birth->prepare, birth->control, &why) < 0 ||
         run_stage(STAGE_FILTER, birth->prepare, birth, &why) < 0)
         birth_fails(birth, &why);
@@ -128,7 +128,7 @@ static _Noreturn void bear_program(const struct birth *birth) {
 
 static _Noreturn void copy_as_application(const struct birth *birth) {
     struct failure why = {0};
-    if (place_descriptors(birth->prepare, &why) < 0 || reset_signals(&why) < 0 ||
+    if (place_descriptors(birth->prepare, &why) < 0 || unblock_signals(&why) < 0 ||
         close_rest(birth->prepare, birth->control, &why) < 0)
         birth_fails(birth, &why);
     int file = copy_open(&ops_find(birth->prepare, OP_COPY)->copy, &why);

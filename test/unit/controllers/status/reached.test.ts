@@ -126,6 +126,11 @@ test('who waits for the readiness of a paused run is told that nobody asks it', 
   assert.equal(judge({ health: null, settle: 2000 }).result, 'moving');
 });
 
+test('what runs and is not ready yet is named as that', () => {
+  const app: Given = { phase: 'Running', ready: { reason: 'NotReady', message: '' } };
+  assert.deepEqual(judged({ app }), { result: 'moving', reason: 'app: Running, not ready yet' });
+});
+
 test('a replacement that waits for a dependency is no failure as long as that comes', () => {
   const gate = (op: string) => ({ op, name: 'app', waits: 'not ready yet: broker', gated: true as const });
   const left: [string, Left][] = [['app', { steps: [gate('go'), gate('signal')], failures: [] }]];
