@@ -14,7 +14,7 @@ export interface Session {
   end(): Promise<void>;
   resize(size: { readonly rows: number; readonly columns: number }): Promise<void>;
   signal(number: number): Promise<void>;
-  /** How it ended, once `output` has been read. Rejects when the connection ends before. */
+  /** How it ended, once `output` has been read, which closes the connection. Rejects when that ends before. */
   readonly ended: Promise<SessionEnd>;
   /** Hangs up, which ends it. */
   close(): void;
@@ -50,15 +50,24 @@ export async function openSession(
         room.resolve();
         room = Promise.withResolvers();
       } else if ('session_over' in notification) {
-        ended.resolve(notification.session_over);
         taken = Infinity;
         room.resolve();
+        ended.resolve(notification.session_over);
+        // Whoever has read everything may forget the session: the connection serves nothing else.
+        client.close();
         return;
       }
     }
     ended.reject(new Error('the console ended the connection, and with it the session'));
     taken = Infinity;
     room.resolve();
+  }
+
+  /** What comes too late for the program is nobody's. */
+  async function tell(message: Promise<unknown>): Promise<void> {
+    await message.catch((error: unknown) => {
+      if (taken !== Infinity) throw error;
+    });
   }
 
   return {
@@ -70,17 +79,17 @@ export async function openSession(
         while (given - taken > mostAhead) await room.promise;
         if (taken === Infinity) return;
         given += part.length;
-        await client.call('session_input', { data: Buffer.from(part).toString('base64') });
+        await tell(client.call('session_input', { data: Buffer.from(part).toString('base64') }));
       }
     },
     async end() {
-      await client.call('session_input', { data: '', end: true });
+      await tell(client.call('session_input', { data: '', end: true }));
     },
     async resize(size) {
-      await client.call('session_resize', size);
+      await tell(client.call('session_resize', size));
     },
     async signal(signal) {
-      await client.call('session_signal', { signal });
+      await tell(client.call('session_signal', { signal }));
     },
     ended: ended.promise,
     close: () => client.close(),

@@ -153,10 +153,12 @@ function joinable({ name, attempts, targets }: View): {
   target: Target;
   manifest: NonNullable<Target['package']>['manifest'];
 } {
-  const attempt = attempts.find(({ state }) => state === 'running');
+  // Of a replacement, what it replaces may be there for a moment longer.
+  const running = attempts.filter(({ state }) => state === 'running');
+  const attempt = running.find(({ record }) => record.stop === null);
   const target = targets.find(({ version }) => version === attempt?.version);
-  if (attempt === undefined || target === undefined || target.package === null || attempt.record.stop !== null) {
-    const why = attempt === undefined ? 'is not running' : 'is about to be stopped';
+  if (attempt === undefined || target === undefined || target.package === null) {
+    const why = running.length === 0 ? 'is not running' : 'is about to be stopped';
     throw new RuntimeError('stop_container_not_started', `${name} ${why}`, { container: name });
   }
   if (target.entry.paused) throw new RuntimeError('busy', `${name} is paused: resume it first`, { name });
