@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -52,6 +53,13 @@ static const int calls[] = {
     SYS_exit_group,
 };
 
+/* As sanitizers do. */
+#ifdef __SANITIZE_ADDRESS__
+static const bool makes_calls_of_its_own = true;
+#else
+static const bool makes_calls_of_its_own = false;
+#endif
+
 #define COUNT (sizeof calls / sizeof *calls)
 
 static int filter_calls(void) {
@@ -77,9 +85,5 @@ int confine_copier(void) {
     if (drop_capabilities() != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
     /* Set last: a change of ids or capabilities clears it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return -1;
-#ifdef __SANITIZE_ADDRESS__
-    return 0; /* sanitizers make calls of their own */
-#else
-    return filter_calls();
-#endif
+    return makes_calls_of_its_own ? 0 : filter_calls();
 }
