@@ -286,8 +286,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     const outcome = record.state === 'staged' && record.before === null ? 'back' : outcomes[record.state];
     const found = before.get(name);
     const asks = found?.snapshot === true || entriesOf(name).some(({ persist }) => persist.snapshot);
-    const isTried = record.state === 'active' || (record.state === 'staged' && outcome === 'open');
-    const isOpen = isTried && record.terms.confirm !== 'none';
+    // Also while it goes back: what is on trial is wanted until the confirmed document is in force.
+    const isOpen = outcome === 'open' && record.terms.confirm !== 'none';
     return { confirmed: record.confirmed, outcome, version: isOpen && asks ? (found?.version ?? null) : null };
   }
 

@@ -188,8 +188,8 @@ export const checkSockets: Check = ({ containers }, { socketDir, ownSockets }) =
 export const checkData: Check = ({ containers }, { data, freeForData }) => {
   let needed = 0;
   return containers.flatMap(({ key, runs, keeps }): Finding[] => {
-    if (!runs) return [];
-    const found = data.get(keeps ?? '') ?? 0;
+    if (!runs || keeps === null) return [];
+    const found = data.get(keeps) ?? 0;
     const own = { check: 'data', entry: key } as const;
     if (typeof found === 'string') {
       const fact = `its persistent data cannot be kept: ${found}`;

@@ -107,6 +107,7 @@ test('data stays as it is when the new version never ran, and when it cannot be 
     const data = join(daemon.directory, 'data/app');
     await daemon.until('the first', phase('1.0.0'));
     writeFileSync(join(data, 'file'), 'one');
+    chownSync(join(data, 'file'), 1000, 1000);
     const inodes = () => [data, join(data, 'file')].map((path) => statSync(path).ino);
     const before = inodes();
     const isBack = (status: Status) => phase('1.0.0')(status) && status.trial?.state === 'reverted';
@@ -138,6 +139,7 @@ test('data stays as it is when the new version never ran, and when it cannot be 
     await onlyItsData(daemon);
     assert.deepEqual(inodes(), before);
     assert.equal(readFileSync(join(data, 'file'), 'utf8'), 'one');
+    assert.doesNotMatch((await daemon.run('events')).stdout, /started app:2\.0\.0/);
   } finally {
     await daemon[Symbol.asyncDispose]();
   }

@@ -99,7 +99,7 @@ const cases: readonly Case[] = [
   },
   {
     check: preflight.checkData,
-    planned: { containers: [container({ keeps: 'app' })] },
+    planned: { containers: [container({ keeps: 'app' }), container({ key: 'other' })] },
     host: { data: new Map([['app', 5]]), freeForData: 4 },
     fact: /^a copy of its persistent data takes 5 bytes, and 4 are left there$/,
     remedy: /make room/,

@@ -4,6 +4,11 @@ import { test } from 'node:test';
 import { planKeptData } from '../../../../controllers/kept-data/kept-data-plan.ts';
 import { plan } from '../../../../controllers/containers/containers-plan.ts';
 import type { DataTrial, View } from '../../../../controllers/controller.ts';
+import { createModel } from '../../../../controllers/reconcile/model.ts';
+import { emptyDesired } from '../../../../state/desired.ts';
+import { emptyState } from '../../../../state/store.ts';
+import { stage } from '../../../../state/trial/transitions.ts';
+import type { TrialState } from '../../../../state/trial/trial-record.ts';
 import type { KeptData } from '../../../../state/observed.ts';
 import { attempt, mountOf, packageOf, target, view } from '../../../support/views.ts';
 
@@ -72,8 +77,8 @@ test('by whatever way its version is wanted again, it goes on with its own', () 
   assert.deepEqual(ops({ ...wants('1.0.0'), dataTrial: open, kept: { ...kept, touched: false } }), ['drop-data']);
   assert.deepEqual(ops({ ...wants('1.0.0'), dataTrial: open, kept }), ['restore-data']);
   assert.deepEqual(ops({ ...wants('2.0.0'), dataTrial: open, kept: { ...kept, touched: false } }), []);
-  // Between the decision and the document that is put into force nothing comes back for the other version to write on.
-  assert.deepEqual(ops({ ...wants('2.0.0'), dataTrial: { ...open, version: null }, kept }), []);
+  // While it goes back the other version is wanted for a moment more: nothing comes back for it to write on.
+  assert.deepEqual(ops({ ...wants('2.0.0'), dataTrial: open, kept }), []);
 });
 
 test('of a trial whose record is lost what is in force says how it ended', () => {
@@ -83,4 +88,31 @@ test('of a trial whose record is lost what is in force says how it ended', () =>
     assert.deepEqual(ops({ ...wants('2.0.0'), dataTrial, kept }), ['drop-data']);
     assert.deepEqual(ops({ ...wants('1.0.0'), dataTrial, kept: { ...kept, touched: false } }), ['drop-data']);
   }
+});
+
+test('a trial asks for it until its document is in force no more', () => {
+  const model = createModel({ autostart: false });
+  const entry = target('running', '2.0.0', withData('2.0.0'), { persist: { snapshot: true } }).entry;
+  const terms = { confirm: 'manual', soak: 1, within: 2, boots: 1 } as const;
+  const said = (state: TrialState, before: readonly string[] | null, confirm: 'manual' | 'none' = 'manual') => {
+    const record = stage(
+      null,
+      { generation: 5, confirmed: 4, terms: { ...terms, confirm } },
+      { boot: '', at: 0, time: 0 },
+    );
+    const trial = {
+      ...{ record: { ...record, state, before }, waits: null, target: [], lacking: [] },
+      before: new Map([['app', { version: '1.0.0', snapshot: false }]]),
+    };
+    model.update({ ...emptyState(), desired: { ...emptyDesired, containers: new Map([['app', entry]]) }, trial }, null);
+    const { outcome, version } = model.view('app', 0).dataTrial ?? {};
+    return [outcome, version];
+  };
+  assert.deepEqual(said('staged', null), ['back', null]);
+  assert.deepEqual(said('staged', []), ['open', '1.0.0']);
+  assert.deepEqual(said('active', []), ['open', '1.0.0']);
+  assert.deepEqual(said('active', [], 'none'), ['open', null]);
+  assert.deepEqual(said('reverting', []), ['open', '1.0.0']);
+  assert.deepEqual(said('reverted', []), ['back', null]);
+  assert.deepEqual(said('confirmed', []), ['forth', null]);
 });
