@@ -56,7 +56,8 @@ function workOnKept(
   { dataTrial, targets }: View,
   { confirmed, version, touched }: NonNullable<View['kept']>,
 ): Work | null {
-  const now = targets.find(({ entry }) => entry.state !== 'absent')?.version;
+  const present = targets.filter(({ entry }) => entry.state !== 'absent');
+  const now = (present.find(({ entry }) => entry.state === 'running') ?? present[0])?.version;
   const isOurs = dataTrial?.confirmed === confirmed;
   const back = touched ? 'restore-data' : 'drop-data';
   if (isOurs && dataTrial.outcome === 'forth') return 'drop-data';

@@ -77,6 +77,9 @@ test('by whatever way its version is wanted again, it goes on with its own', () 
   assert.deepEqual(ops({ ...wants('1.0.0'), dataTrial: open, kept: { ...kept, touched: false } }), ['drop-data']);
   assert.deepEqual(ops({ ...wants('1.0.0'), dataTrial: open, kept }), ['restore-data']);
   assert.deepEqual(ops({ ...wants('2.0.0'), dataTrial: open, kept: { ...kept, touched: false } }), []);
+  // What is only installed beside it is not what is wanted.
+  const beside = [target('installed', '1.0.0', withData('1.0.0')), ...wants('2.0.0').targets];
+  assert.deepEqual(ops({ ...wants('2.0.0'), targets: beside, dataTrial: open, kept }), []);
   // While it goes back the other version is wanted for a moment more: nothing comes back for it to write on.
   assert.deepEqual(ops({ ...wants('2.0.0'), dataTrial: open, kept }), []);
 });
