@@ -128,17 +128,19 @@ function entriesOf(directory: string): string[] {
 /** Groups below that of a name on v2, those that a container has made (CAP_SYS_ADMIN) among them. v1 knows no such limit. */
 export const mostGroups = 1024;
 
-/** Makes the group of a name in one hierarchy, and the root above it; both may exist. */
-export async function makeGroup(tree: Tree, branch: Branch, name: string): Promise<void> {
+/** Makes the group of a name in one hierarchy, and the root above it; both may exist. With `leaf` that as well, below it. */
+export async function makeGroup(tree: Tree, branch: Branch, name: string, leaf: string | null = null): Promise<void> {
   const group = groupIn(branch, name);
   const { controllers, version } = branch;
   const above = await makeAbove(tree, branch, name);
   if (version === 2) for (const directory of above) await enable(directory, controllers);
   await makeDirectory(group);
-  if (version === 1) return;
+  const made = leaf === null ? [] : [makeDirectory(leaf)];
   // In the leaf too, memory is counted by itself: its events tell whether this very attempt ran out of it.
-  const inLeaf = controllers.filter((controller) => controller === 'memory');
-  await Promise.all([writeControl(join(group, 'cgroup.max.descendants'), String(mostGroups)), enable(group, inLeaf)]);
+  const inLeaf = controllers.filter((controller) => version === 2 && controller === 'memory');
+  const bound = version === 1 ? [] : [writeControl(join(group, 'cgroup.max.descendants'), String(mostGroups))];
+  // Each is a call of another thread, and none needs another: all at once.
+  await Promise.all([...made, ...bound, enable(group, inLeaf)]);
 }
 
 /** Makes what is missing above the group of a name. Gives the directories from the mount point down. */

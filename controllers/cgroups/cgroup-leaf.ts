@@ -87,10 +87,7 @@ async function leafIn(
   const whole = branch.version === 1 || !branch.controllers.includes('memory');
   const isThere =
     existsSync(group) && (await makeDirectory(path)) && (whole || existsSync(join(path, 'memory.events')));
-  if (!isThere) {
-    await makeGroup(tree, branch, name);
-    await makeDirectory(path);
-  }
+  if (!isThere) await makeGroup(tree, branch, name, path);
   takeLeaf(tree, path, () => pidsIn(path).length > 0);
   return { branch, path };
 }
