@@ -5,7 +5,7 @@ import type { OverlayField } from './overlay.ts';
 import { toJson, type Locked } from '../store.ts';
 import { toTree } from '../text/tree.ts';
 import { makeDirectory, readText } from '../file/in-place.ts';
-import { writeAtomically } from '../file/write-file.ts';
+import { writeAtomically, writeInPlace } from '../file/write-file.ts';
 import { ifMissing } from '../errno.ts';
 
 export interface BootState {
@@ -28,6 +28,9 @@ export interface BootFile {
   /** Writes it again when it was deleted. */
   restore(): Promise<void>;
 }
+
+/** Characters of a file that is written in place. */
+const small = 16 * 1024;
 
 /** Nothing is kept. */
 export const emptyBoot: BootState = { generation: 0, refused: [], overlay: [], lock: new Map(), notWritable: null };
@@ -56,6 +59,10 @@ export function bootFile(runDir: string, bootId: string, warn: (fields: object, 
     },
     async save(state) {
       kept = JSON.stringify(toJson({ bootId, ...state }));
+      if (kept.length <= small) {
+        writeInPlace(path, kept);
+        return;
+      }
       await makeDirectory(runDir, 0o700);
       await writeAtomically(path, kept);
     },
