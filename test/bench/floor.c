@@ -8,6 +8,8 @@
  *   -b DIR:TARGET  a bind, read-only        -s TARGET  sysfs, read-only     -f FILE  a filter of system calls, as an
  *   -t TARGET      a tmpfs                  -m TARGET  hides what is there           array of struct sock_filter
  *   -k             each round also kills what it has started (SIGKILL), and prints the nanoseconds until all of it is gone
+ *   -r             a replacement: all but the application is there when another process ends, and the nanoseconds are
+ *                  counted from that one's last act
  *
  * IMAGE_DIR is a mounted image with /probe of test/support/payload, whose `stamp` writes the CLOCK_MONOTONIC (ns,
  * decimal) of its first instruction, and with a directory /proc. A CGROUP is a cgroup.procs file (v1), which init
@@ -28,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -60,7 +63,9 @@ static struct extra {
     int tree;
 } extras[64];
 static int extra_count;
-static int kills;
+static int kills, replaces;
+static int go[2];         /* what an init waits for, where it replaces */
+static int64_t *last_act; /* of what it replaces, which has it in common with us */
 static struct sock_filter instructions[BPF_MAXINSNS];
 static struct sock_fprog filter = {.filter = instructions};
 
@@ -145,12 +150,32 @@ static void init(int tree, int out, int count, char **procs) {
     check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
     check(syscall(SYS_umount2, ".", 2), "umount");
     check(chdir("/"), "chdir /");
+    char word = '.';
+    if (replaces) {
+        check(write(out, &word, 1), "write");
+        check(read(go[0], &word, 1), "read");
+    }
     pid_t child = fork();
     check(child, "fork");
     if (child == 0) application();
     int status;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR);
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+/* Somebody ends, and the init that waits for that goes on. Gives the time of the last act. */
+static int64_t replace(int out) {
+    char word;
+    check(read(out, &word, 1), "read");
+    pid_t old = fork();
+    check(old, "fork");
+    if (old == 0) {
+        *last_act = now_ns();
+        _exit(0);
+    }
+    check(waitpid(old, NULL, 0), "waitpid");
+    check(write(go[1], &word, 1), "write");
+    return *last_act;
 }
 
 /* `group` is the directory of a v2 group, -1 for none. */
@@ -175,6 +200,7 @@ static void play_round(const char *image, int group, int count, char **procs) {
     close(tree);
     close_binds();
     close(out[1]);
+    if (replaces) begin = replace(out[0]);
     char text[32] = {0};
     check(read(out[0], text, sizeof text - 1), "read");
     close(out[0]);
@@ -209,12 +235,14 @@ static void add_extra(int kind, char *text) {
 }
 
 int main(int argc, char **argv) {
-    for (int option; (option = getopt(argc, argv, "+b:t:s:m:f:k")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "+b:t:s:m:f:kr")) != -1;) {
         if (option == '?') return 2;
         if (option == 'f')
             read_filter(optarg);
         else if (option == 'k')
             kills = 1;
+        else if (option == 'r')
+            replaces = 1;
         else
             add_extra(option, optarg);
     }
@@ -234,6 +262,9 @@ int main(int argc, char **argv) {
     }
     check(unshare(CLONE_NEWNS), "unshare");
     check(syscall(SYS_mount, NULL, "/", NULL, 0x44000, NULL), "private"); /* MS_REC | MS_PRIVATE */
+    check(pipe2(go, O_CLOEXEC), "pipe2");
+    last_act = mmap(NULL, sizeof *last_act, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (last_act == MAP_FAILED) die("mmap");
     int rounds = atoi(argv[2]);
     char line[16];
     for (int round = 0; rounds == 0 ? fgets(line, sizeof line, stdin) != NULL : round < rounds; round++) {

@@ -71,8 +71,8 @@ static bool take_message(struct launcher *l, struct attempt *a, struct control_m
          * Whoever waits for this end goes first. Nothing of the container is left but its init, which can do no harm
          * more.
          */
-        init_kill(&a->init, SIGKILL);
         if (!sessions_end_of(l, a->id)) attempts_fire_after(&l->attempts, a->id);
+        init_kill(&a->init, SIGKILL);
         return true;
     case CONTROL_BORN:
         return false;
