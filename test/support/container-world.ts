@@ -29,6 +29,8 @@ export function worldOf({ pid: init }: { readonly pid: number }): Record<string,
     groups: read('cgroup')
       .trim()
       .split('\n')
+      // Each runtime has a hierarchy of its own, in which nothing is (native/quick-moves.ts).
+      .filter((line) => !/:name=northstate-\d+:/.test(line))
       .map((line) => line.replace(/^\d+:/, '').replace(/\/\d+$/, '/N'))
       .toSorted(),
     values: valuesOf(read('cgroup')),
