@@ -71,12 +71,12 @@ function isPlain(name: string): boolean {
   return !name.endsWith('.new') && !name.endsWith('.part') && !name.startsWith(proofPrefix);
 }
 
-/** Values that the launcher keeps in files in memory, which reconcilers write to; by name, each in a copy. */
-const keptValues = /^(?:configuration|status|changes|clock|events|told|failures|logged|wakes|boot plan)/;
+/** Of files in memory that the launcher keeps, those that are only read here: their position says how far a conversation is. */
+const onlyRead = /^connection /;
 
 /** The same descriptors, with copies in the place of files that could be changed through them. */
 export function copyKept(kept: ReadonlyMap<string, number>): Map<string, number> {
-  return new Map([...kept].map(([name, fd]) => [name, keptValues.test(name) && !isFixed(fd) ? copyOf(name, fd) : fd]));
+  return new Map([...kept].map(([name, fd]) => [name, onlyRead.test(name) || isFixed(fd) ? fd : copyOf(name, fd)]));
 }
 
 function isFixed(fd: number): boolean {

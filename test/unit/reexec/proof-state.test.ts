@@ -33,11 +33,15 @@ test('values in memory are copied, places far apart included; what nobody can ch
   const copies = copyKept(
     new Map([
       ['failures', value],
+      ['schedules', value],
+      ['connection client 1 file', value],
       ['mem one x', image],
       ['configuration', image],
     ]),
   );
   assert.deepEqual([copies.get('mem one x'), copies.get('configuration')], [image, image]);
+  assert.equal(copies.get('connection client 1 file'), value);
+  assert.notEqual(copies.get('schedules'), value);
   const copy = copies.get('failures') ?? 0;
   assert.notEqual(copy, value);
   assert.equal(openKeptValue<string>(copy).get(), 'second');
