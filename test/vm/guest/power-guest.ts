@@ -35,7 +35,10 @@ const client = await connectConsole(daemon.console);
 for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line) as Order | { readonly op: 'end' };
   if (order.op === 'end') break;
-  await carryOut(client, daemon, order);
+  await carryOut(client, daemon, order).catch((error: unknown) => {
+    console.error(daemon.log().replaceAll(/^\{/gm, ' {'));
+    throw error;
+  });
   const { status } = await client.call('get', null);
   reply({ done: { generation: status.generation, document: await readFile(documentFile, 'utf8') } });
 }
