@@ -1,5 +1,7 @@
 // Versions of packages and what may be asked of them: semver 2.0 and the requirement grammar of Cargo.
-import { Range, compare, satisfies } from 'semver';
+// Its index makes things that nobody here asks for, at each start.
+import Range from 'semver/classes/range.js';
+import compare from 'semver/functions/compare.js';
 
 /** A requirement in Cargo's grammar. `text` is its normal form: `1` is `^1`, comparators are parted by a comma. */
 export interface Requirement {
@@ -49,7 +51,7 @@ export function parseRequirement(text: string): Requirement {
 
 /** Whether a version meets a requirement. */
 export function matches(requirement: Requirement, version: string): boolean {
-  return (requirement.text === '*' && RELEASE.test(version)) || satisfies(version, requirement.range);
+  return (requirement.text === '*' && RELEASE.test(version)) || requirement.range.test(version);
 }
 
 /** The highest of the versions that meets the requirement, null when none does. */
