@@ -2,7 +2,7 @@
 // what it requires. V8 takes compiled code of its own version and flags only, and of a source as long as this one: so names carry the
 // hash of what is in the files. Whatever it does not take is compiled as if there were none.
 'use strict';
-const { readFileSync } = require('node:fs');
+const { closeSync, openSync, readFileSync, readSync } = require('node:fs');
 const { join } = require('node:path');
 const { Script, constants } = require('node:vm');
 
@@ -24,9 +24,24 @@ function hash(algorithm, data, encoding = 'hex') {
   return encoding === 'buffer' ? digest : digest.toString(encoding);
 }
 
+/** The kernel's random bytes (urandom(4)), which that of node:crypto is made of. */
+function randomBytes(size) {
+  const bytes = Buffer.alloc(size);
+  const fd = openSync('/dev/urandom');
+  try {
+    if (readSync(fd, bytes) !== size) throw new Error('/dev/urandom: less than was asked for');
+  } finally {
+    closeSync(fd);
+  }
+  return bytes;
+}
+
+/** What a start asks of node:crypto. */
+const instead = { __proto__: null, hash, randomBytes };
+
 function later(name) {
   return new Proxy(() => undefined, {
-    get: (_, key) => (key === 'hash' ? hash : require(name)[key]),
+    get: (_, key) => instead[key] ?? require(name)[key],
     apply: (_, self, values) => require(name)(...values),
   });
 }

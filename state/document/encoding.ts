@@ -39,12 +39,12 @@ export async function encodeTree(tree: Tree): Promise<string> {
 
 async function encodeMembers(members: ReadonlyMap<string, unknown>): Promise<string> {
   const parts: string[] = [];
-  let began = performance.now();
+  let began = process.uptime();
   for (const [key, member] of members) {
     parts.push(`${JSON.stringify(key)}:${encode(member)}`);
-    if (performance.now() - began < SLICE) continue;
+    if ((process.uptime() - began) * 1000 < SLICE) continue;
     await nextTurn();
-    began = performance.now();
+    began = process.uptime();
   }
   return `{${parts.join(',')}}`;
 }

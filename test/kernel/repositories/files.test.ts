@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { appendFile, copyFile, mkdir, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../support/command.ts';
@@ -89,14 +101,18 @@ test('only what has changed is read again', async () => {
   assert.deepEqual(fixture.reads.toSorted(), ['one', 'other', 'two']);
 });
 
-test('the next reconciler parses nothing, unless a file has changed meanwhile', async () => {
+test('the next reconciler parses and writes nothing, unless a file has changed meanwhile', async () => {
   await copyFile(one, join(fixture.system, 'one'));
   await copyFile(two, join(fixture.system, 'two'));
   await openAll(entry('system'));
   const seen = fixture.repositories.current().packages;
   await fixture.repositories.close();
+  const { ino } = await stat(join(fixture.directory, 'cache'));
   await openAll(entry('system'));
   assert.deepEqual(fixture.reads, []);
+  await fixture.repositories.close();
+  assert.equal((await stat(join(fixture.directory, 'cache'))).ino, ino);
+  await openAll(entry('system'));
   assert.deepEqual(fixture.repositories.current().packages, seen);
   await fixture.repositories.close();
   await copyFile(other, join(fixture.system, 'two'));
