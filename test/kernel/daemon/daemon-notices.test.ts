@@ -1,6 +1,6 @@
 // The socket on which a container says how it is, where it lies in its /dev: whoever takes paths alone reaches it, and nobody else.
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { ContainerStatus } from '../../../state/status.ts';
 import { run } from '../../support/command.ts';
@@ -74,9 +74,12 @@ test('the socket lies in /dev, for whoever is in the container, and stays there'
     ),
     says('forges', 'time.sleep(1000)', `, ${dev}`, 'network: !host'),
     says('victim', 'time.sleep(1000)', `, ${dev}`, 'network: !host'),
+    says('named', 'time.sleep(1000)', '', 'network: !host'),
   ]);
   const health = 'state: running, health: { ready: notify, within: 2m }';
-  const entries = ['own', 'shared', 'briefly', 'able', 'mounts', 'victim'].map((name) => `${name}: { ${health} }`);
+  const entries = ['own', 'shared', 'briefly', 'able', 'mounts', 'victim', 'named'].map(
+    (name) => `${name}: { ${health} }`,
+  );
   await withDaemon(packages, [...entries, 'forges: { state: running }'], async (daemon) => {
     const told = async (name: string) => {
       await daemon.untilContainer(name, 'is ready', isReady);
@@ -103,7 +106,24 @@ test('the socket lies in /dev, for whoever is in the container, and stays there'
     const script = `import socket,time; s = socket.socket(1, 2); s.connect('/proc/${victim.pid}/root${path}'); s.send(b'READY=1'); time.sleep(1)`;
     const { code, stderr } = await run('python3', ['-c', script]);
     assert.equal(code, 0, stderr);
-    const still = await daemon.untilContainer('victim', 'runs', ({ phase }) => phase === 'Running');
-    assert.equal(ready(still)?.reason, 'NotReady');
+    // Without a /dev its name can be seen in the network namespace that they share: another container's word counts for nothing.
+    const { pid } = await running(daemon, 'named');
+    const [, name = ''] = /@(northstate\/notify\S+)/.exec(readFileSync(`/proc/${pid}/net/unix`, 'utf8')) ?? [];
+    const forged = `import socket,time; s = socket.socket(1, 2); s.connect(chr(0) + '${name}'); s.send(b'READY=1'); time.sleep(1)`;
+    const sent = await daemon.run('exec', 'forges', '--', '/usr/bin/python3', '-c', forged);
+    assert.equal(sent.code, 0, sent.stderr);
+    const brief = await daemon.run(
+      'exec',
+      'forges',
+      '--',
+      '/usr/bin/python3',
+      '-c',
+      forged.replace('; time.sleep(1)', ''),
+    );
+    assert.equal(brief.code, 0, brief.stderr);
+    for (const each of ['victim', 'named']) {
+      const still = await daemon.untilContainer(each, 'runs', ({ phase }) => phase === 'Running');
+      assert.equal(ready(still)?.reason, 'NotReady', each);
+    }
   });
 });
