@@ -59,7 +59,11 @@ export async function readKeptData(
   unread: (path: string, error: unknown) => void,
 ): Promise<{ readonly kept: ReadonlyMap<string, KeptData>; readonly left: readonly string[] }> {
   const found = new Map<string, KeptData>();
-  const names = await readdir(dataDir).catch(whenMissing([]));
+  // In what is no directory nothing is kept: whoever starts with data is told of it.
+  const names = await readdir(dataDir).catch((error: unknown) => {
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw error;
+  });
   for (const each of names.filter((name) => name.startsWith(keptPrefix))) {
     const path = join(dataDir, each);
     try {
