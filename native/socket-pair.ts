@@ -28,6 +28,7 @@ const fcntl = declare('fcntl', 'int', ['int', 'int', 'int']);
 const recv = declareUnlessBusy('recv', 'long', ['int', 'void *', 'size_t', 'int']);
 const sendfile = declareUnlessBusy('sendfile', 'long', ['int', 'int', 'void *', 'size_t']);
 const ioctl = declare('ioctl', 'int', ['int', 'unsigned long', 'void *']);
+const pwrite = declare('pwrite', 'long', ['int', 'void *', 'size_t', 'int64_t']);
 const lseek = declare('lseek', 'long', ['int', 'int64_t', 'int']);
 const fallocate = declare('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']);
 
@@ -98,6 +99,11 @@ export function takeInto(socket: number, into: Uint8Array): void {
  */
 export function sendFromFile(socket: number, file: number, bytes: number): number | null {
   return sendfile('send', socket, file, null, bytes);
+}
+
+/** Writes at a place of a file in memory, for what is written at every request; gives how much was. Throws SyscallError. */
+export function putAt(file: number, bytes: Uint8Array, position: number): number {
+  return pwrite('a file in memory', file, bytes, bytes.length, position);
 }
 
 /** The position of a file, which all its descriptors share, those of other processes too. Throws SyscallError. */

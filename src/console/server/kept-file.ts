@@ -7,11 +7,11 @@
 //
 // A write outside of the head means nothing before the head speaks of it. What goes out is never written again, since the
 // pages themselves travel (sendfile(2)): what has gone is given back page by page.
-import { readSync, writeSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { createMemoryFile } from '../../../native/memfd.ts';
 import type { Permissions } from '../protocol/permissions.ts';
 import { newProgress, type Progress } from './channel.ts';
-import { positionOf, punchHole, setPosition } from '../../../native/socket-pair.ts';
+import { positionOf, punchHole, putAt, setPosition } from '../../../native/socket-pair.ts';
 
 const PAGE = 4096;
 const INPUT = [2 ** 33, 2 ** 34] as const;
@@ -125,11 +125,10 @@ function keptFile(fd: number, head: Head): KeptFile {
 
   function save(): void {
     const { greeted, subscribed, told, watched, streaming, pace, left } = conversation;
-    const progress: Omit<Head, 'identity' | 'permissions' | 'listener'> = {
-      ...{ greeted, subscribed, told, watched, streaming, pace, left },
-      ...{ begun: begunSize, place, size, answered, peeked, from, output },
-    };
-    const length = page.write(`${who},${JSON.stringify(progress).slice(1)}`, 4);
+    const flags = `"greeted":${greeted},"subscribed":${subscribed},"streaming":${streaming}`;
+    const counts = `"told":${told},"watched":${watched},"left":${left},"begun":${begunSize},"place":${place},"size":${size}`;
+    const ends = `"answered":${answered},"peeked":${peeked},"from":${from},"output":${output}`;
+    const length = page.write(`${who},${flags},${counts},${ends},"pace":${JSON.stringify(pace)}}`, 4);
     page.writeUInt32LE(length);
     writeAt(fd, page.subarray(0, 4 + length), 0);
   }
@@ -230,5 +229,6 @@ function readAt(fd: number, position: number, size: number): Buffer {
 }
 
 function writeAt(fd: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+  for (let done = 0; done < bytes.length;)
+    done += putAt(fd, done === 0 ? bytes : bytes.subarray(done), position + done);
 }
