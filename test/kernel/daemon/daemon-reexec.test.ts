@@ -46,9 +46,18 @@ const steady = await Promise.all([
     }),
   ),
 ]);
+/** It says for ten minutes that it lives, on the socket in its /dev: unheard for some seconds it would begin anew. */
+const alive = await probePackage({
+  name: 'alive',
+  args: [
+    ...Array.from({ length: 300 }, () => ['send', '2', '/dev/northstate-notify', 'WATCHDOG=1', 'wait', '2000']).flat(),
+    'sleep',
+  ],
+  fields: 'mounts: { /dev: { type: dev } }\n',
+});
 const names = [
   ...Array.from({ length: 11 }, (_, index) => `steady-${index}`),
-  ...['flood-1', 'flood-2', 'socket-1', 'socket-2', 'console-1', 'console-2'],
+  ...['flood-1', 'flood-2', 'socket-1', 'socket-2', 'console-1', 'console-2', 'alive'],
 ];
 const crash = await probePackage({ name: 'crash', args: ['exit', '3'] });
 const edited = await probePackage({ name: 'edited', args: ['sleep'] });
@@ -57,10 +66,11 @@ const ordered = await probePackage({ name: 'ordered', args: ['sleep'] });
 function document(packages: string, level: number): string {
   return documentOf(
     packages,
-    ...names.map((name) => `${name}: { state: running }`),
+    ...names.filter((name) => name !== 'alive').map((name) => `${name}: { state: running }`),
     'crash: { state: running, restart: { backoff: 300ms, maxBackoff: 300ms } }',
     `edited: { state: running, env: { LEVEL: '${level}' } }`,
     'ordered: { state: running }',
+    'alive: { state: running, health: { watchdog: 10s } }',
   );
 }
 
@@ -132,7 +142,7 @@ test(`${takeovers} takeovers between two builds, under edits, commands, floods a
   const before = openDescriptors();
   const random = createRandom(Number(process.env['NORTHSTATE_SEED'] ?? 1));
   await using daemon = await startDaemon({
-    packages: [...steady, crash, edited, ordered],
+    packages: [...steady, alive, crash, edited, ordered],
     document: (packages) => document(packages, 0),
   });
   await daemon.until('all run', ({ containers }) => names.every((name) => containers[name]?.phase === 'Running'));
