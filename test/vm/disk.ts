@@ -20,7 +20,7 @@ export interface Disk {
   /**
    * Of what is not lasting each sector is kept with this probability, since a disk writes its cache back when it likes. Heads and
    * ends of ext4's journal are kept whole: kernels before 6.10 do not mount what has half a commit block ("jbd2: avoid mount
-   * failed when commit block is partial submitted").
+   * failed when commit block is partial submitted"). So is its superblock, which has a checksum over two sectors.
    */
   losePower(random: Random, kept: number): void;
 }
@@ -55,7 +55,7 @@ export function makeDisk(content: Buffer): Disk {
       for (const sector of volatile) {
         const block = sector - (sector % BLOCK);
         const isKept = whole.get(block) ?? random.chance(kept);
-        if (content.readUInt32BE(block * SECTOR) === JOURNAL) whole.set(block, isKept);
+        if (block === 0 || content.readUInt32BE(block * SECTOR) === JOURNAL) whole.set(block, isKept);
         if (isKept) settle(sector);
       }
       for (const sector of volatile) copySector(sector, lasting, content);
