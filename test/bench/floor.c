@@ -7,7 +7,8 @@
  *
  *   -b DIR:TARGET  a bind, read-only        -s TARGET  sysfs, read-only     -f FILE  a filter of system calls, as an
  *   -t TARGET      a tmpfs                  -m TARGET  hides what is there           array of struct sock_filter
- *   -k             each round also kills what it has started (SIGKILL), and prints the nanoseconds until all of it is gone
+ *   -k             each round also kills what it has started (SIGKILL), and prints the nanoseconds until all of it has
+ *                  gone
  *   -r             a replacement: all but the application is there when another process ends, and the nanoseconds are
  *                  counted from that one's last act
  *

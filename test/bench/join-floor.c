@@ -1,8 +1,8 @@
 /*
- * What joining a container costs at least: join-floor PID ROUNDS GROUP [PROCS...] forks, into the v2 group when GROUP is not
- * empty, joins the control groups of v1, enters the namespaces of PID, forks into its PID namespace and executes
- * `/probe print 1 x` there. A line for each round: the nanoseconds until its first byte has come, and those of the processor
- * that all of it took.
+ * What joining a container costs at least: join-floor PID ROUNDS GROUP [PROCS...] forks, into the v2 group when GROUP
+ * is not empty, joins the control groups of v1, enters the namespaces of PID, forks into its PID namespace and executes
+ * `/probe print 1 x` there. A line for each round: the nanoseconds until its first byte has come, and those of the
+ * processor that all of it took.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
- * The copier: `copy-tree BYTES ENTRIES SECONDS PARENT` copies the directory at descriptor 3 into the empty one at 4 (5: an
- * empty one beside it, for hard links), `measure-tree` only counts. It says `BYTES ENTRIES`, or what has kept it from it; exit
- * status 0, 2 when a bound is exceeded, 1 otherwise. SIGALRM ends one that takes too long.
+ * The copier: `copy-tree BYTES ENTRIES SECONDS PARENT` copies the directory at descriptor 3 into the empty one at 4 (5:
+ * an empty one beside it, for hard links), `measure-tree` only counts. It says `BYTES ENTRIES`, or what has kept it
+ * from it; exit status 0, 2 when a bound is exceeded, 1 otherwise. SIGALRM ends one that takes too long.
  */
 #define _GNU_SOURCE
 #include "copier.h"

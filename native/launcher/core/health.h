@@ -9,8 +9,8 @@ enum reply health_set(struct launcher *l, struct frame *frame, struct failure *w
 /* The socket on which it will say how it is, as its init has made it. */
 void health_take(struct attempt *a, int fd);
 /*
- * It runs, and is heard from now on: what it has said before its init told that it runs has waited in the socket. 0, or -1 and
- * errno.
+ * It runs, and is heard from now on: what it has said before its init told that it runs has waited in the socket. 0, or
+ * -1 and errno.
  */
 int health_listen(struct launcher *l, const struct attempt *a);
 /* It has said something. */

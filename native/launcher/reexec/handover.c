@@ -118,7 +118,6 @@ static int take_launcher_part(struct taking *t, const struct part *part, void *t
 
 static int take_launcher(struct taking *t) {
     struct launcher *l = t->l;
-    l->namespace_of_reconciler = l->arrivals.table = l->arrivals.host = -1;
     if (take_structure(t, &launcher_layout, l, take_launcher_part) != 0) return -1;
     bool follows = l->arrivals.table >= 0;
     if (follows && (l->arrivals.host < 0 || l->arrivals.known == NULL)) return refuse(t, "half of the host's mounts");
@@ -213,6 +212,7 @@ static int take_record(struct taking *t) {
 int take_over(struct launcher *l, struct outside *outside, const void *bytes, size_t size, struct failure *why) {
     struct taking t = {.l = l, .outside = outside};
     *outside = (struct outside){.proc = -1, .notify = -1, .memory_score = -1, .devices = -1, .own_namespace = -1};
+    l->namespace_of_reconciler = l->arrivals.table = l->arrivals.host = -1;
     if (form_open(&t.reading, bytes, size, why) != 0) return -1;
     while (form_next_record(&t.reading))
         if (take_record(&t) != 0) return -1;

@@ -22,7 +22,10 @@ void become_application(struct application *application);
  */
 int place_descriptors(const struct ops *go, struct failure *why);
 
-/* No signal is blocked. Each has its default disposition: the launcher has none handled or ignored (host.c), nor has an init. */
+/*
+ * No signal is blocked. Each has its default disposition: the launcher has none handled or ignored (host.c), nor has an
+ * init.
+ */
 int unblock_signals(struct failure *why);
 
 /* Closes all but the descriptors of the go list, 0, 1, 2 and `control` (-1: none). */

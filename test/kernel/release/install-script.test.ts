@@ -8,6 +8,7 @@ import { run } from '../../support/command.ts';
 import { isIn, makeDeviceRoot, type Device, type DeviceRoot } from '../../support/device-root.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
+import { patience } from '../../support/patience.ts';
 import { architecture, release, unpack } from '../../support/made-release.ts';
 
 let work = '';
@@ -49,11 +50,24 @@ async function runningVersion(device: Device): Promise<string> {
   return containers['hello'].version;
 }
 
+/** A directory that has just come is found when its watch rings. */
+async function inboxFound(device: Device): Promise<void> {
+  const late = performance.now() + patience;
+  for (;;) {
+    const { stdout } = await device.run('northstate', 'get', '-o', 'json');
+    const { repositories } = JSON.parse(stdout) as { repositories: Record<string, { problems: readonly string[] }> };
+    if (repositories['inbox']?.problems.length === 0) return;
+    assert.ok(performance.now() < late, stdout);
+  }
+}
+
 async function update(device: Device, root: DeviceRoot): Promise<void> {
   const file = await readFile(await hello('1.1.0'));
   await writeFile(join(root.directory, 'usr/hello-1.1.0.npk'), file);
+  const { code: made, stderr: unmade } = await device.run('mkdir', '-p', '/var/lib/northstate/inbox');
+  assert.equal(made, 0, unmade);
+  await inboxFound(device);
   for (const words of [
-    ['mkdir', '-p', '/var/lib/northstate/inbox'],
     ['northstate', 'install', '/usr/hello-1.1.0.npk', 'inbox'],
     ['northstate', 'update', 'hello'],
   ]) {

@@ -81,7 +81,7 @@ export interface FakeRuntime extends Runtime {
 }
 
 export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
-  const packages = new Map<string, ObservedPackage[]>();
+  let packages: ReadonlyMap<string, readonly ObservedPackage[]> = new Map();
   const mounts = new Map<string, ObservedMount[]>();
   const attempts = new Map<string, ObservedAttempt[]>();
   const eventListeners = new Set<(stamped: StampedEvent) => void>();
@@ -101,7 +101,8 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
     const name = String(manifest['name']);
     const version = String(manifest['version']);
     const id = `${name}:${version}`;
-    packages.set(name, [
+    // Whatever changes is another map, as in the store.
+    packages = new Map(packages).set(name, [
       ...(packages.get(name) ?? []),
       {
         ...observedPackage,
@@ -182,7 +183,7 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
   function uninstall(container: string): void {
     const [name = ''] = container.split(':');
     umount(container);
-    packages.set(
+    packages = new Map(packages).set(
       name,
       (packages.get(name) ?? []).filter((each) => each.id !== container),
     );

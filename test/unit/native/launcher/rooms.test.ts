@@ -48,7 +48,8 @@ test('the sandbox knows nothing of the core, what they share neither', () => {
     shared: ['shared'],
     sandbox: ['shared', 'sandbox'],
     prober: ['shared', 'sandbox', 'prober'],
-    core: ['shared', 'sandbox', 'prober', 'reexec', 'core'],
+    copier: ['shared', 'copier'],
+    core: ['shared', 'sandbox', 'prober', 'copier', 'reexec', 'core'],
     reexec: ['shared', 'sandbox', 'core', 'reexec'],
   };
   const wrong = [...modules()].flatMap(([module, included]) =>
@@ -60,7 +61,7 @@ test('the sandbox knows nothing of the core, what they share neither', () => {
 });
 
 test('the core reaches the other rooms by their doors only', () => {
-  const doors = ['sandbox/launch', 'sandbox/join', 'sandbox/control', 'sandbox/places', 'prober/prober'].concat(
+  const doors = ['sandbox/launch', 'sandbox/join', 'sandbox/control', 'sandbox/places', 'prober/prober', 'copier/copier'].concat(
     ['proof', 'proving', 'state', 'successor', 'takeover'].map((name) => `reexec/${name}`),
   );
   const used = [...modules()]
