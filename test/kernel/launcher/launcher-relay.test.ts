@@ -33,6 +33,8 @@ async function withStdout(stdout: number): Promise<Setting> {
   const reconciler = await launcher.reconciler();
   const until = async (id: number, states: readonly Attempt['state'][]): Promise<Attempt> =>
     (await reconciler.next('attempt', (attempt) => attempt.id === id && states.includes(attempt.state)))[0];
+  /** One that ends at once may be told of once. */
+  const over = new Map<number, Attempt>();
   return {
     launcher,
     reconciler,
@@ -51,9 +53,11 @@ async function withStdout(stdout: number): Promise<Setting> {
       await reconciler.call('prepare', { id, name: `name ${id}`, hash, record, ops });
       const exec: Op = { op: 'exec', path: '/probe', arguments: ['/probe', ...program], environment: [] };
       await reconciler.call('go', { id, after: 0, record, ops: [exec] });
-      return until(id, ['running', 'exited']);
+      const attempt = await until(id, ['running', 'exited']);
+      if (attempt.state === 'exited') over.set(id, attempt);
+      return attempt;
     },
-    ended: (id) => until(id, ['exited']),
+    ended: async (id) => over.get(id) ?? (await until(id, ['exited'])),
     [Symbol.asyncDispose]: () => launcher[Symbol.asyncDispose](),
   };
 }
