@@ -61,9 +61,14 @@ test('the sandbox knows nothing of the core, what they share neither', () => {
 });
 
 test('the core reaches the other rooms by their doors only', () => {
-  const doors = ['sandbox/launch', 'sandbox/join', 'sandbox/control', 'sandbox/places', 'prober/prober', 'copier/copier'].concat(
-    ['proof', 'proving', 'state', 'successor', 'takeover'].map((name) => `reexec/${name}`),
-  );
+  const doors = [
+    'sandbox/launch',
+    'sandbox/join',
+    'sandbox/control',
+    'sandbox/places',
+    'prober/prober',
+    'copier/copier',
+  ].concat(['proof', 'proving', 'state', 'successor', 'takeover'].map((name) => `reexec/${name}`));
   const used = [...modules()]
     .filter(([module]) => roomOf(module) === 'core')
     .flatMap(([, included]) =>
