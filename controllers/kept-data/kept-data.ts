@@ -147,7 +147,7 @@ async function keep(
     await promises.rename(path, join(dataDir, keptName(name)));
     await syncDirectory(dataDir);
   } catch (error) {
-    await remove(dataDir, making).catch(() => undefined); // the next start sweeps it
+    await remove(dataDir, making).catch(ports.failed);
     if (signal.aborted) throw error;
     throw new TerminalError('DataNotKept', `the persistent data of ${name} cannot be kept: ${messageOf(error)}`, {
       cause: error,
@@ -168,13 +168,18 @@ async function copy(
   signal: AbortSignal,
 ): Promise<void> {
   for (const each of ['data', 'links']) await promises.mkdir(join(path, each), { mode: 0o700 });
-  const [target, links] = ['data', 'links'].map((each) => openSync(join(path, each), O_RDONLY | O_DIRECTORY));
+  const opened: number[] = [];
+  const open = (name: string): number => {
+    const fd = openSync(join(path, name), O_RDONLY | O_DIRECTORY);
+    opened.push(fd);
+    return fd;
+  };
   try {
     // Seldom, and nothing that a wake should load.
     const { copyTree } = await import('../../native/tree-copy.ts');
-    await copyTree(program, { source, target: target ?? -1, links: links ?? -1 }, bounds, signal);
+    await copyTree(program, { source, target: open('data'), links: open('links') }, bounds, signal);
   } finally {
-    for (const each of [target, links]) if (each !== undefined) closeSync(each);
+    for (const fd of opened) closeSync(fd);
   }
   await remove(path, 'links');
 }

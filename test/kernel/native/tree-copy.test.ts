@@ -9,6 +9,10 @@ import { test, type TestContext } from 'node:test';
 import { copyTree, measureTree, TreeTooLarge, type TreeBounds } from '../../../native/tree-copy.ts';
 import { readAttributes, writeAttribute } from '../../../native/xattr.ts';
 import { launcherProgram } from '../../../src/installation.ts';
+import { enterMountNamespace } from '../../support/namespace.ts';
+
+// What it mounts goes with it, however it ends.
+enterMountNamespace();
 
 const wide: TreeBounds = { bytes: 1e9, entries: 1000, time: 20_000 };
 
