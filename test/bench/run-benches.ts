@@ -17,12 +17,23 @@ const known = (await readdir(import.meta.dirname))
 const unknown = positionals.filter((name) => !known.includes(name));
 if (unknown.length > 0) throw new Error(`no benchmark ${unknown.join(', ')}: there are ${known.join(', ')}`);
 
+// A signal ends it after the row that is being measured, so that the benchmark takes away what it made; a second one at once.
+let ended = false;
+const isEnded = (): boolean => ended;
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    ended = true;
+    process.stderr.write(`${signal}: ends after this row\n`);
+  });
+
 const rows: Row[] = [];
 for (const name of positionals.length > 0 ? positionals : known) {
+  if (isEnded()) break;
   const module = (await import(path.join(import.meta.dirname, name + suffix))) as Bench;
   for await (const each of module.bench()) {
     rows.push(each);
     process.stderr.write(`${each.bench} ${each.case}: ${each.p50.toFixed(3)} ${each.unit}\n`);
+    if (isEnded()) break;
   }
 }
 process.stdout.write(`${table(rows)}\n`);

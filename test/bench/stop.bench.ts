@@ -31,7 +31,7 @@ export async function* bench(): AsyncGenerator<Row> {
   }
 }
 
-/** The floor, and the kill of a container that runs. Whoever is told of the exit is not who asked for it, and waits for no answer. */
+/** The floor, and the kill of a container that runs. */
 async function* killed(): AsyncGenerator<Row> {
   const plain = await probePackage({
     name: 'plain',
@@ -48,10 +48,8 @@ async function* killed(): AsyncGenerator<Row> {
   });
   await daemon.until('it is mounted', ({ converged }) => converged);
   for (const lifetime of ['boot', 'document'] as const) {
-    const [asking, hearing] = [
-      await connectConsole(daemon.console),
-      await connectConsole(daemon.console, { subscribe: true }),
-    ];
+    using clients = await askingAndHearing(daemon.console);
+    const { asking, hearing } = clients;
     const [least, told, answered]: [number[], number[], number[]] = [[], [], []];
     for (let round = 0; round < rounds; round++) {
       least.push((await floor.round()).end);
@@ -63,8 +61,6 @@ async function* killed(): AsyncGenerator<Row> {
       answered.push(performance.now() - begin);
       await ended;
     }
-    asking.close();
-    hearing.close();
     yield row('stop', `floor: SIGKILL until all is gone (${lifetime})`, 'ms', least);
     yield row(
       'stop',
@@ -114,20 +110,29 @@ async function killAll(packages: readonly string[]): Promise<number> {
   await using _ = daemon;
   daemon.unwatch();
   await delay(3000);
-  const [asking, hearing] = [
-    await connectConsole(daemon.console),
-    await connectConsole(daemon.console, { subscribe: true }),
-  ];
+  using clients = await askingAndHearing(daemon.console);
+  const { asking, hearing } = clients;
   const begin = performance.now();
   const ended = exits(hearing, names.length);
   await Promise.all(
     names.map((name) => asking.call('kill', { container: `${name}:1.0.0`, signal: SIGTERM, lifetime: 'boot' })),
   );
   await ended;
-  const took = performance.now() - begin;
-  asking.close();
-  hearing.close();
-  return took;
+  return performance.now() - begin;
+}
+
+/** Whoever is told of an exit is not who has asked for it, and waits for no answer. */
+async function askingAndHearing(console: string): Promise<Disposable & { asking: Client; hearing: Client }> {
+  const asking = await connectConsole(console);
+  const hearing = await connectConsole(console, { subscribe: true });
+  return {
+    asking,
+    hearing,
+    [Symbol.dispose]() {
+      asking.close();
+      hearing.close();
+    },
+  };
 }
 
 async function exits(client: Client, count: number): Promise<void> {
