@@ -8,7 +8,8 @@ import {
   withdrawStart,
   type Command,
 } from '../../state/document/command-patches.ts';
-import type { Documents, PatchOptions } from '../../state/document/documents.ts';
+import type { Documents } from '../../state/document/documents.ts';
+import type { PatchOptions } from '../../state/document/patches.ts';
 import type { State, Store } from '../../state/store.ts';
 import { dataUsers, effectOf } from './command-effect.ts';
 import type { Spending } from './spending.ts';

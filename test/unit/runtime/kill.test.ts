@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { unseen } from '../../../controllers/containers/containers-act.ts';
 import { execute, type CommandPorts } from '../../../src/runtime/commands.ts';
-import type { PatchOptions } from '../../../state/document/documents.ts';
+import type { PatchOptions } from '../../../state/document/patches.ts';
 import { createStore } from '../../../state/store.ts';
 import { record } from '../../support/console/fake-state.ts';
 
