@@ -7,20 +7,14 @@ import { containersPart, type ContainerPorts } from '../../controllers/container
 import { endBound } from '../../controllers/containers/end-bound.ts';
 import { followLockFiles, type LockFiles } from '../../controllers/containers/lock-files.ts';
 import { followLacking, type LackingWatch } from '../../controllers/containers/lacking-watch.ts';
-import { createRefusals, type RefusedCall } from '../../controllers/containers/refused-call.ts';
 import { openNotes } from '../../controllers/containers/run-notes.ts';
 import { createMountWatch, watchMountTable } from '../../controllers/mounts/mounts-watch.ts';
 import { createMounts, mountsPart } from '../../controllers/mounts/mounts.ts';
-import type { Part, Step } from '../../controllers/controller.ts';
+import type { Step } from '../../controllers/controller.ts';
 import { createMissingPaths } from '../../controllers/missing-paths.ts';
 import { createModel } from '../../controllers/reconcile/model.ts';
 import { createReconciler, type Reconciler } from '../../controllers/reconcile/reconciler.ts';
-import { stagedNames, stagedTargets } from '../../controllers/reconcile/staged-targets.ts';
-import type { Target } from '../../controllers/controller.ts';
-import { createActivationGate } from '../../controllers/trial/activation-gate.ts';
-import { createTrialDriver, type TrialDriver } from '../../controllers/trial/trial-driver.ts';
-import { unsettledText } from '../../controllers/failure.ts';
-import { factsPorts } from './facts-ports.ts';
+import type { TrialDriver } from '../../controllers/trial/trial-driver.ts';
 import { clockKey } from './wall-clock.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createMemoryFiles } from '../../controllers/repositories/memory-files.ts';
@@ -38,10 +32,7 @@ import { schedulesPart } from '../../controllers/schedules/schedules.ts';
 import { createSandboxes } from '../../controllers/sandbox/sandbox-open.ts';
 import { createDescriptors, socketDirMode, type DescriptorPorts } from '../../controllers/sandbox/start-descriptors.ts';
 import { bootTime } from '../../native/clock.ts';
-import { kernelLog } from '../../native/kernel-log.ts';
-import { callName, ownAuditArchitecture } from '../../native/seccomp-filter.ts';
 import { hasSelinux } from '../../native/selinux.ts';
-import type { State } from '../../state/store.ts';
 import { untilRead } from '../../state/retry.ts';
 import { createRemotes } from '../fetch/remotes.ts';
 import type { PlanPorts } from '../boot/make-plan.ts';
@@ -51,6 +42,9 @@ import { openScheduleRecords } from './schedule-records.ts';
 import { openKeptValue } from './kept-value.ts';
 import type { Daemon, DaemonState } from './daemon-state.ts';
 import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
+import { onlyPlanned } from './only-planned.ts';
+import { openRefusals } from './open-refusals.ts';
+import { openTrial } from './open-trial.ts';
 import { keepRuntimeFiles } from './runtime-files.ts';
 import { noteBoot } from '../boot/boot-note.ts';
 import { dropPlan } from '../boot/plan-file.ts';
@@ -290,38 +284,11 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       if (now === 'exited' || now === 'failed') descriptors.sweep(name);
     },
   });
-  const refusals = createRefusals({
-    log: kernelLog,
-    nameOf: refusedName,
-    wallClock: clock.at,
-    known: (name, id) =>
-      store
-        .get()
-        .observed.attempts.get(name)
-        ?.find((attempt) => attempt.id === id),
-    observe: attempts.observe,
-    record: (id, bytes) => launcher.record(id, bytes),
-    failed: (container, error) => log.warn({ container, error }, 'what its filter has refused is not known'),
-  });
+  const refusals = openRefusals({ store, attempts, launcher, clock, log });
   attempts.listen({ after: refusals.seen });
-  const staged = (): readonly Target[] => stagedNames(store.get()).flatMap((name) => stagedTargets(store.get(), name));
-  const gate = createActivationGate({
-    ...{ state: store.get, staged, now: bootTime, wallClock: Date.now, setDeadline: deadlines.of() },
-    ...{ changed: () => trial.look(), blind: unseen, failed: unwatchable, launcher: remembered.hello.pid },
-    async lookAhead() {
-      const { findingText, ownFindings, preflight } = await import('../preflight/preflight.ts');
-      const present = store.get();
-      const next = asInForce(present);
-      const ports = { ...factsPorts(config), now: bootTime };
-      return ownFindings(await preflight({ present, next }, null, ports)).map(findingText);
-    },
-  });
-  const trial = createTrialDriver({
-    ...{ store, documents, reconciler, now: bootTime, setDeadline: deadlines.of() },
-    staged,
-    why: (name) => reconciler.explain(name).map(unsettledText)[0] ?? null,
-    gate: gate.waits,
-    failed: (err) => log.error({ err }, 'the document on trial cannot be brought on'),
+  const { gate, trial } = openTrial({
+    ...{ config, log, state, reconciler, deadlines, blind: unseen, failed: unwatchable },
+    launcher: remembered.hello.pid,
   });
   link.listen({
     attempt: attempts.seen,
@@ -396,28 +363,4 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       await cgroups.removeRoot();
     },
   };
-}
-
-/** The state with what is staged in force. */
-function asInForce(state: State): State {
-  const { staged, trial } = state;
-  if (staged === null || trial === null) return state;
-  return { ...state, desired: staged, trial: { ...trial, record: { ...trial.record, state: 'active' } } };
-}
-
-/** Says what would be done, and that it was not. */
-function onlyPlanned({ plan }: Part, would: (step: Step) => void): Part {
-  return {
-    plan,
-    act(step) {
-      would(step);
-      return Promise.reject(new Error(`${step.op} is only planned`));
-    },
-  };
-}
-
-/** What a person calls it: a filter refuses all calls of other architectures, whatever their names. */
-function refusedName({ architecture, number }: RefusedCall): string {
-  const name = callName(architecture, number) ?? `system call ${number}`;
-  return architecture === ownAuditArchitecture ? name : `${name} of another architecture`;
 }
