@@ -240,3 +240,15 @@ export interface Observed {
   /** By container name. */
   readonly kept: ReadonlyMap<string, KeptData>;
 }
+
+/** Of a runtime that has looked at nothing. */
+export const emptyObserved = (): Observed => ({
+  repositories: new Map(),
+  packages: new Map(),
+  mounts: new Map(),
+  cgroups: new Map(),
+  attempts: new Map(),
+  ran: new Map(),
+  schedules: new Map(),
+  kept: new Map(),
+});

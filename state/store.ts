@@ -2,7 +2,7 @@
 import type { Operation } from 'fast-json-patch';
 import { enableMapSet, enablePatches, produceWithPatches, setAutoFreeze, type Draft, type Patch } from 'immer';
 import { emptyDesired, type Desired } from './desired.ts';
-import type { Observed } from './observed.ts';
+import { emptyObserved, type Observed } from './observed.ts';
 import { formatPointer } from './text/pointer.ts';
 import type { Quarantined } from './trial/quarantine.ts';
 import type { Trial } from './trial/known-trial.ts';
@@ -97,16 +97,7 @@ export function emptyState(): State {
     trial: null,
     staged: null,
     quarantine: [],
-    observed: {
-      repositories: new Map(),
-      packages: new Map(),
-      mounts: new Map(),
-      cgroups: new Map(),
-      attempts: new Map(),
-      ran: new Map(),
-      schedules: new Map(),
-      kept: new Map(),
-    },
+    observed: emptyObserved(),
     clock: { boot: '', distance: 0 },
     orders: new Map(),
     conditions: new Map(),

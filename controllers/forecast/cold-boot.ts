@@ -1,6 +1,6 @@
 // What the first start after a boot would do: which images are mounted, which containers start, and which sandboxes are kept
 // ready, in this order. Pure.
-import type { ObservedPackage } from '../../state/observed.ts';
+import { emptyObserved, type ObservedPackage } from '../../state/observed.ts';
 import { atOnce, type Sliced } from '../../state/in-slices.ts';
 import type { State } from '../../state/store.ts';
 import type { View } from '../controller.ts';
@@ -35,15 +35,7 @@ export function* coldBooting(
     repositories.get(repository)?.type === 'fs' && foreign === null;
   const kept = [...state.observed.packages].map(([name, all]) => [name, all.filter(lasting)] as const);
   const packages = new Map(kept.filter(([, all]) => all.length > 0));
-  const nothing = {
-    mounts: new Map(),
-    cgroups: new Map(),
-    attempts: new Map(),
-    ran: new Map(),
-    schedules: new Map(),
-    kept: new Map(),
-  };
-  const before = { ...state, orders: new Map(), observed: { repositories, packages, ...nothing } };
+  const before = { ...state, orders: new Map(), observed: { ...emptyObserved(), repositories, packages } };
   const options = { hierarchies, defaultRepository: null, packageAt: () => null, now, autostart: true };
   const { done } = yield* walking(before, options);
   const gone = new Set(done.flatMap(({ step }) => (step.op === 'go' ? [step.key] : [])));

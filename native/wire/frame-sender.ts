@@ -1,18 +1,11 @@
 // Sending frames with descriptors over a UNIX stream socket (unix(7), cmsg(3)), without ever waiting.
 import type { Socket } from 'node:net';
-import { addressOf, declare, SyscallError } from '../libc.ts';
+import { declare, SyscallError } from '../libc.ts';
+import { createMessageHeader } from '../message-header.ts';
 import { FRAME_FDS } from './wire.ts';
 
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
-const SOL_SOCKET = 1;
-const SCM_RIGHTS = 1;
-
-// struct msghdr, its one struct iovec and the control message lie in one piece of memory, laid out as on every 64-bit
-// Linux, little-endian: sizes and pointers have 8 bytes.
-const IOVEC_AT = 56;
-const CONTROL_AT = IOVEC_AT + 16;
-const CONTROL_HEADER = 16;
 
 const sendmsg = declare('sendmsg', 'long', ['int', 'void *', 'int']);
 
@@ -20,23 +13,12 @@ const sendmsg = declare('sendmsg', 'long', ['int', 'void *', 'int']);
 type Send = (bytes: Uint8Array, fds: readonly number[]) => number;
 
 function createSend(socket: number): Send {
-  const message = Buffer.from(new ArrayBuffer(CONTROL_AT + CONTROL_HEADER + FRAME_FDS * 4));
-  const address = addressOf(message);
-  message.writeBigUInt64LE(address + BigInt(IOVEC_AT), 16);
-  message.writeBigUInt64LE(1n, 24);
-  message.writeInt32LE(SOL_SOCKET, CONTROL_AT + 8);
-  message.writeInt32LE(SCM_RIGHTS, CONTROL_AT + 12);
-
+  const header = createMessageHeader(FRAME_FDS);
   return (bytes, fds) => {
-    const size = fds.length === 0 ? 0 : CONTROL_HEADER + fds.length * 4;
-    message.writeBigUInt64LE(addressOf(bytes), IOVEC_AT);
-    message.writeBigUInt64LE(BigInt(bytes.length), IOVEC_AT + 8);
-    message.writeBigUInt64LE(size === 0 ? 0n : address + BigInt(CONTROL_AT), 32);
-    message.writeBigUInt64LE(BigInt(size), 40);
-    message.writeBigUInt64LE(BigInt(size), CONTROL_AT);
-    fds.forEach((fd, index) => message.writeInt32LE(fd, CONTROL_AT + CONTROL_HEADER + index * 4));
+    header.setBytes(bytes);
+    header.setDescriptors(fds);
     try {
-      return sendmsg('the launcher', socket, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+      return sendmsg('the launcher', socket, header.memory, MSG_DONTWAIT | MSG_NOSIGNAL);
     } catch (error) {
       if (error instanceof SyscallError && error.code === 'EAGAIN') return 0;
       throw error;

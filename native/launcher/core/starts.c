@@ -77,7 +77,7 @@ static int launch(const struct launcher *l, struct frame *frame, const struct he
     return result;
 }
 
-static int watch_init(const struct launcher *l, const struct attempt *a) {
+int attempt_watch(const struct launcher *l, const struct attempt *a) {
     struct tag tag = {.place = a->place, .life = a->life};
     const struct {
         int epoll, fd;
@@ -127,7 +127,7 @@ enum reply attempt_prepare(struct launcher *l, struct frame *frame, struct failu
     if (h.name.size > 0) memcpy(a->name, h.name.data, h.name.size);
     set_record(a, h.record);
     l->attempts.live++;
-    if (relay_outputs(l, a) != 0 || watch_init(l, a) != 0) {
+    if (relay_outputs(l, a) != 0 || attempt_watch(l, a) != 0) {
         fail(&a->failure, STEP_INIT, errno, "the init cannot be watched");
         init_kill(&a->init, SIGKILL); /* SIGCHLD tells when it has gone */
     }
