@@ -48,6 +48,11 @@ export interface Loop {
   stop(): void;
 }
 
+/**
+ * Names whose steps are begun in one go. Where hundreds have something to do, the first are then ready when the last begin: whoever
+ * does the work for them has some from the start on.
+ */
+const ATONCE = 8;
 const FIRST_RETRY = 100;
 const LAST_RETRY = 30_000;
 
@@ -74,10 +79,18 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
 
   function drain(): void {
     scheduled = false;
+    let begun = 0;
     for (const name of queued) {
       // One that is worked on is planned again anyway when its step is done.
       queued.delete(name);
-      if (!busy.has(name) && !abort.signal.aborted) void turn(name);
+      if (busy.has(name) || abort.signal.aborted) continue;
+      void turn(name);
+      if (!busy.has(name)) continue;
+      begun += 1;
+      if (begun < ATONCE || queued.size === 0) continue;
+      // What they have begun goes on meanwhile.
+      enqueue([]);
+      return;
     }
     setDeadline();
   }

@@ -1,6 +1,6 @@
 // The repositories controller: packages in directories and in memory, installed, hashed, deleted, and noticed when others do so.
 //
-//   createRepositories({ entries, cacheFile, openReader, memory, openRemote, stand, log }): Repositories
+//   createRepositories({ entries, cacheFile, contents, openReader, memory, openRemote, stand, log }): Repositories
 //     plan(view)             pure, see repositories-plan.ts
 //     act(step, signal)      rejects with TerminalError (reasons UnknownRepository, RepositoryFull, RepositoryReadOnly, Duplicate,
 //                            BadPackage, WrongPackage, SourceMissing, SourceNotTrusted, SizeMismatch, DigestMismatch) or an error of the file system
@@ -23,6 +23,7 @@ import { TerminalError } from '../failure.ts';
 import type { Observing, ObservedPackages } from '../observing.ts';
 import type { MemoryFiles } from './memory-files.ts';
 import { openPackageCache } from './package-cache.ts';
+import type { PackageContents } from './package-contents.ts';
 import { indexPackages } from './package-index.ts';
 import { planRepositories, type RepositoryStep } from './repositories-plan.ts';
 import type { OpenReader, Repository } from './repository.ts';
@@ -48,6 +49,8 @@ export interface Repositories extends Controller<RepositoryStep> {
 export interface RepositoriesOptions {
   readonly entries: ReadonlyMap<string, RepositoryEntry>;
   readonly cacheFile: string;
+  /** What earlier boots have read, as the reader has it; null = nothing is kept of it. */
+  readonly contents: Pick<PackageContents, 'settle' | 'close'> | null;
   readonly openReader: OpenReader;
   readonly memory: MemoryFiles;
   readonly openRemote: OpenRemote;
@@ -96,7 +99,9 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
 
   function changed(): void {
     index = null;
-    cache.keep([...open.values()].flatMap((repository) => repository.packages()));
+    const present = [...open.values()].flatMap((repository) => repository.packages());
+    cache.keep(present);
+    options.contents?.settle(present.length);
   }
 
   function openOne(entry: RepositoryEntry): Repository {
@@ -188,6 +193,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     restore: cache.restore,
     async close() {
       for (const repository of open.values()) repository.close();
+      options.contents?.close();
       await cache.written();
     },
   };

@@ -1,5 +1,5 @@
 // Copies a package into a repository so that it is there whole or not at all, on a disk also after a power cut.
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { closeSync, constants, fstatSync } from 'node:fs';
 import { open, readFile, statfs, type FileHandle } from 'node:fs/promises';
 import { fsyncDirectory, identityOf } from '../../native/file.ts';
@@ -8,6 +8,7 @@ import type { FileIdentity } from '../../state/observed.ts';
 import { TerminalError } from '../failure.ts';
 import type { Incoming as AnyIncoming, PackageContent, PackageReader, Streamed } from './repository.ts';
 import { messageOf, hasErrno } from '../../state/errno.ts';
+import { openFile } from '../../state/file/in-place.ts';
 import { openPartial, type PartialFile } from './partial-file.ts';
 
 /** Small enough that hashing one never holds the loop for a millisecond. */
@@ -141,14 +142,14 @@ async function copyStream(
   file: FileHandle,
   { size, hashed, signal }: { readonly size: number; readonly hashed: boolean; readonly signal: AbortSignal },
 ): Promise<string | null> {
-  const hash = hashed ? createHash('sha256') : null;
+  const hashing = hashed ? createHash('sha256') : null;
   const writer = createWriter(file);
   let copied = 0;
   for await (const chunk of bytes) {
     signal.throwIfAborted();
     copied += chunk.length;
     if (copied > size) break;
-    hash?.update(chunk);
+    hashing?.update(chunk);
     await writer.write(chunk);
   }
   await writer.end();
@@ -156,7 +157,7 @@ async function copyStream(
     const got = copied > size ? 'more' : String(copied);
     throw new TerminalError('SizeMismatch', `expected a package of ${size} bytes, got ${got}`);
   }
-  return hash === null ? null : `sha256:${hash.digest('hex')}`;
+  return hashing === null ? null : `sha256:${hashing.digest('hex')}`;
 }
 
 /** Bytes that are written at a time: a stream brings them in small pieces. */
@@ -224,17 +225,31 @@ async function openRegular(path: string): Promise<FileHandle> {
   throw missing('not a regular file');
 }
 
-/** `sha256:<hex>` of a whole file. */
+/** `sha256:<hex>` of a whole file. At a start a small one is read in place. */
 export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
+  const small = await readSmall(path);
+  if (small !== null) return `sha256:${hash('sha256', small)}`;
+  const hashing = createHash('sha256');
   const source = await openSource(path);
   try {
     for await (const chunk of source.bytes) {
       signal.throwIfAborted();
-      hash.update(chunk);
+      hashing.update(chunk);
     }
   } finally {
     await source.close();
   }
-  return `sha256:${hash.digest('hex')}`;
+  return `sha256:${hashing.digest('hex')}`;
+}
+
+/** Null when it is larger than a chunk, or cannot be read: openSource says why. */
+async function readSmall(path: string): Promise<Uint8Array | null> {
+  const file = await openFile(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => null);
+  if (file === null) return null;
+  try {
+    const stat = await file.stat();
+    return stat.isFile() && stat.size <= chunkSize ? await file.readAll() : null;
+  } finally {
+    await file.close();
+  }
 }

@@ -36,6 +36,7 @@ import { hasSelinux } from '../../native/selinux.ts';
 import { untilRead } from '../../state/retry.ts';
 import { createRemotes } from '../fetch/remotes.ts';
 import type { PlanPorts } from '../boot/make-plan.ts';
+import { earlierContents } from './earlier-contents.ts';
 import { claimGroups, favourGroups } from './claim-groups.ts';
 import { keptFailures } from './kept-failures.ts';
 import { openScheduleRecords } from './schedule-records.ts';
@@ -97,13 +98,15 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const model = createModel({ autostart: !record.get().autostartDone });
   const view: ContainerPorts['view'] = (name) => model.view(name, bootTime());
 
-  const { openReader, verifyImage } = createPackages();
+  const contents = proof === undefined ? earlierContents(config, { log }) : null;
+  const { openReader, verifyImage } = createPackages(contents);
   const memory = createMemoryFiles(launcher, remembered.descriptors);
   const { repositories: entries } = store.get().desired;
   const openRemote = createRemotes(config.fetch);
   const repositories = createRepositories({
     entries,
     cacheFile: `${runDir}/packages.json`,
+    contents,
     openReader,
     memory,
     openRemote,

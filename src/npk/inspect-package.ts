@@ -1,10 +1,10 @@
 // What a package holds, for people and for scripts.
 import type { Manifest } from '../../state/schema/manifest.ts';
 import type { Bytes } from './archive/bytes.ts';
-import { PackageError } from './package-error.ts';
+import { named, PackageError } from './package-error.ts';
 import { readSuperblock, type Image } from './image/superblock.ts';
 import { manifestForInspect } from './manifest/manifest-json.ts';
-import { named, openFile, readContent } from './open-package.ts';
+import { openFile, readContent } from './open-package.ts';
 import { parseSignature, type Signature } from './signature/signature.ts';
 import { readVerity, type Verity } from './image/verity.ts';
 

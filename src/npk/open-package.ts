@@ -4,7 +4,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import type { Manifest } from '../../state/schema/manifest.ts';
 import type { FileIdentity, HashTree } from '../../state/observed.ts';
 import { fileBytes, type Bytes } from './archive/bytes.ts';
-import { PackageError } from './package-error.ts';
+import { named, PackageError } from './package-error.ts';
 import { formatOf } from './format.ts';
 import { readSuperblock, type Image } from './image/superblock.ts';
 import type { OutputLogs } from '../../state/observed.ts';
@@ -14,7 +14,6 @@ import { compareHash, parseSignature, verifySignature, type Signature } from './
 import { signedTree } from './image/verity.ts';
 import { checkTop } from './image/verify-image.ts';
 import { locate, readArchive, readEntry, type Archive, type Entry } from './archive/zip.ts';
-import { messageOf } from '../../state/errno.ts';
 
 export interface Package {
   readonly path: string;
@@ -139,14 +138,6 @@ async function contentOf(handle: FileHandle): Promise<Omit<OpenFile, 'handle'>> 
   if (!stat.isFile()) throw new PackageError('file', 'it is no regular file');
   const { dev, ino, size, mtimeMs, ctimeMs } = stat;
   return { bytes: fileBytes(handle, size), identity: { dev, ino, size, mtimeMs, ctimeMs } };
-}
-
-/** The error with the file's name in front. */
-export function named(path: string, error: unknown): PackageError {
-  const reason = error instanceof PackageError ? error.reason : 'file';
-  return new PackageError(reason, `${path}: ${messageOf(error)}`, {
-    cause: error,
-  });
 }
 
 /** Reads everything but the image's blocks; with keys, everything that it gives is signed by one. Throws a PackageError. */

@@ -1,3 +1,5 @@
+import { messageOf } from '../../state/errno.ts';
+
 /**
  * What is wrong with a package, by the part that is at fault. `hash`: comment or manifest is not the one that was signed;
  * `verity`: superblock, offset or hash tree do not fit the signature; `image`: the file system, or a block of its data;
@@ -15,6 +17,14 @@ export class PackageError extends Error {
     this.name = 'PackageError';
     this.reason = reason;
   }
+}
+
+/** The error with the file's name in front. */
+export function named(path: string, error: unknown): PackageError {
+  const reason = error instanceof PackageError ? error.reason : 'file';
+  return new PackageError(reason, `${path}: ${messageOf(error)}`, {
+    cause: error,
+  });
 }
 
 /** One thing that is wrong in a manifest. */

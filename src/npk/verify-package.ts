@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { PackageError } from './package-error.ts';
+import { named, PackageError } from './package-error.ts';
 import type { Image } from './image/superblock.ts';
 import type { PublicKey } from './signature/keys.ts';
-import { named, openFile, readContent } from './open-package.ts';
+import { openFile, readContent } from './open-package.ts';
 import { verifyImage, type VerifyOptions } from './image/verify-image.ts';
 
 export interface VerifyPackageOptions extends VerifyOptions {

@@ -12,6 +12,7 @@ import {
   readFileSync,
   readdirSync,
   readlinkSync,
+  readSync,
   type BigIntStats,
   type Stats,
 } from 'node:fs';
@@ -81,6 +82,8 @@ export interface OpenFile {
   stat(): Promise<BigIntStats>;
   /** What there is of it. */
   readAll(): Promise<Uint8Array>;
+  /** pread(2); 0 bytes at its end. */
+  read(into: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
   close(): Promise<void>;
 }
 
@@ -88,7 +91,12 @@ export interface OpenFile {
 export async function openFile(path: string, flags: number): Promise<OpenFile> {
   if (inPlace) return inPlaceFile(openSync(path, flags));
   const handle = await promises.open(path, flags);
-  return { stat: () => handle.stat({ bigint: true }), readAll: () => handle.readFile(), close: () => handle.close() };
+  return {
+    stat: () => handle.stat({ bigint: true }),
+    readAll: () => handle.readFile(),
+    read: (...where) => handle.read(...where),
+    close: () => handle.close(),
+  };
 }
 
 /** It stays in place, whatever is wanted meanwhile. */
@@ -97,6 +105,7 @@ function inPlaceFile(fd: number): OpenFile {
   return {
     stat: () => now(() => fstatSync(fd, { bigint: true })),
     readAll: () => now(() => readFileSync(fd)),
+    read: (...where) => now(() => ({ bytesRead: readSync(fd, ...where) })),
     close: () => now(() => closeSync(fd)),
   };
 }

@@ -33,8 +33,8 @@ export async function prepareFile(path: string, text: string | Uint8Array, mode 
   };
 }
 
-/** The same without the waits for the disk, for a tmpfs. */
-export async function writeAtomically(path: string, text: string): Promise<void> {
+/** The same without the waits for the disk: for a tmpfs, and for what says of itself whether it is whole. */
+export async function writeAtomically(path: string, text: string | Uint8Array): Promise<void> {
   const temporary = draftOf(path);
   const handle = await open(temporary, 'w', 0o600);
   try {

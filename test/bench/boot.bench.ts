@@ -37,12 +37,13 @@ export async function* bench(): AsyncGenerator<Row> {
   await using installed = await install();
   for (const count of counts) {
     const files = await Promise.all(Array.from({ length: count }, (_, index) => packageOf(index)));
-    const daemon = await startDaemon({ packages: files, document: (dir) => documentOf(dir, ...names(count)) });
+    const document = (dir: string): string => documentOf(dir, ...names(count));
+    const daemon = await startDaemon({ packages: files, document, asOnDevice: true });
     // A runtime that is released keeps nobody waiting by itself.
     const awake = setInterval(() => undefined, 60_000);
     try {
       await daemon.until('converged', ({ converged }) => converged);
-      await planned(daemon);
+      await kept(daemon);
       await cutPower(daemon);
       const subjects: readonly Subject[] = [
         { name: 'floor', measure: () => floorTimes(files) },
@@ -57,6 +58,7 @@ export async function* bench(): AsyncGenerator<Row> {
       }
     } finally {
       clearInterval(awake);
+      await checked('umount', ['-l', daemon.runDir]);
       await rm(daemon.directory, { recursive: true, force: true });
     }
   }
@@ -137,11 +139,14 @@ async function floorTimes(files: readonly string[]): Promise<Times> {
   return timesOf(begin, text.trim().split('\n').map(BigInt));
 }
 
-async function planned({ directory }: Daemon): Promise<void> {
+/** Until what the next boot begins with is kept. */
+async function kept({ directory }: Daemon): Promise<void> {
   const late = performance.now() + patience;
-  while (!existsSync(join(directory, 'state/boot.plan'))) {
-    if (performance.now() > late) throw new Error('no boot plan');
-    await delay(20);
+  for (const name of ['boot.plan', 'packages.read']) {
+    while (!existsSync(join(directory, 'state', name))) {
+      if (performance.now() > late) throw new Error(`no ${name}`);
+      await delay(20);
+    }
   }
 }
 

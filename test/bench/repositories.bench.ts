@@ -73,7 +73,16 @@ async function load(entries: ReadonlyMap<string, RepositoryEntry>, cacheFile: st
   const { openReader } = packages;
   const stand = (): void => undefined;
   const openRemote = createRemotes(defaultFetchSettings);
-  const repositories = createRepositories({ entries, cacheFile, openReader, memory, openRemote, stand, log });
+  const repositories = createRepositories({
+    entries,
+    cacheFile,
+    contents: null,
+    openReader,
+    memory,
+    openRemote,
+    stand,
+    log,
+  });
   const begin = performance.now();
   const { packages: found } = await repositories.observe();
   const took = performance.now() - begin;

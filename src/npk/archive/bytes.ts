@@ -1,6 +1,11 @@
 // Bounded positional reads from an open file, with the few stretches that were read kept for the next question.
-import type { FileHandle } from 'node:fs/promises';
 import { PackageError } from '../package-error.ts';
+
+/** A stretch of a file that was read. */
+export interface Stretch {
+  readonly offset: number;
+  readonly data: Buffer;
+}
 
 export interface Bytes {
   /** Length of the file in bytes. */
@@ -11,9 +16,20 @@ export interface Bytes {
   fetch(offset: number, length: number): Promise<void>;
 }
 
-/** Reads from an open file (pread(2)); the file's position is left alone. */
-export function fileBytes(handle: FileHandle, size: number): Bytes {
-  const kept: { readonly offset: number; readonly data: Buffer }[] = [];
+/** Those of a file. */
+export interface FileBytes extends Bytes {
+  /** Everything that was read up to now, in that order: no other bytes have been looked at. */
+  stretches(): readonly Stretch[];
+}
+
+/** Where bytes are read from (pread(2)): a FileHandle, or what reads in place. */
+export interface Source {
+  read(into: Buffer, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+}
+
+/** Reads from an open file; the file's position is left alone. */
+export function fileBytes(source: Source, size: number): FileBytes {
+  const kept: Stretch[] = [];
 
   function find(offset: number, length: number): Buffer | null {
     const piece = kept.find((each) => each.offset <= offset && offset + length <= each.offset + each.data.length);
@@ -29,7 +45,7 @@ export function fileBytes(handle: FileHandle, size: number): Bytes {
     const data = Buffer.allocUnsafe(wanted);
     let filled = 0;
     while (filled < wanted) {
-      const { bytesRead } = await handle.read(data, filled, wanted - filled, offset + filled);
+      const { bytesRead } = await source.read(data, filled, wanted - filled, offset + filled);
       if (bytesRead === 0) throw new PackageError('archive', 'the file became shorter while it was read');
       filled += bytesRead;
     }
@@ -47,5 +63,5 @@ export function fileBytes(handle: FileHandle, size: number): Bytes {
     return find(offset, length) ?? (await read(offset, length));
   }
 
-  return { size, at, fetch };
+  return { size, at, fetch, stretches: () => kept };
 }

@@ -1,13 +1,15 @@
 // Keys that packages are signed with: ed25519, in files as Northstar writes them (32 raw bytes) or PEM.
-import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { open, type FileHandle } from 'node:fs/promises';
-import { openRegular } from '../../../native/file.ts';
+import { createPrivateKey, createPublicKey, hash, type KeyObject } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { messageOf } from '../../../state/errno.ts';
+import { openFile } from '../../../state/file/in-place.ts';
 
 /** A key that signatures are judged by. */
 export interface PublicKey {
   /** SHA-256 of its 32 bytes, hex: what tells keys apart in messages. */
   readonly id: string;
+  /** Made when it is first asked for: who only wants to know which key it is loads none of node:crypto. */
   readonly key: KeyObject;
 }
 
@@ -33,26 +35,20 @@ const SMALL_ORDER = new Set([
  * anything else than public ed25519 keys, or a weak one.
  */
 export async function readKeys(path: string): Promise<PublicKey[]> {
-  const bytes = await readSmall(path, await openRegular(path));
+  const bytes = await readRegular(path);
   if (bytes.length === RAW) return [publicKey(path, bytes)];
   const blocks = pemBlocks(bytes);
   if (blocks.length === 0) throw notKey(path, `expected ${RAW} raw bytes or PEM, found ${bytes.length} bytes`);
   return blocks.map(({ label, text }) => {
     if (label !== 'PUBLIC KEY') throw notKey(path, `it holds a ${label.toLowerCase()}, expected public keys only`);
-    return publicKey(
-      path,
-      rawPublic(
-        parsed(path, () => createPublicKey(text)),
-        path,
-      ),
-    );
+    return publicKey(path, rawIn(text) ?? rawPublic(path, text));
   });
 }
 
 /** The secret key in a file: a seed of 32 raw bytes, or PEM (`BEGIN PRIVATE KEY`). Rejects with the file's name. */
 export async function readSecretKey(path: string): Promise<KeyObject> {
   // Who signs may have it come from a program: `--key <(...)`.
-  const bytes = await readSmall(path, await open(path, 'r'));
+  const bytes = await readAny(path);
   if (bytes.length === RAW) return secretKey(bytes);
   const [block, ...more] = pemBlocks(bytes);
   if (block?.label !== 'PRIVATE KEY' || more.length > 0) {
@@ -93,11 +89,27 @@ export function hasSmallOrder(point: Buffer): boolean {
 
 function publicKey(path: string, raw: Buffer): PublicKey {
   if (hasSmallOrder(raw)) throw notKey(path, 'its key is a point of small order, under which anybody could sign');
-  const key = parsed(path, () => createPublicKey({ key: Buffer.concat([SPKI, raw]), format: 'der', type: 'spki' }));
-  return { id: createHash('sha256').update(raw).digest('hex'), key };
+  let key: KeyObject | null = null;
+  return {
+    id: hash('sha256', raw),
+    get key() {
+      key ??= createPublicKey({ key: Buffer.concat([SPKI, raw]), format: 'der', type: 'spki' });
+      return key;
+    },
+  };
 }
 
-function rawPublic(key: KeyObject, path: string): Buffer {
+/** The 32 bytes of an ed25519 key in a PEM block; null when it holds anything else. */
+function rawIn(text: string): Buffer | null {
+  const base64 = text.replace(/-----[^-]+-----|\s/g, '');
+  const der = Buffer.from(base64, 'base64');
+  const isOurs = der.length === SPKI.length + RAW && der.subarray(0, SPKI.length).equals(SPKI);
+  return isOurs && der.toString('base64') === base64 ? der.subarray(SPKI.length) : null;
+}
+
+/** The same of one that is written in another way; throws with what is wrong with it. */
+function rawPublic(path: string, text: string): Buffer {
+  const key = parsed(path, () => createPublicKey(text));
   if (key.asymmetricKeyType !== 'ed25519') throw notKey(path, `it is of type ${key.asymmetricKeyType}, not ed25519`);
   return rawPublicKey(key);
 }
@@ -108,11 +120,24 @@ function pemBlocks(bytes: Buffer): { readonly label: string; readonly text: stri
   return [...bytes.toString('latin1').matchAll(pattern)].map(([text, label = '']) => ({ label, text }));
 }
 
-async function readSmall(path: string, file: FileHandle): Promise<Buffer> {
-  await using handle = file;
-  const { size } = await handle.stat();
+/** A fifo or a device is refused, and never waited for. */
+async function readRegular(path: string): Promise<Buffer> {
+  const file = await openFile(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new Error(`${path} is no regular file`);
+    if (stat.size > LARGEST_FILE) throw notKey(path, `it has ${stat.size} bytes`);
+    return Buffer.from(await file.readAll());
+  } finally {
+    await file.close();
+  }
+}
+
+async function readAny(path: string): Promise<Buffer> {
+  await using file = await open(path, 'r');
+  const { size } = await file.stat();
   if (size > LARGEST_FILE) throw notKey(path, `it has ${size} bytes`);
-  return await handle.readFile();
+  return await file.readFile();
 }
 
 function parsed(path: string, parse: () => KeyObject): KeyObject {

@@ -91,6 +91,7 @@ function fixtureOf(directory: string, kept: Map<string, number>, ...entries: rea
   const repositories = createRepositories({
     entries: new Map(entries.map((each) => [each.id, each])),
     cacheFile: join(directory, 'cache'),
+    contents: null,
     openReader: counting,
     memory: createMemoryFiles(keeper, kept),
     openRemote: createRemotes(defaultFetchSettings),

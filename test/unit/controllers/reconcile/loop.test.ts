@@ -173,3 +173,24 @@ test('after a stop nothing is begun', async () => {
   await run();
   assert.deepEqual(seen, []);
 });
+
+test('of many names with something to do the first are done when the last begin', async () => {
+  const names = Array.from({ length: 100 }, (_, index) => `n${index}`);
+  const { loop, seen, run } = harness(Object.fromEntries(names.map((name) => [name, ['mount', 'go']])));
+  loop.enqueue(names);
+  await run();
+  assert.ok(seen.indexOf('n0 go') < seen.indexOf('n99 mount'), seen.join(', '));
+  assert.equal(seen.length, 200);
+  assert.ok(loop.idle());
+});
+
+test('as many as are begun at once leave the deadline set', async () => {
+  const names = Array.from({ length: 8 }, (_, index) => `n${index}`);
+  const { loop, wakes, held, run, deadline } = harness(Object.fromEntries(names.map((name) => [name, ['mount']])));
+  wakes.set('late', 500);
+  loop.enqueue(['late']);
+  for (const name of names) held.add(name);
+  loop.enqueue(names);
+  await run();
+  assert.equal(deadline(), 500);
+});
