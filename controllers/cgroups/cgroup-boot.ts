@@ -5,7 +5,7 @@ import type { Deed } from '../../native/wire/boot-plan.ts';
 import { blanks } from '../../native/wire/boot-plan.ts';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import { readControl } from './cgroup-files.ts';
-import { allBranches, branchesOf, groupIn, groupsIn, mostGroups, type Branch, type Tree } from './cgroup-groups.ts';
+import { branchesOf, createTree, groupIn, groupsIn, mostGroups, type Branch, type Tree } from './cgroup-groups.ts';
 import { unifiedName, type ControllerName } from './cgroup-hierarchies.ts';
 import { controllersOf, withDefaults } from './cgroup-limits.ts';
 import { processesOf } from './cgroup-leaf.ts';
@@ -45,9 +45,9 @@ export function bootGroups(
 ): BootGroups {
   const section = withDefaults(asked, tree.hierarchies);
   const parent = parentOf(section);
-  const placed: Tree = { ...tree, places: { ...tree.places, of: () => parent } };
-  const among = (each: Tree): Branch[] =>
-    everywhere ? allBranches(each) : branchesOf(each, new Set([...controllersOf(section), ...always]));
+  const placed = createTree({ ...tree, places: { ...tree.places, of: () => parent } });
+  const among = (each: Tree): readonly Branch[] =>
+    everywhere ? each.all : branchesOf(each, new Set([...controllersOf(section), ...always]));
   const branches = among(placed);
   const leafIn = (branch: Branch): string => join(groupIn(branch, name), String(attempt));
   const unified = branches.find(({ version }) => version === 2);
@@ -141,7 +141,7 @@ function groupDeeds({ owner }: Tree, branch: Branch, name: string, leaf: string)
 
 /** What they all stand on: the hierarchies are as they are now, and our roots in them are ours alone. `slot` is free. */
 export function bootRoots(tree: Tree, slot: number): Deed[] {
-  const branches = allBranches(tree);
+  const branches = tree.all;
   const [first] = branches;
   const hierarchies = [...new Set(branches.map(({ mount, version }) => `${version} ${mount}`))];
   const conditions = hierarchies.map((each): Deed => {

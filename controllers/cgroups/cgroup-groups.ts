@@ -21,6 +21,8 @@ export interface Tree {
   readonly places: Places;
   /** Roots that are being made: no group may be made in one that is not ready. */
   readonly making: Map<string, Promise<void>>;
+  /** Every hierarchy that a group of ours can be in. */
+  readonly all: readonly Branch[];
 }
 
 /** One hierarchy: the v2 tree, or the v1 hierarchy of some controllers. */
@@ -34,35 +36,41 @@ export interface Branch {
   readonly places: Places;
 }
 
-/** The v2 tree, when there is one, and the v1 hierarchies of the given controllers. */
-export function branchesOf({ hierarchies, root, places }: Tree, controllers: Iterable<ControllerName>): Branch[] {
-  const { legacy, unified, unifiedControllers } = hierarchies;
-  const branch = (version: 1 | 2, mount: string, names: readonly ControllerName[]): Branch[] => [
-    { version, controllers: names, mount, root: join(mount, root), places },
-  ];
-  const used = [...controllers].filter((name) => legacy.has(name));
+/** The hierarchies of a host with our part in them. */
+export function createTree({ hierarchies, root, owner, places }: Omit<Tree, 'making' | 'all'>): Tree {
+  const { legacy, others, unified, unifiedControllers } = hierarchies;
+  const branch = (version: 1 | 2, mount: string, controllers: readonly ControllerName[]): Branch => {
+    return { version, controllers, mount, root: join(mount, root), places };
+  };
+  const used = controllerNames.filter((name) => legacy.has(name));
   const mounts = Map.groupBy(used, (name) => legacy.get(name) ?? '');
-  const first = unified === null ? [] : branch(2, unified, [...unifiedControllers]);
-  return [...first, ...[...mounts].flatMap(([mount, names]) => branch(1, mount, names))];
+  const all = [
+    ...(unified === null ? [] : [branch(2, unified, [...unifiedControllers])]),
+    ...[...mounts].map(([mount, names]) => branch(1, mount, names)),
+    ...others.map((mount) => branch(1, mount, [])),
+  ];
+  return { hierarchies, root, owner, places, making: new Map(), all };
 }
 
-/** Every hierarchy that a group of ours can be in. */
-export function allBranches(tree: Tree): Branch[] {
-  const { hierarchies, root, places } = tree;
-  const others = hierarchies.others.map((mount): Branch => {
-    return { version: 1, controllers: [], mount, root: join(mount, root), places };
+/** The v2 tree, when there is one, and the v1 hierarchies of the given controllers. */
+export function branchesOf({ all }: Tree, controllers: Iterable<ControllerName>): Branch[] {
+  const asked = new Set(controllers);
+  return all.flatMap((branch) => {
+    const used = branch.controllers.filter((name) => asked.has(name));
+    if (branch.version === 2) return [branch];
+    return used.length === 0 ? [] : [{ ...branch, controllers: used }];
   });
-  return [...branchesOf(tree, controllerNames), ...others];
 }
 
-export function groupIn(branch: Branch, name: string): string {
-  const parent = branch.places.of(name);
-  return join(parent === null ? branch.root : join(branch.mount, parent), namePrefix + name);
+export function groupIn({ places, root, mount }: Branch, name: string): string {
+  const parent = places.of(name);
+  // Joined by hand: each look at a name asks for one of each hierarchy.
+  return `${parent === null ? root : join(mount, parent)}/${namePrefix}${name}`;
 }
 
 /** The hierarchies in which a name has a group. */
 export function branchesWith(tree: Tree, name: string): Branch[] {
-  return allBranches(tree).filter((branch) => existsSync(groupIn(branch, name)));
+  return tree.all.filter((branch) => existsSync(groupIn(branch, name)));
 }
 
 /** Controller -> directory of the name's group in the given hierarchies; `unified` for the v2 tree itself. */
@@ -79,7 +87,7 @@ export function groupsIn(branches: readonly Branch[], name: string): Map<string,
 /** Every name that has a group, and the hierarchies in which it does. */
 export function namesIn(tree: Tree): Map<string, Branch[]> {
   const names = new Map<string, Branch[]>();
-  for (const branch of allBranches(tree)) {
+  for (const branch of tree.all) {
     for (const entry of entriesOf(branch.root)) {
       if (!entry.startsWith(namePrefix)) continue;
       const name = entry.slice(namePrefix.length);
@@ -110,7 +118,7 @@ export function pidsIn(group: string): number[] {
 
 /** The leaves that an attempt has, with the hierarchies that they are in. */
 export function leavesOfAttempt(tree: Tree, name: string, attempt: number): { branch: Branch; leaf: string }[] {
-  return allBranches(tree)
+  return tree.all
     .map((branch) => ({ branch, leaf: join(groupIn(branch, name), String(attempt)) }))
     .filter(({ leaf }) => existsSync(leaf));
 }
@@ -200,7 +208,7 @@ export async function removeRoots(tree: Tree): Promise<unknown[]> {
     removeGroup(directory).catch((error: unknown) => void errors.push(error));
   // What lies in another is longer.
   for (const made of [...tree.places.made()].sort((a, b) => b.length - a.length)) await remove(made);
-  await Promise.all([...new Set(allBranches(tree).map(({ root }) => root))].map(remove));
+  await Promise.all([...new Set(tree.all.map(({ root }) => root))].map(remove));
   return errors;
 }
 

@@ -4,7 +4,7 @@ import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { tryLock } from '../../native/file.ts';
 import { readAttribute, writeAttribute } from '../../native/xattr.ts';
 import { TerminalError } from '../failure.ts';
-import { allBranches, makeRoot, type Tree } from './cgroup-groups.ts';
+import { makeRoot, type Tree } from './cgroup-groups.ts';
 
 /** Whose a group is. */
 export const attribute = 'trusted.northstate';
@@ -17,7 +17,7 @@ export class GroupsTaken extends Error {}
  * `holder` is what others are told. Rejects with GroupsTaken, TerminalError (CgroupRefused), SyscallError.
  */
 export async function claimRoot(tree: Tree, holder: string): Promise<number | null> {
-  const [branch] = allBranches(tree);
+  const [branch] = tree.all;
   if (branch === undefined) return null;
   for (;;) {
     await makeRoot(tree, branch);
@@ -42,7 +42,7 @@ export async function claimRoot(tree: Tree, holder: string): Promise<number | nu
 
 /** Whether a descriptor of claimRoot holds what is there now. */
 export function holdsRoot(tree: Tree, fd: number): boolean {
-  const [branch] = allBranches(tree);
+  const [branch] = tree.all;
   return branch === undefined || isSame(fd, branch.root);
 }
 

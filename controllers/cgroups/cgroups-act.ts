@@ -26,10 +26,12 @@ export async function actOnGroups(step: CgroupStep, tree: Tree, log: Pick<Logger
   else if (step.op === 'freeze') await freeze(tree, step.name, step.attempt, step.pid);
   else if (step.op === 'thaw') await thaw(tree, step.name, step.attempt);
   else if (step.op === 'end-leaf') await endLeaf(tree, step.name, step.attempt, step.pid);
-  else if (step.op === 'remove-leaf') {
-    const groups = await removeLeaf(tree, step.name, step.attempt);
+  else {
+    const leaves = step.op === 'remove-leaf' ? [step.attempt] : step.leaves;
+    const below = await Promise.all(leaves.map((attempt) => removeLeaf(tree, step.name, attempt)));
+    const groups = below.reduce((sum, each) => sum + each, 0);
     if (groups > 0) log.warn({ container: step.name, groups }, 'groups that a container has made were removed');
-  } else {
+    if (step.op === 'remove-leaf') return;
     await Promise.all(branchesWith(tree, step.name).map((branch) => removeGroup(groupIn(branch, step.name))));
     tree.places.set(step.name, null);
   }

@@ -39,8 +39,10 @@ export interface RemoveLeafStep extends Step {
   readonly attempt: number;
 }
 
+/** Takes the leaves of attempts that have ended along. */
 export interface RemoveGroupStep extends Step {
   readonly op: 'remove-group';
+  readonly leaves: readonly number[];
 }
 
 export type CgroupStep = LimitStep | FreezeStep | ThawStep | EndLeafStep | RemoveLeafStep | RemoveGroupStep;
@@ -52,14 +54,11 @@ export function planCgroups(view: View, hierarchies: Hierarchies): CgroupStep[] 
     view.attempts.filter(({ state }) => state !== 'exited' && state !== 'failed').map(({ id }) => id),
   );
   const dead = view.cgroup.leaves.filter((id) => !live.has(id));
-  const steps: CgroupStep[] = [
-    ...freezing,
-    ...limit(view, hierarchies),
-    ...dead.map((attempt) => ({ op: 'remove-leaf' as const, name: view.name, attempt, waits: null })),
-  ];
-  if (isNeeded(view) || live.size > 0) return steps;
-  const waits = dead.length > 0 ? `its leaf ${dead[0]} is still there` : null;
-  return [...steps, { op: 'remove-group', name: view.name, waits }];
+  const steps: CgroupStep[] = [...freezing, ...limit(view, hierarchies)];
+  if (!isNeeded(view) && live.size === 0)
+    return [...steps, { op: 'remove-group', name: view.name, leaves: dead, waits: null }];
+  const leaves = dead.map((attempt) => ({ op: 'remove-leaf' as const, name: view.name, attempt, waits: null }));
+  return [...steps, ...leaves];
 }
 
 /** The section that holds for a target: the entry's replaces the manifest's. */

@@ -15,7 +15,7 @@ import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import type { Deed } from '../../native/wire/boot-plan.ts';
 import type { ObservedCgroup } from '../../state/observed.ts';
 import { memoryEvents, openFreezeAlarm, openMemoryAlarm, type Alarm, type MemoryEvents } from './cgroup-alarm.ts';
-import { allBranches, branchesOf, branchesWith, groupsIn, removeRoots, type Tree } from './cgroup-groups.ts';
+import { branchesOf, branchesWith, createTree, groupsIn, removeRoots } from './cgroup-groups.ts';
 import type { ControllerName, Hierarchies } from './cgroup-hierarchies.ts';
 import { thaw } from './cgroup-freeze.ts';
 import { bootGroups, bootRoots, type BootGroups } from './cgroup-boot.ts';
@@ -79,7 +79,7 @@ export function createCgroups(options: {
   const initially = limitsOf(null, hierarchies).limits;
   const places = openPlaces(placesFile);
   const { root, owner } = options;
-  const tree: Tree = { hierarchies, root, owner, places, making: new Map() };
+  const tree = createTree({ hierarchies, root, owner, places });
 
   async function leaf(name: string, attempt: number, asked: Section | null, everywhere = false): Promise<Leaf> {
     const section = withDefaults(asked, hierarchies);
@@ -88,7 +88,7 @@ export function createCgroups(options: {
       log.warn({ container: name, leftOut }, 'limit left out');
     // One that has a group stays where it is.
     if (branchesWith(tree, name).length === 0) places.set(name, parentOf(section));
-    const branches = everywhere ? allBranches(tree) : branchesOf(tree, controllersFor(section));
+    const branches = everywhere ? tree.all : branchesOf(tree, controllersFor(section));
     const made = await makeLeaf(tree, branches, name, attempt, section);
     try {
       giveRealtime(tree, name, section);
@@ -102,7 +102,7 @@ export function createCgroups(options: {
 
   async function joinLeaf(name: string, attempt: number, asked: Section | null, everywhere = false): Promise<Leaf> {
     const section = withDefaults(asked, hierarchies);
-    const branches = everywhere ? allBranches(tree) : branchesOf(tree, controllersFor(section));
+    const branches = everywhere ? tree.all : branchesOf(tree, controllersFor(section));
     return openLeaf(branches, name, attempt, section) ?? (await leaf(name, attempt, asked, everywhere));
   }
 

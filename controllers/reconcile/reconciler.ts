@@ -77,6 +77,9 @@ const nothing: Left = { steps: [], failures: [] };
 /** ms between two writings of the status while steps are under way. */
 const BUSY_STATUS = 20;
 
+/** The same when the runtime ends: everything changes some five times, and nobody can ask for anything any more. */
+const ENDING_STATUS = 100;
+
 /** How often what is left is tried when the runtime ends. */
 const LAST_TRIES = 4;
 
@@ -149,7 +152,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   /** What is under way changes again at once: its status is written now and then only. */
   function touch(names: Iterable<string>): void {
     for (const name of names) stale.add(name);
-    if (!loop.idle()) flushIn(BUSY_STATUS);
+    if (!loop.idle()) flushIn(stopping ? ENDING_STATUS : BUSY_STATUS);
     else flushIn(0);
   }
 

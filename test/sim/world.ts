@@ -163,10 +163,11 @@ function checkUse({ observed, desired, breach }: World, step: AnyStep, begun: Be
     const mounted = observed.mounts.get(step.name)?.some(({ id }) => id === step.id);
     if (mounted === true) breach(`${step.id} is deleted while its image is mounted`);
   }
-  if (step.op === 'remove-leaf' && live.some(({ id }) => id === step.attempt)) {
-    breach(`the leaf of attempt ${step.attempt} is removed while it lives`);
-  }
-  const leaves = step.op === 'remove-group' ? (observed.cgroups.get(step.name)?.leaves ?? []) : [];
+  const taken = step.op === 'remove-leaf' ? [step.attempt] : step.op === 'remove-group' ? step.leaves : [];
+  for (const { id } of live.filter((attempt) => taken.includes(attempt.id)))
+    breach(`the leaf of attempt ${id} is removed while it lives`);
+  const there = step.op === 'remove-group' ? (observed.cgroups.get(step.name)?.leaves ?? []) : [];
+  const leaves = there.filter((leaf) => !taken.includes(leaf));
   if (leaves.length > 0) breach(`the group of ${step.name} is removed with leaf ${leaves.join(', ')} in it`);
 }
 

@@ -141,7 +141,7 @@ test('a parent stands in the place of our root: what is missing of it is made, f
   ] as const) {
     await next.act({ op: 'remove-leaf', name, attempt, waits: null }, signal);
   }
-  for (const name of ['app', 'other']) await next.act({ op: 'remove-group', name, waits: null }, signal);
+  for (const name of ['app', 'other']) await next.act({ op: 'remove-group', name, leaves: [], waits: null }, signal);
   await next.removeRoot();
   assert.deepEqual(warnings, []);
   assert.ok(!existsSync(`${hierarchies.unified ?? ''}/${control().root}-slice`));

@@ -246,7 +246,7 @@ test('a leaf is removed with what is left in it, then the group, then the root',
   const child = start(leaf, 'sleep');
   leaf.close();
   const removeLeaf = () => cgroups.act({ op: 'remove-leaf', name: 'app', attempt: 1, waits: null }, signal);
-  const removeGroup = () => cgroups.act({ op: 'remove-group', name: 'app', waits: null }, signal);
+  const removeGroup = () => cgroups.act({ op: 'remove-group', name: 'app', leaves: [], waits: null }, signal);
   await assert.rejects(removeGroup(), /cannot remove .*container-app: EBUSY/);
   // Its processes are killed at the first try, and may take until after it to die.
   const ended = once(child, 'exit');
@@ -275,8 +275,7 @@ test('groups that a dead runtime left are seen by the next one, and can be used 
   assert.deepEqual(next.observe().get('app')?.leaves, [1]);
   (await next.leaf('app', 2, limited(10_000_000))).close();
   assert.deepEqual(next.observeOne('app')?.leaves, [1, 2]);
-  for (const attempt of [1, 2]) await next.act({ op: 'remove-leaf', name: 'app', attempt, waits: null }, signal);
-  await next.act({ op: 'remove-group', name: 'app', waits: null }, signal);
+  await next.act({ op: 'remove-group', name: 'app', leaves: [1, 2], waits: null }, signal);
   assert.equal(next.observeOne('app'), null);
 });
 
@@ -288,7 +287,7 @@ test('groups of others below our root are neither containers nor attempts, and a
   assert.deepEqual([...cgroups.observe().keys()], ['app']);
   assert.deepEqual(cgroups.observeOne('app')?.leaves, [1]);
   await cgroups.act({ op: 'remove-leaf', name: 'app', attempt: 1, waits: null }, signal);
-  await assert.rejects(cgroups.act({ op: 'remove-group', name: 'app', waits: null }, signal), /EBUSY/);
+  await assert.rejects(cgroups.act({ op: 'remove-group', name: 'app', leaves: [], waits: null }, signal), /EBUSY/);
   assert.ok(existsSync(`${group}/else`));
 });
 

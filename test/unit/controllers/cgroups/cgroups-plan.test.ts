@@ -61,9 +61,9 @@ const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
     sees: { cgroup: group([6, 7]), attempts: [attempt(6, '1.0.0', 'exited'), attempt(7, '1.0.0')] },
     plans: ['remove-leaf 6'],
   },
-  'a leaf that no attempt is known of is removed, and the group after it': {
+  'a leaf that no attempt is known of is removed with the group': {
     sees: { cgroup: group([6]) },
-    plans: ['remove-leaf 6', 'remove-group, waits: its leaf 6 is still there'],
+    plans: ['remove-group with 6'],
   },
   'the leaf of a prepared attempt stays': {
     sees: { cgroup: group([7]), attempts: [attempt(7, '1.0.0', 'prepared')] },
@@ -166,6 +166,7 @@ const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
 
 function text(step: CgroupStep): string {
   if (step.op === 'limit') return `limit ${JSON.stringify(step.section)}`;
+  if (step.op === 'remove-group' && step.leaves.length > 0) return `remove-group with ${step.leaves.join(', ')}`;
   return 'attempt' in step ? `${step.op} ${step.attempt}` : step.op;
 }
 
