@@ -9,6 +9,7 @@ import type {
   ObservedPackage,
   Ran,
 } from '../state/observed.ts';
+import type { Ahead } from '../state/store.ts';
 
 /** One effect that is still missing. `waits` says, for a person, what must be observed first; null = it can be done now. */
 export interface Step {
@@ -122,6 +123,8 @@ export interface View {
   readonly dataTrial: DataTrial | null;
   /** Locks do not hold up what is to be done: it goes back, or somebody has forced it. */
   readonly passesLocks: boolean;
+  /** What is said of a sandbox of it that is made in advance; null = nothing is. */
+  readonly ahead: Ahead | null;
   /** What is remembered of its schedule; null = nothing is. */
   readonly schedule: ScheduleRecord | null;
   /** The boot (boot_id). */

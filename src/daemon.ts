@@ -7,6 +7,7 @@ import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { asFailure } from './cli/exit.ts';
 import { checkedConfiguration } from './daemon/checked-configuration.ts';
+import { memoryNow, prepareAhead } from './daemon/ahead-sandboxes.ts';
 import { openBootPlans } from './daemon/boot-plans.ts';
 import { createConsoles } from './daemon/consoles.ts';
 import { openControllers } from './daemon/daemon-controllers.ts';
@@ -22,6 +23,7 @@ import { linkToLauncher } from './daemon/launcher-link.ts';
 import { garbageCollector, spareMemory } from './daemon/spare-memory.ts';
 import { openLog, type Log } from './logs/log.ts';
 import { messageOf } from '../state/errno.ts';
+import { inSlices } from '../state/in-slices.ts';
 import { callInPlace } from '../state/file/in-place.ts';
 
 // What ps and top show: the command line is long, and the same as that of any other Node.
@@ -103,6 +105,11 @@ async function run(): Promise<never> {
   });
   const openConsole = consoles.containers.open;
   const controllers = await openControllers({ ...daemon, state, openConsole });
+  prepareAhead({
+    ...{ store, reconciler: controllers.reconciler, view: controllers.containers.view, hold: rest.hold },
+    ...{ after: (delay, task) => void setTimeout(task, delay), compute: inSlices, memory: memoryNow },
+    failed: (err) => log.warn({ err }, 'no sandbox is made in advance'),
+  });
   const boots = await openBootPlans({ ...daemon, state, controllers, settings, hold: rest.hold });
   const logged = openKeptValue<[number, number][]>(await state.memory('logged'));
   /** What the next process has to read anew otherwise. */

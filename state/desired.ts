@@ -75,7 +75,8 @@ export interface ContainerEntry {
   /** Instead of the manifest's; null = as that says, else 0. */
   readonly oomScoreAdj: number | null;
   readonly run: Run | null;
-  readonly prepare: boolean;
+  /** A sandbox is kept ready while it does not run; `auto`: where there is memory for it, and nothing else to do. */
+  readonly prepare: boolean | 'auto';
   /** Frozen as soon as it runs, until this is taken back. */
   readonly paused: boolean;
   readonly update: 'manual' | 'automatic';

@@ -27,8 +27,13 @@ export function newestDone(attempts: readonly ObservedAttempt[], entry: Asking |
   return attempts.findLast((attempt) => isDone(attempt) && isOf(entry, attempt)) ?? null;
 }
 
-function isDone({ state }: ObservedAttempt): boolean {
-  return state === 'exited' || state === 'failed';
+function isDone(attempt: ObservedAttempt): boolean {
+  return (attempt.state === 'exited' || attempt.state === 'failed') && !isUnasked(attempt);
+}
+
+/** Whether a sandbox was made before anybody asked for a start: whatever becomes of it is no run's affair. */
+export function isUnasked({ record }: Pick<ObservedAttempt, 'record'>): boolean {
+  return record.ahead === true;
 }
 
 /** Whether the entry asks for one more start than the one that an attempt (or a boot's record) counts as. */

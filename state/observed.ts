@@ -183,6 +183,8 @@ export interface AttemptRecord {
   readonly beside: Readonly<Record<string, number>>;
   /** Until when it must not be replaced; never when left out. */
   readonly locks?: AttemptLocks;
+  /** Made in advance, and nobody has asked for it yet: where it fails, no start has. */
+  readonly ahead?: true;
   /** The system call that its filter has killed it for. */
   readonly refused?: string;
   /**

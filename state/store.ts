@@ -33,6 +33,14 @@ export interface Order {
   readonly timeout: number | null;
 }
 
+/** What is said of a sandbox that is made in advance, for as long as it would be made from the same. */
+export interface Ahead {
+  /** What it is made from, as its record says it. */
+  readonly made: string;
+  /** It is to be made; it could not be made; it is given up for want of memory. */
+  readonly what: 'make' | 'failed' | 'tight';
+}
+
 export interface State {
   /** The effective state: the document in force with the boot's patches over it. */
   readonly desired: Desired;
@@ -58,6 +66,8 @@ export interface State {
   readonly clock: { readonly boot: string; readonly distance: number };
   /** Runs that somebody has asked for beside the document, by container name. */
   readonly orders: ReadonlyMap<string, Order>;
+  /** Sandboxes that are made in advance, by container name: what is there, and of which nothing is said, stays. */
+  readonly ahead: ReadonlyMap<string, Ahead>;
   /** Of the runtime itself, by type and subject. */
   readonly conditions: ReadonlyMap<string, RuntimeCondition>;
   readonly status: Status;
@@ -100,6 +110,7 @@ export function emptyState(): State {
     observed: emptyObserved(),
     clock: { boot: '', distance: 0 },
     orders: new Map(),
+    ahead: new Map(),
     conditions: new Map(),
     status: {
       generation: 0,

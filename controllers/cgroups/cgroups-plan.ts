@@ -133,7 +133,7 @@ function summaryOfSection(section: Cgroups | null, hierarchies: Hierarchies): st
 function isNeeded(view: View): boolean {
   if (view.stopping) return false;
   return view.targets.some(({ entry }) =>
-    entry.state === 'running' ? !hasEnded(entry, view) : entry.state === 'mounted' && entry.prepare,
+    entry.state === 'running' ? !hasEnded(entry, view) : entry.state === 'mounted' && entry.prepare === true,
   );
 }
 

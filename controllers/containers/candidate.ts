@@ -1,7 +1,9 @@
 // The sandbox that a start uses: what it is made from, which of those that are there fits, what must be observed before one
 // can be made. Pure.
 import { hash } from 'node:crypto';
+import type { ContainerEntry } from '../../state/desired.ts';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
+import { sectionOf } from '../cgroups/cgroups-plan.ts';
 import type { Target, View } from '../controller.ts';
 import { lostImage, otherBytes } from '../mounts/mounts-integrity.ts';
 import { restoreWaits } from '../kept-data/kept-data-plan.ts';
@@ -19,7 +21,9 @@ export function madeOf(view: View, target: Target): string | null {
 export function madeFrom(view: View, target: Target, numberOf: (mount: ObservedMount) => string): string {
   const mounts = [ownMount(view, target), ...target.resources.map(({ id }) => view.resourceMounts.get(id ?? ''))];
   const file = target.package && { ...target.package.identity, dev: 0 };
-  const parts = [target.replacing, file, mounts.map((mount) => mount?.id)];
+  // Groups of a sandbox are where they were asked for when it was made.
+  const place = sectionOf(target)?.parent;
+  const parts = [target.replacing, file, mounts.map((mount) => mount?.id), ...(place === undefined ? [] : [place])];
   const numbers = mounts.map((mount) => (mount === undefined ? '' : numberOf(mount)));
   return `${hash('sha256', JSON.stringify(parts)).slice(0, 32)} ${numbers.join(' ')}`;
 }
@@ -71,6 +75,11 @@ export function candidateOf(
     return after === 0 || current === null || after === current.id;
   };
   return view.attempts.findLast(fits) ?? null;
+}
+
+/** A package without one is a resource: there is nothing to run in it, unless the entry names something. */
+export function hasInit({ init, run }: ContainerEntry, found: ObservedPackage | null): boolean {
+  return (run?.init ?? init ?? found?.manifest.init ?? null) !== null;
 }
 
 export function isSandbox({ state }: ObservedAttempt): boolean {

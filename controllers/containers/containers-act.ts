@@ -4,6 +4,7 @@ import type { Op } from '../../native/wire/ops.ts';
 import { RequestTooLarge } from '../../native/wire/wire.ts';
 import { unasked } from '../../state/health.ts';
 import type { AttemptRecord, ObservedAttempt, Ran } from '../../state/observed.ts';
+import type { Ahead } from '../../state/store.ts';
 import { TerminalError } from '../failure.ts';
 import { encodeRecord } from './attempt-record.ts';
 import { madeOf } from './candidate.ts';
@@ -64,6 +65,8 @@ export interface ContainerPorts {
   thaw(name: string, id: number): Promise<void>;
   /** Keeps in runDir, and in the observed state, that a name has run in this boot; null takes it away. */
   note(name: string, ran: Ran | null): Promise<void> | void;
+  /** Says what becomes of a sandbox that is made in advance; null takes it back. */
+  ahead(name: string, said: Ahead | null): void;
   /** Notes on the disk that what is kept of a name's persistent data is not what there is, or (false) that it is after all. */
   touch(name: string, touched: boolean): Promise<void>;
 }
@@ -95,9 +98,17 @@ const acts: Acts = { prepare, start, go, ask, signal, kill, discard: forget, for
 type StepOf<O extends ContainerStep['op']> = Extract<ContainerStep, { op: O }>;
 
 async function prepare(step: StepOf<'prepare'>, ports: ContainerPorts): Promise<void> {
-  const { attempt, prepared } = await askForSandbox(step, ports);
-  await prepared;
-  if (seen(ports, step.name, attempt.id) === undefined) ports.observe({ ...attempt, preparedAt: ports.now() });
+  const { name, made } = step;
+  try {
+    const { attempt, prepared } = await askForSandbox(step, ports);
+    await prepared;
+    if (seen(ports, name, attempt.id) === undefined) ports.observe({ ...attempt, preparedAt: ports.now() });
+    if (step.ahead) ports.ahead(name, null);
+  } catch (error) {
+    if (!step.ahead) throw error;
+    // Whoever asks for a start is told what it lacks.
+    ports.ahead(name, { made, what: 'failed' });
+  }
 }
 
 /** The second half is on its way while the init is at the first: it lies in its socket until that is done. */
@@ -165,7 +176,8 @@ async function go(step: StepOf<'go'>, ports: ContainerPorts): Promise<void> {
   const isSame = madeOf(view, target) === attempt.record.made;
   if (!isSame || (await ports.sandboxes.hash(view, target)) !== attempt.hash) return forget(step, ports);
   const { ops, close } = await ports.sandboxes.go(view, target, attempt);
-  const record: AttemptRecord = { ...attempt.record, ...startOf(step, target, view) };
+  const { ahead: _, ...sandbox } = attempt.record;
+  const record: AttemptRecord = { ...sandbox, ...startOf(step, target, view) };
   try {
     await started(step, record, ops, ports);
   } finally {
@@ -295,6 +307,7 @@ export function recordOf(
     entry: target.replacing,
     made: step.made,
     uses: target.resources.flatMap((resource) => resource.id ?? []),
+    ...(step.op === 'prepare' && step.ahead && { ahead: step.ahead }),
     lacks: [],
     at: now,
     stop: null,

@@ -5,12 +5,13 @@
 // them, `start` has the launcher do one after the other. A replacement is prepared while the old instance runs; `go` then
 // waits in the launcher for the old one's end, which `signal` asks for last.
 import type { ContainerEntry } from '../../state/desired.ts';
-import type { Fault, ObservedAttempt, ObservedPackage, Ran } from '../../state/observed.ts';
+import type { Fault, ObservedAttempt, Ran } from '../../state/observed.ts';
 import type { Exit } from '../../state/signals.ts';
 import type { Step, Target, View } from '../controller.ts';
 import { lostImage, refusedImage, usesLost } from '../mounts/mounts-integrity.ts';
 import {
   candidateOf,
+  hasInit,
   isSandbox,
   isStale,
   leavingWaits,
@@ -19,6 +20,7 @@ import {
   prepareWaits,
   startsByItself,
 } from './candidate.ts';
+import { keptAhead } from './ahead.ts';
 import { dataWaits, restoreWaits } from '../kept-data/kept-data-plan.ts';
 import { lockedUntil } from '../../state/locked-until.ts';
 import { lockWaits } from './attempt-lock.ts';
@@ -33,8 +35,8 @@ interface Common extends Step {
 }
 
 export type ContainerStep =
-  /** Makes the sandbox of a target. */
-  | (Common & { readonly op: 'prepare' } & Sandbox & Start)
+  /** Makes the sandbox of a target. `ahead`: in advance, and nobody hears of it when it cannot be made. */
+  | (Common & { readonly op: 'prepare'; readonly ahead?: true } & Sandbox & Start)
   /** Makes it and starts it. */
   | (Common & { readonly op: 'start' } & Sandbox & Start)
   /** Starts it, or (`after` is not 0) has the launcher start it when that attempt has ended. */
@@ -161,21 +163,14 @@ function startVerdict(view: View, target: Target, current: ObservedAttempt | nul
   return by === 'schedule' ? judgeScheduled(view, target, made) : judge(view, target, made);
 }
 
-/** A package without one is a resource: there is nothing to run in it, unless the entry names something. */
-function hasInit({ init, run }: ContainerEntry, found: ObservedPackage | null): boolean {
-  return (run?.init ?? init ?? found?.manifest.init ?? null) !== null;
-}
-
-/** Whose sandbox is to be there now: that of a start that is due, or one that `prepare: true` keeps ready. */
+/** Whose sandbox is to be there now: that of a start that is due, or one that `prepare` keeps ready. */
 function nextTarget(view: View, target: Target | null, verdict: Verdict | null): Target | null {
   if (target !== null)
-    return isDue(view, verdict) || (verdict?.kind === 'backoff' && target.entry.prepare) ? target : null;
+    return isDue(view, verdict) || (verdict?.kind === 'backoff' && target.entry.prepare === true) ? target : null;
   if (view.stopping) return null;
-  return (
-    view.targets.find(
-      ({ entry, package: found }) => entry.state === 'mounted' && entry.prepare && hasInit(entry, found),
-    ) ?? null
-  );
+  const isKept = ({ entry, package: found }: Target): boolean =>
+    entry.state === 'mounted' && entry.prepare === true && hasInit(entry, found);
+  return view.targets.find(isKept) ?? keptAhead(view);
 }
 
 function isDue(view: View, verdict: Verdict | null): verdict is Verdict & { kind: 'start' | 'backoff' } {
@@ -259,7 +254,8 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
       dataWaits(view) === null &&
       leavingWaits(view, target, null) === null;
     if (atOnce) return [{ op: 'start', ...sandbox, waits }];
-    steps.push({ op: 'prepare', ...sandbox, waits });
+    const ahead = entry.state === 'mounted' && entry.prepare === 'auto';
+    steps.push({ op: 'prepare', ...sandbox, ...(ahead && { ahead }), waits });
   }
   if (!due || (candidate !== null && startsByItself(candidate))) return steps;
   const after = current?.id ?? 0;

@@ -1,7 +1,7 @@
 // Whether a container is to be started now. Pure: everything follows from the attempts that the launcher remembers, from
 // their records and times, and from what runDir says has run in this boot.
 import type { ContainerEntry } from '../../state/desired.ts';
-import { answers, asksForRun, hasFailed, newestDone } from '../../state/ended-run.ts';
+import { answers, asksForRun, hasFailed, isUnasked, newestDone } from '../../state/ended-run.ts';
 import type { Fault, ObservedAttempt, Ran } from '../../state/observed.ts';
 import { exitText, type Exit } from '../../state/signals.ts';
 import type { Target, View } from '../controller.ts';
@@ -84,7 +84,7 @@ function judgeUnremembered({ ran, attempts }: View, { entry, autostart }: Target
 /** The note of a start is written before it: as long as the sandbox only stands ready, or could not be made, nothing has run. */
 export function hasRun({ exit, attempt }: Ran, attempts: readonly ObservedAttempt[]): boolean {
   const failed = attempt !== null && !attempts.some(({ id }) => id === attempt);
-  return exit !== null || !(failed || attempts.some(({ state }) => state === 'prepared'));
+  return exit !== null || !(failed || attempts.some((each) => each.state === 'prepared' && !isUnasked(each)));
 }
 
 function judgeFailure(last: ObservedAttempt, entry: ContainerEntry): Verdict {

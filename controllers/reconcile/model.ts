@@ -110,6 +110,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     if (top === undefined || top === 'orders')
       for (const name of part === undefined ? differing(before.orders, state.orders) : [part])
         mark(touched, name, true);
+    if (top === undefined || top === 'ahead')
+      for (const name of part === undefined ? differing(before.ahead, state.ahead) : [part]) mark(touched, name, false);
     if (touchesTrial(top, before)) for (const name of names()) mark(touched, name, true);
     if (top === undefined || top === 'lock') {
       const locked = part === undefined ? differing(before.lock, state.lock) : [part];
@@ -266,6 +268,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       dataTrial: dataTrial(name),
       passesLocks: passesLocks(own),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
+      ahead: state.ahead.get(name) ?? null,
       schedule: observed.schedules.get(name) ?? null,
       boot: state.clock.boot,
       wall: wallTime(now, state.clock.distance),

@@ -137,7 +137,7 @@ function targetOf(
   rest: Pick<Target, 'digest' | 'goneRepository' | 'newer' | 'autostart'>,
 ): Target {
   const replacing = `${replacingHash(entry).slice(0, 32)} ${version ?? 'none'}`;
-  const uses = entry.state === 'running' || (entry.state === 'mounted' && entry.prepare);
+  const uses = entry.state === 'running' || (entry.state === 'mounted' && entry.prepare === true);
   const resources = uses && found !== null ? resourcesOf(found, replacing, known) : [];
   return { key: entry.key, entry, version, package: found, resources, replacing, ...rest };
 }
@@ -258,7 +258,7 @@ export function impliedEntry(
     rlimits: null,
     oomScoreAdj: null,
     run: null,
-    prepare: false,
+    prepare: 'auto',
     paused: false,
     update: 'manual',
     lock: null,

@@ -6,6 +6,7 @@ import { decide, wanted } from '../containers/containers-plan.ts';
 import type { Target, View } from '../controller.ts';
 import { factsOf, isMounted, isPaused, type Facts } from './phase.ts';
 import { specOf, wakeAt } from '../../state/schedule.ts';
+import { isUnasked } from '../../state/ended-run.ts';
 import { exitText } from '../../state/signals.ts';
 import { scheduleFacts } from '../containers/scheduled.ts';
 import { faultText } from '../containers/readiness.ts';
@@ -107,7 +108,9 @@ export function isUnsettled(phase: Phase): boolean {
  * very signal that a client sent is one, as in Northstar. `left` is what the loop could not do for it.
  */
 export function criticalEnd(view: View, left: Left): string | null {
-  const last = view.attempts.findLast(({ state }) => state !== 'prepared' && state !== 'preparing');
+  const last = view.attempts.findLast(
+    (each) => each.state !== 'prepared' && each.state !== 'preparing' && !isUnasked(each),
+  );
   const stop = last?.record.stop ?? null;
   const isKilled = stop !== null && stop.deadline === null && !view.stopping;
   const isFailed = stop?.fault !== undefined;

@@ -225,6 +225,12 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       notes.set(name, ran);
       store.observe('ran', name, ran ?? undefined);
     },
+    ahead(name, said) {
+      store.update(({ ahead }) => {
+        if (said === null) ahead.delete(name);
+        else ahead.set(name, said);
+      });
+    },
     touch: keptData.touch,
   };
 

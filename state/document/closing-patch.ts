@@ -44,7 +44,12 @@ function isBare(entry: ContainerEntry): boolean {
   const { dependsOn, env, args, init, cgroups, rlimits, prepare, paused, update } = entry;
   const given = [source, digest, repository, run, args, init, cgroups, rlimits].some((field) => field !== null);
   const other =
-    prepare || paused || update !== 'manual' || restart.policy !== 'always' || restart.limit > 0 || stop.signal !== 15;
+    prepare !== 'auto' ||
+    paused ||
+    update !== 'manual' ||
+    restart.policy !== 'always' ||
+    restart.limit > 0 ||
+    stop.signal !== 15;
   return writtenBy === 'console' && state === 'installed' && !given && !other && dependsOn.size + env.size === 0;
 }
 

@@ -142,7 +142,8 @@ export const documentDescriptions: Descriptions = {
   'run.init': 'The program of this run.',
   'run.args': 'The arguments of this run.',
   'run.env': 'Variables of this run, beside the others.',
-  'containers.*.prepare': 'Keep a sandbox ready while it does not run, for a quick start.',
+  'containers.*.prepare':
+    'Keep a sandbox ready while it does not run, for a quick start; auto: where there is memory for it.',
   'containers.*.paused': 'Frozen where it is, as long as this says so.',
   'containers.*.update':
     'automatic takes a higher version that fits when it appears; manual waits for northstate update.',

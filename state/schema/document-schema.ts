@@ -126,7 +126,7 @@ export const containerSchema = z.strictObject({
   rlimits: rlimitsSchema.optional(),
   oomScoreAdj: oomScoreSchema.optional(),
   run: run.optional(),
-  prepare: z.boolean().default(false),
+  prepare: z.union([z.boolean(), z.literal('auto')]).default('auto'),
   paused: z.boolean().default(false),
   update: z.enum(['manual', 'automatic']).default('manual'),
   lock: z

@@ -77,7 +77,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
     rlimits: null,
     oomScoreAdj: null,
     run: random.chance(0.3) ? runOf(random.between(1, 3)) : null,
-    prepare: random.chance(0.2),
+    prepare: random.pick([true, false, 'auto', 'auto', 'auto']),
     paused: random.chance(0.1),
     update: random.chance(0.2) ? 'automatic' : 'manual',
     lock: null,
@@ -135,7 +135,7 @@ export function runOf(id: number): NonNullable<ContainerEntry['run']> {
 /** What a name may be asked to be; a resource has nothing to run. */
 export function randomState(random: Random, name: string): DesiredState {
   if (name === 'data') return random.pick(['installed', 'mounted']);
-  return random.pick(['running', 'running', 'running', 'running', 'mounted', 'installed', 'absent']);
+  return random.pick(['running', 'running', 'running', 'running', 'mounted', 'mounted', 'installed', 'absent']);
 }
 
 /** A document of some of the names. */

@@ -16,8 +16,10 @@ import { names, packageAt } from './catalog.ts';
 import type { SimulatedLauncher } from './sim-launcher.ts';
 import { hierarchies, type World } from './world.ts';
 import { healthOf, revisionOf } from '../../controllers/containers/readiness.ts';
-import { checkFault, checkGates } from './invariants.ts';
+import { checkAhead, checkFault, checkGates } from './invariants.ts';
 import { simulatedSchedules } from './sim-records.ts';
+import { prepareAhead } from '../../src/daemon/ahead-sandboxes.ts';
+import { atOnce } from '../../state/in-slices.ts';
 import { withAttempt } from '../../controllers/containers/containers-observe.ts';
 
 export interface Host {
@@ -166,6 +168,14 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
       const rest = attemptsOf(name).filter((attempt) => attempt.id !== id);
       put(name, rest);
     },
+    ahead(name, said) {
+      if (said?.what === 'failed') world.log(`  ${name} gets no sandbox in advance`);
+      if (!alive) return;
+      store.update(({ ahead }) => {
+        if (said === null) ahead.delete(name);
+        else ahead.set(name, said);
+      });
+    },
     thaw: async () => pause(),
     touch: async () => pause(),
     note(name, ran) {
@@ -190,7 +200,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     ),
     partOf(planContainers, async (step: ContainerStep) => {
       await pause();
-      if (random.chance(world.faults.error)) throw failure(step);
+      if (!isAhead(step) && random.chance(world.faults.error)) throw failure(step);
       await act(step, ports);
     }),
   ];
@@ -211,10 +221,11 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     parts: parts.map((each) => ({
       plan: each.plan,
       async act(step, signal) {
-        world.acts += 1;
-        // What runs is asked how it is by each reconciler that finds it unasked: that is no repair.
-        if (step.op !== 'ask') world.acted.add(step.name);
-        world.log(`${step.op} ${describe(step)}`);
+        // What runs is asked how it is by each reconciler that finds it unasked: that is no repair. Nor is what is made in advance.
+        if (!isAhead(step)) world.acts += 1;
+        if (step.op !== 'ask' && !isAhead(step)) world.acted.add(step.name);
+        world.log(`${step.op} ${describe(step)}${isAhead(step) ? ' in advance' : ''}`);
+        if (isAhead(step)) checkAhead(world, viewOf(step.name));
         if (step.op === 'start' || step.op === 'go') checkGates(world, viewOf, step.name);
         if (step.op === 'signal') checkFault(world, viewOf(step.name), step as ContainerStep & { op: 'signal' });
         await each.act(step, signal);
@@ -229,8 +240,18 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     autostartDone: () => void (world.judged = true),
     wallClock: (boot) => new Date(boot).toISOString(),
     critical: () => undefined,
-    acted: (step, failed) => failed !== null && world.log(`  ${step.op} of ${step.name} failed: ${failed.message}`),
+    acted(step, failed) {
+      if (failed !== null) world.log(`  ${step.op} of ${step.name} failed: ${failed.message}`);
+      if (failed !== null && isAhead(step))
+        world.breach(`a sandbox of ${step.name} in advance has failed for all to see`);
+    },
     stopped: (left) => void (host.stopped = left),
+  });
+  prepareAhead({
+    ...{ store, reconciler, view: viewOf, hold: () => () => undefined, memory: () => world.memory },
+    after: (delay, task) => time.after(delay, () => alive && task()),
+    compute: async (work) => atOnce(work),
+    failed: (error) => world.breach(String(error)),
   });
   let deadlines = 0;
   let deadline: number | null = null;
@@ -291,6 +312,10 @@ function holdsAsked({ source, version, unwanted }: InstallStep): boolean {
   const held = packageAt(source, 0).version;
   if (unwanted.includes(held)) return false;
   return version === null || matches(parseRequirement(/^\d/.test(version) ? `=${version}` : version), held);
+}
+
+function isAhead(step: Step): boolean {
+  return 'ahead' in step && step.ahead === true;
 }
 
 function describe(step: Step): string {

@@ -2,6 +2,7 @@
 import type { View } from '../../controllers/controller.ts';
 import type { Fault } from '../../state/observed.ts';
 import type { ContainerEntry, Dependency } from '../../state/desired.ts';
+import { mostAhead } from '../../controllers/containers/ahead.ts';
 import { isLive, type World } from './world.ts';
 
 /** Looks at the whole device. */
@@ -25,6 +26,18 @@ export function checkDevice(world: World): void {
     const lost = attempts.get(name)?.find((attempt) => isLive(attempt) && !leaves.includes(attempt.id));
     if (lost !== undefined && known.has(lost.id)) world.breach(`attempt ${lost.id} of ${name} lives without its leaf`);
   }
+}
+
+/** What is made in advance is of what might be started, as many as the memory allows, and of none that runs. */
+export function checkAhead(world: World, { name, targets }: View): void {
+  const { attempts } = world.observed;
+  const live = [...attempts.values()].flat().filter((each) => isLive(each) && each.record.ahead === true);
+  if (live.length >= mostAhead(world.memory)) world.breach(`${live.length + 1} sandboxes are made in advance`);
+  if (world.memory.available < world.memory.total / 16) world.breach('one is made in advance while memory is short');
+  if (attempts.get(name)?.some(({ state }) => state === 'running') === true)
+    world.breach(`a sandbox of ${name} is made in advance while it runs`);
+  if (!targets.some(({ entry }) => entry.state === 'mounted' && entry.prepare === 'auto'))
+    world.breach(`a sandbox of ${name} is made in advance and its entry does not say so`);
 }
 
 /** ms that what the launcher tells is on its way. */

@@ -162,6 +162,7 @@ export function drift(world: World, launcher: SimulatedLauncher): string | null 
   if (what === 'kill') {
     const running = attempts.get(name)?.find(({ state }) => state === 'running');
     if (running !== undefined) launcher.end(running, { signal: 9 });
+    else launcher.lose(name);
     return null;
   }
   const group = cgroups.get(name);

@@ -34,6 +34,8 @@ export interface SimulatedLauncher {
   takeOver(): void;
   /** Ends an attempt's process from outside. */
   end(attempt: ObservedAttempt, exit: NonNullable<ObservedAttempt['exit']>): void;
+  /** Ends the sandbox of a name that stands ready, if there is one. */
+  lose(name: string): void;
   /** All processes die with the launcher, and what it remembers is gone; with the whole device what runDir has as well. */
   die(reboot: boolean): void;
 }
@@ -292,6 +294,10 @@ export function createLauncher(world: World): SimulatedLauncher {
       return { launcher, connected, disconnect: () => void (told = null) };
     },
     end,
+    lose(name) {
+      const ready = world.observed.attempts.get(name)?.find(({ state }) => state === 'prepared');
+      if (ready !== undefined) failed(ready, 'ECHILD');
+    },
     telling: () => underWay > 0,
     asked: () => pending > 0,
     takeOver() {

@@ -37,6 +37,8 @@ export async function simulate(seed: number): Promise<Outcome> {
   const random = createRandom(seed);
   const time = createTime();
   const world = createWorld(random, time);
+  world.memory = { ...world.memory, total: random.pick([64, 128, 4096]) * 2 ** 20 };
+  world.memory = { ...world.memory, available: world.memory.total / 2 };
   const launcher = createLauncher(world);
   for (const name of names) for (const version of versions) if (random.chance(0.5)) drop(world, name, version);
   world.desired = randomDocument(random);
@@ -84,6 +86,7 @@ async function happen(run: Run): Promise<void> {
   const what = random();
   if (!world.lostNotes && random.chance(0.5)) sleep(run);
   if (random.chance(0.3)) run.kept = keepPlan(world);
+  if (random.chance(0.2)) changeMemory(world);
   if (what < 0.42) {
     edit(world);
     run.host.reload();
@@ -117,6 +120,13 @@ async function happen(run: Run): Promise<void> {
     world.judged = false;
     await revive(run);
   }
+}
+
+/** Much of it is in use, or little; nobody is told. */
+function changeMemory(world: World): void {
+  const { total } = world.memory;
+  world.memory = { total, available: (total * world.random.pick([1, 3, 8])) / 32 };
+  world.log(`${world.memory.available} bytes of memory are available`);
 }
 
 /** Reads of the mount table and of control groups begin to fail, or go well again. What an act does is seen all the same. */

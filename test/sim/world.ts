@@ -7,6 +7,7 @@ import { emptyDesired, type ContainerEntry, type Desired } from '../../state/des
 import type { KeptFailure } from '../../controllers/reconcile/standing-failures.ts';
 import type { Observed, ObservedAttempt, ObservedPackage } from '../../state/observed.ts';
 import { emptyState, type Locked, type State } from '../../state/store.ts';
+import type { Memory } from '../../controllers/containers/ahead.ts';
 import { names, packageAt, packageOf } from './catalog.ts';
 import type { Random } from './random.ts';
 import type { Time } from './time.ts';
@@ -20,6 +21,8 @@ export const hierarchies: Hierarchies = {
   pageSize: 4096,
   mostProcesses: null,
 };
+
+const GIB = 2 ** 30;
 
 export interface Faults {
   /** Probability that an act fails, takes long, and that what the outside does goes unnoticed. */
@@ -49,6 +52,8 @@ export interface World {
   judged: boolean;
   /** What a host path leads to: a sandbox made before it changed is not to be used. */
   host: number;
+  /** How much there is, and how much of it can still be given. */
+  memory: Memory;
   /** Containers whose application ends by itself. */
   sick: boolean;
   /** Reads of the repository and of the document fail; null = they do not. What a reconciler had read of the packages. */
@@ -96,6 +101,7 @@ export function createWorld(random: Random, time: Time): World {
     failures: [],
     judged: false,
     host: 1,
+    memory: { total: GIB, available: GIB / 2 },
     sick: true,
     unreadable: null,
     blind: false,

@@ -29,6 +29,7 @@ export function view(fields: Partial<View> = {}): View {
     kept: null,
     dataTrial: null,
     passesLocks: false,
+    ahead: null,
     schedule: null,
     boot: 'boot',
     wall: null,
