@@ -104,11 +104,12 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     options.contents?.settle(present.length);
   }
 
+  function told(names: readonly string[]): void {
+    changed();
+    for (const listener of listeners) listener(names);
+  }
+
   function openOne(entry: RepositoryEntry): Repository {
-    const told = (names: readonly string[]) => {
-      changed();
-      for (const listener of listeners) listener(names);
-    };
     const { stand } = options;
     if (entry.type === 'mem') return openRepositoryMemory({ entry, memory, cache, openReader, onChange: told, stand });
     const directory = entry.dir ?? '';
@@ -150,9 +151,18 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     return leaving().length < before;
   }
 
-  /** Where to install. A repository that has just come into the document is being read. */
+  /**
+   * Where to install. A repository that has just come into the document is being read; of one whose directory, or key, has just
+   * been made the watch has perhaps not told yet.
+   */
   async function repositoryFor(id: string): Promise<Repository> {
     await changes.idle();
+    const known = open.get(id);
+    const before = known?.observed();
+    if (known !== undefined && before !== undefined && before.error !== null && !before.stale) {
+      const names = await known.scan();
+      if (open.get(id) === known && known.observed().error !== before.error) told(names);
+    }
     return repositoryOf(id);
   }
 

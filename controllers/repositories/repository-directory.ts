@@ -161,8 +161,10 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     return reader;
   }
 
+  const isClosed = (): boolean => state === 'closed';
+
   async function scan(): Promise<ChangedNames> {
-    if (state === 'closed') return null;
+    if (isClosed()) return null;
     state = 'scanned';
     try {
       reader ??= await openReader(entry);
@@ -176,6 +178,8 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
       if (unread.size === 0) again.over();
       return changes.some((change) => change !== null) || healed ? changes.flatMap((change) => change ?? []) : null;
     } catch (reason) {
+      // Nothing that was closed meanwhile is watched or read again.
+      if (isClosed()) return null;
       return errnoOf(reason) === null || isMissing(reason) ? lose(reason as Error) : keep(reason as Error);
     }
   }

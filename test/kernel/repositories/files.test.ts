@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
 import {
   appendFile,
   copyFile,
@@ -149,6 +150,27 @@ test('a directory that is missing is waited for, however its path is spelt', asy
   await mkdir(join(fixture.directory, 'later/here'), { recursive: true });
   await copyFile(one, join(fixture.directory, 'later/here/app.npk'));
   await noticed(() => installed().length === 1);
+});
+
+test('a directory that is made takes an installation at once, before the watch has told of it', async () => {
+  const later = join(fixture.directory, 'later');
+  await openAll(entry('system', { dir: later }));
+  await assert.rejects(install(one), { reason: 'UnknownRepository', message: /ENOENT/ });
+  // In one turn of the loop: nothing can have been told.
+  mkdirSync(later);
+  const { length: before } = fixture.changes;
+  await install(one);
+  assert.deepEqual(installed(), ['app:1.0.0 in system']);
+  assert.equal(fixture.repositories.current().repositories.get('system')?.error, null);
+  assert.ok(fixture.changes.length > before, 'whoever listens is told that the repository is there');
+});
+
+test('a repository that is closed while it is looked at watches nothing any more', async () => {
+  const missing = { keys: [join(fixture.directory, 'no.pub')], integrity: 'full-check' } as const;
+  await openAll(entry('system', missing));
+  const looked = assert.rejects(install(one), { reason: 'UnknownRepository' });
+  await fixture.repositories.close();
+  await looked;
 });
 
 test('a directory that another one takes the place of is read anew', async () => {
