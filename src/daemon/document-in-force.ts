@@ -10,6 +10,7 @@ import type { Configuration } from '../config/configuration.ts';
 import { admissionOf } from './document-keys.ts';
 import type { Log } from '../logs/log.ts';
 import { runtimeVersion } from '../runtime-version.ts';
+import { notePatches } from './state-form.ts';
 import type { Launcher, Remembered } from '../../native/wire/launcher-interface.ts';
 
 /** Deaths of the reconciler on one generation after which the one before is taken. */
@@ -47,6 +48,11 @@ export async function openDocumentInForce(ports: DocumentInForcePorts): Promise<
       tell({ type: 'trial', state, generation, confirmed, reason });
     },
     runtime: runtimeVersion,
+    announcePatches: () =>
+      notePatches(stateDir).catch((err: unknown) => {
+        log.warn({ err, stateDir }, 'generations are stored whole: earlier versions cannot be told of others');
+        return false;
+      }),
     admission: admissionOf(config),
     configured: new Map(config.repositories.map((each) => [each.id, each])),
   });

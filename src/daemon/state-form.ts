@@ -12,10 +12,12 @@ import { hasErrno, ifMissing } from '../../state/errno.ts';
 import { prepareFile } from '../../state/file/write-file.ts';
 import { runtimeVersion } from '../runtime-version.ts';
 
-/** Raised with every change of what is stored. */
-const form = 1;
+/** Raised with every change of what is stored: 2 has generations that are patches of others. */
+const form = 2;
 /** The oldest form that a runtime must have to read what this one stores. */
 const needs = 1;
+/** The same once a generation is stored as a patch (state/document/generation-files.ts): others would miss the newest. */
+const needsOfPatches = 2;
 
 interface Form {
   readonly form: number;
@@ -46,12 +48,27 @@ export async function checkForm(stateDir: string): Promise<void> {
 
 /** Says so from now on, unless it says more already. On a disk that takes nothing it stays as it is. */
 export async function noteForm(stateDir: string): Promise<void> {
+  await raise(stateDir, needs);
+}
+
+/** Has versions that know no patches of generations refuse this stateDir; gives whether they do. */
+export async function notePatches(stateDir: string): Promise<boolean> {
+  return await raise(stateDir, needsOfPatches);
+}
+
+async function raise(stateDir: string, least: number): Promise<boolean> {
   const found = await read(stateDir);
-  if (found !== null && found.form >= form) return;
-  const next: Form = { form, needs: Math.max(needs, found?.needs ?? 0), runtime: runtimeVersion };
+  if (found !== null && found.form >= form && found.needs >= least) return true;
+  const next: Form = {
+    form: Math.max(form, found?.form ?? 0),
+    needs: Math.max(least, found?.needs ?? 0),
+    runtime: found !== null && found.form > form ? found.runtime : runtimeVersion,
+  };
   try {
     await (await prepareFile(fileOf(stateDir), `${JSON.stringify(next)}\n`)).commit();
+    return true;
   } catch (error) {
     if (!hasErrno(error, 'EROFS', 'ENOSPC', 'EDQUOT')) throw error;
+    return false;
   }
 }

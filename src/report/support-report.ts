@@ -2,7 +2,7 @@
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toJson, type State } from '../../state/store.ts';
-import type { Summary } from '../../state/document/generation-files.ts';
+import type { Summary } from '../../state/document/generation.ts';
 import { writeArchive, type NewEntry } from '../npk/archive/zip-writer.ts';
 import { createRedactor, type Redactor } from './redact.ts';
 import type { Unmet } from '../../controllers/status/explain.ts';

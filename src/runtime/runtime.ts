@@ -7,7 +7,7 @@ import type { TerminalSize } from '../../native/pseudo-terminal.ts';
 import type { Unmet } from '../../controllers/status/explain.ts';
 import type { Command } from '../../state/document/command-patches.ts';
 import type { NotDurable } from '../../state/document/core.ts';
-import type { Summary } from '../../state/document/generation-files.ts';
+import type { Summary } from '../../state/document/generation.ts';
 import type { InForceNow } from '../../state/document/documents.ts';
 import type { MakePatch } from '../../state/document/patches.ts';
 import type { FieldOrigin } from '../../state/status.ts';

@@ -13,7 +13,7 @@ import { isUnderWay } from '../trial/trial-record.ts';
 import { stage } from '../trial/transitions.ts';
 import type { Adopted } from './staged.ts';
 import { besideItsFile, synchronise, type FileOptions } from './synchronise.ts';
-import { hashText } from './generation-files.ts';
+import { hashText } from './generation.ts';
 import { sameLock, type Lock } from './lock.ts';
 import type { Core } from './core.ts';
 import { dropFields, placesOf } from './overlay.ts';

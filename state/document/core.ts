@@ -3,7 +3,7 @@ import type { Operation } from 'fast-json-patch';
 import type { Admission } from './admission.ts';
 import type { BootFile } from './boot-state.ts';
 import type { Built } from '../schema/build-desired.ts';
-import type { Kind } from './generation-files.ts';
+import type { Kind } from './generation.ts';
 import { SCHEMA, type Generations } from './generations.ts';
 import type { InForce } from './in-force.ts';
 import { keptLock, lockOf, sameLock, type Lock } from './lock.ts';

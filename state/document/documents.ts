@@ -8,7 +8,8 @@ import { openFloor } from './serial-floor.ts';
 import { signatureFile } from './document-signature.ts';
 import { saveBoot, type Log } from './core.ts';
 import type { Configured } from '../desired.ts';
-import { bootFiles, generationFiles, summaryOf, type Summary } from './generation-files.ts';
+import { bootFiles, generationFiles, patchTerms } from './generation-files.ts';
+import type { Summary } from './generation.ts';
 import { openGenerations } from './generations.ts';
 import { copySeed, giveUp, openCore, takeStored } from './open-core.ts';
 import { createPatches, type Patches } from './patches.ts';
@@ -49,6 +50,11 @@ export interface DocumentsOptions {
   readonly passing?: string | null;
   /** Version of the runtime, stored with each generation. */
   readonly runtime: string;
+  /**
+   * Has versions that do not understand generations stored as patches keep off this stateDir; gives whether they do, and where
+   * they do not, or when left out, all are stored whole.
+   */
+  readonly announcePatches?: () => Promise<boolean>;
   readonly exchange: Exchange;
   /** Gives a file the extended attributes (xattr(7)) of another. */
   readonly copyAttributes: (from: string, to: string) => Promise<void> | void;
@@ -135,10 +141,11 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     passing: passingText(join(runDir, 'trial.json')),
     ...{ boot: bootId, away: passing },
   });
+  const terms = { ...patchTerms, announced: options.announcePatches ?? (() => Promise.resolve(false)) };
   const generations = await openGenerations({
     trial: trials,
-    disk: generationFiles(join(stateDir, 'generations'), true),
-    passing: bootFiles(join(runDir, 'generations'), bootId),
+    disk: generationFiles(join(stateDir, 'generations'), true, terms),
+    passing: bootFiles(join(runDir, 'generations'), bootId, terms),
     away: passing === null ? null : { directory: stateDir, why: passing },
     ...{ stand, warn, failed: storing.failed },
   });
@@ -229,8 +236,8 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     preview: (text) => previewText(core, text),
     isTried: (given) => isTried(core, given),
     async history() {
-      const all = await Promise.all(generations.list().map(({ generation }) => generations.read(generation)));
-      return all.flatMap((one) => (one === null ? [] : [summaryOf(one)]));
+      const all = await Promise.all(generations.list().map(({ generation }) => generations.summary(generation)));
+      return all.filter((one) => one !== null);
     },
     async textOf(generation) {
       const found = await generations.read(generation);

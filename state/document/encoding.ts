@@ -6,7 +6,8 @@ import { isMap, type Tree } from '../text/tree.ts';
 
 type Names<V> = Readonly<Record<string, V>>;
 type StoredRun = Omit<Run, 'env'> & { readonly env: Names<string> | null };
-type StoredEntry = Omit<ContainerEntry, 'env' | 'dependsOn' | 'run' | 'schedule'> & {
+/** A container's entry as JSON. */
+export type StoredEntry = Omit<ContainerEntry, 'env' | 'dependsOn' | 'run' | 'schedule'> & {
   /** Generations of earlier versions have none. */
   readonly schedule?: ContainerEntry['schedule'];
   readonly env: Names<string | null>;
@@ -29,10 +30,10 @@ export async function encodeDesired({ repositories, containers, autostart, trial
 
 /** A document's tree as JSON text, in the same manner. */
 export async function encodeTree(tree: Tree): Promise<string> {
-  if (!isMap(tree)) return encode(tree);
+  if (!isMap(tree)) return encodeValue(tree);
   const parts: string[] = [];
   for (const [key, member] of tree) {
-    parts.push(`${JSON.stringify(key)}:${isMap(member) ? await encodeMembers(member) : encode(member)}`);
+    parts.push(`${JSON.stringify(key)}:${isMap(member) ? await encodeMembers(member) : encodeValue(member)}`);
   }
   return `{${parts.join(',')}}`;
 }
@@ -41,7 +42,7 @@ async function encodeMembers(members: ReadonlyMap<string, unknown>): Promise<str
   const parts: string[] = [];
   let began = process.uptime();
   for (const [key, member] of members) {
-    parts.push(`${JSON.stringify(key)}:${encode(member)}`);
+    parts.push(`${JSON.stringify(key)}:${encodeValue(member)}`);
     if ((process.uptime() - began) * 1000 < SLICE) continue;
     await nextTurn();
     began = process.uptime();
@@ -49,7 +50,8 @@ async function encodeMembers(members: ReadonlyMap<string, unknown>): Promise<str
   return `{${parts.join(',')}}`;
 }
 
-function encode(value: unknown): string {
+/** What is frozen, or not changed any more, as JSON text: encoded once. */
+export function encodeValue(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const known = texts.get(value);
   if (known !== undefined) return known;
@@ -76,7 +78,8 @@ export function decodeDesired(json: unknown): Desired {
   return { repositories: new Map(Object.entries(repositories)), containers: new Map(entries), autostart, trial };
 }
 
-function decodeEntry(entry: StoredEntry): ContainerEntry {
+/** A container's entry from its JSON. */
+export function decodeEntry(entry: StoredEntry): ContainerEntry {
   const run = entry.run && { ...entry.run, env: entry.run.env && new Map(Object.entries(entry.run.env)) };
   return {
     ...entry,

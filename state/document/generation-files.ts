@@ -1,61 +1,24 @@
-// Generations as files of one directory: NUMBER-KIND.json, written once, and NUMBER-lock.json beside it.
-import { hash } from 'node:crypto';
-import { constants, promises } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { decodeDesired, encodeDesired, encodeTree } from './encoding.ts';
-import { ifMissing, messageOf } from '../errno.ts';
-import type { Locked } from '../store.ts';
+// Generations as files of one directory. Each is written once: NUMBER-KIND.json is a whole one, NUMBER-KIND-of-BASE.json says
+// what it says more than the whole one BASE. NUMBER-lock.json lies beside it. A whole one that is kept for patches of it alone is
+// NUMBER-base.json. A patch is never of a patch: whatever is read takes two files at most.
+import type { PreparedFile } from '../file/write-file.ts';
+import { ifMissing } from '../errno.ts';
 import { toJson } from '../store.ts';
-import { toTree, type Tree } from '../text/tree.ts';
-import type { Desired } from '../desired.ts';
-import { access, makeDirectory, readText, readdir } from '../file/in-place.ts';
-import { prepareFile, writeAtomically, type PreparedFile } from '../file/write-file.ts';
-
-/** Who made a generation: an edit of the file, `apply` (and rollback), or a console command. */
-export type Kind = 'file' | 'apply' | 'console';
-
-/** What `history` shows of a generation. */
-export interface Summary {
-  readonly generation: number;
-  readonly kind: Kind;
-  readonly origin: string;
-  /** ms since the epoch. */
-  readonly time: number;
-  readonly schema: string;
-  /** Version of the runtime that stored it. */
-  readonly runtime: string;
-  /** Somebody has had it go on over what stood against it. */
-  readonly forced: boolean;
-}
-
-export interface Generation extends Summary {
-  readonly text: string;
-  readonly endMark: boolean;
-  /** What signs the text, where that is not in it. */
-  readonly signature: string | null;
-  /**
-   * The hash of what the file held when this was put into force without being written to it, '' = there was no file; null: it
-   * is what the file held.
-   */
-  readonly besides: string | null;
-  /** The first of the console's patches that were folded into this one; ms since the epoch. */
-  readonly since: number;
-  /** The confirmed generation that it goes back to, where it was on trial when it was stored; null: it was not. */
-  readonly trial: number | null;
-  readonly lock: ReadonlyMap<string, Locked>;
-  readonly tree: Tree;
-  readonly desired: Desired;
-}
-
-/** What a summary has, and no more. */
-export function summaryOf({ generation, kind, origin, time, schema, runtime, forced }: Summary): Summary {
-  return { generation, kind, origin, time, schema, runtime, forced };
-}
+import { bootDirectory, generationDirectory, type GenerationDirectory } from './generation-directory.ts';
+import { decodeLock, decodePatch, decodeWhole, encodePatch, encodeWhole, summaryOfPatch } from './generation-text.ts';
+import { summaryOf, type Generation, type Kind, type Summary } from './generation.ts';
+import type { Lock } from './lock.ts';
 
 /** A generation that has a file. */
 export interface Stored {
   readonly generation: number;
   readonly kind: Kind;
+  /** The whole one that it is a patch of; null: it is whole itself. */
+  readonly of: number | null;
+}
+
+export interface PreparedGeneration extends PreparedFile {
+  readonly stored: Stored;
 }
 
 /** Every function but `path` rejects with the errno. */
@@ -65,125 +28,188 @@ export interface GenerationFiles {
   list(): Promise<readonly Stored[]>;
   /** With the last lock that was stored for it. Rejects without an errno when what is stored is none. */
   read(stored: Stored): Promise<Generation>;
+  summary(stored: Stored): Promise<Summary>;
   /** Writes one beside its place. */
-  prepare(generation: Generation): Promise<PreparedFile>;
-  writeLock(generation: number, lock: ReadonlyMap<string, Locked>): Promise<void>;
+  prepare(generation: Generation): Promise<PreparedGeneration>;
+  writeLock(generation: number, lock: Lock): Promise<void>;
   remove(stored: Stored): Promise<void>;
   path(stored: Stored): string;
   /** Why nothing can be stored; null = it can. What a crash has left half written is taken away. */
   refuses(): Promise<string | null>;
 }
 
-const FILE = /^(\d{10})-(file|apply|console)\.json$/;
+/** When generations are stored as patches. */
+export interface PatchTerms {
+  /** Bytes of a whole one from which on a patch of it is worth the second file. */
+  readonly least: number;
+  /** Bytes up to which a patch may be as long as it is, and which part of the whole one from there on. */
+  readonly longest: number;
+  readonly part: number;
+  /** Asked before the first one: whether versions of the runtime that do not understand patches keep off from now on. */
+  readonly announced: () => Promise<boolean>;
+}
+
+/**
+ * Patches add up to no more than wholes as long as each is short: the best length is the root of twice the length of the whole
+ * times that of one change, of 500 entries some 30 kB. Small documents are read by every version.
+ */
+export const patchTerms = { least: 32 << 10, longest: 8 << 10, part: 16 } as const;
+
+const never: PatchTerms = { ...patchTerms, announced: () => Promise.resolve(false) };
+
+const FILE = /^(\d{10})-(?:(base)|(file|apply|console)(?:-of-(\d{10}))?)\.json$/;
+
+interface Piece {
+  readonly name: string;
+  readonly generation: number;
+  /** Null: it is kept for patches of it alone. */
+  readonly kind: Kind | null;
+  readonly of: number | null;
+}
+
+/** The whole one that patches are made of, as its file says it. */
+interface Base {
+  readonly generation: Generation;
+  readonly name: string;
+  readonly bytes: number;
+}
 
 /** `lasting`: writes survive a power cut; else they do not wait for a disk. */
-export function generationFiles(directory: string, lasting: boolean): GenerationFiles {
-  const path = ({ generation, kind }: Stored): string => join(directory, `${padded(generation)}-${kind}.json`);
-  const lockPath = (generation: number): string => join(directory, `${padded(generation)}-lock.json`);
-
-  const prepare = async (at: string, text: string): Promise<PreparedFile> => {
-    if (lasting) return await prepareFile(at, text);
-    return { commit: () => writeAtomically(at, text), discard: () => Promise.resolve() };
-  };
-
-  return {
-    directory,
-    path,
-    async list() {
-      await makeDirectory(directory, 0o700).catch(obstacleAbove(directory));
-      return (await readdir(directory))
-        .map((name) => FILE.exec(name))
-        .flatMap((found) => (found === null ? [] : [{ generation: Number(found[1]), kind: found[2] as Kind }]))
-        .sort((a, b) => a.generation - b.generation);
-    },
-    async read(stored) {
-      const found = decodeGeneration(await readText(path(stored)));
-      const lock = await readText(lockPath(stored.generation)).then(decodeLock, ifMissing);
-      return { ...found, lock: lock ?? found.lock };
-    },
-    prepare: async (generation) => await prepare(path(generation), await encodeGeneration(generation)),
-    async writeLock(generation, lock) {
-      await (await prepare(lockPath(generation), JSON.stringify(toJson(lock)))).commit();
-    },
-    async remove(stored) {
-      await promises.unlink(path(stored)).catch(ifMissing);
-      await promises.unlink(lockPath(stored.generation)).catch(ifMissing);
-    },
-    async refuses() {
-      try {
-        await access(directory, constants.W_OK);
-        for (const name of await readdir(directory))
-          if (name.endsWith('.new')) await promises.unlink(join(directory, name));
-        return null;
-      } catch (error) {
-        return messageOf(error);
-      }
-    },
-  };
+export function generationFiles(path: string, lasting: boolean, terms: PatchTerms = never): GenerationFiles {
+  return filesIn(generationDirectory(path, lasting), terms);
 }
 
 /** The files of this boot, below a directory in which nothing of another boot stays. */
-export function bootFiles(above: string, bootId: string): GenerationFiles {
-  const files = generationFiles(join(above, bootId), false);
+export function bootFiles(above: string, bootId: string, terms: PatchTerms = never): GenerationFiles {
+  return filesIn(bootDirectory(above, bootId), terms);
+}
+
+/** Generations in a directory. */
+export function filesIn(directory: GenerationDirectory, terms: PatchTerms): GenerationFiles {
+  let base: Base | null = null;
+  let announced = false;
+
+  const pieces = async (): Promise<readonly Piece[]> => (await directory.names()).flatMap(pieceOf);
+
+  async function isThere({ name, bytes }: Base): Promise<boolean> {
+    return (await directory.size(name)) === bytes;
+  }
+
+  /** Reads a whole one; the newest is the one that the next patches are of. */
+  async function readWhole(name: string): Promise<Generation> {
+    const text = await directory.read(name);
+    const generation = decodeWhole(text);
+    if (base === null || base.generation.generation < generation.generation)
+      base = { generation, name, bytes: Buffer.byteLength(text) };
+    return generation;
+  }
+
+  async function baseOf(number: number): Promise<Generation> {
+    if (base?.generation.generation === number && (await isThere(base))) return base.generation;
+    const found = (await pieces()).find(({ generation, of }) => generation === number && of === null);
+    return await readWhole(found?.name ?? nameOf({ generation: number, kind: null, of: null }));
+  }
+
+  /** Null: it is stored whole. */
+  async function patchOf(generation: Generation): Promise<{ readonly text: string; readonly of: number } | null> {
+    if (base === null || base.bytes < terms.least) return null;
+    const { generation: whole, bytes } = base;
+    // What another version has made of its text is not what this one makes of it.
+    if (whole.runtime !== generation.runtime || whole.schema !== generation.schema) return null;
+    const text = encodePatch(whole, generation);
+    if (text === null || text.length > Math.max(terms.longest, bytes / terms.part)) return null;
+    if (whole.generation === generation.generation || !(await isThere(base))) return null;
+    announced ||= await terms.announced();
+    return announced ? { text, of: whole.generation } : null;
+  }
+
+  /** Takes away what is there of a generation; a whole one stays where patches are of it, under another name. */
+  async function removeWhole(piece: Piece, others: readonly Piece[]): Promise<void> {
+    if (others.some(({ of }) => of === piece.generation)) {
+      const name = nameOf({ ...piece, kind: null });
+      await directory.rename(piece.name, name);
+      if (base?.name === piece.name) base = { ...base, name };
+    } else await directory.remove(piece.name);
+  }
+
   return {
-    ...files,
+    directory: directory.path,
+    path: (stored) => `${directory.path}/${nameOf(stored)}`,
     async list() {
-      await makeDirectory(above, 0o700);
-      for (const name of await readdir(above))
-        if (name !== bootId) await promises.rm(join(above, name), { recursive: true });
-      return await files.list();
+      const found = new Map<number, Stored>();
+      for (const { generation, kind, of } of await pieces())
+        if (kind !== null && (of === null || !found.has(generation))) found.set(generation, { generation, kind, of });
+      return [...found.values()].sort((a, b) => a.generation - b.generation);
     },
+    async read(stored) {
+      const { of } = stored;
+      const name = nameOf(stored);
+      const found = of === null ? await readWhole(name) : decodePatch(await directory.read(name), await baseOf(of));
+      const lock = await directory.read(lockName(stored.generation)).then(decodeLock, ifMissing);
+      return { ...found, lock: lock ?? found.lock };
+    },
+    async summary(stored) {
+      const { of } = stored;
+      const text = await directory.read(nameOf(stored));
+      if (of === null) return summaryOf(decodeWhole(text));
+      if ((await pieces()).some((piece) => piece.generation === of && piece.of === null)) return summaryOfPatch(text);
+      throw new Error(`generation ${of}, which it is a patch of, is missing`);
+    },
+    async prepare(generation) {
+      const { generation: number, kind } = generation;
+      const patch = await patchOf(generation);
+      const stored = { generation: number, kind, of: patch?.of ?? null };
+      const text = patch?.text ?? (await encodeWhole(generation));
+      const name = nameOf(stored);
+      const file = await directory.prepare(name, text);
+      return {
+        stored,
+        async commit() {
+          await file.commit();
+          if (patch === null) base = { generation, name, bytes: Buffer.byteLength(text) };
+        },
+        discard: () => file.discard(),
+      };
+    },
+    async writeLock(generation, lock) {
+      await (await directory.prepare(lockName(generation), JSON.stringify(toJson(lock)))).commit();
+    },
+    async remove({ generation }) {
+      const all = await pieces();
+      const own = all.filter((piece) => piece.generation === generation && piece.kind !== null);
+      const others = all.filter((piece) => !own.includes(piece));
+      for (const piece of own) await (piece.of === null ? removeWhole(piece, others) : directory.remove(piece.name));
+      await directory.remove(lockName(generation));
+      const unneeded = (piece: Piece): boolean =>
+        piece.kind === null && !others.some(({ of }) => of === piece.generation);
+      for (const { name } of others.filter(unneeded)) await directory.remove(name);
+    },
+    refuses: () => directory.refuses(),
   };
 }
 
-/** mkdir(2) through Node says ENOENT of a read-only disk: the directory above says what is in the way. */
-function obstacleAbove(directory: string): (error: unknown) => Promise<never> {
-  return async (error) => {
-    await access(dirname(directory), constants.W_OK);
-    throw error;
-  };
+function pieceOf(name: string): Piece[] {
+  const found = FILE.exec(name);
+  if (found === null) return [];
+  const [, number, , kind, of] = found;
+  return [
+    {
+      name,
+      generation: Number(number),
+      kind: (kind as Kind | undefined) ?? null,
+      of: of === undefined ? null : Number(of),
+    },
+  ];
 }
 
-/** SHA-256 (hex) of a text. */
-export function hashText(text: string): string {
-  return hash('sha256', text);
+function nameOf({ generation, kind, of }: Omit<Piece, 'name'>): string {
+  return `${padded(generation)}-${kind ?? 'base'}${of === null ? '' : `-of-${padded(of)}`}.json`;
+}
+
+function lockName(generation: number): string {
+  return `${padded(generation)}-lock.json`;
 }
 
 function padded(generation: number): string {
   return String(generation).padStart(10, '0');
-}
-
-async function encodeGeneration({ tree, desired, lock, ...plain }: Generation): Promise<string> {
-  const head = JSON.stringify({ ...plain, hash: hashText(plain.text), lock: toJson(lock) });
-  return `${head.slice(0, -1)},"tree":${await encodeTree(tree)},"desired":${await encodeDesired(desired)}}`;
-}
-
-function decodeGeneration(json: string): Generation {
-  const { hash, lock, tree, desired, ...plain } = JSON.parse(json) as Omit<
-    Generation,
-    'besides' | 'signature' | 'forced' | 'trial' | 'lock' | 'tree' | 'desired'
-  > & {
-    /** Generations of earlier versions do not say it. */
-    readonly besides?: string | null;
-    readonly signature?: string | null;
-    readonly forced?: boolean;
-    readonly trial?: number | null;
-    readonly hash: string;
-    readonly lock: Readonly<Record<string, Locked>>;
-    readonly tree: unknown;
-    readonly desired: unknown;
-  };
-  if (hash !== hashText(plain.text)) throw new Error('its text has another hash than was stored');
-  const { besides = null, signature = null, forced = false, trial = null } = plain;
-  return {
-    ...plain,
-    ...{ besides, signature, forced, trial },
-    lock: new Map(Object.entries(lock)),
-    tree: toTree(tree),
-    desired: decodeDesired(desired),
-  };
-}
-
-function decodeLock(json: string): ReadonlyMap<string, Locked> {
-  return new Map(Object.entries(JSON.parse(json) as Readonly<Record<string, Locked>>));
 }

@@ -2,19 +2,19 @@
 // it does; so is a copy of the newest, which a reconciler of this boot goes on with when the disk does not give it.
 import { errnoOf, hasErrno, messageOf } from '../errno.ts';
 import type { Stand } from '../standing.ts';
-import type { Locked } from '../store.ts';
 import type { PreparedFile } from '../file/write-file.ts';
 import type { TrialFile } from '../trial/trial-file.ts';
-import type { Generation, GenerationFiles, Stored } from './generation-files.ts';
-import { sameLock } from './lock.ts';
-
-type Lock = ReadonlyMap<string, Locked>;
+import type { GenerationFiles, Stored } from './generation-files.ts';
+import type { Generation, Summary } from './generation.ts';
+import { sameLock, type Lock } from './lock.ts';
 
 export interface Generations {
   /** Numbers and kinds of what is stored, oldest first. */
   list(): readonly Stored[];
   /** Reads one, with the last lock that was stored for it; null when it is not stored, not understood, or not to be read now. */
   read(generation: number): Promise<Generation | null>;
+  /** What is shown of one; null as read() has it. */
+  summary(generation: number): Promise<Summary | null>;
   /** Why one is not on the disk; null = it is. */
   lacks(generation: number): string | null;
   /** Why it is not known which generations there are, or (given a number) what one says; null = it is. */
@@ -109,10 +109,14 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
     if (why !== null || unreadable !== null || locks.size > 0) options.failed();
   }
 
-  async function readFrom(files: GenerationFiles, stored: Stored | undefined): Promise<Generation | null> {
+  async function readFrom<T>(
+    files: GenerationFiles,
+    stored: Stored | undefined,
+    how: (files: GenerationFiles, stored: Stored) => Promise<T>,
+  ): Promise<T | null> {
     if (stored === undefined) return null;
     try {
-      const found = await files.read(stored);
+      const found = await how(files, stored);
       if (files === disk) unread.delete(stored.generation);
       return found;
     } catch (error) {
@@ -122,8 +126,12 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
     }
   }
 
+  const whole = (files: GenerationFiles, stored: Stored): Promise<Generation> => files.read(stored);
+  const briefly = (files: GenerationFiles, stored: Stored): Promise<Summary> => files.summary(stored);
+
   async function read(number: number): Promise<Generation | null> {
-    const found = (await readFrom(disk, find(onDisk, number))) ?? (await readFrom(passing, find(inBoot, number)));
+    const onIt = await readFrom(disk, find(onDisk, number), whole);
+    const found = onIt ?? (await readFrom(passing, find(inBoot, number), whole));
     if (found !== null && number === list().at(-1)?.generation) newest = found;
     tell();
     return found;
@@ -132,11 +140,12 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
   /** In runDir lie the newest and those that the disk does not have. */
   async function keep(stored: Generation): Promise<void> {
     try {
-      await (await passing.prepare(stored)).commit();
+      const prepared = await passing.prepare(stored);
+      await prepared.commit();
       const old = inBoot.filter(({ generation }) => generation !== stored.generation && !lacking.has(generation));
       for (const one of old) await passing.remove(one);
       const rest = inBoot.filter((one) => !old.includes(one) && one.generation !== stored.generation);
-      inBoot = [...rest, { generation: stored.generation, kind: stored.kind }];
+      inBoot = [...rest, prepared.stored];
     } catch (err) {
       warn(
         { err, directory: passing.directory, generation: stored.generation },
@@ -167,13 +176,14 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
 
   /** Gives one that the disk did not take to it; throws when it does not take it now. */
   async function store(number: number): Promise<void> {
-    const held = newest?.generation === number ? newest : await readFrom(passing, find(inBoot, number));
+    const held = newest?.generation === number ? newest : await readFrom(passing, find(inBoot, number), whole);
     if (held === null) {
       lacking.delete(number);
       return;
     }
-    await (await disk.prepare(held)).commit();
-    onDisk = [...onDisk, { generation: held.generation, kind: held.kind }].sort((a, b) => a.generation - b.generation);
+    const prepared = await disk.prepare(held);
+    await prepared.commit();
+    onDisk = [...onDisk, prepared.stored].sort((a, b) => a.generation - b.generation);
     lacking.delete(number);
   }
 
@@ -184,6 +194,12 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
   return {
     list,
     read,
+    async summary(number) {
+      const onIt = await readFrom(disk, find(onDisk, number), briefly);
+      const found = onIt ?? (await readFrom(passing, find(inBoot, number), briefly));
+      tell();
+      return found;
+    },
     lacks: (generation) =>
       away?.why ?? (lacking.has(generation) ? (readOnly ?? lacking.get(generation) ?? null) : null),
     unread: (generation) => (generation === undefined ? unlisted : (unread.get(generation) ?? null)),
@@ -201,8 +217,8 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
       return {
         async commit() {
           await file?.commit().catch(failed);
-          if (why === null) onDisk = [...onDisk, { generation: stored.generation, kind: stored.kind }];
-          else lacking.set(stored.generation, why);
+          if (why === null && file !== null) onDisk = [...onDisk, file.stored];
+          else lacking.set(stored.generation, why ?? '');
           newest = stored;
           await keep(stored);
           if (folds && last !== undefined) await remove(last);
@@ -234,7 +250,7 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
     async settle() {
       try {
         if (unlisted !== null || readOnly !== null) await look();
-        for (const number of unread.keys()) await readFrom(disk, find(onDisk, number));
+        for (const number of unread.keys()) await readFrom(disk, find(onDisk, number), whole);
         if (unlisted === null && readOnly === null) {
           const free = [...lacking.keys()].filter((number) => trial.held(number) === null);
           // The newest first: what is before it may be on trial, and must not be the last word of a disk that takes no more.
@@ -252,7 +268,9 @@ export async function openGenerations(options: GenerationsOptions): Promise<Gene
     },
     async restore() {
       const there = await passing.list();
-      if (newest !== null && find(there, newest.generation) === undefined) await keep(newest);
+      if (newest === null) return;
+      // A patch is none without the one that it is of.
+      if ((await readFrom(passing, find(there, newest.generation), whole)) === null) await keep(newest);
     },
   };
 }

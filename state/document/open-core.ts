@@ -9,7 +9,7 @@ import { addFields, differences } from './overlay.ts';
 import { emptyDesired, type Configured } from '../desired.ts';
 import { readDocumentFile } from '../file/document-file.ts';
 import { makeDirectory } from '../file/in-place.ts';
-import type { Generation } from './generation-files.ts';
+import type { Generation } from './generation.ts';
 import { SCHEMA, type Generations } from './generations.ts';
 import { parseOnce } from './parse-once.ts';
 import { createParser } from './parser.ts';

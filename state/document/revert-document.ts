@@ -1,7 +1,7 @@
 // Back to the confirmed document: put into force first, then made durable step by step; each step may be gone through again.
 import type { Operation } from 'fast-json-patch';
 import { saveBoot, setUnsure, setWritten, show, storeGeneration, storeLock, type Core } from './core.ts';
-import { hashText, type Generation } from './generation-files.ts';
+import { hashText, type Generation } from './generation.ts';
 import { lay, inPlaceOf, patchDocument, type InForce } from './in-force.ts';
 import { differences, fieldAt, type Difference, type OverlayField } from './overlay.ts';
 import { newestUnderstood, revertOrigin } from './open-core.ts';

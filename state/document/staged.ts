@@ -1,5 +1,5 @@
 // Documents that are to take the place of the one in force.
-import type { Kind } from './generation-files.ts';
+import type { Kind } from './generation.ts';
 import type { Lock } from './lock.ts';
 import type { GoodDocument } from './parsed-document.ts';
 

@@ -11,7 +11,7 @@ import { refuse } from './put-into-force.ts';
 import { refusalOf } from './stage-document.ts';
 import type { Adopted } from './staged.ts';
 import type { ReplaceOptions } from '../file/write-file.ts';
-import { hashText } from './generation-files.ts';
+import { hashText } from './generation.ts';
 import { noPlace, badDocument, goodDocument, notWritable, type DocumentStatus } from '../status.ts';
 import { LARGEST_DOCUMENT } from './parsed-document.ts';
 import { messageOf } from '../errno.ts';

@@ -2,7 +2,7 @@
 import { isPassing, judge } from './admission.ts';
 import { show, showForced, type Core } from './core.ts';
 import type { Staged } from './staged.ts';
-import type { Generation } from './generation-files.ts';
+import type { Generation } from './generation.ts';
 import { keepEnd, keepTrial, targetOf, showTrial } from './stage-document.ts';
 import { messageOf, errnoOf } from '../errno.ts';
 import { strictest, type TrialTerms } from '../trial/terms.ts';

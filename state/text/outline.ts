@@ -3,6 +3,7 @@
 // nothing in it refers to anything outside. Where that is not certain there is no outline, or no part: the text is read whole.
 import { isAlias, isMap as isYamlMap, isNode, isScalar, visit, type YAMLMap } from 'yaml';
 import type { JsonSchema } from '../schema/describe-schema.ts';
+import { sameBegin, sameEndAfter } from './common-ends.ts';
 import { splice, type Spliced } from './splice.ts';
 import { isMap, type Tree, type TreeChange, type TreeMap } from './tree.ts';
 import { parseYaml, treeOfYaml, YamlError, type YamlText } from './yaml.ts';
@@ -200,20 +201,4 @@ function entriesSchema(schema: JsonSchema | null): JsonSchema | null {
 
 function lineStart(text: string, offset: number): number {
   return offset === 0 ? 0 : text.lastIndexOf('\n', offset - 1) + 1;
-}
-
-/** How many characters two texts have in common at their begin. */
-function sameBegin(a: string, b: string): number {
-  const most = Math.min(a.length, b.length);
-  let at = 0;
-  while (at < most && a.charCodeAt(at) === b.charCodeAt(at)) at += 1;
-  return at;
-}
-
-/** The same at their end, of what comes after so many. */
-function sameEndAfter(a: string, b: string, begin: number): number {
-  const most = Math.min(a.length, b.length) - begin;
-  let count = 0;
-  while (count < most && a.charCodeAt(a.length - 1 - count) === b.charCodeAt(b.length - 1 - count)) count += 1;
-  return count;
 }

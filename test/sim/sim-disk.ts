@@ -1,6 +1,5 @@
 // A simulated disk, or runDir, with the generations on it: it takes its time, is full for a while, and is emptied by others.
-import type { Generation, GenerationFiles, Stored } from '../../state/document/generation-files.ts';
-import type { Locked } from '../../state/store.ts';
+import type { GenerationDirectory } from '../../state/document/generation-directory.ts';
 import type { Random } from './random.ts';
 import type { Time } from './time.ts';
 
@@ -9,20 +8,15 @@ export interface SimulatedDisk {
   /** Everything on it is gone. */
   empty(): void;
   /** As one process sees it: nothing that it has begun happens once `alive` says no. */
-  files(alive: () => boolean): GenerationFiles;
+  directory(alive: () => boolean): GenerationDirectory;
 }
 
 export function createDisk(time: Time, random: Random): SimulatedDisk {
-  const stored = new Map<number, Generation>();
-  const locks = new Map<number, ReadonlyMap<string, Locked>>();
-
+  const files = new Map<string, string>();
   const disk: SimulatedDisk = {
     full: false,
-    empty() {
-      stored.clear();
-      locks.clear();
-    },
-    files(alive) {
+    empty: () => files.clear(),
+    directory(alive) {
       const taking = async (): Promise<void> => {
         await time.sleep(random.pick([0, 0.1, 5]));
         if (!alive()) await new Promise(() => undefined);
@@ -31,41 +25,38 @@ export function createDisk(time: Time, random: Random): SimulatedDisk {
         await taking();
         if (disk.full) throw Object.assign(new Error('ENOSPC: the disk is full'), { code: 'ENOSPC' });
       };
-      const listed = (): Stored[] =>
-        [...stored.values()]
-          .map(({ generation, kind }) => ({ generation, kind }))
-          .sort((a, b) => a.generation - b.generation);
       return {
-        directory: '/simulated',
-        path: ({ generation }) => String(generation),
-        async list() {
+        path: '/simulated',
+        async names() {
           await taking();
-          return listed();
+          return [...files.keys()];
         },
-        async read({ generation }) {
+        async read(name) {
           await taking();
-          const found = stored.get(generation);
-          if (found === undefined) throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' });
-          return { ...found, lock: locks.get(generation) ?? found.lock };
+          return textIn(files, name);
         },
-        async prepare(generation) {
+        async size(name) {
+          await taking();
+          const text = files.get(name);
+          return text === undefined ? null : Buffer.byteLength(text);
+        },
+        async prepare(name, text) {
           await writing();
           return {
             async commit() {
               await writing();
-              stored.set(generation.generation, generation);
+              files.set(name, text);
             },
             discard: taking,
           };
         },
-        async writeLock(generation, lock) {
-          await writing();
-          locks.set(generation, lock);
-        },
-        async remove({ generation }) {
+        async rename(from, to) {
           await taking();
-          stored.delete(generation);
-          locks.delete(generation);
+          moveIn(files, from, to);
+        },
+        async remove(name) {
+          await taking();
+          files.delete(name);
         },
         // A disk that is full says so when it is written to.
         refuses: () => taking().then(() => null),
@@ -73,4 +64,17 @@ export function createDisk(time: Time, random: Random): SimulatedDisk {
     },
   };
   return disk;
+}
+
+/** A file that is there. Throws ENOENT. */
+export function textIn(files: ReadonlyMap<string, string>, name: string): string {
+  const text = files.get(name);
+  if (text === undefined) throw Object.assign(new Error(`ENOENT: ${name}`), { code: 'ENOENT' });
+  return text;
+}
+
+/** Gives it another name. Throws ENOENT. */
+export function moveIn(files: Map<string, string>, from: string, to: string): void {
+  files.set(to, textIn(files, from));
+  files.delete(from);
 }

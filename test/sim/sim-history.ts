@@ -1,7 +1,8 @@
 // What is answered about generations, on simulated disks: whatever was answered ok is in the history of the next process, and of
 // the next boot unless the answer has said that it is not durable.
 import { openGenerations, SCHEMA, type Generations } from '../../state/document/generations.ts';
-import type { Kind } from '../../state/document/generation-files.ts';
+import type { Kind } from '../../state/document/generation.ts';
+import { filesIn } from '../../state/document/generation-files.ts';
 import { emptyDesired } from '../../state/desired.ts';
 import { createDisk } from './sim-disk.ts';
 import type { World } from './world.ts';
@@ -30,6 +31,9 @@ interface Answered {
   /** Why it is not durable, as the answer has it. */
   why: string | null;
 }
+
+/** Some are patches, and now and then one is too long for that: each has a text of another length. */
+const terms = { least: 0, longest: 700, part: Infinity, announced: () => Promise.resolve(true) };
 
 export function createHistory(world: World): History {
   const { time, random } = world;
@@ -60,8 +64,8 @@ export function createHistory(world: World): History {
     conditions = new Map();
     const asked = conditions;
     queue = openGenerations({
-      disk: disk.files(alive),
-      passing: boot.files(alive),
+      disk: filesIn(disk.directory(alive), terms),
+      passing: filesIn(boot.directory(alive), terms),
       away: null,
       stand(type, subject, message) {
         if (message === null) asked.delete(`${type} ${subject}`);
@@ -80,14 +84,19 @@ export function createHistory(world: World): History {
     enqueue(async (generations) => {
       const last = generations.list().at(-1)?.generation ?? 0;
       await generations.read(last);
-      look(generations);
+      await look(generations);
       highest = Math.max(reboot ? 0 : highest, last);
     });
   }
 
   /** What a new process finds. */
-  function look(generations: Generations): void {
-    const there = new Set(generations.list().map(({ generation }) => generation));
+  async function look(generations: Generations): Promise<void> {
+    const there = new Set<number>();
+    for (const { generation } of generations.list()) {
+      const found = await generations.read(generation);
+      // One that is listed and cannot be read is as good as none.
+      if (found?.text.startsWith(`generation ${generation}`) === true) there.add(generation);
+    }
     for (const one of answered) {
       if (there.has(one.generation) || isFolded(one)) continue;
       if (one.why !== null && vanished) continue;
@@ -112,7 +121,8 @@ export function createHistory(world: World): History {
         const generation = ++highest;
         const kind = random.pick(['file', 'apply', 'console', 'console'] as const);
         const now = time.now();
-        const text = `generation ${generation}`;
+        const text = `generation ${generation}${' is long'.repeat((generation * 7) % 40)}`;
+        const tree = new Map([['containers', new Map([['a', generation]])]]);
         const rest = {
           origin: 'sim',
           schema: SCHEMA,
@@ -123,7 +133,7 @@ export function createHistory(world: World): History {
           endMark: false,
         };
         const lock = new Map();
-        const content = { time: now, since: now, trial: null, lock, tree: null, desired: emptyDesired };
+        const content = { time: now, since: now, trial: null, lock, tree, desired: emptyDesired };
         made.push({ generation, kind, time: now });
         const prepared = await generations.prepare({ generation, kind, text, ...content, ...rest });
         if (random.chance(0.1)) return prepared.discard();

@@ -116,7 +116,7 @@ function judge(run: Run, { store, core }: Process): void {
 }
 
 function desiredOf({ device }: Run, generation: number): string | null {
-  return device.disk.generations.get(generation)?.desired.containers.get('app')?.version ?? null;
+  return device.asked.get(generation) ?? null;
 }
 
 async function happen(run: Run): Promise<void> {

@@ -1,16 +1,17 @@
 // A device for documents on trial: its disk, its runDir and its document's file, on which the power fails at any call.
-import type { Generation, GenerationFiles, Stored } from '../../state/document/generation-files.ts';
+import type { GenerationDirectory } from '../../state/document/generation-directory.ts';
+import { filesIn, type GenerationFiles } from '../../state/document/generation-files.ts';
 import type { BootFile, BootState } from '../../state/document/boot-state.ts';
 import { emptyBoot } from '../../state/document/boot-state.ts';
 import type { DocumentFiles } from '../../state/file/document-files.ts';
-import type { Locked } from '../../state/store.ts';
 import type { KeptData } from '../../state/observed.ts';
 import type { KeptText } from '../../state/file/kept-text.ts';
 import type { Random } from './random.ts';
+import { moveIn, textIn } from './sim-disk.ts';
 
 interface Medium {
-  readonly generations: Map<number, Generation>;
-  readonly locks: Map<number, ReadonlyMap<string, Locked>>;
+  /** Generations by the names of their files. */
+  readonly files: Map<string, string>;
   readonly texts: Map<string, string>;
 }
 
@@ -27,10 +28,14 @@ export interface DataDirectory {
   kept: (KeptData & { readonly data: readonly Mark[] | null }) | null;
 }
 
-const medium = (): Medium => ({ generations: new Map(), locks: new Map(), texts: new Map() });
+const medium = (): Medium => ({ files: new Map(), texts: new Map() });
+
+/** Generations are stored whole and as patches, by turns. */
+const terms = { least: 0, longest: 1500, part: Infinity, announced: () => Promise.resolve(true) };
 
 export interface TrialDevice {
-  readonly disk: Medium;
+  /** Which version of the container a generation asks for, stored or not. */
+  readonly asked: ReadonlyMap<number, string | null>;
   readonly directory: DataDirectory;
   /** The document's file, and what reverts have left beside it. */
   file: string;
@@ -63,13 +68,15 @@ export interface TrialDevice {
 const failure = (code: string): Error => Object.assign(new Error(code), { code });
 
 export function createTrialDevice(random: Random, text: string): TrialDevice {
+  const disk = medium();
+  const asked = new Map<number, string | null>();
   let passing = medium();
   let kept: BootState = emptyBoot;
   let life = 0;
   let isDead = false;
   let end = Promise.withResolvers<undefined>();
   const device: TrialDevice = {
-    disk: medium(),
+    asked,
     directory: { data: null, kept: null },
     file: text,
     left: new Map(),
@@ -121,32 +128,30 @@ export function createTrialDevice(random: Random, text: string): TrialDevice {
         act();
       });
 
-    const filesOf = (on: Medium, write: (act: () => void) => Promise<void>): GenerationFiles => ({
-      directory: '/simulated',
-      path: ({ generation }) => String(generation),
-      list: () =>
-        call(() =>
-          [...on.generations.values()]
-            .map(({ generation, kind }): Stored => ({ generation, kind }))
-            .sort((a, b) => a.generation - b.generation),
-        ),
-      read: ({ generation }) =>
-        call(() => {
-          const found = on.generations.get(generation);
-          if (found === undefined) throw failure('ENOENT');
-          return { ...found, lock: on.locks.get(generation) ?? found.lock };
-        }),
-      async prepare(generation) {
+    const directoryOn = (on: Medium, write: (act: () => void) => Promise<void>): GenerationDirectory => ({
+      path: '/simulated',
+      names: () => call(() => [...on.files.keys()]),
+      read: (name) => call(() => textIn(on.files, name)),
+      size: (name) => call(() => (on.files.has(name) ? Buffer.byteLength(textIn(on.files, name)) : null)),
+      async prepare(name, text) {
         await write(() => undefined);
-        return {
-          commit: () => write(() => void on.generations.set(generation.generation, generation)),
-          discard: () => call(() => undefined),
-        };
+        return { commit: () => write(() => void on.files.set(name, text)), discard: () => call(() => undefined) };
       },
-      writeLock: (generation, lock) => write(() => void on.locks.set(generation, lock)),
-      remove: ({ generation }) => call(() => void on.generations.delete(generation)),
+      rename: (from, to) => call(() => moveIn(on.files, from, to)),
+      remove: (name) => call(() => void on.files.delete(name)),
       refuses: () => call(() => null),
     });
+
+    const filesOn = (on: Medium, write: (act: () => void) => Promise<void>): GenerationFiles => {
+      const files = filesIn(directoryOn(on, write), terms);
+      return {
+        ...files,
+        async prepare(generation) {
+          asked.set(generation.generation, generation.desired.containers.get('app')?.version ?? null);
+          return await files.prepare(generation);
+        },
+      };
+    };
 
     const textOn = (on: Medium, name: string, write: (act: () => void) => Promise<void>): KeptText => ({
       path: `/simulated/${name}`,
@@ -157,15 +162,15 @@ export function createTrialDevice(random: Random, text: string): TrialDevice {
 
     return {
       onData: (act, grows = false) => (grows ? toDisk : call)(() => act(device.directory)),
-      disk: filesOf(device.disk, toDisk),
-      passing: filesOf(passing, call),
+      disk: filesOn(disk, toDisk),
+      passing: filesOn(passing, call),
       boot: {
         path: '/simulated/overlay.json',
         read: () => call(() => kept),
         save: (state) => call(() => void (kept = state)),
         restore: () => Promise.resolve(),
       },
-      lasting: (name) => textOn(device.disk, name, toDisk),
+      lasting: (name) => textOn(disk, name, toDisk),
       passingText: (name) => textOn(passing, name, call),
       files: {
         read: () =>

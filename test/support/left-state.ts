@@ -9,11 +9,11 @@ import { northstate, run } from './command.ts';
 import { probePackage } from './packages.ts';
 import { documentOf, startDaemon, type Daemon } from './test-daemon.ts';
 
-/** `plain`: commands, and what has run. `trial`: a bad document that went back, and a schedule. `signed`: a document with a serial. */
-export type Left = 'plain' | 'trial' | 'signed';
+/** `plain`: commands, and what has run. `trial`: a bad document that went back, and a schedule. `signed`: a document with a serial. `long`: one whose generations are patches. */
+export type Left = 'plain' | 'trial' | 'signed' | 'long';
 
 /** A daemon that has left it, and rests. */
-export const leaving: Readonly<Record<Left, (scratch: string) => Promise<Daemon>>> = { plain, trial, signed };
+export const leaving: Readonly<Record<Left, (scratch: string) => Promise<Daemon>>> = { plain, trial, signed, long };
 
 async function plain(): Promise<Daemon> {
   const fields = 'cgroups: { parent: below }\nconsole: { permissions: full }\n';
@@ -74,6 +74,19 @@ async function signed(scratch: string): Promise<Daemon> {
   if (code !== 0) throw new Error(stderr);
   await daemon.run('apply', '-f', path, '--wait', '--timeout', '60s');
   await daemon.until('it rests', ({ converged, generation }) => converged && generation === 1);
+  return daemon;
+}
+
+async function long(): Promise<Daemon> {
+  const packages = await Promise.all([probePackage({ name: 'app' }), probePackage({ name: 'beside' })]);
+  const filler = Array.from({ length: 12 }, (_, index) => `FILLER_${index}: ${'x'.repeat(1000)}`).join(', ');
+  const entries = ['app: { state: running }', `beside: { state: mounted, env: { ${filler} } }`];
+  const daemon = await startDaemon({ packages, document: (directory) => documentOf(directory, ...entries) });
+  await daemon.untilContainer('app', 'runs', ({ phase }) => phase === 'Running');
+  const client = await connectConsole(daemon.console);
+  await client.call('stop', { name: 'app', lifetime: 'document', timeout: 60_000 });
+  await daemon.until('it rests', ({ converged }) => converged);
+  client.close();
   return daemon;
 }
 

@@ -58,9 +58,14 @@ export interface Candidate {
   readonly digest: string;
 }
 
+/** Makes documents so long that their generations are stored as patches as well. */
+const filler = Array.from({ length: 12 }, (_, index) => `, FILLER_${index}: ${'x'.repeat(1000)}`).join('');
+
 /** A document that differs in what it says from that of any other number. */
 export function documentNumber(number: number): string {
-  const entries = ['app', 'side'].map((name) => `${name}: { state: running, env: { DOCUMENT: "${number}" } }`);
+  const entry = (name: string, more = ''): string =>
+    `${name}: { state: running, env: { DOCUMENT: "${number}"${more} } }`;
+  const entries = [entry('app'), entry('side', filler)];
   return `# number ${number}\n${documentOf(repository, ...entries)}`;
 }
 

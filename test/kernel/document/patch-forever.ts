@@ -19,6 +19,7 @@ const documents = await openDocuments({
   stand: () => undefined,
   bootId: 'this',
   runtime: '0.1.0',
+  announcePatches: () => Promise.resolve(true),
   exchange,
   copyAttributes,
 });

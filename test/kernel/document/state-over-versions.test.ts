@@ -135,6 +135,24 @@ for (const version of versions) {
   });
 }
 
+for (const version of versions) {
+  test(`${version}: generations that are patches of others are known, over boots`, async (t) => {
+    const at = join(fixtures, version, 'long');
+    const place = await makePlace(t, null);
+    cpSync(join(at, 'state'), join(place.dir, 'state'), { recursive: true });
+    cpSync(join(at, 'desired.yaml'), place.path);
+    assert.ok(readdirSync(join(at, 'state/generations')).some((name) => name.includes('-of-')));
+    const { documents, store } = await place.open({ runtime: '99.0.0' });
+    const { document, desired } = store.get();
+    assert.deepEqual([document.status, desired.containers.get('app')?.state], ['ok', 'mounted']);
+    assert.equal(await documents.textOf(document.generation), await place.read());
+    assert.deepEqual(
+      (await documents.history()).map(({ kind }) => kind),
+      ['file', 'console'],
+    );
+  });
+}
+
 test('a field more in a record is passed over, and so is one less', () => {
   const record = decodeRecord(new Uint8Array());
   const newer = Buffer.from(JSON.stringify({ ...record, version: '1.2.3', newer: { field: 1 } }));

@@ -1,5 +1,5 @@
 // What the runtime without a kernel shows: values in the shapes of the state, with what a test says filled in.
-import type { Summary } from '../../../state/document/generation-files.ts';
+import type { Summary } from '../../../state/document/generation.ts';
 import type { Manifest, Mount } from '../../../state/schema/manifest.ts';
 import type { ContainerStatus, Status } from '../../../state/status.ts';
 import { unasked } from '../../../state/health.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { checkForm, noteForm } from '../../../src/daemon/state-form.ts';
+import { checkForm, noteForm, notePatches } from '../../../src/daemon/state-form.ts';
 import { Failure } from '../../../src/cli/exit.ts';
 
 test('a stateDir that needs a later version is refused, and the version is named; what is only newer is taken', async () => {
@@ -21,10 +21,17 @@ test('a stateDir that needs a later version is refused, and the version is named
     await noteForm(directory);
     assert.match(readFileSync(file, 'utf8'), /"form":9/);
 
+    assert.equal(await notePatches(directory), true);
+    assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), { form: 9, needs: 2, runtime: '0.9.0' });
+
+    writeFileSync(file, '{"form":1,"needs":1,"runtime":"0.0.9"}');
+    assert.equal(await notePatches(directory), true);
+    assert.match(readFileSync(file, 'utf8'), /"form":2,"needs":2,"runtime":"(?!0\.0\.9)/);
+
     writeFileSync(file, '{"form":9,"needs":9,"runtime":"0.9.0"}');
     await assert.rejects(checkForm(directory), (error) => {
       assert.ok(error instanceof Failure);
-      assert.match(error.message, /is of form 9, written by northstate 0\.9\.0; northstate \S+ reads form 1/);
+      assert.match(error.message, /is of form 9, written by northstate 0\.9\.0; northstate \S+ reads form 2/);
       assert.match(error.hint ?? '', /run northstate 0\.9\.0 or later/);
       return true;
     });
