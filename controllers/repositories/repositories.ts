@@ -13,7 +13,6 @@
 //                            own state
 //     follow()               has each look whether its directory is another one now
 //     close()                ends the watches and finishes the cache file
-import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { RepositoryEntry } from '../../state/desired.ts';
 import type { FileIdentity } from '../../state/observed.ts';
@@ -26,7 +25,7 @@ import { openPackageCache } from './package-cache.ts';
 import type { PackageContents } from './package-contents.ts';
 import { indexPackages } from './package-index.ts';
 import { planRepositories, type RepositoryStep } from './repositories-plan.ts';
-import type { OpenReader, Repository } from './repository.ts';
+import type { OpenReader, Repository, Streamed } from './repository.ts';
 import { openRepositoryDirectory } from './repository-directory.ts';
 import { openRepositoryMemory } from './repository-memory.ts';
 import { createSerialQueue } from '../../state/serial-queue.ts';
@@ -37,7 +36,7 @@ export interface Repositories extends Controller<RepositoryStep> {
   current(): ObservedPackages;
   setRepositories(entries: ReadonlyMap<string, RepositoryEntry>): Promise<readonly string[]>;
   release(isUsed: (identity: FileIdentity) => boolean): Promise<boolean>;
-  installStream(repository: string, size: number, bytes: Readable, signal?: AbortSignal): Promise<string>;
+  installStream(repository: string, size: number, pieces: Streamed['pieces'], signal?: AbortSignal): Promise<string>;
   onChange(listener: (names: readonly string[]) => void): void;
   /** Mounts have changed: each looks whether its directory is another one now. */
   follow(): void;
@@ -191,10 +190,8 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     current,
     setRepositories: (next) => changes.run(() => replace(next)),
     release,
-    async installStream(id, size, bytes, signal = new AbortController().signal) {
-      // It may break before it is read: the error is kept, and whoever reads gets it.
-      bytes.on('error', () => undefined);
-      return acts.install(await repositoryFor(id), { size, content: { bytes }, digest: 'unknown' }, signal);
+    async installStream(id, size, pieces, signal = new AbortController().signal) {
+      return acts.install(await repositoryFor(id), { size, content: { pieces }, digest: 'unknown' }, signal);
     },
     onChange: (listener) => void listeners.push(listener),
     follow() {

@@ -131,21 +131,21 @@ async function copyBytes(
     await content.into(file, await progress(), keep);
     digest = asked === 'unknown' ? null : await digestOf(path, signal);
   } else {
-    digest = await copyStream(content.bytes, file, { size, hashed: asked !== 'unknown', signal });
+    digest = await copyStream(content.pieces, file, { size, hashed: asked !== 'unknown', signal });
   }
   if (digest === null || asked === 'any' || asked === digest) return digest;
   throw new TerminalError('DigestMismatch', `the package has ${digest}, the document asks for ${asked}`);
 }
 
 async function copyStream(
-  bytes: AsyncIterable<Uint8Array>,
+  pieces: Streamed['pieces'],
   file: FileHandle,
   { size, hashed, signal }: { readonly size: number; readonly hashed: boolean; readonly signal: AbortSignal },
 ): Promise<string | null> {
   const hashing = hashed ? createHash('sha256') : null;
-  const writer = createWriter(file);
+  const writer = createWriter(file, Math.min(size, batchSize));
   let copied = 0;
-  for await (const chunk of bytes) {
+  for await (const chunk of pieces) {
     signal.throwIfAborted();
     copied += chunk.length;
     if (copied > size) break;
@@ -163,26 +163,33 @@ async function copyStream(
 /** Bytes that are written at a time: a stream brings them in small pieces. */
 const batchSize = 1024 * 1024;
 
-/** Writes one batch while the next one comes in. */
-function createWriter(file: FileHandle): { write(chunk: Uint8Array): Promise<void>; end(): Promise<void> } {
-  let batch: Uint8Array[] = [];
+/** Writes one batch while the next one comes in; the memory of both is used again and again. */
+function createWriter(
+  file: FileHandle,
+  room: number,
+): { write(chunk: Uint8Array): Promise<void>; end(): Promise<void> } {
+  let [batch, other] = [Buffer.allocUnsafeSlow(room), Buffer.allocUnsafeSlow(room)];
   let batched = 0;
   let writing: Promise<void> = Promise.resolve();
 
   async function flush(): Promise<void> {
     await writing;
-    writing = writeAll(file, batch, batched);
+    writing = writeAll(file, batch.subarray(0, batched));
     // Whoever waits for it next is told.
     writing.catch(() => undefined);
-    batch = [];
+    [batch, other] = [other, batch];
     batched = 0;
   }
 
   return {
     async write(chunk) {
-      batch.push(chunk);
-      batched += chunk.length;
-      if (batched >= batchSize) await flush();
+      for (let done = 0; done < chunk.length;) {
+        const part = chunk.subarray(done, done + room - batched);
+        batch.set(part, batched);
+        batched += part.length;
+        done += part.length;
+        if (batched === room) await flush();
+      }
     },
     async end() {
       await flush();
@@ -191,11 +198,9 @@ function createWriter(file: FileHandle): { write(chunk: Uint8Array): Promise<voi
   };
 }
 
-/** Vectored (writev(2)); what a disk that is nearly full leaves over is written again, and says so. */
-async function writeAll(file: FileHandle, parts: readonly Uint8Array[], size: number): Promise<void> {
-  if (size === 0) return;
-  const { bytesWritten } = await file.writev([...parts]);
-  if (bytesWritten < size) await file.appendFile(Buffer.concat(parts).subarray(bytesWritten));
+/** What a disk that is nearly full leaves over is written again, and says so. */
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done)).bytesWritten;
 }
 
 /** A file to copy from; to be closed, read or not. */
@@ -208,8 +213,16 @@ export interface PackageSource extends Streamed {
 export async function openSource(path: string): Promise<PackageSource> {
   const file = await openRegular(path);
   const { size } = await file.stat();
-  const bytes = file.createReadStream({ highWaterMark: chunkSize, autoClose: false });
-  return { size, bytes, close: () => file.close() };
+  return { size, pieces: piecesOf(file), close: () => file.close() };
+}
+
+async function* piecesOf(file: FileHandle): AsyncGenerator<Uint8Array> {
+  const room = Buffer.allocUnsafeSlow(chunkSize);
+  for (;;) {
+    const { bytesRead } = await file.read(room);
+    if (bytesRead === 0) return;
+    yield room.subarray(0, bytesRead);
+  }
 }
 
 async function openRegular(path: string): Promise<FileHandle> {
@@ -232,7 +245,7 @@ export async function digestOf(path: string, signal: AbortSignal): Promise<strin
   const hashing = createHash('sha256');
   const source = await openSource(path);
   try {
-    for await (const chunk of source.bytes) {
+    for await (const chunk of source.pieces) {
       signal.throwIfAborted();
       hashing.update(chunk);
     }

@@ -35,7 +35,8 @@ export interface FetchProgress {
 
 /** The bytes of a package, one after the other. */
 export interface Streamed {
-  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Each is valid until the next one is asked for. */
+  readonly pieces: AsyncIterable<Uint8Array>;
 }
 
 /** The bytes of a package, put into its file in any order; one that is cut short goes on from what it has left there. */

@@ -159,9 +159,9 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     release: (which) => documents.release(which),
     history: () => documents.history(),
     textOf: (generation) => documents.textOf(generation),
-    async install(repository, size, bytes, options) {
+    async install(repository, size, pieces, options) {
       if (ports.signed) checkInstall(store.get().desired.repositories.get(repository), options.lifetime);
-      const container = await ports.repositories.installStream(repository, size, bytes).catch((error: unknown) => {
+      const container = await ports.repositories.installStream(repository, size, pieces).catch((error: unknown) => {
         throw installError(error, repository);
       });
       ports.observing.packages(ports.repositories.current(), [containerName(container)]);

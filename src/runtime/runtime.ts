@@ -1,5 +1,4 @@
 // What the console and the command line may ask of the runtime. daemon.ts implements it.
-import type { Readable } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Counts } from '../../controllers/cgroups/cgroup-counts.ts';
 import type { RuntimeEvent, Telling } from '../../controllers/events.ts';
@@ -214,11 +213,14 @@ export interface Runtime {
   history(): Promise<readonly Summary[]>;
   /** The text of one of them. Rejects with UnknownGeneration. */
   textOf(generation: number): Promise<string>;
-  /** Streams a package of `size` bytes into a repository; gives name:version, and why its entry does not last, where it does not. */
+  /**
+   * Takes a package of `size` bytes into a repository, in pieces that are valid until the next is asked for; gives name:version,
+   * and why its entry does not last, where it does not.
+   */
   install(
     repository: string,
     size: number,
-    bytes: Readable,
+    pieces: AsyncIterable<Uint8Array>,
     options: { lifetime: Lifetime; origin: string },
   ): Promise<{ container: string; notDurable: NotDurable }>;
   /**

@@ -15,7 +15,7 @@ const PASSED = 256 * 1024;
 const GATHERED = 64 * 1024;
 
 export interface Exchange {
-  /** What the socket has, empty at its end, null when it has nothing now. */
+  /** What the socket has, empty at its end, null when it has nothing now. Bytes of a package are valid until the next call. */
   receive(): Buffer | null;
   /** So many bytes of what was received were given to whoever reads. */
   used(bytes: number): void;
@@ -36,6 +36,8 @@ export function createExchange(socket: number, file: KeptFile, close: () => void
   let given = 0;
   /** Bytes of a package that were taken and not given yet. */
   let passed = 0;
+  /** Where they are, as long as one comes: pieces with memory of their own would be garbage of its size. */
+  let passage: Buffer | null = null;
   /** What was looked at alone, how much of it was given, and answered. */
   let open: Buffer | null = null;
   let openUsed = 0;
@@ -48,6 +50,7 @@ export function createExchange(socket: number, file: KeptFile, close: () => void
     file.settle();
     const { left } = file.conversation;
     if (left !== null && left > 0) return pass(left);
+    passage = null;
     const size = peek(socket, room);
     if (size === null || size === 0) return size === null ? null : Buffer.alloc(0);
     const bytes = Buffer.from(room.subarray(0, size));
@@ -73,7 +76,8 @@ export function createExchange(socket: number, file: KeptFile, close: () => void
     }
     setPeeked(socket, size);
     file.pass(size);
-    const bytes = Buffer.allocUnsafeSlow(size);
+    passage ??= Buffer.allocUnsafeSlow(PASSED);
+    const bytes = passage.subarray(0, size);
     takeInto(socket, bytes);
     passed += size;
     return bytes;

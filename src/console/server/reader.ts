@@ -2,7 +2,6 @@
 // from the kernel that nobody asked for, so a client that sends faster than it is served is slowed by its own socket.
 import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { Readable } from 'node:stream';
 import type { Share } from '../protocol/memory.ts';
 
 /** The client broke a limit of the connection, or hung up where more was due. The connection ends without an answer. */
@@ -15,7 +14,8 @@ export class ReadError extends Error {
 
 /** A stretch of raw bytes within the stream. */
 export interface Stretch {
-  readonly readable: Readable;
+  /** Its bytes, piece by piece; each is valid until the next one is asked for. A ReadError ends them. */
+  readonly pieces: AsyncIterable<Uint8Array>;
   /** Reads on to the end of the stretch and throws the bytes away; rejects when the client stalls or hangs up. */
   skip(): Promise<void>;
 }
@@ -138,27 +138,20 @@ export function createReader({ chunk, used }: ByteSource, limit: number, share: 
       return part;
     }
 
-    let pulling: Promise<void> = Promise.resolve();
-    const readable = new Readable({
-      read() {
-        if (left === 0) {
-          this.push(null);
-          return;
-        }
-        pulling = piece().then(
-          (part) => void this.push(part),
-          (error: unknown) => void this.destroy(error as Error),
-        );
-      },
-    });
-    // Whoever reads it hears of the error; when nobody does any more, skip() throws the same one.
-    readable.on('error', () => undefined);
+    let pulling: Promise<unknown> = Promise.resolve();
+    let skipped = false;
+    const next = async (): Promise<IteratorResult<Uint8Array, undefined>> => {
+      if (left === 0 || skipped) return { done: true, value: undefined };
+      const pulled = piece();
+      pulling = pulled;
+      return { done: false, value: await pulled };
+    };
     return {
-      readable,
+      pieces: { [Symbol.asyncIterator]: () => ({ next }) },
       async skip() {
-        readable.destroy();
+        skipped = true;
+        // Whoever reads hears of an error; when nobody does any more, this throws the same one.
         await pulling;
-        if (readable.errored instanceof ReadError) throw readable.errored;
         while (left > 0) await piece();
       },
     };

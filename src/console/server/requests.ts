@@ -52,7 +52,7 @@ const handlers: Handlers = {
   install: async ({ repository, size, lifetime }, session) => {
     const stretch = session.stretch(size);
     const options = { lifetime: lifetime ?? session.lifetime, origin: session.identity };
-    const outcome = await session.runtime.install(repository, size, stretch.readable, options).then(
+    const outcome = await session.runtime.install(repository, size, stretch.pieces, options).then(
       ({ container, notDurable: why }) => ({ ok: { container, ...notDurable(why) } }),
       (error: unknown) => ({ error: { error: northstarError(error) } }),
     );

@@ -164,14 +164,14 @@ test('a stream is installed, and gives the container', async () => {
 test('a stream that ends early, is too long or breaks leaves nothing', async () => {
   await openAll(entry('system'));
   const content = await readFile(one);
-  const install_ = (bytes: Readable) => fixture.repositories.installStream('system', size, bytes);
+  const install_ = (bytes: AsyncIterable<Uint8Array>) => fixture.repositories.installStream('system', size, bytes);
   await assert.rejects(install_(Readable.from([content.subarray(0, 100)])), /expected a package of \d+ bytes, got 100/);
   await assert.rejects(install_(Readable.from([content, content])), /expected a package of \d+ bytes, got more/);
-  const breaking = new Readable({ read: () => undefined });
-  breaking.push(content.subarray(0, 100));
-  const failed = assert.rejects(install_(breaking), /the client is gone/);
-  breaking.destroy(new Error('the client is gone'));
-  await failed;
+  async function* breaking() {
+    yield content.subarray(0, 100);
+    throw new Error('the client is gone');
+  }
+  await assert.rejects(install_(breaking()), /the client is gone/);
   assert.deepEqual(await readdir(fixture.system), []);
 });
 

@@ -1,6 +1,6 @@
 // A runtime without a kernel: it keeps the state that a console shows, and does at once what it is told.
 import { UnknownGeneration } from '../../../state/document/refusals.ts';
-import { PassThrough, type Readable } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import type { Operation } from 'fast-json-patch';
 import type { Command } from '../../../state/document/command-patches.ts';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../../state/observed.ts';
@@ -34,6 +34,7 @@ import {
   observedRepository,
   record,
 } from './fake-state.ts';
+import { wholeOf } from '../pieces.ts';
 
 export interface FakePackage {
   /** A manifest as `inspect` shows it. */
@@ -202,14 +203,12 @@ export function fakeRuntime(options: FakeOptions = {}): FakeRuntime {
   async function install(
     repository: string,
     size: number,
-    bytes: Readable,
+    pieces: AsyncIterable<Uint8Array>,
   ): Promise<{ container: string; notDurable: string | null }> {
     const limit = limits[repository];
     if (limit === undefined)
       throw new RuntimeError('invalid_repository', 'there is no such repository', { repository });
-    const chunks: Buffer[] = [];
-    for await (const chunk of bytes) chunks.push(chunk as Buffer);
-    const manifest = options.recognise?.(Buffer.concat(chunks), repository);
+    const manifest = options.recognise?.(await wholeOf(pieces), repository);
     if (manifest === undefined) throw new Error('failed to read npk');
     const container = `${String(manifest['name'])}:${String(manifest['version'])}`;
     const all = [...packages.values()].flat();

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { fakeRuntime, type FakeRuntime } from '../../../support/console/fake-runtime.ts';
 import { connectRaw, openTestConsole, rawClient } from '../../../support/console/scratch.ts';
+import { wholeOf } from '../../../support/pieces.ts';
 
 const broker = { manifest: { name: 'broker', version: '1.2.3', init: '/app' }, repository: 'system' };
 const ident = { response: { ident: 'extern:0.0.0' } };
@@ -16,9 +17,9 @@ function receiving(): FakeRuntime & { readonly received: (Buffer | Error)[]; rea
   const received: (Buffer | Error)[] = [];
   const told = new EventEmitter();
   const runtime = fakeRuntime({ packages: [broker] });
-  runtime.install = async (_repository, _size, bytes) => {
+  runtime.install = async (_repository, _size, pieces) => {
     try {
-      received.push(Buffer.concat((await bytes.toArray()) as Buffer[]));
+      received.push(await wholeOf(pieces));
       return { container: 'new:1.0.0', notDurable: null };
     } catch (error) {
       received.push(error as Error);

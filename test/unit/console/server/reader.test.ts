@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { createReader, ReadError, socketSource } from '../../../../src/console/server/reader.ts';
 import { scratchDirectory } from '../../../support/console/scratch.ts';
+import { wholeOf } from '../../../support/pieces.ts';
 
 const boundless = { hold: () => true };
 
@@ -43,8 +43,8 @@ test('raw bytes begin in the middle of what was read, and lines go on after them
   const reader = createReader(socketSource(socket), 100, boundless);
   client.write('install\nabcdefnext\n');
   assert.equal(await reader.line(), 'install');
-  const { readable } = reader.bytes(6, 1000);
-  assert.equal((await buffer(readable)).toString(), 'abcdef');
+  const { pieces } = reader.bytes(6, 1000);
+  assert.equal((await wholeOf(pieces)).toString(), 'abcdef');
   assert.equal(await reader.line(), 'next');
 });
 
@@ -71,15 +71,15 @@ test('a client that stalls within raw bytes ends them with an error', async (con
   const [client, socket] = await socketPair(context);
   const reader = createReader(socketSource(socket), 100, boundless);
   client.write('abc');
-  const { readable } = reader.bytes(6, 20);
-  await assert.rejects(buffer(readable), /sent nothing for too long/);
+  const { pieces } = reader.bytes(6, 20);
+  await assert.rejects(wholeOf(pieces), /sent nothing for too long/);
 });
 
 test('a client that hangs up within raw bytes ends them with an error', async (context) => {
   const [client, socket] = await socketPair(context);
   const stretch = createReader(socketSource(socket), 100, boundless).bytes(6, 1000);
   client.end('abc');
-  await assert.rejects(buffer(stretch.readable), /3 bytes before the end/);
+  await assert.rejects(wholeOf(stretch.pieces), /3 bytes before the end/);
   await assert.rejects(stretch.skip(), /3 bytes before the end/);
 });
 
