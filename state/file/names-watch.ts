@@ -17,6 +17,12 @@ export interface NameEvents {
 /** ms between two looks where the kernel does not tell, and between two tries to have it tell. */
 export const BLIND_LOOK = 10_000;
 
+/**
+ * fs.watch asks the kernel for everything in a directory. Where others write in it without end, of which nothing matters, it is
+ * not listened to for a while after so many events within that time (ms), and then looked at.
+ */
+const BUSY = { events: 500, pause: 1000 } as const;
+
 /** A directory that is watched, and the names in it that matter; null: all. */
 export interface WatchedNames {
   readonly directory: string;
@@ -35,11 +41,14 @@ export function watchNames(directory: string, events: NameEvents): { close(): vo
   let watcher: FSWatcher | null = null;
   let timer: NodeJS.Timeout | null = null;
   let closed = false;
+  let others = 0;
+  let since = 0;
 
   function attach(): void {
     const names = watch(directory, (_, name) => {
       if (closed || watcher !== names) return;
       if (name === null) events.unknown();
+      else if (events.names?.().has(name) === false) pass();
       else events.changed(name);
     });
     watcher = names.on('error', (error) => {
@@ -47,6 +56,18 @@ export function watchNames(directory: string, events: NameEvents): { close(): vo
       names.close();
       lose(error);
     });
+  }
+
+  /** Something has happened that does not matter. */
+  function pass(): void {
+    const now = performance.now();
+    if (now - since > BUSY.pause) [others, since] = [0, now];
+    others += 1;
+    if (others < BUSY.events) return;
+    watcher?.close();
+    watcher = null;
+    // It keeps nobody awake: who sleeps watches the names by themselves.
+    timer = setTimeout(look, BUSY.pause).unref();
   }
 
   function lose(error: unknown): void {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,32 @@ test('a directory that is not there is an error', async (t) => {
   const directory = join(await scratch(t), 'missing');
   const events = { changed: () => undefined, unknown: () => undefined, blind: () => undefined };
   assert.throws(() => watchNames(directory, events), { code: 'ENOENT' });
+});
+
+test('where others write without end each of them is told no more, and what matters is noticed all the same', async (t) => {
+  const directory = await scratch(t);
+  const wanted = 'wanted';
+  let looks = 0;
+  let told: () => void = () => undefined;
+  const watching = watchNames(directory, {
+    changed: () => told(),
+    unknown() {
+      looks += 1;
+      told();
+    },
+    blind: (why) => assert.equal(why, null),
+    names: () => new Set([wanted]),
+  });
+  t.after(() => watching.close());
+  const others = [join(directory, 'log'), join(directory, 'other')];
+  const looked = new Promise<void>((resolve) => (told = resolve));
+  // By turns: the kernel tells of the same event again only once.
+  for (let count = 0; count < 400; count++) for (const path of others) appendFileSync(path, 'line');
+  await looked;
+  assert.equal(looks, 1);
+  const noticed = new Promise<void>((resolve) => (told = resolve));
+  await writeFile(join(directory, wanted), '');
+  await noticed;
 });
 
 for (const [error, calls] of [
