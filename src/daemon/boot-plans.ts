@@ -27,10 +27,14 @@ export interface BootPlansPorts extends Daemon {
   readonly hold: () => () => void;
 }
 
-/** What outlives this process: which state the plan was made of, and that what was played has been told. */
+/** What outlives this process. */
 interface Remembered {
+  /** What was played has been told. */
   readonly told: boolean;
+  /** Which state the plan was made of. */
   readonly made: string;
+  /** ms of the processor that it took. */
+  readonly took?: number;
 }
 
 /** Notes that this boot has begun, so that no launcher of it plays a plan, and tells what was played in it. */
@@ -70,8 +74,11 @@ function tell(played: Played, { log, state }: BootPlansPorts): void {
   state.events.tell({ type: 'boot_plan', started, left, refused });
 }
 
-/** ms without a change before a plan is made: it costs more than most changes, and the last of several needs one. */
-const lull = 300;
+/**
+ * ms without a change before a plan is made: it costs more than most changes, and the last of several needs one. Beside many
+ * containers it costs as much as they are: where changes go on, at most a tenth of the time goes to plans.
+ */
+const lull = { least: 300, most: 30_000, share: 10 } as const;
 
 /** Whenever nothing more is to be done for a while, and something is other than when the plan was made. */
 function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done: (kept: Kept) => void): void {
@@ -81,6 +88,12 @@ function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done
   let working = false;
   let waiting: { readonly timer: NodeJS.Timeout; readonly release: () => void } | null = null;
   controllers.reconciler.onSettled(consider);
+  // The next boot is about to come: who ends in order has a plan for it.
+  state.ending.onBegin(() => {
+    if (waiting === null) return;
+    clearTimeout(waiting.timer);
+    make();
+  });
 
   function consider(): void {
     const now = store.get();
@@ -88,7 +101,10 @@ function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done
     if (working || !now.status.converged || isSame(parts, seen)) return;
     seen = parts;
     if (waiting !== null) waiting.timer.refresh();
-    else waiting = { timer: setTimeout(make, lull), release: hold() };
+    else {
+      const cost = lull.share * (value.get()?.took ?? 0);
+      waiting = { timer: setTimeout(make, Math.min(Math.max(cost, lull.least), lull.most)), release: hold() };
+    }
   }
 
   function make(): void {
@@ -101,11 +117,13 @@ function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done
     seen = partsOf(now);
     working = true;
     const release = hold();
+    const before = process.cpuUsage();
     keep(now, () => isSame(partsOf(store.get()), seen))
       .then(
         (kept) => {
           done(kept);
-          if (kept.unkept === null) value.set({ told: true, made });
+          const { user, system } = process.cpuUsage(before);
+          if (kept.unkept === null) value.set({ told: true, made, took: Math.round((user + system) / 1000) });
           log.debug({ ...kept, left: [...kept.left] }, 'boot plan');
         },
         (error: unknown) => log.warn({ reason: messageOf(error) }, 'the boot plan cannot be kept'),
