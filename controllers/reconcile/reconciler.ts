@@ -39,6 +39,8 @@ export interface ReconcilerPorts {
   critical(name: string, message: string): void;
   /** A step has been performed (null) or could not be. */
   acted(step: Step, failure: StepFailure | null): void;
+  /** What holds up a step of this name that is under way; null = nothing does. */
+  readonly held?: (name: string) => { readonly op: string; readonly why: string } | null;
   /** Failures that stand, for whoever comes after this process. */
   readonly kept?: KeptFailures;
   /** After `stop`: everything is down, or what is left cannot be taken down (its names). */
@@ -249,9 +251,11 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   }
 
   function explain(name: string, depth: number): Unsettled[] {
-    return explainName(viewOf(name), left.get(name) ?? nothing, (other) =>
-      depth > 8 ? [] : explain(other, depth + 1),
-    );
+    return explainName(viewOf(name), left.get(name) ?? nothing, {
+      of: (other) => (depth > 8 ? [] : explain(other, depth + 1)),
+      held: ports.held?.(name) ?? null,
+      wallClock: (boot) => ports.wallClock(boot),
+    });
   }
 
   return {

@@ -19,6 +19,8 @@ export interface RepositoryActsPorts {
   readonly capacityOf: (id: string) => RepositoryEntry['capacity'];
   readonly cache: PackageCache;
   readonly openRemote: OpenRemote;
+  /** Told what holds up an installation of this name that is under way; null: nothing does. */
+  readonly held: (name: string, why: string | null) => void;
   /** Told when packages have come or gone. */
   readonly changed: () => void;
   readonly log: Pick<Logger, 'info'>;
@@ -43,6 +45,8 @@ export type OpenRemote = (
     readonly donors: readonly string[];
     readonly signal: AbortSignal;
     readonly log: Pick<Logger, 'info'>;
+    /** Told, for a person, what went wrong last and when it is tried again; null: it goes on. */
+    readonly tellWaits?: (why: string | null) => void;
   },
 ) => Promise<RemotePackage>;
 
@@ -61,7 +65,7 @@ interface Admission {
 }
 
 export function createRepositoryActs(ports: RepositoryActsPorts): RepositoryActs {
-  const { repositories, repositoryFor, cache, openRemote, changed, log } = ports;
+  const { repositories, repositoryFor, cache, openRemote, held, changed, log } = ports;
   const room = createRoom(repositories, ports.capacityOf);
 
   async function install(
@@ -122,7 +126,7 @@ export function createRepositoryActs(ports: RepositoryActsPorts): RepositoryActs
       .flatMap((one) => one.packages())
       .filter((found) => found.name === name)
       .map(({ path }) => path);
-    return await openRemote(url, { donors, signal, log });
+    return await openRemote(url, { donors, signal, log, tellWaits: (why) => held(name, why) });
   }
 
   async function findDigest(id: string, path: string, signal: AbortSignal): Promise<void> {
@@ -147,7 +151,7 @@ export function createRepositoryActs(ports: RepositoryActsPorts): RepositoryActs
     install: (repository, from, signal) =>
       install(repository, from, signal, { accept: () => undefined, beside: false }),
     async act(step, signal) {
-      if (step.op === 'install') await installFromSource(step, signal);
+      if (step.op === 'install') await installFromSource(step, signal).finally(() => held(step.name, null));
       else if (step.op === 'digest') await findDigest(step.id, step.path, signal);
       else await uninstall(step.id, step.path);
     },

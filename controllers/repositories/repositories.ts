@@ -53,6 +53,8 @@ export interface RepositoriesOptions {
   readonly openReader: OpenReader;
   readonly memory: MemoryFiles;
   readonly openRemote: OpenRemote;
+  /** Told what holds up an installation of a name that is under way; null: nothing does. */
+  readonly held?: (name: string, why: string | null) => void;
   /** Told of what the repositories cannot do at present. */
   readonly stand: Stand;
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
@@ -179,6 +181,7 @@ export function createRepositories(options: RepositoriesOptions): Repositories {
     capacityOf: (id) => entries.get(id)?.capacity ?? { containers: null, size: null },
     cache,
     openRemote: options.openRemote,
+    held: (name, why) => options.held?.(name, why),
     changed,
     log,
   });

@@ -138,19 +138,34 @@ function neverStarts(view: View, target: Target, { failures }: Left): string | n
 }
 
 /** Why a name is not as the document has it, in the order in which it is worked off; of what it depends on, too. */
-export function explainName(view: View, left: Left, of: (name: string) => readonly Unsettled[]): Unsettled[] {
+export function explainName(
+  view: View,
+  left: Left,
+  {
+    of,
+    held,
+    wallClock,
+  }: {
+    readonly of: (name: string) => readonly Unsettled[];
+    /** What holds up a step that is under way. */
+    readonly held: { readonly op: string; readonly why: string } | null;
+    readonly wallClock: WallClock;
+  },
+): Unsettled[] {
+  const going = held === null ? [] : [{ op: held.op, text: `${held.op} is under way: ${held.why}` }];
   const steps = left.steps.map(({ op, waits }) => ({
     op,
     text: waits === null ? `${op} is under way` : `${op} waits: ${waits}`,
   }));
   const failures = left.failures.map(({ op, message, retryAt }) => {
-    const next = retryAt === null ? 'until something it depends on changes' : 'it is tried again';
+    const next =
+      retryAt === null ? 'until something it depends on changes' : `it is tried again at ${wallClock(retryAt)}`;
     return { op, text: `${op} failed: ${message} (${next})` };
   });
   const verdicts = factsOf(view, left).flatMap(({ decision: { verdict } }) =>
     verdict?.kind === 'failed' ? [verdict.message] : [],
   );
-  const own = [...steps, ...failures, ...[...new Set(verdicts)].map((text) => ({ op: null, text }))];
+  const own = [...going, ...steps, ...failures, ...[...new Set(verdicts)].map((text) => ({ op: null, text }))];
   const dependencies = view.dependenciesDown.flatMap((name) =>
     of(name).map((each) => ({ ...each, by: [name, ...each.by] })),
   );

@@ -103,6 +103,8 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   const memory = createMemoryFiles(launcher, remembered.descriptors);
   const { repositories: entries } = store.get().desired;
   const openRemote = createRemotes(config.fetch);
+  /** What holds up installations that are under way. */
+  const held = new Map<string, string>();
   const repositories = createRepositories({
     entries,
     cacheFile: `${runDir}/packages.json`,
@@ -110,6 +112,11 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     openReader,
     memory,
     openRemote,
+    held(name, why) {
+      if (why === null ? !held.delete(name) : held.get(name) === why) return;
+      if (why !== null) held.set(name, why);
+      trial.look();
+    },
     stand,
     log,
   });
@@ -259,6 +266,10 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       keptData.part,
       missing.around(containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name)))),
     ].map((part) => (proof === undefined ? part : onlyPlanned(part, proof.would))),
+    held(name) {
+      const why = held.get(name);
+      return why === undefined ? null : { op: 'install', why };
+    },
     kept: keptFailures(openKeptValue(await state.memory('failures'))),
     setLock: documents.setLock,
     autostart: !record.get().autostartDone,

@@ -14,7 +14,7 @@ import { FetchError } from './fetch-error.ts';
 import type { Http } from './http.ts';
 import { fetchMissing, missingLength } from './missing-blocks.ts';
 import { remoteBytes, type RemoteBytes } from './remote-bytes.ts';
-import { openRemoteFile, type RemoteFile } from './remote-file.ts';
+import { openRemoteFile, type RemoteFile, type TellWaits } from './remote-file.ts';
 import { wantedBlocks, type WantedBlocks } from './wanted-blocks.ts';
 
 export interface FetchOptions {
@@ -23,6 +23,7 @@ export interface FetchOptions {
   readonly signal: AbortSignal;
   /** Told what could not be used of what is here, and why. */
   readonly skipped: (message: string) => void;
+  readonly tellWaits?: TellWaits;
 }
 
 export interface PackageFetch {
@@ -55,7 +56,7 @@ const noteSize = 8 * 1024 * 1024;
 /** Asks the server what there is. Rejects with FetchError. */
 export async function openFetch(http: Http, url: URL, options: FetchOptions): Promise<PackageFetch> {
   const { signal } = options;
-  const remote = await openRemoteFile(http, url, firstTail, signal);
+  const remote = await openRemoteFile(http, url, firstTail, signal, options.tellWaits);
   let known: Promise<InBlocks | null> | null = null;
   const hashers = new AsyncDisposableStack();
   let hasher: Hasher | null = null;

@@ -39,13 +39,23 @@ const mostTries = 5;
 /** ms that a server may ask us to wait in here; what asks for more is tried again by whoever wanted the file. */
 const longestPause = 60_000;
 
+/** Told, for a person, what went wrong last and when it is tried again; null: it goes on. */
+export type TellWaits = (why: string | null) => void;
+
 /**
  * Opens a file with a request for its last `tail` bytes; `signal` ends whatever is read of it, too. Rejects with FetchError when
  * there is none, or when its size is not known.
  */
-export async function openRemoteFile(http: Http, url: URL, tail: number, signal: AbortSignal): Promise<RemoteFile> {
+export async function openRemoteFile(
+  http: Http,
+  url: URL,
+  tail: number,
+  signal: AbortSignal,
+  tellWaits: TellWaits = () => undefined,
+): Promise<RemoteFile> {
   const cost = { bytes: 0, requests: 0 };
-  const first = await persistently(http.firstPause, signal, () => ask(`bytes=-${tail}`, null));
+  const pauses = { firstPause: http.firstPause, signal, tell: tellWaits };
+  const first = await persistently(pauses, () => ask(`bytes=-${tail}`, null));
   const answer = first.exchange;
   const { size, from } = first;
   const validator = validatorOf(answer.headers);
@@ -140,12 +150,13 @@ export async function openRemoteFile(http: Http, url: URL, tail: number, signal:
           passed -= chunk.length - part.length;
           if (part.length === 0) continue;
           at += part.length;
+          if (tries > 0) tellWaits(null);
           tries = 0;
           yield part;
         }
       } catch (error) {
         signal.throwIfAborted();
-        await pauseAfter(error, { tries, firstPause: http.firstPause }, signal);
+        await pauseAfter(error, tries, pauses);
       }
     }
   }
@@ -175,6 +186,7 @@ export async function openRemoteFile(http: Http, url: URL, tail: number, signal:
         for await (const { at, data } of answered) {
           const came = left.flatMap((range) => inside(range, { from: at, to: at + data.length }));
           left = left.flatMap((range) => outside(range.from, range.to, came));
+          if (came.length > 0 && tries > 0) tellWaits(null);
           if (came.length > 0) tries = 0;
           for (const part of came) yield { at: part.from, data: data.subarray(part.from - at, part.to - at) };
         }
@@ -183,7 +195,7 @@ export async function openRemoteFile(http: Http, url: URL, tail: number, signal:
         signal.throwIfAborted();
         // Twice in vain: the ranges are asked for one by one, which has tries of its own.
         if (error instanceof FetchError && (error.fault === 'final' || (error.fault === 'again' && tries > 0))) return;
-        await pauseAfter(error, { tries, firstPause: http.firstPause }, signal);
+        await pauseAfter(error, tries, pauses);
       }
     }
   }
@@ -272,27 +284,36 @@ function validatorOf(headers: Exchange['headers']): string | null {
   return headers['last-modified'] ?? null;
 }
 
-async function persistently<T>(firstPause: number, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+/** How it is waited before another try. */
+interface Pauses {
+  /** ms */
+  readonly firstPause: number;
+  readonly signal: AbortSignal;
+  readonly tell: TellWaits;
+}
+
+async function persistently<T>(pauses: Pauses, task: () => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries++) {
     try {
-      return await task();
+      const done = await task();
+      if (tries > 0) pauses.tell(null);
+      return done;
     } catch (error) {
-      signal.throwIfAborted();
-      await pauseAfter(error, { tries, firstPause }, signal);
+      pauses.signal.throwIfAborted();
+      await pauseAfter(error, tries, pauses);
     }
   }
 }
 
 /** Waits before another try, by ourselves or as long as the server asks for; throws the error when there is to be none. */
-async function pauseAfter(
-  error: unknown,
-  { tries, firstPause }: { readonly tries: number; readonly firstPause: number },
-  signal: AbortSignal,
-): Promise<void> {
+async function pauseAfter(error: unknown, tries: number, { firstPause, signal, tell }: Pauses): Promise<void> {
   if (!(error instanceof FetchError) || error.fault !== 'again' || tries + 1 >= mostTries) throw error;
   const pause = error.retryAfter ?? firstPause * 2 ** tries;
   if (pause > longestPause) throw error;
+  const next = `try ${tries + 2} of ${mostTries}`;
+  tell(`${error.message} (${next} at ${new Date(Date.now() + pause).toISOString()})`);
   await sleep(pause, undefined, { signal });
+  tell(`${error.message} (${next} is under way)`);
 }
 
 function printable(text: string): string {

@@ -15,13 +15,13 @@ export function createRemotes(settings: FetchSettings): OpenRemote {
     http = null;
   }
 
-  return async (url, { donors, signal, log }) => {
+  return async (url, { donors, signal, log, tellWaits }) => {
     open += 1;
     try {
       const [{ createHttp }, { openFetch }] = await Promise.all([import('./http.ts'), import('./fetch-package.ts')]);
       http ??= createHttp(settings);
       const skipped = (message: string): void => log.info({ reason: message }, 'no blocks are taken from a package');
-      const found = await openFetch(http, url, { donors, signal, skipped });
+      const found = await openFetch(http, url, { donors, signal, skipped, ...(tellWaits && { tellWaits }) });
       return {
         ...found,
         async close() {

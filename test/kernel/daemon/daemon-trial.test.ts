@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { digestOf } from '../../../controllers/repositories/repository-install.ts';
+import { fileServer } from '../../support/file-server.ts';
 import { probePackage } from '../../support/packages.ts';
 import { cutPower } from '../../support/reboot.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
@@ -126,4 +128,30 @@ test('an update goes back by itself when it is bad and stays when it is good, ov
   } finally {
     await daemon[Symbol.asyncDispose]();
   }
+});
+
+test('what is staged says what its server does, and when it is asked again', async () => {
+  const first = await probePackage({ name: 'app' });
+  const second = await probePackage({ name: 'app', version: '2.0.0' });
+  await using server = await fileServer({ 'app.npk': await readFile(second) });
+  server.misbehave = (_, response) => {
+    response.writeHead(503, { 'retry-after': '20' }).end();
+    return true;
+  };
+  await using daemon = await startDaemon({
+    packages: [first],
+    document: (packages) => documentOf(packages, 'app: { version: 1.0.0, settle: 100ms }'),
+    configuration: 'trial: { soak: 500ms, within: 1m, boots: 1 }\n',
+  });
+  await daemon.until('the first runs', runs('app', '1.0.0'));
+  const digest = await digestOf(second, new AbortController().signal);
+  const source = `source: "${server.url('app.npk').href}", digest: "${digest}"`;
+  await daemon.write(documentOf(daemon.repository, `app: { version: 2.0.0, settle: 100ms, ${source} }`));
+  await daemon.until('it says why', ({ trial }) => trial?.waits?.includes('503') === true);
+  const { stdout } = await daemon.run('trial');
+  assert.match(
+    stdout,
+    /it waits for: app: 2\.0\.0 is not installed \(install is under way: .*503.* \(try 2 of 5 at 2\d{3}-/,
+  );
+  assert.match((await daemon.run('explain', 'app')).stdout, /503/);
 });

@@ -140,8 +140,13 @@ test('a server that is busy is asked again when it says', async () => {
   };
   const http = createHttp(defaultFetchSettings, { firstPause: 1 });
   const begin = performance.now();
-  const remote = await openRemoteFile(http, files.url('file'), 100, signal);
+  const told: (string | null)[] = [];
+  const remote = await openRemoteFile(http, files.url('file'), 100, signal, (why) => void told.push(why));
   http.close();
   assert.equal(String(remote.tail), 'content');
+  // Whoever looks meanwhile sees what was wrong and when it goes on.
+  assert.match(told[0] ?? '', /file: the server answered 503 \(not available\) \(try 2 of 5 at 2\d{3}-.*Z\)$/);
+  assert.match(told[1] ?? '', /503.* \(try 2 of 5 is under way\)$/);
+  assert.deepEqual(told.slice(2), [null]);
   assert.ok(performance.now() - begin >= 990, `asked again after ${performance.now() - begin} ms`);
 });

@@ -254,17 +254,30 @@ test('why something waits is told along the chain of what it depends on', () => 
   const steps = [{ op: 'go', name: 'app', waits: 'not running yet: broker' }];
   const of = wanted({ dependenciesDown: ['broker'] });
   const below = { op: 'mount', text: 'mount waits: broker:1.0.0 is not installed', by: [] };
-  const unsettled = explainName(of, { steps, failures: [broken] }, () => [below]);
+  const soon = { ...broken, op: 'umount', retryAt: 5000 };
+  const unsettled = explainName(
+    of,
+    { steps, failures: [broken, soon] },
+    {
+      of: () => [below],
+      held: { op: 'install', why: 'the server answered 503' },
+      wallClock: (boot) => new Date(boot).toISOString(),
+    },
+  );
   assert.deepEqual(unsettled.map(unsettledText), [
+    'install is under way: the server answered 503',
     'go waits: not running yet: broker',
     'mount failed: garbage (until something it depends on changes)',
+    'umount failed: garbage (it is tried again at 1970-01-01T00:00:05.000Z)',
     '  broker: mount waits: broker:1.0.0 is not installed',
   ]);
   assert.deepEqual(
     unsettled.map(({ op, by }) => [op, by]),
     [
+      ['install', []],
       ['go', []],
       ['mount', []],
+      ['umount', []],
       ['mount', ['broker']],
     ],
   );
