@@ -1,5 +1,6 @@
 // A whole new document from somebody who holds no editor: an updater, a console, a rollback.
 import { judge, type AdmissionReason, type Given } from './admission.ts';
+import { isConfirmedText } from './confirmed-text.ts';
 import { signatureOf } from './document-signature.ts';
 import { writeSignature } from './read-signed.ts';
 import { checkExpected, DocumentConflict } from './refusals.ts';
@@ -69,7 +70,7 @@ export async function applyText(
 ): Promise<{ generation: number }> {
   const { confirmed = false } = given;
   const signature = checkedSignature(given.signature ?? null);
-  const parsed = await judge(core, { text, signature }, confirmed);
+  const parsed = await judge(core, { text, signature }, confirmed || (await isConfirmedText(core, text)));
   if (!parsed.ok) throw new DocumentRefused(parsed.error, parsed.reason);
   await synchronise(core, options, false);
   const { generation } = core.store.get();

@@ -1,6 +1,7 @@
 // The file and the document in force brought together: an edit is taken over, pending patches are written.
 import { setTimeout as wait } from 'node:timers/promises';
 import { adopt } from './adopt.ts';
+import { isConfirmedText } from './confirmed-text.ts';
 import { prepareGeneration, saveBoot, setUnsure, setWritten, show, showStatus, storeLock } from './core.ts';
 import type { Core, Pending } from './core.ts';
 import { readFileOf } from './read-signed.ts';
@@ -119,7 +120,7 @@ async function takeOver(core: Core, file: FileResult): Promise<void> {
 }
 
 async function takeOverText(core: Core, { text, signature }: FileText): Promise<void> {
-  const parsed = await judge(core, { text, signature });
+  const parsed = await judge(core, { text, signature }, await isConfirmedText(core, text));
   const state = core.store.get();
   const refused = parsed.ok || parsed.reason === null ? null : parsed.error.message;
   core.unjudged = !parsed.ok && isPassing(parsed.reason) ? parsed.error.message : null;

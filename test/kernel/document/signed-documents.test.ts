@@ -283,6 +283,34 @@ test('a disk that takes nothing keeps the serial for the boot, and has it when i
   assert.equal(await readFile(kept, 'utf8'), '{"serial":30}\n');
 });
 
+test('what was confirmed last is taken again during a trial and after one, and nothing else with its serial', async (t) => {
+  const place = await makePlace(t, null);
+  const trial = { confirm: 'manual', soak: 0, within: 600_000, boots: 3 } as const;
+  const { documents, store } = await place.open({ ...must, trial });
+  const origin = 'test';
+  const [ten, eleven, twelve] = [inside(10, 'ten'), inside(11, 'eleven'), inside(12, 'twelve')];
+  await documents.apply(ten, { origin });
+  await documents.apply(eleven, { origin });
+  assert.equal(await documents.activate([]), null);
+  assert.deepEqual(namesIn(store.get()), ['eleven']);
+  await assert.rejects(documents.apply(inside(10, 'x'), { origin }), refusal('SerialLower'));
+  await documents.apply(ten, { origin });
+  assert.deepEqual([namesIn(store.get()), store.get().trial?.record.state], [['ten'], 'reverted']);
+  // Who says the same again has nothing refused, though a higher serial was in force.
+  await documents.apply(ten, { origin });
+  await assert.rejects(documents.apply(inside(10, 'x'), { origin }), refusal('SerialLower'));
+
+  // In the file as well.
+  await documents.apply(twelve, { origin });
+  assert.equal(await documents.activate([]), null);
+  await place.write(ten);
+  await until(store, (state) => namesIn(state).join() === 'ten' && state.document.status === 'ok');
+  const { generation } = await documents.apply(twelve, { origin });
+  assert.equal(await documents.activate([]), null);
+  await documents.confirm(generation);
+  await assert.rejects(documents.apply(ten, { origin }), refusal('SerialLower'));
+});
+
 test('a signed document on trial goes back with its signature; its serial is not asked of what was confirmed', async (t) => {
   const place = await makePlace(t, null);
   const trial = { confirm: 'manual', soak: 0, within: 600_000, boots: 3 } as const;
