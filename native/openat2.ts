@@ -47,7 +47,7 @@ export function openDirectoryIn(directory: number, name: string | Buffer, subjec
 }
 
 /** Opens (O_PATH) whatever has a name in a directory, be it a link: that is not followed. Throws SyscallError. */
-export function openEntryIn(directory: number, name: string, subject: string): number {
+export function openEntryIn(directory: number, name: string | Buffer, subject: string): number {
   try {
     // Asked for as a directory, what is mounted on demand is mounted (autofs(5)).
     return open(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, oneName, subject);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { constants } from 'node:os';
+import { despiteFlags } from './file-flags.ts';
 import { declareAsync, SyscallError } from './libc.ts';
 import { openDirectoryIn } from './openat2.ts';
 import { hasErrno } from '../state/errno.ts';
@@ -19,7 +20,7 @@ const mostRounds = 64;
 
 /**
  * Removes what has a name in a directory, with all that is in it: a link is removed and not followed, a mount not entered
- * (EXDEV, EBUSY). Nothing is done when nothing has that name. `path` is for errors. Memory and descriptors do not grow with
+ * (EXDEV, EBUSY), one that is immutable or append-only goes as well. Nothing is done when nothing has that name. `path` is for errors. Memory and descriptors do not grow with
  * the tree. Rejects with SyscallError; with ENOTEMPTY for a tree that somebody keeps filling.
  */
 export async function removeTree(parent: number, name: string, path: string): Promise<void> {
@@ -31,7 +32,7 @@ export async function removeTree(parent: number, name: string, path: string): Pr
   } finally {
     closeSync(directory);
   }
-  await unlinkat(path, parent, entry, AT_REMOVEDIR);
+  await despiteFlags(parent, name, path, () => unlinkat(path, parent, entry, AT_REMOVEDIR));
 }
 
 /**
@@ -43,7 +44,8 @@ export async function emptyDirectory(top: number, path: string): Promise<void> {
   let moved = 0;
   let removed = 0;
   const moveUp = async (directory: number, entry: Buffer): Promise<void> => {
-    await renameat(path, directory, entry, top, nameOf(`${prefix}${moved}`));
+    const to = nameOf(`${prefix}${moved}`);
+    await despiteFlags(directory, entry.subarray(0, -1), path, () => renameat(path, directory, entry, top, to));
     moved += 1;
   };
   const removeDirectory = async (entry: Buffer): Promise<void> => {
@@ -54,7 +56,8 @@ export async function emptyDirectory(top: number, path: string): Promise<void> {
     } finally {
       closeSync(directory);
     }
-    await unlinkat(path, top, entry, AT_REMOVEDIR).catch(unlessReplaced);
+    const name = entry.subarray(0, -1);
+    await despiteFlags(top, name, path, () => unlinkat(path, top, entry, AT_REMOVEDIR)).catch(unlessReplaced);
   };
   await eachEntry(top, path, async (entry) => {
     await removeDirectory(entry);
@@ -82,7 +85,7 @@ async function eachEntry(directory: number, path: string, act: (entry: Buffer) =
 /** False for a directory. What is gone already is as it should be. */
 async function unlinked(directory: number, entry: Buffer, path: string): Promise<boolean> {
   try {
-    await unlinkat(path, directory, entry, 0);
+    await despiteFlags(directory, entry.subarray(0, -1), path, () => unlinkat(path, directory, entry, 0));
     return true;
   } catch (error) {
     if (hasErrno(error, 'EISDIR')) return false;

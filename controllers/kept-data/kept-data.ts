@@ -3,6 +3,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, promises, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { despiteFlags } from '../../native/file-flags.ts';
 import { removeTree } from '../../native/removal.ts';
 import type { TreeBounds } from '../../native/tree-copy.ts';
 import { hasErrno, messageOf } from '../../state/errno.ts';
@@ -201,11 +202,15 @@ async function restore(name: string, ports: KeptDataPorts): Promise<void> {
 /** Takes it away in one step; what is in it goes meanwhile. */
 async function putAside({ dataDir, failed }: KeptDataPorts, name: string): Promise<void> {
   const aside = privateName();
+  const path = join(dataDir, name);
+  const parent = openSync(dataDir, O_RDONLY | O_DIRECTORY);
   try {
-    await promises.rename(join(dataDir, name), join(dataDir, aside));
+    await despiteFlags(parent, name, path, () => promises.rename(path, join(dataDir, aside)));
   } catch (error) {
     if (hasErrno(error, 'ENOENT')) return;
     throw error;
+  } finally {
+    closeSync(parent);
   }
   await syncDirectory(dataDir);
   remove(dataDir, aside).catch(failed);

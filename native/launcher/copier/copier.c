@@ -37,6 +37,7 @@ static int copy_all(struct copier *c) {
     /* The walk closes what it reads, and its place is its own. */
     int from = openat(SOURCE, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (from < 0) return copier_failed(c, "open", ".");
+    if (c->links >= 0) copy_flags(from, TARGET);
     if (copy_directory(c, from, TARGET, 0) != 0) return -1;
     if (c->links < 0) return 0;
     if (copy_metadata(c, SOURCE, TARGET, ".", &is) != 0) return -1;

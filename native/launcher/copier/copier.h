@@ -30,6 +30,9 @@ int copy_metadata(struct copier *c, int from, int to, const char *name, const st
 /* The data of one regular file, its holes left out. 0, or -1. */
 int copy_file(struct copier *c, int from, int to, const char *name, const struct stat *is);
 
+/* The flags of chattr(1) that hinder nobody, so far as the file system has them; `out` is empty. */
+void copy_flags(int in, int out);
+
 /* Notes what has failed; errno stays. Gives -1. */
 int copier_failed(struct copier *c, const char *step, const char *name);
 

@@ -68,6 +68,21 @@ static int copy_data(struct copier *c, int in, int out, const char *name, off_t 
     return ftruncate(out, size) == 0 ? 0 : copier_failed(c, "write", name);
 }
 
+/*
+ * Some are for empty files alone, so they come first. Without immutable and append-only: what nobody may delete or
+ * rename could neither be put back nor given up.
+ */
+void copy_flags(int in, int out) {
+    enum {
+        KEPT = FS_SYNC_FL | FS_DIRSYNC_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_COMPR_FL | FS_NOCOW_FL | FS_CASEFOLD_FL |
+               FS_PROJINHERIT_FL,
+    };
+    int flags[2] = {0}, made[2] = {0}; /* some file systems write a long */
+    if (ioctl(in, FS_IOC_GETFLAGS, flags) != 0 || ioctl(out, FS_IOC_GETFLAGS, made) != 0) return;
+    int wanted[2] = {(made[0] & ~KEPT) | (flags[0] & KEPT)};
+    if (wanted[0] != made[0]) (void)!ioctl(out, FS_IOC_SETFLAGS, wanted);
+}
+
 int copy_file(struct copier *c, int from, int to, const char *name, const struct stat *is) {
     int in = open_beneath(from, name, O_RDONLY | O_NOATIME);
     if (in < 0) return copier_failed(c, "open", name);
@@ -78,8 +93,10 @@ int copy_file(struct copier *c, int from, int to, const char *name, const struct
         copier_failed(c, "open", name);
     } else if ((out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
         copier_failed(c, "create", name);
-    else
+    else {
+        copy_flags(in, out);
         result = copy_data(c, in, out, name, opened.st_size);
+    }
     int saved = errno;
     close(in);
     if (out >= 0) close(out);

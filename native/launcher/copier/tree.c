@@ -53,6 +53,7 @@ static int copy_below(struct copier *c, int from, int to, const char *name, cons
         close(source);
         return -1;
     }
+    copy_flags(source, target);
     int result = copy_directory(c, source, target, depth + 1);
     close(target);
     return result == 0 ? copy_metadata(c, from, to, name, is) : -1;

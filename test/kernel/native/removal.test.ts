@@ -16,6 +16,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { FS_APPEND, FS_IMMUTABLE, flagsOf, setFlags } from '../../support/inode-flags.ts';
 import { removeTree } from '../../../native/removal.ts';
 import { run } from '../../support/command.ts';
 import { enterMountNamespace } from '../../support/namespace.ts';
@@ -94,4 +95,26 @@ test('a directory that becomes a link every other moment leads nowhere', () =>
       attacker.kill('SIGKILL');
       await once(attacker, 'exit');
     }
+  }));
+
+test('what is immutable or append-only goes as well, on every file system that has such flags', () =>
+  withTree(async ({ tree, kept, remove }) => {
+    await run('mount', ['-t', 'tmpfs', 'none', kept]);
+    try {
+      writeFileSync(join(kept, 'file'), '');
+      mkdirSync(join(kept, 'tree'));
+      for (const name of ['a', 'a/b', 'c']) mkdirSync(join(kept, 'tree', name));
+      for (const name of ['a/b/file', 'c/log']) writeFileSync(join(kept, 'tree', name), '');
+      symlinkSync('/dev/null', join(kept, 'tree/c/link'));
+      setFlags(join(kept, 'tree/c/log'), FS_APPEND);
+      for (const name of ['a/b/file', 'a/b', 'a', 'c', '.']) setFlags(join(kept, 'tree', name), FS_IMMUTABLE);
+      assert.equal(flagsOf(join(kept, 'tree/a')) & FS_IMMUTABLE, FS_IMMUTABLE);
+      const fd = openSync(kept, 'r');
+      await removeTree(fd, 'tree', join(kept, 'tree')).finally(() => closeSync(fd));
+      assert.deepEqual(readdirSync(kept), ['file']);
+    } finally {
+      await run('umount', [kept]);
+    }
+    await remove();
+    assert.ok(!existsSync(tree));
   }));

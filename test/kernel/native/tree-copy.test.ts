@@ -9,6 +9,7 @@ import { test, type TestContext } from 'node:test';
 import { copyTree, measureTree, TreeTooLarge, type TreeBounds } from '../../../native/tree-copy.ts';
 import { readAttributes, writeAttribute } from '../../../native/xattr.ts';
 import { launcherProgram } from '../../../src/installation.ts';
+import { FS_IMMUTABLE, FS_NODUMP, flagsOf, setFlags } from '../../support/inode-flags.ts';
 import { enterMountNamespace } from '../../support/namespace.ts';
 
 // What it mounts goes with it, however it ends.
@@ -92,6 +93,24 @@ function adjusted(each: unknown): unknown {
   const known = each as { name: string; nlink: number };
   return known.name === 'a/file' || known.name === 'a/b/again' ? { ...known, nlink: known.nlink + 1 } : known;
 }
+
+test('flags of files are as they were, but for those that forbid to delete or rename', async (t) => {
+  const { path, copy } = place(t);
+  execFileSync('mount', ['-t', 'tmpfs', 'none', path('.')]);
+  try {
+    for (const name of ['source', 'target', 'links', 'source/directory']) fs.mkdirSync(path(name));
+    for (const name of ['file', 'directory/file']) fs.writeFileSync(path('source', name), 'content');
+    fs.linkSync(path('source/file'), path('source/again'));
+    const names = ['directory/file', 'directory', 'file'];
+    for (const name of names) setFlags(path('source', name), FS_NODUMP | FS_IMMUTABLE);
+    await copy();
+    for (const name of names) assert.equal(flagsOf(path('target', name)) & 0x70, FS_NODUMP, name);
+    assert.equal(fs.readFileSync(path('target/again'), 'utf8'), 'content');
+  } finally {
+    // The directories that it copies are still open.
+    execFileSync('umount', ['-l', path('.')]);
+  }
+});
 
 test('keeps to its bounds, and says which one is exceeded', async (t) => {
   const { path, open, copy } = place(t);
