@@ -2,6 +2,7 @@
 // scrape while the reconciler sleeps is answered by the one that it wakes.
 import { rmSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { parseAddress } from '../console/protocol/address.ts';
 import { descriptorOf, listen } from '../console/server/listening.ts';
 import type { ListenerKeeper } from '../console/server/entrance.ts';
@@ -24,19 +25,34 @@ export interface MetricsListenerOptions {
   /** Says that something is under way that must not be interrupted; gives the function that says that it is over. */
   readonly hold: () => () => void;
   readonly log: Log;
+  /** ms that a scraper may take to ask and to read the answer; 10 s when left out. */
+  readonly patience?: number;
 }
 
-/** Scrapers at once, and ms that one may take to ask. */
+/** Scrapers at once. */
 const most = 16;
-const patience = 10_000;
+/** ms for which whoever asks is told the same: one who asks without a pause takes no more of the processor than that. */
+const fresh = 200;
 const path = '/metrics';
 
 /** Listens. Rejects when that cannot be (listening.ts). */
 export async function openMetricsListener(options: MetricsListenerOptions): Promise<MetricsListener> {
-  const { at, keeper, log } = options;
+  const { at, keeper, log, patience = 10_000 } = options;
   const { createServer } = await import('node:http');
-  /** Those who ask at once are told the same. */
-  let rendering: Promise<Readonly<Record<Form, string>>> | null = null;
+  const connected = new Set<Socket>();
+  let rendered: { readonly at: number; readonly text: Promise<Readonly<Record<Form, string>>> } | null = null;
+
+  function text(): Promise<Readonly<Record<Form, string>>> {
+    const now = performance.now();
+    if (rendered === null || now - rendered.at > fresh) {
+      const next = { at: now, text: options.render() };
+      next.text.catch(() => {
+        if (rendered === next) rendered = null;
+      });
+      rendered = next;
+    }
+    return rendered.text;
+  }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method, url, headers } = request;
@@ -48,27 +64,34 @@ export async function openMetricsListener(options: MetricsListenerOptions): Prom
     }
     const release = options.hold();
     try {
-      rendering ??= options.render().finally(() => (rendering = null));
       const form: Form = headers.accept?.includes('application/openmetrics-text') ? 'openmetrics' : 'prometheus';
-      const text = (await rendering)[form];
-      response.writeHead(200, { 'content-type': contentTypes[form] }).end(method === 'HEAD' ? '' : text);
+      const body = (await text())[form];
+      response.writeHead(200, { 'content-type': contentTypes[form] }).end(method === 'HEAD' ? '' : body);
     } finally {
       release();
     }
   }
 
-  const http = createServer({ requestTimeout: patience, headersTimeout: patience }, (request, response) => {
+  const http = createServer((request, response) => {
     answer(request, response).catch((err: unknown) => {
       log.error({ err }, 'metrics cannot be told');
       response.destroy();
     });
   });
+  http.maxRequestsPerSocket = 1;
   const name = `metrics ${at.listen}`;
   const inherited = keeper.kept.get(name) ?? null;
   const server = await listen(
     { listen: at.listen, ...at.file, tls: null, inherited, backlog: most, handshakeTimeout: patience },
     (socket) => {
       socket.allowHalfOpen = false;
+      connected.add(socket);
+      // Its own bounds hold for a server that listens, and for asking alone: who reads nothing would hold a place as well.
+      const late = setTimeout(() => socket.destroy(), patience);
+      socket.on('close', () => {
+        clearTimeout(late);
+        connected.delete(socket);
+      });
       http.emit('connection', socket);
     },
   );
@@ -79,7 +102,7 @@ export async function openMetricsListener(options: MetricsListenerOptions): Prom
     descriptor: descriptorOf(server),
     isFile: address.kind === 'unix',
     async close() {
-      http.closeAllConnections();
+      for (const socket of connected) socket.destroy();
       await new Promise<void>((resolve) => server.close(() => resolve()));
       if (address.kind === 'unix') rmSync(address.path, { force: true });
     },
