@@ -132,6 +132,8 @@ interface GlobalOptions {
 export function addGlobalOptions(program: Command): void {
   program
     .option('-u, --url <url>', 'where the daemon listens, as --console of a command')
+    // As every command has it behind its name.
+    .addOption(new Option('--console <url>').hideHelp())
     .option('-j, --json', "print the console's messages as they are")
     .addOption(new Option('-t, --timeout <duration>', 'give up after so long').argParser(duration))
     .option('--tls-ca <file>', 'who signed the certificate of a console at tls://host:port (PEM)')
@@ -139,8 +141,8 @@ export function addGlobalOptions(program: Command): void {
     .option('--tls-key <file>', 'the key of our certificate (PEM)')
     .option('--tls-name <name>', "the name in the console's certificate, where it is not the host's")
     .hook('preAction', (_, command) => {
-      const { url, timeout: limit, ...same } = program.opts<Omit<ConsoleOptions, 'console'> & GlobalOptions>();
-      for (const [name, value] of Object.entries({ console: url, limit, ...same })) {
+      const { url, timeout: limit, ...same } = program.opts<ConsoleOptions & GlobalOptions>();
+      for (const [name, value] of Object.entries({ limit, ...same, console: url ?? same.console })) {
         if (value !== undefined && command.getOptionValue(name) === undefined) command.setOptionValue(name, value);
       }
     });

@@ -147,11 +147,20 @@ function result(name: string, message: unknown): unknown {
   const response = (message as { readonly response?: unknown }).response;
   if (response === 'shutdown') return null;
   const members = response as Readonly<Record<string, unknown>>;
-  if ('permission_denied' in members) throw new ConsoleError('permission_denied', `${name} is not permitted here`, {});
+  if ('permission_denied' in members) throw new ConsoleError('permission_denied', denial(name, members), {});
   const outcome = members[answerNames[name] ?? name];
   if (typeof outcome !== 'object' || outcome === null || Array.isArray(outcome)) return outcome;
   if ('error' in outcome) throw consoleError((outcome.error as { readonly error: ErrorMessage }).error);
   return (outcome as { readonly ok: unknown }).ok;
+}
+
+/** Which permission is lacking: a console may allow an exec as the application, and no other. */
+function denial(name: string, { permission_denied: denied }: Readonly<Record<string, unknown>>): string {
+  const { exec } = denied as { readonly exec?: { readonly privileged?: boolean; readonly user?: unknown } };
+  const isMore = exec?.privileged === true || (exec?.user ?? null) !== null;
+  return isMore
+    ? 'exec as another user, or with more rights than the application has, is not permitted here (exec_privileged)'
+    : `${name} is not permitted here`;
 }
 
 /** An error in words, where the console sent none. */

@@ -13,6 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 import { probePackage } from '../../support/packages.ts';
+import { makeCertificate } from '../../support/certificate.ts';
 import { freePort } from '../../support/free-port.ts';
 import { asleep, eventually, staysAwake, statusOf, withSleeper } from '../../support/sleeper.ts';
 
@@ -23,41 +24,28 @@ const looked = 1500;
 const hello = '{"connect":{"version":"0.9.2","subscribe_notifications":false}}\n';
 
 test('a connection over TLS keeps it awake as long as it lasts', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'northstate-tls-'));
-  const path = (name: string): string => join(directory, name);
-  // Whoever has this key is the server, the client and their authority.
-  const words = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=northstate'];
-  const files = ['-keyout', path('key'), '-out', path('cert')];
-  execFileSync('openssl', ['req', '-x509', ...words, '-addext', 'subjectAltName=DNS:northstate', ...files], {
-    stdio: 'ignore',
-  });
+  using certificate = makeCertificate();
   const port = await freePort();
-  const tls = `{ cert: ${path('cert')}, key: ${path('key')}, ca: ${path('cert')} }`;
-  const secured = `{ listen: "tcp://127.0.0.1:${port}", permissions: full, tls: ${tls} }`;
-  try {
-    await withSleeper(
-      [idle],
-      [running],
-      async (daemon) => {
-        await asleep(daemon);
-        const [cert, key] = [readFileSync(path('cert')), readFileSync(path('key'))];
-        const socket = connectTls({ port, ca: cert, cert, key, servername: 'northstate' });
-        const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
-        socket.write(`${hello}{"request":"list"}\n`);
-        assert.equal((await lines.next()).value, '{"connect_ack":null}');
-        assert.equal((await lines.next()).value, '{"response":{"list":["idle:1.0.0"]}}');
-        assert.ok(await staysAwake(daemon, looked), 'it has slept');
-        socket.write('{"request":"ident"}\n');
-        assert.equal((await lines.next()).value, '{"response":{"ident":"extern:0.0.0"}}');
-        socket.destroy();
-        await asleep(daemon);
-      },
-      '200ms',
-      { consoles: [secured] },
-    );
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  const secured = `{ listen: "tcp://127.0.0.1:${port}", permissions: full, tls: ${certificate.configured} }`;
+  await withSleeper(
+    [idle],
+    [running],
+    async (daemon) => {
+      await asleep(daemon);
+      const socket = connectTls({ port, ...certificate.client });
+      const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
+      socket.write(`${hello}{"request":"list"}\n`);
+      assert.equal((await lines.next()).value, '{"connect_ack":null}');
+      assert.equal((await lines.next()).value, '{"response":{"list":["idle:1.0.0"]}}');
+      assert.ok(await staysAwake(daemon, looked), 'it has slept');
+      socket.write('{"request":"ident"}\n');
+      assert.equal((await lines.next()).value, '{"response":{"ident":"extern:0.0.0"}}');
+      socket.destroy();
+      await asleep(daemon);
+    },
+    '200ms',
+    { consoles: [secured] },
+  );
 });
 
 test('an archive that is being sent keeps it awake until it has come', async () => {
