@@ -42,7 +42,7 @@ export async function makeLeaf(
   return openAll(await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt))), section);
 }
 
-/** Opens the leaf of what runs, for whoever joins it: one that lies in all of the given hierarchies; else null. */
+/** Opens the leaf of what runs, for whoever joins it, whose ends are not counted there: one that lies in all of the given hierarchies; else null. */
 export function openLeaf(
   branches: readonly Branch[],
   name: string,
@@ -51,7 +51,7 @@ export function openLeaf(
 ): Leaf | null {
   const leaves = branches.map((branch) => ({ branch, path: join(groupIn(branch, name), String(attempt)) }));
   try {
-    return openAll(leaves, section);
+    return openAll(leaves, section, false);
   } catch (error) {
     if (error instanceof TerminalError && codeOf(error.cause) === 'ENOENT') return null;
     throw error;
@@ -59,7 +59,11 @@ export function openLeaf(
 }
 
 /** Throws TerminalError (CgroupRefused). */
-function openAll(leaves: readonly { branch: Branch; path: string }[], section: Section | null): Leaf {
+function openAll(
+  leaves: readonly { branch: Branch; path: string }[],
+  section: Section | null,
+  countsKills = true,
+): Leaf {
   const unified = leaves.find(({ branch }) => branch.version === 2);
   const legacy = leaves.filter(({ branch }) => branch.version === 1);
   const memory = leaves.find(({ branch }) => branch.controllers.includes('memory'));
@@ -70,7 +74,7 @@ function openAll(leaves: readonly { branch: Branch; path: string }[], section: S
     procs: legacy.map(({ branch, path }) =>
       open(join(processesOf(branch, path, section), 'cgroup.procs'), constants.O_WRONLY),
     ),
-    oom: memory === undefined ? null : open(join(memory.path, events), constants.O_RDONLY),
+    oom: memory === undefined || !countsKills ? null : open(join(memory.path, events), constants.O_RDONLY),
     close,
   };
 }

@@ -16,6 +16,8 @@ export interface SessionStreams {
   /** The program's descriptors 0, 1 and 2; to be closed once they are sent. */
   readonly theirs: readonly [stdin: number, stdout: number, stderr: number];
   closeTheirs(): void;
+  /** Once, before anything is read or written: it takes as long as the launcher takes meanwhile. */
+  begin(): void;
   /** What it writes, until the end of all that has these descriptors; nothing more is read while nobody takes it. */
   output(): AsyncGenerator<Piece>;
   /** Resolves when it is on its way, or when nobody reads it any more. */
@@ -46,24 +48,35 @@ export function openPipes({ uid, gid }: Owner, input: boolean): SessionStreams {
   const [stdin, stdout, stderr] = ends;
   const theirs = [stdin.reader, stdout.writer, stderr.writer] as const;
   for (const fd of theirs) fchownSync(fd, uid, gid);
-  const writer = input ? new Socket({ fd: stdin.writer, readable: false, writable: true }) : null;
-  writer?.on('error', () => writer.destroy()); // nobody reads any more
-  if (writer === null) closeSync(stdin.writer);
-  const readers = {
-    stdout: new Socket({ fd: stdout.reader, readable: true, writable: false }),
-    stderr: new Socket({ fd: stderr.reader, readable: true, writable: false }),
-  };
+  if (!input) closeSync(stdin.writer);
+  const ours = [stdout.reader, stderr.reader, ...(input ? [stdin.writer] : [])];
+  const { read, ...merged } = mergedOutput();
+  let writer: Socket | null = null;
+  let begun = false;
   return {
     theirs,
     closeTheirs: () => theirs.forEach((fd) => closeSync(fd)),
-    ...mergedOutput(readers),
+    begin() {
+      begun = true;
+      read('stdout', new Socket({ fd: stdout.reader, readable: true, writable: false }));
+      read('stderr', new Socket({ fd: stderr.reader, readable: true, writable: false }));
+      if (!input) return;
+      const to = new Socket({ fd: stdin.writer, readable: false, writable: true });
+      writer = to.on('error', () => to.destroy()); // nobody reads any more
+    },
+    ...merged,
     async write(data) {
-      if (writer !== null) await new Promise<void>((resolve) => void writer.write(data, () => resolve()));
+      await new Promise<void>((resolve) => {
+        if (writer === null) resolve();
+        else writer.write(data, () => resolve());
+      });
     },
     end: () => void writer?.end(),
     resize: () => undefined,
     close() {
-      for (const each of [writer, ...Object.values(readers)]) each?.destroy();
+      if (!begun) ours.forEach((fd) => closeSync(fd));
+      writer?.destroy();
+      merged.close();
     },
   };
 }
@@ -76,7 +89,8 @@ export function openTerminal(
 ): SessionStreams {
   const { master, peer } = openPseudoTerminal(size);
   fchownSync(peer, uid, gid);
-  const reader = new ReadStream(master);
+  const { read, ...merged } = mergedOutput();
+  read('stdout', new ReadStream(master));
   let isOver = false;
   let writing = Promise.resolve();
 
@@ -93,7 +107,8 @@ export function openTerminal(
   return {
     theirs: [peer, peer, peer],
     closeTheirs: () => closeSync(peer),
-    ...mergedOutput({ stdout: reader }),
+    begin: () => undefined,
+    ...merged,
     write,
     end: () => void write(endOfFile),
     resize(to) {
@@ -101,7 +116,7 @@ export function openTerminal(
     },
     close() {
       isOver = true;
-      reader.destroy();
+      merged.close();
     },
   };
 }
@@ -115,15 +130,15 @@ function unlessGone(write: () => number): number | null {
 }
 
 /** Pieces of several streams as they come. */
-function mergedOutput(
-  readers: Readonly<Partial<Record<Piece['stream'], Readable>>>,
-): Pick<SessionStreams, 'output' | 'settle'> {
+function mergedOutput(): Pick<SessionStreams, 'output' | 'settle' | 'close'> & {
+  readonly read: (stream: Piece['stream'], reader: Readable) => void;
+} {
   const pieces: Piece[] = [];
   const open = new Set<Readable>();
   let waiting = 0;
   let news = Promise.withResolvers<void>();
 
-  for (const [stream, reader] of Object.entries(readers) as [Piece['stream'], Readable][]) {
+  function read(stream: Piece['stream'], reader: Readable): void {
     open.add(reader);
     reader.on('data', (data: Buffer) => {
       pieces.push({ stream, data });
@@ -140,6 +155,10 @@ function mergedOutput(
   }
 
   return {
+    read,
+    close() {
+      for (const reader of open) reader.destroy();
+    },
     async *output() {
       for (;;) {
         for (let piece = pieces.shift(); piece !== undefined; piece = pieces.shift()) {

@@ -120,7 +120,9 @@ export function createSessions(ports: SessionsPorts): Sessions {
       if (request.terminal !== null) ops.push({ op: 'terminal' });
       streams.theirs.forEach((fd, number) => ops.push({ op: 'descriptor', fd, number }));
       ops.push(lastOp(request, start.environment, tools !== null));
-      await launcher.join({ id, attempt: attempt.id, ops });
+      const joined = launcher.join({ id, attempt: attempt.id, ops });
+      streams.begin();
+      await joined;
     } finally {
       leaf.close();
       tools?.close();
