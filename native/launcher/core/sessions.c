@@ -79,7 +79,8 @@ enum reply session_join(struct launcher *l, struct frame *frame, struct failure 
     l->sessions.live++;
     struct tag tag = {
         .source = SOURCE_SESSION, .place = (uint32_t)(s - l->sessions.places), .life = s->life & LIFE_MASK};
-    if (source_add(l->epoll, s->control, EPOLLIN, tag) != 0) {
+    /* A program is heard when its socket ends, with all that it has said; a copy says that it runs. */
+    if (source_add(l->epoll, s->control, s->copies ? EPOLLIN : EPOLLRDHUP, tag) != 0) {
         fail(&s->failure, STEP_JOIN, errno, "it cannot be watched");
         kill(s->joiner, SIGKILL); /* SIGCHLD tells when it has gone */
     }

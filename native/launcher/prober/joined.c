@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdalign.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -39,9 +38,7 @@ bool look_begin(struct prober *p, struct probe *probe) {
     }
     p->children++;
     probe->state = PROBE_JOINS;
-    if (watch_probe(p, probe, EPOLLIN) == 0) return true;
-    note(probe, "who joins cannot be watched: %s", strerror(errno));
-    return false;
+    return true;
 }
 
 /* One message of who joins; false when there is none. The kernel says who has sent it. */
@@ -70,13 +67,6 @@ static void take_messages(struct probe *probe) {
         message.subject[FAILURE_SUBJECT - 1] = '\0';
         note(probe, "%s: %s", message.subject, strerror(message.error));
     }
-}
-
-void look_heard(struct prober *p, struct probe *probe) {
-    take_messages(probe);
-    char end;
-    /* Nothing more is said; how it ended says the kernel. */
-    if (recv(probe->fd, &end, sizeof end, MSG_PEEK | MSG_DONTWAIT) == 0) close_probe(p, probe);
 }
 
 /* From within the container nobody new comes once its message cannot be sent. */
@@ -114,9 +104,10 @@ bool probe_reaps(struct prober *p, struct probe *probe, pid_t pid, int status) {
         return true;
     }
     if (probe->joiner != pid) return false;
-    take_messages(probe);
     probe->joiner = 0;
+    /* It has borne the program, which is waited for. */
     if (executes && good) return true;
+    take_messages(probe);
     if (probe->message[0] == '\0') note_end(probe, status);
     probe_finish(p, probe, good);
     return true;

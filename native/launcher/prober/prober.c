@@ -37,6 +37,7 @@ static void drop(struct prober *p, struct probe *probe) {
     close(probe->list);
     for (size_t i = 0; i < probe->nfds; i++) close(probe->fds[i]);
     *probe = (struct probe){.state = PROBE_FREE, .fd = -1};
+    probe_due(p, probe, NEVER);
 }
 
 static struct probe *free_place(struct prober *p) {
@@ -46,9 +47,9 @@ static struct probe *free_place(struct prober *p) {
 }
 
 /* The first turn comes after one `every`, but for what is waited for: that is asked at once. */
-static void begin(struct probe *probe) {
+static void begin(struct prober *p, struct probe *probe) {
     probe->state = PROBE_WAITS;
-    probe->due = now_ms() + (probe->order.role == PROBE_READY ? 0 : probe->order.every);
+    probe_due(p, probe, now_ms() + (probe->order.role == PROBE_READY ? 0 : probe->order.every));
 }
 
 /* With no place left the launcher is told by our end: it asks for everything anew, or says so. */
@@ -59,7 +60,8 @@ static void set(struct prober *p, const struct probe_order *order, const int *fd
     *probe = (struct probe){
         .state = PROBE_HELD, .order = *order, .pidfd = fds[0], .list = fds[1], .nfds = nfds - 2, .fd = -1};
     memcpy(probe->fds, fds + 2, probe->nfds * sizeof(int));
-    if (!order->held) begin(probe);
+    probe_due(p, probe, NEVER);
+    if (!order->held) begin(p, probe);
 }
 
 static void obey(struct prober *p, const struct probe_order *order, const int *fds, size_t nfds) {
@@ -72,7 +74,7 @@ static void obey(struct prober *p, const struct probe_order *order, const int *f
         if (order->order == ORDER_DROP)
             drop(p, probe);
         else if (probe != NULL && probe->state == PROBE_HELD)
-            begin(probe);
+            begin(p, probe);
     }
 }
 
@@ -99,32 +101,35 @@ static void take_orders(struct prober *p) {
 
 static void reap(struct prober *p, int signals) {
     struct signalfd_siginfo info;
-    while (read(signals, &info, sizeof info) == sizeof info) continue;
+    /* One is kept at most of a signal that is no real-time signal (signal(7)). */
+    (void)!read(signals, &info, sizeof info);
     int status;
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG))
         for (uint32_t i = 0; i < p->used; i++)
             if (probe_reaps(p, &p->probes[i], pid, status)) break;
 }
 
+/* Whether its turn, or the end of its time, was acted on. */
+static bool take_turn(struct prober *p, struct probe *probe) {
+    if (probe->state == PROBE_WAITS) {
+        /* One that has ended frees a place, and its end wakes us. */
+        if (probe_joins(probe) && p->children >= CHILD_LIMIT) return false;
+        probe_start(p, probe);
+        return true;
+    }
+    if (probe->message[0] == '\0') note(probe, "no answer in %u ms", probe->order.timeout);
+    probe_finish(p, probe, false);
+    return true;
+}
+
 /* Does what is due, and gives the ms until the next. */
 static int take_turns(struct prober *p) {
-    uint64_t next = UINT64_MAX;
+    uint64_t now = now_ms(), next = NEVER;
     for (uint32_t i = 0; i < p->used; i++) {
-        struct probe *probe = &p->probes[i];
-        if (probe->state == PROBE_FREE || probe->state == PROBE_HELD || probe->state == PROBE_DONE) continue;
-        if (probe->state == PROBE_WAITS && probe->due <= now_ms()) {
-            /* One that has ended frees a place, and its end wakes us. */
-            bool joins = probe->order.kind != PROBE_TCP && probe->order.kind != PROBE_HTTP;
-            if (joins && p->children >= CHILD_LIMIT) continue;
-            probe_start(p, probe);
-        } else if (probe->state != PROBE_WAITS && probe->due <= now_ms()) {
-            if (probe->message[0] == '\0') note(probe, "no answer in %u ms", probe->order.timeout);
-            probe_finish(p, probe, false);
-        }
-        if (probe->state != PROBE_DONE && probe->due < next) next = probe->due;
+        if (p->due[i] <= now && !take_turn(p, &p->probes[i])) continue;
+        if (p->due[i] < next) next = p->due[i];
     }
-    if (next == UINT64_MAX) return -1;
-    uint64_t now = now_ms();
+    if (next == NEVER) return -1;
     return next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now);
 }
 
@@ -160,8 +165,9 @@ _Noreturn void prober_main(int socket, int devices, int bound) {
     sigaddset(&child, SIGCHLD);
     int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     p.probes = dontfork_alloc(PROBE_LIMIT * sizeof *p.probes);
-    if (p.epoll < 0 || network < 0 || signals < 0 || p.probes == NULL || watch(&p, socket, SOCKET) != 0 ||
-        watch(&p, signals, CHILDREN) != 0)
+    p.due = dontfork_alloc(PROBE_LIMIT * sizeof *p.due);
+    if (p.epoll < 0 || network < 0 || signals < 0 || p.probes == NULL || p.due == NULL ||
+        watch(&p, socket, SOCKET) != 0 || watch(&p, signals, CHILDREN) != 0)
         _exit(1);
     for (;;) {
         struct epoll_event events[TURN];

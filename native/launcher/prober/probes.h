@@ -30,7 +30,6 @@ struct probe {
     int fds[PROBE_FDS];
     size_t nfds;
     uint64_t began; /* CLOCK_MONOTONIC in ms */
-    uint64_t due;   /* its turn, or the end of its time */
     int fd;         /* the connection, or the control socket of who joins */
     pid_t joiner;
     pid_t program;
@@ -48,10 +47,18 @@ struct prober {
     uint32_t used;
     uint32_t children;
     struct probe *probes;
+    /* When each is to be looked at, its turn or the end of its time: together, since all are read at each wake. */
+    uint64_t *due;
 };
+
+static const uint64_t NEVER = UINT64_MAX;
 
 /* CLOCK_MONOTONIC in ms. */
 uint64_t now_ms(void);
+/* When it is to be looked at (CLOCK_MONOTONIC in ms). */
+void probe_due(struct prober *p, const struct probe *probe, uint64_t at);
+/* Whether a process joins the container for it. */
+bool probe_joins(const struct probe *probe);
 /* Begins to ask. */
 void probe_start(struct prober *p, struct probe *probe);
 /* Its descriptor has something. */
@@ -63,11 +70,10 @@ void probe_finish(struct prober *p, struct probe *probe, bool good);
 /* Ends what is under way; nothing is told. */
 void probe_abandon(struct prober *p, struct probe *probe);
 
-/* In dial.c and joined.c: begin, and go on. A failure is written to `message`. */
+/* In dial.c and joined.c: begin, and go on; who joins is heard when it ends. A failure is written to `message`. */
 bool dial_begin(struct prober *p, struct probe *probe);
 void dial_heard(struct prober *p, struct probe *probe);
 bool look_begin(struct prober *p, struct probe *probe);
-void look_heard(struct prober *p, struct probe *probe);
 /* What it asked with is left behind. */
 void look_end(struct probe *probe);
 

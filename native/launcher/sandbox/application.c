@@ -55,7 +55,8 @@ int place_descriptors(const struct ops *go, struct failure *why) {
         const struct op *op = &go->items[i];
         if (op->kind != OP_DESCRIPTOR) continue;
         if (count == FRAME_FDS) return fail(why, OP_DESCRIPTOR, E2BIG, "%u", op->descriptor.number);
-        lifted[count] = fcntl(op->fd, F_DUPFD_CLOEXEC, highest + 1);
+        /* None that takes a number is overwritten before it has its own. */
+        lifted[count] = op->fd > (int)highest ? op->fd : fcntl(op->fd, F_DUPFD_CLOEXEC, highest + 1);
         if (lifted[count++] < 0) return fail(why, OP_DESCRIPTOR, errno, "%u", op->descriptor.number);
     }
     count = 0;

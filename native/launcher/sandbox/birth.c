@@ -54,6 +54,16 @@ static int open_null(int devices) {
     return 0;
 }
 
+/* Whoever joins puts its own there next, before anything is opened. */
+static bool brings_all_three(const struct ops *list) {
+    unsigned brought = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct op *op = &list->items[i];
+        if (op->kind == OP_DESCRIPTOR && op->descriptor.number < 3) brought |= 1u << op->descriptor.number;
+    }
+    return brought == 7;
+}
+
 int birth_settles(const struct birth *birth, struct failure *why) {
     sigset_t all;
     sigfillset(&all);
@@ -64,7 +74,8 @@ int birth_settles(const struct birth *birth, struct failure *why) {
      * The launcher may have died before the first of these calls. This copy of its end of the socket is closed by now.
      */
     if (has_hung_up(birth->control)) _exit(1);
-    if (open_null(birth->devices) < 0) return fail(why, STEP_INIT, errno, "opening /dev/null");
+    if (!brings_all_three(birth->prepare) && open_null(birth->devices) < 0)
+        return fail(why, STEP_INIT, errno, "opening /dev/null");
     if (prctl(PR_SET_DUMPABLE, 0) < 0) return fail(why, STEP_INIT, errno, "dumpable");
     /* Keys of the runtime, and of whoever started it, are none of the container's (session-keyring(7)). */
     if (sys_join_session_keyring() < 0 && errno != ENOSYS) return fail(why, STEP_INIT, errno, "session keyring");

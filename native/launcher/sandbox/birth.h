@@ -22,7 +22,8 @@ struct birth {
 
 /*
  * Leaves behind what was the launcher's: signals are blocked, every other descriptor is closed, 0, 1 and 2 are
- * /dev/null, the session keyring is a new one; it dies with the launcher. 0, or -1 and the failure.
+ * /dev/null unless the list has all three (place_descriptors() is then next), the session keyring is a new one; it dies
+ * with the launcher. 0, or -1 and the failure.
  */
 int birth_settles(const struct birth *birth, struct failure *why);
 

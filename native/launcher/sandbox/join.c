@@ -63,7 +63,6 @@ static int become_like_application(const struct birth *birth, struct failure *wh
 /* A session of its own, which the terminal controls when there is one: nobody else's can be reached through it. */
 static int begin_session(const struct ops *list, struct failure *why) {
     if (setsid() < 0) return fail(why, STEP_JOIN, errno, "setsid");
-    if (place_descriptors(list, why) < 0) return -1;
     if (ops_find(list, OP_TERMINAL) != NULL && ioctl(0, TIOCSCTTY, 0) < 0)
         return fail(why, OP_TERMINAL, errno, "the controlling terminal");
     return 0;
@@ -128,9 +127,7 @@ static _Noreturn void bear_program(const struct birth *birth) {
 
 static _Noreturn void copy_as_application(const struct birth *birth) {
     struct failure why = {0};
-    if (place_descriptors(birth->prepare, &why) < 0 || unblock_signals(&why) < 0 ||
-        close_rest(birth->prepare, birth->control, &why) < 0)
-        birth_fails(birth, &why);
+    if (unblock_signals(&why) < 0 || close_rest(birth->prepare, birth->control, &why) < 0) birth_fails(birth, &why);
     int file = copy_open(&ops_find(birth->prepare, OP_COPY)->copy, &why);
     if (file < 0) birth_fails(birth, &why);
     tell_launcher(birth->control, (struct control_message){.kind = CONTROL_RUNNING});
@@ -146,8 +143,8 @@ static _Noreturn void look_as_application(const struct birth *birth) {
 
 static _Noreturn void join_main(struct birth *birth) {
     struct failure why = {0};
-    if (birth_settles(birth, &why) < 0 || open_proc(birth->prepare, &birth->proc, &why) < 0 ||
-        become_like_application(birth, &why) < 0)
+    if (birth_settles(birth, &why) < 0 || place_descriptors(birth->prepare, &why) < 0 ||
+        open_proc(birth->prepare, &birth->proc, &why) < 0 || become_like_application(birth, &why) < 0)
         birth_fails(birth, &why);
     if (ops_find(birth->prepare, OP_COPY) != NULL) copy_as_application(birth);
     if (ops_find(birth->prepare, OP_LOOK) != NULL) look_as_application(birth);
@@ -164,14 +161,12 @@ static int check_descriptors(const struct ops *list, struct failure *why) {
     return 0;
 }
 
-/* Our end does not block, and is told who has sent what (unix(7), SO_PASSCRED). */
+/* Our end is told who has sent what (unix(7), SO_PASSCRED). */
 static int make_socket(int pair[2], int bound, struct failure *why) {
     int yes = 1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return fail(why, STEP_CONTROL, errno, "socketpair");
-    if (pair[1] < bound && fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0 &&
-        setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) == 0)
-        return 0;
+    if (pair[1] < bound && setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) == 0) return 0;
     fail(why, STEP_CONTROL, pair[1] < bound ? errno : EMFILE, "control socket");
     close(pair[0]);
     close(pair[1]);

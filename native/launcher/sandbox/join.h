@@ -8,9 +8,9 @@
  * Makes the process that joins the container of `target` and either executes a program in it or copies a file. It does
  * not wait: who joins sends CONTROL_BORN from within the PID namespace, whose end of `control` then closes when exec is
  * reached, or CONTROL_RUNNING when it has the file that is to be copied; CONTROL_FAILURE else. `control` is our end,
- * and does not block; each message comes with its sender's credentials. Gives the process id of a child of ours, which
- * is the one that copies, and ends early when a program is executed: that one is a child of ours as well. -1 with the
- * failure, and nothing left behind; EMFILE when it would take descriptors from `bound` on.
+ * to be read without waiting; each message comes with its sender's credentials. Gives the process id of a child of
+ * ours, which is the one that copies, and ends early when a program is executed: that one is a child of ours as well.
+ * -1 with the failure, and nothing left behind; EMFILE when it would take descriptors from `bound` on.
  *
  * `list` lies in memory that it inherits (memory.h). The descriptors stay the caller's.
  */
