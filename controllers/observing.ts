@@ -51,6 +51,8 @@ export function createObserving(store: Store): Observing {
     else map.set(name, Object.freeze([...seen]));
   }
 
+  const isFirst = (kind: 'packages' | 'mounts'): boolean => store.get().observed[kind].size === 0;
+
   /** Whether a name's list is another one than before. */
   function differs(kind: 'mounts' | 'attempts', name: string, seen: readonly unknown[]): boolean {
     return !isDeepStrictEqual(store.get().observed[kind].get(name) ?? [], seen);
@@ -58,8 +60,10 @@ export function createObserving(store: Store): Observing {
 
   return {
     packages({ repositories, packages }, names) {
+      const isNew = isFirst('packages');
+      if (isNew) store.observeAll('packages', frozen(packages));
       const { observed } = store.get();
-      const concerned = new Set(names ?? [...packages.keys(), ...observed.packages.keys()]);
+      const concerned = isNew ? [] : new Set(names ?? [...packages.keys(), ...observed.packages.keys()]);
       store.update((draft) => {
         for (const name of concerned) replace(draft, 'packages', name, packages.get(name));
         for (const [id, repository] of repositories) {
@@ -72,6 +76,10 @@ export function createObserving(store: Store): Observing {
       });
     },
     mounts(seen) {
+      if (isFirst('mounts')) {
+        store.observeAll('mounts', frozen(seen));
+        return;
+      }
       const names = new Set([...seen.keys(), ...store.get().observed.mounts.keys()]);
       store.update((draft) => {
         for (const name of names) replace(draft, 'mounts', name, seen.get(name));
@@ -84,14 +92,11 @@ export function createObserving(store: Store): Observing {
       if (differs('mounts', name, all)) store.observe('mounts', name, all.length === 0 ? undefined : all);
     },
     cgroups(seen) {
-      store.update(({ observed }) => {
-        for (const [name, group] of seen) observed.cgroups.set(name, Object.freeze(group) as Draft<ObservedCgroup>);
-      });
+      for (const group of seen.values()) Object.freeze(group);
+      store.observeAll('cgroups', seen);
     },
     allAttempts(seen) {
-      store.update((draft) => {
-        for (const [name, attempts] of seen) replace(draft, 'attempts', name, attempts);
-      });
+      store.observeAll('attempts', frozen(seen));
     },
     cgroup(name, seen) {
       if (!isDeepStrictEqual(store.get().observed.cgroups.get(name) ?? null, seen))
@@ -101,4 +106,11 @@ export function createObserving(store: Store): Observing {
       if (differs('attempts', name, seen)) store.observe('attempts', name, seen.length === 0 ? undefined : seen);
     },
   };
+}
+
+/** Lists that are frozen are not walked through for drafts. */
+function frozen<T>(seen: ReadonlyMap<string, readonly T[]>): Map<string, readonly T[]> {
+  return new Map(
+    [...seen].filter(([, list]) => list.length > 0).map(([name, list]) => [name, Object.freeze([...list])]),
+  );
 }

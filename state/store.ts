@@ -89,6 +89,8 @@ export interface Store {
    * the other entries. It is told even when the value says the same as before.
    */
   observe<K extends ObservedMap>(map: K, key: string, value: ObservedValue<K> | undefined): void;
+  /** The same for a whole map that is empty: what is first seen of everything. */
+  observeAll<K extends ObservedMap>(map: K, values: ReadonlyMap<string, ObservedValue<K>>): void;
   /** Calls the listener after every change, in order, also when one changes the state again; gives the function that ends it. */
   subscribe(listener: StateListener): () => void;
 }
@@ -179,6 +181,16 @@ export function createStore(initial: State = emptyState()): Store {
       state = { ...state, observed: { ...state.observed, [map]: next } };
       const op = value === undefined ? 'remove' : had ? 'replace' : 'add';
       untold.push({ operations: [toOperation({ op, path: ['observed', map, key], value })], state });
+      tell();
+    },
+    observeAll(map, values) {
+      if (state.observed[map].size > 0) throw new Error(`${map} have been observed before`);
+      if (values.size === 0) return;
+      state = { ...state, observed: { ...state.observed, [map]: new Map<string, unknown>(values) } };
+      const operations = [...values].map(([key, value]) =>
+        toOperation({ op: 'add', path: ['observed', map, key], value }),
+      );
+      untold.push({ operations, state });
       tell();
     },
     subscribe(listener) {

@@ -18,14 +18,17 @@ export type Frozen = 'freezing' | 'frozen';
 const patience = 2000;
 
 /** The hierarchy that freezes; null = this host has neither a v2 tree nor the v1 freezer. */
-function freezerOf(tree: Tree): Branch | null {
+export function freezerOf(tree: Tree): Branch | null {
   const branches = branchesOf(tree, ['freezer']);
   return branches.find(({ version }) => version === 2) ?? branches[0] ?? null;
 }
 
-/** Those of its attempts with a leaf that do not run freely, as the kernel shows it. */
-export function frozenLeaves(tree: Tree, name: string, leaves: readonly number[]): ReadonlyMap<number, Frozen> {
-  const branch = freezerOf(tree);
+/** Those of its attempts with a leaf that do not run freely, as the kernel shows it. `branch` is where it freezes (freezerOf). */
+export function frozenLeaves(
+  branch: Branch | null,
+  name: string,
+  leaves: readonly number[],
+): ReadonlyMap<number, Frozen> {
   if (branch === null) return new Map();
   return new Map(
     leaves.flatMap((attempt) => {

@@ -14,7 +14,7 @@ import type { ObservedCgroup } from '../../state/observed.ts';
 import { branchesWith, groupsIn, leavesIn, namesIn, type Branch, type Tree } from './cgroup-groups.ts';
 import type { Limit } from './cgroup-limit.ts';
 import { shownLimits } from './cgroup-writes.ts';
-import { frozenLeaves } from './cgroup-freeze.ts';
+import { freezerOf, frozenLeaves } from './cgroup-freeze.ts';
 import { ownOf } from './cgroup-leaf.ts';
 
 /** Reads the mount table and the controllers of the v2 tree. A v2 tree whose file cannot be read counts as having none. */
@@ -58,17 +58,18 @@ function unifiedMount(table: readonly TableEntry[]): string | null {
 
 /** The groups of every name that has any, and which limits their files show. `initially`: the limits of a new group. */
 export function observeGroups(tree: Tree, initially: readonly Limit[]): Map<string, ObservedCgroup> {
-  const observed = [...namesIn(tree)].map(([name, branches]) => describe(tree, name, branches, initially));
+  const freezer = freezerOf(tree);
+  const observed = [...namesIn(tree)].map(([name, branches]) => describe(freezer, name, branches, initially));
   return new Map(observed.flatMap((group) => (group === null ? [] : [[group.name, group]])));
 }
 
 /** The same of one name; null = it has no group. */
 export function observeGroup(tree: Tree, name: string, initially: readonly Limit[]): ObservedCgroup | null {
-  return describe(tree, name, branchesWith(tree, name), initially);
+  return describe(freezerOf(tree), name, branchesWith(tree, name), initially);
 }
 
 function describe(
-  tree: Tree,
+  freezer: Branch | null,
   name: string,
   branches: readonly Branch[],
   initially: readonly Limit[],
@@ -82,6 +83,6 @@ function describe(
     leaves,
     limits: shownLimits(initially, groups),
     own: ownOf(branches, name, leaves),
-    frozen: frozenLeaves(tree, name, leaves),
+    frozen: frozenLeaves(freezer, name, leaves),
   };
 }

@@ -119,8 +119,20 @@ function overdue({ name, now, attempts }: View): EndLeafStep[] {
     .map(({ id, pid }) => ({ op: 'end-leaf', name, attempt: id, pid, waits: null }));
 }
 
+/** Of the sections that limit processes and nothing else, as nearly all do. */
+const plainSummaries = new WeakMap<Hierarchies, Map<number | undefined, string | null>>();
+
 /** Null when the host cannot do it: the act says why. */
 function summaryOfSection(section: Cgroups | null, hierarchies: Hierarchies): string | null {
+  if (section !== null && Object.keys(section).some((key) => key !== 'pids')) return summaryAnew(section, hierarchies);
+  const known = plainSummaries.get(hierarchies) ?? new Map<number | undefined, string | null>();
+  plainSummaries.set(hierarchies, known);
+  const most = section?.pids?.max;
+  if (!known.has(most)) known.set(most, summaryAnew(section, hierarchies));
+  return known.get(most) ?? null;
+}
+
+function summaryAnew(section: Cgroups | null, hierarchies: Hierarchies): string | null {
   try {
     return summaryOf(limitsOf(section, hierarchies).limits);
   } catch (error) {

@@ -8,7 +8,7 @@
 //     observe()        every mounted image, by container name: the whole mount table, for the start and after its events
 //     observeOne(id)   one image by statx(2), for events of our own making
 //     pathOf(id)       where an image is mounted
-import { mkdirSync, readdirSync, realpathSync, rmdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { hasSelinux } from '../../native/selinux.ts';
@@ -85,11 +85,13 @@ export function mountsPart(mounts: Mounts, watch: MountWatch, observing: Pick<Ob
 function makeDirectory(runDir: string): string {
   const directory = imagesDirectory(runDir);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const { dev } = statSync(directory);
   for (const id of readdirSync(directory)) {
     try {
-      rmdirSync(join(directory, id));
+      // What is mounted on is on another file system: an error for each would cost every start more than this look.
+      if (lstatSync(join(directory, id)).dev === dev) rmdirSync(join(directory, id));
     } catch (error) {
-      if (!isNotOurs(error)) throw error;
+      if (!isNotOurs(error) && (error as NodeJS.ErrnoException).syscall !== 'lstat') throw error;
     }
   }
   return realpathSync(directory);

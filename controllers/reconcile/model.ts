@@ -56,6 +56,10 @@ const perName = [
   'kept',
 ] as const satisfies (keyof Observed)[];
 
+/** Of names whose images nobody else uses, and who use none, as nearly all: a view is made several times for each at a start. */
+const nobody: ReadonlyMap<string, readonly string[]> = new Map();
+const noMounts: ReadonlyMap<string, ObservedMount> = new Map();
+
 /** `autostart`: whether the packages that start by themselves have still to be judged since the launcher was started. */
 export function createModel({ autostart }: { autostart: boolean }): Model {
   let state = emptyState();
@@ -294,7 +298,12 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     return { confirmed: record.confirmed, outcome, version: isOpen && asks ? (found?.version ?? null) : null };
   }
 
-  function byVersion(name: string, around: readonly string[], of: (footprint: Footprint) => readonly string[]) {
+  function byVersion(
+    name: string,
+    around: readonly string[],
+    of: (footprint: Footprint) => readonly string[],
+  ): ReadonlyMap<string, readonly string[]> {
+    if (around.length === 0) return nobody;
     const found = new Map<string, string[]>();
     for (const user of around) {
       for (const id of of(footprints.get(user) ?? noFootprint)) {
@@ -306,9 +315,10 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     return found;
   }
 
-  function resourceMounts(name: string, own: readonly Target[]): Map<string, ObservedMount> {
+  function resourceMounts(name: string, own: readonly Target[]): ReadonlyMap<string, ObservedMount> {
     const wanted = own.flatMap(({ resources }) => resources.flatMap(({ id }) => id ?? []));
     const used = (state.observed.attempts.get(name) ?? []).flatMap(({ record }) => record.uses);
+    if (wanted.length === 0 && used.length === 0) return noMounts;
     const found = new Map<string, ObservedMount>();
     for (const id of [...wanted, ...used]) {
       const mount = state.observed.mounts.get(containerName(id))?.find((each) => each.id === id);

@@ -1,8 +1,8 @@
 // The reconciler: the store's changes wake the loop, the loop plans and acts, and what it settles on becomes the status.
 import type { Operation } from 'fast-json-patch';
 import type { Draft } from 'immer';
-import { isDeepStrictEqual } from 'node:util';
 import type { Observed, ObservedPackage } from '../../state/observed.ts';
+import { sameJson } from '../../state/same-json.ts';
 import type { ContainerStatus, Status } from '../../state/status.ts';
 import type { Locked, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
@@ -186,9 +186,8 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       trial: trialStatus(store.get(), (boot) => ports.wallClock(boot)),
     };
     const again =
-      repositories !== observed.repositories &&
-      !isDeepStrictEqual({ ...repositoryStatuses(observed) }, { ...status.repositories });
-    if (changes.length > 0 || again || !isDeepStrictEqual({ ...status, ...whole }, status)) {
+      repositories !== observed.repositories && !sameJson(repositoryStatuses(observed), status.repositories);
+    if (changes.length > 0 || again || !sameJson({ ...status, ...whole }, status)) {
       store.update((draft) => {
         Object.assign(draft.status, whole);
         for (const [key, next] of changes) {
@@ -224,7 +223,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       if (isUnsettled(phase)) unsettled.add(key);
       else unsettled.delete(key);
     }
-    const changed = [...statuses].filter(([key, status]) => !isDeepStrictEqual(before[key], status));
+    const changed = [...statuses].filter(([key, status]) => !sameJson(before[key], status));
     return [...changed, ...gone.map((key) => [key, null] as const)];
   }
 

@@ -113,3 +113,25 @@ test('pointers escape ~ and / and nothing else', () => {
   assert.throws(() => parsePointer('a'), SyntaxError);
   assert.throws(() => parsePointer('/~2'), SyntaxError);
 });
+
+test('all of an observed map is set at once, told entry by entry, and only once', () => {
+  const store = createStore();
+  let replica = toTree(toJson(store.get()));
+  const told: string[] = [];
+  store.subscribe((operations) => {
+    replica = applyOperations(replica, operations);
+    told.push(...operations.map(({ op, path }) => `${op} ${path}`));
+  });
+  const ran = { run: 1, exit: null, attempt: 7 };
+  const values = new Map([
+    ['a/b', ran],
+    ['__proto__', ran],
+  ]);
+  store.observeAll('ran', new Map());
+  store.observeAll('ran', values);
+  assert.deepEqual(told, ['add /observed/ran/a~1b', 'add /observed/ran/__proto__']);
+  assert.ok(sameTree(replica, toTree(toJson(store.get()))));
+  values.clear();
+  assert.equal(store.get().observed.ran.size, 2);
+  assert.throws(() => store.observeAll('ran', new Map([['c', ran]])), /observed before/);
+});
