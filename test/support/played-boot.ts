@@ -30,18 +30,18 @@ export interface Line {
   readonly unkept?: string | null;
 }
 
-/** What the log says from the last start on. */
-export function lastStart(daemon: Daemon): readonly Line[] {
+/** What the log says from the last start of the launcher on, whatever reconcilers it has started. */
+export function lastBoot(daemon: Daemon): readonly Line[] {
   const lines = readFileSync(join(daemon.directory, 'log'), 'utf8').trim().split('\n');
-  const start = lines.findLastIndex((line) => line.includes('"the reconciler has started"'));
+  const start = lines.findLastIndex((line) => /"starts":1,.*"the reconciler has started"/.test(line));
   return lines
     .slice(start)
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Line);
 }
 
-/** The steps of that start, as `OP CONTAINER`. */
+/** The steps since then, as `OP CONTAINER`. */
 export const stepsOf = (daemon: Daemon): string[] =>
-  lastStart(daemon).flatMap(({ msg, op = '', container = '' }) =>
+  lastBoot(daemon).flatMap(({ msg, op = '', container = '' }) =>
     msg.startsWith('step') ? [`${op} ${container}`] : [],
   );

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { run } from '../../support/command.ts';
 import { keyPair, probePackage } from '../../support/packages.ts';
 import { patience } from '../../support/patience.ts';
-import { lastStart, planned, planOf, stepsOf, type Line } from '../../support/played-boot.ts';
+import { lastBoot, planned, planOf, stepsOf, type Line } from '../../support/played-boot.ts';
 import { reboot } from '../../support/reboot.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
@@ -16,7 +16,7 @@ import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.
 async function told(daemon: Daemon, fits: (line: Line) => boolean): Promise<Record<string, string>> {
   const late = performance.now() + patience;
   while (performance.now() < late) {
-    const kept = lastStart(daemon).findLast(({ msg }) => msg === 'boot plan');
+    const kept = lastBoot(daemon).findLast(({ msg }) => msg === 'boot plan');
     if (kept !== undefined && fits(kept)) return Object.fromEntries((kept.left ?? []) as unknown as [string, string][]);
     await delay(20);
   }
@@ -87,7 +87,7 @@ test('what a boot plan never holds is left, with the reason, and starts after th
 
     await using again = await reboot(first);
     await again.until('all of it', ({ converged }) => converged);
-    const play = lastStart(again).find(({ msg }) => /^what ran before|^the boot plan does not/.test(msg));
+    const play = lastBoot(again).find(({ msg }) => /^what ran before|^the boot plan does not/.test(msg));
     assert.equal(play?.started, 1, play?.reason);
     const started = stepsOf(again).flatMap((step) => /^(?:start|go) (\S+)$/.exec(step)?.[1] ?? []);
     const others = names.filter((name) => name !== 'plain' && name !== 'scheduled');
@@ -113,10 +113,10 @@ test('there is no plan while a console has changed what is in force, and bootPla
   // What the plan holds is what the next boot runs.
   await using second = await reboot(first);
   await second.untilContainer('plain', 'running', ({ phase }) => phase === 'Running');
-  assert.equal(lastStart(second).find(({ msg }) => msg.startsWith('what ran before'))?.started, 1);
+  assert.equal(lastBoot(second).find(({ msg }) => msg.startsWith('what ran before'))?.started, 1);
 
   await using third = await reboot(second, { configuration: 'bootPlan: never\n' });
   await third.untilContainer('plain', 'running', ({ phase }) => phase === 'Running');
-  assert.ok(!lastStart(third).some(({ msg }) => /boot/.test(msg) && /plan/.test(msg)), third.log());
+  assert.ok(!lastBoot(third).some(({ msg }) => /boot/.test(msg) && /plan/.test(msg)), third.log());
   assert.ok(!existsSync(planOf(third)));
 });

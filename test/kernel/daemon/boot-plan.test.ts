@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { worldOf } from '../../support/container-world.ts';
 import { removeGroups } from '../../support/leftover-groups.ts';
 import { probePackage } from '../../support/packages.ts';
-import { lastStart, planned, planOf, stepsOf } from '../../support/played-boot.ts';
+import { lastBoot, planned, planOf, stepsOf } from '../../support/played-boot.ts';
 import { cutPower, reboot } from '../../support/reboot.ts';
 import { documentOf, startDaemon } from '../../support/test-daemon.ts';
 
@@ -106,7 +106,7 @@ test('what runs is the same after a boot, and its adoption has no step', async (
   await using again = await startDaemon({ packages: [], directory: first.directory });
   const now = await again.until('converged', ({ converged }) => converged);
   assert.ok(!existsSync(`${planOf(again)}.new`), 'what was cut off is gone');
-  const [told] = lastStart(again).filter(({ msg }) => msg.startsWith('what ran before'));
+  const [told] = lastBoot(again).filter(({ msg }) => msg.startsWith('what ran before'));
   assert.deepEqual([told?.started, told?.left], [played.length, []]);
   assert.deepEqual(
     stepsOf(again).toSorted(),
@@ -155,7 +155,7 @@ test('a launcher that is started again in the same boot plays nothing, and repea
   const ran = await second.untilContainer('once', 'ended', ({ phase }) => phase === 'Exited');
   assert.deepEqual(ran.lastExit, { code: 0 });
   await second.until('its end is noted', ({ converged }) => converged);
-  assert.equal(lastStart(second).find(({ msg }) => msg.startsWith('what ran before'))?.started, 2);
+  assert.equal(lastBoot(second).find(({ msg }) => msg.startsWith('what ran before'))?.started, 2);
 
   second.release();
   process.kill(second.pid, 'SIGKILL');
@@ -164,5 +164,5 @@ test('a launcher that is started again in the same boot plays nothing, and repea
   await third.untilContainer('plain', 'running', ({ phase }) => phase === 'Running');
   await third.untilContainer('once', 'exited', ({ phase }) => phase === 'Exited');
   assert.ok(!stepsOf(third).includes('start once'), 'what has run does not run twice');
-  assert.ok(!lastStart(third).some(({ msg }) => msg.startsWith('what ran before')));
+  assert.ok(!lastBoot(third).some(({ msg }) => msg.startsWith('what ran before')));
 });

@@ -4,7 +4,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { probePackage } from '../../support/packages.ts';
-import { lastStart, planned, stepsOf, type Line } from '../../support/played-boot.ts';
+import { lastBoot, planned, stepsOf, type Line } from '../../support/played-boot.ts';
 import { cutPower } from '../../support/reboot.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
@@ -13,7 +13,7 @@ const mountReadOnly = `top=$1; shift; cd "$top" && mount --bind "$top" "$top" &&
 for name in packages state data run; do mount --bind "$name" "$name" || exit 1; done &&
 mount -o remount,bind,ro "$top" && ! touch "$top/written" 2>/dev/null && exec "$@"`;
 const playedBy = (daemon: Daemon): Line | undefined =>
-  lastStart(daemon).find(({ msg }) => msg.startsWith('what ran before'));
+  lastBoot(daemon).find(({ msg }) => msg.startsWith('what ran before'));
 const readOnly = (directory: string): string[] => [
   ...['unshare', '--mount', '--propagation', 'private', 'sh', '-c', mountReadOnly, 'sh', directory],
 ];
@@ -46,7 +46,7 @@ test('a read-only /etc: the summary is in stateDir, boots are played, and an edi
 
   writeFileSync(path('desired.yaml'), document(path('packages')).replace('1.0.0', '1.0.0, env: { NEW: yes }'));
   await using edited = await again();
-  const refused = lastStart(edited).find(({ msg }) => msg.startsWith('the boot plan does not count'));
+  const refused = lastBoot(edited).find(({ msg }) => msg.startsWith('the boot plan does not count'));
   assert.match(refused?.reason ?? '', /^document: /);
   assert.deepEqual(stepsOf(edited).at(-1), 'start camera');
 });

@@ -211,6 +211,8 @@ test(`${takeovers} takeovers between two builds, under edits, commands, floods a
 
 test('what does not prove itself changes nothing, and why is said', async () => {
   await using daemon = await startDaemon({
+    // The reconciler is asked for by its process.
+    configuration: 'sleep: { after: never }\n',
     packages: [edited],
     document: (packages) => documentOf(packages, 'edited: { state: running }'),
   });

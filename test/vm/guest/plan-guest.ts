@@ -16,7 +16,7 @@ import { openStage } from '../../support/boot-player.ts';
 import { worldOf } from '../../support/container-world.ts';
 import { bulk, keyPair, probePackage } from '../../support/packages.ts';
 import { patience } from '../../support/patience.ts';
-import { lastStart, planned, stepsOf } from '../../support/played-boot.ts';
+import { lastBoot, planned, stepsOf } from '../../support/played-boot.ts';
 import { cutPower } from '../../support/reboot.ts';
 import { startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
@@ -91,7 +91,7 @@ containers: { app: { version: 1.0.0 }, data: { version: 1.0.0, state: mounted } 
 
   await using again = await startDaemon({ packages: [], directory: first.directory });
   const now = await again.until('converged', ({ converged }) => converged);
-  const told = lastStart(again).find(({ msg }) => msg.startsWith('what ran before'));
+  const told = lastBoot(again).find(({ msg }) => msg.startsWith('what ran before'));
   assert.deepEqual([told?.started, told?.left], [1, []]);
   assert.deepEqual(stepsOf(again), []);
   assert.deepEqual(tables(), before.tables);
