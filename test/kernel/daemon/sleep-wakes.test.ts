@@ -7,9 +7,13 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectConsole } from '../../../src/client/console-client.ts';
 import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
+import { enterMountNamespace } from '../../support/namespace.ts';
 import { keyPair, probePackage } from '../../support/packages.ts';
 import { asleep, awake, eventually, statusOf, withSleeper, wokenBy } from '../../support/sleeper.ts';
 import type { Daemon } from '../../support/test-daemon.ts';
+
+// What others mount on this host would wake the reconciler, too.
+enterMountNamespace();
 
 const never = 'state: running, restart: { policy: never }';
 

@@ -8,12 +8,16 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectConsole } from '../../../src/client/console-client.ts';
+import { enterMountNamespace } from '../../support/namespace.ts';
 import { probePackage } from '../../support/packages.ts';
 import { logged } from '../../support/scenario.ts';
 import { killReconciler } from '../../support/successor.ts';
 import { childrenOf, rollupOf } from '../../bench/process-memory.ts';
 import { asleep, awake, eventually, statusOf, withSleeper } from '../../support/sleeper.ts';
 import type { Daemon } from '../../support/test-daemon.ts';
+
+// What others mount on this host would wake the reconciler, too.
+enterMountNamespace();
 
 /** NORTHSTATE_SLEEPS: in how many rounds clients are heard; the bound on wakes makes a hundred of them take minutes. */
 const rounds = Number(process.env['NORTHSTATE_SLEEPS'] ?? 6);
