@@ -7,7 +7,7 @@ import type { View } from '../controller.ts';
 import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
 import type { MountStep } from '../mounts/mounts-plan.ts';
 import type { ContainerStep } from '../containers/containers-plan.ts';
-import { walking } from './walk.ts';
+import { striding } from './walk.ts';
 
 export type StartStep = Extract<ContainerStep, { op: 'start' }>;
 /** Of a sandbox in which nothing starts. */
@@ -37,7 +37,7 @@ export function* coldBooting(
   const packages = new Map(kept.filter(([, all]) => all.length > 0));
   const before = { ...state, orders: new Map(), observed: { ...emptyObserved(), repositories, packages } };
   const options = { hierarchies, defaultRepository: null, packageAt: () => null, now, autostart: true };
-  const { done } = yield* walking(before, options);
+  const { done } = yield* striding(before, options);
   const gone = new Set(done.flatMap(({ step }) => (step.op === 'go' ? [step.key] : [])));
   const prepared = new Map<string, PrepareStep>();
   return done.flatMap(({ step, view }): BootStep[] => {

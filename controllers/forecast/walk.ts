@@ -13,7 +13,7 @@ import { effect, type AnyStep } from './effect.ts';
 import { planMounts } from '../mounts/mounts-plan.ts';
 import { planRepositories } from '../repositories/repositories-plan.ts';
 import { TerminalError } from '../failure.ts';
-import { createModel, type Consequences } from '../reconcile/model.ts';
+import { createModel, type Consequences, type Model } from '../reconcile/model.ts';
 
 export interface WalkOptions {
   readonly hierarchies: Hierarchies;
@@ -55,6 +55,23 @@ const changing = ['packages', 'mounts', 'cgroups', 'attempts', 'ran', 'kept'] as
 
 /** The same, a step at a time. */
 export function* walking(initial: State, options: WalkOptions): Sliced<Walk> {
+  const { done, refused, model } = yield* striding(initial, options);
+  const views: View[] = [];
+  const left: Stride[] = [];
+  for (const name of [...model.names()].sort()) {
+    yield;
+    const view = model.view(name, options.now);
+    views.push(view);
+    for (const step of planOf(view, options)) if (step.waits !== null) left.push({ step, view });
+  }
+  return { done, refused, left, views };
+}
+
+/** What is done on the way, and the model as it is in the end; a step at a time. */
+export function* striding(
+  initial: State,
+  options: WalkOptions,
+): Sliced<Pick<Walk, 'done' | 'refused'> & { readonly model: Model }> {
   const model = createModel({ autostart: options.autostart });
   const done: Stride[] = [];
   const latest = new Map<string, AnyStep>();
@@ -117,15 +134,7 @@ export function* walking(initial: State, options: WalkOptions): Sliced<Walk> {
     }
     pending = next;
   }
-  const views: View[] = [];
-  const left: Stride[] = [];
-  for (const name of [...model.names()].sort()) {
-    yield;
-    const view = model.view(name, options.now);
-    views.push(view);
-    for (const step of planOf(view, options)) if (step.waits !== null) left.push({ step, view });
-  }
-  return { done, refused: [...refused.values()], left, views };
+  return { done, refused: [...refused.values()], model };
 }
 
 type OwnMaps = {

@@ -158,16 +158,16 @@ function writeUnit(to: Encoder, { name, needs, deeds }: Unit): void {
   to.u16(within(needs.length, planLimits.needs, `things that ${name} needs`));
   needs.forEach((each) => to.u32(each));
   within(deeds.length, planLimits.deeds, `deeds of ${name}`);
-  const list = createEncoder();
-  for (const deed of deeds) {
-    const payload = createEncoder(256);
-    const values: Readonly<Record<string, unknown>> = deed;
-    const row = deedTable[deed.deed];
-    for (const [field, { write }] of Object.entries<Field<unknown>>(row.fields)) write(payload, values[field]);
-    list.u16(row.number);
-    list.bytes(payload.end());
-  }
-  to.bytes(list.end());
+  to.framed(() => {
+    for (const deed of deeds) {
+      const values: Readonly<Record<string, unknown>> = deed;
+      const row = deedTable[deed.deed];
+      to.u16(row.number);
+      to.framed(() => {
+        for (const [field, { write }] of Object.entries<Field<unknown>>(row.fields)) write(to, values[field]);
+      });
+    }
+  });
 }
 
 function within(count: number, most: number, what: string): number {

@@ -7,6 +7,8 @@ export interface Encoder {
   u64(value: bigint): void;
   /** A u32 length and the bytes. */
   bytes(value: Uint8Array): void;
+  /** The same for what `write` writes. */
+  framed(write: () => void): void;
   /** The same for a text, as UTF-8. Throws on a NUL, which C would take for the end. */
   text(value: string): void;
   /** A u32 count and the texts. */
@@ -54,9 +56,17 @@ export function createEncoder(room = 1024): Encoder {
       const at = take(value.length);
       buffer.set(value, at);
     },
+    framed(write) {
+      const at = take(4);
+      write();
+      buffer.writeUInt32LE(size - at - 4, at);
+    },
     text(value) {
       if (value.includes('\0')) throw new Error(`${JSON.stringify(value.slice(0, 64))} contains a NUL`);
-      encoder.bytes(Buffer.from(value));
+      const length = Buffer.byteLength(value);
+      encoder.u32(length);
+      const at = take(length);
+      buffer.write(value, at, length);
     },
     texts(values) {
       encoder.u32(values.length);

@@ -155,12 +155,12 @@ export function encodeList(ops: readonly Op[], fds: number[]): Uint8Array {
   }
   list.u16(ops.length);
   for (const op of ops) {
-    const payload = createEncoder(128);
     const { number, fields } = opTable[op.op];
     const values: Readonly<Record<string, unknown>> = op;
-    for (const [name, field] of Object.entries<Field<unknown>>(fields)) field.write(payload, values[name], fds);
     list.u16(number);
-    list.bytes(payload.end());
+    list.framed(() => {
+      for (const [name, field] of Object.entries<Field<unknown>>(fields)) field.write(list, values[name], fds);
+    });
   }
   return list.end();
 }
