@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "conditions.h"
+#include "plan-patch.h"
 #include "play.h"
 #include "summary.h"
 
@@ -115,15 +116,37 @@ static bool begin_boot(const char *run_dir, const char *id) {
     return written && rename(draft, path) == 0;
 }
 
-/* Nobody but root may have written it. */
-static const char *load(const char *path, struct plan *plan) {
+/* Nobody but root may have written it; NULL: `why` says why it does not count. */
+static uint8_t *read_own(const char *path, size_t *size, const char **why) {
     struct stat stats;
-    if (lstat(path, &stats) != 0) return strerror(errno);
-    if (!S_ISREG(stats.st_mode) || stats.st_uid != 0 || (stats.st_mode & 077) != 0)
-        return "owner: it is not root's alone";
-    size_t size = 0;
-    uint8_t *bytes = read_whole(path, PLAN_LIMIT, &size);
-    return bytes == NULL ? strerror(errno) : plan_parse(plan, bytes, size);
+    *why = NULL;
+    if (lstat(path, &stats) != 0)
+        *why = strerror(errno);
+    else if (!S_ISREG(stats.st_mode) || stats.st_uid != 0 || (stats.st_mode & 077) != 0)
+        *why = "owner: it is not root's alone";
+    if (*why != NULL) return NULL;
+    uint8_t *bytes = read_whole(path, PLAN_LIMIT, size);
+    if (bytes == NULL) *why = strerror(errno);
+    return bytes;
+}
+
+/* The plan that the patch beside it makes of it, else, when that is none or does not count, as it lies there. */
+static const char *load(const char *path, const struct places *places, struct plan *plan, char *why, size_t room) {
+    static char beside[PATH_MAX + 32], base[1024];
+    snprintf(beside, sizeof beside, "%s-patch", path);
+    size_t size = 0, patch_size = 0, made_size = 0;
+    const char *wrong, *unpatched;
+    uint8_t *bytes = read_own(path, &size, &wrong);
+    if (bytes == NULL) return wrong;
+    uint8_t *patch = read_own(beside, &patch_size, &unpatched);
+    uint8_t *made = patch == NULL ? NULL : plan_patched(bytes, size, patch, patch_size, &made_size);
+    free(patch);
+    bool patched = made != NULL && plan_parse(plan, made, made_size) == NULL;
+    if (patched && !is_void(plan, places, why, room)) return NULL;
+    if ((wrong = plan_parse(plan, bytes, size)) != NULL) return wrong;
+    if (!is_void(plan, places, base, sizeof base)) return NULL;
+    if (!patched) snprintf(why, room, "%s", base);
+    return why;
 }
 
 int main(int argc, char **argv) {
@@ -147,8 +170,7 @@ int main(int argc, char **argv) {
         access(path, F_OK) != 0)
         return EXIT_SUCCESS;
     struct report report = {0};
-    const char *refused = load(path, &plan);
-    if (refused == NULL && is_void(&plan, &places, why, sizeof why)) refused = why;
+    const char *refused = load(path, &places, &plan, why, sizeof why);
     if (refused == NULL) refused = play(&plan, &link, &boot, &report);
     report_keep(&report, &link, refused, began, boottime());
     return EXIT_SUCCESS;

@@ -9,13 +9,12 @@ import { request } from '../../native/wire/wire.ts';
 import { bootDelegation } from '../../controllers/cgroups/delegated-group.ts';
 import { generationFiles } from '../../state/document/generation-files.ts';
 import { ifMissing } from '../../state/errno.ts';
-import { prepareFile } from '../../state/file/write-file.ts';
 import { inSlices, type Sliced } from '../../state/in-slices.ts';
 import type { State } from '../../state/store.ts';
 import { isUnderWay } from '../../state/trial/trial-record.ts';
 import { usesBootPlan, type Configuration } from '../config/configuration.ts';
 import { readSource } from '../config/read-configuration.ts';
-import { planFile } from './plan-file.ts';
+import { putPlan } from './plan-file.ts';
 import { findSummary, summaryHead } from '../config/summary.ts';
 import { runtimeVersion } from '../runtime-version.ts';
 import { makeUnits, type Made, type PlanPorts } from './make-plan.ts';
@@ -70,9 +69,7 @@ export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {
   const made = await inSlices(work(), ports.isPresent);
   if (made === null) return none('something else is in force meanwhile');
   const { units, left, plan } = made;
-  const path = planFile(config.stateDir);
-  const kept = await readFile(path).catch(ifMissing);
-  if (kept === null || !kept.equals(plan)) await (await prepareFile(path, plan)).commit();
+  await putPlan(config.stateDir, plan);
   return {
     started: units.filter(({ deeds }) => deeds.some((each) => each.deed === 'request' && each.type === request.go))
       .length,

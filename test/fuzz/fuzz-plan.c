@@ -1,4 +1,5 @@
-/* Boot plans from anybody, behind their checksum. What is understood is read to its end, as the player does. */
+/* Boot plans from anybody, behind their checksum, and patches of them. What is understood is read to its end. */
+#include "../../native/player/plan-patch.h"
 #include "../../native/player/plan.h"
 #include "fuzz.h"
 
@@ -19,7 +20,17 @@ static void read_deed(const struct deed *deed) {
         if (deed->list[i] >= SLOT_LIMIT) abort();
 }
 
+static void read_patch(const uint8_t *data, size_t size) {
+    static const uint8_t base[] = "what lies there";
+    size_t made_size = 0;
+    uint8_t *made = plan_patched(base, sizeof base, data, size, &made_size);
+    if (made == NULL) return;
+    read_bytes((struct span){.data = made, .size = (uint32_t)made_size});
+    free(made);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    read_patch(data, size);
     struct plan plan;
     if (plan_take(&plan, cursor_over(data, size)) != NULL) return 0;
     for (size_t i = 0; i < 3; i++) read_bytes((struct span[]){plan.runtime, plan.kernel, plan.machine}[i]);

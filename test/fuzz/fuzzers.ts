@@ -41,7 +41,7 @@ const sources = {
     ],
     ...['session-table', 'sessions', 'sources', 'starts', 'streams', 'telling', 'timers', 'watches'].map(inCore),
   ],
-  plan: ['wire', '../player/plan'],
+  plan: ['wire', '../player/plan', '../player/plan-patch'],
   handover: [
     ...['wire', 'failure', 'sandbox/control', ...handover],
     ...['attempts', 'keeps', 'relays', 'ring', 'sources', 'streams'].map(inCore),
