@@ -1,6 +1,5 @@
 // The boot plan as the boot player reads it (native/player/plan.h): what makes it count, and units of deeds.
 import { crc32 } from 'node:zlib';
-import { atOnce, type Sliced } from '../../state/in-slices.ts';
 import { createEncoder, type Encoder } from './encoder.ts';
 
 /** Raised with every change of its form. */
@@ -118,39 +117,41 @@ export interface BootPlan {
 }
 
 /** A whole plan. Throws RangeError when it is over a limit of the player's. */
-export function encodePlan(plan: BootPlan): Uint8Array {
-  return atOnce(encodingPlan(plan));
+export function encodePlan({ units, ...head }: BootPlan): Uint8Array {
+  const plan = openPlan(head);
+  for (const unit of units) plan.add(unit);
+  return plan.end();
 }
 
-/** The same, a unit at a time. */
-export function* encodingPlan({
-  runtime,
-  kernel,
-  machine,
-  source,
-  document,
-  generation,
-  units,
-}: BootPlan): Sliced<Uint8Array> {
-  const to = createEncoder(1 << 16);
-  to.u32(format);
-  for (const each of [runtime, kernel, machine]) to.text(each);
-  to.bytes(source);
-  to.text(document.path);
-  to.u8(document.text === null ? 0 : 1);
-  to.bytes(document.text ?? new Uint8Array());
-  to.u64(BigInt(generation));
-  to.u32(within(units.length, planLimits.units, 'units'));
-  for (const unit of units) {
-    yield;
-    writeUnit(to, unit);
-  }
-  const rest = to.end();
-  const sum = createEncoder(4);
-  sum.u32(crc32(rest));
-  const plan = Buffer.concat([magic, sum.end(), rest]);
-  within(plan.length, planLimits.bytes, 'bytes');
-  return plan;
+/** A plan to which unit after unit is added, so that none need be kept. Throws as encodePlan() does. */
+export function openPlan({ runtime, kernel, machine, source, document, generation }: Omit<BootPlan, 'units'>): {
+  add(unit: Unit): void;
+  end(): Uint8Array;
+} {
+  const [head, number, units] = [createEncoder(), createEncoder(4), createEncoder(1 << 16)];
+  let count = 0;
+  head.u32(format);
+  for (const each of [runtime, kernel, machine]) head.text(each);
+  head.bytes(source);
+  head.text(document.path);
+  head.u8(document.text === null ? 0 : 1);
+  head.bytes(document.text ?? new Uint8Array());
+  head.u64(BigInt(generation));
+  return {
+    add(unit) {
+      count = within(count + 1, planLimits.units, 'units');
+      writeUnit(units, unit);
+    },
+    end() {
+      number.u32(count);
+      const parts = [head, number, units].map((each) => each.end());
+      const sum = createEncoder(4);
+      sum.u32(parts.reduce((before, part) => crc32(part, before), 0));
+      const plan = Buffer.concat([magic, sum.end(), ...parts]);
+      within(plan.length, planLimits.bytes, 'bytes');
+      return plan;
+    },
+  };
 }
 
 function writeUnit(to: Encoder, { name, needs, deeds }: Unit): void {

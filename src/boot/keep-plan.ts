@@ -4,8 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { machine, release } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { encodingPlan } from '../../native/wire/boot-plan.ts';
-import { request } from '../../native/wire/wire.ts';
+import { openPlan } from '../../native/wire/boot-plan.ts';
 import { bootDelegation } from '../../controllers/cgroups/delegated-group.ts';
 import { generationFiles } from '../../state/document/generation-files.ts';
 import { ifMissing } from '../../state/errno.ts';
@@ -59,23 +58,18 @@ export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {
   const stored = (await generationFiles(join(config.stateDir, 'generations'), true).list()).at(-1)?.generation ?? 0;
   const before = await bootDelegation(summary.cgroup, config.cgroup);
   const work = function* (): Sliced<Made & { readonly plan: Uint8Array }> {
-    const made = yield* makeUnits(state, { ...ports, before });
-    const plan = yield* encodingPlan({
+    const plan = openPlan({
       ...{ runtime: runtimeVersion, kernel: release(), machine: machine(), source: summaryHead(source) },
-      ...{ document: { path: config.desired, text: document }, generation: stored, units: made.units },
+      ...{ document: { path: config.desired, text: document }, generation: stored },
     });
-    return { ...made, plan };
+    const made = yield* makeUnits(state, { ...ports, before }, plan.add);
+    return { ...made, plan: plan.end() };
   };
   const made = await inSlices(work(), ports.isPresent);
   if (made === null) return none('something else is in force meanwhile');
-  const { units, left, plan } = made;
+  const { started, left, plan } = made;
   await putPlan(config.stateDir, plan);
-  return {
-    started: units.filter(({ deeds }) => deeds.some((each) => each.deed === 'request' && each.type === request.go))
-      .length,
-    left,
-    unkept: null,
-  };
+  return { started, left, unkept: null };
 }
 
 function isBefore(kernel: string, [major, minor]: readonly [number, number]): boolean {

@@ -35,15 +35,16 @@ export interface PlanPorts extends BootPorts {
   readonly before: readonly Deed[];
 }
 
-/** What a plan does, and what it leaves: containers and images by name, with the reason. */
+/** How many containers a plan starts, and what it leaves: containers and images by name, with the reason. */
 export interface Made {
-  readonly units: readonly Unit[];
+  readonly started: number;
   readonly left: ReadonlyMap<string, string>;
 }
 
-/** Units of everything that a cold boot of this state does and that a plan may hold, one at a time. */
-export function* makeUnits(state: State, ports: PlanPorts): Sliced<Made> {
-  const units: Unit[] = [setup(state, ports)];
+/** Gives the units of everything that a cold boot of this state does and that a plan may hold to `take`, one at a time. */
+export function* makeUnits(state: State, ports: PlanPorts, take: (unit: Unit) => void): Sliced<Made> {
+  take(setup(state, ports));
+  let units = 1;
   const before: Before = { images: new Map(), containers: new Map(), attempts: new Map() };
   const left = new Map<string, string>();
   const steps = yield* coldBooting(state, { hierarchies: ports.hierarchies, now: 0 });
@@ -52,9 +53,10 @@ export function* makeUnits(state: State, ports: PlanPorts): Sliced<Made> {
     const name = step.op === 'mount' ? step.id : step.name;
     try {
       const unit = step.op === 'mount' ? imageUnit(step, ports) : sandboxUnit(step, view, before, ports);
-      if (step.op === 'mount') before.images.set(name, units.length);
-      if (step.op === 'start') before.containers.set(name, units.length);
-      units.push(unit);
+      if (step.op === 'mount') before.images.set(name, units);
+      if (step.op === 'start') before.containers.set(name, units);
+      take(unit);
+      units += 1;
     } catch (error) {
       if (!(error instanceof NotAtBoot)) throw error;
       left.set(name, error.message);
@@ -63,7 +65,7 @@ export function* makeUnits(state: State, ports: PlanPorts): Sliced<Made> {
   for (const entry of state.desired.containers.values())
     if (entry.state === 'running' && !before.attempts.has(entry.name) && !left.has(entry.name))
       left.set(entry.name, whyNotReached(entry, before.attempts));
-  return { units, left };
+  return { started: before.containers.size, left };
 }
 
 /** Why a cold boot does not come to an entry by itself. */
