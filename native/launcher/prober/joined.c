@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdalign.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,17 +11,16 @@
 #include "../sandbox/join.h"
 #include "probes.h"
 
-/* The list is read anew each time: no other child of ours finds it in its memory. */
+/* The list is read anew each time, into memory that no child of ours has; what is made of it is this one's alone. */
 static pid_t join(const struct prober *p, struct probe *probe, struct failure *why) {
     size_t size = probe->order.list_size;
-    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, probe->list, 0);
-    if (bytes == MAP_FAILED) return fail(why, STEP_MEMORY, errno, "the list of a probe");
-    struct cursor c = cursor_over(bytes, size);
+    if (size > PROBE_LIST_LIMIT || pread(probe->list, p->text, size, 0) != (ssize_t)size)
+        return fail(why, STEP_MEMORY, errno, "the list of a probe");
+    struct cursor c = cursor_over(p->text, size);
     struct ops *ops = ops_parse(&c, probe->fds, probe->nfds, LIST_JOIN, why);
     struct init target = {.pidfd = probe->pidfd};
     pid_t pid = ops == NULL ? -1 : launch_join(&target, ops, p->bound, &probe->fd, why);
     if (ops != NULL) ops_free(ops);
-    munmap(bytes, size);
     return pid;
 }
 
@@ -55,25 +53,31 @@ static bool take_message(int control, struct control_message *message, pid_t *se
     return true;
 }
 
-static void take_messages(struct probe *probe) {
+/* Hears one message; false when there is none. */
+static bool hear_one(struct probe *probe) {
     struct control_message message = {0};
     pid_t sender;
-    while (probe->fd >= 0 && take_message(probe->fd, &message, &sender)) {
-        if (message.kind == CONTROL_BORN && !probe->born && sender > 0) {
-            probe->born = true;
-            probe->program = sender;
-        }
-        if (message.kind != CONTROL_FAILURE) continue;
+    if (probe->fd < 0 || !take_message(probe->fd, &message, &sender)) return false;
+    if (message.kind == CONTROL_BORN && !probe->born && sender > 0) {
+        probe->born = true;
+        probe->program = sender;
+    }
+    if (message.kind == CONTROL_FAILURE) {
         message.subject[FAILURE_SUBJECT - 1] = '\0';
         note(probe, "%s: %s", message.subject, strerror(message.error));
     }
+    return true;
+}
+
+static void hear_all(struct probe *probe) {
+    while (hear_one(probe)) continue;
 }
 
 /* From within the container nobody new comes once its message cannot be sent. */
 void look_end(struct probe *probe) {
-    if (probe->fd >= 0) {
+    if (probe->fd >= 0 && !probe->born && probe->order.kind == PROBE_EXEC) {
         shutdown(probe->fd, SHUT_RD);
-        take_messages(probe);
+        hear_all(probe);
     }
     if (probe->joiner > 0) kill(probe->joiner, SIGKILL);
     if (probe->program > 0) {
@@ -93,21 +97,17 @@ static void note_end(struct probe *probe, int status) {
 bool probe_reaps(struct prober *p, struct probe *probe, pid_t pid, int status) {
     if (probe->state != PROBE_JOINS) return false;
     /* What was born a moment ago is known once it is heard. */
-    if (probe->joiner != pid && probe->program != pid) take_messages(probe);
+    while (probe->joiner != pid && !probe->born && hear_one(probe)) continue;
+    if (probe->joiner != pid && probe->program != pid) return false;
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    bool executes = probe->order.kind == PROBE_EXEC;
-    if (probe->program == pid) {
-        take_messages(probe);
+    if (probe->joiner == pid) {
+        probe->joiner = 0;
+        /* It has borne the program, which is waited for. */
+        if (good && probe->order.kind == PROBE_EXEC) return true;
+    } else {
         probe->program = 0;
-        if (probe->message[0] == '\0') note_end(probe, status);
-        probe_finish(p, probe, good);
-        return true;
     }
-    if (probe->joiner != pid) return false;
-    probe->joiner = 0;
-    /* It has borne the program, which is waited for. */
-    if (executes && good) return true;
-    take_messages(probe);
+    if (!good) hear_all(probe);
     if (probe->message[0] == '\0') note_end(probe, status);
     probe_finish(p, probe, good);
     return true;

@@ -166,7 +166,8 @@ _Noreturn void prober_main(int socket, int devices, int bound) {
     int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     p.probes = dontfork_alloc(PROBE_LIMIT * sizeof *p.probes);
     p.due = dontfork_alloc(PROBE_LIMIT * sizeof *p.due);
-    if (p.epoll < 0 || network < 0 || signals < 0 || p.probes == NULL || p.due == NULL ||
+    p.text = dontfork_alloc(PROBE_LIST_LIMIT);
+    if (p.epoll < 0 || network < 0 || signals < 0 || p.probes == NULL || p.due == NULL || p.text == NULL ||
         watch(&p, socket, SOCKET) != 0 || watch(&p, signals, CHILDREN) != 0)
         _exit(1);
     for (;;) {

@@ -49,6 +49,7 @@ struct prober {
     struct probe *probes;
     /* When each is to be looked at, its turn or the end of its time: together, since all are read at each wake. */
     uint64_t *due;
+    uint8_t *text; /* the list that is being read */
 };
 
 static const uint64_t NEVER = UINT64_MAX;
