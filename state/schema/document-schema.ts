@@ -117,7 +117,9 @@ export const containerSchema = z.strictObject({
   restartWith: z.array(name).default([]),
   health: healthWith(z.strictObject).optional(),
   settle: duration.prefault('2s'),
-  timeout: duration.optional(),
+  timeout: duration
+    .refine((ms) => ms >= 100, { error: 'at least 100ms: left out, a run may last for ever' })
+    .optional(),
   schedule: scheduleSchema.optional(),
   env: z.map(variable, value.nullable()).default(() => new Map()),
   args: z.array(text).optional(),

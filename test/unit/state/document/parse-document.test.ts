@@ -206,6 +206,7 @@ const refusals: [what: string, text: string, line: number, column: number, messa
     /restarts it without end: its restart policy/,
   ],
   ['a timeout that is none', inEntry('timeout: soon'), 3, 17, /duration/],
+  ['a timeout in which nothing can run', inEntry('timeout: 0s'), 3, 17, /at least 100ms/],
   ['a repository of another type', inRepository('type: tape'), 3, 14, /fs.*mem/],
   ['a directory that is not named', inRepository('type: fs'), 3, 6, /type fs needs a dir/],
   ['a directory of a repository in memory', inRepository('type: mem, dir: /x'), 3, 24, /has no dir/],
@@ -308,7 +309,7 @@ test('of a document with an end mark every shorter part is refused, or lacks the
 
 test('the JSON Schema and the parser agree on what they both can see', () => {
   const validate = new Ajv2020({ allowUnionTypes: true }).compile(documentJsonSchema());
-  // The grammar of versions and what must hold between entries, or between fields, is beyond this JSON Schema.
+  // The grammar of versions, how long a duration is, and what must hold between entries or fields is beyond this JSON Schema.
   const beyond = [
     'a soft limit above its hard one',
     'a version that is none',
@@ -329,6 +330,7 @@ test('the JSON Schema and the parser agree on what they both can see', () => {
     'a directory that is not named',
     'a directory of a repository in memory',
     'integrity without a key',
+    'a timeout in which nothing can run',
   ];
   const syntax = [
     'a key twice',
