@@ -5,7 +5,6 @@
 // And back: which file a mount shows, and whether it is still what was mounted.
 import { hash, randomBytes } from 'node:crypto';
 import { readlinkSync, statSync } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import { openBlockDevice } from '../../native/device.ts';
@@ -26,13 +25,14 @@ import { TerminalError } from '../failure.ts';
 import { createLanes } from './lanes.ts';
 import type { Image, VerifyImage } from './mounts-plan.ts';
 import { messageOf } from '../../state/errno.ts';
+import type { OpenFile } from '../../state/file/in-place.ts';
 
 export interface ImageDevices {
   /**
    * A device that shows the image in an open file. Rejects with TerminalError (BadIntegrity, NoDeviceMapper, PackageChanged),
    * SyscallError, or an Error when no loop device is free in time.
    */
-  attach(id: string, file: FileHandle, image: Image, signal: AbortSignal): Promise<ImageDevice>;
+  attach(id: string, file: OpenFile, image: Image, signal: AbortSignal): Promise<ImageDevice>;
   /** The file behind a mounted device, and what has become of it since. */
   look(mount: MountAt): Pick<ObservedMount, 'backing' | 'integrity'>;
   /** Takes away the devices of ours that nothing is mounted from. Rejects with SyscallError. */
@@ -63,7 +63,7 @@ export function createImageDevices(options: {
   const prefix = prefixOf(options.owner);
   const checks = createLanes(availableParallelism());
 
-  async function attach(id: string, file: FileHandle, image: Image, signal: AbortSignal): Promise<ImageDevice> {
+  async function attach(id: string, file: OpenFile, image: Image, signal: AbortSignal): Promise<ImageDevice> {
     const { tree, integrity } = image;
     if (tree === null || integrity === 'none') return plain(await loopOf(file, image, image.size));
     if (integrity === 'full-check') {
@@ -74,7 +74,7 @@ export function createImageDevices(options: {
     return verity(id, await loopOf(file, image, image.size), tree, image.repository);
   }
 
-  async function check(id: string, file: FileHandle, image: Image, tree: HashTree, signal: AbortSignal): Promise<void> {
+  async function check(id: string, file: OpenFile, image: Image, tree: HashTree, signal: AbortSignal): Promise<void> {
     await checks(async () => {
       try {
         await verifyImage(file, image, tree, signal);
@@ -84,11 +84,11 @@ export function createImageDevices(options: {
         throw new TerminalError('BadIntegrity', `mount ${id}: ${image.path}: ${message}`, { cause: error });
       }
     });
-    if (sameIdentity(identityOf(await file.stat()), image.identity)) return;
+    if (sameIdentity(identityOf(await file.look()), image.identity)) return;
     throw new TerminalError('PackageChanged', `mount ${id}: ${image.path} has changed while it was checked`);
   }
 
-  async function loopOf(file: FileHandle, image: Image, size: number): Promise<LoopDevice> {
+  async function loopOf(file: OpenFile, image: Image, size: number): Promise<LoopDevice> {
     const path = readlinkSync(`/proc/self/fd/${file.fd}`);
     return attachLoop(file.fd, { offset: image.offset, size }, path, markOf(path, image.identity), loopTimeout);
   }

@@ -1,6 +1,7 @@
 // The acts of the mounts controller: an image on a block device below runDir/mounts, and off again.
-import { mkdir, rmdir, type FileHandle } from 'node:fs/promises';
-import { identityOf, openRegular, sameIdentity } from '../../native/file.ts';
+import { constants } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
+import { identityOf, sameIdentity } from '../../native/file.ts';
 import { SyscallError } from '../../native/libc.ts';
 import { mountImage, umount } from '../../native/mount.ts';
 import { mountAt } from '../../native/statx.ts';
@@ -8,6 +9,7 @@ import { TerminalError } from '../failure.ts';
 import type { ImageDevices } from './image-devices.ts';
 import type { Image, MountStep, UmountStep } from './mounts-plan.ts';
 import { hasErrno } from '../../state/errno.ts';
+import { makeDirectory, openFile, type OpenFile } from '../../state/file/in-place.ts';
 
 export async function mountPackage(
   step: MountStep,
@@ -37,15 +39,19 @@ function isMounted(target: string, { identity }: Image, devices: ImageDevices): 
 }
 
 /** Opens the package and makes sure, on the very descriptor that is attached later, that it is the file that was read. */
-async function openUnchanged(id: string, image: Image): Promise<FileHandle> {
+async function openUnchanged(id: string, image: Image): Promise<OpenFile> {
   const changed = (how: string, cause?: unknown) =>
     new TerminalError('PackageChanged', `mount ${id}: ${image.path} ${how} since it was read`, { cause });
-  const file = await openRegular(image.path).catch((error: unknown) => {
+  // What else a path may name (a fifo, a terminal, a device) is never waited for.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  const file = await openFile(image.path, flags).catch((error: unknown) => {
     if (hasErrno(error, 'ENOENT')) throw changed('has been deleted', error);
     throw error;
   });
   try {
-    const identity = identityOf(await file.stat());
+    const stats = await file.look();
+    if (!stats.isFile()) throw new Error(`${image.path} is no regular file`);
+    const identity = identityOf(stats);
     if (!sameIdentity(identity, image.identity)) throw changed('has changed');
     if (image.offset + image.size > identity.size) {
       throw new TerminalError('BadImage', `mount ${id}: ${image.path} ends before its image does`);
@@ -59,14 +65,10 @@ async function openUnchanged(id: string, image: Image): Promise<FileHandle> {
 
 async function makeMountPoint(id: string, target: string): Promise<void> {
   try {
-    await mkdir(target, { mode: 0o700 });
+    // With those above it: somebody may have emptied runDir.
+    await makeDirectory(target, 0o700);
   } catch (error) {
     if (hasErrno(error, 'EEXIST')) return;
-    if (hasErrno(error, 'ENOENT')) {
-      // Somebody has emptied runDir.
-      await mkdir(target, { recursive: true, mode: 0o700 });
-      return;
-    }
     if (hasErrno(error, 'ENAMETOOLONG')) {
       throw new TerminalError('BadName', `mount ${id}: name:version may have 255 characters at most`, { cause: error });
     }
@@ -77,7 +79,7 @@ async function makeMountPoint(id: string, target: string): Promise<void> {
 /** Once it is mounted, the mount alone keeps the device; if anything fails, closing it takes it away. */
 async function attachAndMount(
   id: string,
-  file: FileHandle,
+  file: OpenFile,
   image: Image,
   target: string,
   devices: ImageDevices,

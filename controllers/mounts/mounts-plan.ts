@@ -10,7 +10,7 @@ import {
 import type { Step, View } from '../controller.ts';
 import { otherBytes } from './mounts-integrity.ts';
 import { containerId } from '../../state/container-id.ts';
-import type { FileHandle } from 'node:fs/promises';
+import type { Source } from '../../src/npk/archive/bytes.ts';
 
 /** Mounts a package's image. `image` is null as long as the step waits for the package. */
 export interface MountStep extends Step {
@@ -132,7 +132,7 @@ function usersOf(view: View, { id, version }: ObservedMount): string[] {
 
 /** Compares every block of an image with its signed tree, off this thread. Rejects with the first wrong one. */
 export type VerifyImage = (
-  file: FileHandle,
+  file: Source & { readonly fd: number },
   image: { readonly offset: number },
   tree: HashTree,
   signal: AbortSignal,

@@ -1,13 +1,12 @@
 // How the controllers read and check packages. Loaded when it is needed for the first time: after a restart the packages are
 // known (packages.json), and where no repository has a key nothing is ever checked.
 import { constants } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { openRegular } from '../../native/file.ts';
 import type { PackageContents } from './package-contents.ts';
 import type { OpenReader, PackageContent } from './repository.ts';
 import type { HashTree } from '../../state/observed.ts';
-import { fileBytes, type FileBytes } from '../../src/npk/archive/bytes.ts';
+import { fileBytes, type FileBytes, type Source } from '../../src/npk/archive/bytes.ts';
 import type { Hasher } from '../../src/npk/image/hasher.ts';
 import { named, PackageError } from '../../src/npk/package-error.ts';
 import type { PublicKey } from '../../src/npk/signature/keys.ts';
@@ -25,7 +24,7 @@ export function createPackages(contents: PackageContents | null = null): Package
   let hasher: Hasher | null = null;
 
   async function verifyImage(
-    file: FileHandle,
+    file: Source & { readonly fd: number },
     image: { readonly offset: number },
     tree: HashTree,
     signal: AbortSignal,

@@ -2,6 +2,7 @@
 // process, and beside it the status that the journal begins with, so that the next process knows what was told last and
 // goes on from there. What nobody has been told, or could be told of, is not written down: most changes have no listener.
 import type { Operation } from 'fast-json-patch';
+import type { Draft } from 'immer';
 import type { Status } from '../../state/status.ts';
 import type { Store } from '../../state/store.ts';
 import { applied } from '../../state/text/operations.ts';
@@ -50,12 +51,16 @@ export function createStatusChanges({ store, fd, base, first, most }: StatusChan
       (status, { operations }) => applied(status, operations),
       known.status,
     );
-    // Frozen, they are not walked through for drafts.
+    const { status } = store.get();
+    // Frozen, they are not walked through for drafts; and one object is one change, however many containers are in it.
     for (const each of Object.values(containers)) Object.freeze(each);
+    const all = Object.freeze(
+      Object.assign(Object.create(null) as Draft<Status['containers']>, status.containers, containers),
+    );
     store.update((draft) => {
       Object.assign(draft.status, rest);
       Object.assign(draft.status.repositories, repositories);
-      Object.assign(draft.status.containers, containers);
+      draft.status.containers = all;
     });
     written = store.get().status;
   }

@@ -79,6 +79,9 @@ export function readlink(path: string): Promise<string> {
 
 /** A file that is open for reading. */
 export interface OpenFile {
+  readonly fd: number;
+  /** The same as `stat` in plain numbers. */
+  look(): Promise<Stats>;
   stat(): Promise<BigIntStats>;
   /** What there is of it. */
   readAll(): Promise<Uint8Array>;
@@ -92,6 +95,8 @@ export async function openFile(path: string, flags: number): Promise<OpenFile> {
   if (inPlace) return inPlaceFile(openSync(path, flags));
   const handle = await promises.open(path, flags);
   return {
+    fd: handle.fd,
+    look: () => handle.stat(),
     stat: () => handle.stat({ bigint: true }),
     readAll: () => handle.readFile(),
     read: (...where) => handle.read(...where),
@@ -103,6 +108,8 @@ export async function openFile(path: string, flags: number): Promise<OpenFile> {
 function inPlaceFile(fd: number): OpenFile {
   const now = <T>(act: () => T): Promise<T> => new Promise((resolve) => resolve(act()));
   return {
+    fd,
+    look: () => now(() => fstatSync(fd)),
     stat: () => now(() => fstatSync(fd, { bigint: true })),
     readAll: () => now(() => readFileSync(fd)),
     read: (...where) => now(() => ({ bytesRead: readSync(fd, ...where) })),

@@ -1,8 +1,7 @@
 // Checking an image against its hash tree: every block, from the open file that is attached afterwards.
-import type { FileHandle } from 'node:fs/promises';
 import type { HashTree } from '../../../state/observed.ts';
 import { blockDigest } from './block-digests.ts';
-import type { Bytes } from '../archive/bytes.ts';
+import type { Bytes, Source } from '../archive/bytes.ts';
 import { PackageError } from '../package-error.ts';
 import type { Hasher } from './hasher.ts';
 import type { Image } from './superblock.ts';
@@ -32,7 +31,7 @@ export async function checkTop(file: Bytes, image: Image, tree: HashTree): Promi
  * or with the signal's reason; by then nothing reads the file any more.
  */
 export async function verifyImage(
-  handle: FileHandle,
+  handle: Source & { readonly fd: number },
   image: Pick<Image, 'offset'>,
   tree: HashTree,
   { hasher, signal, onProgress }: VerifyOptions,
@@ -131,7 +130,7 @@ function createLeaves(
 }
 
 /** Reads from an open file (pread(2)). */
-export function readFrom(handle: FileHandle): ReadRange {
+export function readFrom(handle: Source): ReadRange {
   return async (offset, length) => {
     const data = Buffer.allocUnsafe(length);
     for (let filled = 0; filled < length;) {
