@@ -10,7 +10,7 @@ import { initProblems } from '../npk/program/init.ts';
 import { ManifestError, type ManifestIssue } from '../npk/package-error.ts';
 import { readManifest } from '../npk/manifest/read-manifest.ts';
 import { checkManifest } from '../npk/manifest/check-manifest.ts';
-import { exitCodes } from './exit.ts';
+import { exitCodes, Failure } from './exit.ts';
 import { printable, render, type Format } from './output.ts';
 
 interface Lint {
@@ -44,7 +44,12 @@ async function lintOf(
   { allowUnknown = false, root, add = [], arch }: Omit<LintOptions, 'output'>,
 ): Promise<Lint> {
   try {
-    const read = await readManifest(await contentOf(file), { old: false });
+    const content = await contentOf(file);
+    if (/^apiVersion:\s*northstate\//m.test(content.toString()))
+      throw new Failure(`${file} is a document, and no manifest`, {
+        hint: 'a northstate that runs says what is wrong in it: northstate apply --dry-run -f FILE',
+      });
+    const read = await readManifest(content, { old: false });
     const { errors, warnings } = checkManifest(read, { allowUnknown });
     const architecture = arch === 'any' ? null : (arch ?? hostArchitecture);
     const problems = await problemsIn({ root: root ?? null, additions: add }, read.manifest, architecture);

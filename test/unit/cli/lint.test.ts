@@ -27,6 +27,12 @@ test('every error is told with its place and field, in the order of the text', a
   );
 });
 
+test('a document is none, and is told who checks it', async (context) => {
+  const { code, stderr } = await northstate(context, nowhere, ['lint', '-'], 'apiVersion: northstate/v1\n');
+  assert.equal(code, 1);
+  assert.match(stderr, /- is a document, and no manifest \(.*apply --dry-run/);
+});
+
 test('-o json has errors and warnings for CI', async (context) => {
   const toml = 'name = "a"\nversion = "1.0.0"\nuid = 1\ngid = "x"\n';
   const { code, stdout } = await northstate(context, nowhere, ['lint', '-', '-o', 'json'], toml);
