@@ -2,6 +2,7 @@
 import { constants, readFileSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { declare, declareAsync, SyscallError } from './libc.ts';
+import { bootTime } from './clock.ts';
 import { openBlockDevice } from './device.ts';
 import { hasErrno } from '../state/errno.ts';
 import { createSerialQueue } from '../state/serial-queue.ts';
@@ -58,7 +59,7 @@ export async function attachLoop(
 const attaching = createSerialQueue();
 
 async function takeFree(config: Buffer, name: string, timeout: number): Promise<LoopDevice> {
-  const deadline = performance.now() + timeout;
+  const deadline = bootTime() + timeout;
   const control = await openControl();
   try {
     for (;;) {
@@ -67,7 +68,7 @@ async function takeFree(config: Buffer, name: string, timeout: number): Promise<
       const device = await tryConfigure(minor, config, name);
       if (device !== null) return device;
       // Each failure means that somebody else got a device: the loop makes progress and needs no pause.
-      if (performance.now() > deadline) throw new Error(`${name}: no free loop device within ${timeout} ms`);
+      if (bootTime() > deadline) throw new Error(`${name}: no free loop device within ${timeout} ms`);
     }
   } finally {
     await control.close();

@@ -2,6 +2,7 @@
 // (max_user_instances, max_user_watches) are used up, a slow timer has everything looked at, until the kernel can.
 import { watch, type FSWatcher } from 'node:fs';
 import { isMissing, messageOf } from '../errno.ts';
+import { monotonic } from '../monotonic.ts';
 
 export interface NameEvents {
   /** That name was made, deleted, renamed or written to; the directory's own name, when that happened to itself. */
@@ -60,7 +61,7 @@ export function watchNames(directory: string, events: NameEvents): { close(): vo
 
   /** Something has happened that does not matter. */
   function pass(): void {
-    const now = performance.now();
+    const now = monotonic();
     if (now - since > BUSY.pause) [others, since] = [0, now];
     others += 1;
     if (others < BUSY.events) return;

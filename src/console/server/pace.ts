@@ -1,6 +1,7 @@
 // Requests per second: more are delayed, not refused. And in turn: whoever sends many at once waits for the others.
 import { setImmediate as othersTurn, setTimeout as delay } from 'node:timers/promises';
 import type { Progress } from './channel.ts';
+import { monotonic } from '../../../state/monotonic.ts';
 
 /** Requests that a connection may have answered before everybody else who has said something gets a turn. */
 const atOnce = 8;
@@ -9,8 +10,8 @@ const quickAtOnce = 64;
 
 /** A clock that goes on from another one, which costs a system call: what passes in a suspend it does not see. */
 export function cheapClock(clock: () => number): () => number {
-  const distance = clock() - performance.now();
-  return () => performance.now() + distance;
+  const distance = clock() - monotonic();
+  return () => monotonic() + distance;
 }
 
 /**
