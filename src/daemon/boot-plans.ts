@@ -17,6 +17,8 @@ import { noteBoot } from '../boot/boot-note.ts';
 export interface BootPlans {
   /** For the report. */
   facts(): { readonly played: Played | null; readonly kept: object | null };
+  /** Resolves when no plan is being made. */
+  made(): Promise<void>;
 }
 
 export interface BootPlansPorts extends Daemon {
@@ -52,12 +54,12 @@ export async function openBootPlans(ports: BootPlansPorts): Promise<BootPlans> {
   let kept: object | null = null;
   if (!usesBootPlan(config)) {
     await removed(dropPlan(config.stateDir), log);
-  } else {
-    keepConverged(value, ports, (now) => {
-      kept = { ...now, left: Object.fromEntries(now.left) };
-    });
+    return { facts: () => ({ played, kept }), made: () => Promise.resolve() };
   }
-  return { facts: () => ({ played, kept }) };
+  const made = keepConverged(value, ports, (now) => {
+    kept = { ...now, left: Object.fromEntries(now.left) };
+  });
+  return { facts: () => ({ played, kept }), made };
 }
 
 async function removed(removing: Promise<void>, log: Daemon['log']): Promise<void> {
@@ -80,19 +82,31 @@ function tell(played: Played, { log, state }: BootPlansPorts): void {
  */
 const lull = { least: 300, most: 30_000, share: 10 } as const;
 
-/** Whenever nothing more is to be done for a while, and something is other than when the plan was made. */
-function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done: (kept: Kept) => void): void {
+/**
+ * Whenever nothing more is to be done for a while, and something is other than when the plan was made. Gives what resolves when
+ * none is being made.
+ */
+function keepConverged(
+  value: KeptValue<Remembered>,
+  ports: BootPlansPorts,
+  done: (kept: Kept) => void,
+): () => Promise<void> {
   const { state, controllers, log, config, settings, hold } = ports;
   const { store, documents } = state;
   let seen: readonly unknown[] = [];
   let working = false;
+  let under: Promise<void> = Promise.resolve();
   let waiting: { readonly timer: NodeJS.Timeout; readonly release: () => void } | null = null;
   controllers.reconciler.onSettled(consider);
   // The next boot is about to come: who ends in order has a plan for it.
   state.ending.onBegin(() => {
     if (waiting === null) return;
     clearTimeout(waiting.timer);
-    make();
+    waiting.release();
+    waiting = null;
+    const now = store.get();
+    // What goes down from here on is not asked whether it is as the document says: it was, or this is another state.
+    if (isSame(partsOf(now), seen)) write(now);
   });
 
   function consider(): void {
@@ -111,14 +125,18 @@ function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done
     waiting?.release();
     waiting = null;
     const now = store.get();
+    if (now.status.converged) write(now);
+    else seen = [];
+  }
+
+  function write(now: State): void {
     const made = keyOf(now);
-    if (!now.status.converged) seen = [];
-    if (!now.status.converged || value.get()?.made === made) return;
+    if (value.get()?.made === made) return;
     seen = partsOf(now);
     working = true;
     const release = hold();
     const before = process.cpuUsage();
-    keep(now, () => isSame(partsOf(store.get()), seen))
+    under = keep(now, () => isSame(partsOf(store.get()), seen))
       .then(
         (kept) => {
           done(kept);
@@ -145,6 +163,8 @@ function keepConverged(value: KeptValue<Remembered>, ports: BootPlansPorts, done
     const ports = { ...controllers.boot, config, file: settings.config, overrides, isPresent };
     return await keepPlan(now, { ...ports, text: isWritten ? text : null });
   }
+
+  return () => under;
 }
 
 /** What a plan is made of. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { connectConsole } from '../../../src/client/console-client.ts';
 import { worldOf } from '../../support/container-world.ts';
 import { removeGroups } from '../../support/leftover-groups.ts';
 import { probePackage } from '../../support/packages.ts';
@@ -165,4 +166,19 @@ test('a launcher that is started again in the same boot plays nothing, and repea
   await third.untilContainer('once', 'exited', ({ phase }) => phase === 'Exited');
   assert.ok(!stepsOf(third).includes('start once'), 'what has run does not run twice');
   assert.ok(!lastBoot(third).some(({ msg }) => msg.startsWith('what ran before')));
+});
+
+test('a runtime that ends in order leaves a plan of what was in force', async () => {
+  const two = await Promise.all(['one', 'other'].map((name) => probePackage({ name, args: ['sleep'] })));
+  const [one, other] = ['one: { version: 1.0.0 }', 'other: { version: 1.0.0 }'];
+  await using daemon = await startDaemon({ packages: two, mayEnd: true, document: (dir) => documentOf(dir, one) });
+  await planned(daemon);
+  const client = await connectConsole(daemon.console);
+  await daemon.write(documentOf(daemon.repository, one, other));
+  await daemon.untilContainer('other', 'runs', ({ phase }) => phase === 'Running');
+  await daemon.until('it is as the document says', ({ converged }) => converged);
+  // Long before nothing has changed for a while.
+  await client.call('shutdown', null).catch(() => undefined);
+  await daemon.exited;
+  assert.match(readFileSync(planOf(daemon), 'latin1'), /other: \{ version: 1\.0\.0 \}/);
 });

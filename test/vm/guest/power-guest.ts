@@ -25,9 +25,10 @@ const reply = (message: Reply): void => console.log(JSON.stringify(message));
 await mkdir(directory, { recursive: true });
 reply({ found: await look() });
 await using daemon = await startDaemon({ directory, packages: [], asOnDevice: true });
+// An uninstallation that was cut short is done, and its entry gone from the file.
 const { generation, containers } = await daemon.until(
   'it is as the document says',
-  ({ converged, document }) => converged && document.status === 'ok',
+  ({ converged, document, generation: now }) => converged && document.status === 'ok' && document.generation === now,
 );
 reply({ up: { generation, ...(await look()), ...(await whatRuns()) } });
 
