@@ -77,6 +77,8 @@ struct attempts {
     uint32_t used;    /* no place from here on was ever taken */
     uint32_t live;    /* inits that are not reaped */
     uint32_t waiting; /* gos that wait for another attempt */
+    uint64_t fired;   /* the last whose go has waited and was sent, 0: it runs, or has failed */
+    uint64_t fired_ns;
     uint32_t *changed_places;
     uint32_t changed;
 };

@@ -186,7 +186,7 @@ static void handle_event(struct launcher *l, struct tag tag) {
  */
 static void take_turn(struct launcher *l) {
     struct epoll_event events[TURN_EVENTS];
-    int count = epoll_wait(l->epoll, events, TURN_EVENTS, -1);
+    int count = epoll_wait(l->epoll, events, TURN_EVENTS, telling_waits(&l->attempts) ? TELLING_BOUND : -1);
     bool bulk = false;
     for (int i = 0; i < count; i++) {
         struct tag tag = tag_of(events[i].data.u64);

@@ -9,6 +9,7 @@
 
 #include "../memory.h"
 #include "../signal-name.h"
+#include "clock.h"
 #include "messages.h"
 #include "session-table.h"
 #include "sources.h"
@@ -216,6 +217,8 @@ enum reply attempt_go(struct launcher *l, struct frame *frame, struct failure *w
 /* Sends the go that waits to its init. */
 static void attempt_fire(struct attempts *all, struct attempt *a) {
     set_after(all, a, 0);
+    all->fired = a->id;
+    all->fired_ns = boottime_now();
     send_go(a, cursor_over(a->go.bytes, a->go.size), a->go.fds, a->go.nfds);
     go_list_free(&a->go);
 }

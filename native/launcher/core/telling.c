@@ -5,8 +5,11 @@
 #include <sys/epoll.h>
 
 #include "../sandbox/control.h"
+#include "clock.h"
 #include "sleep.h"
 #include "sources.h"
+
+static const uint64_t NANOSECONDS = 1000000; /* in a millisecond */
 
 bool is_connected(const struct launcher *l) { return l->reconciler.socket >= 0; }
 
@@ -64,10 +67,19 @@ static void send_changed_attempts(struct launcher *l) {
     memmove(all->changed_places, all->changed_places + told, all->changed * sizeof all->changed_places[0]);
 }
 
+bool telling_waits(struct attempts *all) {
+    if (all->fired == 0) return false;
+    const struct attempt *a = attempt_find(all, all->fired);
+    bool starts = a != NULL && a->state < ATTEMPT_RUNNING;
+    if (starts && boottime_now() < all->fired_ns + TELLING_BOUND * NANOSECONDS) return true;
+    all->fired = 0;
+    return false;
+}
+
 bool flush_to_reconciler(struct launcher *l) {
     struct reconciler *r = &l->reconciler;
     if (!is_connected(l)) return true;
-    if (!l->sleep.asleep) send_changed_attempts(l);
+    if (!l->sleep.asleep && !telling_waits(&l->attempts)) send_changed_attempts(l);
     if (r->sync_due && l->attempts.changed == 0) {
         r->sync_due = false;
         send_event(l, E_SYNCED, 0, 0);

@@ -5,8 +5,15 @@
 #include "launcher.h"
 #include "messages.h"
 
+enum { TELLING_BOUND = 5 }; /* ms that a change may wait to be told */
+
 /* Somebody listens. */
 bool is_connected(const struct launcher *l);
+/*
+ * What has changed is told a little later: the reconciler has much to do then, and the next instance that has just been
+ * let go would wait for its processor.
+ */
+bool telling_waits(struct attempts *all);
 /* Sends what has changed and what is queued. False when it does not read its events and has lost track. */
 bool flush_to_reconciler(struct launcher *l);
 /* Sends of what is queued as much as the socket takes. */

@@ -1,6 +1,7 @@
 // Attempts of real containers: what the launcher does with prepare, go, kill and forget, and what it remembers.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, existsSync, openSync, readSync, writeSync } from 'node:fs';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -229,6 +230,24 @@ test('starts the successor within a millisecond of the exit it waits for', async
   assert.equal(after, 0);
   // What the machine adds when it is busy is not the launcher's: bench/replace measures the millisecond.
   assert.ok(startedAt - old.exitedAt < 50, `${startedAt - old.exitedAt} ms`);
+});
+
+test('tells of an end that lets another one go, also where that takes long', async () => {
+  await using container = await started(1, 'sleep');
+  const { launcher, reconciler } = container;
+  await prepare(launcher, reconciler, 2);
+  // A pipe that is full, and that nobody reads: what writes to it waits.
+  const path = join(launcher.directory, 'full');
+  execFileSync('mkfifo', [path]);
+  const pipe = openSync(path, 'r+');
+  const size = writeSync(pipe, Buffer.alloc(65536));
+  const write: Op = { op: 'write', fd: opened({ file: path, flags: 'r+' }), bytes: Buffer.from('x'), path };
+  await reconciler.call('go', { id: 2, after: 1, record, ops: [write, ...exec('sleep')] });
+  await reconciler.call('kill', 1, 9);
+  assert.ok((await until(reconciler, 1, 'exited')).exitedAt > 0);
+  readSync(pipe, Buffer.alloc(size));
+  closeSync(pipe);
+  await until(reconciler, 2, 'running');
 });
 
 test('starts at once after an attempt that has ended or is forgotten', async () => {
