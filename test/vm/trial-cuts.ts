@@ -12,6 +12,6 @@ if (![rounds, seed].every(Number.isSafeInteger)) throw new RangeError('--rounds 
 console.log(`seed ${seed}`);
 const ends = await cutTrials({ ...(await prepareTrials()), rounds, seed, log: (line) => console.log(line) });
 console.log(
-  `${rounds} power cuts, ${ends.inTrial} in trials: ${ends.confirmed} confirmed, ${ends.reverted} taken back`,
+  `${rounds} power cuts, ${ends.inTrial} in trials: ${ends.confirmed} confirmed, ${ends.reverted} taken back, ${ends.tooManyBoots} after too many boots`,
 );
 if (rounds >= 20) assert.ok(ends.inTrial > 0, 'no cut was in a trial');

@@ -52,6 +52,8 @@ export interface Ends {
   reverted: number;
   /** Cuts in which the trial was active, or going back or forth. */
   inTrial: number;
+  /** Trials that were taken back after so many boots in which nobody decided. */
+  tooManyBoots: number;
 }
 
 /** Cuts the power `rounds` times and looks after each. Rejects with what was found wrong. */
@@ -62,7 +64,7 @@ export async function cutTrials({ image, packages, rounds, seed, log }: TrialCut
   const server = await serveDisk(disk, path.join(folder, 'disk'));
   const command = `${setUp}node test/vm/guest/trial-guest.ts ${packages.join(' ')}`;
   const start = () => converse<TrialReply>(startMachine(image, command, { disk: server.url }), patience);
-  const ends: Ends = { confirmed: 0, reverted: 0, inTrial: 0 };
+  const ends: Ends = { confirmed: 0, reverted: 0, inTrial: 0, tooManyBoots: 0 };
   let machine = start();
   try {
     let known = await firstState(machine);
@@ -72,9 +74,12 @@ export async function cutTrials({ image, packages, rounds, seed, log }: TrialCut
       const arm = (): void => void server.stopAfter(requests).then(machine.cut);
       if (cut.early) arm();
       let isUp = round === 1;
-      if (!isUp) [known, isUp] = await comeUp(machine, known, log);
-      if (!cut.early) arm();
-      while (isUp && known.underWay === null) known = await carryOut(machine, known, random, ends);
+      if (!isUp) [known, isUp] = await comeUp(machine, known, ends, log);
+      // Nobody decides: after so many boots it goes back.
+      const isLeft = isUp && known.onTrial !== null && (known.boots > 1 || random.chance(0.6));
+      if (isLeft) await machine.cut();
+      else if (!cut.early) arm();
+      while (isUp && !isLeft && known.underWay === null) known = await carryOut(machine, known, random, ends);
       await machine.ended;
       disk.losePower(random, cut.kept);
       if (known.onTrial !== null || known.underWay !== null) ends.inTrial += 1;
@@ -85,7 +90,7 @@ export async function cutTrials({ image, packages, rounds, seed, log }: TrialCut
       server.goOn();
       machine = start();
     }
-    assert.ok((await comeUp(machine, known, log))[1], 'the machine did not come up');
+    assert.ok((await comeUp(machine, known, ends, log))[1], 'the machine did not come up');
     machine.send({ op: 'end' });
     assert.deepEqual(await machine.reply(), { stopped: 0 });
     await machine.ended;
@@ -147,6 +152,7 @@ function after({ confirmed, onTrial }: Outcome, order: TrialOrder): Outcome {
 async function comeUp(
   machine: Conversation<TrialReply>,
   known: Known,
+  ends: Ends,
   log: (line: string) => void,
 ): Promise<readonly [Known, boolean]> {
   const begun = { ...known, boots: known.boots + 1 };
@@ -155,8 +161,11 @@ async function comeUp(
   assert.ok('up' in reply, JSON.stringify(reply));
   const found = check(outcomes(begun), reply.up, begun);
   log(`up: ${JSON.stringify(reply.up)}`);
+  if (known.onTrial !== null && reply.up.trial?.reason === 'TooManyBoots') ends.tooManyBoots += 1;
   const stays = found.onTrial !== null && found.onTrial === known.onTrial;
-  return [{ ...begun, ...found, underWay: null, boots: stays ? begun.boots : 0 }, true];
+  // One that came to be on trial with the cut has had this boot.
+  const counted = found.onTrial === null ? 0 : 1;
+  return [{ ...begun, ...found, underWay: null, boots: stays ? begun.boots : counted }, true];
 }
 
 /** The confirmed document, or the one on trial; after too many boots the confirmed one. */
