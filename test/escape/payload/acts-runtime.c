@@ -110,7 +110,7 @@ static void search_process(char **arguments) {
 /* The init's end of the socket between it and the launcher. */
 static int steal_control(void) {
     int pidfd = (int)syscall(SYS_pidfd_open, 1, 0);
-    for (int number = 0; number < 64; number++) {
+    for (int number = 0; number < 1024; number++) {
         int type, fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
         socklen_t size = sizeof type;
         if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET) return fd;
