@@ -166,7 +166,7 @@ async function run(): Promise<never> {
   const left = await controllers.stopped;
   if (left.length > 0) log.error({ containers: left }, 'could not be taken down');
   controllers.reconciler.close();
-  await boots.made();
+  await boots.leave();
   await doors.close();
   await controllers.close();
   endSparing();

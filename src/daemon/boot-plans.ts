@@ -17,8 +17,8 @@ import { noteBoot } from '../boot/boot-note.ts';
 export interface BootPlans {
   /** For the report. */
   facts(): { readonly played: Played | null; readonly kept: object | null };
-  /** Resolves when no plan is being made. */
-  made(): Promise<void>;
+  /** Everything is down, in order: resolves when there is a plan of what was in force, where one was still to be made. */
+  leave(): Promise<void>;
 }
 
 export interface BootPlansPorts extends Daemon {
@@ -54,12 +54,12 @@ export async function openBootPlans(ports: BootPlansPorts): Promise<BootPlans> {
   let kept: object | null = null;
   if (!usesBootPlan(config)) {
     await removed(dropPlan(config.stateDir), log);
-    return { facts: () => ({ played, kept }), made: () => Promise.resolve() };
+    return { facts: () => ({ played, kept }), leave: () => Promise.resolve() };
   }
-  const made = keepConverged(value, ports, (now) => {
+  const leave = keepConverged(value, ports, (now) => {
     kept = { ...now, left: Object.fromEntries(now.left) };
   });
-  return { facts: () => ({ played, kept }), made };
+  return { facts: () => ({ played, kept }), leave };
 }
 
 async function removed(removing: Promise<void>, log: Daemon['log']): Promise<void> {
@@ -83,8 +83,8 @@ function tell(played: Played, { log, state }: BootPlansPorts): void {
 const lull = { least: 300, most: 30_000, share: 10 } as const;
 
 /**
- * Whenever nothing more is to be done for a while, and something is other than when the plan was made. Gives what resolves when
- * none is being made.
+ * Whenever nothing more is to be done for a while, and something is other than when the plan was made. Gives what makes one that
+ * is still to be made when everything is down.
  */
 function keepConverged(
   value: KeptValue<Remembered>,
@@ -98,15 +98,14 @@ function keepConverged(
   let under: Promise<void> = Promise.resolve();
   let waiting: { readonly timer: NodeJS.Timeout; readonly release: () => void } | null = null;
   controllers.reconciler.onSettled(consider);
-  // The next boot is about to come: who ends in order has a plan for it.
+  let ending: State | null = null;
+  // The next boot is about to come. What goes down from here on goes first.
   state.ending.onBegin(() => {
     if (waiting === null) return;
     clearTimeout(waiting.timer);
     waiting.release();
     waiting = null;
-    const now = store.get();
-    // What goes down from here on is not asked whether it is as the document says: it was, or this is another state.
-    if (isSame(partsOf(now), seen)) write(now);
+    ending = store.get();
   });
 
   function consider(): void {
@@ -164,7 +163,12 @@ function keepConverged(
     return await keepPlan(now, { ...ports, text: isWritten ? text : null });
   }
 
-  return () => under;
+  return async () => {
+    await under;
+    // It was as the document says, unless something had changed since.
+    if (ending !== null && isSame(partsOf(ending), seen)) write(ending);
+    await under;
+  };
 }
 
 /** What a plan is made of. */
