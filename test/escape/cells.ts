@@ -51,9 +51,9 @@ export async function openCells(
   { prefix = [] }: { readonly prefix?: readonly string[] } = {},
 ): Promise<Cells> {
   const packages = await Promise.all(cells.map(packageOf));
-  const entries = cells.map(
-    ({ name, entry = '' }) => `${name}: { state: mounted, restart: { policy: never }${entry && `, ${entry}`} }`,
-  );
+  // Nothing is made in advance: what the launcher holds and the host shows must be the containers' doing alone.
+  const common = 'state: mounted, prepare: false, restart: { policy: never }';
+  const entries = cells.map(({ name, entry = '' }) => `${name}: { ${common}${entry && `, ${entry}`} }`);
   const daemon = await startDaemon({
     packages,
     document: (directory) => documentOf(directory, ...entries),
