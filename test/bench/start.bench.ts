@@ -24,6 +24,8 @@ interface Case {
   readonly container: string;
   /** ms before each start, and before each round of the floor. */
   readonly rest: number;
+  /** As many as of the others when left out. */
+  readonly rounds?: number;
 }
 
 const cases: readonly Case[] = [
@@ -31,6 +33,8 @@ const cases: readonly Case[] = [
   { name: 'after 50 ms', container: 'plain', rest },
   { name: 'prepared, after 10 ms', container: 'ready', rest: 10 },
   { name: 'prepared, after 50 ms', container: 'ready', rest },
+  // It is made in advance once nothing has changed for a while.
+  { name: 'in advance, after 500 ms', container: 'readied', rest: 500, rounds: 30 },
 ];
 
 const limitedCases: readonly Case[] = [
@@ -46,6 +50,7 @@ const fullCases: readonly Case[] = [
 ];
 
 const entry = '{ state: mounted, prepare: false, restart: { policy: never } }';
+const readied = '{ state: mounted, restart: { policy: never } }';
 const keep = '{ state: mounted, prepare: true, restart: { policy: never } }';
 
 export async function* bench(): AsyncGenerator<Row> {
@@ -57,8 +62,10 @@ export async function* bench(): AsyncGenerator<Row> {
   await using image = await mountedImage(plain);
   for await (const [name, samples] of peers(image.path, 50)) yield row('start', name, 'ms', samples);
 
-  const entries = [`plain: ${entry}`, `limited: ${entry}`, `ready: ${keep}`, `ready-limited: ${keep}`];
-  const packages = [plain, limited, ready, readyLimited];
+  const inAdvance = await probePackage({ name: 'readied', args: stamp, fields: proc });
+  const kept = [`ready: ${keep}`, `ready-limited: ${keep}`, `readied: ${readied}`];
+  const entries = [`plain: ${entry}`, `limited: ${entry}`, ...kept];
+  const packages = [plain, limited, ready, readyLimited, inAdvance];
   await using daemon = await startDaemon({
     asOnDevice: true,
     packages,
@@ -129,11 +136,12 @@ async function* underFlood(flood: string, floor: Floor): AsyncGenerator<Row> {
 }
 
 /** The floor's rounds and the starts by turns. */
-async function* measure(daemon: Daemon, { name, container, rest: pause }: Case, floor: Floor): AsyncGenerator<Row> {
+async function* measure(daemon: Daemon, measured: Case, floor: Floor): AsyncGenerator<Row> {
+  const { name, container, rest: pause, rounds: count = rounds } = measured;
   const client = await connectConsole(daemon.console, { subscribe: true });
   const samples: { floor: number; start: number }[] = [];
   try {
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < count; round++) {
       await delay(pause);
       const { start } = await floor.round();
       samples.push({ floor: start, start: await startOnce(client, daemon.console, `${container}:1.0.0`, pause) });
@@ -164,8 +172,9 @@ async function startOnce(client: Client, url: string, container: string, pause: 
   await client.call('start', { container, init: null, arguments: [], environment: {}, lifetime: undefined });
   await ended;
   const [first = '0'] = await linesOf(url, container, () => true);
-  // Back to `mounted`, where `prepare: true` keeps a sandbox ready.
+  // Back to `mounted`, where `prepare` keeps a sandbox ready.
   const [name = ''] = container.split(':');
-  if (name.startsWith('ready')) await client.call('stop', { name, lifetime: undefined, timeout: undefined });
+  if (name.startsWith('ready') || name === 'readied')
+    await client.call('stop', { name, lifetime: undefined, timeout: undefined });
   return Number(BigInt(first) - begin) / 1e6;
 }
