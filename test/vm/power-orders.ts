@@ -9,6 +9,11 @@ export const directory = '/disk/northstate';
 export const documentFile = `${directory}/desired.yaml`;
 export const repository = `${directory}/packages`;
 
+/** Whether a file is the draft of another one. In runDir, a tmpfs, none is left: what is there is being written. */
+export function isDraft(file: string): boolean {
+  return /\.northstate-|\.new$/.test(file) && !file.startsWith(`${directory}/run/`);
+}
+
 export type Order = DocumentOrder | Command | Takeover;
 /** The same runtime takes over from itself. */
 interface Takeover {

@@ -14,8 +14,8 @@ import { checkFileSystem, emptyFileSystem } from './file-system.ts';
 import type { Guest } from './guest.ts';
 import { serveDisk } from './nbd.ts';
 import {
-  directory,
   documentNumber,
+  isDraft,
   mayLeave,
   nextOrder,
   packagesAfter,
@@ -154,9 +154,7 @@ async function comeUp(machine: Conversation<Reply>, known: Known, tell: (up: Run
   check(known, up);
   assert.ok(up.generation >= known.generation, `generation ${up.generation}, but ${known.generation} was acknowledged`);
   // The draft of the document has one name, and the next one is written over it (state/file/write-file.ts).
-  // In runDir, a tmpfs, nothing is left: what is there is being written.
-  const left = up.files.filter((file) => /\.northstate-|\.new$/.test(file) && !file.startsWith(`${directory}/run/`));
-  assert.deepEqual(left, [], 'leftovers of what was cut off are still there');
+  assert.deepEqual(up.files.filter(isDraft), [], 'leftovers of what was cut off are still there');
   checkRunning(up.document ?? '', up);
   tell(up);
   return { document: up.document ?? '', generation: up.generation, packages: wholePackages(up), underWay: null };

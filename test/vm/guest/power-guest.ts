@@ -13,6 +13,7 @@ import { hostPid } from '../../support/container-processes.ts';
 import {
   directory,
   documentFile,
+  isDraft,
   repository,
   type Found,
   type Order,
@@ -30,7 +31,7 @@ const { generation, containers } = await daemon.until(
   'it is as the document says',
   ({ converged, document, generation: now }) => converged && document.status === 'ok' && document.generation === now,
 );
-reply({ up: { generation, ...(await look()), ...(await whatRuns()) } });
+reply({ up: { generation, ...(await lookAtRest()), ...(await whatRuns()) } });
 
 const client = await connectConsole(daemon.console);
 for await (const line of createInterface({ input: process.stdin })) {
@@ -104,6 +105,15 @@ async function save(document: string): Promise<void> {
   const folder = await open(directory, 'r');
   await folder.sync();
   await folder.close();
+}
+
+/** What is being written is done a moment later; what a power cut has left is not. */
+async function lookAtRest(): Promise<Found> {
+  for (let again = 50; ; again--) {
+    const found = await look();
+    if (again === 0 || !found.files.some(isDraft)) return found;
+    await delay(100);
+  }
 }
 
 async function look(): Promise<Found> {

@@ -119,6 +119,14 @@ test('a file that is torn, of another build or open to others is nothing', async
   assert.equal(await isKnown(), true);
 });
 
+test('what a power cut has left of a writing goes when it is read', async () => {
+  const file = join(work, 'cut-off');
+  await boot(file, [[1, contentOf('one')]]);
+  await writeFile(`${file}.new`, 'half');
+  assert.deepEqual(await opened(file).find(bytesOf(1), none), contentOf('one'));
+  await assert.rejects(stat(`${file}.new`), { code: 'ENOENT' });
+});
+
 test('it is written only for what is new, and holds what there is and a few more', async () => {
   const file = join(work, 'bound');
   await boot(file, [[0, contentOf('0')]]);
