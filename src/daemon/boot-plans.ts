@@ -35,8 +35,6 @@ interface Remembered {
   readonly told: boolean;
   /** Which state the plan was made of. */
   readonly made: string;
-  /** ms of the processor that it took. */
-  readonly took?: number;
 }
 
 /** Notes that this boot has begun, so that no launcher of it plays a plan, and tells what was played in it. */
@@ -76,11 +74,13 @@ function tell(played: Played, { log, state }: BootPlansPorts): void {
   state.events.tell({ type: 'boot_plan', started, left, refused });
 }
 
+/** ms without a change before a plan is made: it costs more than most changes, and the last of several needs one. */
+const lull = 300;
 /**
- * ms without a change before a plan is made: it costs more than most changes, and the last of several needs one. Beside many
- * containers it costs as much as they are: where changes go on, at most a tenth of the time goes to plans.
+ * Beside many containers it costs as much as they are: where changes go on, at most a tenth of the time goes to plans. After the last
+ * one the next waits for so many times what that took, and so many ms at most.
  */
-const lull = { least: 300, most: 30_000, share: 10 } as const;
+const pause = { share: 10, most: 30_000 } as const;
 
 /**
  * Whenever nothing more is to be done for a while, and something is other than when the plan was made. Gives what makes one that
@@ -97,6 +97,8 @@ function keepConverged(
   let working = false;
   let under: Promise<void> = Promise.resolve();
   let waiting: { readonly timer: NodeJS.Timeout; readonly release: () => void } | null = null;
+  /** When the next may be made, as performance.now() tells. */
+  let next = 0;
   controllers.reconciler.onSettled(consider);
   let ending: State | null = null;
   // The next boot is about to come. What goes down from here on goes first.
@@ -113,11 +115,9 @@ function keepConverged(
     const parts = partsOf(now);
     if (working || !now.status.converged || isSame(parts, seen)) return;
     seen = parts;
-    if (waiting !== null) waiting.timer.refresh();
-    else {
-      const cost = lull.share * (value.get()?.took ?? 0);
-      waiting = { timer: setTimeout(make, Math.min(Math.max(cost, lull.least), lull.most)), release: hold() };
-    }
+    if (waiting !== null) clearTimeout(waiting.timer);
+    const timer = setTimeout(make, Math.max(lull, next - performance.now()));
+    waiting = { timer, release: waiting?.release ?? hold() };
   }
 
   function make(): void {
@@ -140,7 +140,8 @@ function keepConverged(
         (kept) => {
           done(kept);
           const { user, system } = process.cpuUsage(before);
-          if (kept.unkept === null) value.set({ told: true, made, took: Math.round((user + system) / 1000) });
+          next = performance.now() + Math.min((pause.share * (user + system)) / 1000, pause.most);
+          if (kept.unkept === null) value.set({ told: true, made });
           log.debug({ ...kept, left: [...kept.left] }, 'boot plan');
         },
         (error: unknown) => log.warn({ reason: messageOf(error) }, 'the boot plan cannot be kept'),
