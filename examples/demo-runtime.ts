@@ -108,7 +108,7 @@ export async function startRuntime(
     process.off('exit', abandon);
     child.kill('SIGKILL');
     await exited;
-    for (const group of groups(mark)) rmdirSync(group);
+    for (const group of groups(mark)) await removeGroup(group);
     await rm(directory, { recursive: true, force: true });
   }
 }
@@ -193,6 +193,21 @@ function marked(mark: string): string[] {
     ]),
     ...groups(mark).map((group) => `control group ${group}`),
   ];
+}
+
+/** What was killed may take a moment to leave it. */
+async function removeGroup(group: string): Promise<void> {
+  for (const deadline = performance.now() + 10_000; ;) {
+    try {
+      rmdirSync(group);
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return;
+      if (code !== 'EBUSY' || performance.now() > deadline) throw error;
+      await delay(10);
+    }
+  }
 }
 
 /** The control groups of that name with all below them, the innermost first. */

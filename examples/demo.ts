@@ -48,8 +48,14 @@ clearTimeout(limit);
 
 function fail(error: unknown): void {
   table.end();
-  console.error(styleText('red', error instanceof Error ? error.message : String(error)));
+  console.error(styleText('red', reasonOf(error)));
   process.exitCode = 1;
+}
+
+/** What went wrong, and before it what had sent for the disposal in which it did. */
+function reasonOf(error: unknown): string {
+  if (error instanceof SuppressedError) return `${reasonOf(error.suppressed)}\n${reasonOf(error.error)}`;
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function tour(runtime: DemoRuntime): Promise<void> {
@@ -74,7 +80,13 @@ async function comesUp(runtime: DemoRuntime): Promise<string> {
   await runtime.until('all are running', (status) =>
     steady.every((name) => status.containers[name]?.phase === 'Running'),
   );
-  const answer = await text(connect(port, '127.0.0.1'));
+  // It runs before it listens.
+  const answer = await eventually('daytime answers', () =>
+    text(connect(port, '127.0.0.1')).catch((error: unknown) => {
+      if (error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED') return null;
+      throw error;
+    }),
+  );
   return `${steady.length} containers run, and daytime answers: ${answer.trim()}`;
 }
 
