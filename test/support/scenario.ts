@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerStatus } from '../../state/status.ts';
 import { run } from './command.ts';
+import { commandLine } from './container-processes.ts';
 import { documentOf, startDaemon, type Daemon } from './test-daemon.ts';
 import { leftovers, openDescriptors } from './leaks.ts';
 import { patience } from './patience.ts';
@@ -78,7 +79,8 @@ export function logged(daemon: Daemon): string[] {
 export function inits(daemon: Daemon): number[] {
   const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8').trim();
   const pids = children === '' ? [] : children.split(' ').map(Number);
-  return pids.filter((pid) => pid !== daemon.reconciler());
+  // A reconciler that is just ending has no command line any more.
+  return pids.filter((pid) => commandLine(pid).startsWith('northstate: '));
 }
 
 /** A command in the reconciler's mount namespace, which nobody else sees. */
