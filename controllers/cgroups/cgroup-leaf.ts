@@ -42,7 +42,10 @@ export async function makeLeaf(
   return openAll(await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt))), section);
 }
 
-/** Opens the leaf of what runs, for whoever joins it, whose ends are not counted there: one that lies in all of the given hierarchies; else null. */
+/**
+ * Opens the leaf of what runs, for whoever joins it, whose ends are not counted there: one that lies in all of the given
+ * hierarchies; else null.
+ */
 export function openLeaf(
   branches: readonly Branch[],
   name: string,

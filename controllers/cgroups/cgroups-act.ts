@@ -28,9 +28,11 @@ export async function actOnGroups(step: CgroupStep, tree: Tree, log: Pick<Logger
   else if (step.op === 'end-leaf') await endLeaf(tree, step.name, step.attempt, step.pid);
   else {
     const leaves = step.op === 'remove-leaf' ? [step.attempt] : step.leaves;
-    const below = await Promise.all(leaves.map((attempt) => removeLeaf(tree, step.name, attempt)));
-    const groups = below.reduce((sum, each) => sum + each, 0);
+    // One that stays keeps none of the others.
+    const ended = await Promise.allSettled(leaves.map((attempt) => removeLeaf(tree, step.name, attempt)));
+    const groups = ended.reduce((sum, each) => sum + (each.status === 'fulfilled' ? each.value : 0), 0);
     if (groups > 0) log.warn({ container: step.name, groups }, 'groups that a container has made were removed');
+    for (const each of ended) if (each.status === 'rejected') throw each.reason;
     if (step.op === 'remove-leaf') return;
     await Promise.all(branchesWith(tree, step.name).map((branch) => removeGroup(groupIn(branch, step.name))));
     tree.places.set(step.name, null);

@@ -88,7 +88,8 @@ function makeDirectory(runDir: string): string {
   const { dev } = statSync(directory);
   for (const id of readdirSync(directory)) {
     try {
-      // What is mounted on is on another file system: an error for each would cost every start more than this look.
+      // What is mounted on is on another file system: an error for each would cost every start more than this look. What
+      // cannot be looked at is no empty directory of ours.
       if (lstatSync(join(directory, id)).dev === dev) rmdirSync(join(directory, id));
     } catch (error) {
       if (!isNotOurs(error) && (error as NodeJS.ErrnoException).syscall !== 'lstat') throw error;

@@ -7,12 +7,11 @@
 // generations and boot plans are: it counts where the file and the way to it are root's, and only for the very build that wrote it.
 import { hash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { deserialize, serialize } from 'node:v8';
 import type { Logger } from 'pino';
 import type { FileBytes } from '../../src/npk/archive/bytes.ts';
 import { messageOf } from '../../state/errno.ts';
-import { openFile } from '../../state/file/in-place.ts';
+import { openFile, removeFile } from '../../state/file/in-place.ts';
 import { checkTrusted } from '../../state/file/trust.ts';
 import { draftOf, writeAtomically } from '../../state/file/write-file.ts';
 import type { PackageContent } from './repository.ts';
@@ -80,7 +79,7 @@ export function openPackageContents({ file, owner, build, log }: PackageContents
   async function load(): Promise<readonly Known[]> {
     try {
       // A power cut may have left it.
-      await rm(draftOf(file), { force: true });
+      await removeFile(draftOf(file));
       await checkTrusted(file, owner);
       const text = await readWhole(file);
       const body = text.subarray(digestLength);

@@ -107,7 +107,10 @@ export function openRepositoryDirectory(options: RepositoryDirectoryOptions): Re
     return [before.content.name];
   }
 
-  /** `anew`: also when it seems to be the same; `above`: the directory, when it was looked at just now. A file that cannot be read now stays what it was, and is read again. */
+  /**
+   * `anew`: also when it seems to be the same; `above`: the directory, when it was looked at just now. A file that cannot be read
+   * now stays what it was, and is read again.
+   */
   async function refresh(path: string, anew = false, above?: Stats): Promise<ChangedNames> {
     const before = files.get(path) ?? null;
     let after: PackageFile | null;

@@ -13,6 +13,7 @@ import {
   readdirSync,
   readlinkSync,
   readSync,
+  rmSync,
   type BigIntStats,
   type Stats,
 } from 'node:fs';
@@ -74,6 +75,14 @@ export function readlink(path: string): Promise<string> {
   return call(
     () => readlinkSync(path),
     () => promises.readlink(path),
+  );
+}
+
+/** unlink(2); one that is not there will do. */
+export function removeFile(path: string): Promise<void> {
+  return call(
+    () => rmSync(path, { force: true }),
+    () => promises.rm(path, { force: true }),
   );
 }
 

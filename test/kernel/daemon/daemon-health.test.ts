@@ -168,7 +168,7 @@ time.sleep(1000)'`;
 test('what is said in floods, wrongly or late, and probes that fill memory, fork and lie, harm nobody', async () => {
   const memory = 'cgroups: { memory: { memory_hard_limit: 60000000 } }';
   const packages = await Promise.all([
-    shell('extends', notify('say("EXTEND_TIMEOUT_USEC=60000000"); time.sleep(2.5); say("READY=1")')),
+    shell('extends', notify('say("EXTEND_TIMEOUT_USEC=60000000"); time.sleep(1.5); say("READY=1")')),
     shell('ends', notify('say("READY=1"); say("STOPPING=1")')),
     shell(
       'reloads',
@@ -191,7 +191,7 @@ say("STATUS=dry"); say("READY=1")`),
   const fork = 'exec: [sh, -c, "for i in 1 2 3 4 5 6 7 8 9; do sleep 100 & done"], every: 100ms';
   const web = 'http: "http://127.0.0.1:8080/good", every: 100ms, timeout: 300ms, failures: 2';
   const entries = [
-    entry('extends', `health: { ready: notify, within: 2s }, ${never}`),
+    entry('extends', `health: { ready: notify, within: 1s }, ${never}`),
     entry('ends', 'health: { ready: notify }'),
     entry('reloads', 'health: { ready: notify }'),
     entry('floods', 'health: { ready: notify, within: 2m }'),

@@ -217,7 +217,7 @@ test('calls a prepared sandbox whose init dies a failed start, not an exit', asy
   assert.deepEqual([failed.failure?.step, failed.failure?.subject], ['init', 'the init ended with SIGKILL']);
 });
 
-test('starts the successor at the exit it waits for, asking nobody', async () => {
+test('starts the successor within a millisecond of the exit it waits for', async () => {
   await using container = await started(1, 'sleep');
   const { launcher, reconciler } = container;
   await prepare(launcher, reconciler, 2);
@@ -228,8 +228,8 @@ test('starts the successor at the exit it waits for, asking nobody', async () =>
   const old = await until(reconciler, 1, 'exited');
   const { startedAt, after } = await until(reconciler, 2, 'running');
   assert.equal(after, 0);
-  // What a busy machine adds is not the launcher's: bench/replace measures the millisecond.
-  assert.ok(startedAt - old.exitedAt < 1000, `${startedAt - old.exitedAt} ms`);
+  // What the machine adds when it is busy is not the launcher's: bench/replace measures the millisecond.
+  assert.ok(startedAt - old.exitedAt < 50, `${startedAt - old.exitedAt} ms`);
 });
 
 test('tells of an end that lets another one go, also where that takes long', async () => {

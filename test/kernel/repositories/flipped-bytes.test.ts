@@ -1,6 +1,7 @@
 // What earlier boots have read of packages changes nothing about which are taken: whatever is done to a file, it is judged as if
 // nothing had been kept.
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdtemp, open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import type { PackageContent } from '../../../controllers/repositories/repositor
 import type { RepositoryEntry } from '../../../state/desired.ts';
 import { messageOf } from '../../../state/errno.ts';
 import { bulk, keyPair, probePackage } from '../../support/packages.ts';
+import { patience } from '../../support/patience.ts';
 
 const right = await keyPair('first');
 const wrong = await keyPair('second');
@@ -40,7 +42,11 @@ async function boot(file: string, dir: string, keys: readonly string[]) {
     known: () => known,
     async end(): Promise<void> {
       contents.settle(1);
-      for (let i = 0; i < 300 && (await stat(file).catch(() => null)) === null; i++) await delay(20);
+      const late = performance.now() + patience;
+      while (!existsSync(file)) {
+        assert.ok(performance.now() < late, 'nothing is kept');
+        await delay(20);
+      }
     },
   };
 }
