@@ -14,6 +14,7 @@ import { freePort } from '../../support/free-port.ts';
 import { probePackage } from '../../support/packages.ts';
 import { running } from '../../support/scenario.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
+import { until } from '../../support/session-output.ts';
 
 const fields = 'mounts: { /proc: { type: proc }, /dev: { type: dev }, /tmp: { type: tmpfs, size: 5MB } }\n';
 const certificate = makeCertificate();
@@ -40,16 +41,6 @@ after(async () => {
 
 const words = (port = inside): string[] => ['--console', `tls://127.0.0.1:${port}`, ...certificate.words];
 const over = (...args: string[]): Promise<Output> => daemon.run(...words(), ...args);
-
-async function until(output: AsyncIterator<{ data: Buffer }>, wanted: string): Promise<string> {
-  let said = '';
-  while (!said.includes(wanted)) {
-    const next = (await output.next()) as IteratorResult<{ data: Buffer }, undefined>;
-    assert.ok(next.done !== true, `${wanted} does not come after ${said}`);
-    said += next.value.data.toString();
-  }
-  return said;
-}
 
 const outputOf = (session: Session) => session.output()[Symbol.asyncIterator]() as AsyncIterator<{ data: Buffer }>;
 

@@ -13,6 +13,7 @@ import { running, runningAs } from '../../support/scenario.ts';
 import { asleep, withSleeper } from '../../support/sleeper.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 import { untilLogged } from '../../support/successor.ts';
+import { until } from '../../support/session-output.ts';
 
 const fields = `mounts: { /proc: { type: proc }, /dev: { type: dev }, /tmp: { type: tmpfs, size: 5MB } }
 rlimits: { nofile: { soft: 77, hard: 77 } }
@@ -47,17 +48,6 @@ async function all(session: Session): Promise<{ stdout: string; stderr: string; 
   const { exit } = await session.ended;
   session.close();
   return { ...said, exit };
-}
-
-/** Reads until the text is there; what was read. */
-async function until(session: AsyncIterator<{ data: Buffer }>, wanted: string): Promise<string> {
-  let said = '';
-  while (!said.includes(wanted)) {
-    const next = (await session.next()) as IteratorResult<{ data: Buffer }, undefined>;
-    assert.ok(next.done !== true, `${wanted} does not come after ${said}`);
-    said += next.value.data.toString();
-  }
-  return said;
 }
 
 test('exec runs a program as the application runs: ids, limits, rights, filter, environment', async () => {

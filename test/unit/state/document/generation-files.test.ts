@@ -153,17 +153,18 @@ test('a whole one stays as long as patches are of it, and is none of the history
   assert.deepEqual(await readdir(directory), []);
 });
 
+/** A whole one, and a patch of it. */
+async function storeTwo(files: GenerationFiles): Promise<void> {
+  for (const number of [1, 2]) {
+    const document = documentOf(['a'], () => String(number));
+    await store(files, generation(number, document));
+  }
+}
+
 test('a patch without its whole one, or beside another, is no generation; what follows is stored whole', async (t) => {
   const directory = await scratch(t);
   const files = generationFiles(directory, false, always);
-  for (const number of [1, 2])
-    await store(
-      files,
-      generation(
-        number,
-        documentOf(['a'], () => String(number)),
-      ),
-    );
+  await storeTwo(files);
   const whole = join(directory, '0000000001-console.json');
   const text = await readFile(whole, 'utf8');
   const [, patch] = await files.list();
@@ -188,14 +189,7 @@ test('a patch without its whole one, or beside another, is no generation; what f
 test('a patch that somebody has made up is refused, and ends nothing', async (t) => {
   const directory = await scratch(t);
   const files = generationFiles(directory, false, always);
-  for (const number of [1, 2])
-    await store(
-      files,
-      generation(
-        number,
-        documentOf(['a'], () => String(number)),
-      ),
-    );
+  await storeTwo(files);
   const [, patch] = await files.list();
   assert.ok(patch !== undefined);
   const path = files.path(patch);
