@@ -1,12 +1,13 @@
 // What a runtime leaves on its disk and in runDir, by what it was asked to do: kept of each version in test/fixtures, and compared
 // with what this one leaves.
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { connectConsole } from '../../src/client/console-client.ts';
 import { generateKeys } from '../../src/npk/signature/sign.ts';
 import { northstate, run } from './command.ts';
 import { probePackage } from './packages.ts';
+import { eventually } from './sleeper.ts';
 import { documentOf, startDaemon, type Daemon } from './test-daemon.ts';
 
 /** `plain`: commands, and what has run. `trial`: a bad document that went back, and a schedule. `signed`: a document with a serial. `long`: one whose generations are patches. */
@@ -37,6 +38,7 @@ async function plain(): Promise<Daemon> {
   await client.call('patch', { operations, expected: null, lifetime: 'boot' });
   await daemon.until('it rests', ({ converged }) => converged);
   client.close();
+  await packagesKept(daemon);
   return daemon;
 }
 
@@ -60,6 +62,7 @@ async function trial(): Promise<Daemon> {
   await daemon.until('the first document', ({ converged }) => converged);
   await apply(daemon, document(daemon.repository, '2.0.0', ', restart: { policy: never }'), daemon.directory);
   await daemon.until('back', ({ converged, trial: last }) => converged && last?.state === 'reverted');
+  await packagesKept(daemon);
   return daemon;
 }
 
@@ -87,7 +90,14 @@ async function long(): Promise<Daemon> {
   await client.call('stop', { name: 'app', lifetime: 'document', timeout: 60_000 });
   await daemon.until('it rests', ({ converged }) => converged);
   client.close();
+  await packagesKept(daemon);
   return daemon;
+}
+
+/** What was read of packages is written a while after the start; not where documents must be signed. */
+async function packagesKept(daemon: Daemon): Promise<void> {
+  const path = join(daemon.directory, 'state/packages.read');
+  await eventually('what was read of packages is kept', daemon, () => existsSync(path));
 }
 
 async function apply(daemon: Daemon, text: string, scratch: string): Promise<void> {
