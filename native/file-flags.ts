@@ -1,13 +1,14 @@
 // Flags of files as chattr(1) sets them (ioctl_iflags(2)), so far as they forbid that a file is deleted or moved.
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { declare } from './libc.ts';
 import { openEntryIn } from './openat2.ts';
-import { errnoOf } from '../state/errno.ts';
+import { errnoOf, messageOf } from '../state/errno.ts';
 
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC_SETFLAGS = 0x40086602;
 /** FS_IMMUTABLE_FL and FS_APPEND_FL. */
-const forbidding = 0x10 | 0x20;
+const FS_IMMUTABLE = 0x10;
+const FS_APPEND = 0x20;
 const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
 
 const ioctl = declare('ioctl', 'int', ['int', 'unsigned long', 'void *']);
@@ -17,52 +18,91 @@ function allow(fd: number, subject: string): boolean {
   const flags = new Int32Array(2);
   ioctl(subject, fd, FS_IOC_GETFLAGS, flags);
   const [before = 0] = flags;
-  if ((before & forbidding) === 0) return false;
-  flags[0] = before & ~forbidding;
+  if ((before & (FS_IMMUTABLE | FS_APPEND)) === 0) return false;
+  flags[0] = before & ~(FS_IMMUTABLE | FS_APPEND);
   ioctl(subject, fd, FS_IOC_SETFLAGS, flags);
   return true;
 }
 
-/**
- * Takes immutable and append-only away from a directory and from what has a name in it, a file or a directory that is not followed
- * anywhere: a container with CAP_LINUX_IMMUTABLE can set them, and its data goes all the same. Whether anything has changed.
- */
-export function allowRemoval(directory: number, name: string | Buffer, subject: string): boolean {
-  let changed = false;
+/** Whether what is open is immutable or append-only. Throws SyscallError where its file system has no flags. */
+function forbids(fd: number, subject: string): 'immutable' | 'append-only' | null {
+  const flags = new Int32Array(2);
+  ioctl(subject, fd, FS_IOC_GETFLAGS, flags);
+  const [set = 0] = flags;
+  if ((set & FS_IMMUTABLE) !== 0) return 'immutable';
+  return (set & FS_APPEND) === 0 ? null : 'append-only';
+}
+
+/** Takes these flags away from what has a name, a file or a directory that is not followed anywhere. Whether it had any. */
+function allowNamed(directory: number, name: string | Buffer, subject: string): boolean {
+  const there = openEntryIn(directory, name, subject);
   try {
-    changed = allow(directory, subject);
-    const there = openEntryIn(directory, name, subject);
+    const is = fstatSync(there);
+    if (!is.isFile() && !is.isDirectory()) return false;
+    // The very same: what has the name meanwhile may be a device.
+    const opened = openSync(`/proc/self/fd/${there}`, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     try {
-      const is = fstatSync(there);
-      if (!is.isFile() && !is.isDirectory()) return changed;
-      // The very same: what has the name meanwhile may be a device.
-      const opened = openSync(`/proc/self/fd/${there}`, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-      try {
-        return allow(opened, subject) || changed;
-      } finally {
-        closeSync(opened);
-      }
+      return allow(opened, subject);
     } finally {
-      closeSync(there);
+      closeSync(opened);
     }
-  } catch (error) {
-    // The file system has no flags, or nothing has the name any more: whoever wants it removed has the reason already.
-    if (errnoOf(error) === null) throw error;
-    return changed;
+  } finally {
+    closeSync(there);
   }
 }
 
-/** Does what a flag forbids (EPERM) once more without it. */
-export async function despiteFlags<T>(
+/**
+ * Does what a flag forbids (EPERM) once more without it. The directory is one that goes as well: a container with
+ * CAP_LINUX_IMMUTABLE can set flags there, and its data goes all the same.
+ */
+export function despiteFlags<T>(
   directory: number,
   name: string | Buffer,
   subject: string,
   act: () => Promise<T>,
 ): Promise<T> {
+  return despite(act, () => {
+    const above = ifThereAre(() => allow(directory, subject), false);
+    return ifThereAre(() => allowNamed(directory, name, subject), false) || above;
+  });
+}
+
+/**
+ * The same where the directory stays, which no container can have set flags of: they are left, and the error says that it is they,
+ * and what to do.
+ */
+export function despiteOwnFlags<T>(
+  directory: number,
+  name: string | Buffer,
+  subject: string,
+  act: () => Promise<T>,
+): Promise<T> {
+  return despite(act, (error) => {
+    const forbidding = ifThereAre(() => forbids(directory, subject), null);
+    if (forbidding === null) return ifThereAre(() => allowNamed(directory, name, subject), false);
+    const path = readlinkSync(`/proc/self/fd/${directory}`);
+    const remedy = `chattr -${forbidding === 'immutable' ? 'i' : 'a'} ${path}`;
+    throw new Error(`${messageOf(error)}: the directory ${path} is ${forbidding}; allow it with: ${remedy}`, {
+      cause: error,
+    });
+  });
+}
+
+async function despite<T>(act: () => Promise<T>, allowed: (error: unknown) => boolean): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    if (errnoOf(error) !== 'EPERM' || !allowRemoval(directory, name, subject)) throw error;
+    if (errnoOf(error) !== 'EPERM' || !allowed(error)) throw error;
     return await act();
+  }
+}
+
+/** The file system may have no flags, or nothing the name any more: whoever wants it removed has the reason already. */
+function ifThereAre<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return otherwise;
   }
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { constants } from 'node:os';
-import { despiteFlags } from './file-flags.ts';
+import { despiteFlags, despiteOwnFlags } from './file-flags.ts';
 import { declareAsync, SyscallError } from './libc.ts';
 import { openDirectoryIn } from './openat2.ts';
 import { hasErrno } from '../state/errno.ts';
@@ -20,19 +20,20 @@ const mostRounds = 64;
 
 /**
  * Removes what has a name in a directory, with all that is in it: a link is removed and not followed, a mount not entered
- * (EXDEV, EBUSY), one that is immutable or append-only goes as well. Nothing is done when nothing has that name. `path` is for errors. Memory and descriptors do not grow with
- * the tree. Rejects with SyscallError; with ENOTEMPTY for a tree that somebody keeps filling.
+ * (EXDEV, EBUSY), one that is immutable or append-only goes as well. Nothing is done when nothing has that name. `path` is for
+ * errors. Memory and descriptors do not grow with the tree. Flags of the directory that it is in are somebody else's and hold
+ * (EPERM). Rejects with SyscallError; with ENOTEMPTY for a tree that somebody keeps filling.
  */
 export async function removeTree(parent: number, name: string, path: string): Promise<void> {
   const entry = nameOf(name);
-  if (await unlinked(parent, entry, path)) return;
+  if (await unlinked(parent, entry, path, despiteOwnFlags)) return;
   const directory = openDirectoryIn(parent, name, path);
   try {
     await emptyDirectory(directory, path);
   } finally {
     closeSync(directory);
   }
-  await despiteFlags(parent, name, path, () => unlinkat(path, parent, entry, AT_REMOVEDIR));
+  await despiteOwnFlags(parent, name, path, () => unlinkat(path, parent, entry, AT_REMOVEDIR));
 }
 
 /**
@@ -83,9 +84,14 @@ async function eachEntry(directory: number, path: string, act: (entry: Buffer) =
 }
 
 /** False for a directory. What is gone already is as it should be. */
-async function unlinked(directory: number, entry: Buffer, path: string): Promise<boolean> {
+async function unlinked(
+  directory: number,
+  entry: Buffer,
+  path: string,
+  despite: typeof despiteFlags = despiteFlags,
+): Promise<boolean> {
   try {
-    await despiteFlags(directory, entry.subarray(0, -1), path, () => unlinkat(path, directory, entry, 0));
+    await despite(directory, entry.subarray(0, -1), path, () => unlinkat(path, directory, entry, 0));
     return true;
   } catch (error) {
     if (hasErrno(error, 'EISDIR')) return false;

@@ -3,7 +3,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, promises, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { despiteFlags } from '../../native/file-flags.ts';
+import { despiteOwnFlags } from '../../native/file-flags.ts';
 import { removeTree } from '../../native/removal.ts';
 import type { TreeBounds } from '../../native/tree-copy.ts';
 import { hasErrno, messageOf } from '../../state/errno.ts';
@@ -205,7 +205,7 @@ async function putAside({ dataDir, failed }: KeptDataPorts, name: string): Promi
   const path = join(dataDir, name);
   const parent = openSync(dataDir, O_RDONLY | O_DIRECTORY);
   try {
-    await despiteFlags(parent, name, path, () => promises.rename(path, join(dataDir, aside)));
+    await despiteOwnFlags(parent, name, path, () => promises.rename(path, join(dataDir, aside)));
   } catch (error) {
     if (hasErrno(error, 'ENOENT')) return;
     throw error;

@@ -2,7 +2,7 @@
 import { closeSync, constants, mkdirSync, openSync, promises } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { despiteFlags } from '../../native/file-flags.ts';
+import { despiteOwnFlags } from '../../native/file-flags.ts';
 import { emptyDirectory, removeTree } from '../../native/removal.ts';
 import { hasErrno } from '../../state/errno.ts';
 import { readdir } from '../../state/file/in-place.ts';
@@ -29,7 +29,7 @@ export async function wipePersist(dataDir: string, name: string): Promise<void> 
   const path = join(dataDir, name);
   const aside = `${removedPrefix}${randomBytes(8).toString('hex')}`;
   const putAside = (directory: number) =>
-    despiteFlags(directory, name, path, () => promises.rename(path, join(dataDir, aside)));
+    despiteOwnFlags(directory, name, path, () => promises.rename(path, join(dataDir, aside)));
   try {
     await withDirectory(dataDir, putAside);
   } catch (error) {

@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { FS_APPEND, FS_IMMUTABLE, flagsOf, setFlags } from '../../support/inode-flags.ts';
 import { removeTree } from '../../../native/removal.ts';
+import { wipePersist } from '../../../controllers/sandbox/persist.ts';
 import { run } from '../../support/command.ts';
 import { enterMountNamespace } from '../../support/namespace.ts';
 import { payload } from '../../escape/payload.ts';
@@ -117,4 +118,33 @@ test('what is immutable or append-only goes as well, on every file system that h
     }
     await remove();
     assert.ok(!existsSync(tree));
+  }));
+
+test('what somebody else has set on the directory above holds, and the error says where and how it is allowed', () =>
+  withTree(async ({ tree, kept }) => {
+    await run('mount', ['-t', 'tmpfs', 'none', kept]);
+    try {
+      writeFileSync(join(kept, 'file'), '');
+      for (const name of ['data', 'data/app', 'data/app/inner']) mkdirSync(join(kept, name));
+      const data = join(kept, 'data');
+      for (const [flag, letter] of [
+        [FS_IMMUTABLE, 'i'],
+        [FS_APPEND, 'a'],
+      ] as const) {
+        setFlags(join(data, 'app'), FS_IMMUTABLE);
+        setFlags(data, flag);
+        const says = { message: new RegExp(`: the directory ${data} is .*chattr -${letter} ${data}$`) };
+        const fd = openSync(data, 'r');
+        await assert.rejects(removeTree(fd, 'app', join(data, 'app')), says).finally(() => closeSync(fd));
+        await assert.rejects(wipePersist(data, 'app'), says);
+        assert.equal(flagsOf(data) & (FS_IMMUTABLE | FS_APPEND), flag);
+        assert.deepEqual(readdirSync(join(data, 'app')), ['inner']);
+        await run('chattr', [`-${letter}`, data]);
+      }
+      await wipePersist(data, 'app');
+      assert.deepEqual(readdirSync(data), []);
+    } finally {
+      await run('umount', [kept]);
+    }
+    assert.ok(existsSync(tree));
   }));
