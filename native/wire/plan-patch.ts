@@ -1,5 +1,6 @@
 // A boot plan as what it says other than one that lies there already: units that are the same are named by their place, and of
 // what is other only the bytes between the first and the last that differ (native/player/plan-patch.h).
+import { sameBegin, sameEndAfter } from '../../state/text/common-ends.ts';
 
 const mark = Buffer.from('northstate planpatch\n');
 /** Where the sum of a plan ends (boot-plan.ts). */
@@ -43,11 +44,8 @@ function createSteps(base: Uint8Array, plan: Uint8Array) {
     /** Bytes of the plan that stand for those of the base. */
     trimmed(was: Range | undefined, is: Range): void {
       const [before, now] = [base.subarray(was?.from ?? 0, was?.to ?? 0), plan.subarray(is.from, is.to)];
-      const most = Math.min(before.length, now.length);
-      let begin = 0;
-      while (begin < most && before[begin] === now[begin]) begin += 1;
-      let end = 0;
-      while (end < most - begin && before[before.length - 1 - end] === now[now.length - 1 - end]) end += 1;
+      const begin = sameBegin(before, now);
+      const end = sameEndAfter(before, now, begin);
       copy(was?.from ?? 0, begin);
       literal(is.from + begin, is.to - end);
       copy((was?.to ?? 0) - end, end);
