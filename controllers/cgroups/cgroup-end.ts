@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { processState } from '../../native/processes.ts';
 import { codeOf, writeControl } from './cgroup-files.ts';
 import { thawGroup } from './cgroup-freeze.ts';
-import { leavesOfAttempt, pidsIn, removeEmpty, removeGroup, type Branch, type Tree } from './cgroup-groups.ts';
+import { allDone, leavesOfAttempt, pidsIn, removeEmpty, removeGroup, type Branch, type Tree } from './cgroup-groups.ts';
 import { isOwnLeaf } from './cgroup-owner.ts';
 import { removeBelow, walkGroups } from './cgroup-subtree.ts';
 
@@ -45,7 +45,7 @@ export async function removeLeaf(tree: Tree, name: string, attempt: number): Pro
   // As a rule nothing is in it any more: the kernel says so, and nobody need look.
   const gone = await Promise.all(leaves.map(({ leaf }) => removeEmpty(leaf)));
   const found = leaves.filter((_, index) => gone[index] === false);
-  const below = await Promise.all(
+  const below = await allDone(
     found.map(async ({ branch, leaf }) => {
       const isOurs = isOwnLeaf(tree, leaf);
       const { removed, whole } = await removeBelow(leaf, async (group) => {
@@ -55,7 +55,7 @@ export async function removeLeaf(tree: Tree, name: string, attempt: number): Pro
       return removed;
     }),
   );
-  await Promise.all(found.map(({ leaf }) => removeGroup(leaf)));
+  await allDone(found.map(({ leaf }) => removeGroup(leaf)));
   return Math.max(0, ...below);
 }
 

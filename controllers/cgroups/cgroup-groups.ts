@@ -236,6 +236,12 @@ export async function makeDirectory(path: string): Promise<boolean> {
   }
 }
 
+/** What all of them give; rejects with a failure when none is under way any more, so that the next try meets nothing of this one. */
+export async function allDone<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work);
+  return await Promise.all(work);
+}
+
 /** Removes a group; one that is gone is no error. Rejects as long as there are processes or groups in it. */
 export async function removeGroup(path: string): Promise<void> {
   if (await removeEmpty(path)) return;

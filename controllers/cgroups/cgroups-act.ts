@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import {
+  allDone,
   branchesOf,
   branchesWith,
   groupIn,
@@ -34,7 +35,7 @@ export async function actOnGroups(step: CgroupStep, tree: Tree, log: Pick<Logger
     if (groups > 0) log.warn({ container: step.name, groups }, 'groups that a container has made were removed');
     for (const each of ended) if (each.status === 'rejected') throw each.reason;
     if (step.op === 'remove-leaf') return;
-    await Promise.all(branchesWith(tree, step.name).map((branch) => removeGroup(groupIn(branch, step.name))));
+    await allDone(branchesWith(tree, step.name).map((branch) => removeGroup(groupIn(branch, step.name))));
     tree.places.set(step.name, null);
   }
 }

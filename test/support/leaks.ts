@@ -1,7 +1,7 @@
 // What a test left behind: objects of the kernel that carry the test's mark. The mark is one unusual text that a test
 // puts into the name of its directory and of its control group; so everything made on its behalf can be told from what
 // belongs to others, also to tests that run at the same time.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -78,13 +78,21 @@ function mounts(marks: string[]): string[] {
   );
 }
 
+/** PATH_MAX (limits.h), the NUL at its end among them. */
+const longestPath = 4096;
+
 function groups(mark: string): string[] {
   const hierarchies = lines('/proc/self/mountinfo')
     .filter((line) => / - cgroup2? /.test(line))
     .map((line) => line.split(' ')[4] ?? '');
+  // What lies too deep to have a path of its own lies below what has one (other tests make such groups).
+  const found = (directory: string): Dirent[] =>
+    Buffer.byteLength(directory) < longestPath
+      ? (attempt(() => readdirSync(directory, { withFileTypes: true })) ?? [])
+      : [];
   const below = (directory: string): string[] => [
     directory,
-    ...(attempt(() => readdirSync(directory, { withFileTypes: true })) ?? [])
+    ...found(directory)
       .filter((entry) => entry.isDirectory())
       .flatMap((entry) => below(join(directory, entry.name))),
   ];

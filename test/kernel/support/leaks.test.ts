@@ -1,9 +1,15 @@
 // After each kind of fault and the end of the runtime, no loop device, mount, control group, process, socket or descriptor
 // of it is left.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { closeSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
 import { appendFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { createTree } from '../../../controllers/cgroups/cgroup-groups.ts';
+import { openPlaces } from '../../../controllers/cgroups/cgroup-places.ts';
+import { removeBelow } from '../../../controllers/cgroups/cgroup-subtree.ts';
+import { detectHierarchies } from '../../../controllers/cgroups/cgroups-observe.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
@@ -138,4 +144,26 @@ test('leaves only files and control groups when the launcher is killed, and noth
   await runs(next);
   assert.equal(await next.stop(), 0, next.log());
   assert.deepEqual(await leftovers(next.mark, before), []);
+});
+
+test('groups that others have made deeper than a path is long are no reason to find nothing', async () => {
+  const { all } = createTree({ hierarchies: detectHierarchies(), root: '', owner: '', places: openPlaces(null) });
+  const before = openDescriptors();
+  const top = join(all[0]?.mount ?? '', `northstate-test-${randomUUID()}`);
+  const [name, levels] = ['x'.repeat(250), 20];
+  mkdirSync(top);
+  let at = openSync(top, 'r');
+  for (let level = 0; level < levels; level++) {
+    mkdirSync(`/proc/self/fd/${at}/${name}`);
+    const next = openSync(`/proc/self/fd/${at}/${name}`, 'r');
+    closeSync(at);
+    at = next;
+  }
+  closeSync(at);
+  try {
+    assert.deepEqual(await leftovers(randomUUID(), before), []);
+  } finally {
+    assert.equal((await removeBelow(top, () => undefined)).removed, levels);
+    rmdirSync(top);
+  }
 });
