@@ -1,6 +1,7 @@
 // Sockets in the file system (unix(7)) of the kinds and with the settings that Node does not make.
 import { closeSync, constants, openSync } from 'node:fs';
-import { declare, SyscallError } from './libc.ts';
+import { declare, declareSyscall, SyscallError } from './libc.ts';
+import { syscallNumber } from './numbers.ts';
 
 const AF_UNIX = 1;
 const SOCK_CLOEXEC = 0o2000000;
@@ -13,6 +14,7 @@ const SO_PASSCRED = 16;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const O_PATH = 0x200000;
+const F_DUPFD_CLOEXEC = 1030;
 /** Connections that wait to be accepted. */
 const backlog = 128;
 /** Bytes of sun_path, the NUL at its end among them. */
@@ -26,6 +28,7 @@ const bind = declare('bind', 'int', ['int', 'void *', 'uint32_t']);
 const listen = declare('listen', 'int', ['int', 'int']);
 const connect = declare('connect', 'int', ['int', 'void *', 'uint32_t']);
 const sendto = declare('sendto', 'long', ['int', 'void *', 'size_t', 'int', 'void *', 'uint32_t']);
+const fcntl = declareSyscall('fcntl', syscallNumber('fcntl', { x64: 72, arm64: 25 }), ['int', 'int', 'int']);
 const setsockopt = declare('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']);
 
 /**
@@ -103,6 +106,11 @@ export function openDatagramSender(): (path: string, bytes: Uint8Array) => boole
       throw error;
     }
   };
+}
+
+/** Another descriptor of what one is open on, which no program that is executed has (fcntl(2)). Throws SyscallError. */
+export function duplicate(fd: number, subject: string): number {
+  return fcntl(subject, fd, F_DUPFD_CLOEXEC, 0);
 }
 
 /** struct sockaddr_un. */

@@ -28,6 +28,10 @@ export interface Consoles extends Pick<KeptConnections, 'handOver' | 'takeBack'>
   open(runtime: Runtime): Promise<void>;
   /** Those at which this process waits itself. */
   listening(): readonly Pick<Console, 'descriptor' | 'isFile'>[];
+  /** Accepts nobody whose connection would not outlive this process, until the function that it gives is called. */
+  rest(): () => void;
+  /** How many such connections have had no answer yet. */
+  unanswered(): number;
   close(): Promise<void>;
 }
 
@@ -67,6 +71,8 @@ export function createConsoles({
     if (service === null) throw new Error("a container's console is asked for before there is a runtime");
     return service;
   });
+  const entrances = (): readonly (Console | MetricsListener)[] =>
+    metrics === null ? listeners : [...listeners, metrics];
   const clients = createClientConnections({ launcher, connections, log });
 
   return {
@@ -116,8 +122,20 @@ export function createConsoles({
       const { openMetricsListener } = await import('../metrics/metrics-listener.ts');
       metrics = await openMetricsListener({ at, keeper, render: () => runtime.metrics(), hold, log });
     },
+    rest() {
+      const resting: (() => void)[] = [];
+      const goOn = (): void => resting.forEach((each) => each());
+      try {
+        for (const each of entrances()) resting.push(each.rest());
+      } catch (error) {
+        goOn();
+        throw error;
+      }
+      return goOn;
+    },
+    unanswered: () => entrances().reduce((sum, each) => sum + each.unanswered(), 0),
     async close() {
-      await Promise.all([...listeners, ...(metrics === null ? [] : [metrics])].map((each) => each.close()));
+      await Promise.all(entrances().map((each) => each.close()));
     },
   };
 }

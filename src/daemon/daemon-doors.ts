@@ -144,7 +144,7 @@ export function createDoors({
       const { createTakeover } = await import('../reexec/takeover.ts');
       takeOver ??= createTakeover({
         ...{ launcher, store, reconciler, held, threshold, log, hello: remembered.hello },
-        ...{ runDir: config.runDir, ending: beforeEnd },
+        ...{ runDir: config.runDir, ending: beforeEnd, consoles },
       });
       return await takeOver(request);
     },

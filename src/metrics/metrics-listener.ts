@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { parseAddress } from '../console/protocol/address.ts';
-import { descriptorOf, listen } from '../console/server/listening.ts';
+import { descriptorOf, listen, restAt } from '../console/server/listening.ts';
 import type { ListenerKeeper } from '../console/server/entrance.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Log } from '../logs/log.ts';
@@ -14,6 +14,10 @@ export interface MetricsListener {
   /** Of the listening socket. */
   readonly descriptor: number;
   readonly isFile: boolean;
+  /** Accepts nobody until the function that it gives is called (listening.ts). */
+  rest(): () => void;
+  /** How many scrapers are connected. */
+  unanswered(): number;
   close(): Promise<void>;
 }
 
@@ -101,6 +105,8 @@ export async function openMetricsListener(options: MetricsListenerOptions): Prom
   return {
     descriptor: descriptorOf(server),
     isFile: address.kind === 'unix',
+    rest: () => restAt(server, most),
+    unanswered: () => connected.size,
     async close() {
       for (const socket of connected) socket.destroy();
       await new Promise<void>((resolve) => server.close(() => resolve()));

@@ -27,6 +27,12 @@ export interface TakeoverPorts {
   readonly held: () => number;
   /** Those among them that are not to be done twice. */
   readonly threshold: Pick<Threshold, 'bar' | 'within'>;
+  readonly consoles: {
+    /** Accepts nobody whose connection would not outlive this process, until the function that it gives is called. */
+    rest(): () => void;
+    /** How many such connections have had no answer yet. */
+    unanswered(): number;
+  };
   /** Called right before the end of this process. */
   readonly ending: () => void;
   readonly log: Pick<Log, 'info' | 'warn'>;
@@ -59,12 +65,15 @@ export function createTakeover(ports: TakeoverPorts): (request: TakeoverRequest)
     if (isBusy) throw refused('another one is under way');
     isBusy = true;
     let open = (): void => undefined;
+    let accept = open;
     try {
       const command = await commandAt(to).catch(refuseUntrusted);
       const runtime = await prove([command, 'run', ...process.argv.slice(2)], timeout, ports);
       log.info({ to: command, runtime }, 'another runtime takes over');
+      // Who connects from now on waits for the next process, instead of being hung up by the end of this one.
+      accept = ports.consoles.rest();
       // Who follows or is in a container does not end; a change that has not begun is the next process's.
-      await within(courtesy, () => ports.held() <= 1);
+      await within(courtesy, () => ports.held() <= 1 && ports.consoles.unanswered() === 0);
       open = ports.threshold.bar();
       await within(longest, () => ports.threshold.within() === 0);
       ports.ending();
@@ -76,6 +85,7 @@ export function createTakeover(ports: TakeoverPorts): (request: TakeoverRequest)
     } finally {
       isBusy = false;
       open();
+      accept();
     }
   }
 

@@ -5,7 +5,7 @@ import type { Log } from '../../logs/log.ts';
 import type { Limits } from '../protocol/console-limits.ts';
 import { socketPath } from '../protocol/address.ts';
 import type { ClientKeeper, ClientsOf } from './client-keeper.ts';
-import { bindFile, descriptorOf, listen, type ListenOptions, type Tls } from './listening.ts';
+import { bindFile, descriptorOf, listen, restAt, type ListenOptions, type Tls } from './listening.ts';
 
 /** Keeps a listening socket for the process that comes after this one. */
 export interface ListenerKeeper {
@@ -16,7 +16,9 @@ export interface ListenerKeeper {
 export interface Entrance {
   readonly descriptor: number;
   /** Connections, those too that have not shown a certificate yet. */
-  connected(): Iterable<Socket>;
+  connected(): ReadonlySet<Socket>;
+  /** Accepts nobody until the function that it gives is called (listening.ts). */
+  rest(): () => void;
   /** Resolves when nobody is connected any more by way of it. */
   close(): Promise<void>;
 }
@@ -53,6 +55,7 @@ export async function openEntrance(
   return {
     descriptor,
     connected: () => connected,
+    rest: () => restAt(server, limits.connections),
     close: () => new Promise((resolve) => server.close(() => resolve())),
   };
 }
@@ -69,7 +72,9 @@ export async function followEntrance(
   const end = await clients.follow(name, descriptor, of);
   return {
     descriptor,
-    connected: () => [],
+    connected: () => new Set(),
+    // What the launcher accepts is kept.
+    rest: () => () => undefined,
     close: () => end().then(() => closeSync(descriptor)),
   };
 }

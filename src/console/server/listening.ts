@@ -4,7 +4,7 @@ import { chmodSync, chownSync, closeSync, lstatSync, rmSync } from 'node:fs';
 import { lookup } from 'node:dns/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { openRegular } from '../../../native/file.ts';
-import { bindListener } from '../../../native/unix-socket.ts';
+import { bindListener, duplicate } from '../../../native/unix-socket.ts';
 import { isLoopback, openToOthers, parseAddress, type Address } from '../protocol/address.ts';
 
 /** PEM files: our certificate and its key, and the authority that has signed the clients'. */
@@ -59,6 +59,21 @@ function listenOn(server: Server, fd: number, backlog: number): void {
 /** The descriptor of a listening socket, for a later process. */
 export function descriptorOf(socket: Server | Socket): number {
   return (socket as unknown as { readonly _handle: { readonly fd: number } })._handle.fd;
+}
+
+/**
+ * Accepts nobody from now on at a socket that somebody else holds as well (the launcher): who connects waits there for the process
+ * that comes after this one, or for the function that it gives, which goes on.
+ */
+export function restAt(server: Server, backlog: number): () => void {
+  const own = server as unknown as { _handle: { readonly fd: number; close(): void } | null };
+  const { _handle: handle } = own;
+  if (handle === null) return () => undefined;
+  const fd = duplicate(handle.fd, 'a listening socket');
+  // Not close() of the server: that is for good, and begins the end of who is connected.
+  own._handle = null;
+  handle.close();
+  return () => listenOn(server, fd, backlog);
 }
 
 async function createFor({ tls, handshakeTimeout }: ListenOptions, accept: (socket: Socket) => void): Promise<Server> {

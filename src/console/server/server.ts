@@ -29,6 +29,10 @@ export interface Console {
   readonly isFile: boolean;
   /** The launcher waits at it, and not this process. */
   readonly isFollowed: boolean;
+  /** Accepts nobody whose connection would not outlive this process, until the function that it gives is called. */
+  rest(): () => void;
+  /** How many such connections have had no answer yet. */
+  unanswered(): number;
   /** Ends every connection once its client has read what was sent, and removes the socket. */
   close(): Promise<void>;
 }
@@ -70,7 +74,7 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   const listener: Listener = { runtime, feeds, tokens, patches, limits, log, now, hold };
   const memory = createMemory(limits.memory);
   const service: Service = { listener, memory };
-  const sockets = new Set<Socket>();
+  const sockets = new Map<Socket, Channel>();
   const kept = new Set<Channel>();
   const { listen: url, tls = null } = options;
   const isFile = parseAddress(url).kind === 'unix';
@@ -94,12 +98,13 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   }
 
   function serve(socket: Socket, may: Permissions): void {
-    sockets.add(socket);
+    const channel = socketChannel(socket, limits, memory);
+    sockets.set(socket, channel);
     socket.on('close', () => sockets.delete(socket));
     // A client that went away shows as the end of the stream to whoever reads or writes.
     socket.on('error', (error) => log.debug({ err: error }, 'console connection broke'));
     const peer = { identity: externalIdentity, permissions: may, onlyNorthstar: false };
-    void serveConnection(socketChannel(socket, limits, memory), peer, listener);
+    void serveConnection(channel, peer, listener);
   }
 
   /** Of those whose connections outlive this process. */
@@ -140,15 +145,21 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
     },
     isFile,
     isFollowed: follower !== undefined,
+    rest: () => entrance.rest(),
+    unanswered() {
+      // Those too that have not shown a certificate.
+      const strangers = Math.max(0, entrance.connected().size - sockets.size);
+      return strangers + [...sockets.values()].filter(({ progress }) => !progress.greeted).length;
+    },
     async close() {
       named?.close();
       feeds.close();
       const closed = entrance.close();
-      for (const socket of sockets) socket.end();
+      for (const socket of sockets.keys()) socket.end();
       const ended = [...kept].map((channel) => once(channel.signal, 'abort'));
       for (const channel of kept) channel.end();
       const slow = setTimeout(() => {
-        for (const each of [...sockets, ...entrance.connected(), ...kept]) each.destroy();
+        for (const each of [...sockets.keys(), ...entrance.connected(), ...kept]) each.destroy();
       }, farewell);
       await Promise.all([closed, ...ended]);
       clearTimeout(slow);

@@ -2,12 +2,14 @@
 // kills. NORTHSTATE_TAKEOVERS says how often; `npm run test:reexec` does it a hundred times.
 import assert from 'node:assert/strict';
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectConsole, ConnectionLost, ConsoleError, type Client } from '../../../src/client/console-client.ts';
 import { createRandom } from '../../sim/random.ts';
+import { freePort } from '../../support/free-port.ts';
 import { leftovers, openDescriptors } from '../../support/leaks.ts';
 import { probePackage } from '../../support/packages.ts';
 import { copyFirstBuild, firstBuild, makeSecondBuild, type Installation } from '../../support/second-build.ts';
@@ -207,6 +209,54 @@ test(`${takeovers} takeovers between two builds, under edits, commands, floods a
   await Promise.all([hearing, watching]);
   assert.equal(await daemon.stop(), 0, daemon.log());
   assert.deepEqual(await leftovers(daemon.mark, before), []);
+});
+
+/** Connects over TCP and has hello answered, or scrapes, one after the other, until it is aborted; gives what was hung up. */
+async function knock(port: number, asks: string, answered: RegExp, signal: AbortSignal): Promise<string[]> {
+  const lost: string[] = [];
+  const isOver = (): boolean => signal.aborted;
+  while (!isOver()) {
+    const socket = connect(port, '127.0.0.1').setEncoding('utf8');
+    let said = '';
+    try {
+      socket.write(asks);
+      for await (const part of socket) if (answered.test((said += String(part)))) break;
+      if (!answered.test(said)) lost.push(`${asks}: ended after ${said.length} bytes`);
+    } catch (error) {
+      lost.push(`${asks}: ${String(error)} after ${said.length} bytes`);
+    } finally {
+      socket.destroy();
+    }
+    await delay(2);
+  }
+  return lost;
+}
+
+test('who connects over TCP or scrapes in the moment of a takeover is served by one of the two', async () => {
+  const [console, metrics] = [await freePort(), await freePort()];
+  await using daemon = await startDaemon({
+    configuration: `metrics: { listen: "tcp://127.0.0.1:${metrics}" }\n`,
+    consoles: [`{ listen: "tcp://127.0.0.1:${console}", permissions: [list] }`],
+    packages: [edited],
+    document: (packages) => documentOf(packages, 'edited: { state: running }'),
+  });
+  await daemon.untilContainer('edited', 'runs', ({ phase }) => phase === 'Running');
+  daemon.unwatch();
+  const client = await connectConsole(daemon.console);
+  const ending = new AbortController();
+  const knocking = [
+    knock(console, `${hello}\n`, /connect_ack.*\n/, ending.signal),
+    knock(
+      metrics,
+      `GET /metrics HTTP/1.1\r\nhost: a\r\naccept: application/openmetrics-text\r\n\r\n`,
+      /# EOF\n/,
+      ending.signal,
+    ),
+  ];
+  for (let round = 1; round <= 3; round++) await takeOver(daemon, client, round % 2 === 1 ? second : firstBuild, null);
+  ending.abort();
+  assert.deepEqual((await Promise.all(knocking)).flat(), []);
+  client.close();
 });
 
 test('what does not prove itself changes nothing, and why is said', async () => {

@@ -4,19 +4,35 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { openMetricsListener } from '../../../src/metrics/metrics-listener.ts';
+import { duplicate } from '../../../native/unix-socket.ts';
+import type { ListenerKeeper } from '../../../src/console/server/entrance.ts';
+import { openMetricsListener, type MetricsListener } from '../../../src/metrics/metrics-listener.ts';
 import { silentLog } from '../../support/console/scratch.ts';
 import { freePort } from '../../support/free-port.ts';
 
 const patience = 300;
 
+interface Listening {
+  readonly port: number;
+  readonly made: () => number;
+  readonly serving: MetricsListener;
+}
+
+interface ListenerOptions {
+  readonly body?: string;
+  readonly port?: number;
+  readonly keeper?: ListenerKeeper;
+}
+
+const none: ListenerKeeper = { kept: new Map(), keep: () => Promise.resolve() };
+
 /** A listener whose text says how often it was made. */
-async function listener(context: TestContext, body = ''): Promise<{ port: number; made: () => number }> {
-  const port = await freePort();
+async function listener(context: TestContext, options: ListenerOptions = {}): Promise<Listening> {
+  const { body = '', port = await freePort(), keeper = none } = options;
   let made = 0;
-  const opened = await openMetricsListener({
+  const serving = await openMetricsListener({
     at: { listen: `tcp://127.0.0.1:${port}`, file: { mode: 0o600, uid: 0, gid: 0 } },
-    keeper: { kept: new Map(), keep: () => Promise.resolve() },
+    keeper,
     render: () => {
       made += 1;
       return Promise.resolve({ openmetrics: `made ${made}\n${body}`, prometheus: `made ${made}\n${body}` });
@@ -25,8 +41,8 @@ async function listener(context: TestContext, body = ''): Promise<{ port: number
     log: silentLog,
     patience,
   });
-  context.after(() => opened.close());
-  return { port, made: () => made };
+  context.after(() => serving.close());
+  return { port, made: () => made, serving };
 }
 
 async function opened(port: number): Promise<Socket> {
@@ -41,7 +57,7 @@ async function scrape(port: number): Promise<string> {
 }
 
 test('who is silent, asks slowly or does not read gives its place back', async (context) => {
-  const { port } = await listener(context, 'x'.repeat(12_000_000));
+  const { port } = await listener(context, { body: 'x'.repeat(12_000_000) });
   const some = (count: number): Promise<Socket[]> => Promise.all(Array.from({ length: count }, () => opened(port)));
   const begin = performance.now();
   const all = await some(16);
@@ -72,4 +88,23 @@ test('who asks without a pause is told the same for a while, and once for each c
   socket.write('GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(1000));
   const said = await text(socket);
   assert.equal(said.match(/200 OK/g)?.length, 1);
+});
+
+test('who comes while nobody is accepted is answered by whoever has the socket next', async (context) => {
+  const kept = new Map<string, number>();
+  const port = await freePort();
+  const keep = (name: string, fd: number): Promise<void> => {
+    kept.set(name, duplicate(fd, name));
+    return Promise.resolve();
+  };
+  const former = await listener(context, { body: 'former', port, keeper: { kept: new Map(), keep } });
+  const goOn = former.serving.rest();
+  const waiting = await opened(port);
+  waiting.write('GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n');
+  const next = await listener(context, { body: 'next', port, keeper: { kept, keep } });
+  assert.match(await text(waiting), /made 1\nnext\r?\n/);
+  assert.deepEqual([former.serving.unanswered(), former.made()], [0, 0]);
+  await next.serving.close();
+  goOn();
+  assert.equal(await scrape(port), 'made 1\nformer');
 });
