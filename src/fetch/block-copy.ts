@@ -5,6 +5,7 @@ import type { Hasher } from '../npk/image/hasher.ts';
 import { readFrom, readLeaves } from '../npk/image/verify-image.ts';
 import { HASH_BYTES, VERITY_BLOCK } from '../npk/image/verity.ts';
 import { messageOf } from '../../state/errno.ts';
+import type { RemotePart } from './remote-bytes.ts';
 import { batchBlocks, type WantedBlocks } from './wanted-blocks.ts';
 
 /** An image that is here, open for reading. */
@@ -96,6 +97,30 @@ export async function recall(
         wanted.done(first + index);
     }
   }
+}
+
+/** The blocks of an image, from `first` on, that lie in what has come of its file from `from` on. */
+function blocksWithin({ from, data }: RemotePart, imageOffset: number, count: number): { first: number; data: Buffer } {
+  const first = Math.max(0, Math.ceil((from - imageOffset) / VERITY_BLOCK));
+  const begin = imageOffset + first * VERITY_BLOCK - from;
+  const whole = Math.floor((data.length - begin) / VERITY_BLOCK);
+  return { first, data: data.subarray(begin, begin + Math.max(0, Math.min(whole, count - first)) * VERITY_BLOCK) };
+}
+
+/** Keeps the blocks that came beside what was asked for: with the end of a package there is more of its image than of its tree. */
+export async function keepArrived(
+  file: FileHandle,
+  imageOffset: number,
+  wanted: WantedBlocks,
+  parts: readonly RemotePart[],
+): Promise<void> {
+  for (const part of parts) await keepRight(file, imageOffset, wanted, blocksWithin(part, imageOffset, wanted.count));
+}
+
+/** Whether a block is among them. */
+export function hasArrived(imageOffset: number, parts: readonly RemotePart[]): (block: number) => boolean {
+  const at = (block: number): number => imageOffset + block * VERITY_BLOCK;
+  return (block) => parts.some(({ from, data }) => from <= at(block) && at(block + 1) <= from + data.length);
 }
 
 /** Copies what the donors have into the file, each block hashed on its way: one that is not what it was said to be is left out. */

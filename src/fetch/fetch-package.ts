@@ -8,7 +8,17 @@ import { readLeaves } from '../npk/image/verify-image.ts';
 import { readContent, readLayout, type Layout } from '../npk/open-package.ts';
 import { PackageError } from '../npk/package-error.ts';
 import { findDelta, type Delta } from './delta/apply-delta.ts';
-import { type Donor, copyBlocks, offerDonors, recall, repeatBlocks, withDonors, writeAll } from './block-copy.ts';
+import {
+  type Donor,
+  copyBlocks,
+  hasArrived,
+  keepArrived,
+  offerDonors,
+  recall,
+  repeatBlocks,
+  withDonors,
+  writeAll,
+} from './block-copy.ts';
 import { messageOf } from '../../state/errno.ts';
 import { FetchError } from './fetch-error.ts';
 import type { Http } from './http.ts';
@@ -74,6 +84,7 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
     const wanted = wantedBlocks(leaves, tree.salt);
     const offer = { salt: tree.salt, hasher: threads(), signal, skipped: options.skipped };
     await recall(file, image.offset, wanted, leaves, offer);
+    await keepArrived(file, image.offset, wanted, bytes.parts);
     await withDonors(options, async (donors) => {
       await offerDonors(donors, wanted, offer);
       await copyBlocks(donors, file, image.offset, wanted, signal);
@@ -138,7 +149,8 @@ export async function openFetch(http: Http, url: URL, options: FetchOptions): Pr
   /** What `into` asks for with an empty file. */
   async function missing({ bytes, image, tree }: InBlocks): Promise<number> {
     const wanted = wantedBlocks(await readLeaves(bytes.at, image, tree), tree.salt);
-    const isHere = (block: number): boolean => wanted.place(block) !== null;
+    const hasCome = hasArrived(image.offset, bytes.parts);
+    const isHere = (block: number): boolean => wanted.place(block) !== null || hasCome(block);
     return await withDonors(options, async (donors) => {
       await offerDonors(donors, wanted, { salt: tree.salt, hasher: threads(), signal, skipped: options.skipped });
       const delta = await findCheaper({ tree, wanted, donors }, isHere);

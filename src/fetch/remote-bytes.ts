@@ -7,6 +7,13 @@ import { outside, type Range } from './ranges.ts';
 export interface RemoteBytes extends Bytes {
   /** The bytes from `from` to before `to`, however many; what is not here yet of them is fetched, and kept. */
   load(range: Range): Promise<Buffer>;
+  /** What has come, whatever it was asked for. */
+  readonly parts: readonly RemotePart[];
+}
+
+export interface RemotePart {
+  readonly from: number;
+  readonly data: Buffer;
 }
 
 /** The small entries of a package, and what a request for a few bytes brings along. */
@@ -47,6 +54,7 @@ export function remoteBytes(file: RemoteFile): RemoteBytes {
 
   return {
     size: file.size,
+    parts,
     load,
     async at(offset, length) {
       const to = offset + length;

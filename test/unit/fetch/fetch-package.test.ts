@@ -77,6 +77,24 @@ test('only the blocks that no installed package has are fetched, and the result 
   assert.ok(server.sent < freshBytes.length / 4, `${server.sent} of ${freshBytes.length} bytes`);
 });
 
+test('where nothing is found in common no more comes than the package, and that is what was said', async () => {
+  await using server = await fileServer({ 'a.npk': freshBytes });
+  const file = scratch();
+  const http = createHttp(defaultFetchSettings);
+  const skipped = (message: string): never => {
+    throw new Error(message);
+  };
+  const remote = await openFetch(http, server.url('a.npk'), { donors: [], signal, skipped });
+  await using handle = await open(file, 'w+');
+  const said = await remote.estimate();
+  await remote.into(handle, null, async () => undefined);
+  await remote.close();
+  http.close();
+  assert.deepEqual(await readFile(file), freshBytes);
+  assert.equal(server.sent, said);
+  assert.ok(said <= freshBytes.length * 1.002, `${said} of ${freshBytes.length} bytes`);
+});
+
 test('a donor of another name is hashed with the new salt', async () => {
   const stranger = await probePackage({ name: 'stranger', key: 'fetch', files: { data: data('1') } });
   await using server = await fileServer({ 'a.npk': freshBytes });
