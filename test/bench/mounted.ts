@@ -1,9 +1,12 @@
 // A package's image mounted for the programs that the runtime is measured against, and control groups of their own.
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { mkdtemp, mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { readPackage } from '../../src/npk/open-package.ts';
 import { run } from '../support/command.ts';
+import { giveUpGroups } from '../support/leftover-groups.ts';
 import { detectHierarchies } from '../../controllers/cgroups/cgroups-observe.ts';
 
 export interface MountedImage extends AsyncDisposable {
@@ -20,10 +23,18 @@ export async function mountedImage(file: string): Promise<MountedImage> {
   const options = `loop,ro,offset=${image.offset},sizelimit=${image.size}`;
   const { code, stderr } = await run('mount', ['-t', image.type, '-o', options, file, path]);
   if (code !== 0) throw new Error(`mount ${file}: ${stderr}`);
+  // A benchmark that is ended at once disposes of nothing any more.
+  const giveUp = (): void => {
+    spawnSync('umount', ['-l', path]);
+    rmSync(path, { recursive: true, force: true });
+    giveUpGroups(basename(path));
+  };
+  process.on('exit', giveUp);
   return {
     path,
     groups: groups.map(({ argument }) => argument),
     async [Symbol.asyncDispose]() {
+      process.off('exit', giveUp);
       await run('umount', [path]);
       for (const { directory } of groups) await rmdir(directory);
       await rm(path, { recursive: true, force: true });

@@ -3,6 +3,7 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { endOnSignals } from './end-on-signals.ts';
 import { table, type Row } from './measure.ts';
 
 interface Bench {
@@ -17,15 +18,7 @@ const known = (await readdir(import.meta.dirname))
 const unknown = positionals.filter((name) => !known.includes(name));
 if (unknown.length > 0) throw new Error(`no benchmark ${unknown.join(', ')}: there are ${known.join(', ')}`);
 
-// A signal ends it after the row that is being measured, so that the benchmark takes away what it made; a second one at once.
-let ended = false;
-const isEnded = (): boolean => ended;
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => {
-    ended = true;
-    process.stderr.write(`${signal}: ends after this row\n`);
-  });
-
+const isEnded = endOnSignals();
 const rows: Row[] = [];
 for (const name of positionals.length > 0 ? positionals : known) {
   if (isEnded()) break;

@@ -1,15 +1,44 @@
 // Control groups that a killed launcher leaves.
-import { readdir, readFile, rmdir } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { patience } from './patience.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Removes the group `name` with all below it, in every hierarchy. Its processes must be dying. */
 export async function removeGroups(name: string): Promise<void> {
-  const table = await readFile('/proc/self/mountinfo', 'utf8');
-  for (const line of table.split('\n')) {
+  for (const directory of inEachHierarchy(name)) await removeGroup(directory);
+}
+
+/** The same where nothing can be waited for, as when this process exits; what is in them is killed. */
+export function giveUpGroups(name: string): void {
+  const deadline = performance.now() + patience;
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (const directory of inEachHierarchy(name)) {
+    while (!giveUpGroup(directory) && performance.now() < deadline) Atomics.wait(pause, 0, 0, 10);
+  }
+}
+
+function inEachHierarchy(name: string): string[] {
+  const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return table.flatMap((line) => {
     const [mount = '', type = ''] = line.split(' - ');
-    if (/^cgroup2? /.test(type)) await removeGroup(join(mount.split(' ')[4] ?? '', name));
+    return /^cgroup2? /.test(type) ? [join(mount.split(' ')[4] ?? '', name)] : [];
+  });
+}
+
+/** Whether it is gone. */
+function giveUpGroup(directory: string): boolean {
+  if (!existsSync(directory)) return true;
+  try {
+    for (const entry of readdirSync(directory, { withFileTypes: true }))
+      if (entry.isDirectory()) giveUpGroup(join(directory, entry.name));
+    const processes = readFileSync(join(directory, 'cgroup.procs'), 'utf8').split('\n').map(Number);
+    for (const pid of processes) if (pid > 0) process.kill(pid, 'SIGKILL');
+    rmdirSync(directory);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -11,7 +11,7 @@ import type { ContainerStatus, Status } from '../../state/status.ts';
 import { northstate, run, type Output } from './command.ts';
 import { commandLine } from './container-processes.ts';
 import { watchStatus } from './feed.ts';
-import { removeGroups } from './leftover-groups.ts';
+import { giveUpGroups, removeGroups } from './leftover-groups.ts';
 import { patience } from './patience.ts';
 
 export interface Daemon {
@@ -126,6 +126,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const giveUp = (): void => {
     child.kill('SIGKILL');
     if (asOnDevice) spawnSync('umount', ['-l', path('run')]);
+    giveUpGroups(mark);
     rmSync(directory, { recursive: true, force: true });
   };
   process.on('exit', giveUp);
