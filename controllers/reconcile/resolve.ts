@@ -198,7 +198,8 @@ function implied(known: Known, named: readonly Target[]): Target[] {
 
 /**
  * What autostart has started stays wanted as long as an attempt of it is remembered, and while it runs even without its
- * package file; then nothing starts it again. An entry of the name, or of that version, beats it.
+ * package file; then nothing starts it again. An entry of the name, or of that version, beats it: what an entry has had run since
+ * ends with that.
  */
 function startedByItself(
   known: Known,
@@ -207,7 +208,11 @@ function startedByItself(
 ): Target | null {
   const { name, attempts, autostart, entries } = known;
   if (autostart === 'none' || entries.some(({ key }) => key === name)) return null;
-  const remembered = attempts.findLast(({ record, version }) => record.autostart && !own.has(version));
+  const remembered = attempts.findLast(
+    ({ record, version, state }) =>
+      !own.has(version) && (record.autostart || (record.by !== 'once' && hasBegun(state))),
+  );
+  if (remembered?.record.autostart === false) return null;
   const found = free.find(({ version, manifest }) => {
     if (remembered !== undefined) return version === remembered.version;
     return autostart === 'all' && manifest.autostart !== undefined;
@@ -215,6 +220,11 @@ function startedByItself(
   if (found !== undefined) return impliedTarget(known, found, 'running', found.manifest.autostart ?? 'relaxed');
   if (remembered?.state !== 'running') return null;
   return impliedTarget(known, { name, version: remembered.version, repository: null }, 'running', 'relaxed');
+}
+
+/** Not a sandbox alone. */
+function hasBegun(state: ObservedAttempt['state']): boolean {
+  return state !== 'preparing' && state !== 'prepared';
 }
 
 function impliedTarget(

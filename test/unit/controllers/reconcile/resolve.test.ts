@@ -153,6 +153,17 @@ test('what autostart has started stays wanted while it is remembered, and while 
   assert.deepEqual(resolved({ ...seen, packages: [starter('1.0.0')], autostart: 'none' }).targets, []);
 });
 
+test('what an entry has had run ends with the entry, though autostart had started the name before, or would', () => {
+  const own = attempt(7, '1.0.0', 'exited');
+  const attempts = [{ ...own, record: { ...own.record, autostart: true } }, attempt(8, '1.0.0')];
+  const seen = { entries: [], packages: [starter('1.0.0')], attempts };
+  for (const autostart of ['started', 'all'] as const) assert.deepEqual(resolved({ ...seen, autostart }).targets, []);
+  const [first, second] = attempts;
+  const once = { ...second!, record: { ...second!.record, by: 'once' as const } };
+  for (const later of [once, attempt(8, '1.0.0', 'prepared')])
+    assert.equal(resolved({ ...seen, attempts: [first!, later], autostart: 'started' }).first?.version, '1.0.0');
+});
+
 test('an entry beats autostart and mountOnStart', () => {
   const packages = [starter('1.1.0')];
   const own = [entry({ key: 'app', state: 'installed' })];
