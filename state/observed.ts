@@ -117,6 +117,8 @@ export interface ObservedCgroup {
   readonly name: string;
   /** Controller -> directory of the name's group, for each hierarchy it is in; `unified` -> that in the v2 tree. */
   readonly groups: ReadonlyMap<string, string>;
+  /** The `parent` below which it is, null: our root. */
+  readonly place: string | null;
   /** Attempt ids that have a leaf below it. */
   readonly leaves: readonly number[];
   /** Attempts whose processes the kernel has stopped, or is about to. */

@@ -10,8 +10,8 @@ import { unifiedName, type ControllerName } from './cgroup-hierarchies.ts';
 import { controllersOf, withDefaults } from './cgroup-limits.ts';
 import { processesOf } from './cgroup-leaf.ts';
 import { attribute } from './cgroup-owner.ts';
-import { lookAt, type Look } from '../look.ts';
-import { lineOf, parentOf } from './cgroup-places.ts';
+import { lineOf } from './cgroup-places.ts';
+import { parentOf } from './cgroups-plan.ts';
 import { budgetOf, periodFile, runtimeFile, usualPeriod } from './cgroup-realtime.ts';
 import { changesOfNew } from './cgroup-writes.ts';
 
@@ -25,8 +25,6 @@ export interface BootGroups {
   readonly procs: readonly string[];
   /** Where its out-of-memory kills are counted, null without the memory controller. */
   readonly oom: string | null;
-  /** What of the host's own groups these were made by. */
-  readonly looks: readonly Look[];
   /** What is written when it starts. */
   readonly limits: readonly { readonly path: string; readonly value: string }[];
 }
@@ -57,9 +55,7 @@ export function bootGroups(
   const legacy = branches.filter(({ version }) => version === 1);
   const memory = branches.find(({ controllers }) => controllers.includes('memory'));
   const events = memory?.version === 2 ? 'memory.events' : 'memory.oom_control';
-  const looks: Look[] = [];
   return {
-    looks,
     deeds: [
       ...(parent === null ? [] : branches.flatMap((branch) => aboveDeeds(branch, parent, placesFile))),
       ...(parent === null
@@ -85,7 +81,7 @@ export function bootGroups(
     ] as const;
     const cpu = of('cpu');
     return [
-      ...(cpu === undefined ? [] : realtimeDeeds(cpu, name, section, parent === null, looks)),
+      ...(cpu === undefined ? [] : realtimeDeeds(cpu, name, section, parent === null)),
       ...values.flatMap(([branch, file, value]): Deed[] =>
         branch === undefined || value === undefined
           ? []
@@ -96,13 +92,11 @@ export function bootGroups(
 }
 
 /** Our root has what those need that run now, of whom this is one (cgroup-realtime.ts). */
-function realtimeDeeds(branch: Branch, name: string, section: Section | null, below: boolean, looks: Look[]): Deed[] {
+function realtimeDeeds(branch: Branch, name: string, section: Section | null, below: boolean): Deed[] {
   const budget = budgetOf(section);
   if (budget === null) return [];
   const group = groupIn(branch, name);
-  const looked = lookAt(() => readControl(join(branch.root, runtimeFile)));
-  looks.push(looked);
-  const whole = looked.found;
+  const whole = readControl(join(branch.root, runtimeFile));
   return [
     ...(below && whole !== null ? [{ deed: 'write', path: join(branch.root, runtimeFile), text: whole } as const] : []),
     ...(budget.period === usualPeriod

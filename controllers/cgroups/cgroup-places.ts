@@ -1,7 +1,6 @@
-// Where the groups of names are that have a `parent`: below it instead of below our root. A group stays where it was made, and
-// so that whoever comes next in this boot finds it there, that is kept in a file: lines of JSON, to which the boot player adds.
+// Where the groups of names are that have a `parent`: below it instead of below our root. A group stays where it was made as long as
+// anything runs in it, and so that whoever comes next in this boot finds it there, that is kept in a file: lines of JSON, to which the boot player adds.
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import { codeOf } from './cgroup-files.ts';
 
 export interface Places {
@@ -69,10 +68,4 @@ function read(file: string | null): { names: Map<string, string>; made: Set<stri
     if (codeOf(error) === 'ENOENT') return { names: new Map(), made: new Set() };
     throw error;
   }
-}
-
-/** The parent that a section asks for, in one spelling; null is our root. */
-export function parentOf(section: Section | null): string | null {
-  const steps = (section?.parent ?? '').split('/').filter((step) => step !== '' && step !== '.');
-  return steps.length === 0 ? null : steps.join('/');
 }

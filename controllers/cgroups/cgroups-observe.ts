@@ -59,16 +59,17 @@ function unifiedMount(table: readonly TableEntry[]): string | null {
 /** The groups of every name that has any, and which limits their files show. `initially`: the limits of a new group. */
 export function observeGroups(tree: Tree, initially: readonly Limit[]): Map<string, ObservedCgroup> {
   const freezer = freezerOf(tree);
-  const observed = [...namesIn(tree)].map(([name, branches]) => describe(freezer, name, branches, initially));
+  const observed = [...namesIn(tree)].map(([name, branches]) => describe(tree, freezer, name, branches, initially));
   return new Map(observed.flatMap((group) => (group === null ? [] : [[group.name, group]])));
 }
 
 /** The same of one name; null = it has no group. */
 export function observeGroup(tree: Tree, name: string, initially: readonly Limit[]): ObservedCgroup | null {
-  return describe(freezerOf(tree), name, branchesWith(tree, name), initially);
+  return describe(tree, freezerOf(tree), name, branchesWith(tree, name), initially);
 }
 
 function describe(
+  { places }: Tree,
   freezer: Branch | null,
   name: string,
   branches: readonly Branch[],
@@ -80,6 +81,7 @@ function describe(
   return {
     name,
     groups,
+    place: places.of(name),
     leaves,
     limits: shownLimits(initially, groups),
     own: ownOf(branches, name, leaves),

@@ -55,7 +55,7 @@ export function planCgroups(view: View, hierarchies: Hierarchies): CgroupStep[] 
   );
   const dead = view.cgroup.leaves.filter((id) => !live.has(id));
   const steps: CgroupStep[] = [...freezing, ...limit(view, hierarchies)];
-  if (!isNeeded(view) && live.size === 0)
+  if (live.size === 0 && !isNeeded(view))
     return [...steps, { op: 'remove-group', name: view.name, leaves: dead, waits: null }];
   const leaves = dead.map((attempt) => ({ op: 'remove-leaf' as const, name: view.name, attempt, waits: null }));
   return [...steps, ...leaves];
@@ -64,6 +64,18 @@ export function planCgroups(view: View, hierarchies: Hierarchies): CgroupStep[] 
 /** The section that holds for a target: the entry's replaces the manifest's. */
 export function sectionOf({ entry, package: found }: Target): Cgroups | null {
   return entry.cgroups ?? found?.manifest.cgroups ?? null;
+}
+
+/** The parent that a section asks for, in one spelling; null is our root. */
+export function parentOf(section: Cgroups | null): string | null {
+  const steps = (section?.parent ?? '').split('/').filter((step) => step !== '' && step !== '.');
+  return steps.length === 0 ? null : steps.join('/');
+}
+
+/** Nothing runs in the name's group, which is where another `parent` has had it made: before anything starts it goes. */
+export function isMisplaced({ cgroup, attempts }: View, target: Target): boolean {
+  if (cgroup === null || cgroup.place === parentOf(sectionOf(target))) return false;
+  return !attempts.some(({ state }) => state === 'running');
 }
 
 function limit(view: View, hierarchies: Hierarchies): LimitStep[] {
@@ -144,9 +156,10 @@ function summaryAnew(section: Cgroups | null, hierarchies: Hierarchies): string 
 /** The group stays between two starts, and with it the statistics; it goes with the end that nothing answers. */
 function isNeeded(view: View): boolean {
   if (view.stopping) return false;
-  return view.targets.some(({ entry }) =>
-    entry.state === 'running' ? !hasEnded(entry, view) : entry.state === 'mounted' && entry.prepare === true,
-  );
+  const prepared = ({ entry }: Target): boolean => entry.state === 'mounted' && entry.prepare === true;
+  const target = view.targets.find(({ entry }) => entry.state === 'running') ?? view.targets.find(prepared);
+  if (target === undefined || isMisplaced(view, target)) return false;
+  return target.entry.state !== 'running' || !hasEnded(target.entry, view);
 }
 
 /** What a group shows once the limits of a section were written to it. */

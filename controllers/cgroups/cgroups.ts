@@ -19,7 +19,7 @@ import { branchesOf, branchesWith, createTree, groupsIn, removeRoots } from './c
 import type { ControllerName, Hierarchies } from './cgroup-hierarchies.ts';
 import { thaw } from './cgroup-freeze.ts';
 import { bootGroups, bootRoots, type BootGroups } from './cgroup-boot.ts';
-import { openPlaces, parentOf } from './cgroup-places.ts';
+import { openPlaces } from './cgroup-places.ts';
 import { claimRoot, holdsRoot } from './cgroup-owner.ts';
 import { makeLeaf, openLeaf, setOwn, type Leaf } from './cgroup-leaf.ts';
 import { countsOf, type Counts } from './cgroup-counts.ts';
@@ -27,7 +27,7 @@ import { controllersOf, limitsOf, withDefaults } from './cgroup-limits.ts';
 import { giveRealtime } from './cgroup-realtime.ts';
 import { usageOf, type Usage } from './cgroup-usage.ts';
 import { openLimits, type LimitFiles } from './cgroup-writes.ts';
-import { planCgroups, type CgroupStep } from './cgroups-plan.ts';
+import { parentOf, planCgroups, type CgroupStep } from './cgroups-plan.ts';
 import { partOf, type Controller, type Part } from '../controller.ts';
 import type { Observing } from '../observing.ts';
 import { actOnGroups } from './cgroups-act.ts';

@@ -1,9 +1,10 @@
 // The sandbox that a start uses: what it is made from, which of those that are there fits, what must be observed before one
 // can be made. Pure.
 import { hash } from 'node:crypto';
-import type { ContainerEntry } from '../../state/desired.ts';
+import { contentHash, type ContainerEntry } from '../../state/desired.ts';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
-import { sectionOf } from '../cgroups/cgroups-plan.ts';
+import type { Cgroups } from '../../state/schema/manifest.ts';
+import { isMisplaced, sectionOf } from '../cgroups/cgroups-plan.ts';
 import type { Target, View } from '../controller.ts';
 import { lostImage, otherBytes } from '../mounts/mounts-integrity.ts';
 import { restoreWaits } from '../kept-data/kept-data-plan.ts';
@@ -21,11 +22,24 @@ export function madeOf(view: View, target: Target): string | null {
 export function madeFrom(view: View, target: Target, numberOf: (mount: ObservedMount) => string): string {
   const mounts = [ownMount(view, target), ...target.resources.map(({ id }) => view.resourceMounts.get(id ?? ''))];
   const file = target.package && { ...target.package.identity, dev: 0 };
-  // Groups of a sandbox are where they were asked for when it was made.
-  const place = sectionOf(target)?.parent;
-  const parts = [target.replacing, file, mounts.map((mount) => mount?.id), ...(place === undefined ? [] : [place])];
+  // Its groups are those that were asked for when it was made, where they were asked for, and set up as asked.
+  const section = sectionOf(target);
+  const parts = [
+    target.replacing,
+    file,
+    mounts.map((mount) => mount?.id),
+    ...(section === null ? [] : [groupsOf(section)]),
+  ];
   const numbers = mounts.map((mount) => (mount === undefined ? '' : numberOf(mount)));
   return `${hash('sha256', JSON.stringify(parts)).slice(0, 32)} ${numbers.join(' ')}`;
+}
+
+const hashes = new WeakMap<Cgroups, string>();
+
+function groupsOf(section: Cgroups): string {
+  const known = hashes.get(section) ?? contentHash(section);
+  hashes.set(section, known);
+  return known;
 }
 
 /** What must be observed before the sandbox of a target can be made; null when everything is there. */
@@ -37,6 +51,7 @@ export function prepareWaits(view: View, target: Target): string | null {
   if (other !== null) return other.message;
   const data = restoreWaits(view);
   if (data !== null) return data;
+  if (isMisplaced(view, target)) return `its groups are not yet gone from ${view.cgroup?.place ?? 'where they were'}`;
   const mount = ownMount(view, target);
   if (mount === undefined) return `${target.package.id} is not mounted`;
   if (isStale(mount, target.package)) return `an older file of ${mount.id} is still mounted`;

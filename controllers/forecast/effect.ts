@@ -3,7 +3,7 @@
 import type { ObservedAttempt, ObservedCgroup, Observed, ObservedPackage } from '../../state/observed.ts';
 import { compareVersions } from '../../state/version.ts';
 import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
-import { sectionOf, limited, type CgroupStep } from '../cgroups/cgroups-plan.ts';
+import { limited, parentOf, sectionOf, type CgroupStep } from '../cgroups/cgroups-plan.ts';
 import { recordOf, unseen } from '../containers/containers-act.ts';
 import type { ContainerStep } from '../containers/containers-plan.ts';
 import type { KeptDataStep } from '../kept-data/kept-data-plan.ts';
@@ -142,7 +142,9 @@ function prepared(
   if (target === undefined) return {};
   const record = recordOf(step, target, view, view.now);
   const leaves = [...(cgroups.get(name)?.leaves ?? []), id];
-  const limits = limited(cgroups.get(name) ?? noGroup(name), sectionOf(target), hierarchies);
+  const section = sectionOf(target);
+  const before = cgroups.get(name) ?? noGroup(name, parentOf(section));
+  const limits = { place: before.place, ...limited(before, section, hierarchies) };
   const attempt = { ...unseen, id, name, version, hash, record, preparedAt: view.now };
   return { attempts: seen(attempts, attempt), ...group(cgroups, name, { leaves, ...limits }) };
 }
@@ -197,8 +199,8 @@ function group(cgroups: Observed['cgroups'], name: string, change: Partial<Obser
 }
 
 /** The groups of a name that has none yet. */
-export function noGroup(name: string): ObservedCgroup {
-  return { name, groups: new Map(), leaves: [], frozen: new Map(), limits: '', own: new Map() };
+export function noGroup(name: string, place: string | null = null): ObservedCgroup {
+  return { name, groups: new Map(), place, leaves: [], frozen: new Map(), limits: '', own: new Map() };
 }
 
 function thawed(known: ObservedCgroup | undefined, attempt: number): ObservedCgroup['frozen'] {

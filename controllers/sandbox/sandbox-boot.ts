@@ -5,7 +5,6 @@ import { closeSync, existsSync, readFileSync, realpathSync } from 'node:fs';
 import type { Deed } from '../../native/wire/boot-plan.ts';
 import { encodeOps, type Op } from '../../native/wire/ops.ts';
 import type { View, Target } from '../controller.ts';
-import { lookAt, type Look } from '../look.ts';
 import { groupFile, groupNumbers } from '../host-groups.ts';
 import { sectionOf } from '../cgroups/cgroups-plan.ts';
 import type { Cgroups } from '../cgroups/cgroups.ts';
@@ -42,8 +41,6 @@ export interface BootStart {
   readonly deeds: readonly Deed[];
   readonly prepare: List;
   readonly go: List;
-  /** What of the host it was made by. */
-  readonly looks: readonly Look[];
 }
 
 /** `view` is one in which its images are mounted. Throws NotAtBoot. */
@@ -76,17 +73,10 @@ export function bootStart(view: View, target: Target, attempt: number, ports: Bo
       deeds: opening.deeds,
       prepare: listOf([...leaf, ...sandbox, ...notifyOps(target, attempt, ports)]),
       go: listOf(go),
-      looks: [...opening.looks, ...groups.looks],
     };
   } catch (error) {
     throw error instanceof NotAtBoot ? error : new NotAtBoot(messageOf(error), { cause: error });
   }
-}
-
-function whyNotBound(path: string): string | null {
-  if (!existsSync(path)) return `${path} is not on the host`;
-  const passing = [path, realpathSync(path)].some((each) => /^(?:\/var)?\/run(?:\/|$)/.test(each));
-  return passing ? `${path} is made anew by each boot` : null;
 }
 
 function listOf(ops: readonly Op[]): List {
@@ -97,7 +87,6 @@ function listOf(ops: readonly Op[]): List {
 /** Collects deeds, and numbers the descriptors that they open. */
 function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
   const deeds: Deed[] = [];
-  const looks: Look[] = [];
   let last = 0;
   const next = (): number => last++;
 
@@ -131,9 +120,9 @@ function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
   }
 
   function bind(path: string): number {
-    const looked = lookAt(() => whyNotBound(path));
-    if (looked.found !== null) throw new NotAtBoot(looked.found);
-    looks.push(looked);
+    if (!existsSync(path)) throw new NotAtBoot(`${path} is not on the host`);
+    if ([path, realpathSync(path)].some((each) => /^(?:\/var)?\/run(?:\/|$)/.test(each)))
+      throw new NotAtBoot(`${path} is made anew by each boot`);
     const slot = next();
     deeds.push({ deed: 'bind', slot, path });
     return slot;
@@ -157,11 +146,7 @@ function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
   function groups(names: readonly string[]): number[] {
     const { known, unknown } = groupNumbers(names);
     if (unknown.length > 0) throw new NotAtBoot(`the host has no group ${unknown.join(', ')}`);
-    if (names.length > 0) {
-      const looked = lookAt(() => readFileSync(groupFile, 'latin1'));
-      looks.push(looked);
-      deeds.push({ deed: 'expect', path: groupFile, bytes: Buffer.from(looked.found ?? '', 'latin1') });
-    }
+    if (names.length > 0) deeds.push({ deed: 'expect', path: groupFile, bytes: readFileSync(groupFile) });
     return known;
   }
 
@@ -235,5 +220,5 @@ function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
     return ops;
   }
 
-  return { deeds, looks, open, sandbox, start, add: (...more: readonly Deed[]) => void deeds.push(...more) };
+  return { deeds, open, sandbox, start, add: (...more: readonly Deed[]) => void deeds.push(...more) };
 }

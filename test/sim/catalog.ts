@@ -73,7 +73,7 @@ export function randomEntry(random: Random, name: string, generation: number): C
     env: new Map(random.chance(0.5) ? [['LEVEL', random.pick(['1', '2'])]] : []),
     args: null,
     init: null,
-    cgroups: random.chance(0.3) ? limitOf(random.pick([1048576, 2097152])) : null,
+    cgroups: random.chance(0.3) ? randomGroups(random) : null,
     rlimits: null,
     oomScoreAdj: null,
     run: random.chance(0.3) ? runOf(random.between(1, 3)) : null,
@@ -123,8 +123,10 @@ function randomHealth(random: Random): Health {
   };
 }
 
-function limitOf(bytes: number): ContainerEntry['cgroups'] {
-  return cgroupsSchema.parse({ memory: { memory_hard_limit: bytes } });
+function randomGroups(random: Random): ContainerEntry['cgroups'] {
+  const parent = random.pick([null, null, '/slice/', 'other']);
+  const memory = { memory_hard_limit: random.pick([1048576, 2097152]) };
+  return cgroupsSchema.parse({ memory, ...(parent !== null && { parent }) });
 }
 
 /** One more start, with nothing else changed. */

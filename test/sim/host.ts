@@ -1,5 +1,5 @@
 // One life of the reconciler on the simulated device: its store, the real loop, model and planners, and acts on the device.
-import { planCgroups, sectionOf, limited } from '../../controllers/cgroups/cgroups-plan.ts';
+import { limited, parentOf, planCgroups, sectionOf } from '../../controllers/cgroups/cgroups-plan.ts';
 import { act, type ContainerPorts, type Sandboxes } from '../../controllers/containers/containers-act.ts';
 import { plan as planContainers, type ContainerStep } from '../../controllers/containers/containers-plan.ts';
 import { partOf, type Part, type Step, type View } from '../../controllers/controller.ts';
@@ -16,7 +16,7 @@ import { names, packageAt } from './catalog.ts';
 import type { SimulatedLauncher } from './sim-launcher.ts';
 import { hierarchies, type World } from './world.ts';
 import { healthOf, revisionOf } from '../../controllers/containers/readiness.ts';
-import { checkAhead, checkFault, checkGates } from './invariants.ts';
+import { checkAhead, checkFault, checkGates, checkPlace } from './invariants.ts';
 import { simulatedSchedules } from './sim-records.ts';
 import { prepareAhead } from '../../src/daemon/ahead-sandboxes.ts';
 import { atOnce } from '../../state/in-slices.ts';
@@ -127,10 +127,12 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     hash: () => String(world.host),
     async prepare(view, target, id) {
       const hash = String(world.host);
-      const known = world.observed.cgroups.get(view.name);
-      const leaves = [...(known?.leaves ?? []), id];
-      const frozen = known?.frozen ?? new Map<number, 'frozen'>();
-      const next = { name: view.name, leaves, frozen, ...limited(noGroup(view.name), sectionOf(target), hierarchies) };
+      const section = sectionOf(target);
+      const none = noGroup(view.name, parentOf(section));
+      const known = world.observed.cgroups.get(view.name) ?? none;
+      // What somebody else has made just now nobody has seen.
+      checkPlace(world, store.get().observed.cgroups.get(view.name) ?? none, none.place);
+      const next = { ...known, leaves: [...known.leaves, id], ...limited(none, section, hierarchies) };
       world.observed = { ...world.observed, cgroups: new Map(world.observed.cgroups).set(view.name, next) };
       copy(view.name, ['cgroups']);
       await pause();

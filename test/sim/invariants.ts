@@ -1,6 +1,6 @@
 // What must hold after every step of the simulation.
 import type { View } from '../../controllers/controller.ts';
-import type { Fault } from '../../state/observed.ts';
+import type { Fault, ObservedCgroup } from '../../state/observed.ts';
 import type { ContainerEntry, Dependency } from '../../state/desired.ts';
 import { mostAhead } from '../../controllers/containers/ahead.ts';
 import { isLive, type World } from './world.ts';
@@ -38,6 +38,12 @@ export function checkAhead(world: World, { name, targets }: View): void {
     world.breach(`a sandbox of ${name} is made in advance while it runs`);
   if (!targets.some(({ entry }) => entry.state === 'mounted' && entry.prepare === 'auto'))
     world.breach(`a sandbox of ${name} is made in advance and its entry does not say so`);
+}
+
+/** Groups stay where they are only as long as something runs there: what is made now is where it is asked for. */
+export function checkPlace(world: World, { name, place }: ObservedCgroup, asked: string | null): void {
+  const runs = world.observed.attempts.get(name)?.some(({ state }) => state === 'running');
+  if (place !== asked && runs !== true) world.breach(`a sandbox of ${name} is made below ${place}, not ${asked}`);
 }
 
 /** ms that what the launcher tells is on its way. */

@@ -1,7 +1,9 @@
 // Sandboxes that are made in advance: the next start is theirs, and nobody is told of them.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { removeGroups } from '../../support/leftover-groups.ts';
 import { probePackage } from '../../support/packages.ts';
 import { inits, lines, running, withDaemon } from '../../support/scenario.ts';
 import { asleep, eventually, statusOf, withSleeper } from '../../support/sleeper.ts';
@@ -19,6 +21,10 @@ async function made(daemon: Daemon, before: readonly number[] = []): Promise<num
   const fresh = (): number[] => inits(daemon).filter((pid) => !before.includes(pid));
   await eventually('a sandbox is made in advance', daemon, () => fresh().length === 1);
   return fresh()[0] ?? 0;
+}
+
+function groupsOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/cgroup`, 'utf8');
 }
 
 async function ok(daemon: Daemon, ...command: readonly string[]): Promise<string> {
@@ -50,6 +56,26 @@ test('what is mounted has its sandbox after a while: it is the one that starts, 
     await running(daemon, 'app');
     assert.ok(!daemon.log().includes('step failed'), daemon.log());
   });
+});
+
+test('an edit that moves its groups and starts it has one made where they are asked for', async () => {
+  const slice = `northstate-test-${randomUUID()}`;
+  try {
+    await withDaemon([app], ['app: { state: mounted, restart: { policy: never } }'], async (daemon) => {
+      const init = await made(daemon);
+      assert.ok(!groupsOf(init).includes(slice));
+      const edited = `state: running, cgroups: { parent: ${slice}, memory: { memory_hard_limit: 50000000 } }`;
+      await daemon.write(readFileSync(daemon.document, 'utf8').replace('state: mounted', edited));
+      const { pid } = await running(daemon, 'app');
+      assert.notEqual(pid, init);
+      const lines = groupsOf(pid ?? 0).split('\n');
+      assert.ok(lines.some((line) => line.endsWith('/container-app/2')));
+      for (const line of lines.filter((each) => each.includes('/container-app/')))
+        assert.ok(line.includes(`:/${slice}/container-app/`), line);
+    });
+  } finally {
+    await removeGroups(slice);
+  }
 });
 
 test('it stays while nobody is awake, and gives its image up when that is unmounted', async () => {

@@ -24,6 +24,7 @@ function group(leaves: number[], limits = '', controllers: string[] = [], frozen
   return {
     name: 'app',
     groups: new Map(names.map((name) => [name, `/cg/${name}/app`])),
+    place: null,
     leaves,
     limits,
     own: new Map(),
@@ -80,6 +81,38 @@ const cases: Record<string, { sees: Partial<View>; plans: string[] }> = {
   },
   'an empty group stays between two starts': {
     sees: { cgroup: group([]), attempts: [attempt(7, '1.0.0', 'exited')], targets: [target('running', '1.0.0', one)] },
+    plans: [],
+  },
+  'a group that another `parent` is asked for goes before anything starts there': {
+    sees: {
+      cgroup: { ...group([7]), place: 'slice' },
+      attempts: [attempt(7, '1.0.0', 'exited')],
+      targets: [target('running', '1.0.0', one)],
+    },
+    plans: ['remove-group with 7'],
+  },
+  'such a group stays as long as a sandbox is in it': {
+    sees: {
+      cgroup: { ...group([7]), place: 'slice' },
+      attempts: [attempt(7, '1.0.0', 'prepared')],
+      targets: [target('running', '1.0.0', one)],
+    },
+    plans: [],
+  },
+  'such a group stays as long as something runs in it': {
+    sees: {
+      cgroup: group([7]),
+      attempts: [attempt(7, '1.0.0')],
+      targets: [target('running', '1.0.0', one, { cgroups: { parent: '/slice' } })],
+    },
+    plans: [],
+  },
+  'a group is where it is asked for, however that is spelled': {
+    sees: {
+      cgroup: { ...group([]), place: 'slice/inner' },
+      attempts: [attempt(7, '1.0.0', 'exited')],
+      targets: [target('running', '1.0.0', one, { cgroups: { parent: '/slice//./inner/' } })],
+    },
     plans: [],
   },
   'an empty group is removed when the runtime ends': {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { chooseAhead, mostAhead } from '../../../../controllers/containers/ahead.ts';
 import { madeOf } from '../../../../controllers/containers/candidate.ts';
 import { decide, plan } from '../../../../controllers/containers/containers-plan.ts';
+import { noGroup } from '../../../../controllers/forecast/effect.ts';
 import { judge } from '../../../../controllers/containers/restart.ts';
 import { criticalEnd } from '../../../../controllers/status/container-status.ts';
 import type { View } from '../../../../controllers/controller.ts';
@@ -61,6 +62,33 @@ test('the next start uses it', () => {
     targets: [{ ...of.targets[0]!, entry: { ...of.targets[0]!.entry, state: 'running' as const } }],
   };
   assert.deepEqual(ops({ ...wanted, attempts: [sandbox(of, 7)] }), ['go']);
+});
+
+test('a start with other groups has a sandbox of its own, and waits until the former groups are gone', () => {
+  const of = mounted();
+  const start = (cgroups: ContainerEntry['cgroups'], fields: Partial<View> = {}) => {
+    const [goal] = of.targets;
+    const targets = [{ ...goal!, entry: { ...goal!.entry, state: 'running' as const, cgroups } }];
+    return plan({ ...of, cgroup: { ...noGroup('app'), leaves: [7] }, targets, ...fields }).map(({ op, waits }) => [
+      op,
+      waits,
+    ]);
+  };
+  const attempts = [sandbox(of, 7)];
+  const limits = { memory: { oom_monitor: false, memory_hard_limit: 2 ** 20 } };
+  assert.deepEqual(start(limits, { attempts }), [
+    ['discard', null],
+    ['start', null],
+  ]);
+  const elsewhere = { parent: '/slice' };
+  const waits = 'its groups are not yet gone from where they were';
+  const first = [
+    ['prepare', waits],
+    ['go', 'its sandbox is not prepared'],
+  ];
+  assert.deepEqual(start(elsewhere, { attempts }), [['discard', null], ...first]);
+  assert.deepEqual(start(elsewhere), first);
+  assert.deepEqual(start(elsewhere, { cgroup: null }), [['start', null]]);
 });
 
 test('what holds on to something of the host or of others is not made in advance', () => {
