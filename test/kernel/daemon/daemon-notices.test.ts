@@ -4,8 +4,10 @@ import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { ContainerStatus } from '../../../state/status.ts';
 import { run } from '../../support/command.ts';
+import { hostPid } from '../../support/container-processes.ts';
 import { probePackage } from '../../support/packages.ts';
 import { running, withDaemon } from '../../support/scenario.ts';
+import { eventually } from '../../support/sleeper.ts';
 
 const host = ['/bin', '/usr', '/lib', '/lib64'].map((path) => `${path}: { type: bind, host: ${path} }`).join(', ');
 const dev = '/dev: { type: dev }';
@@ -125,5 +127,32 @@ test('the socket lies in /dev, for whoever is in the container, and stays there'
       const still = await daemon.untilContainer(each, 'runs', ({ phase }) => phase === 'Running');
       assert.equal(ready(still)?.reason, 'NotReady', each);
     }
+  });
+});
+
+test('who has ended by the time that it is heard is believed also before its parent has waited for it', async () => {
+  // It sends when it is told to, in a child that stays a zombie.
+  const lines = `import signal
+def send(*_):
+  if os.fork() == 0:
+    say("STATUS=ended", "${path}")
+    os._exit(0)
+signal.signal(signal.SIGUSR1, send)
+say("READY=1", "${path}")`;
+  const packages = [await says('parent', lines, `, ${dev}`, 'network: !host')];
+  await withDaemon(packages, ['parent: { state: running, health: { ready: notify } }'], async (daemon) => {
+    const status = await daemon.untilContainer('parent', 'is ready', isReady);
+    const parent = hostPid({ pid: status.pid ?? 0 });
+    process.kill(daemon.pid, 'SIGSTOP');
+    try {
+      process.kill(parent, 'SIGUSR1');
+      await eventually('the child of the container has ended', daemon, () => {
+        const child = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim();
+        return child !== '' && readFileSync(`/proc/${child}/stat`, 'utf8').includes(') Z ');
+      });
+    } finally {
+      process.kill(daemon.pid, 'SIGCONT');
+    }
+    await daemon.untilContainer('parent', 'says how it is', ({ says }) => says === 'ended');
   });
 });
