@@ -3,6 +3,7 @@ import { createHash, hash } from 'node:crypto';
 import { closeSync, constants, fstatSync } from 'node:fs';
 import { open, readFile, statfs, type FileHandle } from 'node:fs/promises';
 import { fsyncDirectory, identityOf } from '../../native/file.ts';
+import { beginWriteback } from '../../native/writeback.ts';
 import { createMemoryFile, sealMemoryFile } from '../../native/memfd.ts';
 import type { FileIdentity } from '../../state/observed.ts';
 import { TerminalError } from '../failure.ts';
@@ -163,7 +164,10 @@ async function copyStream(
 /** Bytes that are written at a time: a stream brings them in small pieces. */
 const batchSize = 1024 * 1024;
 
-/** Writes one batch while the next one comes in; the memory of both is used again and again. */
+/** Bytes after which the disk is given something to do. */
+const writebackSize = 4 * batchSize;
+
+/** Writes one batch while the next one comes in, and the disk those before; the memory of both is used again and again. */
 function createWriter(
   file: FileHandle,
   room: number,
@@ -171,10 +175,19 @@ function createWriter(
   let [batch, other] = [Buffer.allocUnsafeSlow(room), Buffer.allocUnsafeSlow(room)];
   let batched = 0;
   let writing: Promise<void> = Promise.resolve();
+  let [written, begun] = [0, 0];
+
+  async function put(bytes: Uint8Array): Promise<void> {
+    await writeAll(file, bytes);
+    written += bytes.length;
+    if (written - begun < writebackSize) return;
+    await beginWriteback(file.fd, begun, written - begun);
+    begun = written;
+  }
 
   async function flush(): Promise<void> {
     await writing;
-    writing = writeAll(file, batch.subarray(0, batched));
+    writing = put(batch.subarray(0, batched));
     // Whoever waits for it next is told.
     writing.catch(() => undefined);
     [batch, other] = [other, batch];

@@ -15,7 +15,7 @@ import { createPackages } from '../../controllers/repositories/package-reader.ts
 import type { RepositoryEntry } from '../../state/desired.ts';
 import { startDaemon } from '../support/test-daemon.ts';
 import { keyPair, probePackage } from '../support/packages.ts';
-import { repeated, row, type Row } from './measure.ts';
+import { row, type Row } from './measure.ts';
 import { defaultFetchSettings } from '../../src/fetch/fetch-settings.ts';
 import { createRemotes } from '../../src/fetch/remotes.ts';
 
@@ -112,7 +112,6 @@ async function* installs(work: string): AsyncGenerator<Row> {
   const plain = await bigPackage(work, false);
   const signed = await bigPackage(work, true);
   const floor = 'cp and fsync of 50 MB';
-  yield row('repositories', floor, 'ms', await repeated(() => copyAndSync(plain, join(work, 'copy'))));
   const keyed = `key: ${key.public}, integrity: full-check`;
   const document = (dir: string) => `apiVersion: northstate/v1
 repositories:
@@ -130,12 +129,16 @@ repositories:
     const file = repository.endsWith('key') ? signed : plain;
     const { size } = (await readPackage(file)).identity;
     const samples: number[] = [];
+    const floors: number[] = [];
     for (let round = 0; round < rounds; round++) {
+      // By turns: what the disk has yet to do for others is in both.
+      if (repository === 'fs') floors.push(await copyAndSync(plain, join(work, 'copy')));
       const begin = performance.now();
       await client.install({ repository, size, lifetime: 'boot' }, createReadStream(file, { highWaterMark: 1 << 20 }));
       samples.push(performance.now() - begin);
       await client.call('uninstall', { container: 'big:1.0.0', wipe: false, lifetime: undefined });
     }
+    if (floors.length > 0) yield row('repositories', floor, 'ms', floors);
     yield row('repositories', `install 50 MB into ${repository}`, 'ms', samples, floor);
   }
   client.close();
