@@ -22,7 +22,10 @@ export function indexPackages(
   const observed = new Map(sources.map((source) => [source.observed().id, source.observed()]));
   const ordered = sources
     .flatMap((source) => source.packages())
-    .sort((a, b) => order(a.repository, b.repository) || rank(a) - rank(b) || order(a.path, b.path));
+    .map((found) => ({ found, rank: rank(found) }))
+    .sort(
+      (a, b) => order(a.found.repository, b.found.repository) || a.rank - b.rank || order(a.found.path, b.found.path),
+    );
   const all = new Map<string, ObservedPackage[]>();
   const duplicates: string[] = [];
   const tell = ({ path, repository: id }: ObservedPackage, message: string): void => {
@@ -32,9 +35,9 @@ export function indexPackages(
     }
   };
   const damaged = new Set([...observed.values()].flatMap(({ broken }) => broken.map(({ path }) => path)));
-  for (const found of ordered) {
+  for (const { found, rank: named } of ordered) {
     const proper =
-      damaged.size > 0 && rank(found) === Rank.aside ? properNames(found).find((path) => damaged.has(path)) : undefined;
+      damaged.size > 0 && named === Rank.aside ? properNames(found).find((path) => damaged.has(path)) : undefined;
     if (proper !== undefined) {
       tell(found, `${proper} is broken, and what was put aside does not take its place`);
       continue;
@@ -61,14 +64,18 @@ const Rank = { installed: 0, packed: 1, other: 2, aside: 3 } as const;
 
 /** What somebody has put aside never beats the proper one. */
 function rank(found: ObservedPackage): number {
-  const proper = properNames(found).indexOf(found.path);
-  if (proper >= 0) return proper;
   const file = basename(found.path);
+  const proper = fileNames(found).indexOf(file);
+  if (proper >= 0) return proper;
   return file.startsWith('.') || !file.endsWith('.npk') ? Rank.aside : Rank.other;
 }
 
-function properNames({ path, name, version }: ObservedPackage): [installed: string, packed: string] {
-  return [join(dirname(path), `${name}:${version}.npk`), join(dirname(path), `${name}-${version}.npk`)];
+function fileNames({ name, version }: ObservedPackage): [installed: string, packed: string] {
+  return [`${name}:${version}.npk`, `${name}-${version}.npk`];
+}
+
+function properNames(found: ObservedPackage): string[] {
+  return fileNames(found).map((file) => join(dirname(found.path), file));
 }
 
 function order(a: string, b: string): number {
