@@ -30,7 +30,7 @@ export function statusOf(
 function one(facts: Facts, before: ContainerStatus | undefined, wallClock: WallClock): ContainerStatus {
   const { view, target, phase, running, done, decision } = facts;
   const verdict = phase === 'Backoff' && decision.verdict?.kind === 'backoff' ? decision.verdict : null;
-  const pid = running?.pid ?? null;
+  const pid = running === null || running.pid === 0 ? null : running.pid;
   const kept = before?.phase === phase && before.pid === pid;
   // Frozen here, it is not walked through again when the store takes it over.
   return Object.freeze({

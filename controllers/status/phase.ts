@@ -45,7 +45,9 @@ function phaseOf(
   if (running !== null) {
     const { stop } = running.record;
     const stops = wants === null || (stop !== null && stop.deadline !== null);
-    return stops ? 'Stopping' : 'Running';
+    if (stops) return 'Stopping';
+    // It has been answered that it runs, and which process that is comes a moment later.
+    return running.pid === 0 ? 'Starting' : 'Running';
   }
   if (wants === target && verdict !== null) {
     if (verdict.kind === 'failed') return 'Failed';

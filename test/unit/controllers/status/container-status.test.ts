@@ -142,6 +142,12 @@ test('a running container shows what runs and since when', () => {
   assert.equal(status.mounted, true);
 });
 
+test('what has been answered to run and has no process yet is starting', () => {
+  const { phase, pid, conditions } = statusIn(wanted({ attempts: [{ ...current, pid: 0 }] }));
+  assert.deepEqual([phase, pid, conditions.find(({ type }) => type === 'Ready')?.status], ['Starting', null, 'False']);
+  assert.ok(isUnsettled(phase));
+});
+
 test('the condition of a container that ran out of memory says so', () => {
   const killed = { ...ended({ signal: 9 }), oomKills: 2 };
   const messages = (of: View) =>
