@@ -87,10 +87,11 @@ function makeDirectory(runDir: string): string {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const { dev } = statSync(directory);
   for (const id of readdirSync(directory)) {
+    const path = `${directory}/${id}`;
     try {
       // What is mounted on is on another file system: an error for each would cost every start more than this look. What
       // cannot be looked at is no empty directory of ours.
-      if (lstatSync(join(directory, id)).dev === dev) rmdirSync(join(directory, id));
+      if (lstatSync(path).dev === dev) rmdirSync(path);
     } catch (error) {
       if (!isNotOurs(error) && (error as NodeJS.ErrnoException).syscall !== 'lstat') throw error;
     }

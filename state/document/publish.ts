@@ -2,6 +2,7 @@
 import type { Draft } from 'immer';
 import type { InForce } from './in-force.ts';
 import { asksForAnother, type Lock } from './lock.ts';
+import { emptyDesired } from '../desired.ts';
 import { sameStatus, type DocumentStatus } from '../status.ts';
 import type { Store } from '../store.ts';
 
@@ -18,10 +19,15 @@ export function publish(
 ): void {
   const { desired } = inForce.effective;
   const { desired: before, lock, overlay, document: documentBefore } = store.get();
-  const containers = changedKeys(before.containers, desired.containers);
+  const isFirst = before === emptyDesired && lock.size === 0;
+  const containers = isFirst ? [] : changedKeys(before.containers, desired.containers);
   const repositories = changedKeys(before.repositories, desired.repositories);
+  const resolved = [...(locked ?? [])].filter(([key]) => desired.containers.has(key));
   store.update((draft) => {
-    setMembers(draft.desired.containers, desired.containers, containers);
+    if (isFirst) {
+      draft.desired.containers = wholeOf(desired.containers);
+      draft.lock = wholeOf(new Map(resolved));
+    } else setMembers(draft.desired.containers, desired.containers, containers);
     setMembers(draft.desired.repositories, desired.repositories, repositories);
     draft.desired.autostart = desired.autostart;
     draft.generation = generation;
@@ -31,7 +37,7 @@ export function publish(
       const other = is === undefined || (was !== undefined && asksForAnother(was, is));
       if (other && lock.has(key)) draft.lock.delete(key);
     }
-    for (const [key, resolved] of locked ?? []) if (desired.containers.has(key)) draft.lock.set(key, resolved);
+    if (!isFirst) for (const [key, version] of resolved) draft.lock.set(key, version);
     if (overlay.length > 0 || inForce.overlay.length > 0) {
       draft.overlay = inForce.overlay.map(({ pointer, origin, command, generation: since }) => ({
         ...{ pointer, origin, command },
@@ -52,6 +58,12 @@ function changedKeys<V>(before: ReadonlyMap<string, V>, after: ReadonlyMap<strin
   }
   if (kept < before.size) for (const key of before.keys()) if (!after.has(key)) changed.push(key);
   return changed;
+}
+
+/** All members are one change; frozen, they are not walked through for drafts. */
+function wholeOf<V>(members: ReadonlyMap<string, V>): Map<string, Draft<V>> {
+  for (const value of members.values()) Object.freeze(value);
+  return Object.freeze(members) as Map<string, Draft<V>>;
 }
 
 function setMembers<V>(draft: Map<string, Draft<V>>, after: ReadonlyMap<string, V>, keys: readonly string[]): void {
