@@ -103,7 +103,10 @@ export async function openMetricsListener(options: MetricsListenerOptions): Prom
   if (inherited === null) await keeper.keep(name, descriptorOf(server));
   const address = parseAddress(at.listen);
   return {
-    descriptor: descriptorOf(server),
+    // Another one after a rest.
+    get descriptor() {
+      return descriptorOf(server);
+    },
     isFile: address.kind === 'unix',
     rest: () => restAt(server, most),
     unanswered: () => connected.size,

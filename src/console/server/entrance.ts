@@ -50,10 +50,12 @@ export async function openEntrance(
     socket.on('close', () => connected.delete(socket));
   });
   server.on('tlsClientError', (error) => log.debug({ err: error }, 'client without a certificate that is accepted'));
-  const descriptor = descriptorOf(server);
-  if (from === null) await keeper?.keep(name, descriptor);
+  if (from === null) await keeper?.keep(name, descriptorOf(server));
   return {
-    descriptor,
+    // Another one after a rest.
+    get descriptor() {
+      return descriptorOf(server);
+    },
     connected: () => connected,
     rest: () => restAt(server, limits.connections),
     close: () => new Promise((resolve) => server.close(() => resolve())),

@@ -1,6 +1,7 @@
 // Scrapers that mean no good: they hold no place, and take no more of the processor than others.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readlinkSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
@@ -98,6 +99,8 @@ test('who comes while nobody is accepted is answered by whoever has the socket n
     return Promise.resolve();
   };
   const former = await listener(context, { body: 'former', port, keeper: { kept: new Map(), keep } });
+  const listening = (): string => readlinkSync(`/proc/self/fd/${former.serving.descriptor}`);
+  const socket = listening();
   const goOn = former.serving.rest();
   const waiting = await opened(port);
   waiting.write('GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n');
@@ -106,5 +109,6 @@ test('who comes while nobody is accepted is answered by whoever has the socket n
   assert.deepEqual([former.serving.unanswered(), former.made()], [0, 0]);
   await next.serving.close();
   goOn();
+  assert.equal(listening(), socket);
   assert.equal(await scrape(port), 'made 1\nformer');
 });
