@@ -6,7 +6,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { processState } from '../../native/processes.ts';
 import { codeOf, writeControl } from './cgroup-files.ts';
 import { thawGroup } from './cgroup-freeze.ts';
-import { allDone, leavesOfAttempt, pidsIn, removeEmpty, removeGroup, type Branch, type Tree } from './cgroup-groups.ts';
+import {
+  allDone,
+  groupIn,
+  leavesOfAttempt,
+  pidsIn,
+  removeEmpty,
+  removeGroup,
+  type Branch,
+  type Tree,
+} from './cgroup-groups.ts';
 import { isOwnLeaf } from './cgroup-owner.ts';
 import { removeBelow, walkGroups } from './cgroup-subtree.ts';
 
@@ -36,14 +45,20 @@ export async function endLeaf(tree: Tree, name: string, attempt: number, init: n
 }
 
 /**
- * Removes the leaf of an attempt that has ended, and what it has made below it. Processes in it that outlived their init are
- * killed: nobody else owns them. In a leaf that another runtime has made nothing is. Gives how many groups were below it.
- * Rejects as long as processes are in it.
+ * Removes the leaf of an attempt that has ended, in these hierarchies, and what it has made below it. Processes in it that
+ * outlived their init are killed: nobody else owns them. In a leaf that another runtime has made nothing is. Gives how many
+ * groups were below it. Rejects as long as processes are in it. `inPlace`: what is empty is removed on this thread.
  */
-export async function removeLeaf(tree: Tree, name: string, attempt: number): Promise<number> {
-  const leaves = leavesOfAttempt(tree, name, attempt);
+export async function removeLeaf(
+  tree: Tree,
+  branches: readonly Branch[],
+  name: string,
+  attempt: number,
+  inPlace: boolean,
+): Promise<number> {
+  const leaves = branches.map((branch) => ({ branch, leaf: join(groupIn(branch, name), String(attempt)) }));
   // As a rule nothing is in it any more: the kernel says so, and nobody need look.
-  const gone = await Promise.all(leaves.map(({ leaf }) => removeEmpty(leaf)));
+  const gone = await Promise.all(leaves.map(({ leaf }) => removeEmpty(leaf, inPlace)));
   const found = leaves.filter((_, index) => gone[index] === false);
   const below = await allDone(
     found.map(async ({ branch, leaf }) => {

@@ -73,11 +73,14 @@ export async function thaw(tree: Tree, name: string, attempt: number): Promise<b
   let wasFrozen = false;
   for (const branch of branchesOf(tree, ['freezer'])) {
     const leaf = join(groupIn(branch, name), String(attempt));
+    const below = hasGroups(leaf);
+    // As a rule nothing of it is frozen, and nobody need know whose it is.
+    if (!below && stateOf(branch, leaf) === null) continue;
     if (!existsSync(leaf) || !isOwnLeaf(tree, leaf)) continue;
     const enter = async (group: string): Promise<void> => {
       wasFrozen = (await thawGroup(branch, group)) || wasFrozen;
     };
-    if (hasGroups(leaf)) await walkGroups(leaf, { enter });
+    if (below) await walkGroups(leaf, { enter });
     else await enter(leaf);
   }
   return wasFrozen;

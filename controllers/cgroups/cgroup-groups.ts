@@ -1,6 +1,6 @@
 // Finding, making and removing control groups: ROOT/container-NAME/ATTEMPT in every hierarchy that a container needs. A
 // section's `parent` stands in the place of ROOT.
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, readControl, writeControl } from './cgroup-files.ts';
@@ -23,6 +23,10 @@ export interface Tree {
   readonly making: Map<string, Promise<void>>;
   /** Every hierarchy that a group of ours can be in. */
   readonly all: readonly Branch[];
+  /** Roots that there are, or that were: nothing of ours lies in another hierarchy, unless a section's `parent` says so. */
+  readonly rooted: Set<string>;
+  /** When groups were removed last (performance.now()). */
+  readonly removed: { last: number };
 }
 
 /** One hierarchy: the v2 tree, or the v1 hierarchy of some controllers. */
@@ -36,8 +40,10 @@ export interface Branch {
   readonly places: Places;
 }
 
+type TreePlace = Pick<Tree, 'hierarchies' | 'root' | 'owner' | 'places'> & Partial<Pick<Tree, 'rooted'>>;
+
 /** The hierarchies of a host with our part in them. */
-export function createTree({ hierarchies, root, owner, places }: Omit<Tree, 'making' | 'all'>): Tree {
+export function createTree({ hierarchies, root, owner, places, rooted: known }: TreePlace): Tree {
   const { legacy, others, unified, unifiedControllers } = hierarchies;
   const branch = (version: 1 | 2, mount: string, controllers: readonly ControllerName[]): Branch => {
     return { version, controllers, mount, root: join(mount, root), places };
@@ -49,7 +55,8 @@ export function createTree({ hierarchies, root, owner, places }: Omit<Tree, 'mak
     ...[...mounts].map(([mount, names]) => branch(1, mount, names)),
     ...others.map((mount) => branch(1, mount, [])),
   ];
-  return { hierarchies, root, owner, places, making: new Map(), all };
+  const rooted = known ?? new Set(all.map((each) => each.root).filter((path) => existsSync(path)));
+  return { hierarchies, root, owner, places, making: new Map(), all, rooted, removed: { last: -Infinity } };
 }
 
 /** The v2 tree, when there is one, and the v1 hierarchies of the given controllers. */
@@ -70,7 +77,10 @@ export function groupIn({ places, root, mount }: Branch, name: string): string {
 
 /** The hierarchies in which a name has a group. */
 export function branchesWith(tree: Tree, name: string): Branch[] {
-  return tree.all.filter((branch) => existsSync(groupIn(branch, name)));
+  const isBelowRoot = tree.places.of(name) === null;
+  return tree.all.filter(
+    (branch) => (!isBelowRoot || tree.rooted.has(branch.root)) && existsSync(groupIn(branch, name)),
+  );
 }
 
 /** Controller -> directory of the name's group in the given hierarchies; `unified` for the v2 tree itself. */
@@ -88,6 +98,7 @@ export function groupsIn(branches: readonly Branch[], name: string): Map<string,
 export function namesIn(tree: Tree): Map<string, Branch[]> {
   const names = new Map<string, Branch[]>();
   for (const branch of tree.all) {
+    if (existsSync(branch.root)) tree.rooted.add(branch.root);
     for (const entry of entriesOf(branch.root)) {
       if (!entry.startsWith(namePrefix)) continue;
       const name = entry.slice(namePrefix.length);
@@ -176,7 +187,8 @@ export async function makeRoot(tree: Tree, branch: Branch): Promise<void> {
   await makeOnce(tree, branch, branch.root, branch.mount);
 }
 
-function makeOnce({ making }: Tree, branch: Branch, directory: string, above: string): Promise<void> {
+function makeOnce({ making, rooted }: Tree, branch: Branch, directory: string, above: string): Promise<void> {
+  if (directory === branch.root) rooted.add(directory);
   const pending = making.get(directory);
   if (pending !== undefined) return pending;
   if (existsSync(directory)) return Promise.resolve();
@@ -242,16 +254,31 @@ export async function allDone<T>(work: readonly Promise<T>[]): Promise<T[]> {
   return await Promise.all(work);
 }
 
+/** ms without a removal after which one comes alone. */
+const ALONE = 20;
+
+/**
+ * Whether what is removed now comes alone: that is done in place, in some ten microseconds. Where many go together the kernel lets
+ * each wait for what it still does about those before, and other threads wait for that.
+ */
+export function comesAlone({ removed }: Tree): boolean {
+  const now = performance.now();
+  const alone = now - removed.last > ALONE;
+  removed.last = now;
+  return alone;
+}
+
 /** Removes a group; one that is gone is no error. Rejects as long as there are processes or groups in it. */
-export async function removeGroup(path: string): Promise<void> {
-  if (await removeEmpty(path)) return;
+export async function removeGroup(path: string, inPlace = false): Promise<void> {
+  if (await removeEmpty(path, inPlace)) return;
   throw new Error(`cgroups: cannot remove ${path}: EBUSY`);
 }
 
 /** Removes a group; one that is gone is no error. False as long as there are processes or groups in it. */
-export async function removeEmpty(path: string): Promise<boolean> {
+export async function removeEmpty(path: string, inPlace = false): Promise<boolean> {
   try {
-    await rmdir(path);
+    if (inPlace) rmdirSync(path);
+    else await rmdir(path);
     return true;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return true;

@@ -5,6 +5,7 @@ import {
   allDone,
   branchesOf,
   branchesWith,
+  comesAlone,
   groupIn,
   groupsIn,
   leavesIn,
@@ -30,12 +31,16 @@ export async function actOnGroups(step: CgroupStep, tree: Tree, log: Pick<Logger
   else {
     const leaves = step.op === 'remove-leaf' ? [step.attempt] : step.leaves;
     // One that stays keeps none of the others.
-    const ended = await Promise.allSettled(leaves.map((attempt) => removeLeaf(tree, step.name, attempt)));
+    const branches = branchesWith(tree, step.name);
+    const inPlace = comesAlone(tree);
+    const ended = await Promise.allSettled(
+      leaves.map((attempt) => removeLeaf(tree, branches, step.name, attempt, inPlace)),
+    );
     const groups = ended.reduce((sum, each) => sum + (each.status === 'fulfilled' ? each.value : 0), 0);
     if (groups > 0) log.warn({ container: step.name, groups }, 'groups that a container has made were removed');
     for (const each of ended) if (each.status === 'rejected') throw each.reason;
     if (step.op === 'remove-leaf') return;
-    await allDone(branchesWith(tree, step.name).map((branch) => removeGroup(groupIn(branch, step.name))));
+    await allDone(branches.map((branch) => removeGroup(groupIn(branch, step.name), inPlace)));
     tree.places.set(step.name, null);
   }
 }

@@ -95,7 +95,8 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
       told.add(telling);
     }
     if (exit === null || told.has(id, 'exit')) return;
-    ports.lookAtGroups(name);
+    // Where groups of it are known they are to be removed, and are looked at then.
+    if (!ports.lingers(name, id)) ports.lookAtGroups(name);
     if (!ports.lingers(name, id)) tellEnd(attempt);
     else if (!held.has(id)) held.set(id, { attempt, timer: setTimeout(() => tellEnd(attempt), LONGEST_WAIT) });
   }

@@ -151,11 +151,20 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     touch(affected);
   }
 
-  /** What is under way changes again at once: its status is written now and then only. */
+  /** What is under way changes again at once, and so does what was told to end: its status is written now and then only. */
   function touch(names: Iterable<string>): void {
-    for (const name of names) stale.add(name);
-    if (!loop.idle()) flushIn(stopping ? ENDING_STATUS : BUSY_STATUS);
-    else flushIn(0);
+    let ends = false;
+    for (const name of names) {
+      stale.add(name);
+      ends ||= isToldToEnd(name);
+    }
+    if (loop.idle() && !ends) flushIn(0);
+    else flushIn(stopping ? ENDING_STATUS : BUSY_STATUS);
+  }
+
+  function isToldToEnd(name: string): boolean {
+    const attempts = store.get().observed.attempts.get(name) ?? [];
+    return attempts.some(({ state, record }) => state === 'running' && record.stop !== null);
   }
 
   function flushIn(delay: number): void {

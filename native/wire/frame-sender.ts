@@ -33,6 +33,8 @@ export interface FrameSender {
   send(bytes: Uint8Array, fds: readonly number[]): void;
   /** The same for a frame without descriptors that need not wake the other side by itself: it goes along with the next. */
   hold(bytes: Uint8Array): void;
+  /** The same for one that goes along with what is sent before anything else is done, as a rule; else by itself then. */
+  join(bytes: Uint8Array): void;
 }
 
 /**
@@ -107,6 +109,10 @@ export function createFrameSender(
     send,
     hold(bytes) {
       if (held.length === 0) setTimeout(release, HELD);
+      held.push(bytes);
+    },
+    join(bytes) {
+      queueMicrotask(release);
       held.push(bytes);
     },
   };

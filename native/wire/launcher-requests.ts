@@ -47,12 +47,12 @@ export function createRequests(sender: FrameSender): {
     });
   }
 
-  /** The same for a request that nobody waits for: it goes along with the next one. */
-  function exchangeLater(type: number, body: Uint8Array): Promise<unknown> {
+  /** The same for a request that nobody waits for (`hold`), or that another one follows (`join`): it goes along with the next one. */
+  function exchangeWithNext(how: 'hold' | 'join', type: number, body: Uint8Array): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (failed) throw failed;
       const ours = nextSerial();
-      sender.hold(encodeFrame(type, ours, [body]));
+      sender[how](encodeFrame(type, ours, [body]));
       pending.set(ours, { resolve, reject });
     });
   }
@@ -104,11 +104,12 @@ export function createRequests(sender: FrameSender): {
         await exchange(request.health, [body], fds);
       },
       forget: (id) => ask(request.forget, (to) => to.u64(BigInt(id))),
-      record: (id, record) =>
-        ask(request.record, (to) => {
-          to.u64(BigInt(id));
-          to.bytes(record);
-        }),
+      async record(id, record) {
+        const body = createEncoder();
+        body.u64(BigInt(id));
+        body.bytes(record);
+        await exchangeWithNext('join', request.record, body.end());
+      },
       watch: (key, kind, fd) =>
         ask(
           request.watch,
@@ -173,13 +174,13 @@ export function createRequests(sender: FrameSender): {
       async trying(generation) {
         const body = createEncoder();
         body.u64(BigInt(generation));
-        await exchangeLater(request.trying, body.end());
+        await exchangeWithNext('hold', request.trying, body.end());
       },
       ending: (milliseconds) => ask(request.ending, (to) => to.u32(Math.min(Math.ceil(milliseconds), 0xffffffff))),
       async status(text) {
         const body = createEncoder();
         body.text(text);
-        await exchangeLater(request.status, body.end());
+        await exchangeWithNext('hold', request.status, body.end());
       },
       async prove(command, milliseconds) {
         const body = createEncoder();

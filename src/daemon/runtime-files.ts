@@ -1,8 +1,9 @@
 // What lies in runDir is needed by the next reconciler, the next launcher of this boot, and by mounts: when somebody deletes
 // it, it is made again from what is known here.
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { watchDirectory } from '../../state/file/directory-watch.ts';
+import { draftOf } from '../../state/file/write-file.ts';
 import { messageOf } from '../../state/errno.ts';
 import { createRetry } from '../../state/retry.ts';
 import type { Stand } from '../../state/standing.ts';
@@ -29,7 +30,8 @@ export function keepRuntimeFiles(
   const all = directories.map(({ path, mode = 0o700, restore }) => {
     const again = createRetry(() => look(null));
     function look(name: string | null): void {
-      if (name !== null && existsSync(join(path, name))) return;
+      // What is written beside a file and takes its place is nobody's.
+      if (name !== null && (name === draftOf(basename(name, '.new')) || existsSync(join(path, name)))) return;
       restoreNow(name).then(again.over, (error: unknown) => {
         log.warn({ directory: path, reason: messageOf(error) }, 'what was deleted of it cannot be made again yet');
         again.failed();
