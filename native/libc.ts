@@ -40,6 +40,9 @@ export function loadLibrary(name: string | null): ReturnType<typeof koffi.load> 
   return koffi.load(name);
 }
 
+// Each asynchronous call has a stack and a heap of its own: as large as a system call needs, else they are mapped and unmapped.
+koffi.config({ async_stack_size: 64 << 10, async_heap_size: 32 << 10 });
+
 const libc = loadLibrary(null);
 
 /** Where a buffer's bytes lie, for a structure that points to them. They stay there as long as the buffer is referenced. */

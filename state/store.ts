@@ -3,6 +3,7 @@ import type { Operation } from 'fast-json-patch';
 import { enableMapSet, enablePatches, produceWithPatches, setAutoFreeze, type Draft, type Patch } from 'immer';
 import { emptyDesired, type Desired } from './desired.ts';
 import { emptyObserved, type Observed } from './observed.ts';
+import { withEntry } from './layered-map.ts';
 import { formatPointer } from './text/pointer.ts';
 import type { Quarantined } from './trial/quarantine.ts';
 import type { Trial } from './trial/known-trial.ts';
@@ -175,9 +176,7 @@ export function createStore(initial: State = emptyState()): Store {
       const before = state.observed[map];
       const had = before.has(key);
       if (!had && value === undefined) return;
-      const next = new Map<string, unknown>(before);
-      if (value === undefined) next.delete(key);
-      else next.set(key, value);
+      const next = withEntry<string, unknown>(before, key, value);
       state = { ...state, observed: { ...state.observed, [map]: next } };
       const op = value === undefined ? 'remove' : had ? 'replace' : 'add';
       untold.push({ operations: [toOperation({ op, path: ['observed', map, key], value })], state });

@@ -1,5 +1,5 @@
 // The loop: one keyed queue. A name is planned when something that it depends on has changed, its first step that waits for
-// nothing is performed, and it is planned again, until nothing is left that can be done now. Different names run in parallel,
+// nothing is performed (with those that are apart from it), and it is planned again, until nothing is left that can be done now. Different names run in parallel,
 // one name never twice. Time, randomness and the acts are parameters, so that the simulation runs this very loop.
 import { TerminalError, type StepFailure } from '../failure.ts';
 import type { Step } from '../controller.ts';
@@ -19,6 +19,8 @@ export interface LoopPorts<S extends Step> {
   /** The steps that a name still needs, in order, and when time alone changes them. */
   plan(name: string): { readonly steps: readonly S[]; readonly wake: number | null };
   act(step: S, signal: AbortSignal): Promise<void>;
+  /** Whether a step touches nothing that others of its name touch of which the same is said: they are performed at once. */
+  readonly apart?: (step: S) => boolean;
   /** Runs the task soon, after what is already under way. */
   defer(task: () => void): void;
   /** Called when a name has nothing more that can be done now, with the steps that wait and the failures that stand. */
@@ -97,19 +99,22 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
 
   async function turn(name: string): Promise<void> {
     busy.add(name);
-    let last: S | null = null;
+    let last: readonly S[] = [];
     for (;;) {
       const { steps, wake } = planned(name);
       dropOld(name, steps);
-      if (last !== null) noEffect(last, steps);
+      for (const step of last) noEffect(step, steps);
       const failed = failures.get(name);
-      const step = steps.find((each) => each.waits === null && mayRun(failed?.get(keyOf(each))));
-      if (step === undefined || abort.signal.aborted) {
+      const ready = steps.filter((each) => each.waits === null && mayRun(failed?.get(keyOf(each))));
+      const [first] = ready;
+      if (first === undefined || abort.signal.aborted) {
         busy.delete(name);
         settle(name, steps, wake);
         return;
       }
-      last = await attempt(step);
+      const begun = ports.apart?.(first) === true ? ready.filter(ports.apart) : [first];
+      const done = await Promise.all(begun.map(attempt));
+      last = done.filter((step) => step !== null);
     }
   }
 

@@ -1,7 +1,7 @@
 // The reconciler: the store's changes wake the loop, the loop plans and acts, and what it settles on becomes the status.
 import type { Operation } from 'fast-json-patch';
 import type { Draft } from 'immer';
-import type { Observed, ObservedPackage } from '../../state/observed.ts';
+import type { Observed, ObservedAttempt, ObservedPackage } from '../../state/observed.ts';
 import { sameJson } from '../../state/same-json.ts';
 import type { ContainerStatus, Status } from '../../state/status.ts';
 import type { Locked, State, Store } from '../../state/store.ts';
@@ -39,6 +39,8 @@ export interface ReconcilerPorts {
   critical(name: string, message: string): void;
   /** A step has been performed (null) or could not be. */
   acted(step: Step, failure: StepFailure | null): void;
+  /** Whether anybody is told of every change of the status. */
+  readonly watched?: () => boolean;
   /** What holds up a step of this name that is under way; null = nothing does. */
   readonly held?: (name: string) => { readonly op: string; readonly why: string } | null;
   /** Failures that stand, for whoever comes after this process. */
@@ -124,6 +126,8 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       await owners.get(step)?.act(step, signal);
       ports.acted(step, null);
     },
+    // Of an end: an image and the groups go at once.
+    apart: ({ op }) => op === 'umount' || op === 'remove-group',
     failed: (step, failure) => ports.acted(step, failure),
     keep: (failures) => ports.kept?.keep(withBasis(failures, model)),
     settled(name, steps, failures) {
@@ -183,8 +187,10 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     const { status, generation, document, unknown, conditions, overlay, observed } = store.get();
     const names = [...stale];
     stale.clear();
-    const changes = names.flatMap((name) => changesOf(name, status.containers));
     const idle = loop.idle();
+    // When everything is down this process ends, and what nobody is told of is not said any more.
+    const isSaid = !(stopping && idle && left.size === 0 && runningNow().length === 0 && ports.watched?.() === false);
+    const changes = isSaid ? names.flatMap((name) => changesOf(name, status.containers)) : [];
     const whole = {
       generation,
       observedGeneration: idle ? generation : status.observedGeneration,
@@ -196,7 +202,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     };
     const again =
       repositories !== observed.repositories && !sameJson(repositoryStatuses(observed), status.repositories);
-    if (changes.length > 0 || again || !sameJson({ ...status, ...whole }, status)) {
+    if (isSaid && (changes.length > 0 || again || !sameJson({ ...status, ...whole }, status))) {
       store.update((draft) => {
         Object.assign(draft.status, whole);
         for (const [key, next] of changes) {
@@ -242,9 +248,13 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     ports.autostartDone();
   }
 
+  function runningNow(): ObservedAttempt[] {
+    return [...store.get().observed.attempts.values()].flat().filter(({ state }) => state === 'running');
+  }
+
   /** Down is when nothing is left to do, or when the rest has been tried often enough. */
   function tellStopped(): void {
-    const running = [...store.get().observed.attempts.values()].flat().filter(({ state }) => state === 'running');
+    const running = runningNow();
     const lives = running.some((attempt) => (unendingAt(attempt) ?? Infinity) > clock.now());
     // What cannot be ended holds up whatever waits for it.
     const given = [...left.values()].every(

@@ -266,6 +266,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       keptData.part,
       missing.around(containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name)))),
     ].map((part) => (proof === undefined ? part : onlyPlanned(part, proof.would))),
+    watched: state.changes.isFollowed,
     held(name) {
       const why = held.get(name);
       return why === undefined ? null : { op: 'install', why };

@@ -15,9 +15,14 @@ export interface StatusChanges {
   readonly journal: Past<StatusChange>;
   /** Calls the listener with every change; gives the function that ends it. */
   subscribe(listener: (change: StatusChange) => void): () => void;
+  /** Whether anybody listens. */
+  isFollowed(): boolean;
   /** Has the next process begin with the status as it is, and not with an older one and what was changed since. */
   settle(): void;
 }
+
+/** Changes that wait to be written down as long as nobody listens: each holds the status that it has led to. */
+const mostUnwritten = 32;
 
 /** A status, and the number of the change that led to it. */
 export interface NumberedStatus {
@@ -87,11 +92,12 @@ export function createStatusChanges({ store, fd, base, first, most }: StatusChan
     if (operations.length === 0) return;
     const change = { sequence: journal.last() + pending.length + 1, operations };
     pending.push({ change, status: state.status });
-    if (pending.length >= most || listeners.size > 0) write();
+    if (pending.length >= Math.min(most, mostUnwritten) || listeners.size > 0) write();
     for (const listener of listeners) listener(change);
   });
 
   return {
+    isFollowed: () => listeners.size > 0,
     settle() {
       write();
       const known = base.get();

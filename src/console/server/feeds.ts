@@ -36,7 +36,14 @@ export function openFeeds(runtime: Runtime): Feeds {
   });
   const tellChange = (to: ReadonlySet<Listener>, change: StatusChange): void =>
     tell(to, () => ({ status: change }), { change: change.sequence });
-  const endStatus = runtime.subscribe((change) => tellChange(forStatus, change));
+  // Changes that nobody is told of need not be rendered: there is a listener as long as there is somebody to tell.
+  let endStatus: (() => void) | null = null;
+  const followStatus = (): void => {
+    if (forStatus.size === 0) {
+      endStatus?.();
+      endStatus = null;
+    } else endStatus ??= runtime.subscribe((change) => tellChange(forStatus, change));
+  };
 
   return {
     lastEvent: () => runtime.pastEvents.last(),
@@ -52,16 +59,19 @@ export function openFeeds(runtime: Runtime): Feeds {
     joinStatus(listener, after) {
       const missed = after === undefined ? [] : runtime.changes.since(after);
       for (const change of missed ?? []) tellChange(new Set([listener]), change);
-      if (missed !== null) forStatus.add(listener);
-      return missed !== null;
+      if (missed === null) return false;
+      forStatus.add(listener);
+      followStatus();
+      return true;
     },
     joinStamped: (listener) => void forStamped.add(listener),
     leave(listener) {
       for (const each of [forEvents, forStatus, forStamped]) each.delete(listener);
+      followStatus();
     },
     close() {
       endEvents();
-      endStatus();
+      endStatus?.();
     },
   };
 }
