@@ -18,6 +18,7 @@ import { followServiceStatus } from './daemon/service-status.ts';
 import { endIfUnused } from './daemon/early-end.ts';
 import { createRest, followSleep } from './daemon/sleep.ts';
 import { recordWake } from './daemon/wakes.ts';
+import { givePriorityBack } from '../native/priority.ts';
 import { OtherWire } from '../native/wire/launcher.ts';
 import { linkToLauncher } from './daemon/launcher-link.ts';
 import { garbageCollector, spareMemory } from './daemon/spare-memory.ts';
@@ -48,6 +49,8 @@ const { compiledBefore } = globalThis as { readonly compiledBefore?: boolean };
  * once has no other thread, and what it was woken for is answered first.
  */
 const adopting = 1000;
+/** ms after it is ready until which what boots, and is not done, goes before other programs of the host. */
+const booting = 5000;
 
 /** This process is there to prove that it could go on from where another version is. */
 const isProof = process.env['NORTHSTATE_PROOF'] !== undefined;
@@ -155,6 +158,13 @@ async function run(): Promise<never> {
     logsOutput: doors.logsOutput,
     ending: leave,
   });
+  const endBoot = controllers.reconciler.onSettled(pace);
+  const late = setTimeout(pace, booting).unref();
+  function pace(): void {
+    endBoot();
+    clearTimeout(late);
+    givePriorityBack();
+  }
   let endSparing = (): void => undefined;
   setTimeout(() => {
     callInPlace(false);

@@ -45,8 +45,12 @@ static struct inherited inherited = {.memory_score = -1};
 
 struct inherited *inherited_state(void) { return &inherited; }
 
-/* Where the kernel schedules by session (sched(7), autogroup), one is raised by itself. */
+/*
+ * Where the kernel schedules by session (sched(7), autogroup), one is raised by itself: our own, not that of a shell,
+ * whose other programs would go before the reconciler.
+ */
 static void raise_session(void) {
+    if (getsid(0) != getpid()) return;
     int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
     if (fd < 0) return;
     dprintf(fd, "%d", -AHEAD_OF_CONTAINERS);
@@ -55,7 +59,8 @@ static void raise_session(void) {
 
 /*
  * The launcher's short work comes before what runs in the containers, so that one that takes every processor can still
- * be stopped. The reconciler's is longer, and goes at the containers' pace. Without CAP_SYS_NICE it stays as it was.
+ * be stopped. The reconciler's is longer, and goes at the containers' pace: but for the first, which whatever else
+ * boots would hold up before they are there. Without CAP_SYS_NICE it stays as it was.
  */
 void raise_priority(void) {
     inherited.started_priority = getpriority(PRIO_PROCESS, 0);
@@ -64,6 +69,13 @@ void raise_priority(void) {
 }
 
 void restore_priority(void) { setpriority(PRIO_PROCESS, 0, inherited.started_priority); }
+
+void keep_priority(const char *variable) {
+    char level[16];
+    snprintf(level, sizeof level, "%d", inherited.started_priority);
+    setenv(variable, level, 1);
+    raise_session();
+}
 
 void set_plain_scheduling(void) {
     struct sched_param plain = {.sched_priority = 0};

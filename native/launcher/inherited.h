@@ -20,6 +20,9 @@ void restore_file_limit(void);
 /* The priority that the launcher was started with: the reconciler's. */
 void restore_priority(void);
 
+/* A child in a session of its own keeps the raised one, and finds in this variable what it is to go back to. */
+void keep_priority(const char *variable);
+
 /*
  * A container's processes are scheduled as any program is, whatever the launcher was started with: nice 0, SCHED_OTHER,
  * every processor, no class of I/O. What its manifest says comes on top of that.

@@ -159,7 +159,8 @@ async function bootTimes(command: string, daemon: Daemon, count: number, more = 
   const fd = openSync(log, 'w');
   const begin = process.hrtime.bigint();
   const env = { ...process.env, NODE_COMPILE_CACHE: join(dirname(command), 'compiled') };
-  const child = spawn(command, ['run', '--config', config], { stdio: ['ignore', fd, fd], env });
+  // As every init system starts its services: in a session of its own, by which some kernels schedule.
+  const child = spawn(command, ['run', '--config', config], { stdio: ['ignore', fd, fd], env, detached: true });
   closeSync(fd);
   const exited = once(child, 'exit').then(() => 0);
   const late = performance.now() + patience;

@@ -19,6 +19,9 @@
 
 enum { SOCKET_NUMBER = 3, EXIT_UNSPAWNED = 127 };
 
+/* Of the environment of one that has a higher priority than it is to keep (native/priority.ts). */
+static const char RAISED_FROM[] = "NORTHSTATE_RAISED_FROM";
+
 /* What the child needs: it has no copy of the launcher's own memory. */
 struct spawn {
     pid_t launcher;
@@ -26,6 +29,7 @@ struct spawn {
     int socket;
     const char *directory;
     char **command;
+    bool is_boot; /* no container is there yet but what it starts */
     int kept[KEEP_LIMIT];
     int kept_end;
 };
@@ -56,12 +60,16 @@ static _Noreturn void become_reconciler(struct spawn *s) {
             unsetenv("NOTIFY_SOCKET");
             unsetenv("WATCHDOG_USEC");
             unsetenv("WATCHDOG_PID");
+            unsetenv(RAISED_FROM);
             /*
              * A signal to the launcher's process group (Ctrl-C) is the launcher's to answer, and no terminal is in
              * reach.
              */
             setsid();
-            restore_priority();
+            if (s->is_boot)
+                keep_priority(RAISED_FROM);
+            else
+                restore_priority();
             /* The launcher may have died before the death signal was asked for. */
             prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
             if (getppid() == s->launcher) execvp(s->command[0], s->command);
@@ -80,6 +88,7 @@ enum spawned spawn_reconciler(struct launcher *l) {
                       .socket = pair[1],
                       .directory = r->directory,
                       .command = r->is_first ? r->first : r->command,
+                      .is_boot = r->is_first || r->starts == 1,
                       .kept_end = (int)l->keeps.end};
     for (int i = 0; i < s.kept_end; i++) s.kept[i] = l->keeps.places[i].taken ? l->keeps.places[i].fd : -1;
     pid_t pid = fork();

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { patience } from '../../support/patience.ts';
 import { keyPair, probePackage } from '../../support/packages.ts';
+import { prioritiesOf, sessionPriorityOf } from '../../support/priorities.ts';
 import { reboot } from '../../support/reboot.ts';
 import { documentOf, startDaemon, type Daemon } from '../../support/test-daemon.ts';
 
@@ -74,4 +76,21 @@ test('a boot without a plan reads only packages that are others than before, and
   );
   assert.notEqual(containers['signed']?.phase, 'Running');
   await written(third, ino);
+});
+
+test('the reconciler of a boot gives back the priority that it had until what it starts is there', async () => {
+  await using daemon = await startDaemon({
+    packages: [await probePackage({ name: 'plain', args: ['sleep'] })],
+    configuration,
+    document: (packages) => documentOf(packages, 'plain: {}'),
+  });
+  await daemon.until('it runs', ({ converged }) => converged);
+  const pid = daemon.reconciler() ?? NaN;
+  const late = performance.now() + patience;
+  const isBack = (): boolean =>
+    prioritiesOf(pid).every((each) => each === getPriority()) && [0, null].includes(sessionPriorityOf(pid));
+  while (!isBack()) {
+    assert.ok(performance.now() < late, `${prioritiesOf(pid).join()} ${sessionPriorityOf(pid)}`);
+    await delay(20);
+  }
 });

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { LockCalls } from '../../support/lock-calls.ts';
+import { prioritiesOf } from '../../support/priorities.ts';
 import { launcherProgram, startLauncher, type RemoteReconciler } from '../../support/test-launcher.ts';
 
 const calls = join(import.meta.dirname, '../../support/lock-calls.ts');
@@ -46,4 +48,16 @@ test('the end of what is executed before the reconciler is no death, however it 
     if (said === '') assert.equal(launcher.log(), '');
     else await launcher.said(said);
   }
+});
+
+test('the first reconciler goes before other programs of the host, and those after it at the pace of containers', async () => {
+  await using launcher = await startLauncher();
+  const own = getPriority();
+  const raisedFrom = (pid: number): string | undefined =>
+    /(?:^|\0)NORTHSTATE_RAISED_FROM=([^\0]*)/.exec(readFileSync(`/proc/${pid}/environ`, 'latin1'))?.[1];
+  const first = await launcher.reconciler();
+  assert.deepEqual([prioritiesOf(first.pid)[0], raisedFrom(first.pid)], [Math.max(own - 10, -20), String(own)]);
+  process.kill(first.pid, 'SIGKILL');
+  const second = await launcher.reconciler();
+  assert.deepEqual([prioritiesOf(second.pid)[0], raisedFrom(second.pid)], [own, undefined]);
 });
