@@ -10,6 +10,7 @@ import { unifiedName, type ControllerName } from './cgroup-hierarchies.ts';
 import { controllersOf, withDefaults } from './cgroup-limits.ts';
 import { processesOf } from './cgroup-leaf.ts';
 import { attribute } from './cgroup-owner.ts';
+import { lookAt, type Look } from '../look.ts';
 import { lineOf } from './cgroup-places.ts';
 import { parentOf } from './cgroups-plan.ts';
 import { budgetOf, periodFile, runtimeFile, usualPeriod } from './cgroup-realtime.ts';
@@ -25,6 +26,8 @@ export interface BootGroups {
   readonly procs: readonly string[];
   /** Where its out-of-memory kills are counted, null without the memory controller. */
   readonly oom: string | null;
+  /** What of the host's own groups these were made by. */
+  readonly looks: readonly Look[];
   /** What is written when it starts. */
   readonly limits: readonly { readonly path: string; readonly value: string }[];
 }
@@ -55,7 +58,9 @@ export function bootGroups(
   const legacy = branches.filter(({ version }) => version === 1);
   const memory = branches.find(({ controllers }) => controllers.includes('memory'));
   const events = memory?.version === 2 ? 'memory.events' : 'memory.oom_control';
+  const looks: Look[] = [];
   return {
+    looks,
     deeds: [
       ...(parent === null ? [] : branches.flatMap((branch) => aboveDeeds(branch, parent, placesFile))),
       ...(parent === null
@@ -81,7 +86,7 @@ export function bootGroups(
     ] as const;
     const cpu = of('cpu');
     return [
-      ...(cpu === undefined ? [] : realtimeDeeds(cpu, name, section, parent === null)),
+      ...(cpu === undefined ? [] : realtimeDeeds(cpu, name, section, parent === null, looks)),
       ...values.flatMap(([branch, file, value]): Deed[] =>
         branch === undefined || value === undefined
           ? []
@@ -92,11 +97,13 @@ export function bootGroups(
 }
 
 /** Our root has what those need that run now, of whom this is one (cgroup-realtime.ts). */
-function realtimeDeeds(branch: Branch, name: string, section: Section | null, below: boolean): Deed[] {
+function realtimeDeeds(branch: Branch, name: string, section: Section | null, below: boolean, looks: Look[]): Deed[] {
   const budget = budgetOf(section);
   if (budget === null) return [];
   const group = groupIn(branch, name);
-  const whole = readControl(join(branch.root, runtimeFile));
+  const looked = lookAt(() => readControl(join(branch.root, runtimeFile)));
+  looks.push(looked);
+  const whole = looked.found;
   return [
     ...(below && whole !== null ? [{ deed: 'write', path: join(branch.root, runtimeFile), text: whole } as const] : []),
     ...(budget.period === usualPeriod

@@ -1,10 +1,12 @@
 // What the first start after a boot would do: which images are mounted, which containers start, and which sandboxes are kept
-// ready, in this order. Pure.
+// ready, in this order. What it was for a name is known as long as nothing has changed that it came from.
 import { emptyObserved, type ObservedPackage } from '../../state/observed.ts';
 import { atOnce, type Sliced } from '../../state/in-slices.ts';
-import type { State } from '../../state/store.ts';
-import type { View } from '../controller.ts';
+import type { Ahead, State } from '../../state/store.ts';
+import type { Target, View } from '../controller.ts';
 import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
+import { containerId } from '../../state/container-id.ts';
+import { reachesOf } from './reach.ts';
 import type { MountStep } from '../mounts/mounts-plan.ts';
 import type { ContainerStep } from '../containers/containers-plan.ts';
 import { striding } from './walk.ts';
@@ -17,35 +19,158 @@ export type PrepareStep = Extract<ContainerStep, { op: 'prepare' }>;
 export type BootStep =
   { readonly step: MountStep; readonly view: View } | { readonly step: StartStep | PrepareStep; readonly view: View };
 
-/**
- * The packages in directories are all that outlives a boot: nothing is mounted, nothing has run. Those that others than root may
- * change do not count. `now` is CLOCK_BOOTTIME in ms.
- */
-export function coldBoot(state: State, given: { hierarchies: Hierarchies; now: number }): BootStep[] {
-  return atOnce(coldBooting(state, given));
+interface Given {
+  readonly hierarchies: Hierarchies;
+  /** CLOCK_BOOTTIME in ms. */
+  readonly now: number;
 }
 
-/** The same, a step at a time. */
-export function* coldBooting(
-  state: State,
-  { hierarchies, now }: { hierarchies: Hierarchies; now: number },
-): Sliced<BootStep[]> {
+/** Steps of the cold boot of a state: all mounts, then the others, dependencies first. The same objects where they are the same. */
+export type ColdBoots = (state: State, given: Given) => Sliced<BootStep[]>;
+
+/** What a cold boot does for a name, and what that was found from. */
+interface Known {
+  readonly from: readonly unknown[];
+  readonly steps: readonly BootStep[];
+}
+
+/** The cold boot of one state, found anew. */
+export function coldBoot(state: State, given: Given): BootStep[] {
+  return atOnce(createColdBoots()(state, given));
+}
+
+/**
+ * The packages in directories are all that outlives a boot: nothing is mounted, nothing has run. Those that others than root may
+ * change do not count. Only names are walked that something has changed for since the last time.
+ */
+export function createColdBoots(): ColdBoots {
+  let everybody: readonly unknown[] = [];
+  let known: ReadonlyMap<string, Known> = new Map();
+  return function* (state, given) {
+    const common = commonOf(state, given);
+    const earlier = isSame(common, everybody) ? known : new Map<string, Known>();
+    const found = new Map<string, Known>();
+    const others = new Map<string, readonly unknown[]>();
+    const around = new Set<string>();
+    for (const [name, { names, from }] of reachesOf(state)) {
+      yield;
+      const before = earlier.get(name);
+      if (before !== undefined && isSame(before.from, from)) {
+        found.set(name, before);
+        continue;
+      }
+      others.set(name, from);
+      for (const each of names) around.add(each);
+    }
+    if (others.size > 0) {
+      const stepsOf = yield* walked(cold(state, around), given);
+      for (const [name, from] of others) found.set(name, { from, steps: stepsOf(name) });
+    }
+    [everybody, known] = [common, found];
+    return ordered([...found.values()].flatMap(({ steps }) => steps));
+  };
+}
+
+/** What the boot of every name comes from. */
+function commonOf(state: State, { hierarchies, now }: Given): readonly unknown[] {
+  const { desired, forced, unknown, trial, staged, quarantine, clock, observed } = state;
+  const repositories = [...observed.repositories.values()].flatMap(({ id, type, stale }) => [id, type, stale]);
+  const asked = [...desired.repositories.values()].flatMap(({ id, mountOnStart }) => [id, mountOnStart]);
+  const { boot, distance } = clock;
+  const told = [desired.autostart, forced, unknown, trial, staged, quarantine, boot, distance, hierarchies, now];
+  return [...told, '', ...asked, '', ...repositories];
+}
+
+function isSame(parts: readonly unknown[], others: readonly unknown[]): boolean {
+  return parts.length === others.length && parts.every((part, index) => part === others[index]);
+}
+
+/** The state of these names alone, before anything has been done. */
+function cold(state: State, names: ReadonlySet<string>): State {
   const { repositories } = state.observed;
   const lasting = ({ repository, foreign }: ObservedPackage) =>
     repositories.get(repository)?.type === 'fs' && foreign === null;
-  const kept = [...state.observed.packages].map(([name, all]) => [name, all.filter(lasting)] as const);
-  const packages = new Map(kept.filter(([, all]) => all.length > 0));
-  const before = { ...state, orders: new Map(), observed: { ...emptyObserved(), repositories, packages } };
+  const packages = new Map<string, readonly ObservedPackage[]>();
+  const ahead: [string, Ahead][] = [];
+  for (const name of names) {
+    const kept = (state.observed.packages.get(name) ?? []).filter(lasting);
+    if (kept.length > 0) packages.set(name, kept);
+    const said = state.ahead.get(name);
+    if (said !== undefined) ahead.push([name, said]);
+  }
+  const containers = new Map([...state.desired.containers].filter(([, { name }]) => names.has(name)));
+  return {
+    ...state,
+    desired: { ...state.desired, containers },
+    ahead: new Map(ahead),
+    orders: new Map(),
+    observed: { ...emptyObserved(), repositories, packages },
+  };
+}
+
+/** Walks from there to the end: gives what that does for a name. */
+function* walked(before: State, { hierarchies, now }: Given): Sliced<(name: string) => BootStep[]> {
   const options = { hierarchies, defaultRepository: null, packageAt: () => null, now, autostart: true };
-  const { done } = yield* striding(before, options);
+  const { done, model } = yield* striding(before, options);
   const gone = new Set(done.flatMap(({ step }) => (step.op === 'go' ? [step.key] : [])));
   const prepared = new Map<string, PrepareStep>();
-  return done.flatMap(({ step, view }): BootStep[] => {
-    if (step.op === 'mount' || step.op === 'start') return [{ step, view } as BootStep];
-    if (step.op === 'prepare' && !gone.has(step.key)) return [{ step, view }];
-    if (step.op === 'prepare') prepared.set(step.key, step);
+  const mounts = new Map<string, BootStep>();
+  const others = new Map<string, BootStep[]>();
+  const add = (each: BootStep): void => {
+    others.set(each.step.name, [...(others.get(each.step.name) ?? []), each]);
+  };
+  for (const { step, view } of done) {
+    if (step.op === 'mount') mounts.set(step.id, { step, view });
+    else if (step.op === 'start') add({ step, view });
+    else if (step.op === 'prepare' && !gone.has(step.key)) add({ step, view });
+    else if (step.op === 'prepare') prepared.set(step.key, step);
     // What depends on others is prepared before they run. What replaces one that has just started is left to the reconciler.
     const sandbox = step.op === 'go' && step.after === 0 ? prepared.get(step.key) : undefined;
-    return sandbox === undefined ? [] : [{ step: { ...sandbox, op: 'start' }, view }];
-  });
+    if (sandbox !== undefined) add({ step: { ...sandbox, op: 'start' }, view });
+  }
+  return (name) => {
+    const images = new Set(model.view(name, now).targets.flatMap(imagesOf));
+    return [...[...images].flatMap((id) => mounts.get(id) ?? []), ...(others.get(name) ?? [])];
+  };
+}
+
+/** Which images are mounted for a target. */
+function imagesOf({ entry, version, resources }: Target): string[] {
+  if (version === null || (entry.state !== 'mounted' && entry.state !== 'running')) return [];
+  return [containerId(entry.name, version), ...resources.flatMap(({ id }) => id ?? [])];
+}
+
+/** Mounts first, each once; then what has no dependency, and what depends on that; by name in between. */
+function ordered(steps: readonly BootStep[]): BootStep[] {
+  const mounts = new Map<string, BootStep>();
+  const others: BootStep[] = [];
+  const dependencies = new Map<string, readonly string[]>();
+  for (const each of steps) {
+    const { step, view } = each;
+    if (step.op === 'mount') {
+      mounts.set(step.id, each);
+      continue;
+    }
+    others.push(each);
+    const entry = step.op === 'start' ? view.targets.find(({ key }) => key === step.key)?.entry : undefined;
+    if (entry !== undefined) dependencies.set(step.name, [...entry.dependsOn.keys()]);
+  }
+  const depths = new Map<string, number>();
+  const depthOf = (name: string): number => {
+    const known = depths.get(name);
+    if (known !== undefined) return known;
+    depths.set(name, 0);
+    const depth = Math.max(0, ...(dependencies.get(name) ?? []).map((other) => depthOf(other) + 1));
+    depths.set(name, depth);
+    return depth;
+  };
+  const sorted = others
+    .map((each) => ({ each, depth: depthOf(each.step.name), name: each.step.name }))
+    .sort((one, other) => one.depth - other.depth || compareText(one.name, other.name));
+  const images = [...mounts].sort(([one], [other]) => compareText(one, other)).map(([, each]) => each);
+  return [...images, ...sorted.map(({ each }) => each)];
+}
+
+function compareText(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
 }

@@ -5,6 +5,7 @@ import { closeSync, existsSync, readFileSync, realpathSync } from 'node:fs';
 import type { Deed } from '../../native/wire/boot-plan.ts';
 import { encodeOps, type Op } from '../../native/wire/ops.ts';
 import type { View, Target } from '../controller.ts';
+import { lookAt, type Look } from '../look.ts';
 import { groupFile, groupNumbers } from '../host-groups.ts';
 import { sectionOf } from '../cgroups/cgroups-plan.ts';
 import type { Cgroups } from '../cgroups/cgroups.ts';
@@ -41,6 +42,8 @@ export interface BootStart {
   readonly deeds: readonly Deed[];
   readonly prepare: List;
   readonly go: List;
+  /** What of the host it was made by. */
+  readonly looks: readonly Look[];
 }
 
 /** `view` is one in which its images are mounted. Throws NotAtBoot. */
@@ -73,10 +76,17 @@ export function bootStart(view: View, target: Target, attempt: number, ports: Bo
       deeds: opening.deeds,
       prepare: listOf([...leaf, ...sandbox, ...notifyOps(target, attempt, ports)]),
       go: listOf(go),
+      looks: [...opening.looks, ...groups.looks],
     };
   } catch (error) {
     throw error instanceof NotAtBoot ? error : new NotAtBoot(messageOf(error), { cause: error });
   }
+}
+
+function whyNotBound(path: string): string | null {
+  if (!existsSync(path)) return `${path} is not on the host`;
+  const passing = [path, realpathSync(path)].some((each) => /^(?:\/var)?\/run(?:\/|$)/.test(each));
+  return passing ? `${path} is made anew by each boot` : null;
 }
 
 function listOf(ops: readonly Op[]): List {
@@ -87,6 +97,7 @@ function listOf(ops: readonly Op[]): List {
 /** Collects deeds, and numbers the descriptors that they open. */
 function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
   const deeds: Deed[] = [];
+  const looks: Look[] = [];
   let last = 0;
   const next = (): number => last++;
 
@@ -120,9 +131,9 @@ function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
   }
 
   function bind(path: string): number {
-    if (!existsSync(path)) throw new NotAtBoot(`${path} is not on the host`);
-    if ([path, realpathSync(path)].some((each) => /^(?:\/var)?\/run(?:\/|$)/.test(each)))
-      throw new NotAtBoot(`${path} is made anew by each boot`);
+    const looked = lookAt(() => whyNotBound(path));
+    if (looked.found !== null) throw new NotAtBoot(looked.found);
+    looks.push(looked);
     const slot = next();
     deeds.push({ deed: 'bind', slot, path });
     return slot;
@@ -146,7 +157,11 @@ function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
   function groups(names: readonly string[]): number[] {
     const { known, unknown } = groupNumbers(names);
     if (unknown.length > 0) throw new NotAtBoot(`the host has no group ${unknown.join(', ')}`);
-    if (names.length > 0) deeds.push({ deed: 'expect', path: groupFile, bytes: readFileSync(groupFile) });
+    if (names.length > 0) {
+      const looked = lookAt(() => readFileSync(groupFile, 'latin1'));
+      looks.push(looked);
+      deeds.push({ deed: 'expect', path: groupFile, bytes: Buffer.from(looked.found ?? '', 'latin1') });
+    }
     return known;
   }
 
@@ -220,5 +235,5 @@ function createOpening({ dataDir, socketDir, selinux }: BootPorts) {
     return ops;
   }
 
-  return { deeds, open, sandbox, start, add: (...more: readonly Deed[]) => void deeds.push(...more) };
+  return { deeds, looks, open, sandbox, start, add: (...more: readonly Deed[]) => void deeds.push(...more) };
 }

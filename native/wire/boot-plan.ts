@@ -119,13 +119,38 @@ export interface BootPlan {
 /** A whole plan. Throws RangeError when it is over a limit of the player's. */
 export function encodePlan({ units, ...head }: BootPlan): Uint8Array {
   const plan = openPlan(head);
-  for (const unit of units) plan.add(unit);
+  for (const { deeds, ...unit } of units) plan.add({ ...unit, deeds: encodeDeeds(unit.name, deeds) });
   return plan.end();
+}
+
+/** What a unit does, as it stands in the file, whatever the unit's place in it. */
+export type EncodedDeeds = Uint8Array;
+
+/** A unit with its deeds as they stand in the file. */
+export interface EncodedUnit extends Omit<Unit, 'deeds'> {
+  readonly deeds: EncodedDeeds;
+}
+
+/** The deeds of a unit of this name. Throws as encodePlan() does. */
+export function encodeDeeds(name: string, deeds: readonly Deed[]): EncodedDeeds {
+  const to = createEncoder(4096);
+  within(deeds.length, planLimits.deeds, `deeds of ${name}`);
+  to.framed(() => {
+    for (const deed of deeds) {
+      const values: Readonly<Record<string, unknown>> = deed;
+      const row = deedTable[deed.deed];
+      to.u16(row.number);
+      to.framed(() => {
+        for (const [field, { write }] of Object.entries<Field<unknown>>(row.fields)) write(to, values[field]);
+      });
+    }
+  });
+  return new Uint8Array(to.end());
 }
 
 /** A plan to which unit after unit is added, so that none need be kept. Throws as encodePlan() does. */
 export function openPlan({ runtime, kernel, machine, source, document, generation }: Omit<BootPlan, 'units'>): {
-  add(unit: Unit): void;
+  add(unit: EncodedUnit): void;
   end(): Uint8Array;
 } {
   const [head, number, units] = [createEncoder(), createEncoder(4), createEncoder(1 << 16)];
@@ -138,9 +163,12 @@ export function openPlan({ runtime, kernel, machine, source, document, generatio
   head.bytes(document.text ?? new Uint8Array());
   head.u64(BigInt(generation));
   return {
-    add(unit) {
+    add({ name, needs, deeds }) {
       count = within(count + 1, planLimits.units, 'units');
-      writeUnit(units, unit);
+      units.text(name);
+      units.u16(within(needs.length, planLimits.needs, `things that ${name} needs`));
+      needs.forEach((each) => units.u32(each));
+      units.raw(deeds);
     },
     end() {
       number.u32(count);
@@ -152,23 +180,6 @@ export function openPlan({ runtime, kernel, machine, source, document, generatio
       return plan;
     },
   };
-}
-
-function writeUnit(to: Encoder, { name, needs, deeds }: Unit): void {
-  to.text(name);
-  to.u16(within(needs.length, planLimits.needs, `things that ${name} needs`));
-  needs.forEach((each) => to.u32(each));
-  within(deeds.length, planLimits.deeds, `deeds of ${name}`);
-  to.framed(() => {
-    for (const deed of deeds) {
-      const values: Readonly<Record<string, unknown>> = deed;
-      const row = deedTable[deed.deed];
-      to.u16(row.number);
-      to.framed(() => {
-        for (const [field, { write }] of Object.entries<Field<unknown>>(row.fields)) write(to, values[field]);
-      });
-    }
-  });
 }
 
 function within(count: number, most: number, what: string): number {

@@ -7,6 +7,8 @@ export interface Encoder {
   u64(value: bigint): void;
   /** A u32 length and the bytes. */
   bytes(value: Uint8Array): void;
+  /** The bytes alone. */
+  raw(value: Uint8Array): void;
   /** The same for what `write` writes. */
   framed(write: () => void): void;
   /** The same for a text, as UTF-8. Throws on a NUL, which C would take for the end. */
@@ -53,6 +55,9 @@ export function createEncoder(room = 1024): Encoder {
     },
     bytes(value) {
       encoder.u32(value.length);
+      encoder.raw(value);
+    },
+    raw(value) {
       const at = take(value.length);
       buffer.set(value, at);
     },

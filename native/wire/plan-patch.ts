@@ -44,6 +44,10 @@ function createSteps(base: Uint8Array, plan: Uint8Array) {
     /** Bytes of the plan that stand for those of the base. */
     trimmed(was: Range | undefined, is: Range): void {
       const [before, now] = [base.subarray(was?.from ?? 0, was?.to ?? 0), plan.subarray(is.from, is.to)];
+      if (before.length === now.length && Buffer.compare(before, now) === 0) {
+        copy(was?.from ?? 0, before.length);
+        return;
+      }
       const begin = sameBegin(before, now);
       const end = sameEndAfter(before, now, begin);
       copy(was?.from ?? 0, begin);

@@ -16,7 +16,8 @@ import { readSource } from '../config/read-configuration.ts';
 import { putPlan } from './plan-file.ts';
 import { findSummary, summaryHead } from '../config/summary.ts';
 import { runtimeVersion } from '../runtime-version.ts';
-import { makeUnits, type Made, type PlanPorts } from './make-plan.ts';
+import { createUnits, type Made, type MakeUnits } from './make-plan.ts';
+import type { PlanPorts } from './unit-deeds.ts';
 
 export interface KeepPorts extends Omit<PlanPorts, 'before'> {
   readonly config: Configuration;
@@ -38,8 +39,16 @@ export interface Kept {
 
 const none = (unkept: string): Kept => ({ started: 0, left: new Map(), unkept });
 
-/** Writes the plan of this state, which has converged, unless it is there already. Rejects with the errno. */
-export async function keepPlan(state: State, ports: KeepPorts): Promise<Kept> {
+/** Writes the plan of a state, which has converged, unless it is there already. Rejects with the errno. */
+export type KeepPlan = (state: State, ports: KeepPorts) => Promise<Kept>;
+
+/** Makes what writes plan after plan: each costs what has changed since the last. */
+export function createKeepPlan(): KeepPlan {
+  const makeUnits = createUnits();
+  return (state, ports) => keepPlan(state, ports, makeUnits);
+}
+
+async function keepPlan(state: State, ports: KeepPorts, makeUnits: MakeUnits): Promise<Kept> {
   const { config, file, overrides } = ports;
   if (isBefore(release(), [5, 12])) return none('this kernel has no mount_setattr (Linux 5.12)');
   if (!usesBootPlan(config)) return none('documents must be signed, and a plan is not (bootPlan: trusted)');

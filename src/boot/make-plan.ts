@@ -1,39 +1,20 @@
 // The boot plan of what is in force: which units it has, in the order of a cold boot, and why something is not in it.
-import { serialize } from 'node:v8';
-import { join } from 'node:path';
-import type { View, Target } from '../../controllers/controller.ts';
-import { coldBooting, type BootStep, type PrepareStep, type StartStep } from '../../controllers/forecast/cold-boot.ts';
-import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
-import { madeFrom } from '../../controllers/containers/candidate.ts';
-import { recordOf } from '../../controllers/containers/containers-act.ts';
-import { encodeRecord } from '../../controllers/containers/attempt-record.ts';
-import { noteFile } from '../../controllers/containers/run-notes.ts';
-import { bootImage } from '../../controllers/mounts/mount-boot.ts';
+import type { Target } from '../../controllers/controller.ts';
+import {
+  createColdBoots,
+  type BootStep,
+  type PrepareStep,
+  type StartStep,
+} from '../../controllers/forecast/cold-boot.ts';
+import { stillHold, type Look } from '../../controllers/look.ts';
 import type { MountStep } from '../../controllers/mounts/mounts-plan.ts';
-import { keptPackages } from '../../controllers/repositories/package-cache.ts';
-import { bootStart, NotAtBoot, type BootPorts } from '../../controllers/sandbox/sandbox-boot.ts';
-import { blanks, mountBlank, type Deed, type Unit } from '../../native/wire/boot-plan.ts';
-import { createEncoder } from '../../native/wire/encoder.ts';
-import { request } from '../../native/wire/wire.ts';
+import { NotAtBoot } from '../../controllers/sandbox/sandbox-boot.ts';
+import { encodeDeeds, type EncodedDeeds, type EncodedUnit } from '../../native/wire/boot-plan.ts';
 import { containerId } from '../../state/container-id.ts';
 import type { ContainerEntry } from '../../state/desired.ts';
 import type { Sliced } from '../../state/in-slices.ts';
-import type { ObservedMount } from '../../state/observed.ts';
 import type { State } from '../../state/store.ts';
-import { socketDirMode } from '../../controllers/sandbox/start-descriptors.ts';
-
-export interface PlanPorts extends BootPorts {
-  readonly hierarchies: Hierarchies;
-  /** Below it are runtime files and mounts. */
-  readonly runDir: string;
-  /** Where all images are mounted, and where one is. */
-  readonly mountsDir: string;
-  readonly pathOf: (id: string) => string;
-  /** What the groups stand on, the root claimed in the given slot. */
-  readonly roots: (slot: number) => Deed[];
-  /** What must hold before the roots of the groups are made. */
-  readonly before: readonly Deed[];
-}
+import { imageDeeds, need, sandboxDeeds, setupDeeds, type PlanPorts } from './unit-deeds.ts';
 
 /** How many containers a plan starts, and what it leaves: containers and images by name, with the reason. */
 export interface Made {
@@ -41,31 +22,98 @@ export interface Made {
   readonly left: ReadonlyMap<string, string>;
 }
 
+/** The unit that every other needs. */
+const common = 'the runtime';
+
 /** Gives the units of everything that a cold boot of this state does and that a plan may hold to `take`, one at a time. */
-export function* makeUnits(state: State, ports: PlanPorts, take: (unit: Unit) => void): Sliced<Made> {
-  take(setup(state, ports));
-  let units = 1;
-  const before: Before = { images: new Map(), containers: new Map(), attempts: new Map() };
-  const left = new Map<string, string>();
-  const steps = yield* coldBooting(state, { hierarchies: ports.hierarchies, now: 0 });
-  for (const { step, view } of byUse(steps)) {
-    yield;
-    const name = step.op === 'mount' ? step.id : step.name;
-    try {
-      const unit = step.op === 'mount' ? imageUnit(step, ports) : sandboxUnit(step, view, before, ports);
-      if (step.op === 'mount') before.images.set(name, units);
-      if (step.op === 'start') before.containers.set(name, units);
-      take(unit);
-      units += 1;
-    } catch (error) {
-      if (!(error instanceof NotAtBoot)) throw error;
-      left.set(name, error.message);
+export type MakeUnits = (state: State, ports: PlanPorts, take: (unit: EncodedUnit) => void) => Sliced<Made>;
+
+/**
+ * Remembers what it has made: only what has changed since is made anew. Containers keep their attempts' numbers meanwhile, so
+ * that a unit says the same wherever it stands.
+ */
+export function createUnits(): MakeUnits {
+  const coldBoots = createColdBoots();
+  const images = new WeakMap<BootStep, EncodedDeeds>();
+  const sandboxes = new WeakMap<BootStep, Sandbox>();
+  let numbers: ReadonlyMap<string, number> = new Map();
+
+  return function* (state, ports, take) {
+    take({ name: common, needs: [], deeds: encodeDeeds(common, setupDeeds(state, ports)) });
+    let units = 1;
+    const left = new Map<string, string>();
+    const steps = yield* coldBoots(state, { hierarchies: ports.hierarchies, now: 0 });
+    const before: Before = { images: new Map(), containers: new Map(), attempts: new Map() };
+    const numberOf = numbering(steps, numbers);
+    for (const each of byUse(steps)) {
+      yield;
+      const { step } = each;
+      const name = step.op === 'mount' ? step.id : step.name;
+      try {
+        take(step.op === 'mount' ? image(each, step, ports) : sandbox(each, step, numberOf(name)));
+        if (step.op === 'mount') before.images.set(name, units);
+        else before.attempts.set(name, numberOf(name));
+        if (step.op === 'start') before.containers.set(name, units);
+        units += 1;
+      } catch (error) {
+        if (!(error instanceof NotAtBoot)) throw error;
+        left.set(name, error.message);
+      }
     }
+    for (const entry of state.desired.containers.values())
+      if (entry.state === 'running' && !before.attempts.has(entry.name) && !left.has(entry.name))
+        left.set(entry.name, whyNotReached(entry, before.attempts));
+    numbers = before.attempts;
+    return { started: before.containers.size, left };
+
+    function sandbox(each: BootStep, step: StartStep | PrepareStep, attempt: number): EncodedUnit {
+      const target = each.view.targets.find(({ key }) => key === step.key);
+      if (target === undefined) throw new NotAtBoot('it is not asked for');
+      const needs = needsOf(step, target, before);
+      const partners = [...each.view.partners.keys()].map((other) => need(before.attempts, other)).join();
+      const known = sandboxes.get(each);
+      const holds = known?.attempt === attempt && known.partners === partners && stillHold(known.looks);
+      if (holds) return { name: step.name, needs, deeds: known.deeds };
+      const { deeds, looks } = sandboxDeeds(step, target, each.view, { attempt, attempts: before.attempts, ports });
+      const made = { attempt, partners, looks, deeds: encodeDeeds(step.name, deeds) };
+      sandboxes.set(each, made);
+      return { name: step.name, needs, deeds: made.deeds };
+    }
+  };
+
+  function image(each: BootStep, step: MountStep, ports: PlanPorts): EncodedUnit {
+    // Another file is another package, and another step; the player compares it once more.
+    const deeds = images.get(each) ?? encodeDeeds(step.id, imageDeeds(step, ports));
+    images.set(each, deeds);
+    return { name: step.id, needs: [0], deeds };
   }
-  for (const entry of state.desired.containers.values())
-    if (entry.state === 'running' && !before.attempts.has(entry.name) && !left.has(entry.name))
-      left.set(entry.name, whyNotReached(entry, before.attempts));
-  return { started: before.containers.size, left };
+}
+
+/** What was made for a step, and what it was made by beside it. */
+interface Sandbox {
+  readonly attempt: number;
+  readonly partners: string;
+  readonly looks: readonly Look[];
+  readonly deeds: EncodedDeeds;
+}
+
+/** The number that the attempt of a name had before, or the lowest that is free. */
+function numbering(steps: readonly BootStep[], before: ReadonlyMap<string, number>): (name: string) => number {
+  const given = new Map<string, number>();
+  for (const { step } of steps) {
+    const number = step.op === 'mount' ? undefined : before.get(step.name);
+    if (number !== undefined) given.set(step.name, number);
+  }
+  const used = new Set(given.values());
+  let next = 1;
+  return (name) => {
+    const known = given.get(name);
+    if (known !== undefined) return known;
+    while (used.has(next)) next += 1;
+    given.set(name, next);
+    used.add(next);
+    return next;
+  };
 }
 
 /** Why a cold boot does not come to an entry by itself. */
@@ -100,48 +148,8 @@ interface Before {
   readonly attempts: Map<string, number>;
 }
 
-function setup(state: State, { runDir, mountsDir, socketDir, selinux, roots, before }: PlanPorts): Unit {
-  const directories = [runDir, mountsDir, join(runDir, 'ran')];
-  const deeds: Deed[] = [
-    ...before,
-    ...(selinux ? [] : [{ deed: 'absent', path: '/sys/fs/selinux/enforce' } as const]),
-    ...directories.map((path): Deed => ({ deed: 'mkdir', path, mode: 0o700 })),
-    { deed: 'mkdir', path: socketDir, mode: socketDirMode },
-    ...roots(0),
-    { deed: 'copy', path: join(runDir, 'packages.json'), bytes: serialize(keptPackages(state.observed.packages)) },
-  ];
-  const claimed = deeds.some(({ deed }) => deed === 'claim');
-  return { name: 'the runtime', needs: [], deeds: claimed ? [...deeds, keepRoot()] : deeds };
-}
-
-/** The claim outlives the player (claim-groups.ts). */
-function keepRoot(): Deed {
-  const body = createEncoder(32);
-  body.text('cgroup root');
-  body.u16(0);
-  const none = new Uint8Array();
-  return {
-    deed: 'request',
-    type: request.keep,
-    slots: [0],
-    before: body.end(),
-    recorded: false,
-    record: '',
-    after: none,
-  };
-}
-
-function imageUnit({ id, image, waits }: MountStep, { selinux, mountsDir, pathOf }: PlanPorts): Unit {
-  if (image === null || waits !== null) throw new NotAtBoot('it is not installed');
-  const deeds = bootImage(selinux ? image : { ...image, context: null }, pathOf(id), mountsDir);
-  if (deeds === null) throw new NotAtBoot('its file has changed, or is checked as a whole before it is mounted');
-  return { name: id, needs: [0], deeds };
-}
-
-/** A container, or, where it does not start, the sandbox that is kept ready for it. */
-function sandboxUnit(step: StartStep | PrepareStep, view: View, before: Before, ports: PlanPorts): Unit {
-  const target = view.targets.find(({ key }) => key === step.key);
-  if (target === undefined) throw new NotAtBoot('it is not asked for');
+/** What it needs of what comes before. Throws NotAtBoot. */
+function needsOf(step: StartStep | PrepareStep, target: Target, before: Before): number[] {
   const starts = step.op === 'start';
   // One that waits for others gets its sandbox from whoever starts it.
   if (!starts && target.entry.state === 'running') throw new NotAtBoot(whyNotReached(target.entry, before.attempts));
@@ -149,32 +157,7 @@ function sandboxUnit(step: StartStep | PrepareStep, view: View, before: Before, 
   if (never !== null) throw new NotAtBoot(never);
   const ids = [containerId(step.name, step.version), ...target.resources.flatMap(({ id }) => id ?? [])];
   const dependencies = starts ? [...target.entry.dependsOn.keys()] : [];
-  const needs = [
-    ...ids.map((id) => need(before.images, id)),
-    ...dependencies.map((name) => need(before.containers, name)),
-  ];
-  const attempt = before.attempts.size + 1;
-  const placed = withPaths(view, ports);
-  const start = bootStart(placed, target, attempt, ports);
-  const record = recordText(step, target, placed, before.attempts);
-  const prepare: Deed = {
-    ...{ deed: 'request', type: request.prepare, slots: start.prepare.slots, recorded: true, record },
-    ...{ before: prepareHead(attempt, step.name, start.hash), after: start.prepare.bytes },
-  };
-  const go: Deed = {
-    ...{ deed: 'request', type: request.go, slots: start.go.slots, recorded: true, record },
-    ...{ before: goHead(attempt), after: start.go.bytes },
-  };
-  const note: Deed = {
-    ...{ deed: 'put', path: join(ports.runDir, 'ran', noteFile(step.name)) },
-    text: noteText(step.name, attempt, target),
-  };
-  before.attempts.set(step.name, attempt);
-  return {
-    name: step.name,
-    needs: [0, ...needs],
-    deeds: [...start.deeds, prepare, ...(starts && target.autostart === null ? [note] : []), ...(starts ? [go] : [])],
-  };
+  return [0, ...ids.map((id) => need(before.images, id)), ...dependencies.map((name) => need(before.containers, name))];
 }
 
 /** Why an entry is left for the reconciler, null when it need not be; `starts`: more than its sandbox is made. */
@@ -188,57 +171,4 @@ export function neverAtBoot(entry: ContainerEntry, starts: boolean): string | nu
   if (entry.schedule !== null) return 'it has a schedule';
   if (entry.restart.policy === 'never' || entry.timeout !== null) return 'it is a job';
   return more === undefined ? null : `it waits for more than that ${more[0]} runs`;
-}
-
-function need(numbers: ReadonlyMap<string, number>, name: string): number {
-  const found = numbers.get(name);
-  if (found === undefined) throw new NotAtBoot(`${name} is not in the plan`);
-  return found;
-}
-
-/** The walk mounts nothing anywhere. */
-function withPaths(view: View, { pathOf }: PlanPorts): View {
-  const placed = (mount: ObservedMount): ObservedMount => ({ ...mount, target: pathOf(mount.id) });
-  const resources = [...view.resourceMounts].map(([id, mount]) => [id, placed(mount)] as const);
-  return { ...view, mounts: view.mounts.map(placed), resourceMounts: new Map(resources) };
-}
-
-/**
- * What a start is made from is left out: one that failed is tried once more by the reconciler. A sandbox that waits is told by
- * it from one of something else.
- */
-function recordText(
-  step: StartStep | PrepareStep,
-  target: Target,
-  view: View,
-  attempts: ReadonlyMap<string, number>,
-): string {
-  const partners = new Map([...view.partners.keys()].map((name) => [name, need(attempts, name)]));
-  const made = step.op === 'start' ? '' : madeFrom(view, target, ({ target: path }) => mountBlank(path));
-  const record = recordOf({ ...step, made: '' }, target, { partners }, 0);
-  return Buffer.from(encodeRecord(record))
-    .toString()
-    .replace('"at":0', `"at":${blanks.now}`)
-    .replace('"made":""', () => `"made":"${made}"`);
-}
-
-function noteText(name: string, attempt: number, { entry }: Target): string {
-  const ran = { run: entry.run?.id ?? null, exit: null, attempt };
-  return JSON.stringify({ name, boot: 'B', launcher: 0, ran })
-    .replace('"boot":"B"', `"boot":"${blanks.boot}"`)
-    .replace('"launcher":0', `"launcher":${blanks.launcherStarted}`);
-}
-
-function prepareHead(attempt: number, name: string, hash: string): Uint8Array {
-  const to = createEncoder();
-  to.u64(BigInt(attempt));
-  to.text(name);
-  return Buffer.concat([to.end(), Buffer.from(hash, 'hex')]);
-}
-
-function goHead(attempt: number): Uint8Array {
-  const to = createEncoder(16);
-  to.u64(BigInt(attempt));
-  to.u64(0n);
-  return to.end();
 }

@@ -6,7 +6,7 @@ import { usesBootPlan } from '../config/configuration.ts';
 import { messageOf } from '../../state/errno.ts';
 import type { State } from '../../state/store.ts';
 import { readPlayed, startedIn, type Played } from '../boot/played.ts';
-import type { Kept } from '../boot/keep-plan.ts';
+import type { Kept, KeepPlan } from '../boot/keep-plan.ts';
 import { dropDraft, dropPlan } from '../boot/plan-file.ts';
 import type { Settings } from './checked-configuration.ts';
 import type { Controllers } from './daemon-controllers.ts';
@@ -93,6 +93,7 @@ function keepConverged(
 ): () => Promise<void> {
   const { state, controllers, log, config, settings, hold } = ports;
   const { store, documents } = state;
+  let keepPlan: KeepPlan | null = null;
   let seen: readonly unknown[] = [];
   let working = false;
   let under: Promise<void> = Promise.resolve();
@@ -154,7 +155,7 @@ function keepConverged(
   }
 
   async function keep(now: State, isPresent: () => boolean): Promise<Kept> {
-    const { keepPlan } = await import('../boot/keep-plan.ts');
+    keepPlan ??= (await import('../boot/keep-plan.ts')).createKeepPlan();
     const overrides = {
       ...(settings.desired !== undefined && { desired: config.desired }),
       ...(settings['state-dir'] !== undefined && { stateDir: config.stateDir }),

@@ -35,7 +35,7 @@ import { bootTime } from '../../native/clock.ts';
 import { hasSelinux } from '../../native/selinux.ts';
 import { untilRead } from '../../state/retry.ts';
 import { createRemotes } from '../fetch/remotes.ts';
-import type { PlanPorts } from '../boot/make-plan.ts';
+import type { PlanPorts } from '../boot/unit-deeds.ts';
 import { earlierContents } from './earlier-contents.ts';
 import { claimGroups, favourGroups } from './claim-groups.ts';
 import { keptFailures } from './kept-failures.ts';

@@ -1,6 +1,8 @@
 // A boot of the simulated device: everything but the files is gone. Where a plan of what was in force counts, the boot player
 // does it before the reconciler is there, and may die at any deed.
-import { coldBoot, type BootStep } from '../../controllers/forecast/cold-boot.ts';
+import assert from 'node:assert/strict';
+import { coldBoot, createColdBoots, type BootStep, type ColdBoots } from '../../controllers/forecast/cold-boot.ts';
+import { atOnce } from '../../state/in-slices.ts';
 import { limited, parentOf, sectionOf } from '../../controllers/cgroups/cgroups-plan.ts';
 import { encodeRecord } from '../../controllers/containers/attempt-record.ts';
 import { madeFrom } from '../../controllers/containers/candidate.ts';
@@ -36,7 +38,7 @@ export function keepPlan(world: World): SimulatedPlan {
   const observed = { ...world.observed, repositories };
   const state: State = { ...emptyState(), desired, generation, lock: new Map(lock), observed };
   const inPlan = new Set<string>();
-  const steps = coldBoot(state, { hierarchies, now: world.time.now() }).filter(({ step, view }) => {
+  const steps = bootOf(world, state).filter(({ step, view }) => {
     if (step.op === 'mount') return step.image !== null;
     const target = view.targets.find(({ key }) => key === step.key);
     const starts = step.op === 'start';
@@ -48,6 +50,25 @@ export function keepPlan(world: World): SimulatedPlan {
     return true;
   });
   return { generation, lock: new Map(lock), host: String(world.host), steps };
+}
+
+const coldBoots = new WeakMap<World, ColdBoots>();
+
+/** What has been found for the plan before is known yet, and nothing else than what is found anew. */
+function bootOf(world: World, state: State): readonly BootStep[] {
+  const given = { hierarchies, now: 0 };
+  const known = coldBoots.get(world) ?? createColdBoots();
+  coldBoots.set(world, known);
+  const steps = atOnce(known(state, given));
+  assert.deepEqual(steps.map(saidOf), coldBoot(state, given).map(saidOf), 'the boot plan is of another time');
+  return steps;
+}
+
+/** All that a unit of the plan is made from; the walks number mounts and attempts. */
+function saidOf({ step, view }: BootStep): unknown {
+  if (step.op === 'mount') return step;
+  const { targets, partners, resourceMounts } = view;
+  return { ...step, made: '', targets, partners: [...partners.keys()], resources: [...resourceMounts.keys()] };
 }
 
 /** The device does not say what its repositories are like. */
