@@ -155,20 +155,29 @@ function ordered(steps: readonly BootStep[]): BootStep[] {
     const entry = step.op === 'start' ? view.targets.find(({ key }) => key === step.key)?.entry : undefined;
     if (entry !== undefined) dependencies.set(step.name, [...entry.dependsOn.keys()]);
   }
-  const depths = new Map<string, number>();
-  const depthOf = (name: string): number => {
-    const known = depths.get(name);
-    if (known !== undefined) return known;
-    depths.set(name, 0);
-    const depth = Math.max(0, ...(dependencies.get(name) ?? []).map((other) => depthOf(other) + 1));
-    depths.set(name, depth);
-    return depth;
-  };
+  const depths = depthsOf(dependencies);
   const sorted = others
-    .map((each) => ({ each, depth: depthOf(each.step.name), name: each.step.name }))
+    .map((each) => ({ each, depth: depths.get(each.step.name) ?? 0, name: each.step.name }))
     .sort((one, other) => one.depth - other.depth || compareText(one.name, other.name));
   const images = [...mounts].sort(([one], [other]) => compareText(one, other)).map(([, each]) => each);
   return [...images, ...sorted.map(({ each }) => each)];
+}
+
+/** How long the longest chain of dependencies below each name is. Such a chain may be as long as a document. */
+function depthsOf(dependencies: ReadonlyMap<string, readonly string[]>): ReadonlyMap<string, number> {
+  const depths = new Map<string, number>();
+  const entered = new Set<string>();
+  const path = [...dependencies.keys()];
+  for (let name = path.at(-1); name !== undefined; name = path.at(-1)) {
+    const below = dependencies.get(name) ?? [];
+    const more = entered.has(name) ? [] : below.filter((other) => !entered.has(other));
+    entered.add(name);
+    path.push(...more);
+    if (more.length > 0) continue;
+    path.pop();
+    if (!depths.has(name)) depths.set(name, Math.max(-1, ...below.map((other) => depths.get(other) ?? 0)) + 1);
+  }
+  return depths;
 }
 
 function compareText(one: string, other: string): number {

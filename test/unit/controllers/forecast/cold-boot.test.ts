@@ -79,6 +79,24 @@ test('mounts come first, then what has no dependency, then what depends on that'
   ]);
 });
 
+test('a chain of dependencies may be longer than calls can be nested', () => {
+  const names = Array.from({ length: 3000 }, (_, place) => `n${place}`);
+  const entries = names.map((name, place) =>
+    entry(name, { dependsOn: new Map(place === 0 ? [] : [[`n${place - 1}`, 'running']]) }),
+  );
+  const steps = coldBoot(
+    stateOf(
+      entries.toReversed(),
+      names.map((name) => found(name)),
+    ),
+    given,
+  );
+  assert.deepEqual(
+    steps.flatMap(({ step }) => (step.op === 'start' ? [step.name] : [])),
+    names,
+  );
+});
+
 test('one more container is walked alone, one that goes leaves the others as they are', () => {
   const boots = createColdBoots();
   const packages = [...names, 'bb'].map((name) => found(name));
