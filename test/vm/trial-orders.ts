@@ -19,7 +19,7 @@ export interface TrialFound {
   readonly running: Readonly<Record<string, number>>;
   /** Numbers of the documents that have left their files in the persistent data, in order. */
   readonly data: readonly number[];
-  readonly trial: { readonly state: string; readonly reason: string | null } | null;
+  readonly trial: { readonly state: string; readonly reason: string | null; readonly boots: number } | null;
   /** What is left in dataDir beside it. */
   readonly left: readonly string[];
 }

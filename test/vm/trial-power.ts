@@ -135,7 +135,7 @@ async function carryOut(machine: Conversation<TrialReply>, known: Known, random:
   const last = order.op === 'try' ? order.number : known.last;
   if (reply === null) return { ...known, last, underWay: order, wasFull: known.wasFull || wasFull };
   assert.ok('done' in reply, JSON.stringify(reply));
-  const next = { ...known, ...after(known, order), underWay: null, last, wasFull, boots: 0 };
+  const next = { ...known, ...after(known, order), underWay: null, last, wasFull, boots: bootsOf(reply.done) };
   check([next], reply.done, next);
   if (order.op === 'confirm') ends.confirmed += 1;
   if (order.op === 'revert') ends.reverted += 1;
@@ -162,10 +162,19 @@ async function comeUp(
   const found = check(outcomes(begun), reply.up, begun);
   log(`up: ${JSON.stringify(reply.up)}`);
   if (known.onTrial !== null && reply.up.trial?.reason === 'TooManyBoots') ends.tooManyBoots += 1;
-  const stays = found.onTrial !== null && found.onTrial === known.onTrial;
-  // One that came to be on trial with the cut has had this boot.
-  const counted = found.onTrial === null ? 0 : 1;
-  return [{ ...begun, ...found, underWay: null, boots: stays ? begun.boots : counted }, true];
+  const counted = bootsOf(reply.up);
+  // This one is, where it was on trial already. Of those whose power went before they were up some may not have been.
+  const least = known.onTrial !== null && found.onTrial === known.onTrial ? 1 : 0;
+  assert.ok(
+    found.onTrial === null || (counted >= least && counted <= begun.boots),
+    `${counted} boots were counted, and there may be ${least} to ${begun.boots}: ${JSON.stringify(reply.up)}`,
+  );
+  return [{ ...begun, ...found, underWay: null, boots: counted }, true];
+}
+
+/** How many the device itself has counted of the trial. */
+function bootsOf({ trial }: TrialFound): number {
+  return trial?.state === 'active' ? trial.boots : 0;
 }
 
 /** The confirmed document, or the one on trial; after too many boots the confirmed one. */

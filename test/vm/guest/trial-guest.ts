@@ -94,7 +94,7 @@ async function look({ containers, trial }: Status): Promise<TrialFound> {
     number: documentIn(containers['app']?.pid ?? null),
     file: numberOf(await readFile(documentFile, 'utf8').catch(() => '# number 0\n...\n')),
     data: data.map((name) => Number(name.slice(1))).sort((a, b) => a - b),
-    trial: trial === null ? null : { state: trial.state, reason: trial.cause?.reason ?? null },
+    trial: trial === null ? null : { state: trial.state, reason: trial.cause?.reason ?? null, boots: trial.boots },
     left: names.filter((name) => name.startsWith('.')),
   };
 }
