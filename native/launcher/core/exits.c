@@ -52,6 +52,11 @@ static bool take_message(struct launcher *l, struct attempt *a, struct control_m
         become_running(l, a);
         return true;
     case CONTROL_APPLICATION:
+        /* One that finds its go in the socket does not say that it is prepared. */
+        if (a->state == ATTEMPT_PREPARING && a->go_state == GO_SENT) {
+            become_prepared(l, a);
+            starting = true;
+        }
         if (!starting || a->application != 0) return false;
         a->application = sender;
         return true;
@@ -92,7 +97,9 @@ static bool take_messages(struct launcher *l, struct attempt *a) {
          */
         ssize_t size = control_receive(a->init.control, &message, &sender, a->state == ATTEMPT_PREPARING ? &fd : NULL);
         if (size < 0) return errno == EAGAIN || errno == EINTR;
-        if (fd >= 0) health_take(a, fd);
+        bool brings = size == sizeof message && message.kind == CONTROL_PREPARED;
+        if (fd >= 0 && !brings) close(fd);
+        if (fd >= 0 && brings) health_take(a, fd);
         if (size != sizeof message || !take_message(l, a, &message, sender)) return false;
         if (message.kind == CONTROL_FAILURE) return false;
     }

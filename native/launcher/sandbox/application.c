@@ -13,13 +13,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "capabilities.h"
-#include "control.h"
 #include "descriptors.h"
 #include "identity.h"
 #include "runs.h"
@@ -142,12 +140,6 @@ void become_application(struct application *application) {
     const struct op *exec = ops_find(go, OP_EXEC);
     struct failure *why = &application->why, local;
     *why = (struct failure){.step = STEP_INIT, .error = ECHILD};
-    /* First of all: the descriptors of the go list may take the number of the socket. */
-    struct control_message here = {.kind = CONTROL_APPLICATION};
-    if (send(birth->control, &here, sizeof here, MSG_NOSIGNAL) < 0) {
-        fail(why, STEP_CONTROL, errno, "saying who the application is");
-        return;
-    }
     /* The label first: a descriptor of the go list may take the number of what it is written through. */
     if (run_stage(STAGE_LABEL, prepare, birth, &local) < 0 || connect_outputs(birth, &local) < 0 ||
         place_descriptors(go, &local) < 0 || run_stage(STAGE_LIMITS, prepare, birth, &local) < 0 ||

@@ -7,12 +7,12 @@
 #include "../failure.h"
 
 enum control_kind {
-    CONTROL_PREPARED = 1,
+    CONTROL_PREPARED = 1, /* left out by one whose go has come by then */
     CONTROL_RUNNING = 2, /* exec of the application is reached */
     CONTROL_FAILURE = 3, /* then the init exits */
     CONTROL_EXIT = 4,    /* the application ended, the init exits next */
     CONTROL_BORN = 5,    /* of who joins: it is in the PID namespace; its credentials say who it is */
-    /* The application's own, before exec: its process id is in the credentials that the kernel gives with it. */
+    /* Who the application is, once exec is reached: in the credentials, which the kernel translates (unix(7)). */
     CONTROL_APPLICATION = 6,
 };
 

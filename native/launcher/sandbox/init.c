@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
@@ -43,6 +44,11 @@ static int keep_for_application(const struct birth *birth, struct failure *why) 
     keep_descriptor(&kept, *birth->notify);
     if (close_others(&kept) < 0) return fail(why, STEP_INIT, errno, "closing descriptors");
     return 0;
+}
+
+static bool has_message(int control) {
+    struct pollfd there = {.fd = control, .events = POLLIN};
+    return poll(&there, 1, 0) > 0 && there.revents & POLLIN;
 }
 
 /* The go list and its descriptors, as one message. Ends the init when the launcher closes its end instead. */
@@ -110,6 +116,25 @@ static pid_t start_application(const struct birth *birth, const struct ops *go, 
     if (application.why.step == 0) return pid;
     *why = application.why;
     return -1;
+}
+
+/*
+ * The application's process id, as that of the sender, which takes CAP_SYS_ADMIN. Not before exec: the launcher, which it
+ * wakes, would take a processor from the application's way there.
+ */
+static int tell_application(int control, pid_t application, struct failure *why) {
+    struct control_message message = {.kind = CONTROL_APPLICATION};
+    struct ucred who = {.pid = application, .uid = getuid(), .gid = getgid()};
+    alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof who)] = {0};
+    struct iovec part = {.iov_base = &message, .iov_len = sizeof message};
+    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&packet);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_CREDENTIALS;
+    header->cmsg_len = CMSG_LEN(sizeof who);
+    memcpy(CMSG_DATA(header), &who, sizeof who);
+    if (sendmsg(control, &packet, MSG_NOSIGNAL) >= 0) return 0;
+    return fail(why, STEP_CONTROL, errno, "saying who the application is");
 }
 
 /*
@@ -186,7 +211,8 @@ _Noreturn void init_main(struct birth *birth) {
     if (open_proc(birth->prepare, &birth->proc, &why) < 0) birth_fails(birth, &why);
     if (enter_sandbox(birth, &why) < 0) birth_fails(birth, &why);
     if (keep_for_application(birth, &why) < 0) birth_fails(birth, &why);
-    tell_prepared(birth);
+    /* Where go is there already nobody waits for less than the application, and nobody is woken. */
+    if (*birth->notify >= 0 || !has_message(birth->control)) tell_prepared(birth);
 
     uint8_t *frame = spec_alloc(FRAME_LIMIT);
     if (frame == NULL) {
@@ -196,7 +222,7 @@ _Noreturn void init_main(struct birth *birth) {
     struct ops *go = receive_go(birth->control, frame, fds, &why);
     if (go == NULL || run_stage(STAGE_GO, go, birth, &why) < 0 || leave_launcher(&why) < 0) birth_fails(birth, &why);
     pid_t application = start_application(birth, go, &why);
-    if (application < 0) birth_fails(birth, &why);
+    if (application < 0 || tell_application(birth->control, application, &why) < 0) birth_fails(birth, &why);
     if (retire(birth, &why) < 0) birth_fails(birth, &why);
     tell_launcher(birth->control, (struct control_message){.kind = CONTROL_RUNNING});
     spec_free(frame, FRAME_LIMIT);
