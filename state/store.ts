@@ -69,6 +69,8 @@ export interface State {
   readonly orders: ReadonlyMap<string, Order>;
   /** Sandboxes that are made in advance, by container name: what is there, and of which nothing is said, stays. */
   readonly ahead: ReadonlyMap<string, Ahead>;
+  /** Starts that are about to be asked for, by container name: the version. Its sandbox is made meanwhile. */
+  readonly announced: ReadonlyMap<string, string>;
   /** Of the runtime itself, by type and subject. */
   readonly conditions: ReadonlyMap<string, RuntimeCondition>;
   readonly status: Status;
@@ -80,15 +82,23 @@ export type ObservedValue<K extends ObservedMap> = Observed[K] extends ReadonlyM
 
 export type StateListener = (operations: readonly Operation[], state: State) => void;
 
+/** What is to stand at a place from now on; no value = nothing is. */
+export interface Placed {
+  readonly path: readonly [string, ...string[]];
+  readonly value?: unknown;
+}
+
 export interface Store {
   /** The present state; immutable. */
   get(): State;
   /** Changes the state and tells the listeners; gives the operations, [] when nothing changed. */
   update(recipe: (draft: Draft<State>) => void): readonly Operation[];
   /**
-   * Sets one entry of an observed map, or takes it away (undefined): the same as an update, at a cost that does not grow with
-   * the other entries. It is told even when the value says the same as before.
+   * Sets what stands at these places: the same as an update, without drafts, which cost a start more than its patch. Everything
+   * above a place is there. It is told even when the value says the same as before.
    */
+  set(places: readonly Placed[]): void;
+  /** The same for one entry of an observed map, which is set or taken away (undefined). */
   observe<K extends ObservedMap>(map: K, key: string, value: ObservedValue<K> | undefined): void;
   /** The same for a whole map that is empty: what is first seen of everything. */
   observeAll<K extends ObservedMap>(map: K, values: ReadonlyMap<string, ObservedValue<K>>): void;
@@ -114,6 +124,7 @@ export function emptyState(): State {
     clock: { boot: '', distance: 0 },
     orders: new Map(),
     ahead: new Map(),
+    announced: new Map(),
     conditions: new Map(),
     status: {
       generation: 0,
@@ -159,6 +170,23 @@ export function createStore(initial: State = emptyState()): Store {
     }
   };
 
+  const place = (places: readonly Placed[]): void => {
+    const copies = new Set<object>();
+    const operations: Operation[] = [];
+    let next = state;
+    for (const { path, value } of places) {
+      const had = hasPlace(next, path);
+      if (!had && value === undefined) continue;
+      next = withPlace(next, path, value, copies);
+      const op = value === undefined ? 'remove' : had ? 'replace' : 'add';
+      operations.push(toOperation({ op, path: [...path], value }));
+    }
+    if (operations.length === 0) return;
+    state = next;
+    untold.push({ operations, state });
+    tell();
+  };
+
   return {
     get: () => state,
     update(recipe) {
@@ -172,6 +200,7 @@ export function createStore(initial: State = emptyState()): Store {
       tell();
       return operations;
     },
+    set: place,
     observe(map, key, value) {
       const before = state.observed[map];
       const had = before.has(key);
@@ -197,6 +226,35 @@ export function createStore(initial: State = emptyState()): Store {
       return () => listeners.delete(listener);
     },
   };
+}
+
+function memberOf(node: unknown, key: string): unknown {
+  return node instanceof Map ? node.get(key) : (node as Readonly<Record<string, unknown>>)[key];
+}
+
+function hasPlace(tree: unknown, path: readonly string[]): boolean {
+  const parent = path.slice(0, -1).reduce(memberOf, tree);
+  const key = path.at(-1) ?? '';
+  return parent instanceof Map ? parent.has(key) : Object.hasOwn(parent as object, key);
+}
+
+/** The tree with copies of what lies on the way, each made once: `copies` are those that were. */
+function withPlace<T>(tree: T, [key = '', ...rest]: readonly string[], value: unknown, copies: Set<object>): T {
+  const copy = copies.has(tree as object) ? tree : shallow(tree);
+  copies.add(copy as object);
+  const next = rest.length === 0 ? value : withPlace(memberOf(tree, key), rest, value, copies);
+  if (copy instanceof Map) {
+    if (next === undefined) copy.delete(key);
+    else copy.set(key, next);
+  } else if (next === undefined) Reflect.deleteProperty(copy as object, key);
+  else (copy as Record<string, unknown>)[key] = next;
+  return copy;
+}
+
+/** Without a prototype where the original has none. */
+function shallow<T>(node: T): T {
+  if (node instanceof Map) return new Map(node) as T;
+  return Object.getPrototypeOf(node) === null ? Object.assign(Object.create(null) as T & object, node) : { ...node };
 }
 
 /**

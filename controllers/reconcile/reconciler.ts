@@ -1,10 +1,9 @@
 // The reconciler: the store's changes wake the loop, the loop plans and acts, and what it settles on becomes the status.
 import type { Operation } from 'fast-json-patch';
-import type { Draft } from 'immer';
 import type { Observed, ObservedAttempt, ObservedPackage } from '../../state/observed.ts';
 import { sameJson } from '../../state/same-json.ts';
-import type { ContainerStatus, Status } from '../../state/status.ts';
-import type { Locked, State, Store } from '../../state/store.ts';
+import type { ContainerStatus } from '../../state/status.ts';
+import type { Locked, Placed, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
 import { unendingAt } from '../containers/end-bound.ts';
 import type { Part, Step, View } from '../controller.ts';
@@ -103,6 +102,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
   /** When the status is written next (CLOCK_BOOTTIME in ms), null = nothing has changed. */
   let flushAt: number | null = null;
   const firstStatus = Promise.withResolvers<undefined>();
+  let isFound = false;
   let stopping = false;
   let stopped = false;
   let unsubscribe: (() => void) | null = null;
@@ -176,7 +176,12 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     const at = clock.now() + delay;
     flushAt = at;
     ports.defer(() => {
-      if (flushAt === at) flush();
+      if (flushAt !== at) return;
+      // What has begun meanwhile is not to wait for the words of what is over.
+      const waits = delay === 0 && isFound && !loop.idle();
+      if (waits) flushAt = null;
+      if (waits) flushIn(stopping ? ENDING_STATUS : BUSY_STATUS);
+      else flush();
     }, delay);
   }
 
@@ -200,19 +205,18 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       overlay,
       trial: trialStatus(store.get(), (boot) => ports.wallClock(boot)),
     };
-    const again =
-      repositories !== observed.repositories && !sameJson(repositoryStatuses(observed), status.repositories);
-    if (isSaid && (changes.length > 0 || again || !sameJson({ ...status, ...whole }, status))) {
-      store.update((draft) => {
-        Object.assign(draft.status, whole);
-        for (const [key, next] of changes) {
-          if (next === null) Reflect.deleteProperty(draft.status.containers, key);
-          else draft.status.containers[key] = next as Draft<ContainerStatus>;
-        }
-        if (again) draft.status.repositories = repositoryStatuses(observed) as Draft<Status['repositories']>;
-      });
+    const places: Placed[] = changes.map(([key, value]) => {
+      return { path: ['status', 'containers', key], ...(value !== null && { value }) };
+    });
+    for (const [key, value] of Object.entries(whole))
+      if (!sameJson(status[key as keyof typeof whole], value)) places.push({ path: ['status', key], value });
+    if (repositories !== observed.repositories) {
+      const value = repositoryStatuses(observed);
+      if (!sameJson(value, status.repositories)) places.push({ path: ['status', 'repositories'], value });
     }
+    if (isSaid) store.set(places);
     repositories = observed.repositories;
+    isFound = true;
     firstStatus.resolve(undefined);
     if (judging && model.autostartPending()?.length === 0) endJudging();
     if (stopping && idle) tellStopped();

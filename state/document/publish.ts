@@ -1,10 +1,9 @@
 // What is in force becomes the desired state of the store, entry by entry, so that patches are as small as the change.
-import type { Draft } from 'immer';
 import type { InForce } from './in-force.ts';
 import { asksForAnother, type Lock } from './lock.ts';
 import { emptyDesired } from '../desired.ts';
 import { sameStatus, type DocumentStatus } from '../status.ts';
-import type { Store } from '../store.ts';
+import type { Placed, Store } from '../store.ts';
 
 /**
  * Puts a generation into the store. What a requirement was resolved to is forgotten when its entry asks for another package;
@@ -18,33 +17,34 @@ export function publish(
   locked: Lock | null = null,
 ): void {
   const { desired } = inForce.effective;
-  const { desired: before, lock, overlay, document: documentBefore } = store.get();
+  const { desired: before, generation: generationBefore, lock, overlay, document: documentBefore } = store.get();
   const isFirst = before === emptyDesired && lock.size === 0;
   const containers = isFirst ? [] : changedKeys(before.containers, desired.containers);
-  const repositories = changedKeys(before.repositories, desired.repositories);
   const resolved = [...(locked ?? [])].filter(([key]) => desired.containers.has(key));
-  store.update((draft) => {
-    if (isFirst) {
-      draft.desired.containers = wholeOf(desired.containers);
-      draft.lock = wholeOf(new Map(resolved));
-    } else setMembers(draft.desired.containers, desired.containers, containers);
-    setMembers(draft.desired.repositories, desired.repositories, repositories);
-    draft.desired.autostart = desired.autostart;
-    draft.generation = generation;
-    if (!sameStatus(documentBefore, document)) draft.document = document;
-    for (const key of containers) {
-      const [was, is] = [before.containers.get(key), desired.containers.get(key)];
-      const other = is === undefined || (was !== undefined && asksForAnother(was, is));
-      if (other && lock.has(key)) draft.lock.delete(key);
-    }
-    if (!isFirst) for (const [key, version] of resolved) draft.lock.set(key, version);
-    if (overlay.length > 0 || inForce.overlay.length > 0) {
-      draft.overlay = inForce.overlay.map(({ pointer, origin, command, generation: since }) => ({
-        ...{ pointer, origin, command },
-        generation: since,
-      }));
-    }
-  });
+  const places: Placed[] = isFirst
+    ? [
+        { path: ['desired', 'containers'], value: wholeOf(desired.containers) },
+        { path: ['lock'], value: wholeOf(new Map(resolved)) },
+      ]
+    : members('containers', desired.containers, containers);
+  places.push(...members('repositories', desired.repositories, changedKeys(before.repositories, desired.repositories)));
+  if (desired.autostart !== before.autostart) places.push({ path: ['desired', 'autostart'], value: desired.autostart });
+  if (generation !== generationBefore) places.push({ path: ['generation'], value: generation });
+  if (!sameStatus(documentBefore, document)) places.push({ path: ['document'], value: document });
+  for (const key of containers) {
+    const [was, is] = [before.containers.get(key), desired.containers.get(key)];
+    const other = is === undefined || (was !== undefined && asksForAnother(was, is));
+    if (other && lock.has(key)) places.push({ path: ['lock', key] });
+  }
+  if (!isFirst) for (const [key, value] of resolved) places.push({ path: ['lock', key], value });
+  if (overlay.length > 0 || inForce.overlay.length > 0) {
+    const value = inForce.overlay.map(({ pointer, origin, command, generation: since }) => ({
+      ...{ pointer, origin, command },
+      generation: since,
+    }));
+    places.push({ path: ['overlay'], value });
+  }
+  store.set(places);
 }
 
 function changedKeys<V>(before: ReadonlyMap<string, V>, after: ReadonlyMap<string, V>): string[] {
@@ -61,16 +61,15 @@ function changedKeys<V>(before: ReadonlyMap<string, V>, after: ReadonlyMap<strin
 }
 
 /** All members are one change; frozen, they are not walked through for drafts. */
-function wholeOf<V>(members: ReadonlyMap<string, V>): Map<string, Draft<V>> {
-  for (const value of members.values()) Object.freeze(value);
-  return Object.freeze(members) as Map<string, Draft<V>>;
+function wholeOf<V>(all: ReadonlyMap<string, V>): ReadonlyMap<string, V> {
+  for (const value of all.values()) Object.freeze(value);
+  return Object.freeze(all);
 }
 
-function setMembers<V>(draft: Map<string, Draft<V>>, after: ReadonlyMap<string, V>, keys: readonly string[]): void {
-  for (const key of keys) {
+/** Frozen, a member is not walked through for drafts. */
+function members(section: string, after: ReadonlyMap<string, object>, keys: readonly string[]): Placed[] {
+  return keys.map((key) => {
     const value = after.get(key);
-    if (value === undefined) draft.delete(key);
-    // Frozen, it is not walked through for drafts.
-    else draft.set(key, Object.freeze(value) as Draft<V>);
-  }
+    return { path: ['desired', section, key], ...(value !== undefined && { value: Object.freeze(value) }) };
+  });
 }

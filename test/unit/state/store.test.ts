@@ -135,3 +135,31 @@ test('all of an observed map is set at once, told entry by entry, and only once'
   assert.equal(store.get().observed.ran.size, 2);
   assert.throws(() => store.observeAll('ran', new Map([['c', ran]])), /observed before/);
 });
+
+test('places that are set lead from the state before to the one after, in one change, and leave the one before as it was', () => {
+  const store = createStore();
+  store.set([{ path: ['lock', 'a/b'], value: locked }]);
+  const before = store.get();
+  const text = JSON.stringify(toJson(before));
+  let replica = toTree(toJson(before));
+  const told: string[][] = [];
+  store.subscribe((operations) => {
+    replica = applyOperations(replica, operations);
+    told.push(operations.map(({ op, path }) => `${op} ${path}`));
+  });
+  store.set([
+    { path: ['lock', 'a/b'] },
+    { path: ['lock', '__proto__'], value: locked },
+    { path: ['status', 'containers', '__proto__'], value: { phase: 'Running' } },
+    { path: ['lock', 'nobody'] },
+    { path: ['generation'], value: 7 },
+  ]);
+  assert.deepEqual(told, [
+    ['remove /lock/a~1b', 'add /lock/__proto__', 'add /status/containers/__proto__', 'replace /generation'],
+  ]);
+  assert.ok(sameTree(replica, toTree(toJson(store.get()))));
+  assert.equal(JSON.stringify(toJson(before)), text);
+  assert.equal(store.get().observed, before.observed, 'what does not lie on the way is shared');
+  store.set([{ path: ['lock', 'nobody'] }]);
+  assert.equal(told.length, 1);
+});
