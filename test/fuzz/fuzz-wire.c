@@ -32,7 +32,8 @@ void *dontfork_alloc(size_t size) { return spec_alloc(size); }
 void dontfork_free(void *memory, size_t size) { spec_free(memory, size); }
 
 /* In place of launch.c: a list that is whole makes an init that nobody hears of. */
-int launch_prepare(struct init *init, struct ops *prepare, const char *name, int bound, struct failure *why) {
+int launch_prepare(struct init *init, struct ops *prepare, const char *name, int network, int bound,
+                   struct failure *why) {
     (void)name;
     (void)bound;
     (void)why;

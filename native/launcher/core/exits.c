@@ -16,6 +16,7 @@
 #include "output.h"
 #include "sessions.h"
 #include "sources.h"
+#include "spare-network.h"
 #include "starts.h"
 #include "telling.h"
 
@@ -37,6 +38,7 @@ static void become_running(struct launcher *l, struct attempt *a) {
     send_result(l, a->go_serial, NULL);
     a->go_serial = 0;
     attempt_changed(&l->attempts, a);
+    if (a->init.own_network) spare_network_want(l);
 }
 
 /* The state that a message moves on; false when it has no place there. `sender` is as the kernel says. */

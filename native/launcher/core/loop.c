@@ -21,6 +21,7 @@
 #include "sessions.h"
 #include "sleep.h"
 #include "sources.h"
+#include "spare-network.h"
 #include "supervise.h"
 #include "telling.h"
 #include "timers.h"
@@ -171,6 +172,9 @@ static void handle_event(struct launcher *l, struct tag tag) {
         break;
     case SOURCE_PROOF_LATE:
         handle_proof_late(l);
+        break;
+    case SOURCE_SPARE:
+        handle_spare_network(l);
         break;
     case SOURCE_MOUNTS:
         arrivals_follow(&l->arrivals, l->namespace_of_reconciler);

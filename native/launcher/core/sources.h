@@ -26,6 +26,7 @@ enum source {
     SOURCE_STREAM,     /* the runtime's stdout or stderr */
     SOURCE_PROOF,      /* the socket of a successor that proves itself (reexec/proof.h) */
     SOURCE_PROOF_LATE, /* the timer of it */
+    SOURCE_SPARE,      /* who makes a network namespace, and the timer of its end (spare-network.h) */
     SOURCE_MOUNTS,     /* the host's mount table, where its mounts do not reach the reconciler */
 };
 

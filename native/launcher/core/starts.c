@@ -13,6 +13,7 @@
 #include "messages.h"
 #include "session-table.h"
 #include "sources.h"
+#include "spare-network.h"
 
 static enum reply refuse(struct failure *why, int error, uint64_t id) {
     fail(why, STEP_ATTEMPT, error, "attempt %llu", (unsigned long long)id);
@@ -72,7 +73,9 @@ static int launch(const struct launcher *l, struct frame *frame, const struct he
     memcpy(spec, frame->body.at, ops_size);
     struct cursor list = cursor_over(spec, ops_size);
     struct ops *ops = ops_parse(&list, frame->fds, frame->nfds, LIST_PREPARE, why);
-    int result = ops == NULL ? -1 : launch_prepare(init, ops, name, l->descriptor_bound, why);
+    int network = ops != NULL && launch_takes_network(ops) ? spare_network_take(l) : -1;
+    int result = ops == NULL ? -1 : launch_prepare(init, ops, name, network, l->descriptor_bound, why);
+    if (network >= 0) close(network);
     if (ops != NULL) ops_free(ops);
     spec_free(spec, ops_size);
     return result;

@@ -40,6 +40,7 @@ static int close_inherited(const struct birth *birth) {
     keep_descriptor(&kept, birth->output[1]);
     keep_descriptor(&kept, birth->devices);
     keep_descriptor(&kept, birth->target);
+    keep_descriptor(&kept, birth->network);
     /*
      * The list of descriptors itself lies in memory that is the launcher's alone (memory.h). An op holds one at most.
      */

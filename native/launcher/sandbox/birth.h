@@ -17,6 +17,7 @@ struct birth {
     int proc;      /* a proc of the new PID namespace that is mounted nowhere, -1 when LABEL is not in the list */
     int *notify;   /* the socket of NOTIFY, -1: none */
     char title[TITLE_SIZE]; /* what ps shows of it */
+    int network;            /* a network namespace that is to be its own, -1: it has none, or a new one */
     int target;             /* the init whose container is joined, a pidfd; -1: this is the init */
 };
 

@@ -8,10 +8,10 @@
 
 enum control_kind {
     CONTROL_PREPARED = 1, /* left out by one whose go has come by then */
-    CONTROL_RUNNING = 2, /* exec of the application is reached */
-    CONTROL_FAILURE = 3, /* then the init exits */
-    CONTROL_EXIT = 4,    /* the application ended, the init exits next */
-    CONTROL_BORN = 5,    /* of who joins: it is in the PID namespace; its credentials say who it is */
+    CONTROL_RUNNING = 2,  /* exec of the application is reached */
+    CONTROL_FAILURE = 3,  /* then the init exits */
+    CONTROL_EXIT = 4,     /* the application ended, the init exits next */
+    CONTROL_BORN = 5,     /* of who joins: it is in the PID namespace; its credentials say who it is */
     /* Who the application is, once exec is reached: in the credentials, which the kernel translates (unix(7)). */
     CONTROL_APPLICATION = 6,
 };

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -27,8 +28,8 @@
 #include "descriptors.h"
 #include "identity.h"
 #include "label.h"
-#include "loopback.h"
 #include "mounts.h"
+#include "network.h"
 #include "notify-socket.h"
 #include "runs.h"
 
@@ -119,8 +120,8 @@ static pid_t start_application(const struct birth *birth, const struct ops *go, 
 }
 
 /*
- * The application's process id, as that of the sender, which takes CAP_SYS_ADMIN. Not before exec: the launcher, which it
- * wakes, would take a processor from the application's way there.
+ * The application's process id, as that of the sender, which takes CAP_SYS_ADMIN. Not before exec: the launcher, which
+ * it wakes, would take a processor from the application's way there.
  */
 static int tell_application(int control, pid_t application, struct failure *why) {
     struct control_message message = {.kind = CONTROL_APPLICATION};
@@ -207,7 +208,7 @@ _Noreturn void init_main(struct birth *birth) {
     struct failure why = {0};
     int fds[FRAME_FDS];
     if (birth_settles(birth, &why) < 0) birth_fails(birth, &why);
-    if (raise_loopback(birth, &why) < 0) birth_fails(birth, &why);
+    if (enter_network(birth, &why) < 0) birth_fails(birth, &why);
     if (open_proc(birth->prepare, &birth->proc, &why) < 0) birth_fails(birth, &why);
     if (enter_sandbox(birth, &why) < 0) birth_fails(birth, &why);
     if (keep_for_application(birth, &why) < 0) birth_fails(birth, &why);

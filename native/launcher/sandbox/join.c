@@ -177,8 +177,12 @@ int join_devices(struct failure *why) { return null_devices(why); }
 
 pid_t launch_join(const struct init *target, struct ops *list, int bound, int *control, struct failure *why) {
     int pair[2];
-    struct birth birth = {
-        .prepare = list, .output = {-1, -1}, .proc = -1, .target = target->pidfd, .title = "northstate: join"};
+    struct birth birth = {.prepare = list,
+                          .output = {-1, -1},
+                          .proc = -1,
+                          .network = -1,
+                          .target = target->pidfd,
+                          .title = "northstate: join"};
     if (check_descriptors(list, why) < 0) return -1;
     if ((birth.devices = null_devices(why)) < 0 || make_socket(pair, bound, why) < 0) return -1;
     birth.control = pair[1];

@@ -5,17 +5,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../inherited.h"
 #include "../syscalls.h"
 #include "init.h"
+#include "network.h"
 #include "null-devices.h"
 
 enum {
@@ -62,6 +65,8 @@ static int make_outputs(struct init *init, struct birth *birth, const struct ops
 }
 
 static int make_init(struct init *init, struct birth *birth, struct failure *why) {
+    /* One that is there is entered instead. */
+    uint32_t made = (uint32_t)CLONE_NEWCGROUP | (birth->network >= 0 ? (uint32_t)CLONE_NEWNET : 0);
     const struct op *namespaces = ops_find(birth->prepare, OP_NAMESPACES);
     const struct op *into = ops_find(birth->prepare, OP_CGROUP_INTO);
     uint32_t flags = namespaces != NULL ? namespaces->namespaces.flags : 0;
@@ -70,7 +75,7 @@ static int make_init(struct init *init, struct birth *birth, struct failure *why
     if (!(flags & CLONE_NEWPID)) return fail(why, OP_NAMESPACES, EINVAL, "no PID namespace");
     /* The cgroup namespace is unshared in the init, when it has joined the groups that are to be its root. */
     struct clone_args args = {
-        .flags = (flags & ~(uint32_t)CLONE_NEWCGROUP) | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+        .flags = (flags & ~made) | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uint64_t)(uintptr_t)&init->pidfd,
         .exit_signal = SIGCHLD,
     };
@@ -106,7 +111,8 @@ static void abandon(struct init *init) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
 }
 
-int launch_prepare(struct init *init, struct ops *prepare, const char *name, int bound, struct failure *why) {
+int launch_prepare(struct init *init, struct ops *prepare, const char *name, int network, int bound,
+                   struct failure *why) {
     *init = (struct init){.pidfd = -1, .control = -1, .output = {-1, -1}, .oom = -1};
     int notify = -1;
     struct birth birth = {
@@ -116,6 +122,7 @@ int launch_prepare(struct init *init, struct ops *prepare, const char *name, int
         .devices = null_devices(why),
         .proc = -1,
         .target = -1,
+        .network = network,
         .notify = &notify,
     };
     snprintf(birth.title, sizeof birth.title, "northstate: %s", name);
@@ -133,6 +140,53 @@ int launch_prepare(struct init *init, struct ops *prepare, const char *name, int
     close_if_open(birth.output[1]);
     if (result < 0) abandon(init);
     return result;
+}
+
+bool launch_takes_network(const struct ops *prepare) {
+    const struct op *namespaces = ops_find(prepare, OP_NAMESPACES);
+    return namespaces != NULL && namespaces->namespaces.flags & CLONE_NEWNET;
+}
+
+/* The namespace as a descriptor, which any socket in it gives (ioctl_ns(2)): no proc is mounted here. */
+static _Noreturn void make_network(int socket_of_ours) {
+    struct failure why;
+    int within = unshare(CLONE_NEWNET) == 0 ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+    int network = within >= 0 && raise_loopback(&why) == 0 ? ioctl(within, SIOCGSKNS) : -1;
+    char word = 0;
+    alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof network)] = {0};
+    struct iovec part = {.iov_base = &word, .iov_len = sizeof word};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof network);
+    memcpy(CMSG_DATA(header), &network, sizeof network);
+    if (network >= 0) sendmsg(socket_of_ours, &message, MSG_NOSIGNAL);
+    _exit(0);
+}
+
+int launch_network(void) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) return -1;
+    pid_t pid = fork();
+    if (pid == 0) make_network(pair[1]);
+    close(pair[1]);
+    if (pid > 0) return pair[0];
+    close(pair[0]);
+    return -1;
+}
+
+int network_receive(int socket) {
+    char word;
+    alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))];
+    struct iovec part = {.iov_base = &word, .iov_len = sizeof word};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return NETWORK_LATER;
+    struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    int network = -1;
+    if (header != NULL && header->cmsg_type == SCM_RIGHTS) memcpy(&network, CMSG_DATA(header), sizeof network);
+    return network;
 }
 
 int launch_go(struct init *init, const struct ops *go, struct failure *why) {

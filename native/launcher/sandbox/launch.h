@@ -28,7 +28,8 @@ struct init {
  * and sends CONTROL_PREPARED or CONTROL_FAILURE. 0, or -1 with the failure and nothing left behind; EMFILE when it
  * would take descriptors from `bound` on.
  *
- * `name` is the container's, for those who look at processes.
+ * `name` is the container's, for those who look at processes. `network`: a network namespace that launch_network() has
+ * made and nobody has used, for one that is to have its own; -1: it makes one.
  *
  * `prepare`, its bytes and `why` lie in memory that the init inherits, the rest of the launcher's data does not
  * (memory.h): after the clone the child touches only them and its own stack, not `init`. The descriptors stay the
@@ -38,7 +39,22 @@ struct init {
  * and SIGPIPE are blocked, every disposition is the default one; what inherited.h gives back is as the launcher needs
  * it.
  */
-int launch_prepare(struct init *init, struct ops *prepare, const char *name, int bound, struct failure *why);
+int launch_prepare(struct init *init, struct ops *prepare, const char *name, int network, int bound,
+                   struct failure *why);
+
+/* Whether it is to have a network namespace of its own. */
+bool launch_takes_network(const struct ops *prepare);
+
+/*
+ * Has a child make a network namespace, its loopback device up, and ends it. Gives our end of the socket that it comes
+ * over, which does not block; -1: there is no child.
+ */
+int launch_network(void);
+
+enum { NETWORK_LATER = -2 };
+
+/* A descriptor of the namespace, -1 when there will be none, NETWORK_LATER. */
+int network_receive(int socket);
 
 /*
  * Sends the go list and its descriptors to the prepared init. It does not wait: the init answers CONTROL_RUNNING when

@@ -18,17 +18,23 @@ import {
 import { successorCommand, takeOver } from '../../support/test-successor.ts';
 import { opened } from '../../support/values.ts';
 
-const NAMESPACES = 0x20000000 | 0x20000 | 0x08000000 | 0x04000000 | 0x40000000; // PID, mount, IPC, UTS, network
+const NEWNET = 0x40000000;
+const NAMESPACES = 0x20000000 | 0x20000 | 0x08000000 | 0x04000000 | NEWNET; // PID, mount, IPC, UTS, network
 const hash = 'ab'.repeat(32);
 const record = Buffer.from('a record');
 const none = Buffer.alloc(0);
 
-async function prepare(launcher: TestLauncher, reconciler: RemoteReconciler, id: number): Promise<void> {
+async function prepare(
+  launcher: TestLauncher,
+  reconciler: RemoteReconciler,
+  id: number,
+  flags = NAMESPACES,
+): Promise<void> {
   const root = join(launcher.directory, 'root');
   await mkdir(root, { recursive: true });
   if (!existsSync(join(root, 'probe'))) await copyFile(await probe(), join(root, 'probe'));
   const ops: Op[] = [
-    { op: 'namespaces', flags: NAMESPACES },
+    { op: 'namespaces', flags },
     { op: 'output', stream: 1, mode: 'ring', size: 65536 },
     { op: 'output', stream: 2, mode: 'relay', size: 0 },
     { op: 'root', fd: opened({ tree: root }) },
@@ -138,7 +144,8 @@ test('an exit in the very moment is told once', async () => {
 test('a successor that says no, dies, says nothing or is not there changes nothing, and why is told', async () => {
   await using launcher = await startLauncher();
   const reconciler = await launcher.reconciler();
-  await prepare(launcher, reconciler, 1);
+  // In the network of the host: no other namespace is made for the next, which would be open for a while.
+  await prepare(launcher, reconciler, 1, NAMESPACES & ~NEWNET);
   await go(reconciler, 1, ['sleep']);
   const open = descriptors(launcher.pid);
   const command = await successorCommand(launcher);

@@ -1,0 +1,69 @@
+#define _GNU_SOURCE
+#include "spare-network.h"
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sources.h"
+#include "timers.h"
+
+enum { KEPT = 400 /* ms */ };
+
+static struct {
+    int maker; /* our end of the socket of who makes one, -1: nobody does */
+    int made;  /* -1: none */
+    int timer; /* of its end, -1: none is there */
+    bool refused;
+} spare = {.maker = -1, .made = -1, .timer = -1};
+
+static void drop(const struct launcher *l) {
+    if (spare.made >= 0) close(spare.made);
+    spare.made = -1;
+    source_close(l->epoll, &spare.timer);
+}
+
+int spare_network_take(const struct launcher *l) {
+    int made = spare.made;
+    spare.made = -1;
+    drop(l);
+    return made;
+}
+
+static bool is_starting(const struct attempts *all) {
+    for (uint32_t place = 0; place < all->used; place++)
+        if (all->ids[place] != 0 && attempt_at(all, place)->state == ATTEMPT_PREPARING) return true;
+    return false;
+}
+
+void spare_network_want(const struct launcher *l) {
+    if (spare.refused || spare.maker >= 0 || spare.made >= 0 || is_starting(&l->attempts)) return;
+    spare.maker = launch_network();
+    if (spare.maker < 0 || source_add(l->epoll, spare.maker, EPOLLIN, (struct tag){.source = SOURCE_SPARE}) == 0)
+        return;
+    close(spare.maker);
+    spare.maker = -1;
+}
+
+/* One whose end would not come is not kept. */
+static void keep(const struct launcher *l, int network) {
+    spare.made = network;
+    spare.timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (spare.timer < 0 || source_add(l->epoll, spare.timer, EPOLLIN, (struct tag){.source = SOURCE_SPARE}) != 0) {
+        drop(l);
+        return;
+    }
+    timer_set_after(spare.timer, KEPT);
+}
+
+void handle_spare_network(const struct launcher *l) {
+    if (spare.timer >= 0 && timer_rang(spare.timer)) drop(l);
+    if (spare.maker < 0) return;
+    int network = network_receive(spare.maker);
+    if (network == NETWORK_LATER) return;
+    source_close(l->epoll, &spare.maker);
+    /* What the host does not allow now is not asked for at every start. */
+    spare.refused = network < 0;
+    if (network >= 0) keep(l, network);
+}
