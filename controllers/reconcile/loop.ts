@@ -19,6 +19,8 @@ export interface LoopPorts<S extends Step> {
   /** The steps that a name still needs, in order, and when time alone changes them. */
   plan(name: string): { readonly steps: readonly S[]; readonly wake: number | null };
   act(step: S, signal: AbortSignal): Promise<void>;
+  /** A step has been performed. */
+  performed(step: S): void;
   /** Whether a step touches nothing that others of its name touch of which the same is said: they are performed at once. */
   readonly apart?: (step: S) => boolean;
   /** Runs the task soon, after what is already under way. */
@@ -115,6 +117,8 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
       const begun = ports.apart?.(first) === true ? ready.filter(ports.apart) : [first];
       const done = await Promise.all(begun.map(attempt));
       last = done.filter((step) => step !== null);
+      // In the order in which they were planned, whichever was done first.
+      for (const step of last) ports.performed(step);
     }
   }
 

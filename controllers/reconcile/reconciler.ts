@@ -124,8 +124,8 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     },
     async act(step, signal) {
       await owners.get(step)?.act(step, signal);
-      ports.acted(step, null);
     },
+    performed: (step) => ports.acted(step, null),
     // Of an end: an image and the groups go at once.
     apart: ({ op }) => op === 'umount' || op === 'remove-group',
     failed: (step, failure) => ports.acted(step, failure),

@@ -8,6 +8,7 @@ import { createLoop } from '../../../../controllers/reconcile/loop.ts';
 function harness(plans: Record<string, string[]>) {
   const tasks: (() => void)[] = [];
   const seen: string[] = [];
+  const performed: string[] = [];
   const settled = new Map<string, { steps: readonly Step[]; failures: readonly StepFailure[] }>();
   const errors = new Map<string, Error>();
   const wakes = new Map<string, number>();
@@ -29,11 +30,13 @@ function harness(plans: Record<string, string[]>) {
     },
     async act({ op, name }) {
       seen.push(`${name} ${op}`);
-      if (held.has(name)) await new Promise<void>((resolve) => void releases.push(resolve));
+      if (held.has(name) || held.has(op)) await new Promise<void>((resolve) => void releases.push(resolve));
       const error = errors.get(op);
       if (error !== undefined) throw error;
       if (op !== 'futile') plans[name] = (plans[name] ?? []).filter((each) => each !== op);
     },
+    performed: ({ op }) => void performed.push(op),
+    apart: ({ op }) => op.startsWith('apart'),
     settled: (name, steps, failures) => void settled.set(name, { steps, failures }),
     failed: () => undefined,
   });
@@ -46,6 +49,7 @@ function harness(plans: Record<string, string[]>) {
   return {
     loop,
     seen,
+    performed,
     settled,
     errors,
     wakes,
@@ -95,6 +99,17 @@ test('a name is never worked on twice at once; another name is', async () => {
   await run();
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(seen, ['app a', 'other c', 'app b']);
+});
+
+test('steps that are apart begin at once, and are told of in their order', async () => {
+  const { loop, seen, performed, held, release, run } = harness({ app: ['apart-slow', 'apart-quick', 'last'] });
+  held.add('apart-slow');
+  loop.enqueue(['app']);
+  await run();
+  assert.deepEqual([seen, performed], [['app apart-slow', 'app apart-quick'], []]);
+  release();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(performed, ['apart-slow', 'apart-quick', 'last']);
 });
 
 test('a step that fails is tried again later and later, and holds up no other step', async () => {
