@@ -13,6 +13,19 @@ const app = await probePackage({ name: 'app' });
 const other = await probePackage({ name: 'other' });
 const entries = ['app: { version: 1.0.0, state: running }', 'other: { version: 1.0.0, state: mounted }'];
 
+/** Removes a tree in which the runtime makes again what was deleted, while the rest is still being deleted. */
+function remove(path: string): void {
+  const end = performance.now() + patience;
+  for (;;) {
+    try {
+      rmSync(path, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY' || performance.now() > end) throw error;
+    }
+  }
+}
+
 /** Looks again and again: nobody tells of a file. */
 async function comes(path: string, say = () => ''): Promise<void> {
   const end = performance.now() + patience;
@@ -49,8 +62,7 @@ test('runDir that was emptied is made again: containers run on, others start, a 
     await daemon.untilContainer('other', 'is mounted', ({ phase }) => phase === 'Mounted');
     const kept = readdirSync(daemon.runDir);
     for (const name of kept) {
-      // The runtime makes again what was deleted while the rest is still being deleted.
-      if (name !== 'mounts') rmSync(join(daemon.runDir, name), { recursive: true, force: true, maxRetries: 5 });
+      if (name !== 'mounts') remove(join(daemon.runDir, name));
     }
     for (const name of kept) if (name !== '.lock') await comes(join(daemon.runDir, name));
     assert.equal((await daemon.run('start', 'other:1.0.0')).code, 0);
@@ -64,7 +76,7 @@ test('images are mounted again when their mount points were deleted', async () =
     const { pid } = await running(daemon, 'app');
     await daemon.untilContainer('other', 'is mounted', ({ phase }) => phase === 'Mounted');
     // Elsewhere than in the reconciler's mount namespace they are plain directories.
-    rmSync(join(daemon.runDir, 'mounts'), { recursive: true, maxRetries: 5 });
+    remove(join(daemon.runDir, 'mounts'));
     await comes(join(daemon.runDir, 'mounts/other:1.0.0'), () => daemon.log());
     assert.equal((await daemon.run('start', 'other:1.0.0')).code, 0);
     await running(daemon, 'other');
