@@ -39,7 +39,17 @@ const sources = {
       ...handover,
       ...['descriptor', 'pass-on', 'proof', 'proving', 'resume', 'verdict'].map(inReexec),
     ],
-    ...['session-table', 'sessions', 'sources', 'starts', 'streams', 'telling', 'timers', 'watches'].map(inCore),
+    ...[
+      'session-table',
+      'sessions',
+      'sources',
+      'spare-network',
+      'starts',
+      'streams',
+      'telling',
+      'timers',
+      'watches',
+    ].map(inCore),
   ],
   plan: ['wire', '../player/plan', '../player/plan-patch'],
   handover: [
