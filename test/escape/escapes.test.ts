@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { chmod, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { text } from 'node:stream/consumers';
 import { after, afterEach, before, test } from 'node:test';
 import { parseMountTable } from '../../native/mounts-table.ts';
 import { northstate, run } from '../support/command.ts';
+import { launcherDescriptors } from '../support/launcher-descriptors.ts';
 import { enterMountNamespace } from '../support/namespace.ts';
 import { running } from '../support/scenario.ts';
 import { untilLogged } from '../support/successor.ts';
@@ -311,11 +312,11 @@ test('the memory of PID 1 holds nothing of other containers', async () => {
 let hijacked = 0;
 for (const how of ['noise', 'descriptors', 'flood', 'hang-up']) {
   test(`an init that is taken over and turns to the launcher with ${how} ends, and nothing else`, async () => {
-    const open = readdirSync(`/proc/${runtime.launcher}/fd`).length;
+    const open = await launcherDescriptors(runtime.launcher);
     // Before the init has said that the application runs, its end is a start that failed.
     assert.match(await cells.startAs('tracer', '', ['', 'hijack', how]), /^signal 9$|^1$|the init ended/);
     await untilLogged(cells.daemon, "the init's socket: done", ++hijacked);
-    assert.ok(readdirSync(`/proc/${runtime.launcher}/fd`).length <= open);
+    assert.ok((await launcherDescriptors(runtime.launcher)) <= open);
   });
 }
 

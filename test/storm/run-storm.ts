@@ -2,12 +2,13 @@
 // checked all the while and, after each burst, when it has become calm. Ends with exit code 1 at the first that breaks.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Status } from '../../state/status.ts';
 import { createRandom, type Random } from '../sim/random.ts';
 import { change, chaosDocument, chaosPackages, differences, type Entries } from '../support/chaos.ts';
+import { launcherDescriptors } from '../support/launcher-descriptors.ts';
 import { leftovers, openDescriptors } from '../support/leaks.ts';
 import { probePackage } from '../support/packages.ts';
 import { startDaemon, type Daemon } from '../support/test-daemon.ts';
@@ -82,7 +83,7 @@ async function checkCalm(daemon: Daemon, entries: Entries, mark: string, descrip
   await daemon.until(`${mark} is reached`, fits).catch((error: unknown) => {
     throw new Error(`not as the document asks for: ${left.join('; ')}`, { cause: error });
   });
-  const open = readdirSync(`/proc/${daemon.pid}/fd`).length;
+  const open = await launcherDescriptors(daemon.pid);
   assert.ok(open <= descriptors + mostDescriptors, `the launcher has ${open} descriptors, ${descriptors} at first`);
   let memory = memoryOf(daemon.reconciler());
   for (let look = 0; look < 120 && memory > mostMemory; look++) {
@@ -108,7 +109,7 @@ async function storm(random: Random): Promise<number> {
   const document = (directory: string): string => chaosDocument(directory, withBystander(new Map()), 'edit-0');
   await using daemon = await startDaemon({ packages: [...(await chaosPackages()), bystander], document });
   await daemon.untilContainer('bystander', 'runs', ({ phase }) => phase === 'Running');
-  const descriptors = readdirSync(`/proc/${daemon.pid}/fd`).length;
+  const descriptors = await launcherDescriptors(daemon.pid);
   const breaches: string[] = [];
   const unwatch = watchAlways(daemon, (what) => void breaches.push(what));
   let entries: Entries = new Map();

@@ -3,23 +3,14 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  watch,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, watch, writeSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Attempt } from '../../../native/wire/launcher.ts';
 import type { Op } from '../../../native/wire/ops.ts';
+import { launcherDescriptors } from '../../support/launcher-descriptors.ts';
 import {
   launcherProgram,
   startLauncher,
@@ -59,7 +50,7 @@ const go = (reconciler: RemoteReconciler, id: number, program: readonly string[]
 };
 const until = async (reconciler: RemoteReconciler, id: number, state: Attempt['state']): Promise<Attempt> =>
   (await reconciler.next('attempt', (attempt) => attempt.id === id && attempt.state === state))[0];
-const descriptors = ({ pid }: TestLauncher) => readdirSync(`/proc/${pid}/fd`).length;
+const descriptors = ({ pid }: TestLauncher) => launcherDescriptors(pid);
 const residentKiB = ({ pid }: TestLauncher) =>
   Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]);
 
@@ -93,19 +84,19 @@ test('holds no descriptor and no memory of starts that have ended or failed', as
     await reconciler.call('forget', id);
   };
   await round();
-  const before = { open: descriptors(launcher), resident: residentKiB(launcher) };
+  const before = { open: await descriptors(launcher), resident: residentKiB(launcher) };
   for (let rounds = 0; rounds < 20; rounds++) await round();
-  assert.equal(descriptors(launcher), before.open);
+  assert.equal(await descriptors(launcher), before.open);
   assert.ok(residentKiB(launcher) < before.resident + 256, `${residentKiB(launcher)} KiB after ${before.resident}`);
 });
 
 test('closes what came with a malformed frame and what a dying reconciler had still sent', async () => {
   await using launcher = await startLauncher();
   const first = await launcher.reconciler();
-  const before = descriptors(launcher);
+  const before = await descriptors(launcher);
   void first.call('keep', '', opened({ file: '/etc/passwd', flags: 'r' })).catch(() => undefined);
   const second = await launcher.reconciler();
-  assert.equal(descriptors(launcher), before);
+  assert.equal(await descriptors(launcher), before);
   launcher.signal('SIGSTOP');
   for (let key = 0; key < 20; key++) {
     void second
@@ -116,7 +107,7 @@ test('closes what came with a malformed frame and what a dying reconciler had st
   process.kill(second.pid, 'SIGKILL');
   launcher.signal('SIGCONT');
   await launcher.reconciler();
-  assert.equal(descriptors(launcher), before);
+  assert.equal(await descriptors(launcher), before);
 });
 
 test('refuses what its own limit of open files has no room for, and goes on', async () => {
@@ -219,9 +210,9 @@ test('survives the killing of an init at any moment of its start', async () => {
     await Promise.all([preparing, going]);
     await reconciler.next('attempt', ({ id: of, state }) => of === id && (state === 'failed' || state === 'exited'));
     await reconciler.call('forget', id);
-    if (id === 1) before = descriptors(launcher);
+    if (id === 1) before = await descriptors(launcher);
   }
-  assert.equal(descriptors(launcher), before);
+  assert.equal(await descriptors(launcher), before);
 });
 
 test('forgets an attempt that is still being prepared', async () => {
