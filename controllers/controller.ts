@@ -125,8 +125,6 @@ export interface View {
   readonly passesLocks: boolean;
   /** What is said of a sandbox of it that is made in advance; null = nothing is. */
   readonly ahead: Ahead | null;
-  /** The version that somebody is about to start; null = nobody is. */
-  readonly announced: string | null;
   /** What is remembered of its schedule; null = nothing is. */
   readonly schedule: ScheduleRecord | null;
   /** The boot (boot_id). */

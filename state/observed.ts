@@ -187,8 +187,6 @@ export interface AttemptRecord {
   readonly locks?: AttemptLocks;
   /** Made in advance, and nobody has asked for it yet: where it fails, no start has. */
   readonly ahead?: true;
-  /** That for a start that was about to be asked for: without it nothing keeps the sandbox. */
-  readonly announced?: true;
   /** The system call that its filter has killed it for. */
   readonly refused?: string;
   /**

@@ -69,8 +69,6 @@ export interface State {
   readonly orders: ReadonlyMap<string, Order>;
   /** Sandboxes that are made in advance, by container name: what is there, and of which nothing is said, stays. */
   readonly ahead: ReadonlyMap<string, Ahead>;
-  /** Starts that are about to be asked for, by container name: the version. Its sandbox is made meanwhile. */
-  readonly announced: ReadonlyMap<string, string>;
   /** Of the runtime itself, by type and subject. */
   readonly conditions: ReadonlyMap<string, RuntimeCondition>;
   readonly status: Status;
@@ -124,7 +122,6 @@ export function emptyState(): State {
     clock: { boot: '', distance: 0 },
     orders: new Map(),
     ahead: new Map(),
-    announced: new Map(),
     conditions: new Map(),
     status: {
       generation: 0,

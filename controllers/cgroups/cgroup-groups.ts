@@ -1,6 +1,6 @@
 // Finding, making and removing control groups: ROOT/container-NAME/ATTEMPT in every hierarchy that a container needs. A
 // section's `parent` stands in the place of ROOT.
-import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, readControl, writeControl } from './cgroup-files.ts';
@@ -147,28 +147,19 @@ function entriesOf(directory: string): string[] {
 /** Groups below that of a name on v2, those that a container has made (CAP_SYS_ADMIN) among them. v1 knows no such limit. */
 export const mostGroups = 1024;
 
-/**
- * Makes the group of a name in one hierarchy, and the root above it; both may exist. With `leaf` that as well, below it.
- * `inPlace`: no other thread does it.
- */
-export async function makeGroup(
-  tree: Tree,
-  branch: Branch,
-  name: string,
-  leaf: string | null = null,
-  inPlace = false,
-): Promise<void> {
+/** Makes the group of a name in one hierarchy, and the root above it; both may exist. With `leaf` that as well, below it. */
+export async function makeGroup(tree: Tree, branch: Branch, name: string, leaf: string | null = null): Promise<void> {
   const group = groupIn(branch, name);
   const { controllers, version } = branch;
   const above = await makeAbove(tree, branch, name);
   if (version === 2) for (const directory of above) await enable(directory, controllers);
-  await makeDirectory(group, inPlace);
-  const made = leaf === null ? [] : [makeDirectory(leaf, inPlace)];
+  await makeDirectory(group);
+  const made = leaf === null ? [] : [makeDirectory(leaf)];
   // In the leaf too, memory is counted by itself: its events tell whether this very attempt ran out of it.
   const inLeaf = controllers.filter((controller) => version === 2 && controller === 'memory');
-  const bound = version === 1 ? [] : [writeControl(join(group, 'cgroup.max.descendants'), String(mostGroups), inPlace)];
+  const bound = version === 1 ? [] : [writeControl(join(group, 'cgroup.max.descendants'), String(mostGroups))];
   // Each is a call of another thread, and none needs another: all at once.
-  await Promise.all([...made, ...bound, enable(group, inLeaf, inPlace)]);
+  await Promise.all([...made, ...bound, enable(group, inLeaf)]);
 }
 
 /** Makes what is missing above the group of a name. Gives the directories from the mount point down. */
@@ -234,22 +225,21 @@ export async function removeRoots(tree: Tree): Promise<unknown[]> {
 }
 
 /** Hands controllers of the v2 tree down to the groups in a directory, one by one: the error names the one refused. */
-async function enable(directory: string, controllers: readonly ControllerName[], inPlace = false): Promise<void> {
+async function enable(directory: string, controllers: readonly ControllerName[]): Promise<void> {
   if (controllers.length === 0) return;
   const file = join(directory, 'cgroup.subtree_control');
   const enabled = new Set(readControl(file)?.split(' '));
   const missing = controllers.map(unifiedName).filter((name) => !enabled.has(name));
-  for (const name of missing) await writeControl(file, `+${name}`, inPlace);
+  for (const name of missing) await writeControl(file, `+${name}`);
 }
 
 /**
- * Makes a group; one that exists is no error. false = the one above is missing. Not in place but where somebody waits for that one
- * group: the kernel makes it wait for processes that join another. Rejects with TerminalError (CgroupRefused).
+ * Makes a group; one that exists is no error. false = the one above is missing. Not in place: the kernel makes it wait for
+ * processes that join another group. Rejects with TerminalError (CgroupRefused).
  */
-export async function makeDirectory(path: string, inPlace = false): Promise<boolean> {
+export async function makeDirectory(path: string): Promise<boolean> {
   try {
-    if (inPlace) mkdirSync(path, { mode: 0o755 });
-    else await mkdir(path, { mode: 0o755 });
+    await mkdir(path, { mode: 0o755 });
     return true;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return true;

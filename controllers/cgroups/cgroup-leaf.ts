@@ -31,16 +31,15 @@ export interface Leaf {
   close(): void;
 }
 
-/** Makes the leaf in the given hierarchies, with no other thread where `inPlace` says so; it may exist. Rejects with TerminalError (CgroupRefused). */
+/** Makes the leaf in the given hierarchies; it may exist. Rejects with TerminalError (CgroupRefused). */
 export async function makeLeaf(
   tree: Tree,
   branches: readonly Branch[],
   name: string,
   attempt: number,
   section: Section | null,
-  inPlace: boolean,
 ): Promise<Leaf> {
-  return openAll(await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt, inPlace))), section);
+  return openAll(await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt))), section);
 }
 
 /**
@@ -88,15 +87,14 @@ async function leafIn(
   branch: Branch,
   name: string,
   attempt: number,
-  inPlace = false,
 ): Promise<{ branch: Branch; path: string }> {
   const group = groupIn(branch, name);
   const path = join(group, String(attempt));
   // Where the group is there already, on v2 it must also hand the memory controller down.
   const whole = branch.version === 1 || !branch.controllers.includes('memory');
   const isThere =
-    existsSync(group) && (await makeDirectory(path, inPlace)) && (whole || existsSync(join(path, 'memory.events')));
-  if (!isThere) await makeGroup(tree, branch, name, path, inPlace);
+    existsSync(group) && (await makeDirectory(path)) && (whole || existsSync(join(path, 'memory.events')));
+  if (!isThere) await makeGroup(tree, branch, name, path);
   takeLeaf(tree, path, () => pidsIn(path).length > 0);
   return { branch, path };
 }

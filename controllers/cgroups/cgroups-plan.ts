@@ -156,13 +156,10 @@ function summaryAnew(section: Cgroups | null, hierarchies: Hierarchies): string 
 /** The group stays between two starts, and with it the statistics; it goes with the end that nothing answers. */
 function isNeeded(view: View): boolean {
   if (view.stopping) return false;
-  const { announced } = view;
-  const isAnnounced = ({ version }: Target): boolean => announced !== null && version === announced;
-  const prepared = (target: Target): boolean =>
-    target.entry.state === 'mounted' && (target.entry.prepare === true || isAnnounced(target));
+  const prepared = ({ entry }: Target): boolean => entry.state === 'mounted' && entry.prepare === true;
   const target = view.targets.find(({ entry }) => entry.state === 'running') ?? view.targets.find(prepared);
   if (target === undefined || isMisplaced(view, target)) return false;
-  return target.entry.state !== 'running' || isAnnounced(target) || !hasEnded(target.entry, view);
+  return target.entry.state !== 'running' || !hasEnded(target.entry, view);
 }
 
 /** What a group shows once the limits of a section were written to it. */

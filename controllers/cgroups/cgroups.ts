@@ -38,13 +38,7 @@ export type { Leaf, LimitFiles };
 export interface Cgroups extends Controller<CgroupStep> {
   observe(): Map<string, ObservedCgroup>;
   observeOne(name: string): ObservedCgroup | null;
-  /** `inPlace`: by no other thread, for a start that somebody waits for. */
-  leaf(
-    name: string,
-    attempt: number,
-    section: Section | null,
-    how?: { readonly everywhere?: boolean; readonly inPlace?: boolean },
-  ): Promise<Leaf>;
+  leaf(name: string, attempt: number, section: Section | null, everywhere?: boolean): Promise<Leaf>;
   /** The same for whoever joins what runs: its leaf is there, unless somebody else has removed it. */
   joinLeaf(name: string, attempt: number, section: Section | null, everywhere?: boolean): Promise<Leaf>;
   limits(name: string, section: Section | null): LimitFiles;
@@ -87,12 +81,7 @@ export function createCgroups(options: {
   const { root, owner } = options;
   const tree = createTree({ hierarchies, root, owner, places });
 
-  async function leaf(
-    name: string,
-    attempt: number,
-    asked: Section | null,
-    { everywhere = false, inPlace = false } = {},
-  ): Promise<Leaf> {
+  async function leaf(name: string, attempt: number, asked: Section | null, everywhere = false): Promise<Leaf> {
     const section = withDefaults(asked, hierarchies);
     // What the host cannot do is refused before anything is made.
     for (const leftOut of limitsOf(section, hierarchies).leftOut)
@@ -100,7 +89,7 @@ export function createCgroups(options: {
     // One that has a group stays where it is.
     if (branchesWith(tree, name).length === 0) places.set(name, parentOf(section));
     const branches = everywhere ? tree.all : branchesOf(tree, controllersFor(section));
-    const made = await makeLeaf(tree, branches, name, attempt, section, inPlace);
+    const made = await makeLeaf(tree, branches, name, attempt, section);
     try {
       giveRealtime(tree, name, section);
       await setOwn(tree, name, attempt, section);
@@ -114,7 +103,7 @@ export function createCgroups(options: {
   async function joinLeaf(name: string, attempt: number, asked: Section | null, everywhere = false): Promise<Leaf> {
     const section = withDefaults(asked, hierarchies);
     const branches = everywhere ? tree.all : branchesOf(tree, controllersFor(section));
-    return openLeaf(branches, name, attempt, section) ?? (await leaf(name, attempt, asked, { everywhere }));
+    return openLeaf(branches, name, attempt, section) ?? (await leaf(name, attempt, asked, everywhere));
   }
 
   return {

@@ -72,15 +72,6 @@ export function keptAhead(view: View): Target | null {
   return isKept ? target : null;
 }
 
-/** What somebody is about to start, where nothing of the name is wanted or there yet. */
-export function announcedTarget({ announced, stopping, attempts, targets }: View): Target | null {
-  if (announced === null || stopping || attempts.some(({ state }) => state === 'running')) return null;
-  const target = targets.find(({ version }) => version === announced);
-  if (target === undefined || targets.some((other) => other !== target && other.entry.state === 'running')) return null;
-  const { entry, package: found } = target;
-  return entry.state === 'mounted' || entry.state === 'running' ? (hasInit(entry, found) ? target : null) : null;
-}
-
 /** What somebody may start, and of which a sandbox holds on to nothing that others may want back meanwhile. */
 function aheadTarget(view: View): Target | null {
   if (view.stopping || view.attempts.some(({ state }) => state === 'running')) return null;
@@ -97,6 +88,5 @@ function isMadeAhead({ entry, package: found }: Target): boolean {
 }
 
 function isReadyAhead(attempt: ObservedAttempt): boolean {
-  const { ahead, announced } = attempt.record;
-  return ahead === true && announced !== true && isSandbox(attempt) && !startsByItself(attempt);
+  return attempt.record.ahead === true && isSandbox(attempt) && !startsByItself(attempt);
 }

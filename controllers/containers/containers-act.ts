@@ -43,8 +43,7 @@ export interface OpenedHealth {
 export interface Sandboxes {
   /** Hash of everything that the sandbox would be made from now, host paths and namespaces looked at. */
   hash(view: View, target: Target): Promise<string> | string;
-  /** `inPlace`: its groups are made by no other thread. */
-  prepare(view: View, target: Target, id: number, inPlace: boolean): Promise<Sandbox>;
+  prepare(view: View, target: Target, id: number): Promise<Sandbox>;
   go(view: View, target: Target, attempt: ObservedAttempt): Promise<Operations>;
   /** What is asked of one that runs. */
   health(view: View, target: Target, attempt: ObservedAttempt): Promise<OpenedHealth>;
@@ -68,10 +67,6 @@ export interface ContainerPorts {
   note(name: string, ran: Ran | null): Promise<void> | void;
   /** Says what becomes of a sandbox that is made in advance; null takes it back. */
   ahead(name: string, said: Ahead | null): void;
-  /** What was announced cannot be made in advance. */
-  unannounce(name: string): void;
-  /** Groups of a name have been made: they are observed. */
-  groupChanged(name: string): void;
   /** Notes on the disk that what is kept of a name's persistent data is not what there is, or (false) that it is after all. */
   touch(name: string, touched: boolean): Promise<void>;
 }
@@ -80,16 +75,14 @@ type Acts = {
   [O in ContainerStep['op']]: (step: Extract<ContainerStep, { op: O }>, ports: ContainerPorts) => Promise<void>;
 };
 
-/** The controller as the reconciler uses it. Acts note by themselves what is observed of attempts. */
-export function containersPart(ports: ContainerPorts): Part {
+/** The controller as the reconciler uses it. Acts note by themselves what is observed of attempts; `groupChanged` does of groups. */
+export function containersPart(ports: ContainerPorts, groupChanged: (name: string) => void): Part {
   return partOf<ContainerStep>(plan, async (step) => {
     try {
       await act(step, ports);
     } finally {
       // A sandbox is born in a leaf of its own, which stays when the rest fails; a start brings the limits.
-      // Of what was announced they are looked at with its start, or when it is discarded.
-      const makes = step.op === 'prepare' ? !step.announced : ['start', 'go', 'discard'].includes(step.op);
-      if (makes) ports.groupChanged(step.name);
+      if (step.op === 'prepare' || step.op === 'start' || step.op === 'go') groupChanged(step.name);
     }
   });
 }
@@ -106,7 +99,6 @@ type StepOf<O extends ContainerStep['op']> = Extract<ContainerStep, { op: O }>;
 
 async function prepare(step: StepOf<'prepare'>, ports: ContainerPorts): Promise<void> {
   const { name, made } = step;
-  if (step.announced) return announce(step, ports);
   try {
     const { attempt, prepared } = await askForSandbox(step, ports);
     await prepared;
@@ -117,26 +109,6 @@ async function prepare(step: StepOf<'prepare'>, ports: ContainerPorts): Promise<
     // Whoever asks for a start is told what it lacks.
     ports.ahead(name, { made, what: 'failed' });
   }
-}
-
-/** The start may come as soon as it is asked for. Why it cannot be made is told to whoever starts it then. */
-async function announce(step: StepOf<'prepare'>, ports: ContainerPorts): Promise<void> {
-  const { name } = step;
-  const asking = askForSandbox(step, ports);
-  const making = asking.then(({ prepared }) => prepared);
-  // Groups that cannot be looked at now are when something is done next.
-  const failed = (): void => {
-    ports.unannounce(name);
-    ports.groupChanged(name);
-  };
-  making.catch(failed).catch(() => undefined);
-  const asked = await asking.catch(() => null);
-  if (asked === null) return;
-  const { attempt } = asked;
-  ports.observe({ ...attempt, state: 'preparing' });
-  making.catch(() => {
-    if (seen(ports, name, attempt.id)?.state === 'preparing') ports.forgotten(name, attempt.id);
-  });
 }
 
 /** The second half is on its way while the init is at the first: it lies in its socket until that is done. */
@@ -179,12 +151,7 @@ async function askForSandbox(
   const target = targetOf(view, key);
   if (madeOf(view, target) !== step.made) throw new Error(`${key} is no longer what was planned`);
   const id = ports.nextId();
-  const { ops, hash, lacks, close } = await ports.sandboxes.prepare(
-    view,
-    target,
-    id,
-    step.op === 'prepare' && step.announced === true,
-  );
+  const { ops, hash, lacks, close } = await ports.sandboxes.prepare(view, target, id);
   const record = { ...recordOf(step, target, view, ports.now()), lacks };
   const prepared = ports.launcher
     .prepare({ id, name, hash, record: encodeRecord(record), ops })
@@ -209,7 +176,7 @@ async function go(step: StepOf<'go'>, ports: ContainerPorts): Promise<void> {
   const isSame = madeOf(view, target) === attempt.record.made;
   if (!isSame || (await ports.sandboxes.hash(view, target)) !== attempt.hash) return forget(step, ports);
   const { ops, close } = await ports.sandboxes.go(view, target, attempt);
-  const { ahead: _ahead, announced: _announced, ...sandbox } = attempt.record;
+  const { ahead: _, ...sandbox } = attempt.record;
   const record: AttemptRecord = { ...sandbox, ...startOf(step, target, view) };
   try {
     await started(step, record, ops, ports);
@@ -217,7 +184,7 @@ async function go(step: StepOf<'go'>, ports: ContainerPorts): Promise<void> {
     close();
   }
   const known = seen(ports, step.name, step.id);
-  if (known?.state !== 'prepared' && known?.state !== 'preparing') return;
+  if (known?.state !== 'prepared') return;
   const state =
     step.after === 0 ? { state: 'running' as const, startedAt: ports.now() } : { after: step.after, going: true };
   ports.observe({ ...known, record, ...state });
@@ -341,7 +308,6 @@ export function recordOf(
     made: step.made,
     uses: target.resources.flatMap((resource) => resource.id ?? []),
     ...(step.op === 'prepare' && step.ahead && { ahead: step.ahead }),
-    ...(step.op === 'prepare' && step.announced && { announced: step.announced }),
     lacks: [],
     at: now,
     stop: null,

@@ -20,7 +20,7 @@ import {
   prepareWaits,
   startsByItself,
 } from './candidate.ts';
-import { announcedTarget, keptAhead } from './ahead.ts';
+import { keptAhead } from './ahead.ts';
 import { dataWaits, restoreWaits } from '../kept-data/kept-data-plan.ts';
 import { lockedUntil } from '../../state/locked-until.ts';
 import { lockWaits } from './attempt-lock.ts';
@@ -35,11 +35,8 @@ interface Common extends Step {
 }
 
 export type ContainerStep =
-  /**
-   * Makes the sandbox of a target. `ahead`: in advance, and nobody hears of it when it cannot be made. `announced`: for a start
-   * that is about to be asked for; it is done as soon as the launcher has been asked.
-   */
-  | (Common & { readonly op: 'prepare'; readonly ahead?: true; readonly announced?: true } & Sandbox & Start)
+  /** Makes the sandbox of a target. `ahead`: in advance, and nobody hears of it when it cannot be made. */
+  | (Common & { readonly op: 'prepare'; readonly ahead?: true } & Sandbox & Start)
   /** Makes it and starts it. */
   | (Common & { readonly op: 'start' } & Sandbox & Start)
   /** Starts it, or (`after` is not 0) has the launcher start it when that attempt has ended. */
@@ -168,10 +165,9 @@ function startVerdict(view: View, target: Target, current: ObservedAttempt | nul
 
 /** Whose sandbox is to be there now: that of a start that is due, or one that `prepare` keeps ready. */
 function nextTarget(view: View, target: Target | null, verdict: Verdict | null): Target | null {
-  if (target !== null && (isDue(view, verdict) || (verdict?.kind === 'backoff' && target.entry.prepare === true)))
-    return target;
-  const announced = announcedTarget(view);
-  if (announced !== null || target !== null || view.stopping) return announced;
+  if (target !== null)
+    return isDue(view, verdict) || (verdict?.kind === 'backoff' && target.entry.prepare === true) ? target : null;
+  if (view.stopping) return null;
   const isKept = ({ entry, package: found }: Target): boolean =>
     entry.state === 'mounted' && entry.prepare === true && hasInit(entry, found);
   return view.targets.find(isKept) ?? keptAhead(view);
@@ -258,15 +254,14 @@ function start(view: View, target: Target, { made, candidate, current, verdict }
       dataWaits(view) === null &&
       leavingWaits(view, target, null) === null;
     if (atOnce) return [{ op: 'start', ...sandbox, waits }];
-    const announced = !due && announcedTarget(view) === target;
-    const ahead = announced || (entry.state === 'mounted' && entry.prepare === 'auto');
-    steps.push({ op: 'prepare', ...sandbox, ...(ahead && { ahead }), ...(announced && { announced }), waits });
+    const ahead = entry.state === 'mounted' && entry.prepare === 'auto';
+    steps.push({ op: 'prepare', ...sandbox, ...(ahead && { ahead }), waits });
   }
   if (!due || (candidate !== null && startsByItself(candidate))) return steps;
   const after = current?.id ?? 0;
   if (candidate === null || candidate.after === 0) {
     const waits =
-      candidate === null || (candidate.state === 'preparing' && current !== null)
+      candidate === null || candidate.state === 'preparing'
         ? 'its sandbox is not prepared'
         : (dependencyWaits(view) ?? leavingWaits(view, target, candidate) ?? dataWaits(view));
     steps.push({ op: 'go', ...common, id: candidate?.id ?? 0, after, ...waiting(view, waits) });

@@ -104,7 +104,6 @@ function cold(state: State, names: ReadonlySet<string>): State {
     desired: { ...state.desired, containers },
     ahead: new Map(ahead),
     orders: new Map(),
-    announced: new Map(),
     observed: { ...emptyObserved(), repositories, packages },
   };
 }

@@ -116,9 +116,6 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
         mark(touched, name, true);
     if (top === undefined || top === 'ahead')
       for (const name of part === undefined ? differing(before.ahead, state.ahead) : [part]) mark(touched, name, false);
-    if (top === undefined || top === 'announced')
-      for (const name of part === undefined ? differing(before.announced, state.announced) : [part])
-        mark(touched, name, false);
     if (touchesTrial(top, before)) for (const name of names()) mark(touched, name, true);
     if (top === undefined || top === 'lock') {
       const locked = part === undefined ? differing(before.lock, state.lock) : [part];
@@ -202,7 +199,6 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       packages: observed.packages.get(name) ?? [],
       attempts,
       lock,
-      announced: state.announced.get(name) ?? null,
       repositories: new Set(desired.repositories.keys()),
       mountOnStart,
       autostart: desired.autostart === 'ignore' ? 'none' : judging,
@@ -277,7 +273,6 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       passesLocks: passesLocks(own),
       dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
       ahead: state.ahead.get(name) ?? null,
-      announced: state.announced.get(name) ?? null,
       schedule: observed.schedules.get(name) ?? null,
       boot: state.clock.boot,
       wall: wallTime(now, state.clock.distance),

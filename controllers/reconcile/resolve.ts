@@ -15,8 +15,6 @@ export interface Known {
   readonly packages: readonly ObservedPackage[];
   readonly attempts: readonly ObservedAttempt[];
   readonly lock: ReadonlyMap<string, Locked>;
-  /** The version that somebody is about to start; null = nobody is. */
-  readonly announced: string | null;
   /** Repositories of the document. */
   readonly repositories: ReadonlySet<string>;
   /** Repositories whose packages are mounted without being asked for. */
@@ -139,8 +137,7 @@ function targetOf(
   rest: Pick<Target, 'digest' | 'goneRepository' | 'newer' | 'autostart'>,
 ): Target {
   const replacing = `${replacingHash(entry).slice(0, 32)} ${version ?? 'none'}`;
-  const isKept = entry.prepare === true || (version !== null && version === known.announced);
-  const uses = entry.state === 'running' || (entry.state === 'mounted' && isKept);
+  const uses = entry.state === 'running' || (entry.state === 'mounted' && entry.prepare === true);
   const resources = uses && found !== null ? resourcesOf(found, replacing, known) : [];
   return { key: entry.key, entry, version, package: found, resources, replacing, ...rest };
 }

@@ -36,7 +36,6 @@ export function stagedTargets(state: State, name: string): readonly Target[] {
     entries,
     packages: observed.packages.get(name) ?? [],
     attempts: [],
-    announced: null,
     lock: kept,
     repositories: new Set(staged.repositories.keys()),
     mountOnStart: new Set(),

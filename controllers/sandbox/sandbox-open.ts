@@ -53,7 +53,7 @@ export interface SandboxPorts {
 export function createSandboxes(ports: SandboxPorts): Sandboxes {
   return {
     hash: (view, target) => hashOf(sandboxOps(inputOf(view, target, ports))),
-    prepare: (view, target, id, inPlace) => prepare(view, target, { id, inPlace }, ports),
+    prepare: (view, target, id) => prepare(view, target, id, ports),
     go: (_view, target, { id }) => go(target, id, ports),
     health(view, target, attempt) {
       const health = target.entry.paused ? null : healthOf(target);
@@ -92,17 +92,12 @@ function packageOf(target: Target): NonNullable<Target['package']> {
   return target.package;
 }
 
-async function prepare(
-  view: View,
-  target: Target,
-  { id, inPlace }: { readonly id: number; readonly inPlace: boolean },
-  ports: SandboxPorts,
-): Promise<Sandbox> {
+async function prepare(view: View, target: Target, id: number, ports: SandboxPorts): Promise<Sandbox> {
   // Who may mount would find the top of every v1 hierarchy that it has no group in, and there the program that the host runs
   // when a group empties (release_agent, CVE-2022-0492).
   const mayMount = packageOf(target).manifest.capabilities?.includes('CAP_SYS_ADMIN') === true;
   // Made by another thread while the trees are opened here. One that stays without an attempt is removed as a stray.
-  const making = ports.leaf(view.name, id, sectionOf(target), { everywhere: mayMount, inPlace });
+  const making = ports.leaf(view.name, id, sectionOf(target), mayMount);
   const opened: number[] = [];
   const close = (): void => opened.forEach((fd) => closeSync(fd));
   try {

@@ -238,10 +238,6 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
         else ahead.set(name, said);
       });
     },
-    unannounce(name) {
-      store.set([{ path: ['announced', name] }]);
-    },
-    groupChanged: (name) => observing.cgroup(name, cgroups.observeOne(name)),
     touch: keptData.touch,
   };
 
@@ -268,7 +264,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
       mountsPart(mounts, mountWatch, observing),
       cgroupsPart(cgroups, observing, attempts.groupChanged),
       keptData.part,
-      missing.around(containersPart(containers)),
+      missing.around(containersPart(containers, (name) => observing.cgroup(name, cgroups.observeOne(name)))),
     ].map((part) => (proof === undefined ? part : onlyPlanned(part, proof.would))),
     watched: state.changes.isFollowed,
     held(name) {

@@ -11,7 +11,6 @@ import {
 import type { Documents } from '../../state/document/documents.ts';
 import type { PatchOptions } from '../../state/document/patches.ts';
 import type { State, Store } from '../../state/store.ts';
-import { announceStart } from './announce.ts';
 import { dataUsers, effectOf } from './command-effect.ts';
 import type { Spending } from './spending.ts';
 import type { NotDurable } from '../../state/document/core.ts';
@@ -49,7 +48,7 @@ const SIGTERM = 15;
 export async function execute(command: Command, options: Options, ports: CommandPorts): Promise<Performed> {
   if (command.type === 'kill') return { dataKeptFor: [], notDurable: await kill(command, options, ports) };
   const before = ports.store.get();
-  const { durable } = await patchAnnounced(command, options, ports);
+  const { durable } = await patch(command, options, ports);
   const patched = ports.store.get();
   let notDurable: NotDurable;
   try {
@@ -65,20 +64,6 @@ export async function execute(command: Command, options: Options, ports: Command
   if (closing.length > 0) notDurable = await (await ports.documents.patch(closing, named)).durable;
   if (command.type === 'uninstall') await ports.spending.settled();
   return { dataKeptFor, notDurable };
-}
-
-async function patchAnnounced(
-  command: Command,
-  options: Options,
-  ports: CommandPorts,
-): Promise<{ readonly durable: Promise<NotDurable> }> {
-  if (command.type !== 'start' || options.begun !== undefined) return await patch(command, options, ports);
-  const begun = await announceStart(command.container, ports.store);
-  try {
-    return await patch(command, options, ports);
-  } finally {
-    begun();
-  }
 }
 
 /** All versions of a name share its data: it stays for those that are left. The package is gone by then, as was asked. */

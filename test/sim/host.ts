@@ -16,7 +16,7 @@ import { names, packageAt } from './catalog.ts';
 import type { SimulatedLauncher } from './sim-launcher.ts';
 import { hierarchies, type World } from './world.ts';
 import { healthOf, revisionOf } from '../../controllers/containers/readiness.ts';
-import { checkAhead, checkAnnounced, checkFault, checkGates, checkPlace } from './invariants.ts';
+import { checkAhead, checkFault, checkGates, checkPlace } from './invariants.ts';
 import { simulatedSchedules } from './sim-records.ts';
 import { prepareAhead } from '../../src/daemon/ahead-sandboxes.ts';
 import { atOnce } from '../../state/in-slices.ts';
@@ -30,8 +30,6 @@ export interface Host {
   notice(name: string): void;
   /** Whether it is there: not crashed, and not asleep. */
   lives(): boolean;
-  /** Somebody is about to start a version of a name; gives what is called when that has been asked for, or is not to be. */
-  announce(name: string, version: string): () => void;
   /** Writes again what was deleted in runDir; false = there is nobody who would. */
   restore(): boolean;
   /** Takes over the document, the lock and the generation. */
@@ -180,10 +178,6 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
         else ahead.set(name, said);
       });
     },
-    unannounce(name) {
-      if (alive) store.set([{ path: ['announced', name] }]);
-    },
-    groupChanged: (name) => copy(name, ['cgroups']),
     thaw: async () => pause(),
     touch: async () => pause(),
     note(name, ran) {
@@ -233,7 +227,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
         if (!isAhead(step)) world.acts += 1;
         if (step.op !== 'ask' && !isAhead(step)) world.acted.add(step.name);
         world.log(`${step.op} ${describe(step)}${isAhead(step) ? ' in advance' : ''}`);
-        if (isAhead(step)) (isAnnounced(step) ? checkAnnounced : checkAhead)(world, viewOf(step.name));
+        if (isAhead(step)) checkAhead(world, viewOf(step.name));
         if (step.op === 'start' || step.op === 'go') checkGates(world, viewOf, step.name);
         if (step.op === 'signal') checkFault(world, viewOf(step.name), step as ContainerStep & { op: 'signal' });
         await each.act(step, signal);
@@ -272,12 +266,6 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     stopped: null,
     notice: (name) => copy(name, world.blind ? ['packages'] : ['packages', 'mounts', 'cgroups']),
     lives: () => alive,
-    announce(name, version) {
-      store.set([{ path: ['announced', name], value: version }]);
-      return () => {
-        if (alive) store.set([{ path: ['announced', name] }]);
-      };
-    },
     restore() {
       if (alive) world.observed = { ...world.observed, ran: store.get().observed.ran };
       return alive;
@@ -330,10 +318,6 @@ function holdsAsked({ source, version, unwanted }: InstallStep): boolean {
 
 function isAhead(step: Step): boolean {
   return 'ahead' in step && step.ahead === true;
-}
-
-function isAnnounced(step: Step): boolean {
-  return 'announced' in step && step.announced === true;
 }
 
 function describe(step: Step): string {

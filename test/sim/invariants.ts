@@ -1,6 +1,6 @@
 // What must hold after every step of the simulation.
 import type { View } from '../../controllers/controller.ts';
-import type { Fault, ObservedAttempt, ObservedCgroup } from '../../state/observed.ts';
+import type { Fault, ObservedCgroup } from '../../state/observed.ts';
 import type { ContainerEntry, Dependency } from '../../state/desired.ts';
 import { mostAhead } from '../../controllers/containers/ahead.ts';
 import { isLive, type World } from './world.ts';
@@ -31,8 +31,7 @@ export function checkDevice(world: World): void {
 /** What is made in advance is of what might be started, as many as the memory allows, and of none that runs. */
 export function checkAhead(world: World, { name, targets }: View): void {
   const { attempts } = world.observed;
-  const isMadeAhead = ({ record }: ObservedAttempt): boolean => record.ahead === true && record.announced !== true;
-  const live = [...attempts.values()].flat().filter((each) => isLive(each) && isMadeAhead(each));
+  const live = [...attempts.values()].flat().filter((each) => isLive(each) && each.record.ahead === true);
   if (live.length >= mostAhead(world.memory)) world.breach(`${live.length + 1} sandboxes are made in advance`);
   if (world.memory.available < world.memory.total / 16) world.breach('one is made in advance while memory is short');
   if (attempts.get(name)?.some(({ state }) => state === 'running') === true)
@@ -45,14 +44,6 @@ export function checkAhead(world: World, { name, targets }: View): void {
 export function checkPlace(world: World, { name, place }: ObservedCgroup, asked: string | null): void {
   const runs = world.observed.attempts.get(name)?.some(({ state }) => state === 'running');
   if (place !== asked && runs !== true) world.breach(`a sandbox of ${name} is made below ${place}, not ${asked}`);
-}
-
-/** What is made for a start that was announced is of what could be started now. */
-export function checkAnnounced(world: World, { name, announced, targets }: View): void {
-  if (world.observed.attempts.get(name)?.some(({ state }) => state === 'running') === true)
-    world.breach(`a sandbox of ${name} is made for a start while it runs`);
-  if (announced === null || !targets.some(({ version }) => version === announced))
-    world.breach(`a sandbox of ${name} is made for a start that nobody has announced`);
 }
 
 /** ms that what the launcher tells is on its way. */

@@ -87,7 +87,6 @@ async function happen(run: Run): Promise<void> {
   if (!world.lostNotes && random.chance(0.5)) sleep(run);
   if (random.chance(0.3)) run.kept = keepPlan(world);
   if (random.chance(0.2)) changeMemory(world);
-  if (random.chance(0.3)) announce(run);
   if (what < 0.42) {
     edit(world);
     run.host.reload();
@@ -121,14 +120,6 @@ async function happen(run: Run): Promise<void> {
     world.judged = false;
     await revive(run);
   }
-}
-
-/** A start is about to be asked for, and comes with the next edit, or never. */
-function announce({ world, host }: Run): void {
-  const { random, time } = world;
-  const [name, version] = [random.pick(names), random.pick(versions)];
-  world.log(`a start of ${name} ${version} is announced`);
-  time.after(random.pick([0, 0.5, 3, 50]), host.announce(name, version));
 }
 
 /** Much of it is in use, or little; nobody is told. */

@@ -93,7 +93,7 @@ export function createCalls(launcher: Launcher): SandboxCalls {
   return {
     async prepareBox(box) {
       const [container, target] = await view(box);
-      const made = await sent(await sandboxes(box).prepare(container, target, box.id, false), ({ ops, hash }) =>
+      const made = await sent(await sandboxes(box).prepare(container, target, box.id), ({ ops, hash }) =>
         launcher.prepare({ id: box.id, name: container.name, hash, record: new Uint8Array(), ops }),
       );
       return made.hash;

@@ -30,7 +30,6 @@ export function view(fields: Partial<View> = {}): View {
     dataTrial: null,
     passesLocks: false,
     ahead: null,
-    announced: null,
     schedule: null,
     boot: 'boot',
     wall: null,

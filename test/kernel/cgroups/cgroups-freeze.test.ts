@@ -138,7 +138,7 @@ for (const host of freezers) {
   test(`groups below a leaf go also where no path is long enough for them (cgroup v${version})`, async () => {
     const { open } = control();
     const cgroups = open(host);
-    (await cgroups.leaf('app', 1, null, { everywhere: true })).close();
+    (await cgroups.leaf('app', 1, null, true)).close();
     const mount = version === 2 ? (host.unified ?? '') : (host.legacy.get('freezer') ?? '');
     let at = openSync(join(mount, control().root, 'container-app', '1'), 'r');
     for (let depth = 0; depth < 30; depth++) {

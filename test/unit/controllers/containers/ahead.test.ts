@@ -155,36 +155,3 @@ test('one that could not be made is no failed start, and is not tried again as l
 
 const lacking = { step: 'clone', code: 'ENOENT', subject: '/app' };
 const critical: Manifest = { name: 'app', version: '1.0.0', init: '/app', uid: 1, gid: 1, autostart: 'critical' };
-
-test('a start that is announced has its sandbox asked for, whatever `prepare` says, and goes before that is prepared', () => {
-  const of = mounted({ announced: '1.0.0' }, { prepare: false });
-  const [step] = plan(of);
-  assert.ok(step?.op === 'prepare' && step.ahead && step.announced && step.waits === null);
-  const base = sandbox(of, 7, 'preparing');
-  const preparing = { ...base, record: { ...base.record, announced: true as const } };
-  assert.deepEqual(ops({ ...of, attempts: [preparing] }), []);
-  const running = target('running', '1.0.0', of.targets[0]!.package, { prepare: false });
-  const [go] = plan({ ...of, targets: [running], announced: null, attempts: [preparing] });
-  assert.ok(go?.op === 'go' && go.id === 7 && go.waits === null);
-});
-
-test('nothing keeps the sandbox of a start that was announced and does not come', () => {
-  for (const prepare of ['auto', false] as const) {
-    const of = mounted({}, { prepare });
-    const base = sandbox(of, 7);
-    assert.deepEqual(ops({ ...of, attempts: [{ ...base, record: { ...base.record, announced: true } }] }), ['discard']);
-  }
-});
-
-test('nothing is made for what is announced of another version, or while the name runs', () => {
-  assert.deepEqual(ops(mounted({ announced: '2.0.0' })), []);
-  const runs = mounted({ announced: '1.0.0', attempts: [attempt(6, '1.0.0', 'running')] });
-  assert.ok(!ops(runs).includes('prepare'));
-  const other = target('running', '2.0.0', packageOf('2.0.0'), {});
-  const both = mounted({ announced: '1.0.0' });
-  assert.ok(
-    plan({ ...both, targets: [...both.targets, other] }).every(
-      (step) => step.op !== 'prepare' || step.version !== '1.0.0',
-    ),
-  );
-});

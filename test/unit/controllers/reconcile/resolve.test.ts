@@ -14,7 +14,6 @@ function resolved(fields: Partial<Known>) {
     packages: [],
     attempts: [],
     lock: new Map(),
-    announced: null,
     repositories: new Set(['system']),
     mountOnStart: new Set(),
     autostart: 'none',
