@@ -1,5 +1,6 @@
-// Where the groups of names are that have a `parent`: below it instead of below our root. A group stays where it was made as long as
-// anything runs in it, and so that whoever comes next in this boot finds it there, that is kept in a file: lines of JSON, to which the boot player adds.
+// Where the groups of names are that have a `parent`: below it instead of below our root. A group stays where it was made as
+// long as anything runs in it, and so that whoever comes next in this boot finds it there, that is kept in a file: lines of
+// JSON, to which the boot player adds.
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { codeOf } from './cgroup-files.ts';
 

@@ -1,6 +1,7 @@
 // The loop: one keyed queue. A name is planned when something that it depends on has changed, its first step that waits for
-// nothing is performed (with those that are apart from it), and it is planned again, until nothing is left that can be done now. Different names run in parallel,
-// one name never twice. Time, randomness and the acts are parameters, so that the simulation runs this very loop.
+// nothing is performed (with those that are apart from it), and it is planned again, until nothing is left that can be done
+// now. Different names run in parallel, one name never twice. Time, randomness and the acts are parameters, so that the
+// simulation runs this very loop.
 import { TerminalError, type StepFailure } from '../failure.ts';
 import type { Step } from '../controller.ts';
 import { messageOf } from '../../state/errno.ts';

@@ -36,6 +36,11 @@ export interface Model {
   basis(name: string): string;
   /** Every name that the document mentions or that anything is observed of. */
   names(): Set<string>;
+  /**
+   * A start of this name is under way, and counts among what stands on its dependencies, until the function that it gives is called.
+   * That gives the dependencies, whose plans may be other ones then.
+   */
+  begin(name: string): () => readonly string[];
   /** From now on nothing is wanted any more. */
   stop(): Consequences;
   /** Packages that autostart is to start and that have no attempt yet; null while there is a repository that was never read. */
@@ -73,6 +78,8 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
   const dependents = createRelation();
   const targets = new Map<string, readonly Target[]>();
   const footprints = new Map<string, Footprint>();
+  /** Starts that are under way: what each depends on. Nothing is observed of one until the launcher has said that it runs. */
+  const beginning = new Map<string, readonly string[]>();
   /** Names of which a package is not there. */
   const lacking = new Set<string>();
   let mountOnStart = new Set<string>();
@@ -271,13 +278,24 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       kept: observed.kept.get(name) ?? null,
       dataTrial: dataTrial(name),
       passesLocks: passesLocks(own),
-      dependentsUp: [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true),
+      dependentsUp: dependentsUp(name),
       ahead: state.ahead.get(name) ?? null,
       schedule: observed.schedules.get(name) ?? null,
       boot: state.clock.boot,
       wall: wallTime(now, state.clock.distance),
       now,
     };
+  }
+
+  function dependentsUp(name: string): readonly string[] {
+    const up = [...dependents.withValue(name)].filter((each) => footprints.get(each)?.leaving === true);
+    if (beginning.size === 0) return up;
+    const begun = [...beginning].flatMap(([each, on]) => (on.includes(name) && !isWanted(each) ? [each] : []));
+    return [...new Set([...up, ...begun])];
+  }
+
+  function isWanted(name: string): boolean {
+    return !stopping && targets.get(name)?.some(({ entry }) => entry.state === 'running') === true;
   }
 
   /** A way back is not held up, nor what somebody has forced. */
@@ -348,6 +366,11 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
     view,
     basis,
     names,
+    begin(name) {
+      const on = footprint(name).dependsOn;
+      if (on.length > 0) beginning.set(name, on);
+      return () => (beginning.delete(name) ? on : []);
+    },
     stop() {
       stopping = true;
       return refreshAll(new Map([...names()].map((name) => [name, false])));

@@ -123,7 +123,13 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       return { steps, wake: decide(view).wake };
     },
     async act(step, signal) {
-      await owners.get(step)?.act(step, signal);
+      const over = step.op === 'start' || step.op === 'go' ? model.begin(step.name) : null;
+      try {
+        await owners.get(step)?.act(step, signal);
+      } finally {
+        const dependencies = over?.() ?? [];
+        if (dependencies.length > 0) loop.enqueue(dependencies);
+      }
     },
     performed: (step) => ports.acted(step, null),
     // Of an end: an image and the groups go at once.

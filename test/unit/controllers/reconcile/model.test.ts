@@ -154,6 +154,27 @@ test('those that depend on a name and go down too stop first, also when both ent
   assert.deepEqual(model.view('user', 0).dependentsUp, []);
 });
 
+test('a start that is under way when its entry goes stands on what it depends on, as what runs does', () => {
+  change(({ desired, observed }) => {
+    desired.containers.set('broker', entry('broker'));
+    desired.containers.set('user', entry('user', { dependsOn: new Map([['broker', 'running']]) }));
+    observed.attempts.set('broker', [started('broker')]);
+  });
+  const over = model.begin('user');
+  assert.deepEqual(model.view('broker', 0).dependentsUp, []);
+  change(({ desired }) => {
+    desired.containers.clear();
+  });
+  assert.deepEqual(model.view('broker', 0).dependentsUp, ['user']);
+  change(({ observed }) => void observed.attempts.set('user', [started('user', { dependsOn: ['broker'] })]));
+  assert.deepEqual(model.view('broker', 0).dependentsUp, ['user']);
+  assert.deepEqual(over(), ['broker']);
+  assert.deepEqual(over(), []);
+  assert.deepEqual(model.view('broker', 0).dependentsUp, ['user']);
+  change(({ observed }) => void observed.attempts.delete('user'));
+  assert.deepEqual(model.view('broker', 0).dependentsUp, []);
+});
+
 test('a package that is missing concerns nobody whose entry does not need it', () => {
   change(({ desired, observed }) => {
     desired.containers.set('app', entry('app'));
