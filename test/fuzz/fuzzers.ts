@@ -16,7 +16,16 @@ const handover = ['attempt-form', 'form', 'handover', 'layouts'].map(inReexec);
 const sources = {
   ops: ['wire', 'failure', 'sandbox/ops', 'sandbox/payload'],
   wire: [
-    ...['wire', 'failure', 'inherited', 'signal-name', 'sandbox/control', 'sandbox/ops', 'sandbox/payload'],
+    ...[
+      'ancillary',
+      'wire',
+      'failure',
+      'inherited',
+      'signal-name',
+      'sandbox/control',
+      'sandbox/ops',
+      'sandbox/payload',
+    ],
     ...['health', 'notice', 'asking', 'senders'].map(inCore),
     ...[
       'attempts',
@@ -53,7 +62,7 @@ const sources = {
   ],
   plan: ['wire', '../player/plan', '../player/plan-patch'],
   handover: [
-    ...['wire', 'failure', 'sandbox/control', ...handover],
+    ...['ancillary', 'wire', 'failure', 'sandbox/control', ...handover],
     ...['attempts', 'keeps', 'relays', 'ring', 'sources', 'streams'].map(inCore),
   ],
 } as const;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../ancillary.h"
 #include "../inherited.h"
 #include "../prober/prober.h"
 #include "../sandbox/join.h"
@@ -57,15 +58,7 @@ static int send_order(struct launcher *l, const struct probe_order *order, const
     struct iovec part = {.iov_base = (void *)(uintptr_t)order, .iov_len = sizeof *order};
     alignas(struct cmsghdr) char space[CMSG_SPACE(SET_FDS * sizeof(int))] = {0};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (nfds > 0) {
-        message.msg_control = space;
-        message.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-        memcpy(CMSG_DATA(header), fds, nfds * sizeof(int));
-    }
+    if (nfds > 0) attach(&message, space, SCM_RIGHTS, fds, nfds * sizeof(int));
     return sendmsg(l->prober.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *order ? 0 : -1;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../ancillary.h"
 #include "../memory.h"
 
 int keeps_open(struct keeps *all) {
@@ -44,12 +45,8 @@ void keep_drop(struct keeps *all, const char *name) {
 static int send_descriptor(int to, int fd) {
     struct iovec part = {.iov_base = (char[]){'c'}, .iov_len = 1};
     alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    attach(&message, space, SCM_RIGHTS, &fd, sizeof fd);
     return sendmsg(to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 

@@ -1,21 +1,26 @@
 #define _GNU_SOURCE
 #include "spare-network.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "say.h"
 #include "sources.h"
 #include "timers.h"
 
 enum { KEPT = 400 /* ms */ };
+static const uint64_t REFUSED = 60ULL * 1000000000; /* ns */
 
 static struct {
     int maker; /* our end of the socket of who makes one, -1: nobody does */
     int made;  /* -1: none */
     int timer; /* of its end, -1: none is there */
-    bool refused;
+    uint64_t refused_until;
 } spare = {.maker = -1, .made = -1, .timer = -1};
 
 static void drop(const struct launcher *l) {
@@ -37,12 +42,20 @@ static bool is_starting(const struct attempts *all) {
     return false;
 }
 
+/* What the host does not allow now is not asked for at every start. */
+static void refuse(int error) {
+    say("no network namespace can be made in advance, each start makes its own: %s", strerror(error));
+    spare.refused_until = boottime_now() + REFUSED;
+}
+
 void spare_network_want(const struct launcher *l) {
-    if (spare.refused || spare.maker >= 0 || spare.made >= 0 || is_starting(&l->attempts)) return;
+    if (spare.maker >= 0 || spare.made >= 0 || is_starting(&l->attempts)) return;
+    if (boottime_now() < spare.refused_until) return;
     spare.maker = launch_network();
-    if (spare.maker < 0 || source_add(l->epoll, spare.maker, EPOLLIN, (struct tag){.source = SOURCE_SPARE}) == 0)
+    if (spare.maker >= 0 && source_add(l->epoll, spare.maker, EPOLLIN, (struct tag){.source = SOURCE_SPARE}) == 0)
         return;
-    close(spare.maker);
+    refuse(errno);
+    if (spare.maker >= 0) close(spare.maker);
     spare.maker = -1;
 }
 
@@ -61,9 +74,11 @@ void handle_spare_network(const struct launcher *l) {
     if (spare.timer >= 0 && timer_rang(spare.timer)) drop(l);
     if (spare.maker < 0) return;
     int network = network_receive(spare.maker);
-    if (network == NETWORK_LATER) return;
+    int error = errno;
+    if (network < 0 && (error == EAGAIN || error == EINTR)) return;
     source_close(l->epoll, &spare.maker);
-    /* What the host does not allow now is not asked for at every start. */
-    spare.refused = network < 0;
-    if (network >= 0) keep(l, network);
+    if (network >= 0)
+        keep(l, network);
+    else
+        refuse(error);
 }

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../ancillary.h"
 #include "../inherited.h"
 #include "../memory.h"
 #include "../sandbox/descriptors.h"
@@ -89,13 +90,7 @@ static void take_orders(struct prober *p) {
         if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (size != (ssize_t)sizeof order) _exit(0); /* the launcher has closed its end */
         int fds[ORDER_FDS];
-        size_t nfds = 0;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        if (header != NULL && header->cmsg_type == SCM_RIGHTS) {
-            nfds = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            memcpy(fds, CMSG_DATA(header), nfds * sizeof(int));
-        }
-        obey(p, &order, fds, nfds);
+        obey(p, &order, fds, attached_fds(&message, fds));
     }
 }
 

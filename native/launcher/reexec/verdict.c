@@ -4,9 +4,10 @@
 #include <errno.h>
 #include <stdalign.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "../ancillary.h"
 
 int verdict_send(int socket, const struct proof_verdict *verdict) {
     uint8_t *bytes = malloc(VERDICT_LIMIT);
@@ -19,15 +20,7 @@ int verdict_send(int socket, const struct proof_verdict *verdict) {
     struct iovec part = {.iov_base = bytes, .iov_len = (size_t)(w.at - w.start)};
     alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {0};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (verdict->program >= 0) {
-        message.msg_control = space;
-        message.msg_controllen = sizeof space;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &verdict->program, sizeof(int));
-    }
+    if (verdict->program >= 0) attach(&message, space, SCM_RIGHTS, &verdict->program, sizeof(int));
     ssize_t sent = -1;
     if (w.failed)
         errno = EMSGSIZE;
@@ -57,9 +50,7 @@ int verdict_receive(int socket, uint8_t *space, struct proof_verdict *verdict) {
     ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     *verdict = (struct proof_verdict){.program = -1};
     if (size < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-        memcpy(&verdict->program, CMSG_DATA(header), sizeof(int));
+    attached_fds(&message, &verdict->program);
     if (size > 0 && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && parse(cursor_over(space, (size_t)size), verdict))
         return 1;
     if (verdict->program >= 0) close(verdict->program);

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../ancillary.h"
 #include "../inherited.h"
 #include "../memory.h"
 #include "../syscalls.h"
@@ -63,14 +64,8 @@ static struct ops *receive_go(int control, uint8_t *frame, int *fds, struct fail
         fail(why, STEP_CONTROL, size < 0 ? errno : EMSGSIZE, "receiving the go list");
         return NULL;
     }
-    size_t nfds = 0;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header != NULL && header->cmsg_type == SCM_RIGHTS) {
-        nfds = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(fds, CMSG_DATA(header), nfds * sizeof(int));
-    }
     struct cursor c = cursor_over(frame, (size_t)size);
-    return ops_parse(&c, fds, nfds, LIST_GO, why);
+    return ops_parse(&c, fds, attached_fds(&message, fds), LIST_GO, why);
 }
 
 int run_owner(const struct op *op, const struct birth *birth, struct failure *why) {
@@ -128,12 +123,8 @@ static int tell_application(int control, pid_t application, struct failure *why)
     struct ucred who = {.pid = application, .uid = getuid(), .gid = getgid()};
     alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof who)] = {0};
     struct iovec part = {.iov_base = &message, .iov_len = sizeof message};
-    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&packet);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_CREDENTIALS;
-    header->cmsg_len = CMSG_LEN(sizeof who);
-    memcpy(CMSG_DATA(header), &who, sizeof who);
+    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
+    attach(&packet, space, SCM_CREDENTIALS, &who, sizeof who);
     if (sendmsg(control, &packet, MSG_NOSIGNAL) >= 0) return 0;
     return fail(why, STEP_CONTROL, errno, "saying who the application is");
 }

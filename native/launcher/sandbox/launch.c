@@ -10,11 +10,11 @@
 #include <signal.h>
 #include <stdalign.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../ancillary.h"
 #include "../inherited.h"
 #include "../syscalls.h"
 #include "init.h"
@@ -148,20 +148,25 @@ bool launch_takes_network(const struct ops *prepare) {
 }
 
 /* The namespace as a descriptor, which any socket in it gives (ioctl_ns(2)): no proc is mounted here. */
-static _Noreturn void make_network(int socket_of_ours) {
-    struct failure why;
-    int within = unshare(CLONE_NEWNET) == 0 ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
-    int network = within >= 0 && raise_loopback(&why) == 0 ? ioctl(within, SIOCGSKNS) : -1;
-    char word = 0;
+static int make_network(int *network) {
+    struct failure why = {.error = 0};
+    if (unshare(CLONE_NEWNET) < 0) return errno;
+    int within = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (within < 0) return errno;
+    if (raise_loopback(&why) < 0) return why.error;
+    *network = ioctl(within, SIOCGSKNS);
+    return *network < 0 ? errno : 0;
+}
+
+/* Says how it went, and gives it. */
+static _Noreturn void bring_network(int socket_of_ours) {
+    int network = -1;
+    int error = make_network(&network);
     alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof network)] = {0};
-    struct iovec part = {.iov_base = &word, .iov_len = sizeof word};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof network);
-    memcpy(CMSG_DATA(header), &network, sizeof network);
-    if (network >= 0) sendmsg(socket_of_ours, &message, MSG_NOSIGNAL);
+    struct iovec part = {.iov_base = &error, .iov_len = sizeof error};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (error == 0) attach(&message, space, SCM_RIGHTS, &network, sizeof network);
+    sendmsg(socket_of_ours, &message, MSG_NOSIGNAL);
     _exit(0);
 }
 
@@ -169,23 +174,27 @@ int launch_network(void) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) return -1;
     pid_t pid = fork();
-    if (pid == 0) make_network(pair[1]);
+    if (pid == 0) bring_network(pair[1]);
+    int error = errno;
     close(pair[1]);
     if (pid > 0) return pair[0];
     close(pair[0]);
+    errno = error;
     return -1;
 }
 
 int network_receive(int socket) {
-    char word;
+    int error = ECHILD; /* of one that has said nothing */
     alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))];
-    struct iovec part = {.iov_base = &word, .iov_len = sizeof word};
+    struct iovec part = {.iov_base = &error, .iov_len = sizeof error};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
     ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return NETWORK_LATER;
-    struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
     int network = -1;
-    if (header != NULL && header->cmsg_type == SCM_RIGHTS) memcpy(&network, CMSG_DATA(header), sizeof network);
+    if (size < 0)
+        error = errno;
+    else if (attached_fds(&message, &network) == 0 && error == 0)
+        error = EMFILE; /* no room for it here (unix(7)) */
+    errno = error;
     return network;
 }
 
@@ -193,15 +202,7 @@ int launch_go(struct init *init, const struct ops *go, struct failure *why) {
     struct iovec part = {.iov_base = (void *)(uintptr_t)go->raw.data, .iov_len = go->raw.size};
     alignas(struct cmsghdr) char control[CMSG_SPACE(FRAME_FDS * sizeof(int))] = {0};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (go->nfds > 0) {
-        message.msg_control = control;
-        message.msg_controllen = CMSG_SPACE(go->nfds * sizeof(int));
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(go->nfds * sizeof(int));
-        memcpy(CMSG_DATA(header), go->fds, go->nfds * sizeof(int));
-    }
+    if (go->nfds > 0) attach(&message, control, SCM_RIGHTS, go->fds, go->nfds * sizeof(int));
     if (sendmsg(init->control, &message, MSG_NOSIGNAL) < 0)
         return fail(why, STEP_CONTROL, errno, "sending the go list");
     return 0;

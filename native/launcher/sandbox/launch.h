@@ -47,13 +47,11 @@ bool launch_takes_network(const struct ops *prepare);
 
 /*
  * Has a child make a network namespace, its loopback device up, and ends it. Gives our end of the socket that it comes
- * over, which does not block; -1: there is no child.
+ * over, which does not block; -1 and errno: there is no child.
  */
 int launch_network(void);
 
-enum { NETWORK_LATER = -2 };
-
-/* A descriptor of the namespace, -1 when there will be none, NETWORK_LATER. */
+/* A descriptor of the namespace. -1 and errno: EAGAIN or EINTR when it is not there yet, else there will be none. */
 int network_receive(int socket);
 
 /*

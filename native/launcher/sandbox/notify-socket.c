@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../ancillary.h"
 #include "runs.h"
 
 int run_notify(const struct op *op, const struct birth *birth, struct failure *why) {
@@ -39,12 +40,8 @@ void tell_prepared(struct birth *birth) {
     }
     alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec part = {.iov_base = &message, .iov_len = sizeof message};
-    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&packet);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), birth->notify, sizeof(int));
+    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
+    attach(&packet, space, SCM_RIGHTS, birth->notify, sizeof(int));
     if (sendmsg(birth->control, &packet, MSG_NOSIGNAL) < 0) _exit(1);
     close(*birth->notify);
     *birth->notify = -1;

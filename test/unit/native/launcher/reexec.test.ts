@@ -15,7 +15,16 @@ test('what is handed over comes back whole; what is unknown is stepped over, wha
   const flags =
     '-std=c17 -g -Wall -Wextra -Werror -Wno-unused-parameter -fsanitize=address,undefined -fno-sanitize-recover';
   const modules = [
-    ...['failure', 'memory', 'wire', 'reexec/attempt-form', 'reexec/form', 'reexec/handover', 'reexec/layouts'],
+    ...[
+      'ancillary',
+      'failure',
+      'memory',
+      'wire',
+      'reexec/attempt-form',
+      'reexec/form',
+      'reexec/handover',
+      'reexec/layouts',
+    ],
     ...['attempts', 'keeps', 'relays', 'ring', 'sources', 'streams', 'watches'].map((name) => `core/${name}`),
     'sandbox/control',
   ];
