@@ -80,7 +80,7 @@ export function despiteOwnFlags<T>(
   return despite(act, (error) => {
     const forbidding = ifThereAre(() => forbids(directory, subject), null);
     if (forbidding === null) return ifThereAre(() => allowNamed(directory, name, subject), false);
-    const path = readlinkSync(`/proc/self/fd/${directory}`);
+    const path = ifThereAre(() => readlinkSync(`/proc/self/fd/${directory}`), subject);
     const remedy = `chattr -${forbidding === 'immutable' ? 'i' : 'a'} ${path}`;
     throw new Error(`${messageOf(error)}: the directory ${path} is ${forbidding}; allow it with: ${remedy}`, {
       cause: error,

@@ -163,7 +163,9 @@ async function run(): Promise<never> {
   function pace(): void {
     endBoot();
     clearTimeout(late);
-    givePriorityBack();
+    givePriorityBack((error) =>
+      log.warn({ err: error }, 'goes on with a part of the priority that it had for the boot'),
+    );
   }
   let endSparing = (): void => undefined;
   setTimeout(() => {
