@@ -14,7 +14,7 @@ import { createStore, emptyState, type State, type Store } from '../../state/sto
 import { matches, parseRequirement } from '../../state/version.ts';
 import { names, packageAt } from './catalog.ts';
 import type { SimulatedLauncher } from './sim-launcher.ts';
-import { hierarchies, type World } from './world.ts';
+import { demandByPackages, hierarchies, type World } from './world.ts';
 import { healthOf, revisionOf } from '../../controllers/containers/readiness.ts';
 import { checkAhead, checkFault, checkGates, checkPlace } from './invariants.ts';
 import { simulatedSchedules } from './sim-records.ts';
@@ -78,6 +78,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     const readable = kinds.filter((kind) => kind !== 'packages' || world.unreadable === null);
     const changed = readable.filter((kind) => seen[kind].get(name) !== world.observed[kind].get(name));
     if (!alive || changed.length === 0) return;
+    if (changed.includes('packages')) demandByPackages(world, name);
     store.update(({ observed }) => {
       for (const kind of changed) {
         const map = observed[kind] as Map<string, unknown>;

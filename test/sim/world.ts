@@ -211,6 +211,11 @@ export function setPackages(world: World, name: string, packages: readonly Obser
       [...packages].sort((a, b) => (a.version < b.version ? 1 : -1)),
     );
   world.observed = { ...world.observed, packages: next };
+  demandByPackages(world, name);
+}
+
+/** Other packages of a name may ask for another container; whoever has missed them asks for it when they are seen. */
+export function demandByPackages(world: World, name: string): void {
   const entry = world.entry(name);
   if (entry === undefined || entry.update === 'automatic') world.demand(name);
   for (const each of names) if (!world.desired.containers.has(each)) world.demand(each);
