@@ -34,6 +34,15 @@ export interface Part {
   act(step: Step, signal: AbortSignal): Promise<void>;
 }
 
+/**
+ * The steps of all parts as they are performed. What has run is known to a next launcher as soon as may be, however long it takes until
+ * what it has left is gone.
+ */
+export function notesFirst<S extends Step>(steps: readonly S[]): readonly S[] {
+  const isNote = ({ op }: S): boolean => op === 'note';
+  return steps.some(isNote) ? [...steps.filter(isNote), ...steps.filter((step) => !isNote(step))] : steps;
+}
+
 /** A part is given the steps that it has planned, and no others. */
 export function partOf<S extends Step>(
   plan: (view: View) => readonly S[],

@@ -217,7 +217,8 @@ function notes(
   const last = newestDone(view.attempts, null);
   const isOver = verdict?.kind === 'exited' || verdict?.kind === 'scheduled';
   if (isOver && last !== null && last.exit !== null && !last.record.autostart) {
-    return ran === null || ran.exit === null ? note({ run: last.record.run, exit: last.exit, attempt: last.id }) : [];
+    const { run } = last.record;
+    return ran === null || ran.run !== run || ran.exit === null ? note({ run, exit: last.exit, attempt: last.id }) : [];
   }
   // A stop that was asked for ends the run: wanted again, it starts again.
   const ended = view.targets.length === 0 || (last !== null && last.record.stop !== null);

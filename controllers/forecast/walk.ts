@@ -8,7 +8,7 @@ import type { Hierarchies } from '../cgroups/cgroup-hierarchies.ts';
 import { planCgroups } from '../cgroups/cgroups-plan.ts';
 import { plan as planContainers } from '../containers/containers-plan.ts';
 import { planKeptData } from '../kept-data/kept-data-plan.ts';
-import type { View } from '../controller.ts';
+import { notesFirst, type View } from '../controller.ts';
 import { effect, type AnyStep } from './effect.ts';
 import { planMounts } from '../mounts/mounts-plan.ts';
 import { planRepositories } from '../repositories/repositories-plan.ts';
@@ -168,14 +168,14 @@ function ofName(all: Observed, name: string): Observed {
   };
 }
 
-function planOf(view: View, { hierarchies, defaultRepository }: WalkOptions): AnyStep[] {
-  return [
+function planOf(view: View, { hierarchies, defaultRepository }: WalkOptions): readonly AnyStep[] {
+  return notesFirst<AnyStep>([
     ...planRepositories(view, defaultRepository),
     ...planMounts(view),
     ...planCgroups(view, hierarchies),
     ...planKeptData(view),
     ...planContainers(view),
-  ];
+  ]);
 }
 
 function replaced(...path: string[]): Operation {

@@ -6,7 +6,7 @@ import type { ContainerStatus } from '../../state/status.ts';
 import type { Locked, Placed, State, Store } from '../../state/store.ts';
 import { decide } from '../containers/containers-plan.ts';
 import { unendingAt } from '../containers/end-bound.ts';
-import type { Part, Step, View } from '../controller.ts';
+import { notesFirst, type Part, type Step, type View } from '../controller.ts';
 import { stillStanding, withBasis, type KeptFailures } from './standing-failures.ts';
 import { createLoop, type Clock } from './loop.ts';
 import { createRelation } from './relation.ts';
@@ -120,7 +120,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
           return step;
         }),
       );
-      return { steps, wake: decide(view).wake };
+      return { steps: notesFirst(steps), wake: decide(view).wake };
     },
     async act(step, signal) {
       const over = step.op === 'start' || step.op === 'go' ? model.begin(step.name) : null;

@@ -205,6 +205,18 @@ test('only the newest end is remembered', () => {
   assert.deepEqual(planned(of), ['forget 5']);
 });
 
+test('a run that has begun and ended before anybody looked is noted over the one before it', () => {
+  const exit = { code: 0 };
+  const run = { id: 4, init: null, args: null, env: null };
+  const goal = wants('1.0.0', { run, restart: noRestarts });
+  const quick = ended(8, exit, { run: 4, entry: goal.replacing });
+  const before = { run: 3, exit, attempt: 7 };
+  assert.deepEqual(planned(running({ attempts: [quick], ran: before }, goal)), [
+    'note {"run":4,"exit":{"code":0},"attempt":8}',
+  ]);
+  assert.deepEqual(planned(running({ attempts: [quick], ran: { run: 4, exit, attempt: 8 } }, goal)), []);
+});
+
 test('a name that nothing asks for keeps nothing', () => {
   assert.deepEqual(planned(view({ attempts: [ended(5, { code: 0 })], ran: noted })), ['forget 5', 'note null']);
 });
