@@ -54,7 +54,8 @@ async function* beside(packages: readonly string[], size: number): AsyncGenerato
       processor.push(processorTime(daemon) - before[0]);
       bytes.push((written(daemon) - before[1]) / 1000);
     }
-    yield row('beside', `${name} beside ${size}, processor time`, 'ms', processor);
+    const title = (count: number): string => `${name} beside ${count}, processor time`;
+    yield row('beside', title(size), 'ms', processor, size > 1 ? title(1) : undefined);
     yield row('beside', `${name} beside ${size}, written`, 'kB', bytes);
   }
   await pass(quiet);
@@ -62,9 +63,10 @@ async function* beside(packages: readonly string[], size: number): AsyncGenerato
   await commands();
   const between = [processorTime(daemon), written(daemon)] as const;
   await pass(quiet);
-  const plan = `the boot plan beside ${size}`;
-  yield row('beside', `${plan}, processor time`, 'ms', [processorTime(daemon) - between[0]]);
-  yield row('beside', `${plan} and what goes before it, written`, 'kB', [(written(daemon) - before[1]) / 1000]);
+  const plan = (count: number): string => `the boot plan beside ${count}`;
+  const time = (count: number): string => `${plan(count)}, processor time`;
+  yield row('beside', time(size), 'ms', [processorTime(daemon) - between[0]], size > 1 ? time(1) : undefined);
+  yield row('beside', `${plan(size)} and what goes before it, written`, 'kB', [(written(daemon) - before[1]) / 1000]);
 }
 
 function entries(count: number): string[] {
