@@ -8,13 +8,12 @@ import { copyFile, cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readPackage } from '../../src/npk/open-package.ts';
 import { northstate } from '../support/command.ts';
 import { patience } from '../support/patience.ts';
 import { probePackage } from '../support/packages.ts';
 import { cutPower } from '../support/reboot.ts';
 import { documentOf, startDaemon, type Daemon } from '../support/test-daemon.ts';
-import { compiled } from './floor.ts';
+import { bootFloor } from './boot-floor.ts';
 import { checked, row, type Row } from './measure.ts';
 
 /** NORTHSTATE_BENCH_COUNTS=1,50 measures fewer. */
@@ -126,17 +125,8 @@ function timesOf(begin: bigint, stamps: readonly bigint[]): Times {
 }
 
 async function floorTimes(files: readonly string[]): Promise<Times> {
-  const directory = await mkdtemp(join(tmpdir(), 'northstate-boot-floor-'));
-  const { image } = await readPackage(files[0] ?? '');
-  const words = [directory, String(image.offset), String(image.size), image.type, ...files];
-  const program = await compiled('boot-floor');
   const begin = process.hrtime.bigint();
-  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let text = '';
-  child.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece));
-  await once(child, 'close');
-  await rm(directory, { recursive: true });
-  return timesOf(begin, text.trim().split('\n').map(BigInt));
+  return timesOf(begin, await bootFloor(files));
 }
 
 /** Until what the next boot begins with is kept. */

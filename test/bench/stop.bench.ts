@@ -1,11 +1,12 @@
 // bench/stop: from `kill` to the notification of the exit, beside a C program that kills and reaps the same; and from the end
-// that many containers are asked for until the last of them has ended.
+// that many containers are asked for until the last of them has ended, beside one that ends and unmounts as many.
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectConsole, type Client } from '../../src/client/console-client.ts';
 import { probePackage } from '../support/packages.ts';
 import { documentOf, startDaemon } from '../support/test-daemon.ts';
+import { endFloor } from './boot-floor.ts';
 import { openFloor } from './floor.ts';
-import { repeated, row, type Row } from './measure.ts';
+import { row, type Row } from './measure.ts';
 import { mountedImage } from './mounted.ts';
 import { onceEnded } from './rounds.ts';
 
@@ -15,24 +16,28 @@ const container = 'plain:1.0.0';
 const SIGTERM = 15;
 
 export async function* bench(): AsyncGenerator<Row> {
-  yield* killed();
+  yield* killedAlone();
   for (const size of sizes) {
     const packages: string[] = [];
     for (let i = 0; i < size; i++) packages.push(await probePackage({ name: `c-${i}` }));
-    // The rest is over when whoever watches the start of the runtime has had its say.
-    yield row('stop', `shutdown of ${size}`, 'ms', await repeated(() => shutDown(packages, 3000), 3));
-    yield row(
-      'stop',
-      `shutdown of ${size} within its first second`,
-      'ms',
-      await repeated(() => shutDown(packages, 0), 3),
-    );
-    yield row('stop', `kill of ${size}, one after the other`, 'ms', await repeated(() => killAll(packages), 3));
+    const [least, rested, young, killed]: [number[], number[], number[], number[]] = [[], [], [], []];
+    for (let round = 0; round < 3; round++) {
+      least.push(await endFloor(packages));
+      // The rest is over when whoever watches the start of the runtime has had its say.
+      rested.push(await shutDown(packages, 3000));
+      young.push(await shutDown(packages, 0));
+      killed.push(await killAll(packages));
+    }
+    const floor = `floor: SIGTERM until ${size} are gone, without groups`;
+    yield row('stop', floor, 'ms', least);
+    yield row('stop', `shutdown of ${size}`, 'ms', rested, floor);
+    yield row('stop', `shutdown of ${size} within its first second`, 'ms', young, floor);
+    yield row('stop', `kill of ${size}, one after the other`, 'ms', killed, floor);
   }
 }
 
 /** The floor, and the kill of a container that runs. */
-async function* killed(): AsyncGenerator<Row> {
+async function* killedAlone(): AsyncGenerator<Row> {
   const plain = await probePackage({
     name: 'plain',
     args: ['stamp', '-', 'sleep'],
