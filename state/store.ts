@@ -100,6 +100,8 @@ export interface Store {
   observe<K extends ObservedMap>(map: K, key: string, value: ObservedValue<K> | undefined): void;
   /** The same for a whole map that is empty: what is first seen of everything. */
   observeAll<K extends ObservedMap>(map: K, values: ReadonlyMap<string, ObservedValue<K>>): void;
+  /** Runs a task; the listeners are told of all that it changes as of one change, when it is done. */
+  together<T>(task: () => T): T;
   /** Calls the listener after every change, in order, also when one changes the state again; gives the function that ends it. */
   subscribe(listener: StateListener): () => void;
 }
@@ -154,9 +156,10 @@ export function createStore(initial: State = emptyState()): Store {
   const listeners = new Set<StateListener>();
   const untold: { operations: readonly Operation[]; state: State }[] = [];
   let telling = false;
+  let gathering = false;
 
   const tell = (): void => {
-    if (telling) return;
+    if (telling || gathering) return;
     telling = true;
     try {
       for (let change = untold.shift(); change; change = untold.shift()) {
@@ -217,6 +220,19 @@ export function createStore(initial: State = emptyState()): Store {
       );
       untold.push({ operations, state });
       tell();
+    },
+    together(task) {
+      if (gathering) return task();
+      const before = untold.length;
+      gathering = true;
+      try {
+        return task();
+      } finally {
+        gathering = false;
+        const operations = untold.splice(before).flatMap((change) => change.operations);
+        if (operations.length > 0) untold.push({ operations, state });
+        tell();
+      }
     },
     subscribe(listener) {
       listeners.add(listener);

@@ -47,18 +47,17 @@ export async function endLeaf(tree: Tree, name: string, attempt: number, init: n
 /**
  * Removes the leaf of an attempt that has ended, in these hierarchies, and what it has made below it. Processes in it that
  * outlived their init are killed: nobody else owns them. In a leaf that another runtime has made nothing is. Gives how many
- * groups were below it. Rejects as long as processes are in it. `inPlace`: what is empty is removed on this thread.
+ * groups were below it. Rejects as long as processes are in it.
  */
 export async function removeLeaf(
   tree: Tree,
   branches: readonly Branch[],
   name: string,
   attempt: number,
-  inPlace: boolean,
 ): Promise<number> {
   const leaves = branches.map((branch) => ({ branch, leaf: join(groupIn(branch, name), String(attempt)) }));
   // As a rule nothing is in it any more: the kernel says so, and nobody need look.
-  const gone = await Promise.all(leaves.map(({ leaf }) => removeEmpty(leaf, inPlace)));
+  const gone = await Promise.all(leaves.map(({ leaf }) => removeEmpty(leaf)));
   const found = leaves.filter((_, index) => gone[index] === false);
   const below = await allDone(
     found.map(async ({ branch, leaf }) => {

@@ -269,20 +269,29 @@ export function comesAlone({ removed }: Tree): boolean {
 }
 
 /** Removes a group; one that is gone is no error. Rejects as long as there are processes or groups in it. */
-export async function removeGroup(path: string, inPlace = false): Promise<void> {
-  if (await removeEmpty(path, inPlace)) return;
+export async function removeGroup(path: string): Promise<void> {
+  if (await removeEmpty(path)) return;
   throw new Error(`cgroups: cannot remove ${path}: EBUSY`);
 }
 
 /** Removes a group; one that is gone is no error. False as long as there are processes or groups in it. */
-export async function removeEmpty(path: string, inPlace = false): Promise<boolean> {
+export async function removeEmpty(path: string): Promise<boolean> {
   try {
-    if (inPlace) rmdirSync(path);
-    else await rmdir(path);
+    await rmdir(path);
     return true;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return true;
     if (codeOf(error) === 'EBUSY') return false;
     throw new Error(`cgroups: cannot remove ${path}: ${codeOf(error)}`, { cause: error });
+  }
+}
+
+/** The same on this thread; false as well when it cannot be removed for another reason. */
+export function removeAtOnce(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch (error) {
+    return codeOf(error) === 'ENOENT';
   }
 }

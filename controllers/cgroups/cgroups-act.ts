@@ -10,7 +10,9 @@ import {
   groupsIn,
   leavesIn,
   makeGroup,
+  removeAtOnce,
   removeGroup,
+  type Branch,
   type Tree,
 } from './cgroup-groups.ts';
 import type { CgroupStep } from './cgroups-plan.ts';
@@ -29,20 +31,40 @@ export async function actOnGroups(step: CgroupStep, tree: Tree, log: Pick<Logger
   else if (step.op === 'thaw') await thaw(tree, step.name, step.attempt);
   else if (step.op === 'end-leaf') await endLeaf(tree, step.name, step.attempt, step.pid);
   else {
-    const leaves = step.op === 'remove-leaf' ? [step.attempt] : step.leaves;
-    // One that stays keeps none of the others.
     const branches = branchesWith(tree, step.name);
-    const inPlace = comesAlone(tree);
-    const ended = await Promise.allSettled(
-      leaves.map((attempt) => removeLeaf(tree, branches, step.name, attempt, inPlace)),
-    );
-    const groups = ended.reduce((sum, each) => sum + (each.status === 'fulfilled' ? each.value : 0), 0);
-    if (groups > 0) log.warn({ container: step.name, groups }, 'groups that a container has made were removed');
-    for (const each of ended) if (each.status === 'rejected') throw each.reason;
-    if (step.op === 'remove-leaf') return;
-    await allDone(branches.map((branch) => removeGroup(groupIn(branch, step.name), inPlace)));
-    tree.places.set(step.name, null);
+    if (comesAlone(tree) && removedInPlace(step, branches)) {
+      if (step.op === 'remove-group') tree.places.set(step.name, null);
+    } else await remove(step, tree, branches, log);
   }
+}
+
+type Removal = Extract<CgroupStep, { op: 'remove-leaf' | 'remove-group' }>;
+
+const leavesOf = (step: Removal): readonly number[] => (step.op === 'remove-leaf' ? [step.attempt] : step.leaves);
+
+/** Whether all of it was empty, and is gone: whoever is told of the end waits for nothing then. */
+function removedInPlace(step: Removal, branches: readonly Branch[]): boolean {
+  const groups = branches.map((branch) => groupIn(branch, step.name));
+  const leaves = leavesOf(step).flatMap((attempt) => groups.map((group) => `${group}/${attempt}`));
+  return leaves.every(removeAtOnce) && (step.op === 'remove-leaf' || groups.every(removeAtOnce));
+}
+
+async function remove(
+  step: Removal,
+  tree: Tree,
+  branches: readonly Branch[],
+  log: Pick<Logger, 'warn'>,
+): Promise<void> {
+  // One that stays keeps none of the others.
+  const ended = await Promise.allSettled(
+    leavesOf(step).map((attempt) => removeLeaf(tree, branches, step.name, attempt)),
+  );
+  const groups = ended.reduce((sum, each) => sum + (each.status === 'fulfilled' ? each.value : 0), 0);
+  if (groups > 0) log.warn({ container: step.name, groups }, 'groups that a container has made were removed');
+  for (const each of ended) if (each.status === 'rejected') throw each.reason;
+  if (step.op === 'remove-leaf') return;
+  await allDone(branches.map((branch) => removeGroup(groupIn(branch, step.name))));
+  tree.places.set(step.name, null);
 }
 
 /** Limits of what runs. A hierarchy that the name was not in yet gets its processes first. */

@@ -273,8 +273,8 @@ async function write(
   const known = seen(ports, attempt.name, attempt.id);
   if (results[0].status === 'fulfilled' && known !== undefined) ports.observe({ ...known, record });
   for (const result of results) if (result.status === 'rejected') throw result.reason;
-  // One that is told to end must be able to.
-  await ports.thaw(attempt.name, attempt.id);
+  // One that is told to end must be able to. What has ended by now has nothing frozen.
+  if (known?.state !== 'exited') await ports.thaw(attempt.name, attempt.id);
 }
 
 /** The attempt as it is known by now: while a request was under way, the launcher may have told more about it. */

@@ -45,6 +45,8 @@ export interface Loop {
   restore(failures: readonly Standing[]): void;
   /** Has names planned. With `afresh`, failures that no retry could mend are tried again: what they depend on has changed. */
   enqueue(names: Iterable<string>, afresh?: boolean): void;
+  /** Has a name planned at once, if it is the only one that is to be: somebody is told of what becomes of it. */
+  hurry(name: string): void;
   /** The deadline that was set has come. */
   due(): void;
   /** Whether no name is queued or worked on. */
@@ -233,6 +235,10 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
       for (const { name, step, failure } of earlier) failuresOf(name).set(step, failure);
     },
     enqueue,
+    hurry(name) {
+      if (queued.size > 1 || busy.size > 0 || abort.signal.aborted || !queued.delete(name)) return;
+      void turn(name);
+    },
     due() {
       deadline = null;
       const now = clock.now();

@@ -57,6 +57,8 @@ export interface Reconciler {
   stop(): void;
   /** Plans names again, failures included that no retry mends: for observations that are not in the store. */
   look(names: Iterable<string>): void;
+  /** Goes on with a name at once, if it is the only one that has something to do: its end is told when its groups are gone. */
+  hurry(name: string): void;
   /** Why a container is not as the document has it; [] when it is. */
   explain(name: string): readonly Unsettled[];
   /** Whether what a generation has changed (null: everything) is as the document has it, cannot be, or will be; and why. */
@@ -306,6 +308,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       follow(model.stop());
     },
     look: (names) => loop.enqueue(names, true),
+    hurry: (name) => loop.hurry(name),
     explain: (name) => explain(name, 0),
     outcome(generation) {
       const found = reachedOf({ state: store.get(), left }, generation);

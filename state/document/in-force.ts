@@ -14,7 +14,7 @@ import {
 } from './overlay.ts';
 import { isWithin, parsePointer } from '../text/pointer.ts';
 import { PatchRefused } from './refusals.ts';
-import { resolveOperations, sameTree, type TreeChange, type Tree } from '../text/tree.ts';
+import { isMap, resolveOperations, sameTree, type TreeChange, type Tree } from '../text/tree.ts';
 import { toJson } from '../store.ts';
 import { uninstalledBy } from './spent-entries.ts';
 
@@ -91,6 +91,21 @@ export function patchBoot(now: InForce, operations: readonly Operation[], mark: 
   const added = addFields(now.overlay, fields);
   const overlay = added.filter((field) => says(field, now.document.tree) || isOverOther(field, added));
   return { ...now, overlay, effective: built };
+}
+
+/**
+ * Whether nothing can stand against a patch: entries that run are to run no more, and nothing else is said. Where two entries
+ * contradict each other in that, the document would not be in force.
+ */
+export function takesDown({ document, effective }: InForce, operations: readonly Operation[], boot: boolean): boolean {
+  const { tree, desired } = boot ? effective : document;
+  return operations.every((operation) => {
+    const path = parsePointer(operation.path);
+    const [section = '', key = '', field] = path;
+    if (operation.op !== 'add' || operation.value !== 'mounted' || path.length !== 3) return false;
+    const isOfEntry = section === 'containers' && field === 'state' && isMap(fieldAt(tree, [section, key]));
+    return isOfEntry && desired.containers.get(key)?.state === 'running';
+  });
 }
 
 function madeBy(operations: readonly Operation[], { generation, command }: Mark) {

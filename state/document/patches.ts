@@ -1,4 +1,5 @@
 // Patches of the document: in force at once, and written a moment later with those that have come meanwhile.
+import { setImmediate as immediate } from 'node:timers/promises';
 import type { Operation } from 'fast-json-patch';
 import { checkExpected, DocumentSigned } from './refusals.ts';
 import { checkSignedPatch } from './signed-patches.ts';
@@ -22,7 +23,7 @@ export interface PatchOptions {
   readonly origin: string;
   /** What was ordered, as a person would write it (`stop idle`); `patch` when left out. */
   readonly command?: string;
-  /** Called when nothing stands against the patch any more, right before it is in force. */
+  /** Called when nothing stands against the patch any more, before it is in force; it is kept once that has had a turn to end. */
   readonly begins?: () => void;
 }
 
@@ -89,28 +90,32 @@ export function createPatches({ core, store, generations, file, enqueue, isSigne
   let loaded: typeof import('./in-force.ts') | null = null;
   const load = async (): Promise<typeof import('./in-force.ts')> => (loaded ??= await import('./in-force.ts'));
   const putIntoForce = (
-    { patchBoot, patchDocument }: typeof import('./in-force.ts'),
+    { patchBoot, patchDocument, takesDown }: typeof import('./in-force.ts'),
     operations: readonly Operation[],
     { lifetime, origin, command = 'patch', begins }: PatchOptions,
     withdraws: boolean,
   ): { generation: number; durable: Promise<NotDurable> } => {
     const generation = core.highest + 1;
     const { document } = store.get();
+    // Of most it is known beforehand, and what begins need not wait until the patch is made.
+    const hasBegun = begins !== undefined && takesDown(core.inForce, operations, lifetime === 'boot');
+    if (hasBegun) begins();
+    const keep = begins === undefined ? () => saveBoot(core) : () => immediate().then(() => saveBoot(core));
     if (lifetime === 'boot') {
       const inForce = patchBoot(core.inForce, operations, { generation, origin, command });
-      begins?.();
+      if (!hasBegun) begins?.();
       core.highest = generation;
       show(core, inForce, generation, document);
-      return { generation, durable: enqueue(() => saveBoot(core)) };
+      return { generation, durable: enqueue(keep) };
     }
     const overlay = core.inForce.overlay;
     const { inForce, changes, fields } = patchDocument(core.inForce, operations, { generation, origin, command });
-    begins?.();
+    if (!hasBegun) begins?.();
     core.highest = generation;
     if (changes.length === 0) {
       // Only the overlay gives way.
       show(core, inForce, generation, document);
-      return { generation, durable: enqueue(() => saveBoot(core)) };
+      return { generation, durable: enqueue(keep) };
     }
     const done = Promise.withResolvers<NotDurable>();
     const built = inForce.document;
@@ -121,6 +126,9 @@ export function createPatches({ core, store, generations, file, enqueue, isSigne
     if (inForce.overlay !== overlay) void enqueue(() => saveBoot(core));
     return { generation, durable: done.promise };
   };
+  /** What begins with a patch is seen in the store together with it. */
+  const forceTogether = (...given: Parameters<typeof putIntoForce>): ReturnType<typeof putIntoForce> =>
+    store.together(() => putIntoForce(...given));
 
   const notDurable = (lifetime: PatchOptions['lifetime']): NotDurable =>
     core.unkept ?? (lifetime === 'boot' ? null : generations.lacks(core.stored));
@@ -139,7 +147,7 @@ export function createPatches({ core, store, generations, file, enqueue, isSigne
         checkSignedPatch(operations, core.inForce.document.tree);
       }
       const tidy = given.lifetime === 'document' ? stated(operations) : operations;
-      return putIntoForce(module, tidy instanceof Promise ? await tidy : tidy, given, false);
+      return forceTogether(module, tidy instanceof Promise ? await tidy : tidy, given, false);
     },
     async patchRead(make, { expected, ...given }) {
       if (isSigned) throw new DocumentSigned('a patch of the document');
@@ -152,7 +160,7 @@ export function createPatches({ core, store, generations, file, enqueue, isSigne
         const { tree } = given.lifetime === 'boot' ? core.inForce.effective : core.inForce.document;
         const operations = checkedOperations(tree, make(tree));
         if (operations.length === 0) return { generation, durable: Promise.resolve(notDurable(given.lifetime)) };
-        return putIntoForce(module, operations, given, true);
+        return forceTogether(module, operations, given, true);
       });
       const why = await made.durable;
       // Made anew on an edit that came between, it has a later number.

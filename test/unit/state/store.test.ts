@@ -163,3 +163,36 @@ test('places that are set lead from the state before to the one after, in one ch
   store.set([{ path: ['lock', 'nobody'] }]);
   assert.equal(told.length, 1);
 });
+
+test('what is changed together is told as one change, and what came before it by itself', () => {
+  const store = createStore();
+  const told: string[][] = [];
+  let replica = toTree(toJson(store.get()));
+  store.subscribe((operations, state) => {
+    told.push(operations.map(({ op, path }) => `${op} ${path}`));
+    replica = applyOperations(replica, operations);
+    if (state.generation === 1) {
+      store.set([{ path: ['generation'], value: 2 }]);
+      store.together(() => store.set([{ path: ['lock', 'c'], value: locked }]));
+    }
+  });
+  const given = store.together(() => {
+    store.set([{ path: ['lock', 'a'], value: locked }]);
+    store.together(() => store.set([{ path: ['lock', 'a'] }]));
+    store.set([{ path: ['generation'], value: 1 }]);
+    return store.get().generation;
+  });
+  assert.equal(given, 1);
+  assert.deepEqual(told, [
+    ['add /lock/a', 'remove /lock/a', 'replace /generation'],
+    ['replace /generation'],
+    ['add /lock/c'],
+  ]);
+  assert.ok(sameTree(replica, toTree(toJson(store.get()))));
+  const fails = (): void => {
+    store.set([{ path: ['lock', 'd'], value: locked }]);
+    throw new Error('in the middle');
+  };
+  assert.throws(() => store.together(fails), /in the middle/);
+  assert.deepEqual(told.at(-1), ['add /lock/d'], 'what was changed until then is told');
+});

@@ -209,3 +209,25 @@ test('as many as are begun at once leave the deadline set', async () => {
   await run();
   assert.equal(deadline(), 500);
 });
+
+test('a name that is hurried is worked on at once, unless it is not to be, or others are', async () => {
+  const { loop, seen, held, release, run } = harness({ app: ['mount'], other: ['mount'], third: ['mount'] });
+  loop.hurry('app');
+  assert.deepEqual(seen, []);
+  loop.enqueue(['app']);
+  loop.hurry('app');
+  assert.deepEqual(seen, ['app mount']);
+  await run();
+  assert.deepEqual(seen, ['app mount'], 'it has had its turn');
+  loop.enqueue(['other', 'third']);
+  loop.hurry('other');
+  assert.equal(seen.length, 1);
+  held.add('other');
+  await run();
+  loop.enqueue(['other']);
+  loop.hurry('other');
+  assert.deepEqual(seen, ['app mount', 'other mount', 'third mount']);
+  release();
+  await run();
+  assert.ok(loop.idle());
+});

@@ -7,6 +7,7 @@ import {
   lay,
   patchBoot,
   patchDocument,
+  takesDown,
   type InForce,
 } from '../../../../state/document/in-force.ts';
 import { addFields, applyOverlay, differences, dropFields } from '../../../../state/document/overlay.ts';
@@ -171,4 +172,26 @@ test('an edited document is built once: entries that are as before stay the same
     for (const id of ['system', 'more'])
       assert.equal(after.desired.repositories.get(id), before.desired.repositories.get(id));
   }
+});
+
+test('a patch against which nothing can stand takes entries down that run, and says nothing else', () => {
+  const now = inForce('{ a: {}, b: { state: mounted }, "c:1.0.0": { state: running } }');
+  const down = wants('a', 'mounted');
+  for (const fits of [down, wants('c:1.0.0', 'mounted'), [...down, ...wants('c:1.0.0', 'mounted')]]) {
+    assert.ok(takesDown(now, fits, true) && takesDown(now, fits, false));
+    patchBoot(now, fits, mark);
+    patchDocument(now, fits, mark);
+  }
+  const others = [
+    ...[wants('b', 'mounted'), wants('a', 'absent'), wants('d', 'mounted'), wants('a', 'up'), wants('a/b', 'mounted')],
+    [{ op: 'add', path: '/containers/a', value: 'mounted' } as const],
+    [{ op: 'test', path: '/containers/a/state', value: 'mounted' } as const],
+    [...down, { op: 'add', path: '/containers/a/paused', value: true } as const],
+  ];
+  for (const other of others) assert.equal(takesDown(now, other, true), false, JSON.stringify(other));
+  const inBoot = patchBoot(now, wants('b', 'running'), mark);
+  assert.deepEqual(
+    [takesDown(inBoot, wants('b', 'mounted'), true), takesDown(inBoot, wants('b', 'mounted'), false)],
+    [true, false],
+  );
 });
