@@ -1,22 +1,22 @@
 // What the planners look at, for one name at a time, and which names a change of the state concerns. Kept up to date from
 // patches, so that the work is bounded by what changed and not by how many containers there are.
 import type { Operation } from 'fast-json-patch';
-import type { Observed, ObservedMount, ObservedPackage } from '../../state/observed.ts';
+import type { Observed, ObservedPackage } from '../../state/observed.ts';
 import { contentHash, type ContainerEntry } from '../../state/desired.ts';
 import { brokenFilesOf } from '../../state/broken-files.ts';
 import { parsePointer } from '../../state/text/pointer.ts';
 import { emptyState, type Locked, type State } from '../../state/store.ts';
-import type { DataTrial, Target, View } from '../controller.ts';
+import type { Target, View } from '../controller.ts';
 import { gatesOf, partnersOf } from './dependencies.ts';
 import { footprintOf, noFootprint, type Footprint } from './footprint.ts';
+import { byVersion, dataTrial, isHolding, passesLocks, resourceMounts, touchesTrial } from './view-parts.ts';
 import { createRelation } from './relation.ts';
 import { askedOf } from './asked-runs.ts';
 import { wallTime } from '../../state/schedule.ts';
 import { resolve, staying } from './resolve.ts';
 import { stagedNames, stagedTargets } from './staged-targets.ts';
 import { isQuarantined } from '../../state/trial/quarantine.ts';
-import { isUnderWay } from '../../state/trial/trial-record.ts';
-import { containerName, splitContainerId } from '../../state/container-id.ts';
+import { containerName } from '../../state/container-id.ts';
 
 /** What a change of the state means. */
 export interface Consequences {
@@ -49,8 +49,6 @@ export interface Model {
   autostartDone(): Consequences;
 }
 
-const outcomes = { staged: 'open', active: 'open', reverting: 'open', confirmed: 'forth', reverted: 'back' } as const;
-
 const perName = [
   'packages',
   'mounts',
@@ -60,10 +58,6 @@ const perName = [
   'schedules',
   'kept',
 ] as const satisfies (keyof Observed)[];
-
-/** Of names whose images nobody else uses, and who use none, as nearly all: a view is made several times for each at a start. */
-const nobody: ReadonlyMap<string, readonly string[]> = new Map();
-const noMounts: ReadonlyMap<string, ObservedMount> = new Map();
 
 /** `autostart`: whether the packages that start by themselves have still to be judged since the launcher was started. */
 export function createModel({ autostart }: { autostart: boolean }): Model {
@@ -123,25 +117,11 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
         mark(touched, name, true);
     if (top === undefined || top === 'ahead')
       for (const name of part === undefined ? differing(before.ahead, state.ahead) : [part]) mark(touched, name, false);
-    if (touchesTrial(top, before)) for (const name of names()) mark(touched, name, true);
+    if (touchesTrial(top, before, state)) for (const name of names()) mark(touched, name, true);
     if (top === undefined || top === 'lock') {
       const locked = part === undefined ? differing(before.lock, state.lock) : [part];
       for (const each of locked) for (const name of keys.of(each)) mark(touched, name, true);
     }
-  }
-
-  /** Seldom, and it may concern every name: what is staged, whether packages may be deleted, which are passed over. */
-  function touchesTrial(top: string | undefined, before: State): boolean {
-    if (top === 'forced') return true;
-    if (top === 'trial') {
-      const reverts = (of: State): boolean => of.trial?.record.state === 'reverting';
-      return isUnderWay(before.trial?.record ?? null) !== isHolding() || reverts(before) !== reverts(state);
-    }
-    return top === 'staged' || top === 'quarantine';
-  }
-
-  function isHolding(): boolean {
-    return isUnderWay(state.trial?.record ?? null);
   }
 
   function passedOver(found: ObservedPackage): boolean {
@@ -210,7 +190,7 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       mountOnStart,
       autostart: desired.autostart === 'ignore' ? 'none' : judging,
       passedOver,
-      holding: isHolding(),
+      holding: isHolding(state),
       packagesOf: (other) => staying(observed.packages.get(other) ?? [], entriesOf(other), lock),
     });
     if (resolved.targets.length === 0) targets.delete(name);
@@ -261,23 +241,23 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
       stopping,
       targets: own,
       staged: stagedTargets(state, name),
-      holding: isHolding(),
+      holding: isHolding(state),
       packages: observed.packages.get(name) ?? [],
       brokenFiles: lacking.has(name) ? brokenFilesOf(name, observed.repositories.values()) : [],
       mounts: observed.mounts.get(name) ?? [],
       cgroup: observed.cgroups.get(name) ?? null,
       attempts: observed.attempts.get(name) ?? [],
       ran: observed.ran.get(name) ?? null,
-      mountsWanted: byVersion(name, around, (footprint) => footprint.wants),
-      usedBy: byVersion(name, around, (footprint) => footprint.uses),
-      wasUsedBy: byVersion(name, around, (footprint) => footprint.used),
-      resourceMounts: resourceMounts(name, own),
+      mountsWanted: byVersion(name, around, (user) => footprint(user).wants),
+      usedBy: byVersion(name, around, (user) => footprint(user).uses),
+      wasUsedBy: byVersion(name, around, (user) => footprint(user).used),
+      resourceMounts: resourceMounts(observed, name, own),
       dependenciesDown: gates.down,
       opensAt: gates.opensAt,
       partners: partnersOf(wanted?.entry, footprint),
       kept: observed.kept.get(name) ?? null,
-      dataTrial: dataTrial(name),
-      passesLocks: passesLocks(own),
+      dataTrial: state.trial === null ? null : dataTrial(state.trial, name, entriesOf(name)),
+      passesLocks: passesLocks(state, own),
       dependentsUp: dependentsUp(name),
       ahead: state.ahead.get(name) ?? null,
       schedule: observed.schedules.get(name) ?? null,
@@ -296,53 +276,6 @@ export function createModel({ autostart }: { autostart: boolean }): Model {
 
   function isWanted(name: string): boolean {
     return !stopping && targets.get(name)?.some(({ entry }) => entry.state === 'running') === true;
-  }
-
-  /** A way back is not held up, nor what somebody has forced. */
-  function passesLocks(own: readonly Target[]): boolean {
-    if (state.trial?.record.state === 'reverting') return true;
-    return state.forced >= 0 && own.some(({ entry }) => entry.generation <= state.forced);
-  }
-
-  function dataTrial(name: string): DataTrial | null {
-    if (state.trial === null) return null;
-    const { record, before } = state.trial;
-    // As long as nothing of a trial has been in force, what is in force is the confirmed one.
-    const outcome = record.state === 'staged' && record.before === null ? 'back' : outcomes[record.state];
-    const found = before.get(name);
-    const asks = found?.snapshot === true || entriesOf(name).some(({ persist }) => persist.snapshot);
-    // Also while it goes back: what is on trial is wanted until the confirmed document is in force.
-    const isOpen = outcome === 'open' && record.terms.confirm !== 'none';
-    return { confirmed: record.confirmed, outcome, version: isOpen && asks ? (found?.version ?? null) : null };
-  }
-
-  function byVersion(
-    name: string,
-    around: readonly string[],
-    of: (footprint: Footprint) => readonly string[],
-  ): ReadonlyMap<string, readonly string[]> {
-    if (around.length === 0) return nobody;
-    const found = new Map<string, string[]>();
-    for (const user of around) {
-      for (const id of of(footprints.get(user) ?? noFootprint)) {
-        const { name: used, version } = splitContainerId(id);
-        if (used !== name || version === null || user === name) continue;
-        found.set(version, [...(found.get(version) ?? []), user]);
-      }
-    }
-    return found;
-  }
-
-  function resourceMounts(name: string, own: readonly Target[]): ReadonlyMap<string, ObservedMount> {
-    const wanted = own.flatMap(({ resources }) => resources.flatMap(({ id }) => id ?? []));
-    const used = (state.observed.attempts.get(name) ?? []).flatMap(({ record }) => record.uses);
-    if (wanted.length === 0 && used.length === 0) return noMounts;
-    const found = new Map<string, ObservedMount>();
-    for (const id of [...wanted, ...used]) {
-      const mount = state.observed.mounts.get(containerName(id))?.find((each) => each.id === id);
-      if (mount !== undefined) found.set(id, mount);
-    }
-    return found;
   }
 
   function basis(name: string): string {
