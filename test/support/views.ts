@@ -1,8 +1,25 @@
 // Short ways to write down what a planner sees.
+import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import type { Step, Target, View } from '../../controllers/controller.ts';
 import { unasked } from '../../state/health.ts';
 import type { ContainerEntry } from '../../state/desired.ts';
 import type { ObservedAttempt, ObservedMount, ObservedPackage } from '../../state/observed.ts';
+
+/** Of a host without control groups. */
+export const noHierarchies: Hierarchies = {
+  legacy: new Map(),
+  unified: null,
+  unifiedControllers: new Set(),
+  others: [],
+  swappiness: '60',
+  pageSize: 4096,
+  mostProcesses: null,
+};
+
+/** An entry that wants a container of this name to run, in whichever version. */
+export function runningEntry(name: string, fields: Partial<ContainerEntry> = {}): ContainerEntry {
+  return { ...target('running', null, null).entry, key: name, name, ...fields };
+}
 
 /** A view of the name `app` in which nothing is wanted and nothing is there. */
 export function view(fields: Partial<View> = {}): View {

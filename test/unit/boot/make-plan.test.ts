@@ -10,24 +10,10 @@ import type { ContainerEntry } from '../../../state/desired.ts';
 import { atOnce } from '../../../state/in-slices.ts';
 import type { ObservedPackage } from '../../../state/observed.ts';
 import { emptyState, type State } from '../../../state/store.ts';
-import { packageOf, target } from '../../support/views.ts';
+import { noHierarchies as hierarchies, packageOf, runningEntry as entry } from '../../support/views.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'make-plan-'));
 after(() => rmSync(directory, { recursive: true }));
-
-const hierarchies = {
-  legacy: new Map(),
-  unified: null,
-  unifiedControllers: new Set<never>(),
-  others: [],
-  swappiness: '60',
-  pageSize: 4096,
-  mostProcesses: null,
-};
-
-function entry(name: string, fields: Partial<ContainerEntry> = {}): ContainerEntry {
-  return { ...target('running', null, null).entry, key: name, name, ...fields };
-}
 
 /** Its file is there. */
 function found(name: string, bind: string | null = null): ObservedPackage {

@@ -5,22 +5,9 @@ import type { ContainerEntry } from '../../../../state/desired.ts';
 import { atOnce } from '../../../../state/in-slices.ts';
 import type { ObservedPackage } from '../../../../state/observed.ts';
 import { emptyState, type State } from '../../../../state/store.ts';
-import { packageOf, target } from '../../../support/views.ts';
+import { noHierarchies as hierarchies, packageOf, runningEntry as entry } from '../../../support/views.ts';
 
-const hierarchies = {
-  legacy: new Map(),
-  unified: null,
-  unifiedControllers: new Set<never>(),
-  others: [],
-  swappiness: '60',
-  pageSize: 4096,
-  mostProcesses: null,
-};
 const given = { hierarchies, now: 0 };
-
-function entry(name: string, fields: Partial<ContainerEntry> = {}): ContainerEntry {
-  return { ...target('running', null, null).entry, key: name, name, ...fields };
-}
 
 /** `resource`: whose image it mounts. */
 function found(name: string, version = '1.0.0', resource: string | null = null): ObservedPackage {

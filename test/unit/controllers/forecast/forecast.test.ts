@@ -5,17 +5,7 @@ import type { ContainerEntry } from '../../../../state/desired.ts';
 import type { Observed, ObservedAttempt } from '../../../../state/observed.ts';
 import { specOf, type Schedule, type ScheduleRecord } from '../../../../state/schedule.ts';
 import { emptyState, type State } from '../../../../state/store.ts';
-import { attempt, mountOf, packageOf, target } from '../../../support/views.ts';
-
-const hierarchies = {
-  legacy: new Map(),
-  unified: null,
-  unifiedControllers: new Set<never>(),
-  others: [],
-  swappiness: '60',
-  pageSize: 4096,
-  mostProcesses: null,
-};
+import { attempt, mountOf, noHierarchies as hierarchies, packageOf, target } from '../../../support/views.ts';
 
 function lines(state: State, packageAt = (_source: string) => packageOf('2.0.0')): string[] {
   const nextCron = () => Date.UTC(2026, 1, 2, 3, 30);
