@@ -1,5 +1,5 @@
 // Reading, writing and opening control files. Reads happen in place: a control file never waits for a disk.
-import { closeSync, constants, openSync, readFileSync, write } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { TerminalError } from '../failure.ts';
 import { errnoOf, messageOf } from '../../state/errno.ts';
@@ -18,14 +18,15 @@ export function readControl(file: string): string | null {
 }
 
 /**
- * Writes one value. On another thread: it may wait for processes that are moved, while opening and closing wait for nobody.
+ * Writes one value. On another thread unless `inPlace`: it may wait for processes that are moved, while opening and closing wait for nobody.
  * Rejects with TerminalError (CgroupRefused) that names file, value and errno.
  */
-export async function writeControl(file: string, value: string): Promise<void> {
+export async function writeControl(file: string, value: string, inPlace = false): Promise<void> {
   try {
     const fd = openSync(file, constants.O_WRONLY);
     try {
-      await writeTo(fd, value);
+      if (inPlace) writeSync(fd, value);
+      else await writeTo(fd, value);
     } finally {
       closeSync(fd);
     }

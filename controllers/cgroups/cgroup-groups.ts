@@ -1,6 +1,6 @@
 // Finding, making and removing control groups: ROOT/container-NAME/ATTEMPT in every hierarchy that a container needs. A
 // section's `parent` stands in the place of ROOT.
-import { existsSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, readControl, writeControl } from './cgroup-files.ts';
@@ -25,8 +25,9 @@ export interface Tree {
   readonly all: readonly Branch[];
   /** Roots that there are, or that were: nothing of ours lies in another hierarchy, unless a section's `parent` says so. */
   readonly rooted: Set<string>;
-  /** When groups were removed last (performance.now()). */
+  /** When groups were removed and made last (performance.now()). */
   readonly removed: { last: number };
+  readonly made: { last: number };
 }
 
 /** One hierarchy: the v2 tree, or the v1 hierarchy of some controllers. */
@@ -56,8 +57,10 @@ export function createTree({ hierarchies, root, owner, places, rooted: known }: 
     ...others.map((mount) => branch(1, mount, [])),
   ];
   const rooted = known ?? new Set(all.map((each) => each.root).filter((path) => existsSync(path)));
-  return { hierarchies, root, owner, places, making: new Map(), all, rooted, removed: { last: -Infinity } };
+  return { hierarchies, root, owner, places, making: new Map(), all, rooted, removed: never(), made: never() };
 }
+
+const never = (): { last: number } => ({ last: -Infinity });
 
 /** The v2 tree, when there is one, and the v1 hierarchies of the given controllers. */
 export function branchesOf({ all }: Tree, controllers: Iterable<ControllerName>): Branch[] {
@@ -147,19 +150,28 @@ function entriesOf(directory: string): string[] {
 /** Groups below that of a name on v2, those that a container has made (CAP_SYS_ADMIN) among them. v1 knows no such limit. */
 export const mostGroups = 1024;
 
-/** Makes the group of a name in one hierarchy, and the root above it; both may exist. With `leaf` that as well, below it. */
-export async function makeGroup(tree: Tree, branch: Branch, name: string, leaf: string | null = null): Promise<void> {
+/**
+ * Makes the group of a name in one hierarchy, and the root above it; both may exist. With `leaf` that as well, below it: gives
+ * what became of that. `inPlace` as of makeDirectory().
+ */
+export async function makeGroup(
+  tree: Tree,
+  branch: Branch,
+  name: string,
+  { leaf = null, inPlace = false }: { readonly leaf?: string | null; readonly inPlace?: boolean } = {},
+): Promise<Made> {
   const group = groupIn(branch, name);
   const { controllers, version } = branch;
   const above = await makeAbove(tree, branch, name);
   if (version === 2) for (const directory of above) await enable(directory, controllers);
-  await makeDirectory(group);
-  const made = leaf === null ? [] : [makeDirectory(leaf)];
+  await makeDirectory(group, inPlace);
+  const made = leaf === null ? 'missing' : makeDirectory(leaf, inPlace);
   // In the leaf too, memory is counted by itself: its events tell whether this very attempt ran out of it.
   const inLeaf = controllers.filter((controller) => version === 2 && controller === 'memory');
-  const bound = version === 1 ? [] : [writeControl(join(group, 'cgroup.max.descendants'), String(mostGroups))];
-  // Each is a call of another thread, and none needs another: all at once.
-  await Promise.all([...made, ...bound, enable(group, inLeaf)]);
+  const bound = version === 1 ? [] : [writeControl(join(group, 'cgroup.max.descendants'), String(mostGroups), inPlace)];
+  // None needs another, and each may be a call of another thread: all at once.
+  await Promise.all([made, ...bound, enable(group, inLeaf)]);
+  return await made;
 }
 
 /** Makes what is missing above the group of a name. Gives the directories from the mount point down. */
@@ -233,17 +245,21 @@ async function enable(directory: string, controllers: readonly ControllerName[])
   for (const name of missing) await writeControl(file, `+${name}`);
 }
 
+/** What became of a group that is to be there: it is new, somebody had made it before, or the one above is missing. */
+export type Made = 'new' | 'there' | 'missing';
+
 /**
- * Makes a group; one that exists is no error. false = the one above is missing. Not in place: the kernel makes it wait for
- * processes that join another group. Rejects with TerminalError (CgroupRefused).
+ * Makes a group; one that exists is no error. `inPlace` only where nobody else is under way:
+ * the kernel makes it wait for processes that join another group. Rejects with TerminalError (CgroupRefused).
  */
-export async function makeDirectory(path: string): Promise<boolean> {
+export async function makeDirectory(path: string, inPlace = false): Promise<Made> {
   try {
-    await mkdir(path, { mode: 0o755 });
-    return true;
+    if (inPlace) mkdirSync(path, { mode: 0o755 });
+    else await mkdir(path, { mode: 0o755 });
+    return 'new';
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return true;
-    if (codeOf(error) === 'ENOENT') return false;
+    if (codeOf(error) === 'EEXIST') return 'there';
+    if (codeOf(error) === 'ENOENT') return 'missing';
     throw new TerminalError('CgroupRefused', `cgroups: cannot make ${path}: ${codeOf(error)}`, { cause: error });
   }
 }
@@ -254,17 +270,17 @@ export async function allDone<T>(work: readonly Promise<T>[]): Promise<T[]> {
   return await Promise.all(work);
 }
 
-/** ms without a removal after which one comes alone. */
-const ALONE = 20;
+/** ms without another one after which what is done to groups comes alone. */
+const ALONE = { removed: 20, made: 10 } as const;
 
 /**
- * Whether what is removed now comes alone: that is done in place, in some ten microseconds. Where many go together the kernel lets
- * each wait for what it still does about those before, and other threads wait for that.
+ * Whether what is made or removed now comes alone: that is done in place, in some ten microseconds. Where many come together the
+ * kernel lets each wait for what it still does about those before, and other threads wait for that.
  */
-export function comesAlone({ removed }: Tree): boolean {
+export function comesAlone(tree: Tree, what: 'made' | 'removed'): boolean {
   const now = performance.now();
-  const alone = now - removed.last > ALONE;
-  removed.last = now;
+  const alone = now - tree[what].last > ALONE[what];
+  tree[what].last = now;
   return alone;
 }
 

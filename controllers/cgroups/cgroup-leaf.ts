@@ -6,6 +6,7 @@ import type { ObservedCgroup } from '../../state/observed.ts';
 import type { Cgroups as Section } from '../../state/schema/manifest.ts';
 import {
   branchesOf,
+  comesAlone,
   groupIn,
   leavesOfAttempt,
   makeDirectory,
@@ -15,7 +16,7 @@ import {
   type Tree,
 } from './cgroup-groups.ts';
 import type { ControllerName } from './cgroup-hierarchies.ts';
-import { takeLeaf } from './cgroup-owner.ts';
+import { markLeaf, takeLeaf } from './cgroup-owner.ts';
 import { budgetOf } from './cgroup-realtime.ts';
 import { TerminalError } from '../failure.ts';
 
@@ -39,7 +40,9 @@ export async function makeLeaf(
   attempt: number,
   section: Section | null,
 ): Promise<Leaf> {
-  return openAll(await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt))), section);
+  const inPlace = comesAlone(tree, 'made');
+  const leaves = await Promise.all(branches.map((branch) => leafIn(tree, branch, name, attempt, inPlace)));
+  return openAll(leaves, section);
 }
 
 /**
@@ -87,15 +90,18 @@ async function leafIn(
   branch: Branch,
   name: string,
   attempt: number,
+  inPlace = false,
 ): Promise<{ branch: Branch; path: string }> {
   const group = groupIn(branch, name);
   const path = join(group, String(attempt));
   // Where the group is there already, on v2 it must also hand the memory controller down.
   const whole = branch.version === 1 || !branch.controllers.includes('memory');
-  const isThere =
-    existsSync(group) && (await makeDirectory(path)) && (whole || existsSync(join(path, 'memory.events')));
-  if (!isThere) await makeGroup(tree, branch, name, path);
-  takeLeaf(tree, path, () => pidsIn(path).length > 0);
+  let made = existsSync(group) ? await makeDirectory(path, inPlace) : 'missing';
+  if (made === 'missing') made = await makeGroup(tree, branch, name, { leaf: path, inPlace });
+  else if (!whole && !existsSync(join(path, 'memory.events')))
+    await makeGroup(tree, branch, name, { leaf: path, inPlace });
+  if (made === 'new') markLeaf(tree, path);
+  else takeLeaf(tree, path, () => pidsIn(path).length > 0);
   return { branch, path };
 }
 

@@ -57,12 +57,17 @@ export function isOwnLeaf({ owner }: Tree, path: string): boolean {
   return readAttribute(path, attribute)?.toString() === owner;
 }
 
+/** Makes a leaf this runtime's that it has made a moment ago. */
+export function markLeaf({ owner }: Tree, path: string): void {
+  writeAttribute(path, attribute, Buffer.from(owner));
+}
+
 /** Makes a leaf this runtime's; `inUse` says whether processes are in it. Throws TerminalError for one of another runtime that runs. */
-export function takeLeaf({ owner }: Tree, path: string, inUse: () => boolean): void {
+export function takeLeaf(tree: Tree, path: string, inUse: () => boolean): void {
   const theirs = readAttribute(path, attribute)?.toString() ?? null;
-  if (theirs === owner) return;
+  if (theirs === tree.owner) return;
   if (theirs !== null && inUse()) {
     throw new TerminalError('CgroupRefused', `cgroups: processes of another runtime (${theirs}) are in ${path}`);
   }
-  writeAttribute(path, attribute, Buffer.from(owner));
+  markLeaf(tree, path);
 }

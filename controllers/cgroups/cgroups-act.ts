@@ -32,7 +32,7 @@ export async function actOnGroups(step: CgroupStep, tree: Tree, log: Pick<Logger
   else if (step.op === 'end-leaf') await endLeaf(tree, step.name, step.attempt, step.pid);
   else {
     const branches = branchesWith(tree, step.name);
-    if (comesAlone(tree) && removedInPlace(step, branches)) {
+    if (comesAlone(tree, 'removed') && removedInPlace(step, branches)) {
       if (step.op === 'remove-group') tree.places.set(step.name, null);
     } else await remove(step, tree, branches, log);
   }

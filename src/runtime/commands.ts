@@ -27,6 +27,8 @@ export interface CommandPorts {
   readonly observe: (attempt: ObservedAttempt) => void;
   /** Sends a signal and nothing else. */
   readonly deliver: (attempt: ObservedAttempt, signal: number) => Promise<void>;
+  /** Has what the document now asks of a name begun at once. */
+  readonly hurry: (name: string) => void;
   /** Why a container is not as the document has it. */
   readonly explain: (name: string) => readonly string[];
   /** Removes the persistent data of a container name. */
@@ -49,6 +51,7 @@ export async function execute(command: Command, options: Options, ports: Command
   if (command.type === 'kill') return { dataKeptFor: [], notDurable: await kill(command, options, ports) };
   const before = ports.store.get();
   const { durable } = await patch(command, options, ports);
+  ports.hurry(containerName('container' in command ? command.container : command.name));
   const patched = ports.store.get();
   let notDurable: NotDurable;
   try {

@@ -111,6 +111,7 @@ export function createRuntime(ports: RuntimePorts): Runtime {
     documents,
     spending: ports.spending,
     ...ports.signals,
+    hurry: reconciler.hurry,
     explain: (name) => reconciler.explain(name).map(unsettledText),
     wipe: async (name) => {
       await wipePersist(ports.dataDir, name);

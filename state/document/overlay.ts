@@ -87,12 +87,13 @@ export function isOfName({ pointer }: Pick<OverlayField, 'pointer'>, name: strin
   return section === 'containers' && (key === name || containerName(key) === name);
 }
 
-/** The overlay without the fields that a later generation of the document sets, at that place, above or below it. */
-export function dropFields(overlay: readonly OverlayField[], pointers: readonly string[]): OverlayField[] {
-  if (overlay.length === 0) return [];
-  return overlay.filter(
+/** The overlay without the fields that a later generation of the document sets, at that place, above or below it; the same where there are none. */
+export function dropFields(overlay: readonly OverlayField[], pointers: readonly string[]): readonly OverlayField[] {
+  if (overlay.length === 0) return overlay;
+  const kept = overlay.filter(
     (field) => !pointers.some((pointer) => isWithin(pointer, field.pointer) || isWithin(field.pointer, pointer)),
   );
+  return kept.length === overlay.length ? overlay : kept;
 }
 
 /** The effective tree: the document with the overlay's fields over it, in their order. */

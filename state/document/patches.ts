@@ -74,8 +74,20 @@ export function createPatches({ core, store, generations, file, enqueue, isSigne
   /** Does not wait with what is yet to be written. */
   writeNow(): void;
 } {
+  let saving: NodeJS.Immediate | null = null;
+  const saveNow = (): void => {
+    if (saving === null) return;
+    clearImmediate(saving);
+    saving = null;
+    void enqueue(() => saveBoot(core));
+  };
+  /** Of a patch that touches no overlay its number alone is kept: what it begins goes first, and nobody has been told of it before. */
+  const saveSoon = (): void => {
+    saving ??= setImmediate(saveNow);
+  };
   let writing: NodeJS.Timeout | null = null;
   const writeNow = (): void => {
+    saveNow();
     if (writing === null) return;
     clearTimeout(writing);
     writing = null;
@@ -121,6 +133,7 @@ export function createPatches({ core, store, generations, file, enqueue, isSigne
     const built = inForce.document;
     const pending = { operations, origin, command, generation, changes, fields, withdraws, built, done };
     core.pending = [...core.pending, pending];
+    if (inForce.overlay === overlay) saveSoon();
     show(core, inForce, generation, document);
     writeSoon();
     if (inForce.overlay !== overlay) void enqueue(() => saveBoot(core));

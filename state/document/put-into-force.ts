@@ -48,7 +48,6 @@ export async function putIntoForce(
       diverted.push(patch);
     }
   }
-  const passed = core.inForce.overlay !== inForce.overlay || core.store.get().document.status === 'notWritable';
   core.stand('DocumentRefused', core.path, null);
   setWritten(core, { text, endMark, written, signature });
   core.pending = rebased;
@@ -59,7 +58,7 @@ export async function putIntoForce(
   const made = { generation, kind, origin, text, endMark, written, besides, signature, forced };
   if (stores) await storeGeneration(core, made);
   setUnsure(core, { document: null });
-  if (passed) await saveBoot(core);
+  await saveBoot(core);
   const why = 'it does not fit the edited document, and lasts until the boot ends';
   for (const patch of diverted) patch.done.resolve(core.unkept ?? why);
   return withdrawn;

@@ -107,6 +107,13 @@ test('a field replaces what the overlay had at its place and below; a document d
   assert.deepEqual(pointers(dropFields(overlay, ['/a/b/c/d'])), ['/a/bc']);
 });
 
+test('an overlay that a document leaves alone is the same one: there is nothing to write down again', () => {
+  const overlay = [{ pointer: '/a/b', value: 1, ...mark }];
+  assert.equal(dropFields(overlay, ['/c']), overlay);
+  const none: typeof overlay = [];
+  assert.equal(dropFields(none, ['/a']), none);
+});
+
 test('the operations of RFC 6902 do what its examples say', () => {
   const cases: [before: unknown, operations: object[], after: unknown][] = [
     [{ foo: 'bar' }, [{ op: 'add', path: '/baz', value: 'qux' }], { baz: 'qux', foo: 'bar' }],
