@@ -167,6 +167,9 @@ const batchSize = 1024 * 1024;
 /** Bytes after which the disk is given something to do. */
 const writebackSize = 4 * batchSize;
 
+/** Bytes after which it is to have them for good: what is still in its own cache is what an fsync(2) at the end would wait for. */
+const flushSize = 8 * batchSize;
+
 /** Writes one batch while the next one comes in, and the disk those before; the memory of both is used again and again. */
 function createWriter(
   file: FileHandle,
@@ -175,7 +178,9 @@ function createWriter(
   let [batch, other] = [Buffer.allocUnsafeSlow(room), Buffer.allocUnsafeSlow(room)];
   let batched = 0;
   let writing: Promise<void> = Promise.resolve();
-  let [written, begun] = [0, 0];
+  let [written, begun, flushed] = [0, 0, 0];
+  let flushing = false;
+  let onDisk: Promise<void> = Promise.resolve();
 
   async function put(bytes: Uint8Array): Promise<void> {
     await writeAll(file, bytes);
@@ -183,6 +188,17 @@ function createWriter(
     if (written - begun < writebackSize) return;
     await beginWriteback(file.fd, begun, written - begun);
     begun = written;
+    if (!flushing && written - flushed >= flushSize) flushAhead();
+  }
+
+  /** Whoever waits for the end is told when the disk fails, which then is asked nothing more. */
+  function flushAhead(): void {
+    flushing = true;
+    flushed = written;
+    onDisk = file.datasync().then(() => {
+      flushing = false;
+    });
+    onDisk.catch(() => undefined);
   }
 
   async function flush(): Promise<void> {
@@ -207,6 +223,7 @@ function createWriter(
     async end() {
       await flush();
       await writing;
+      await onDisk;
     },
   };
 }
