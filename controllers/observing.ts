@@ -21,6 +21,13 @@ export interface ObservedPackages {
 type Names = Iterable<string> | null;
 
 export interface Observing {
+  /**
+   * Makes changes together with others that come in the same turn of Node's loop, as one change of the store; resolves when it is
+   * told. Before `many()` each is made and told at once: whoever waits for one waits for no other.
+   */
+  soon(change: () => void): Promise<void>;
+  /** From now on many names change at a time. */
+  many(): void;
   /** Packages of these names (null: of all) as the repositories show them now, and the repositories themselves. */
   packages(seen: ObservedPackages, names: Names): void;
   /** The whole mount table. */
@@ -37,6 +44,26 @@ export interface Observing {
 }
 
 export function createObserving(store: Store): Observing {
+  let isMany = false;
+  let waiting: { readonly change: () => void; readonly settle: PromiseWithResolvers<void> }[] = [];
+
+  /** After all that the answers of this turn lead to. */
+  function makeAll(): void {
+    const all = waiting;
+    waiting = [];
+    const made = store.together(() =>
+      all.map(({ change, settle }) => {
+        try {
+          change();
+          return settle.resolve;
+        } catch (error) {
+          return () => settle.reject(error);
+        }
+      }),
+    );
+    for (const tell of made) tell();
+  }
+
   function replace(
     draft: Draft<State>,
     kind: 'packages' | 'mounts' | 'attempts',
@@ -59,6 +86,17 @@ export function createObserving(store: Store): Observing {
   }
 
   return {
+    many: () => void (isMany = true),
+    async soon(change) {
+      if (!isMany) {
+        change();
+        return;
+      }
+      const settle = Promise.withResolvers<void>();
+      if (waiting.length === 0) setImmediate(makeAll);
+      waiting.push({ change, settle });
+      await settle.promise;
+    },
     packages({ repositories, packages }, names) {
       const isNew = isFirst('packages');
       if (isNew) store.observeAll('packages', frozen(packages));

@@ -138,14 +138,14 @@ export function createCgroups(options: {
 /** The controller as the reconciler uses it; `changed` is told after each step. */
 export function cgroupsPart(
   cgroups: Cgroups,
-  observing: Pick<Observing, 'cgroup'>,
+  observing: Pick<Observing, 'cgroup' | 'soon'>,
   changed: (name: string) => void,
 ): Part {
   return partOf<CgroupStep>(cgroups.plan, async (step, signal) => {
     try {
       await cgroups.act(step, signal);
     } finally {
-      observing.cgroup(step.name, cgroups.observeOne(step.name));
+      await observing.soon(() => observing.cgroup(step.name, cgroups.observeOne(step.name)));
       changed(step.name);
     }
   });

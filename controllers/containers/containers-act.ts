@@ -59,6 +59,8 @@ export interface ContainerPorts {
   nextId(): number;
   /** Takes an attempt into the observed state (containers-observe.ts: withAttempt). */
   observe(attempt: ObservedAttempt): void;
+  /** Makes a change of what is observed, where many are made at a time together with others; resolves when it is. */
+  soon(change: () => void): Promise<void>;
   /** Takes an attempt out of the observed state. */
   forgotten(name: string, id: number): void;
   /** Lets an attempt go on with all that it has frozen of itself. */
@@ -270,11 +272,14 @@ async function write(
   const written = launcher.record(attempt.id, encodeRecord(record));
   const sent = launcher.kill(attempt.id, number);
   const results = await Promise.allSettled([written, sent]);
-  const known = seen(ports, attempt.name, attempt.id);
-  if (results[0].status === 'fulfilled' && known !== undefined) ports.observe({ ...known, record });
+  if (results[0].status === 'fulfilled')
+    await ports.soon(() => {
+      const known = seen(ports, attempt.name, attempt.id);
+      if (known !== undefined) ports.observe({ ...known, record });
+    });
   for (const result of results) if (result.status === 'rejected') throw result.reason;
   // One that is told to end must be able to. What has ended by now has nothing frozen.
-  if (known?.state !== 'exited') await ports.thaw(attempt.name, attempt.id);
+  if (seen(ports, attempt.name, attempt.id)?.state !== 'exited') await ports.thaw(attempt.name, attempt.id);
 }
 
 /** The attempt as it is known by now: while a request was under way, the launcher may have told more about it. */

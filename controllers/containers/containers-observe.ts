@@ -30,6 +30,10 @@ export interface Attempts {
   listen(listener: AttemptListener): void;
   /** What the launcher says of an attempt. */
   seen(attempt: Attempt): void;
+  /** Takes over what waits for the end of a turn of Node's loop: before something else is heard that was said later. */
+  settle(): void;
+  /** From now on many end at a time: what the launcher says of attempts is taken over together at the end of each turn. */
+  many(): void;
   /** Tells what nobody was there to tell. */
   tellMissed(): void;
   /** What an act has made of one. */
@@ -69,6 +73,8 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
   const held = new Map<number, { readonly attempt: ObservedAttempt; readonly timer: NodeJS.Timeout }>();
   const rings = new Map<number, { begin: number; end: number }>();
   let highest = 0;
+  let isMany = false;
+  let unheard: Attempt[] = [];
 
   const attemptsOf = (name: string) => store.get().observed.attempts.get(name) ?? [];
 
@@ -114,18 +120,37 @@ export function createAttempts(remembered: readonly Attempt[], ports: AttemptsPo
     told.add(telling);
   }
 
+  function hear(all: readonly Attempt[]): void {
+    const seen = store.together(() =>
+      all.map((attempt) => {
+        for (const listener of listeners) listener.before?.(attempt);
+        const now = note(attempt);
+        observing.attempts(now.name, withAttempt(attemptsOf(now.name), now));
+        return now;
+      }),
+    );
+    for (const now of seen) tellOnce(now);
+    for (const attempt of all) for (const listener of listeners) listener.after?.(attempt);
+  }
+
+  function settle(): void {
+    const all = unheard;
+    unheard = [];
+    if (all.length > 0) hear(all);
+  }
+
   const earlier = remembered.map(note);
   observing.allAttempts(Map.groupBy(earlier, ({ name }) => name));
 
   return {
     listen: (listener) => void listeners.push(listener),
     seen(attempt) {
-      for (const listener of listeners) listener.before?.(attempt);
-      const now = note(attempt);
-      observing.attempts(now.name, withAttempt(attemptsOf(now.name), now));
-      tellOnce(now);
-      for (const listener of listeners) listener.after?.(attempt);
+      if (isMany && unheard.length === 0) process.nextTick(settle);
+      unheard.push(attempt);
+      if (!isMany) settle();
     },
+    settle,
+    many: () => void (isMany = true),
     tellMissed: () => earlier.forEach(tellOnce),
     observe(attempt) {
       names.set(attempt.id, attempt.name);

@@ -69,11 +69,11 @@ export function createMounts(options: {
 }
 
 /** The controller as the reconciler uses it: the table is not read for what an act itself has changed. */
-export function mountsPart(mounts: Mounts, watch: MountWatch, observing: Pick<Observing, 'mount'>): Part {
+export function mountsPart(mounts: Mounts, watch: MountWatch, observing: Pick<Observing, 'mount' | 'soon'>): Part {
   return partOf<MountsStep>(mounts.plan, (step, signal) =>
     watch.during(async () => {
       await mounts.act(step, signal);
-      observing.mount(step.id, mounts.observeOne(step.id));
+      await observing.soon(() => observing.mount(step.id, mounts.observeOne(step.id)));
     }),
   );
 }

@@ -24,6 +24,8 @@ export interface LoopPorts<S extends Step> {
   performed(step: S): void;
   /** Whether a step touches nothing that others of its name touch of which the same is said: they are performed at once. */
   readonly apart?: (step: S) => boolean;
+  /** Whether a step is no work to whoever does it: as many names as have such a one begin in one go. */
+  readonly isLight?: (step: S) => boolean;
   /** Runs the task soon, after what is already under way. */
   defer(task: () => void): void;
   /** Called when a name has nothing more that can be done now, with the steps that wait and the failures that stand. */
@@ -72,6 +74,8 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
   const unplannable = new Map<string, StepFailure>();
   const abort = new AbortController();
   let scheduled = false;
+  /** Names that are at no more than light steps. */
+  const light = new Set<string>();
   let deadline: number | null = null;
 
   function enqueue(names: Iterable<string>, afresh = false): void {
@@ -93,7 +97,7 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
       if (busy.has(name) || abort.signal.aborted) continue;
       void turn(name);
       if (!busy.has(name)) continue;
-      begun += 1;
+      if (!light.has(name)) begun += 1;
       if (begun < ATONCE || queued.size === 0) continue;
       // What they have begun goes on meanwhile.
       enqueue([]);
@@ -114,10 +118,13 @@ export function createLoop<S extends Step>(ports: LoopPorts<S>): Loop {
       const [first] = ready;
       if (first === undefined || abort.signal.aborted) {
         busy.delete(name);
+        light.delete(name);
         settle(name, steps, wake);
         return;
       }
       const begun = ports.apart?.(first) === true ? ready.filter(ports.apart) : [first];
+      if (ports.isLight !== undefined && begun.every(ports.isLight)) light.add(name);
+      else light.delete(name);
       const done = await Promise.all(begun.map(attempt));
       last = done.filter((step) => step !== null);
       // In the order in which they were planned, whichever was done first.

@@ -136,6 +136,7 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
     performed: (step) => ports.acted(step, null),
     // Of an end: an image and the groups go at once.
     apart: ({ op }) => op === 'umount' || op === 'remove-group',
+    isLight: ({ op }) => op === 'signal',
     failed: (step, failure) => ports.acted(step, failure),
     keep: (failures) => ports.kept?.keep(withBasis(failures, model)),
     settled(name, steps, failures) {
@@ -171,7 +172,8 @@ export function createReconciler(ports: ReconcilerPorts): Reconciler {
       ends ||= isToldToEnd(name);
     }
     if (loop.idle() && !ends) flushIn(0);
-    else flushIn(stopping ? ENDING_STATUS : BUSY_STATUS);
+    // At the end, where nobody is told, what is under way comes here again.
+    else if (!stopping || loop.idle() || ports.watched?.() !== false) flushIn(stopping ? ENDING_STATUS : BUSY_STATUS);
   }
 
   function isToldToEnd(name: string): boolean {

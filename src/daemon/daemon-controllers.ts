@@ -221,6 +221,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     view,
     nextId: attempts.nextId,
     observe: attempts.observe,
+    soon: observing.soon,
     forgotten(name, id) {
       attempts.forgotten(name, id);
       descriptors.sweep(name);
@@ -295,6 +296,8 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   });
 
   ending.onBegin(() => {
+    observing.many();
+    attempts.many();
     reconciler.stop();
     launcher.ending(endBound(model.names(), view)).catch(failed);
   });
@@ -315,8 +318,12 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   });
   link.listen({
     attempt: attempts.seen,
-    output: attempts.grown,
+    output(id, begin, end) {
+      attempts.settle();
+      attempts.grown(id, begin, end);
+    },
     deadline() {
+      attempts.settle();
       deadlines.fired();
       reconciler.due();
       trial.look();

@@ -54,6 +54,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
   const { launcher, disconnect } = simulated.connect((attempt) => {
     nextId = Math.max(nextId, attempt.id);
     observeAttempt(attempt);
+    if (alive && (attempt.state === 'exited' || attempt.state === 'failed')) reconciler.hurry(attempt.name);
   });
 
   function observeAttempt(attempt: ObservedAttempt): void {
@@ -92,6 +93,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
   /** An effect on the device, and the observation of it: in between anything may happen. */
   async function perform(step: AnyStep, kind: keyof Observed): Promise<void> {
     const { observed, desired } = world;
+    const leaves = viewOf(step.name).cgroup?.leaves ?? [];
     await pause();
     if (random.chance(world.faults.error)) throw failure(step);
     if (step.op === 'install' && world.unreadable !== null) throw new Error('the repository cannot be read');
@@ -100,7 +102,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     if (step.op === 'install' && !holdsAsked(step))
       throw new TerminalError('WrongPackage', `${step.source} is another version`);
     if (step.op === 'end-leaf') endLeaf(step.name, step.attempt);
-    else world.perform(step, viewOf(step.name), { observed, desired });
+    else world.perform(step, viewOf(step.name), { observed, desired, leaves });
     await pause();
     if (random.chance(world.faults.error)) {
       copy(step.name, [kind]);
@@ -166,6 +168,10 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     view: viewOf,
     nextId: () => (nextId = world.fresh()),
     observe: observeAttempt,
+    async soon(change) {
+      await pause();
+      change();
+    },
     forgotten(name, id) {
       if (!alive) return;
       const rest = attemptsOf(name).filter((attempt) => attempt.id !== id);

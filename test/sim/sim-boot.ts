@@ -123,7 +123,7 @@ async function play(world: World, simulated: SimulatedLauncher, plan: SimulatedP
     }
     if (step.op === 'mount') {
       world.log(`player: mount ${step.id}`);
-      world.perform(step, view, world);
+      world.perform(step, view, { ...world, leaves: view.cgroup?.leaves ?? [] });
     } else if (target !== undefined) {
       await begin({ step, view, target }).catch(() => left.add(step.name));
     }

@@ -32,7 +32,7 @@ export interface Faults {
 }
 
 /** What a step was begun on: a device that changes while it is under way makes it no fault. */
-export type Begun = Pick<World, 'observed' | 'desired'>;
+export type Begun = Pick<World, 'observed' | 'desired'> & { readonly leaves: readonly number[] };
 
 export interface World {
   readonly random: Random;
@@ -124,10 +124,11 @@ export function createWorld(random: Random, time: Time): World {
       const { foreign, observed } = world;
       if (step.op === 'remove-leaf' && foreign.has(step.attempt))
         throw new Error('EBUSY: processes of another runtime');
-      // What came since the step was begun: the kernel removes no group that another one is in.
+      // What came since the step was begun, or had not been noticed then: the kernel removes no group that another one is in.
       const came = begun.observed.cgroups.get(step.name)?.leaves ?? [];
       const leaves = observed.cgroups.get(step.name)?.leaves ?? [];
-      if (step.op === 'remove-group' && leaves.some((leaf) => foreign.has(leaf) || !came.includes(leaf)))
+      const isUnknown = (leaf: number): boolean => !came.includes(leaf) || !begun.leaves.includes(leaf);
+      if (step.op === 'remove-group' && leaves.some((leaf) => foreign.has(leaf) || isUnknown(leaf)))
         throw new Error('EBUSY: groups are in it');
       checkUse(world, step, begun);
       world.observed = effect(world.observed, step, circumstances(world, view));

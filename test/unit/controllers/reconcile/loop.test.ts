@@ -37,6 +37,7 @@ function harness(plans: Record<string, string[]>) {
     },
     performed: ({ op }) => void performed.push(op),
     apart: ({ op }) => op.startsWith('apart'),
+    isLight: ({ op }) => op === 'signal',
     settled: (name, steps, failures) => void settled.set(name, { steps, failures }),
     failed: () => undefined,
   });
@@ -230,4 +231,16 @@ test('a name that is hurried is worked on at once, unless it is not to be, or ot
   release();
   await run();
   assert.ok(loop.idle());
+});
+
+test('light steps of all names are begun before any other goes on', async () => {
+  const names = Array.from({ length: 100 }, (_, index) => `n${index}`);
+  const { loop, seen, run } = harness(Object.fromEntries(names.map((name) => [name, ['signal', 'umount']])));
+  loop.enqueue(names);
+  await run();
+  assert.deepEqual(
+    seen.slice(0, 100),
+    names.map((name) => `${name} signal`),
+  );
+  assert.equal(seen.length, 200);
 });
