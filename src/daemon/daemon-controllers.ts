@@ -305,9 +305,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
   attempts.listen({ before: groupWatch.seen });
   attempts.listen({
     after({ name, state: now }) {
-      if (now !== 'exited' && now !== 'failed') return;
-      reconciler.hurry(name);
-      descriptors.sweep(name);
+      if (now === 'exited' || now === 'failed') descriptors.sweep(name);
     },
   });
   const refusals = openRefusals({ store, attempts, launcher, clock, log });

@@ -1,5 +1,4 @@
 // Patches of the document: in force at once, and written a moment later with those that have come meanwhile.
-import { setImmediate as immediate } from 'node:timers/promises';
 import type { Operation } from 'fast-json-patch';
 import { checkExpected, DocumentSigned } from './refusals.ts';
 import { checkSignedPatch } from './signed-patches.ts';
@@ -23,7 +22,7 @@ export interface PatchOptions {
   readonly origin: string;
   /** What was ordered, as a person would write it (`stop idle`); `patch` when left out. */
   readonly command?: string;
-  /** Called when nothing stands against the patch any more, before it is in force; it is kept once that has had a turn to end. */
+  /** Called when nothing stands against the patch any more, before it is in force. */
   readonly begins?: () => void;
 }
 
@@ -112,13 +111,12 @@ export function createPatches({ core, store, generations, file, enqueue, isSigne
     // Of most it is known beforehand, and what begins need not wait until the patch is made.
     const hasBegun = begins !== undefined && takesDown(core.inForce, operations, lifetime === 'boot');
     if (hasBegun) begins();
-    const keep = begins === undefined ? () => saveBoot(core) : () => immediate().then(() => saveBoot(core));
     if (lifetime === 'boot') {
       const inForce = patchBoot(core.inForce, operations, { generation, origin, command });
       if (!hasBegun) begins?.();
       core.highest = generation;
       show(core, inForce, generation, document);
-      return { generation, durable: enqueue(keep) };
+      return { generation, durable: enqueue(() => saveBoot(core)) };
     }
     const overlay = core.inForce.overlay;
     const { inForce, changes, fields } = patchDocument(core.inForce, operations, { generation, origin, command });
@@ -127,7 +125,7 @@ export function createPatches({ core, store, generations, file, enqueue, isSigne
     if (changes.length === 0) {
       // Only the overlay gives way.
       show(core, inForce, generation, document);
-      return { generation, durable: enqueue(keep) };
+      return { generation, durable: enqueue(() => saveBoot(core)) };
     }
     const done = Promise.withResolvers<NotDurable>();
     const built = inForce.document;
