@@ -147,7 +147,22 @@ function notices({ ready, watchdog }: Health): unknown {
 
 /** SHA-256 of a value as JSON, the same in every process: keys are sorted, maps are objects. */
 export function contentHash(value: unknown): string {
-  return hash('sha256', JSON.stringify(value, sortedKeys));
+  return hashOfText(JSON.stringify(value, sortedKeys));
+}
+
+/** Hashes of the last short texts: most entries say the same few things, and the same again after each command. */
+const texts = new Map<string, string>();
+const mostTexts = 64;
+const longestText = 512;
+
+function hashOfText(text: string): string {
+  const known = texts.get(text);
+  if (known !== undefined) return known;
+  const made = hash('sha256', text);
+  if (text.length > longestText) return made;
+  if (texts.size >= mostTexts) texts.clear();
+  texts.set(text, made);
+  return made;
 }
 
 /** Files by name say nothing about what they were before. */

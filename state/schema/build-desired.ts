@@ -1,8 +1,9 @@
 // From the document's tree to the desired state: the schema, then what concerns several entries.
 import type { z } from 'zod';
+import { checkedEntry } from './checked-entry.ts';
 import { check, type Problem } from './check-value.ts';
 import type { Configured, ContainerEntry, Desired, RepositoryEntry } from '../desired.ts';
-import { containerKey, containerSchema, documentSchema, name, repositorySchema } from './document-schema.ts';
+import { containerKey, type containerSchema, documentSchema, name, repositorySchema } from './document-schema.ts';
 import { isMap, sameTree, type Tree, type TreeMap } from '../text/tree.ts';
 import { problemBetween } from './between.ts';
 import { commandTooLong } from './launch-limits.ts';
@@ -49,7 +50,7 @@ export function build(tree: Tree, options: BuildOptions): Built | Problem {
     before,
     containerKey,
     (key, member, earlier: ContainerEntry | undefined) => {
-      const checked = check(containerSchema, member, ['containers', key]);
+      const checked = checkedEntry(member, sectionOf(before?.tree, 'containers').get(key), ['containers', key]);
       if ('message' in checked) return checked;
       const writer = writtenBy === 'console' ? (earlier?.writtenBy ?? 'console') : 'person';
       const isAbsent = checked.value.state === 'absent';
