@@ -8,8 +8,19 @@ import { blkio } from './cgroup-limits-blkio.ts';
 import { versionOf, type ControllerName, type Hierarchies } from './cgroup-hierarchies.ts';
 import { attributesOf, plain, written, clamp, type Limit, type Limits, type Translation } from './cgroup-limit.ts';
 
+/** Of a section and a host, which are never changed: a start asks three times. */
+const known = new WeakMap<Cgroups, { readonly hierarchies: Hierarchies; readonly limits: Limits }>();
+
 /** Throws TerminalError (NoController, BadLimit) for what the host cannot do at all. `null` is a section that asks for nothing. */
 export function limitsOf(section: Cgroups | null, hierarchies: Hierarchies): Limits {
+  const before = section === null ? undefined : known.get(section);
+  if (before?.hierarchies === hierarchies) return before.limits;
+  const limits = translated(section, hierarchies);
+  if (section !== null) known.set(section, { hierarchies, limits });
+  return limits;
+}
+
+function translated(section: Cgroups | null, hierarchies: Hierarchies): Limits {
   for (const controller of controllersOf(section)) {
     if (controller === 'cpuacct' || versionOf(hierarchies, controller) !== null) continue;
     throw new TerminalError('NoController', `cgroups: this host has no ${controller} controller in cgroup v1 or v2`);
@@ -18,10 +29,18 @@ export function limitsOf(section: Cgroups | null, hierarchies: Hierarchies): Lim
   return { limits: found.flatMap(({ limits }) => limits), leftOut: found.flatMap(({ leftOut }) => leftOut ?? []) };
 }
 
-/** A section with the limit of processes that holds where it names none. */
-export function withDefaults(section: Cgroups | null, { mostProcesses }: Hierarchies): Cgroups | null {
-  if (mostProcesses === null || section?.pids?.max !== undefined) return section;
-  return { ...section, pids: { ...section?.pids, max: mostProcesses } };
+const none: Cgroups = {};
+const defaulted = new WeakMap<Hierarchies, WeakMap<Cgroups, Cgroups>>();
+
+/** A section with the limit of processes that holds where it names none; the same object for the same one. */
+export function withDefaults(section: Cgroups | null, hierarchies: Hierarchies): Cgroups | null {
+  const { mostProcesses: max } = hierarchies;
+  if (max === null || section?.pids?.max !== undefined) return section;
+  const given = section ?? none;
+  const all = defaulted.get(hierarchies) ?? new WeakMap<Cgroups, Cgroups>();
+  const made = all.get(given) ?? { ...given, pids: { ...given.pids, max } };
+  defaulted.set(hierarchies, all.set(given, made));
+  return made;
 }
 
 /** The controllers that a section needs; cpuacct for the statistics that come with any. */

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { limitWrite } from './limit-write.ts';
 import type { Op } from '../../native/wire/ops.ts';
 import { compileFilter } from '../../native/seccomp-filter.ts';
-import type { Cgroups as Section } from '../../state/schema/manifest.ts';
+import type { Cgroups as Section, Manifest } from '../../state/schema/manifest.ts';
 import type { Cgroups, Leaf, LimitFiles } from '../cgroups/cgroups.ts';
 import { sectionOf } from '../cgroups/cgroups-plan.ts';
 import type { Operations, Sandbox, Sandboxes } from '../containers/containers-act.ts';
@@ -52,7 +52,7 @@ export interface SandboxPorts {
 /** Everything it throws for a package that cannot be started is a TerminalError; a failed call is a SyscallError. */
 export function createSandboxes(ports: SandboxPorts): Sandboxes {
   return {
-    hash: (view, target) => hashOf(sandboxOps(inputOf(view, target, ports))),
+    hash: (view, target) => hashNow(specified(inputOf(view, target, ports))),
     prepare: (view, target, id) => prepare(view, target, id, ports),
     go: (_view, target, { id }) => go(target, id, ports),
     health(view, target, attempt) {
@@ -101,11 +101,11 @@ async function prepare(view: View, target: Target, id: number, ports: SandboxPor
   const opened: number[] = [];
   const close = (): void => opened.forEach((fd) => closeSync(fd));
   try {
-    const specification = sandboxOps(inputOf(view, target, ports));
+    const specification = specified(inputOf(view, target, ports));
     const lacks: string[] = [];
-    const ops = openOps(specification, opened, lacks, ports);
+    const ops = openOps(specification.ops, opened, lacks, ports);
     for (const lack of lacks) ports.log.warn({ container: view.name, lack }, 'sandbox is made without');
-    const made = hashOf(specification);
+    const made = hashNow(specification);
     const leaf = await making;
     const closeAll = (): void => {
       close();
@@ -252,10 +252,58 @@ function openNamespace(name: string): number {
   throw new Error(`network namespace ${name}: no namespace is mounted on ${path} yet`);
 }
 
+/** What a sandbox of a package was last made from: the next start of the same makes it of the same. */
+interface Specified {
+  readonly input: SandboxInput;
+  readonly ops: readonly SandboxOp[];
+  /** As the hash has them. */
+  readonly text: string;
+  /** The last hash, and what the names led to then. */
+  last: { readonly identities: string; readonly hash: string } | null;
+}
+
+const specifications = new WeakMap<Manifest, Specified>();
+
+function specified(input: SandboxInput): Specified {
+  const known = specifications.get(input.manifest);
+  if (known !== undefined && isSameInput(known.input, input)) return known;
+  const ops = sandboxOps(input);
+  const { rlimits, oomScoreAdj } = input.entry;
+  const made = { input: { ...input, entry: { rlimits, oomScoreAdj } }, ops, text: textOf(ops), last: null };
+  specifications.set(input.manifest, made);
+  return made;
+}
+
+/** Nothing of what is compared is ever changed: the same object says the same. */
+function isSameInput(a: SandboxInput, b: SandboxInput): boolean {
+  return (
+    a.manifest === b.manifest &&
+    a.entry.rlimits === b.entry.rlimits &&
+    a.entry.oomScoreAdj === b.entry.oomScoreAdj &&
+    a.notifies === b.notifies &&
+    a.image.path === b.image.path &&
+    a.dataDir === b.dataDir &&
+    a.socketDir === b.socketDir &&
+    a.outputSize === b.outputSize &&
+    a.resources.size === b.resources.size &&
+    [...a.resources].every(([target, { id, path }]) => {
+      const other = b.resources.get(target);
+      return other?.id === id && other.path === path;
+    })
+  );
+}
+
+/** hashOf() of it. */
+function hashNow(specification: Specified): string {
+  const identities = textOf(specification.ops.map(identityOf));
+  if (specification.last?.identities === identities) return specification.last.hash;
+  specification.last = { identities, hash: hash('sha256', `[${specification.text},${identities}]`) };
+  return specification.last.hash;
+}
+
 /** SHA-256 (hex) over a specification and over what its names lead to now. */
 export function hashOf(specification: readonly SandboxOp[]): string {
-  const identities = specification.map(identityOf);
-  return hash('sha256', textOf([specification, identities]));
+  return hash('sha256', textOf([specification, specification.map(identityOf)]));
 }
 
 function identityOf(op: SandboxOp): unknown {

@@ -21,7 +21,8 @@ export interface Encoder {
 
 /** An encoder that grows as it is written. `room` is what it has at first, in bytes. */
 export function createEncoder(room = 1024): Encoder {
-  let buffer = Buffer.alloc(room);
+  // All of what is given has been written.
+  let buffer = Buffer.allocUnsafe(room);
   let size = 0;
 
   /** Makes room; gives where it begins. */
@@ -29,7 +30,7 @@ export function createEncoder(room = 1024): Encoder {
     const at = size;
     size += length;
     if (size > buffer.length) {
-      const grown = Buffer.alloc(Math.max(2 * buffer.length, size));
+      const grown = Buffer.allocUnsafe(Math.max(2 * buffer.length, size));
       buffer.copy(grown, 0, 0, at);
       buffer = grown;
     }

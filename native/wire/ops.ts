@@ -138,6 +138,14 @@ export function stepName(step: number): string {
   return stepNames.get(step) ?? `step ${step}`;
 }
 
+/** The same by the names of ops, as it is looked up for each of a list. */
+const layouts = new Map(
+  Object.entries(opTable).map(([op, { number, fields }]) => [
+    op,
+    { number, fields: Object.entries<Field<unknown>>(fields as Readonly<Record<string, Field<unknown>>>) },
+  ]),
+);
+
 /**
  * An op list as the launcher reads it, and the descriptors that travel with it, each once. A descriptor stands in the
  * bytes as its index in `fds`. Throws RequestTooLarge.
@@ -155,11 +163,12 @@ export function encodeList(ops: readonly Op[], fds: number[]): Uint8Array {
   }
   list.u16(ops.length);
   for (const op of ops) {
-    const { number, fields } = opTable[op.op];
+    const layout = layouts.get(op.op);
+    if (layout === undefined) throw new Error(`there is no operation ${op.op}`);
     const values: Readonly<Record<string, unknown>> = op;
-    list.u16(number);
+    list.u16(layout.number);
     list.framed(() => {
-      for (const [name, field] of Object.entries<Field<unknown>>(fields)) field.write(list, values[name], fds);
+      for (const [name, field] of layout.fields) field.write(list, values[name], fds);
     });
   }
   return list.end();

@@ -1,6 +1,8 @@
 // A start as the application sees it: who it is, what it has open, how its end is told.
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { mkdir, mkdtempDisposable, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { syscallNumber } from '../../../native/numbers.ts';
@@ -334,4 +336,23 @@ test('makes the same hash of the same sandbox, and another one when what it is m
   assert.equal(await boxes.hash(box), await boxes.hash(box));
   assert.notEqual(await boxes.hash(box), await boxes.hash({ package: app }));
   assert.equal((await boxes.prepare(box)).hash, await boxes.hash(box));
+});
+
+test('a hash says what the names of a package lead to on the host now, also when nothing else is other', async () => {
+  await using scratch = await mkdtempDisposable(join(tmpdir(), 'northstate-bound-'));
+  const host = join(scratch.path, 'host');
+  const fields = `mounts: { /mnt: { type: bind, host: ${host} } }`;
+  const box = { package: await probePackage({ name: 'bound', fields }) };
+  const missing = await boxes.hash(box);
+  await mkdir(host);
+  const first = await boxes.hash(box);
+  assert.equal(await boxes.hash(box), first);
+  await rename(host, `${host}.old`);
+  assert.equal(await boxes.hash(box), missing);
+  await mkdir(host);
+  const second = await boxes.hash(box);
+  assert.equal(new Set([missing, first, second]).size, 3);
+  await rm(host, { recursive: true });
+  await rename(`${host}.old`, host);
+  assert.equal(await boxes.hash(box), first);
 });
