@@ -61,6 +61,8 @@ export interface ContainerPorts {
   observe(attempt: ObservedAttempt): void;
   /** Makes a change of what is observed, where many are made at a time together with others; resolves when it is. */
   soon(change: () => void): Promise<void>;
+  /** Resolves when an instance that goes at an end has had the time to: what is computed before would take a processor from it. */
+  gone(): Promise<void>;
   /** Takes an attempt out of the observed state. */
   forgotten(name: string, id: number): void;
   /** Lets an attempt go on with all that it has frozen of itself. */
@@ -232,7 +234,8 @@ async function signal(step: StepOf<'signal'>, ports: ContainerPorts): Promise<vo
   const attempt = attemptOf(ports.view(step.name), step.id);
   const { fault } = step;
   const stop = { deadline: ports.now() + step.grace, killed: false, ...(fault !== undefined && { fault }) };
-  await write(attempt, stop, ports, step.signal);
+  const isAwaited = ports.view(step.name).attempts.some(({ after }) => after === step.id);
+  await write(attempt, stop, ports, step.signal, isAwaited);
 }
 
 async function kill(step: StepOf<'kill'>, ports: ContainerPorts): Promise<void> {
@@ -266,12 +269,14 @@ async function write(
   stop: AttemptRecord['stop'],
   ports: ContainerPorts,
   number: number,
+  isAwaited = false,
 ): Promise<void> {
   const { launcher } = ports;
   const record = { ...attempt.record, stop };
   const written = launcher.record(attempt.id, encodeRecord(record));
   const sent = launcher.kill(attempt.id, number);
   const results = await Promise.allSettled([written, sent]);
+  if (isAwaited) await ports.gone();
   if (results[0].status === 'fulfilled')
     await ports.soon(() => {
       const known = seen(ports, attempt.name, attempt.id);

@@ -1,4 +1,5 @@
 // What is done about the difference between what is asked for and what there is: the controllers, and the reconciler over them.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Hierarchies } from '../../controllers/cgroups/cgroup-hierarchies.ts';
 import { createGroupWatch } from '../../controllers/cgroups/cgroups-watch.ts';
 import { cgroupsPart, createCgroups, type Cgroups } from '../../controllers/cgroups/cgroups.ts';
@@ -50,6 +51,9 @@ import { keepRuntimeFiles } from './runtime-files.ts';
 import { noteBoot } from '../boot/boot-note.ts';
 import { dropPlan } from '../boot/plan-file.ts';
 import { launcherProgram } from '../installation.ts';
+
+/** ms that most replacements take from the signal to the next one's first instruction, where the application ends at once. */
+const GOING = 2;
 
 /** Bytes that the launcher keeps of each container's output. */
 const outputSize = 64 * 1024;
@@ -222,6 +226,7 @@ export async function openControllers(ports: ControllersPorts): Promise<Controll
     nextId: attempts.nextId,
     observe: attempts.observe,
     soon: observing.soon,
+    gone: () => delay(GOING),
     forgotten(name, id) {
       attempts.forgotten(name, id);
       descriptors.sweep(name);

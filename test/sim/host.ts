@@ -168,6 +168,7 @@ export function startHost(world: World, simulated: SimulatedLauncher): Host {
     view: viewOf,
     nextId: () => (nextId = world.fresh()),
     observe: observeAttempt,
+    gone: async () => pause(),
     async soon(change) {
       await pause();
       change();
