@@ -15,7 +15,7 @@ import { parsePointer } from '../../state/text/pointer.ts';
 import type { Store } from '../../state/store.ts';
 import type { Observing } from '../observing.ts';
 import type { Launcher } from '../../native/wire/launcher-interface.ts';
-import { containerId } from '../../state/container-id.ts';
+import { containerId, containerName } from '../../state/container-id.ts';
 import type { Tell, Telling } from '../events.ts';
 
 /** Keys at the launcher from here on are ours: two for each attempt. */
@@ -157,6 +157,8 @@ export function createGroupWatch(ports: GroupWatchPorts): GroupWatch {
       const [top, part, name] = parsePointer(path);
       const concerns = top === 'observed' && (part === 'attempts' || part === 'cgroups' || part === 'packages');
       if (concerns && name !== undefined) names.add(name);
+      // An entry's key is its container's name, or that and a version.
+      else if (top === 'desired' && part === 'containers' && name !== undefined) names.add(containerName(name));
       else if (concerns || top === 'desired') for (const each of store.get().observed.attempts.keys()) names.add(each);
     }
     names.forEach(look);

@@ -65,10 +65,13 @@ function isSaid(said: ReadonlyMap<string, Ahead>, before: ReadonlyMap<string, Ah
   return said.size === before.size && [...said].every(isKnown);
 }
 
-/** Of what is mounted alone a sandbox can be made. */
-function* viewsOf({ observed }: State, view: (name: string) => View): Sliced<View[]> {
+/** Of what is mounted alone a sandbox can be made, and of nothing that runs: of that no view is made, of which there are many. */
+function* viewsOf({ observed, ahead }: State, view: (name: string) => View): Sliced<View[]> {
   const views: View[] = [];
   for (const name of observed.mounts.keys()) {
+    const attempts = observed.attempts.get(name) ?? [];
+    const isAlone = attempts.every(({ state }) => state !== 'preparing' && state !== 'prepared') && !ahead.has(name);
+    if (isAlone && attempts.some(({ state }) => state === 'running')) continue;
     views.push(view(name));
     yield;
   }
